@@ -1,0 +1,51 @@
+import { domainToASCII } from 'node:url';
+
+const atom = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
+const localPart = new RegExp(`^${atom}(?:\\.${atom})*$`);
+const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/**
+ * Reads one plain e-mail address: a dot-atom, an @, a domain name (RFC 5321 §4.1.2 without quoted local parts,
+ * comments and address literals, which no visitor has and which mail software takes for several addresses).
+ * The domain comes back in lower case and, where it is internationalised, as punycode.
+ *
+ * @param options.localDomain whether a domain of one label, as in `owner@localhost`, will do.
+ * @returns undefined where it is anything else.
+ */
+export function readAddress(text: string, options: { localDomain?: boolean } = {}): string | undefined {
+  if (text.length > 254) return undefined;
+  const at = text.lastIndexOf('@');
+  const local = text.slice(0, Math.max(at, 0));
+  if (local.length > 64 || !localPart.test(local)) return undefined;
+  const given = text.slice(at + 1);
+  // Characters that a URL's host may be written with, but no mail domain.
+  if (/[\s/\\?#:%@[\]]/.test(given)) return undefined;
+  const domain = domainToASCII(given);
+  const labels = domain.split('.');
+  if (domain === '' || domain.length > 253 || !labels.every((it) => label.test(it))) return undefined;
+  if (labels.length < 2 && options.localDomain !== true) return undefined;
+  // An all-numeric last label is an IPv4 address, which a mail domain cannot be (RFC 3696 §2).
+  if (/^\d+$/.test(labels.at(-1) ?? '')) return undefined;
+  const address = `${local}@${domain}`;
+  return address.length <= 254 ? address : undefined;
+}
+
+/** The form under which an address is looked up: everybody treats `Ada@` and `ada@` as the same person. */
+export function normaliseAddress(address: string): string {
+  return address.toLowerCase();
+}
+
+/** A mailbox as a From header has it: `ada@example.com` or `Ada <ada@example.com>`. */
+export interface Mailbox {
+  name?: string;
+  address: string;
+}
+
+/** @returns undefined where the text is no single mailbox. */
+export function readMailbox(text: string): Mailbox | undefined {
+  const named = /^\s*"?([^"<>@\r\n]*?)"?\s*<([^<>]+)>\s*$/.exec(text);
+  const address = readAddress((named?.[2] ?? text).trim(), { localDomain: true });
+  if (address === undefined) return undefined;
+  const name = named?.[1]?.trim();
+  return name ? { name, address } : { address };
+}

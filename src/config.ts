@@ -1,0 +1,235 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { type Mailbox, readAddress, readMailbox } from './address.ts';
+import { Secret } from './secret.ts';
+import { type VariableName, variable, variableNames } from './variables.ts';
+
+/** Everything the environment decides, read once and never changed. */
+export interface Config {
+  readonly production: boolean;
+  readonly host: string;
+  readonly port: number;
+  /** An origin with an optional path, without a slash at its end. */
+  readonly publicUrl: string;
+  /** A PostgreSQL URL, or `embedded`. */
+  readonly databaseUrl: Secret;
+  readonly dataDir: string;
+  readonly smtp: SmtpConfig | undefined;
+  readonly mailFrom: Mailbox;
+  readonly notifyTo: readonly string[];
+  readonly autoReply: boolean;
+  /** Undefined: keys are kept in a file in the data folder. */
+  readonly encryptionKeys: Secret<readonly KeyConfig[]> | undefined;
+  readonly log: LogConfig;
+}
+
+export interface SmtpConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string | undefined;
+  readonly password: Secret | undefined;
+}
+
+export interface KeyConfig {
+  readonly id: string;
+  /** 32 bytes. */
+  readonly secret: Uint8Array;
+}
+
+export interface LogConfig {
+  readonly level: (typeof logLevels)[number];
+  /** Undefined: by terminal. */
+  readonly format: 'json' | 'pretty' | undefined;
+}
+
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+
+export interface ConfigFault {
+  variable: VariableName;
+  /** What is wrong, as the end of the sentence "NAME …". */
+  wrong: string;
+}
+
+/** The environment is not one this program can start with. Lists every fault. */
+export class ConfigFaulty extends Error {
+  override readonly name = 'ConfigFaulty';
+  readonly faults: readonly ConfigFault[];
+
+  constructor(faults: readonly ConfigFault[]) {
+    const lines = faults.map((it) => `  ${it.variable} ${it.wrong} (example: ${variable(it.variable).example})`);
+    super(`the configuration is wrong:\n${lines.join('\n')}`);
+    this.faults = faults;
+  }
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** @throws {ConfigFaulty} naming every variable that is missing or wrong. */
+export function readConfig(env: Environment): Config {
+  const faults: ConfigFault[] = [];
+
+  function read<T>(name: VariableName, schema: z.ZodType<T>, fallback: T): T {
+    const text = env[name]?.trim();
+    if (text === undefined || text === '') {
+      if (production && variable(name).production) faults.push({ variable: name, wrong: 'is required in production' });
+      return fallback;
+    }
+    const parsed = schema.safeParse(text);
+    if (parsed.success) return parsed.data;
+    faults.push({ variable: name, wrong: parsed.error.issues[0]?.message ?? 'is not valid' });
+    return fallback;
+  }
+
+  const production = env.NODE_ENV === 'production';
+  read('NODE_ENV', oneOf('production', 'development', 'test'), 'development');
+  const port = read('PORT', portNumber(0), 3000);
+  const smtpHost = read<string | undefined>('SMTP_HOST', hostName(), undefined);
+  const smtpUser = read<string | undefined>('SMTP_USER', z.string(), undefined);
+  const smtpPort = read('SMTP_PORT', portNumber(1), 465);
+  const smtpPassword = read<Secret | undefined>(
+    'SMTP_PASSWORD',
+    z.string().transform((it) => new Secret(it)),
+    undefined,
+  );
+  if (smtpUser !== undefined && smtpPassword === undefined && env.SMTP_PASSWORD === undefined) {
+    faults.push({ variable: 'SMTP_PASSWORD', wrong: 'is missing, while SMTP_USER is set' });
+  }
+
+  const mailFromOfUser = smtpUser === undefined ? undefined : readMailbox(smtpUser);
+  // An SMTP_USER that is an address stands in for MAIL_FROM, also where that is required.
+  const mailFrom =
+    mailFromOfUser !== undefined && !env.MAIL_FROM?.trim()
+      ? mailFromOfUser
+      : read<Mailbox>('MAIL_FROM', mailbox(), { address: 'ruffinweb@localhost' });
+  if (smtpHost !== undefined && !production && mailFromOfUser === undefined && !env.MAIL_FROM?.trim()) {
+    faults.push({ variable: 'MAIL_FROM', wrong: 'is missing, while SMTP_HOST is set and SMTP_USER is not an address' });
+  }
+
+  const config: Config = {
+    production,
+    host: read('HOST', hostName(), '127.0.0.1'),
+    port,
+    publicUrl: read('PUBLIC_URL', webAddress(), `http://localhost:${port}`),
+    databaseUrl: read('DATABASE_URL', databaseUrl(), new Secret('embedded')),
+    dataDir: read('DATA_DIR', z.string(), './data'),
+    smtp:
+      smtpHost === undefined ? undefined : { host: smtpHost, port: smtpPort, user: smtpUser, password: smtpPassword },
+    mailFrom,
+    notifyTo: read('NOTIFY_TO', addressList(), ['owner@localhost']),
+    autoReply: read('AUTO_REPLY', onOrOff(), true),
+    encryptionKeys: read<Config['encryptionKeys']>('ENCRYPTION_KEYS', keyList(), undefined),
+    log: {
+      level: read('LOG_LEVEL', oneOf(...logLevels), 'info'),
+      format: read<LogConfig['format']>('LOG_FORMAT', oneOf('json', 'pretty'), undefined),
+    },
+  };
+  if (faults.length > 0) throw new ConfigFaulty(inOrder(faults));
+  return Object.freeze(config);
+}
+
+function inOrder(faults: ConfigFault[]): ConfigFault[] {
+  return faults.toSorted((a, b) => variableNames.indexOf(a.variable) - variableNames.indexOf(b.variable));
+}
+
+/** A schema for one text; `read` says what is wrong by throwing, its message being the end of "NAME …". */
+function text<T>(read: (text: string) => T): z.ZodType<T> {
+  return z.string().transform((value, context) => {
+    try {
+      return read(value);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: (error as Error).message });
+      return z.NEVER;
+    }
+  });
+}
+
+function oneOf<const Options extends string[]>(...options: Options): z.ZodType<Options[number]> {
+  return z.enum(options, { error: `must be one of ${options.join(', ')}` });
+}
+
+function onOrOff(): z.ZodType<boolean> {
+  return oneOf('on', 'off').transform((it) => it === 'on');
+}
+
+function portNumber(lowest: number): z.ZodType<number> {
+  const error = `must be a whole number from ${lowest} to 65535`;
+  return z.coerce.number({ error }).int({ error }).min(lowest, { error }).max(65_535, { error });
+}
+
+function hostName(): z.ZodType<string> {
+  return text((value) => {
+    if (isIP(value) === 0 && !/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(value)) {
+      throw new Error('must be a host name or an IP address, without a scheme or a port');
+    }
+    return value;
+  });
+}
+
+function webAddress(): z.ZodType<string> {
+  return text((value) => {
+    const url = URL.parse(value);
+    if (
+      url === null ||
+      !/^https?:$/.test(url.protocol) ||
+      url.username !== '' ||
+      url.search !== '' ||
+      url.hash !== ''
+    ) {
+      throw new Error('must be an http or https address without login, query and fragment');
+    }
+    return `${url.origin}${url.pathname}`.replace(/\/+$/, '');
+  });
+}
+
+function databaseUrl(): z.ZodType<Secret> {
+  return text((value) => {
+    const url = URL.parse(value);
+    const isPostgres = url !== null && /^postgres(ql)?:$/.test(url.protocol) && url.pathname.length > 1;
+    if (value !== 'embedded' && !isPostgres)
+      throw new Error('must be "embedded" or a postgresql:// address with a database name');
+    const mode = url?.searchParams.get('sslmode');
+    if (mode === 'allow' || mode === 'prefer') {
+      throw new Error(
+        `must not say sslmode=${mode}, which falls back to plain text; use disable, require, verify-ca or verify-full`,
+      );
+    }
+    return new Secret(value);
+  });
+}
+
+function mailbox(): z.ZodType<Mailbox> {
+  return text((value) => {
+    const found = readMailbox(value);
+    if (found === undefined) throw new Error('must be an address, or a name followed by an address in angle brackets');
+    return found;
+  });
+}
+
+function addressList(): z.ZodType<string[]> {
+  return text((value) =>
+    value.split(',').map((part) => {
+      const address = readAddress(part.trim(), { localDomain: true });
+      if (address === undefined) throw new Error(`must be addresses separated by commas; "${part.trim()}" is none`);
+      return address;
+    }),
+  );
+}
+
+function keyList(): z.ZodType<Secret<KeyConfig[]>> {
+  return text((value) => {
+    const keys = value.split(',').map((part) => {
+      const match = /^([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/]{43}=)$/.exec(part.trim());
+      if (match?.[1] === undefined || match[2] === undefined) {
+        throw new Error('must be id:key pairs separated by commas, each key 32 bytes in base64');
+      }
+      return { id: match[1], secret: new Uint8Array(Buffer.from(match[2], 'base64')) };
+    });
+    if (new Set(keys.map((key) => key.id)).size < keys.length) throw new Error('must not have two keys of one id');
+    return new Secret(keys);
+  });
+}
+
+/** Reads the text that `readOrMakeKeyFile` keeps, which has the form of `ENCRYPTION_KEYS`. */
+export function readKeys(value: string): readonly KeyConfig[] {
+  return keyList().parse(value).reveal();
+}

@@ -1,0 +1,32 @@
+import { defineEntity, p } from '@mikro-orm/core';
+import { Email } from './email.ts';
+
+/**
+ * How a try ended. `accepted`: the server took it. `refused`: for good. `later`: not now. `unknown`: the
+ * connection (or the worker) was lost when the server may already have taken it. `broken`: it was about our
+ * transport (login, TLS, DNS), not about this email.
+ */
+export const attemptOutcomes = ['accepted', 'refused', 'later', 'unknown', 'broken'] as const;
+export type AttemptOutcome = (typeof attemptOutcomes)[number];
+
+const AttemptSchema = defineEntity({
+  name: 'Attempt',
+  tableName: 'attempts',
+  properties: {
+    id: p.uuid().primary(),
+    email: () => p.manyToOne(Email).deleteRule('cascade'),
+    outcome: p.enum(attemptOutcomes),
+    /** SMTP reply code, where a server spoke. */
+    code: p.smallint().nullable(),
+    /** Sealed reply or error text: it could quote an address. Empty where the worker was lost. */
+    reply: p.blob().nullable(),
+    startedAt: p.datetime(3).nullable(),
+    finishedAt: p.datetime(3),
+  },
+  indexes: [{ properties: ['email', 'finishedAt'] }],
+});
+
+/** One try to deliver an email, with the SMTP answer. */
+export class Attempt extends AttemptSchema.class {}
+
+AttemptSchema.setClass(Attempt);

@@ -1,0 +1,72 @@
+import { defineEntity, p } from '@mikro-orm/core';
+import { Message } from './message.ts';
+import { Sender } from './sender.ts';
+
+/** `notification` goes to an owner, `auto-reply` to the sender. */
+export const emailKinds = ['notification', 'auto-reply'] as const;
+export type EmailKind = (typeof emailKinds)[number];
+
+export const emailStates = ['queued', 'sent', 'failed', 'cancelled', 'held'] as const;
+export type EmailState = (typeof emailStates)[number];
+
+/**
+ * Why an email was given up on: the server refused it for good, the schedule of tries ended, or nobody can
+ * know whether it arrived and sending it again could do harm.
+ */
+export const failureReasons = ['refused', 'schedule-ended', 'outcome-unknown'] as const;
+export type FailureReason = (typeof failureReasons)[number];
+
+const EmailSchema = defineEntity({
+  name: 'Email',
+  tableName: 'emails',
+  properties: {
+    /** UUIDv7. */
+    id: p.uuid().primary(),
+    kind: p.enum(emailKinds),
+    state: p.enum(emailStates),
+    message: () => p.manyToOne(Message).deleteRule('cascade'),
+    /** The owner's address a notification goes to; empty for an auto-reply, which goes to `sender`. */
+    recipient: p.text().nullable(),
+    /** Whom an auto-reply goes to; empty for a notification. */
+    sender: () => p.manyToOne(Sender).nullable().deleteRule('cascade'),
+    /** When the next try may begin, by the database's clock; while leased, when the lease ends. */
+    dueAt: p.datetime(3),
+    /** Held by the one worker that may settle this email; a worker whose token is no longer here changes nothing. */
+    leaseToken: p.uuid().nullable(),
+    /** Tries begun so far; a try that says nothing about this email (a broken transport) is taken back. */
+    tries: p.smallint().default(0),
+    failure: p.enum(failureReasons).nullable(),
+    /** Message-ID header (RFC 5322 §3.6.4), the same at every try so that receivers can drop a second copy. */
+    internetMessageId: p.text(),
+    /** Also the Date header of every try. */
+    createdAt: p.datetime(3),
+    sentAt: p.datetime(3).nullable(),
+    /** The sent email that an operator asked to send once more. */
+    resendOf: () => p.manyToOne(Email).nullable(),
+  },
+  indexes: [
+    { properties: ['dueAt'], where: "state = 'queued'", name: 'emails_due_index' },
+    { properties: ['state', 'id'] },
+    { properties: ['message'] },
+  ],
+  checks: [{ name: 'emails_one_recipient', expression: 'num_nonnulls(recipient, sender_id) = 1' }],
+});
+
+/** One outgoing mail to one recipient. The row is the job: there is no second queue table. */
+export class Email extends EmailSchema.class {
+  /** Whether a worker may be sending this right now. `now` is the database's time. */
+  isLeased(now: Date): boolean {
+    return this.leaseToken != null && this.dueAt > now;
+  }
+
+  /** Back into the queue with a whole schedule of tries before it. The identity of the mail stays the same. */
+  queueAgain(now: Date): void {
+    this.state = 'queued';
+    this.failure = null;
+    this.leaseToken = null;
+    this.tries = 0;
+    this.dueAt = now;
+  }
+}
+
+EmailSchema.setClass(Email);

@@ -1,0 +1,26 @@
+import { defineEntity, p } from '@mikro-orm/core';
+
+const FormSchema = defineEntity({
+  name: 'Form',
+  tableName: 'forms',
+  properties: {
+    id: p.uuid().primary(),
+    /** What stands in the address of the form: `/api/forms/{slug}/messages`. */
+    slug: p.string().length(64).unique(),
+    /** Who is told of a new message; empty means as `NOTIFY_TO` says. */
+    recipients: p.array().columnType('text[]').nullable(),
+    /** Whether the sender gets an automatic reply; empty means as `AUTO_REPLY` says. */
+    autoReply: p.boolean().nullable(),
+    closedAt: p.datetime(3).nullable(),
+    createdAt: p.datetime(3).defaultRaw('now()'),
+  },
+});
+
+/** One public form. Its empty settings mean "as the environment says". */
+export class Form extends FormSchema.class {
+  get isOpen(): boolean {
+    return this.closedAt == null;
+  }
+}
+
+FormSchema.setClass(Form);

@@ -1,0 +1,15 @@
+import { Attempt } from './attempt.ts';
+import { Email } from './email.ts';
+import { EncryptionKey } from './encryption-key.ts';
+import { Form } from './form.ts';
+import { Message } from './message.ts';
+import { ReplyDay, ReplyHour } from './reply-limit.ts';
+import { Sender } from './sender.ts';
+
+export { type AttemptOutcome, attemptOutcomes } from './attempt.ts';
+export { type EmailKind, type EmailState, emailKinds, emailStates, type FailureReason } from './email.ts';
+export { type MessageStatus, messageStatuses } from './message.ts';
+export { Attempt, Email, EncryptionKey, Form, Message, ReplyDay, ReplyHour, Sender };
+
+/** Every entity, for the ORM. */
+export const entities = [Form, Sender, Message, Email, Attempt, EncryptionKey, ReplyDay, ReplyHour];

@@ -1,0 +1,34 @@
+import { defineEntity, p } from '@mikro-orm/core';
+import { Form } from './form.ts';
+import { Sender } from './sender.ts';
+
+/** `held`: kept back because it looks like spam, and its emails with it. */
+export const messageStatuses = ['accepted', 'held'] as const;
+export type MessageStatus = (typeof messageStatuses)[number];
+
+const MessageSchema = defineEntity({
+  name: 'Message',
+  tableName: 'messages',
+  properties: {
+    /** UUIDv7, so that the order of ids is the order of arrival. */
+    id: p.uuid().primary(),
+    /** `RW-` and ten Crockford base-32 characters: the number that visitor, owner, log and operator all see. */
+    receipt: p.string().length(13).unique(),
+    form: () => p.manyToOne(Form),
+    sender: () => p.manyToOne(Sender),
+    status: p.enum(messageStatuses),
+    /** Why it is held; empty for an accepted one. */
+    reasons: p.array().columnType('text[]').defaultRaw("'{}'"),
+    /** Sealed JSON of what was posted: see `services/message-content.ts`. */
+    content: p.blob(),
+    /** Sealed address of the client that posted. */
+    clientAddress: p.blob().nullable(),
+    receivedAt: p.datetime(3),
+  },
+  indexes: [{ properties: ['sender', 'id'] }, { properties: ['form', 'id'] }],
+});
+
+/** A submission that was stored; belongs to one sender and one form. */
+export class Message extends MessageSchema.class {}
+
+MessageSchema.setClass(Message);

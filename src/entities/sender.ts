@@ -1,0 +1,24 @@
+import { defineEntity, p } from '@mikro-orm/core';
+
+const SenderSchema = defineEntity({
+  name: 'Sender',
+  tableName: 'senders',
+  properties: {
+    id: p.uuid().primary(),
+    /** Keyed hash of the normalised address (`privacy/blind-index.ts`): finds the row without the address. */
+    addressIndex: p.blob().unique(),
+    /** Sealed; as first given. */
+    address: p.blob(),
+    /** Sealed; as first given. */
+    name: p.blob().nullable(),
+    messageCount: p.integer(),
+    firstMessageAt: p.datetime(3),
+    lastMessageAt: p.datetime(3),
+  },
+  indexes: [{ properties: ['lastMessageAt', 'id'] }],
+});
+
+/** The person behind an e-mail address; one row per address. */
+export class Sender extends SenderSchema.class {}
+
+SenderSchema.setClass(Sender);

@@ -1,0 +1,67 @@
+import { createRequire } from 'node:module';
+import { type DestinationStream, destination, type Logger, pino } from 'pino';
+
+export type Log = Logger;
+
+/**
+ * Structured lines on stderr. What a visitor gave never belongs in one: callers name the fields they log, and
+ * of an error only what cannot quote a value is kept.
+ */
+export function createLog(options: { level: string; format: 'json' | 'pretty' }, stream?: DestinationStream): Log {
+  return pino(
+    {
+      level: options.level,
+      base: { pid: process.pid },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: describeError },
+    },
+    stream ?? (options.format === 'pretty' ? prettyStream() : stderrStream()),
+  );
+}
+
+function stderrStream(): DestinationStream {
+  const stream = destination({ dest: 2, sync: true });
+  // A full disk or a closed pipe behind stderr must not end the server.
+  stream.on('error', () => {});
+  return stream;
+}
+
+/** Loaded only where someone reads along: `pino-pretty` in this process, so that nothing is lost at the end. */
+function prettyStream(): DestinationStream {
+  const { build } = createRequire(import.meta.url)('pino-pretty') as typeof import('pino-pretty');
+  return build({
+    destination: 2,
+    sync: true,
+    ignore: 'pid,hostname',
+    singleLine: true,
+    translateTime: 'SYS:HH:MM:ss.l',
+  });
+}
+
+/**
+ * An error without what it could quote: drivers put statements with their values, details of conflicting rows
+ * and raw bodies on theirs.
+ */
+export function describeError(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { type: typeof error };
+  const code = (error as { code?: unknown }).code;
+  return {
+    type: error.name,
+    ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
+    message: withoutStatement(error),
+    at: framesOf(error),
+    ...(error.cause instanceof Error ? { cause: describeError(error.cause) } : {}),
+  };
+}
+
+/** The ORM's messages are `<statement with values> - <what the database said>`. */
+function withoutStatement(error: Error): string {
+  const isQueryError = 'sqlState' in error || 'sqlMessage' in error || error.name.endsWith('Exception');
+  return isQueryError ? (error.message.split(' - ').at(-1) ?? '') : error.message;
+}
+
+function framesOf(error: Error): string[] {
+  const lines = error.stack?.split('\n').filter((line) => line.startsWith('    at ')) ?? [];
+  return lines.slice(0, 6).map((line) => line.trim().slice(3));
+}

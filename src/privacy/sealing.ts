@@ -1,0 +1,68 @@
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+
+/** Where a sealed value stands. A seal moved to another table, column or row does not open. */
+export interface Place {
+  table: string;
+  column: string;
+  row: string;
+}
+
+/** AES-256-GCM key with the id under which configuration and database know it. */
+export interface SealingKey {
+  id: string;
+  /** 32 bytes. */
+  bytes: Uint8Array;
+}
+
+const formatVersion = 1;
+const nonceLength = 12;
+const tagLength = 16;
+
+/**
+ * AES-256-GCM (NIST SP 800-38D) with a random 96-bit nonce; place and key id are authenticated with it.
+ * Layout: version (1 byte), length of the key id (1), key id, nonce (12), tag (16), ciphertext.
+ */
+export function seal(plain: Uint8Array, place: Place, key: SealingKey): Buffer {
+  const keyId = Buffer.from(key.id, 'utf8');
+  const nonce = randomBytes(nonceLength);
+  const cipher = createCipheriv('aes-256-gcm', key.bytes, nonce, { authTagLength: tagLength });
+  cipher.setAAD(associatedData(place, key.id));
+  const ciphertext = Buffer.concat([cipher.update(plain), cipher.final()]);
+  return Buffer.concat([Buffer.from([formatVersion, keyId.length]), keyId, nonce, cipher.getAuthTag(), ciphertext]);
+}
+
+/** The id of the key that a sealed value needs. */
+export function sealedWith(sealed: Uint8Array): string {
+  const length = sealed[1];
+  if (sealed[0] !== formatVersion || length === undefined || sealed.length < 2 + length + nonceLength + tagLength) {
+    throw new SealBroken('not a sealed value');
+  }
+  return Buffer.from(sealed.subarray(2, 2 + length)).toString('utf8');
+}
+
+/** @throws {SealBroken} for another key, another place, or changed bytes; no part of the text is given out then. */
+export function unseal(sealed: Uint8Array, place: Place, key: SealingKey): Buffer {
+  const start = 2 + Buffer.byteLength(sealedWith(sealed));
+  const nonce = sealed.subarray(start, start + nonceLength);
+  const tag = sealed.subarray(start + nonceLength, start + nonceLength + tagLength);
+  const ciphertext = sealed.subarray(start + nonceLength + tagLength);
+  const decipher = createDecipheriv('aes-256-gcm', key.bytes, nonce, { authTagLength: tagLength });
+  decipher.setAAD(associatedData(place, key.id));
+  decipher.setAuthTag(tag);
+  try {
+    return Buffer.concat([decipher.update(ciphertext), decipher.final()]);
+  } catch {
+    throw new SealBroken(
+      `the value in ${place.table}.${place.column} of ${place.row} does not open with key "${key.id}"`,
+    );
+  }
+}
+
+/** A sealed value that does not open. */
+export class SealBroken extends Error {
+  override readonly name = 'SealBroken';
+}
+
+function associatedData(place: Place, keyId: string): Buffer {
+  return Buffer.from([place.table, place.column, place.row, keyId].join('\0'), 'utf8');
+}

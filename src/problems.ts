@@ -1,0 +1,41 @@
+/** One thing wrong with one field of a submission. */
+export interface FieldFault {
+  field: string;
+  code: 'missing' | 'too-long' | 'invalid' | 'too-many';
+  message: string;
+}
+
+/** Every refusal that we expect and can explain. Each door translates it: HTTP status, exit code. */
+export type ProblemCode =
+  | 'body-unreadable'
+  | 'body-too-large'
+  | 'body-type-unknown'
+  | 'route-unknown'
+  | 'method-not-allowed'
+  | 'fields-invalid'
+  | 'form-unknown'
+  | 'form-closed'
+  | 'sender-unknown'
+  | 'message-unknown'
+  | 'email-unknown'
+  | 'email-leased'
+  | 'email-not-resendable'
+  | 'database-away'
+  | 'schema-behind'
+  | 'schema-too-new'
+  | 'keys-wrong'
+  | 'argument-invalid'
+  | 'unexpected';
+
+/** A refusal we expected and can explain. Anything else thrown is a bug or an outage. */
+export class Problem extends Error {
+  override readonly name = 'Problem';
+  readonly code: ProblemCode;
+  readonly faults: readonly FieldFault[];
+
+  constructor(code: ProblemCode, message: string, options: { faults?: readonly FieldFault[]; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.faults = options.faults ?? [];
+  }
+}

@@ -1,0 +1,91 @@
+/** One environment variable, as documentation and error messages tell of it. */
+export interface Variable {
+  meaning: string;
+  /** What is used without it; empty where there is none. */
+  fallback: string;
+  example: string;
+  /** Shown masked, and readable from a file named by `NAME_FILE`. */
+  secret?: true;
+  /** Required with `NODE_ENV=production`. */
+  production?: true;
+}
+
+/** Every variable that this program reads. */
+export const variables = {
+  NODE_ENV: {
+    meaning: '`production` asks for every required setting and makes no keys by itself',
+    fallback: 'development',
+    example: 'production',
+  },
+  HOST: { meaning: 'where to listen', fallback: '127.0.0.1', example: '0.0.0.0' },
+  PORT: { meaning: 'where to listen; 0 picks a free port and prints it', fallback: '3000', example: '8080' },
+  PUBLIC_URL: {
+    meaning: 'the address the world uses; links are built from it',
+    fallback: 'http://localhost:$PORT',
+    example: 'https://forms.example.com',
+    production: true,
+  },
+  DATABASE_URL: {
+    meaning: 'PostgreSQL 15 or newer (`sslmode` honoured); `embedded` asks for the embedded one',
+    fallback: 'embedded',
+    example: 'postgresql://ruffinweb:password@db.example.com/ruffinweb?sslmode=verify-full',
+    secret: true,
+    production: true,
+  },
+  DATA_DIR: {
+    meaning: 'embedded database, `.eml` files, generated keys',
+    fallback: './data',
+    example: '/var/lib/ruffinweb',
+  },
+  SMTP_HOST: {
+    meaning: 'the server that takes outgoing mail; without it mail is written as `.eml` files',
+    fallback: '.eml files in DATA_DIR/mail',
+    example: 'smtp.example.com',
+    production: true,
+  },
+  SMTP_PORT: {
+    meaning: 'TLS from the start on 465, STARTTLS required on other ports, plain only to loopback',
+    fallback: '465',
+    example: '587',
+  },
+  SMTP_USER: { meaning: 'login at the mail server', fallback: '', example: 'forms@example.com' },
+  SMTP_PASSWORD: { meaning: 'password of that login', fallback: '', example: 'app-password', secret: true },
+  MAIL_FROM: {
+    meaning: 'fixed From of every mail',
+    fallback: 'SMTP_USER if it is an address',
+    example: 'Example Contact <forms@example.com>',
+    production: true,
+  },
+  NOTIFY_TO: {
+    meaning: 'who is told of a new message; several separated by commas',
+    fallback: 'owner@localhost',
+    example: 'owner@example.com, office@example.com',
+    production: true,
+  },
+  AUTO_REPLY: { meaning: 'whether senders get an automatic reply: `on` or `off`', fallback: 'on', example: 'off' },
+  ENCRYPTION_KEYS: {
+    meaning: 'keys that seal what visitors give: `id:base64key`, newest first, separated by commas',
+    fallback: 'made in DATA_DIR on first start',
+    example: 'k20261122:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=',
+    secret: true,
+    production: true,
+  },
+  LOG_LEVEL: {
+    meaning: '`trace`, `debug`, `info`, `warn`, `error` or `silent`',
+    fallback: 'info',
+    example: 'debug',
+  },
+  LOG_FORMAT: {
+    meaning: '`json` or `pretty`; logs go to stderr',
+    fallback: '`pretty` on a terminal, else `json`',
+    example: 'json',
+  },
+} as const satisfies Record<string, Variable>;
+
+export type VariableName = keyof typeof variables;
+
+export const variableNames = Object.keys(variables) as VariableName[];
+
+export function variable(name: VariableName): Variable {
+  return variables[name];
+}
