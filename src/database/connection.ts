@@ -1,0 +1,52 @@
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
+
+/** Where the database is and how to speak to it, for `pg` and for the ORM alike. */
+export interface DatabaseAddress {
+  host: string;
+  port: number;
+  user: string;
+  password: string;
+  database: string;
+  ssl: false | TlsOptions;
+}
+
+/**
+ * Reads a PostgreSQL URL. `sslmode` and `sslrootcert` mean what they mean to libpq
+ * (PostgreSQL manual, "SSL Support", table 32.1); the ORM itself would ignore them silently.
+ *
+ * @throws {Error} for a URL that is none, and for modes that cannot promise what they say.
+ */
+export function readDatabaseUrl(text: string): DatabaseAddress {
+  const url = new URL(text);
+  if (url.protocol !== 'postgresql:' && url.protocol !== 'postgres:') {
+    throw new Error(`${url.protocol}// is not PostgreSQL`);
+  }
+  const database = decodeURIComponent(url.pathname.slice(1));
+  if (database === '') throw new Error('the name of the database is missing');
+  return {
+    host: url.hostname === '' ? '127.0.0.1' : decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, '$1'),
+    port: url.port === '' ? 5432 : Number(url.port),
+    user: decodeURIComponent(url.username),
+    password: decodeURIComponent(url.password),
+    database,
+    ssl: readSslMode(url.searchParams.get('sslmode') ?? 'disable', url.searchParams.get('sslrootcert')),
+  };
+}
+
+function readSslMode(mode: string, rootCertificate: string | null): false | TlsOptions {
+  const ca = rootCertificate === null ? {} : { ca: readFileSync(rootCertificate) };
+  switch (mode) {
+    case 'disable':
+      return false;
+    case 'require':
+      return { ...ca, rejectUnauthorized: rootCertificate !== null };
+    case 'verify-ca':
+      return { ...ca, rejectUnauthorized: true, checkServerIdentity: () => undefined };
+    case 'verify-full':
+      return { ...ca, rejectUnauthorized: true };
+    default:
+      // "allow" and "prefer" fall back to plain text without a word.
+      throw new Error(`sslmode=${mode} is not supported; use disable, require, verify-ca or verify-full`);
+  }
+}

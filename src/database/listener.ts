@@ -1,0 +1,83 @@
+import pg from 'pg';
+import { readDatabaseUrl } from './connection.ts';
+
+const firstWaitMs = 250;
+const longestWaitMs = 30_000;
+
+/** A connection that went silent (a dead network) is found out by a question this often, in milliseconds. */
+const pulseMs = 20_000;
+
+/**
+ * Listens for PostgreSQL's NOTIFY on a connection of its own, and heals it. `onNotice` is also called after each
+ * new connection, since notices may have been missed before it. Nobody may depend on being called.
+ */
+export function listen(databaseUrl: string, channel: string, onNotice: () => void): AsyncDisposable {
+  const stop = new AbortController();
+  const ended = keepListening(databaseUrl, channel, onNotice, stop.signal);
+  return {
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await ended;
+    },
+  };
+}
+
+async function keepListening(url: string, channel: string, onNotice: () => void, stop: AbortSignal): Promise<void> {
+  let waitMs = firstWaitMs;
+  while (!stop.aborted) {
+    await listenOnce(url, channel, stop, () => {
+      waitMs = firstWaitMs;
+      onNotice();
+    });
+    await pause(waitMs, stop);
+    waitMs = Math.min(waitMs * 2, longestWaitMs);
+  }
+}
+
+/** Resolves when the connection is gone, for whatever reason; never throws. */
+async function listenOnce(url: string, channel: string, stop: AbortSignal, onNotice: () => void): Promise<void> {
+  const { ssl, ...address } = readDatabaseUrl(url);
+  const client = new pg.Client({
+    ...address,
+    ssl,
+    application_name: 'ruffinweb listener',
+    connectionTimeoutMillis: 5000,
+    query_timeout: 5000,
+    keepAlive: true,
+  });
+  const gone = new Promise<void>((resolve) => {
+    // Without a listener for it, a lost connection would end the process.
+    client.on('error', () => resolve());
+    client.on('end', () => resolve());
+    stop.addEventListener('abort', () => resolve(), { once: true });
+  });
+  let pulse: NodeJS.Timeout | undefined;
+  try {
+    client.on('notification', onNotice);
+    await client.connect();
+    await client.query(`listen ${client.escapeIdentifier(channel)}`);
+    onNotice();
+    pulse = setInterval(() => {
+      client.query('select 1').catch(() => client.connection.stream.destroy());
+    }, pulseMs);
+    await gone;
+  } catch {
+    // Away or refused: the caller tries again.
+  } finally {
+    clearInterval(pulse);
+    await client.end().catch(() => {});
+  }
+}
+
+function pause(ms: number, stop: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (stop.aborted) return resolve();
+    const timer = setTimeout(done, ms);
+    stop.addEventListener('abort', done, { once: true });
+    function done() {
+      clearTimeout(timer);
+      stop.removeEventListener('abort', done);
+      resolve();
+    }
+  });
+}

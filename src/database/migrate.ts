@@ -1,0 +1,69 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { migrations } from './migrations/index.ts';
+import type { Orm } from './orm.ts';
+
+/** Key of the advisory lock that lets one migrator work at a time; any constant number does. */
+const migrationLock = 7_226_943;
+
+export interface SchemaStatus {
+  applied: { name: string; appliedAt: Date }[];
+  /** Known here, not yet in the database. */
+  pending: string[];
+  /** In the database, not known here: a newer release was at work. */
+  unknown: string[];
+}
+
+/**
+ * A release only expands what the release before it uses. One that takes something away says so in the name of
+ * its migration, so that an older server, which does not know the migration, still knows to stay away.
+ */
+export function isContracting(name: string): boolean {
+  return name.includes('_contract_');
+}
+
+/** Reads the table itself: the migrator reports everything as pending when the database is away. */
+export async function readSchemaStatus(em: EntityManager): Promise<SchemaStatus> {
+  const [found] = await em.execute<{ present: boolean }[]>(
+    `select to_regclass('schema_migrations') is not null as present`,
+  );
+  const rows = found?.present
+    ? await em.execute<{ name: string; executed_at: Date }[]>(
+        'select name, executed_at from schema_migrations order by id',
+      )
+    : [];
+  const applied = rows.map((row) => ({ name: row.name, appliedAt: new Date(row.executed_at) }));
+  const appliedNames = new Set(applied.map((it) => it.name));
+  const knownNames = new Set<string>(migrations.map((it) => it.name));
+  return {
+    applied,
+    pending: [...knownNames].filter((name) => !appliedNames.has(name)),
+    unknown: [...appliedNames].filter((name) => !knownNames.has(name)),
+  };
+}
+
+/** Applies what is pending. Safe to run from several machines at once: one works, the others wait and find nothing to do. */
+export async function migrateUp(orm: Orm): Promise<string[]> {
+  return await withMigrationLock(orm, async (em) => {
+    const done = await orm.migrator.up({ transaction: em.getTransactionContext() });
+    return done.map((it) => it.name);
+  });
+}
+
+/** Takes back the newest applied migration, or none. Data in what it drops is lost. */
+export async function migrateDown(orm: Orm): Promise<string[]> {
+  return await withMigrationLock(orm, async (em) => {
+    const done = await orm.migrator.down({ transaction: em.getTransactionContext() });
+    return done.map((it) => it.name);
+  });
+}
+
+/**
+ * The lock comes first and lives as long as the transaction that migrates: a session's lock could be taken on
+ * one pooled connection and released on another.
+ */
+async function withMigrationLock(orm: Orm, work: (em: EntityManager) => Promise<string[]>): Promise<string[]> {
+  return await orm.em.fork().transactional(async (em) => {
+    await em.execute(`select pg_advisory_xact_lock(${migrationLock})`);
+    return await work(em as EntityManager);
+  });
+}

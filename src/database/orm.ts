@@ -1,0 +1,94 @@
+import { Migrator } from '@mikro-orm/migrations';
+import { MikroORM } from '@mikro-orm/postgresql';
+import type { Pool, PoolClient } from 'pg';
+import { entities } from '../entities/index.ts';
+import { type DatabaseAddress, readDatabaseUrl } from './connection.ts';
+import { migrations } from './migrations/index.ts';
+
+export type Orm = MikroORM;
+
+/** How long to wait for the database, in milliseconds; 0 is for ever. */
+export interface Patience {
+  connectMs: number;
+  statementMs: number;
+  queryMs: number;
+  lockMs: number;
+}
+
+/** Connecting and one query together stay below the five seconds within which a visitor must have an answer. */
+export const requestPatience: Patience = { connectMs: 1500, statementMs: 2500, queryMs: 3000, lockMs: 2000 };
+
+/** An operator who asked for it can wait, and a migration must. */
+export const commandPatience: Patience = { connectMs: 5000, statementMs: 0, queryMs: 0, lockMs: 0 };
+
+/** Opens the pool. Nothing is connected until the first query; the caller closes it with `close()`. */
+export async function openOrm(url: string, patience: Patience): Promise<Orm> {
+  const address = readDatabaseUrl(url);
+  return await MikroORM.init({
+    entities,
+    ...ormAddress(address),
+    pool: { min: 0, max: 10, idleTimeoutMillis: 30_000 },
+    // A typo in DATABASE_URL must not create a database.
+    ensureDatabase: false,
+    // The ORM's own messages would quote values; the log of this program says what matters.
+    logger: () => {},
+    extensions: [Migrator],
+    migrations: {
+      migrationsList: migrations,
+      tableName: 'schema_migrations',
+      snapshot: false,
+      silent: true,
+      emit: 'ts',
+      transactional: true,
+      allOrNothing: true,
+      disableForeignKeys: false,
+      // Only `migrate create`, in a checkout, writes here.
+      path: new URL('./migrations', import.meta.url).pathname,
+    },
+    driverOptions: {
+      ssl: address.ssl,
+      application_name: 'ruffinweb',
+      connectionTimeoutMillis: patience.connectMs,
+      query_timeout: patience.queryMs,
+      statement_timeout: patience.statementMs,
+      lock_timeout: patience.lockMs,
+      idle_in_transaction_session_timeout: 10_000,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 5000,
+      maxLifetimeSeconds: 1800,
+      onPoolCreated: dropHalfOpenClients,
+    },
+  });
+}
+
+/**
+ * A client whose query timed out is on a connection that may never answer again, but the query builder under
+ * the ORM hands it back to the pool as healthy, and every later query would wait on it. So it is ended.
+ * `Query read timeout` is the driver's only handle for this; a test pins it.
+ */
+function dropHalfOpenClients(pool: Pool): void {
+  pool.on('connect', (client: PoolClient) => {
+    const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+    // The overloads of `query` cannot be written down here; every one of them is passed through unchanged.
+    (client as { query: unknown }).query = (...args: unknown[]) => {
+      const result = query(...args);
+      if (result instanceof Promise) {
+        result.catch((error: Error) => {
+          if (error.message === 'Query read timeout')
+            (client as unknown as { end(): Promise<void> }).end().catch(() => {});
+        });
+      }
+      return result;
+    };
+  });
+}
+
+function ormAddress(address: DatabaseAddress) {
+  return {
+    host: address.host,
+    port: address.port,
+    user: address.user,
+    password: address.password,
+    dbName: address.database,
+  };
+}
