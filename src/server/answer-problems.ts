@@ -1,0 +1,55 @@
+import type { Context as KoaContext, Middleware } from 'koa';
+import { Problem } from '../problems.ts';
+import { isOutage } from '../services/outage.ts';
+import type { Pages } from './pages.ts';
+import { describeProblem } from './problem-details.ts';
+import type { RequestState } from './request-scope.ts';
+import { wantsPage } from './wants-page.ts';
+
+/** How long a client should wait before it asks a server whose database is away again, in seconds. */
+const outageRetrySeconds = 5;
+
+/**
+ * Turns whatever was thrown further in into an answer. Koa's own way would drop the headers that are set already
+ * and could send an error's message.
+ */
+export function answerProblems(pages: Pages): Middleware<RequestState> {
+  return async (ctx, next) => {
+    try {
+      await next();
+      if (ctx.status === 404 && ctx.body == null)
+        throw new Problem('route-unknown', 'nothing is served at this address');
+      if (ctx.status === 405)
+        throw new Problem('method-not-allowed', `this address answers to ${ctx.response.get('Allow')}`);
+    } catch (error) {
+      sendProblem(ctx, asProblem(ctx, error), pages);
+    }
+  };
+}
+
+function asProblem(ctx: KoaContext & { state: RequestState }, error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  const { log } = ctx.state;
+  if (isOutage(error)) {
+    log.error({ err: error }, 'database away');
+    ctx.set('Retry-After', String(outageRetrySeconds));
+    return new Problem('database-away', 'the message could not be stored; please try again in a moment', {
+      cause: error,
+    });
+  }
+  log.error({ err: error }, 'unexpected error');
+  return new Problem('unexpected', 'the fault is ours and was logged', { cause: error });
+}
+
+function sendProblem(ctx: KoaContext & { state: RequestState }, problem: Problem, pages: Pages): void {
+  const details = describeProblem(problem, ctx.state.requestId);
+  ctx.state.problem = problem.code;
+  ctx.status = details.status;
+  if (wantsPage(ctx)) {
+    ctx.type = 'html';
+    ctx.body = pages.problem(details, ctx.state.posted, ctx.path);
+  } else {
+    ctx.body = JSON.stringify(details);
+    ctx.type = 'application/problem+json; charset=utf-8';
+  }
+}

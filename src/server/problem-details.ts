@@ -1,0 +1,49 @@
+import type { FieldFault, Problem, ProblemCode } from '../problems.ts';
+
+/** HTTP status and title of each refusal. */
+const answers = {
+  'body-unreadable': [400, 'The body cannot be read'],
+  'body-too-large': [413, 'The body is too large'],
+  'body-type-unknown': [415, 'The body is of a type that is not taken here'],
+  'route-unknown': [404, 'There is nothing at this address'],
+  'method-not-allowed': [405, 'This address does not answer to that method'],
+  'fields-invalid': [422, 'Some fields are missing or not valid'],
+  'form-unknown': [404, 'There is no such form'],
+  'form-closed': [410, 'This form is closed'],
+  'sender-unknown': [404, 'There is no such sender'],
+  'message-unknown': [404, 'There is no such message'],
+  'email-unknown': [404, 'There is no such email'],
+  'email-leased': [409, 'The email is being sent at this moment'],
+  'email-not-resendable': [409, 'The email cannot be sent again'],
+  'database-away': [503, 'The database is away'],
+  'schema-behind': [503, 'The database schema is behind'],
+  'schema-too-new': [503, 'The database schema is too new'],
+  'keys-wrong': [503, 'The encryption keys are wrong'],
+  'argument-invalid': [400, 'An argument is not valid'],
+  unexpected: [500, 'Something went wrong on our side'],
+} as const satisfies Record<ProblemCode, readonly [status: number, title: string]>;
+
+/** `application/problem+json` (RFC 9457), with a stable `code` and the fields that are at fault. */
+export interface ProblemDetails {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: ProblemCode;
+  /** The same id as in the log and in the `X-Request-Id` header. */
+  requestId: string;
+  errors?: readonly FieldFault[];
+}
+
+export function describeProblem(problem: Problem, requestId: string): ProblemDetails {
+  const [status, title] = answers[problem.code];
+  return {
+    type: `urn:ruffinweb:problem:${problem.code}`,
+    title,
+    status,
+    detail: problem.message,
+    code: problem.code,
+    requestId,
+    ...(problem.faults.length > 0 && { errors: problem.faults }),
+  };
+}

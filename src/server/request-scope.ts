@@ -1,0 +1,43 @@
+import { randomUUID } from 'node:crypto';
+import type { Middleware } from 'koa';
+import type { Context } from '../context.ts';
+import type { Log } from '../log.ts';
+import type { ProblemCode } from '../problems.ts';
+import { openScope, type Scope } from '../services/scope.ts';
+
+/** What the middlewares of one request tell each other. */
+export interface RequestState {
+  requestId: string;
+  scope: Scope;
+  log: Log;
+  /** The fields that were posted, for a page that lets the visitor correct them. */
+  posted?: ReadonlyMap<string, unknown>;
+  problem?: ProblemCode;
+}
+
+/**
+ * Gives each request an id and a scope, and logs one line when it is answered: the route, never the path as it
+ * was typed, since anything may stand in that.
+ */
+export function openRequestScope(context: Context): Middleware<RequestState> {
+  return async (ctx, next) => {
+    const startedAt = performance.now();
+    const requestId = randomUUID();
+    const scope = openScope(context, { request: requestId });
+    ctx.state.requestId = requestId;
+    ctx.state.scope = scope;
+    ctx.state.log = scope.log;
+    ctx.set('X-Request-Id', requestId);
+    await next();
+    scope.log.info(
+      {
+        method: ctx.method,
+        route: typeof ctx._matchedRoute === 'string' ? ctx._matchedRoute : '-',
+        status: ctx.status,
+        problem: ctx.state.problem,
+        ms: Math.round((performance.now() - startedAt) * 10) / 10,
+      },
+      'answered',
+    );
+  };
+}

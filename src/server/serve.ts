@@ -1,0 +1,119 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { MailingContext } from '../context.ts';
+import { createBell } from '../services/bell.ts';
+import { runDeliveryLoop } from '../services/delivery-loop.ts';
+import { listenForEmails } from '../services/email-channel.ts';
+import { createApp } from './app.ts';
+import { openPages } from './pages.ts';
+import type { ServerState } from './routes.ts';
+import { securityHeaders } from './security-headers.ts';
+
+/** How long requests that have begun may take to finish after a stop is asked for, in milliseconds. */
+const finishMs = 10_000;
+
+export interface ServeOptions {
+  /** Whether to run the delivery loop in this process. */
+  deliver: boolean;
+  stop: AbortSignal;
+  /** Called with each line of what a person should know once the server listens. */
+  print: (line: string) => void;
+}
+
+/**
+ * Serves the public API, and delivers mail beside it, until `stop` is aborted; then finishes what is in flight.
+ *
+ * @throws when the port cannot be had.
+ */
+export async function serve(context: MailingContext, options: ServeOptions): Promise<void> {
+  const state: ServerState = { stopping: false };
+  const pages = openPages(context.config);
+  const app = createApp(context, pages, state);
+  const server = createHttpServer(app.callback(), context.config.publicUrl.startsWith('https:'));
+  await startListening(server, context.config.port, context.config.host);
+  announce(context, (server.address() as AddressInfo).port, options.print);
+
+  const work = [serveUntilStopped(server, state, options.stop)];
+  if (options.deliver) work.push(deliverUntilStopped(context, options));
+  await Promise.all(work);
+}
+
+async function deliverUntilStopped(context: MailingContext, options: ServeOptions): Promise<void> {
+  const bell = createBell();
+  await using _listening = listenForEmails(context, bell);
+  await runDeliveryLoop(context, bell, options.stop);
+}
+
+async function serveUntilStopped(server: Server, state: ServerState, stop: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (stop.aborted) resolve();
+    else stop.addEventListener('abort', () => resolve(), { once: true });
+  });
+  state.stopping = true;
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  await Promise.race([closed, pause(finishMs, undefined, { ref: false })]);
+  server.closeAllConnections();
+  await closed;
+}
+
+/** Every wait has an end: slow headers, slow bodies and idle connections cost a client its connection. */
+function createHttpServer(listener: Parameters<typeof createServer>[1], secure: boolean): Server {
+  const server = createServer(
+    { headersTimeout: 10_000, requestTimeout: 20_000, keepAliveTimeout: 5000, connectionsCheckingInterval: 2000 },
+    listener,
+  );
+  server.maxHeadersCount = 100;
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseRaw(error, socket, secure));
+  return server;
+}
+
+/** A request that is none never reaches the app; what Node would answer by itself lacks our headers. */
+function refuseRaw(error: NodeJS.ErrnoException, socket: Socket, secure: boolean): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status =
+    error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+      ? '408 Request Timeout'
+      : error.code === 'HPE_HEADER_OVERFLOW'
+        ? '431 Request Header Fields Too Large'
+        : '400 Bad Request';
+  const headers = Object.entries({ ...securityHeaders(secure), Connection: 'close', 'Content-Length': '0' });
+  socket.end(`HTTP/1.1 ${status}\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`);
+}
+
+function startListening(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function announce(context: MailingContext, port: number, print: (line: string) => void): void {
+  const { config, mailer } = context;
+  const host = config.host === '0.0.0.0' || config.host === '::' ? '127.0.0.1' : config.host;
+  const address = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const database =
+    config.databaseUrl.reveal() === 'embedded' ? `embedded PostgreSQL in ${config.dataDir}/postgres` : 'DATABASE_URL';
+  print(`ruffinweb listens on ${address}`);
+  print('');
+  print(`  landing page  ${address}/`);
+  print(`  database      ${database}`);
+  print(`  mail          ${mailer.describes}`);
+  print('');
+  print('Post a message from another terminal:');
+  print('');
+  print(
+    `  curl -s -H 'Content-Type: application/json' -d '{"name":"Ada","email":"ada@example.com","message":"Hello!"}' ${address}/api/messages`,
+  );
+  print('');
+  print('and look at it:');
+  print('');
+  print('  ./bin/ruffinweb.js messages list');
+  print('');
+}

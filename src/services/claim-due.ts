@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import { runStatement, type Statement } from '../database/statement.ts';
+import type { EmailKind } from '../entities/index.ts';
+import { mostTries } from './retry-schedule.ts';
+import type { Scope } from './scope.ts';
+
+/**
+ * How long a worker may take for one email. Longer than the hard deadline of a send (60 s), so that a live worker
+ * always settles first; short enough that the email of a dead one is not late.
+ */
+export const leaseMs = 90_000;
+
+/** An email that this worker alone may send until its lease ends, with all that its mail is made of. */
+export interface ClaimedEmail {
+  id: string;
+  kind: EmailKind;
+  leaseToken: string;
+  tries: number;
+  internetMessageId: string;
+  createdAt: Date;
+  /** Set for a notification. */
+  recipient: string | null;
+  sender: { id: string; address: Buffer };
+  message: { id: string; receipt: string; content: Buffer; receivedAt: Date };
+  formSlug: string;
+}
+
+export interface Claim {
+  emails: ClaimedEmail[];
+  /** Ids of emails given up on, because the worker that had them is gone and nobody knows what it did. */
+  givenUp: string[];
+}
+
+/**
+ * The rows are locked only while this statement runs. During sending it is the lease that keeps others away:
+ * `due_at` is moved past it, so that a slow mail server never holds a connection, and the email of a worker that
+ * died falls due again by itself. Time is the database's alone: workers' clocks may differ.
+ *
+ * A due email that still bears a lease token is one whose worker died. That try is written down as unknown; an
+ * auto-reply, or an email without tries left, ends there.
+ */
+const claimStatement: Statement = {
+  name: 'claim_due_1',
+  text: `
+with due as materialized (
+  select id, kind, lease_token as lost_token, tries,
+    lease_token is not null and (kind = 'auto-reply' or tries >= ${mostTries}) as hopeless
+  from emails
+  where state = 'queued' and due_at <= now()
+  order by due_at
+  limit $1::int
+  for update skip locked
+),
+lost as (
+  insert into attempts (id, email_id, outcome, finished_at)
+  select gen_random_uuid(), id, 'unknown', now() from due where lost_token is not null
+),
+given_up as (
+  update emails set state = 'failed', failure = 'outcome-unknown', lease_token = null
+  from due where emails.id = due.id and due.hopeless
+  returning emails.id
+),
+claimed as (
+  update emails set lease_token = $2::uuid, due_at = now() + ${leaseMs} * interval '1 millisecond', tries = emails.tries + 1
+  from due where emails.id = due.id and not due.hopeless
+  returning emails.*
+)
+select claimed.id, claimed.kind, claimed.tries, claimed.internet_message_id, claimed.recipient,
+  (extract(epoch from claimed.created_at) * 1000)::float8 as created_ms,
+  messages.id as message_id, messages.receipt, messages.content,
+  (extract(epoch from messages.received_at) * 1000)::float8 as received_ms,
+  senders.id as sender_id, senders.address, forms.slug
+from claimed
+  join messages on messages.id = claimed.message_id
+  join senders on senders.id = messages.sender_id
+  join forms on forms.id = messages.form_id
+union all
+select id, null, null, null, null, null, null, null, null, null, null, null, null from given_up`,
+};
+
+interface ClaimRow {
+  id: string;
+  kind: EmailKind | null;
+  tries: number;
+  internet_message_id: string;
+  recipient: string | null;
+  created_ms: number;
+  message_id: string;
+  receipt: string;
+  content: Buffer;
+  received_ms: number;
+  sender_id: string;
+  address: Buffer;
+  slug: string;
+}
+
+/** Takes up to `limit` due emails, the longest due first, or none. */
+export async function claimDue(scope: Scope, limit: number): Promise<Claim> {
+  const leaseToken = randomUUID();
+  const rows = await runStatement<ClaimRow>(scope.em, claimStatement, [limit, leaseToken]);
+  return {
+    emails: rows.flatMap((row) => (row.kind === null ? [] : [describe(row, row.kind, leaseToken)])),
+    givenUp: rows.flatMap((row) => (row.kind === null ? [row.id] : [])),
+  };
+}
+
+function describe(row: ClaimRow, kind: EmailKind, leaseToken: string): ClaimedEmail {
+  return {
+    id: row.id,
+    kind,
+    leaseToken,
+    tries: row.tries,
+    internetMessageId: row.internet_message_id,
+    createdAt: new Date(row.created_ms),
+    recipient: row.recipient,
+    sender: { id: row.sender_id, address: row.address },
+    message: { id: row.message_id, receipt: row.receipt, content: row.content, receivedAt: new Date(row.received_ms) },
+    formSlug: row.slug,
+  };
+}

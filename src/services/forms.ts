@@ -1,0 +1,14 @@
+import { Form } from '../entities/index.ts';
+import { Problem } from '../problems.ts';
+import type { Scope } from './scope.ts';
+
+/** The slug of the form that `/api/messages` belongs to. */
+export const defaultFormSlug = 'contact';
+
+/** @throws {Problem} form-unknown, form-closed */
+export async function findOpenForm(scope: Scope, slug: string): Promise<Form> {
+  const form = /^[a-z0-9-]{1,64}$/.test(slug) ? await scope.em.findOne(Form, { slug }) : null;
+  if (form === null) throw new Problem('form-unknown', 'there is no such form');
+  if (!form.isOpen) throw new Problem('form-closed', 'this form is closed');
+  return form;
+}

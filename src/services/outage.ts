@@ -1,0 +1,32 @@
+/**
+ * SQLSTATE classes and codes (PostgreSQL manual, appendix A) that say "not now", whatever was asked: connection
+ * lost, resources short, server stopping, statement or lock time-out, read-only standby.
+ */
+const notNow = /^(?:08|53|57P|57014|55P03|25006)/;
+
+const socketCodes = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ETIMEDOUT',
+  'EPIPE',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+]);
+
+/** What the driver says without a code: no connection to be had, or none that answers. */
+const driverTexts =
+  /timeout exceeded when trying to connect|timeout expired|Query read timeout|Connection terminated|Client has encountered a connection error/;
+
+/** Whether an error means that the database is away or cannot serve us now, rather than that we are at fault. */
+export function isOutage(error: unknown): boolean {
+  for (let it = error; it instanceof Error; it = it.cause) {
+    const { code } = it as { code?: unknown };
+    if (typeof code === 'string' && (socketCodes.has(code) || notNow.test(code))) return true;
+    if (driverTexts.test(it.message)) return true;
+    if (it instanceof AggregateError && it.errors.some(isOutage)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,37 @@
+import { readSchemaStatus } from '../database/migrate.ts';
+import { isOutage } from './outage.ts';
+import { requireFitSchema } from './schema.ts';
+import type { Scope } from './scope.ts';
+
+export interface Readiness {
+  ready: boolean;
+  /** One short word or figure for each thing looked at. */
+  checks: Record<string, string | number>;
+}
+
+/** Whether this server can store a post right now. The age of the queue is told but keeps nobody from posting. */
+export async function readiness(scope: Scope): Promise<Readiness> {
+  try {
+    const status = await readSchemaStatus(scope.em);
+    const checks = { database: 'ok', oldestDueSeconds: await oldestDueSeconds(scope) };
+    try {
+      requireFitSchema(status);
+      return { ready: true, checks: { ...checks, schema: 'ok' } };
+    } catch (error) {
+      scope.log.warn({ err: error }, 'not ready');
+      return { ready: false, checks: { ...checks, schema: 'unfit' } };
+    }
+  } catch (error) {
+    scope.log.warn({ err: error }, 'not ready');
+    return { ready: false, checks: { database: isOutage(error) ? 'away' : 'failing' } };
+  }
+}
+
+/** How long the email that has waited longest past its time has waited; 0 where none is due. */
+export async function oldestDueSeconds(scope: Pick<Scope, 'em'>): Promise<number> {
+  const [row] = await scope.em.execute<{ seconds: number }[]>(
+    `select coalesce(extract(epoch from now() - min(due_at)), 0)::float8 as seconds
+     from emails where state = 'queued' and due_at <= now()`,
+  );
+  return Math.max(0, Math.round(row?.seconds ?? 0));
+}

@@ -1,0 +1,78 @@
+import type { AttemptOutcome, EmailKind, EmailState, FailureReason } from '../entities/index.ts';
+
+const minute = 60_000;
+const hour = 60 * minute;
+
+// RFC 5321 §4.5.4.1 asks for at least 30 minutes between tries. Greylisting servers commonly accept after 5,
+// so the first two waits are shorter and the rest obey. Together they last almost three days.
+const waitsMs = [minute, 5 * minute, 30 * minute, 2 * hour, 6 * hour, 12 * hour, 24 * hour, 24 * hour];
+
+/** The first try and one after each wait. */
+export const mostTries = waitsMs.length + 1;
+
+/** A broken transport (login, TLS, DNS) says nothing about the email: ask again soon, and count no try. */
+const brokenWaitMs = minute;
+
+/** What becomes of an email after a try. */
+export interface NextStep {
+  state: Extract<EmailState, 'sent' | 'queued' | 'failed'>;
+  failure: FailureReason | null;
+  /** Until the next try may begin; 0 where there is none. */
+  waitMs: number;
+  /** Whether the try counts. */
+  counts: boolean;
+}
+
+export interface TriedEmail {
+  kind: EmailKind;
+  /** Tries begun, this one among them. */
+  tries: number;
+}
+
+/**
+ * Decides what follows from the outcome of a try. Pure.
+ *
+ * A notification whose outcome is unknown is sent again: better twice than never. An auto-reply is not: a
+ * missing one harms nobody, a second one harms a stranger.
+ *
+ * @param random from 0 up to 1, for the jitter that keeps many emails from coming back at one moment.
+ */
+export function decideNextStep(
+  email: TriedEmail,
+  outcome: { result: AttemptOutcome; retryAfterMs?: number },
+  random: number,
+): NextStep {
+  switch (outcome.result) {
+    case 'accepted':
+      return { state: 'sent', failure: null, waitMs: 0, counts: true };
+    case 'refused':
+      return failed('refused');
+    case 'broken':
+      return { state: 'queued', failure: null, waitMs: withJitter(brokenWaitMs, random), counts: false };
+    case 'unknown':
+      return email.kind === 'auto-reply' ? failed('outcome-unknown') : retry(email, outcome, random, 'outcome-unknown');
+    case 'later':
+      return retry(email, outcome, random, 'schedule-ended');
+  }
+}
+
+function retry(email: TriedEmail, outcome: { retryAfterMs?: number }, random: number, end: FailureReason): NextStep {
+  const waitMs = waitsMs[email.tries - 1];
+  if (waitMs === undefined) return failed(end);
+  // A server that says when to come back knows better than the schedule, within reason.
+  const askedMs = outcome.retryAfterMs === undefined ? undefined : clamp(outcome.retryAfterMs, minute, 24 * hour);
+  return { state: 'queued', failure: null, waitMs: askedMs ?? withJitter(waitMs, random), counts: true };
+}
+
+function failed(failure: FailureReason): NextStep {
+  return { state: 'failed', failure, waitMs: 0, counts: true };
+}
+
+/** Up to a fifth longer, never shorter. */
+function withJitter(waitMs: number, random: number): number {
+  return Math.round(waitMs * (1 + random / 5));
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.min(Math.max(value, low), high);
+}

@@ -1,0 +1,103 @@
+import type { Statement } from '../database/statement.ts';
+import { emailChannel } from './email-channel.ts';
+
+/** The most auto-replies one form asks for in one hour of the clock. */
+export const repliesPerFormAndHour = 100;
+
+/**
+ * The statement that stores: everything about a list of messages, or nothing. Each step hangs on the one
+ * before it:
+ *
+ *   locked         waits for statements that touch the same addresses, reply limits or forms. The order in which
+ *                  PostgreSQL runs the steps below is not ours to choose; without this they would deadlock.
+ *   posted         the parameters as rows, in the order given
+ *   found          the sender of each address, new or known; a known one's sealed columns stay as first given,
+ *                  since a seal is bound to its row's id
+ *   stored         the messages
+ *   day_free       addresses that have had no auto-reply for a day, now marked as having one
+ *   hour_used      forms that have asked for fewer than the limit this hour, now counted up
+ *   replies        what both allow
+ *   queued         one email per recipient
+ *   woken          tells the delivery loops, at the commit
+ */
+export const storeStatement: Statement = {
+  name: 'store_messages_1',
+  text: `
+with locked as materialized (
+  select count(*) from (select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key) as taken
+),
+posted as materialized (
+  select given.*
+  from locked, unnest(
+    $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::bytea[], $8::bytea[],
+    $9::uuid[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::uuid[], $15::text[]
+  ) with ordinality as given (
+    message_id, receipt, form_id, status, reasons, content, client_address,
+    sender_id, address_index, address, name, reply_index, reply_id, reply_internet_message_id, n
+  )
+),
+found as (
+  insert into senders (id, address_index, address, name, message_count, first_message_at, last_message_at)
+  select distinct on (address_index)
+    sender_id, address_index, address, name, count(*) over (partition by address_index), now(), now()
+  from posted
+  order by address_index, n
+  on conflict (address_index) do update set
+    message_count = senders.message_count + excluded.message_count,
+    last_message_at = greatest(senders.last_message_at, excluded.last_message_at)
+  returning id, address_index
+),
+stored as (
+  insert into messages (id, receipt, form_id, sender_id, status, reasons, content, client_address, received_at)
+  select message_id, receipt, form_id, found.id, status,
+    array(select jsonb_array_elements_text(reasons::jsonb)), content, client_address, now()
+  from posted join found using (address_index)
+  returning id, sender_id, received_at
+),
+reply_wanted as (
+  select distinct on (reply_index) n, form_id, reply_index from posted
+  where reply_index is not null
+  order by reply_index, n
+),
+day_free as (
+  insert into reply_days (address_index, replied_at)
+  select reply_index, now() from reply_wanted
+  on conflict (address_index) do update set replied_at = excluded.replied_at
+  where reply_days.replied_at <= excluded.replied_at - interval '1 day'
+  returning address_index
+),
+reply_allowed as (
+  select n, form_id,
+    row_number() over (partition by form_id order by n) as number,
+    count(*) over (partition by form_id) as asked
+  from reply_wanted join day_free on day_free.address_index = reply_wanted.reply_index
+),
+hour_used as (
+  insert into reply_hours (form_id, hour, replies)
+  select form_id, date_trunc('hour', now(), 'UTC'), count(*) from reply_allowed group by form_id
+  on conflict (form_id, hour) do update set replies = reply_hours.replies + excluded.replies
+  where reply_hours.replies < $20::int
+  returning form_id, replies
+),
+replies as (
+  select n from reply_allowed join hour_used using (form_id)
+  where replies - asked + number <= $20::int
+),
+queued as (
+  insert into emails (id, kind, state, message_id, recipient, sender_id, due_at, internet_message_id, created_at)
+  select notice.id, 'notification', case posted.status when 'held' then 'held' else 'queued' end,
+    posted.message_id, notice.recipient, null, now(), notice.internet_message_id, now()
+  from unnest($16::int[], $17::uuid[], $18::text[], $19::text[]) as notice (n, id, recipient, internet_message_id)
+    join posted on posted.n = notice.n
+  union all
+  select posted.reply_id, 'auto-reply', 'queued',
+    posted.message_id, null, stored.sender_id, now(), posted.reply_internet_message_id, now()
+  from replies join posted using (n) join stored on stored.id = posted.message_id
+  returning state
+),
+woken as (
+  select pg_notify('${emailChannel}', '') from (select 1 from queued where state = 'queued' limit 1) as any_queued
+)
+select posted.n::int as n, (extract(epoch from stored.received_at) * 1000)::float8 as received_ms
+from stored join posted on posted.message_id = stored.id left join woken on true`,
+};
