@@ -1,0 +1,180 @@
+/**
+ * Runs before `npm start` and `npm test`: installs what package-lock.json names, if it is not installed yet or has
+ * changed since, and otherwise does nothing. It compares what is installed with what is wanted rather than dates,
+ * which a checkout or a copy changes.
+ *
+ * Like the launcher it has to be understood by Node 18.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, linkSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const lock = `${root}.installing`;
+const nodeProgram = 'node_modules/node/bin/node';
+
+if (whatIsMissing().length > 0) await installOnce();
+
+async function installOnce() {
+  if (!(await takeLock())) return; // another one has done it meanwhile
+  const heartbeat = setInterval(touchLock, 1_000);
+  try {
+    const { packages } = readJson('package-lock.json');
+    const libc = process.report?.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl';
+    const isWanted = (path) => path !== '' && isForThisMachine(packages[path]) && suits(packages[path].libc, libc);
+    const count = Object.keys(packages).filter(isWanted).length;
+    say(`Installing ${count} packages into node_modules (about 400 MB, with Node and PostgreSQL). This happens once.`);
+    const development = needsDevelopment() ? ['--include=dev'] : [];
+    // Without the level it warns at length that this Node is too old for us, which is why we install one.
+    process.exitCode = await runNpm(['ci', '--no-audit', '--no-fund', '--loglevel=error', ...development]);
+    if (process.exitCode !== 0) say('npm ci failed; what it said stands above.');
+    else checkResult();
+  } finally {
+    clearInterval(heartbeat);
+    rmSync(lock, { force: true });
+  }
+}
+
+/** An installation that leaves out what we asked for must not end in a riddle later, nor be repeated at every start. */
+function checkResult() {
+  const missing = whatIsMissing();
+  if (missing.length === 0) return;
+  if (missing.includes(nodeProgram)) {
+    say(`This project needs Node ${requiredNode()} or newer; this is ${process.versions.node}.`);
+    say('npm\'s install scripts are off (ignore-scripts), so the package "node" came without its program.');
+    say('Run "npm ci --ignore-scripts=false", or install Node 24 from https://nodejs.org.');
+  } else {
+    say(`npm ci did not install ${missing.slice(0, 3).join(', ')}. Look at the settings in .npmrc.`);
+  }
+  process.exitCode = 1;
+}
+
+/** Names what package-lock.json wants and node_modules does not have in that version. */
+function whatIsMissing() {
+  const wanted = readJson('package-lock.json').packages;
+  // npm writes this list at the very end of an installation.
+  const installed = existsSync(`${root}node_modules/.package-lock.json`)
+    ? readJson('node_modules/.package-lock.json').packages
+    : {};
+  const missing = Object.keys(wanted).filter((path) => {
+    const it = wanted[path];
+    if (path === '' || it.link || !isForThisMachine(it) || isLeftOut(it)) return false;
+    const has = installed[path];
+    return !has || has.version !== it.version || has.integrity !== it.integrity;
+  });
+  if (!isNewEnough(process.versions.node) && !existsSync(root + nodeProgram)) missing.push(nodeProgram);
+  return missing;
+}
+
+/** What npm was told not to install, or what it may fail to. */
+function isLeftOut({ dev, optional, libc }) {
+  const omitted = (process.env.npm_config_omit ?? '').split(/\s+/);
+  if (optional && (libc || omitted.includes('optional'))) return true;
+  return dev === true && !needsDevelopment();
+}
+
+/** A production machine with a new Node starts without the development packages; one of them is Node. */
+function needsDevelopment() {
+  const leavesOut = process.env.NODE_ENV === 'production' || /\bdev\b/.test(process.env.npm_config_omit ?? '');
+  const startOnly = process.env.npm_lifecycle_event === 'prestart';
+  return !(leavesOut && startOnly && isNewEnough(process.versions.node) && !process.execPath.startsWith(root));
+}
+
+function isForThisMachine({ os, cpu }) {
+  return suits(os, process.platform) && suits(cpu, process.arch);
+}
+
+function suits(list, value) {
+  return !list || list.includes(value) || list.includes('any');
+}
+
+/** Waits for another installation. True: the lock is ours; false: there is nothing left to do. */
+async function takeLock() {
+  const draft = `${lock}-${process.pid}`;
+  let told = false;
+  try {
+    for (;;) {
+      writeFileSync(draft, String(process.pid));
+      try {
+        linkSync(draft, lock);
+        if (whatIsMissing().length > 0) return true;
+        rmSync(lock, { force: true });
+        return false;
+      } catch (error) {
+        if (error.code !== 'EEXIST') throw error;
+      }
+      if (isStale(lock)) {
+        // Renaming, so that of two who see this only one removes it; and if it was a fresh one, it goes back.
+        const aside = `${lock}-old-${process.pid}`;
+        try {
+          renameSync(lock, aside);
+          if (!isStale(aside)) linkSync(aside, lock);
+        } catch {
+          // Someone else was quicker.
+        }
+        rmSync(aside, { force: true });
+        continue;
+      }
+      if (!told) say('Another installation is running in this folder; waiting for it.');
+      told = true;
+      await delay(200);
+    }
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+/** Left by an installation that was killed: its process is gone, or its id belongs to another and nobody touches it. */
+function isStale(path) {
+  try {
+    if (Date.now() - statSync(path).mtimeMs > 60_000) return true;
+    process.kill(Number(readFileSync(path, 'utf8')), 0);
+    return false;
+  } catch (error) {
+    return error.code === 'ESRCH';
+  }
+}
+
+function touchLock() {
+  const now = new Date();
+  try {
+    utimesSync(lock, now, now);
+  } catch {
+    // Someone has removed it by hand.
+  }
+}
+
+/** Runs the npm that runs us. Its output goes to stderr: stdout belongs to the program that starts afterwards. */
+function runNpm(args) {
+  const { npm_execpath: npm = '', npm_node_execpath: node = process.execPath } = process.env;
+  const command = /npm-cli\.c?js$/.test(npm) && existsSync(npm) ? [node, npm, ...args] : ['npm', ...args];
+  const child = spawn(command[0], command.slice(1), { cwd: root, stdio: ['ignore', 2, 2] });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  return new Promise((resolve) => {
+    child.once('error', (error) => {
+      say(`npm cannot be run: ${error.message}`);
+      resolve(1);
+    });
+    child.once('exit', (code) => resolve(code ?? 130));
+  });
+}
+
+function isNewEnough(version) {
+  const have = version.split('.').map(Number);
+  const want = requiredNode().split('.').map(Number);
+  const first = want.findIndex((number, at) => have[at] !== number);
+  return first === -1 || have[first] > want[first];
+}
+
+function requiredNode() {
+  return readJson('package.json').engines.node.replace('>=', '');
+}
+
+function readJson(path) {
+  return JSON.parse(readFileSync(root + path, 'utf8'));
+}
+
+function say(line) {
+  process.stderr.write(`${line}\n`);
+}

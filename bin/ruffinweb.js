@@ -1,0 +1,84 @@
+#!/usr/bin/env node
+/**
+ * The launcher: makes sure that the program runs under a Node that is new enough, then starts it.
+ *
+ * This one file has to be understood by older Nodes (18 and 20), so that they can say what is missing instead of
+ * failing at a word of newer JavaScript. Everything else is imported only after the check.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import * as nodeModule from 'node:module';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+
+const required = readJson('../package.json').engines.node.replace('>=', '');
+const bundled = pathTo('../node_modules/node/bin/node');
+
+if (isNewEnough(process.versions.node)) await startHere();
+else if (isNewEnough(bundledVersion()) && realpathSync(bundled) !== process.execPath) continueUnder(bundled);
+else refuse();
+
+async function startHere() {
+  const inClone = existsSync(pathTo('../src/cli/main.ts'));
+  if (inClone && !existsSync(pathTo('../node_modules'))) {
+    fail('ruffinweb: its packages are not installed. Run "npm ci" in', pathTo('..'));
+    return;
+  }
+  // Next to the program and not in the machine's temporary folder, where others could leave compiled code for us to
+  // run. A folder that cannot be written to means no cache, nothing worse.
+  nodeModule.enableCompileCache?.(process.env.NODE_COMPILE_CACHE ?? pathTo('../node_modules/.cache/compiled'));
+  const { main } = await import(inClone ? '../src/cli/main.ts' : '../dist/cli/main.js');
+  await main();
+}
+
+/** Hands everything over to another Node: arguments, terminal, signals and, at the end, how it ended. */
+function continueUnder(node) {
+  const child = spawn(node, process.argv.slice(1), { stdio: 'inherit' });
+  // From a terminal Ctrl-C reaches the child directly as well; two at once have to mean the same as one there.
+  const forward = (signal) => child.kill(signal);
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  for (const signal of signals) process.on(signal, forward);
+  child.once('error', (error) => refuse(`The one in node_modules cannot be run: ${error.message}.`));
+  child.once('exit', (code, signal) => {
+    for (const it of signals) process.off(it, forward);
+    process.exitCode = code ?? 128 + constants.signals[signal];
+    // Whoever waits for us shall see the same signal.
+    if (signal) process.kill(process.pid, signal);
+  });
+}
+
+function refuse(...why) {
+  fail(
+    `ruffinweb needs Node ${required} or newer; this is ${process.versions.node}.`,
+    ...why,
+    'In a clone "npm ci" installs one for this project alone, unless npm\'s install scripts are off (ignore-scripts):',
+    'then the package "node" comes without its program, and "npm ci --ignore-scripts=false" gets it.',
+    'Elsewhere install Node 24 from https://nodejs.org.',
+  );
+}
+
+function fail(...lines) {
+  process.stderr.write(`${lines.join('\n')}\n`);
+  process.exitCode = 1;
+}
+
+/** The version of the package `node`, a development dependency; 0.0.0 where it is not there or has no program. */
+function bundledVersion() {
+  if (!existsSync(bundled)) return '0.0.0';
+  return readJson('../node_modules/node/package.json').version;
+}
+
+function isNewEnough(version) {
+  const have = version.split('.').map(Number);
+  const want = required.split('.').map(Number);
+  const first = want.findIndex((number, at) => have[at] !== number);
+  return first === -1 || have[first] > want[first];
+}
+
+function pathTo(relative) {
+  return fileURLToPath(new URL(relative, import.meta.url));
+}
+
+function readJson(relative) {
+  return JSON.parse(readFileSync(pathTo(relative), 'utf8'));
+}

@@ -1,0 +1,82 @@
+/**
+ * PostgreSQL refuses to run as root, because a server should not. An ordinary user needs nothing; root gets a few
+ * words to put before every PostgreSQL program, so that no account has to be made and nothing on the machine changes.
+ */
+import { chown, readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { run } from './embedded-programs.ts';
+import { EmbeddedUnavailable, useDatabaseUrl } from './embedded-unavailable.ts';
+
+/** The words before a program; none for an ordinary user. */
+export type Prefix = readonly string[];
+
+/**
+ * How to run PostgreSQL on this folder, which exists.
+ *
+ * As root, in this order: a folder of another account is used as that account; else in a user namespace, where
+ * root is seen as an ordinary user and still reaches folders that only root may enter; else (namespaces are
+ * forbidden in many containers) as `nobody`, to whom the folder is then given, keeping of all root's powers only
+ * the one to pass through folders.
+ *
+ * @throws {EmbeddedUnavailable} when there is no way, or the folder belongs to someone else.
+ */
+export async function choosePrefix(folder: string): Promise<Prefix> {
+  const { uid, gid } = await stat(folder);
+  const me = process.getuid?.() ?? uid;
+  if (me !== 0) {
+    if (uid === me) return [];
+    throw new EmbeddedUnavailable(
+      `${folder} belongs to another account (uid ${uid}, this is uid ${me}): start as that account, ` +
+        `or give it to this one with "sudo chown -R ${me}" on the data folder`,
+    );
+  }
+  const nobody = await findNobody();
+  if (uid !== 0) {
+    const asOwner = becoming(uid, gid);
+    if (await works(asOwner)) return asOwner;
+  } else {
+    const inNamespace = ['unshare', '--user', `--map-user=${nobody.uid}`, `--map-group=${nobody.gid}`];
+    if (await works(inNamespace)) return inNamespace;
+    const asNobody = becoming(nobody.uid, nobody.gid);
+    if (await works(asNobody)) {
+      await give(folder, nobody);
+      return asNobody;
+    }
+  }
+  throw new EmbeddedUnavailable(
+    'PostgreSQL refuses to run as root, and this machine allows neither user namespaces (unshare) nor a change of ' +
+      `account (setpriv): start as an ordinary user, or ${useDatabaseUrl}`,
+  );
+}
+
+interface Account {
+  uid: number;
+  gid: number;
+}
+
+/** `initdb` insists on an account that has a name. Every system has `nobody`; uid 1000 need not exist. */
+async function findNobody(): Promise<Account> {
+  const lines = (await readFile('/etc/passwd', 'utf8').catch(() => '')).split('\n').map((line) => line.split(':'));
+  const line =
+    lines.find(([name, , uid]) => name === 'nobody' && uid !== '0') ?? lines.find(([, , uid]) => Number(uid) > 0);
+  return { uid: Number(line?.[2] ?? 65534), gid: Number(line?.[3] ?? 65534) };
+}
+
+function becoming(uid: number, gid: number): Prefix {
+  const powers = ['--inh-caps=+dac_override', '--ambient-caps=+dac_override'];
+  return ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', ...powers];
+}
+
+async function works(prefix: Prefix): Promise<boolean> {
+  const outcome = await run([...prefix, 'true'], 5_000).catch(() => undefined);
+  return outcome?.code === 0;
+}
+
+async function give(path: string, to: Account): Promise<void> {
+  const entries = await readdir(path, { withFileTypes: true, recursive: true });
+  for (const entry of entries) {
+    if (!entry.isSymbolicLink()) await chown(join(entry.parentPath, entry.name), to.uid, to.gid);
+  }
+  // Last: the folder's owner says how to run, so an interrupted hand-over is done again.
+  await chown(path, to.uid, to.gid);
+}

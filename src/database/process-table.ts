@@ -1,0 +1,53 @@
+/**
+ * Who is behind a process id. A bare id proves nothing: ids are given out again, and a zombie keeps its id
+ * although nothing runs any more. So a process is told apart by its start time and recognised by its command.
+ */
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+
+export interface RunningProcess {
+  /** Differs between two processes that had the same id, also across a restart of the machine. */
+  startedAt: string;
+  /** The command line, joined by spaces. */
+  command: string;
+}
+
+/** The running process with this id; undefined when there is none or only a zombie. */
+export async function findProcess(pid: number): Promise<RunningProcess | undefined> {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return undefined;
+  return process.platform === 'linux' ? await readProc(pid) : await askPs(pid);
+}
+
+async function readProc(pid: number): Promise<RunningProcess | undefined> {
+  try {
+    const [stat, command, boot] = await Promise.all([
+      readFile(`/proc/${pid}/stat`, 'utf8'),
+      readFile(`/proc/${pid}/cmdline`, 'utf8'),
+      readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => ''),
+    ]);
+    // proc(5): the second field is the program's name in parentheses and may itself hold spaces and parentheses.
+    const [state, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    if (state === 'Z' || state === 'X') return undefined;
+    // "starttime" is field 22, in clock ticks since boot, hence the boot's id.
+    return { startedAt: `${boot.trim()}/${rest[18]}`, command: command.replaceAll('\0', ' ') };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Without /proc (macOS) `ps` knows the same, to the second. */
+async function askPs(pid: number): Promise<RunningProcess | undefined> {
+  try {
+    const args = ['-o', 'stat=,lstart=,command=', '-p', String(pid)];
+    const { stdout } = await promisify(execFile)('ps', args, {
+      env: { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' },
+    });
+    const [state = '', ...rest] = stdout.trim().split(/\s+/);
+    if (state === '' || state.startsWith('Z')) return undefined;
+    // "Sun Nov 22 07:35:00 2026", then the command.
+    return { startedAt: rest.slice(0, 5).join(' '), command: rest.slice(5).join(' ') };
+  } catch {
+    return undefined;
+  }
+}

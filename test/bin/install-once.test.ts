@@ -1,0 +1,133 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { expect } from 'chai';
+
+const script = new URL('../../bin/install-once.js', import.meta.url);
+
+/** A stand-in for npm: notes that it ran, and leaves behind what npm leaves last. */
+const fakeNpm = `
+  import { appendFileSync, copyFileSync, mkdirSync } from 'node:fs';
+  appendFileSync('ran.txt', process.argv.slice(2).join(' ') + '\\n');
+  console.log('npm speaks');
+  mkdirSync('node_modules', { recursive: true });
+  setTimeout(() => copyFileSync('package-lock.json', 'node_modules/.package-lock.json'), 100);`;
+
+describe('install-once', () => {
+  let root: string;
+
+  beforeEach(async () => {
+    root = await realpath(await mkdtemp(join(tmpdir(), 'install-')));
+    await mkdir(join(root, 'bin'));
+    await copyFile(script, join(root, 'bin', 'install-once.js'));
+    await write('package.json', JSON.stringify({ type: 'module', engines: { node: '>=24.14.1' } }));
+    await write('npm-cli.js', fakeNpm);
+    await writeLock({ koa: '3.3.0' });
+  });
+
+  afterEach(() => rm(root, { recursive: true, force: true }));
+
+  it('installs once, says how much, and is silent from then on', async () => {
+    const first = await run();
+    expect(first).to.deep.include({ code: 0, out: '' });
+    expect(first.err).to.include('Installing 1 packages').and.include('MB').and.include('once');
+
+    expect(await run()).to.deep.equal({ code: 0, out: '', err: '' });
+    expect(await runs()).to.have.lengthOf(1);
+    expect(await readdir(root)).to.not.include('.installing');
+  });
+
+  it('installs again when package-lock.json has changed', async () => {
+    await run();
+    await writeLock({ koa: '3.3.1' });
+    await run();
+
+    expect(await runs()).to.have.lengthOf(2);
+  });
+
+  it('does not wait for packages of other machines', async () => {
+    await run();
+    const lock = JSON.parse(await readFile(join(root, 'package-lock.json'), 'utf8'));
+    lock.packages['node_modules/other'] = { version: '1.0.0', os: ['none'], optional: true };
+    await write('package-lock.json', JSON.stringify(lock));
+
+    expect(await run()).to.deep.equal({ code: 0, out: '', err: '' });
+  });
+
+  it('lets only one of three that start together install, and the others wait for it', async () => {
+    const three = await Promise.all([run(), run(), run()]);
+
+    expect(three.map((it) => it.code)).to.deep.equal([0, 0, 0]);
+    expect(await runs()).to.have.lengthOf(1);
+  });
+
+  it('is not held up by an installation that was killed', async () => {
+    const dead = spawn(process.execPath, ['--version'], { stdio: 'ignore' });
+    await new Promise((resolve) => dead.once('exit', resolve));
+    await write('.installing', String(dead.pid));
+
+    expect(await run()).to.deep.include({ code: 0 });
+    expect(await runs()).to.have.lengthOf(1);
+  });
+
+  it('hands on the failure of npm, and tries again the next time', async () => {
+    await write('npm-cli.js', 'process.exitCode = 7;');
+    expect(await run()).to.deep.include({ code: 7 });
+
+    await write('npm-cli.js', fakeNpm);
+    expect(await run()).to.deep.include({ code: 0 });
+  });
+
+  it('names ignore-scripts where Node is too old and npm brought no other', async () => {
+    await write('package.json', JSON.stringify({ type: 'module', engines: { node: '>=99.0.0' } }));
+
+    const { code, err } = await run();
+
+    expect(code).to.equal(1);
+    expect(err).to.include('needs Node 99.0.0').and.include('ignore-scripts');
+  });
+
+  it('leaves the development packages out in production, unless tests are to run', async () => {
+    await writeLock({ koa: '3.3.0' });
+    await run({ npm_lifecycle_event: 'prestart', NODE_ENV: 'production' });
+    await run({ npm_lifecycle_event: 'pretest', NODE_ENV: 'production' });
+    await rm(join(root, 'node_modules'), { recursive: true });
+    await run({ npm_lifecycle_event: 'pretest', NODE_ENV: 'production' });
+
+    expect(await runs()).to.deep.equal([
+      'ci --no-audit --no-fund --loglevel=error',
+      'ci --no-audit --no-fund --loglevel=error --include=dev',
+    ]);
+  });
+
+  async function run(env: Record<string, string> = {}): Promise<{ code: number | null; out: string; err: string }> {
+    const npm = {
+      npm_execpath: join(root, 'npm-cli.js'),
+      npm_node_execpath: process.execPath,
+      npm_lifecycle_event: 'pretest',
+      npm_config_omit: '',
+    };
+    const child: ChildProcess = spawn(process.execPath, [join(root, 'bin', 'install-once.js')], {
+      env: { ...process.env, ...npm, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const code = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    const [out, err] = await Promise.all([child.stdout, child.stderr].map((stream) => (stream ? text(stream) : '')));
+    return { code: await code, out: out ?? '', err: err ?? '' };
+  }
+
+  async function runs(): Promise<string[]> {
+    return (await readFile(join(root, 'ran.txt'), 'utf8')).trim().split('\n');
+  }
+
+  async function writeLock(versions: Record<string, string>): Promise<void> {
+    const packages = Object.entries(versions).map(([name, version]) => [`node_modules/${name}`, { version }]);
+    await write('package-lock.json', JSON.stringify({ packages: { '': {}, ...Object.fromEntries(packages) } }));
+  }
+
+  async function write(path: string, content: string): Promise<void> {
+    await writeFile(join(root, path), content);
+  }
+});

@@ -1,0 +1,158 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { expect } from 'chai';
+
+const launcher = new URL('../../bin/ruffinweb.js', import.meta.url);
+
+/** A Node that is too old, if this machine has one: then the launcher also has to be understood by it. */
+const olderNode = [...(process.env.PATH ?? '').split(delimiter), '/usr/bin']
+  .map((dir) => join(dir, 'node'))
+  .find(isOlder);
+
+describe('the launcher', () => {
+  let root: string;
+
+  beforeEach(async () => {
+    root = await realpath(await mkdtemp(join(tmpdir(), 'launcher-')));
+    await mkdir(join(root, 'bin'));
+    await copyFile(launcher, join(root, 'bin', 'ruffinweb.js'));
+    await writePackage('>=24.14.1');
+  });
+
+  afterEach(() => rm(root, { recursive: true, force: true }));
+
+  it('starts the sources of a clone, as they are', async () => {
+    await mkdir(join(root, 'node_modules'));
+    await write(
+      'src/cli/main.ts',
+      'export async function main(): Promise<void> { console.log(process.argv.slice(2)); process.exitCode = 4; }',
+    );
+
+    expect(await run(process.execPath, 'health', '--deep')).to.deep.include({
+      code: 4,
+      out: "[ 'health', '--deep' ]\n",
+      err: '',
+    });
+  });
+
+  it('starts the built program of an installed package', async () => {
+    await write('dist/cli/main.js', "export async function main() { console.log('built'); }");
+
+    expect(await run(process.execPath)).to.deep.include({ code: 0, out: 'built\n', err: '' });
+  });
+
+  it('says to install the packages in a clone that has none', async () => {
+    await write('src/cli/main.ts', "import 'commander';");
+
+    const { code, err } = await run(process.execPath);
+
+    expect(code).to.equal(1);
+    expect(err).to.include('npm ci').and.include(root);
+  });
+
+  describe('under a Node that is too old', () => {
+    beforeEach(() => writePackage('>=99.1.0'));
+
+    it('continues under the one in node_modules, with the same arguments and exit code', async () => {
+      await writeNode('99.1.0', 'echo "$@"; echo told >&2; exit 3');
+
+      const { code, out, err } = await run(tooOld, 'emails', 'list', '--since', '2 d');
+
+      expect(code).to.equal(3);
+      expect(out).to.equal(`${join(root, 'bin', 'ruffinweb.js')} emails list --since 2 d\n`);
+      expect(err).to.equal('told\n');
+    });
+
+    it('passes signals on and waits for a graceful end', async () => {
+      for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+        await writeNode(
+          '99.1.0',
+          `trap 'kill $!; echo ${signal}; exit 5' ${signal.slice(3)}; echo ready; sleep 20 >&- & wait`,
+        );
+        const child = start(tooOld);
+        child.stdout?.once('data', () => child.kill(signal));
+
+        expect(await ended(child)).to.deep.include({ code: 5, out: `ready\n${signal}\n` });
+      }
+    });
+
+    it('ends by the signal that ended the program', async () => {
+      await writeNode('99.1.0', 'kill -KILL $$');
+
+      expect(await run(tooOld)).to.deep.include({ code: null, signal: 'SIGKILL' });
+    });
+
+    it('says what is needed where there is no newer one', async () => {
+      const { code, out, err } = await run(tooOld);
+
+      expect({ code, out }).to.deep.equal({ code: 1, out: '' });
+      expect(err).to.include('needs Node 99.1.0 or newer').and.include('ignore-scripts').and.include('npm ci');
+      expect(err).to.not.include('    at ');
+    });
+
+    it('says the same where the one in node_modules is too old itself, or cannot be run', async () => {
+      await writeNode('99.0.9', 'echo wrong');
+      expect(await run(tooOld)).to.deep.include({ code: 1, out: '' });
+
+      await write('node_modules/node/package.json', JSON.stringify({ version: '100.0.0' }));
+      await rm(join(root, 'node_modules/node/bin/node'));
+      await mkdir(join(root, 'node_modules/node/bin/node'));
+      const { code, err } = await run(tooOld);
+      expect(code).to.equal(1);
+      expect(err).to.include('cannot be run').and.include('needs Node');
+    });
+  });
+
+  const tooOld = olderNode ?? process.execPath;
+
+  function start(node: string, ...args: string[]): ChildProcess {
+    return spawn(node, [join(root, 'bin', 'ruffinweb.js'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+
+  async function run(node: string, ...args: string[]): Promise<Ended> {
+    return await ended(start(node, ...args));
+  }
+
+  async function writePackage(node: string): Promise<void> {
+    await write('package.json', JSON.stringify({ type: 'module', engines: { node } }));
+  }
+
+  /** A stand-in for the package `node`: a shell script. */
+  async function writeNode(version: string, script: string): Promise<void> {
+    await write('node_modules/node/package.json', JSON.stringify({ version }));
+    await write('node_modules/node/bin/node', `#!/bin/sh\n${script}\n`);
+  }
+
+  async function write(path: string, content: string): Promise<void> {
+    await mkdir(join(root, path, '..'), { recursive: true });
+    await writeFile(join(root, path), content, { mode: 0o755 });
+  }
+});
+
+interface Ended {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  out: string;
+  err: string;
+}
+
+async function ended(child: ChildProcess): Promise<Ended> {
+  const { promise, resolve } = Promise.withResolvers<Pick<Ended, 'code' | 'signal'>>();
+  child.once('exit', (code, signal) => resolve({ code, signal }));
+  const [out, err] = await Promise.all([child.stdout, child.stderr].map((stream) => (stream ? text(stream) : '')));
+  return { ...(await promise), out: out ?? '', err: err ?? '' };
+}
+
+function isOlder(node: string): boolean {
+  try {
+    const major = Number(
+      execFileSync(node, ['--print', 'process.versions.node'], { stdio: 'pipe' }).toString().split('.')[0],
+    );
+    return major >= 18 && major < 24;
+  } catch {
+    return false;
+  }
+}

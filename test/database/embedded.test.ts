@@ -1,0 +1,289 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'chai';
+import pg from 'pg';
+import {
+  EmbeddedNotRunning,
+  type EmbeddedServer,
+  EmbeddedUnavailable,
+  joinEmbedded,
+  startEmbedded,
+} from '../../src/database/embedded.ts';
+
+describe('embedded PostgreSQL', () => {
+  let dataDir: string;
+  const children: ChildProcess[] = [];
+
+  describe('in a new folder', () => {
+    beforeEach(async () => {
+      dataDir = join(await realpath(await mkdtemp(join(tmpdir(), 'embedded-'))), 'data');
+    });
+    afterEach(async () => {
+      await endEverything();
+      await rm(dirname(dataDir), { recursive: true, force: true });
+    });
+
+    it('sets one server up when four start at the same moment for the first time', async () => {
+      const four = await Promise.all([startInChild(), startInChild(), startInChild(), startInChild()]);
+
+      expect(new Set(four.map((it) => it.url)).size).to.equal(1);
+      expect(four.filter((it) => it.owned)).to.have.lengthOf(1);
+      expect((await readdir(dataDir)).filter((name) => name.startsWith('postgres.new-'))).to.deep.equal([]);
+    });
+
+    it('cleans up after a first start that was killed half-way', async () => {
+      await mkdir(join(dataDir, 'postgres.new-1'), { recursive: true });
+      await writeFile(join(dataDir, 'postgres.new-1', 'PG_VERSION'), '18\n');
+
+      await using server = await startEmbedded(dataDir);
+
+      expect(server.owned).to.equal(true);
+      expect(await readdir(dataDir)).to.not.include('postgres.new-1');
+    });
+
+    it('works in a folder that only its owner may enter, also where user namespaces are forbidden', async () => {
+      const home = dirname(dataDir);
+      expect(await modeOf(home)).to.equal('700');
+      const without = join(home, 'bin');
+      await mkdir(without);
+      await writeFile(join(without, 'unshare'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+
+      const server = await startInChild({ PATH: `${without}${delimiter}${process.env.PATH}` });
+
+      expect(server.owned).to.equal(true);
+      expect(await ask(server.url, 'select 1 as one')).to.deep.equal([{ one: 1 }]);
+    });
+
+    it('says that it is not running to those who want to join', async () => {
+      const error = await failureOf(joinEmbedded(dataDir));
+
+      expect(error).to.be.instanceOf(EmbeddedNotRunning);
+      expect(error?.message).to.equal(
+        'the embedded database is not running: start the server (npm start) or set DATABASE_URL',
+      );
+      expect(await exists(dataDir)).to.equal(false);
+    });
+  });
+
+  describe('in a folder that was used before', () => {
+    // One for all of these: setting up a cluster is what takes long.
+    let used: string;
+    before(async () => {
+      used = join(await realpath(await mkdtemp(join(tmpdir(), 'embedded-'))), 'data');
+      await using server = await startEmbedded(used);
+      await ask(server.url, 'create table notes as select 41 as answer');
+    });
+    beforeEach(() => {
+      dataDir = used;
+    });
+    afterEach(endEverything);
+    after(() => rm(dirname(used), { recursive: true, force: true }));
+
+    it('keeps what was stored from one start to the next', async () => {
+      const first = await startEmbedded(dataDir);
+      await ask(first.url, 'update notes set answer = 42');
+      await first.stop();
+      await first.stop();
+      expect(await isRunning(dataDir)).to.equal(false);
+
+      await using second = await startEmbedded(dataDir);
+
+      expect(second).to.include({ adopted: false, owned: true });
+      expect(await ask(second.url, 'select answer from notes')).to.deep.equal([{ answer: 42 }]);
+      expect(await ask(second.url, 'show fsync')).to.deep.equal([{ fsync: 'on' }]);
+      expect(await ask(second.url, 'show synchronous_commit')).to.deep.equal([{ synchronous_commit: 'on' }]);
+    });
+
+    it('lets only the owner of the folder in, and only from this machine with the password', async () => {
+      await using server = await startEmbedded(dataDir);
+
+      expect(await modeOf(dataDir)).to.equal('700');
+      expect(await modeOf(join(dataDir, 'postgres'))).to.equal('700');
+      expect(await modeOf(join(dataDir, 'postgres.password'))).to.equal('600');
+      expect(await modeOf(join(dataDir, 'postgres.log'))).to.equal('600');
+      expect(new URL(server.url).hostname).to.equal('127.0.0.1');
+      expect(await ask(server.url, 'show listen_addresses')).to.deep.equal([{ listen_addresses: '127.0.0.1' }]);
+      const guess = new URL(server.url);
+      guess.password = 'guess';
+      expect(await failureOf(ask(guess.href, 'select 1'))).to.include({ code: '28P01' });
+    });
+
+    it('writes neither statements nor values to its log', async () => {
+      await using server = await startEmbedded(dataDir);
+      await ask(server.url, 'create table people (address text primary key)');
+      const twice = "insert into people values ('ada@example.test'), ('ada@example.test')";
+      expect(await failureOf(ask(server.url, twice))).to.include({ code: '23505' });
+      expect(await failureOf(ask(server.url, "select 'ada@example.test'::int"))).to.include({ code: '22P02' });
+
+      expect(await readFile(join(dataDir, 'postgres.log'), 'utf8'))
+        .to.include('ready')
+        .and.not.include('ada@example');
+    });
+
+    it('is joined by a second start while its owner lives, and not stopped by it', async () => {
+      await using server = await startEmbedded(dataDir);
+
+      const second = await startEmbedded(dataDir);
+      expect(second).to.include({ adopted: false, owned: false, url: server.url });
+      await second.stop();
+
+      expect(await joinEmbedded(dataDir)).to.equal(server.url);
+    });
+
+    it('is adopted by the next start when its owner was killed', async () => {
+      const owner = await startInChild();
+      await ask(owner.url, 'update notes set answer = 43');
+      await kill(owner.child, 'SIGKILL');
+      expect(await joinEmbedded(dataDir)).to.equal(owner.url);
+
+      await using next = await startEmbedded(dataDir);
+
+      expect(next).to.include({ adopted: true, owned: true, url: owner.url });
+      expect(await ask(next.url, 'select answer from notes')).to.deep.equal([{ answer: 43 }]);
+    });
+
+    it('is adopted when the id of its dead owner belongs to another process by now', async () => {
+      const owner = await startInChild();
+      await kill(owner.child, 'SIGKILL');
+      const [claim = ''] = (await readdir(dataDir)).filter((name) => name.startsWith('postgres.owner-'));
+      const { startedAt } = JSON.parse(await readFile(join(dataDir, claim), 'utf8'));
+      await writeFile(join(dataDir, claim), JSON.stringify({ pid: process.pid, startedAt }));
+
+      await using next = await startEmbedded(dataDir);
+
+      expect(next).to.include({ adopted: true, owned: true });
+    });
+
+    it('recovers what was committed when the server itself was killed', async () => {
+      const first = await startEmbedded(dataDir);
+      await ask(first.url, 'update notes set answer = 44');
+      await killPostmaster(dataDir);
+      await first.stop();
+
+      await using next = await startEmbedded(dataDir);
+
+      expect(next).to.include({ adopted: false, owned: true });
+      expect(await ask(next.url, 'select answer from notes')).to.deep.equal([{ answer: 44 }]);
+    });
+
+    it('starts although the pid of the killed server belongs to another process by now', async () => {
+      const first = await startEmbedded(dataDir);
+      await killPostmaster(dataDir);
+      await first.stop();
+      const pidFile = join(dataDir, 'postgres', 'postmaster.pid');
+      const lines = (await readFile(pidFile, 'utf8')).split('\n');
+      await writeFile(pidFile, [process.pid, ...lines.slice(1)].join('\n'));
+      expect(await failureOf(joinEmbedded(dataDir))).to.be.instanceOf(EmbeddedNotRunning);
+
+      await using next = await startEmbedded(dataDir);
+
+      expect(next).to.include({ adopted: false, owned: true });
+    });
+
+    it('passes to exactly one of four when the owner was killed', async () => {
+      const owner = await startInChild();
+      await kill(owner.child, 'SIGKILL');
+
+      const four = await Promise.all([startInChild(), startInChild(), startInChild(), startInChild()]);
+
+      expect(four.filter((it) => it.owned)).to.have.lengthOf(1);
+      expect(four.filter((it) => it.adopted)).to.have.lengthOf(1);
+    });
+
+    it('says what to do when the password file was lost', async () => {
+      const password = join(dataDir, 'postgres.password');
+      await rename(password, `${password}.lost`);
+
+      const error = await failureOf(startEmbedded(dataDir));
+      await rename(`${password}.lost`, password);
+
+      expect(error).to.be.instanceOf(EmbeddedUnavailable);
+      expect(error?.message).to.include('postgres.password is missing');
+    });
+  });
+
+  /** With every other owner dead, a start takes over whatever is left, and ends it. */
+  async function endEverything(): Promise<void> {
+    for (const child of children.splice(0)) await kill(child, 'SIGKILL');
+    if (await exists(join(dataDir, 'postgres', 'postmaster.pid'))) await (await startEmbedded(dataDir)).stop();
+  }
+
+  interface InChild extends Pick<EmbeddedServer, 'url' | 'adopted' | 'owned'> {
+    child: ChildProcess;
+  }
+
+  /** Starts the server from a process of its own, which then lives until it is killed. */
+  async function startInChild(env: Record<string, string> = {}): Promise<InChild> {
+    const module = JSON.stringify(new URL('../../src/database/embedded.ts', import.meta.url));
+    const program = `
+      const { startEmbedded } = await import(${module});
+      const { url, adopted, owned } = await startEmbedded(${JSON.stringify(dataDir)});
+      process.on('message', () => {}); // keeps it alive
+      process.send({ url, adopted, owned });`;
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    children.push(child);
+    const started = await new Promise<Omit<InChild, 'child'>>((resolve, reject) => {
+      child.once('message', (message) => resolve(message as InChild));
+      child.once('exit', (code) => reject(new Error(`the child ended with ${code}`)));
+    });
+    return { ...started, child };
+  }
+});
+
+async function ask(url: string, sql: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: url });
+  try {
+    await client.connect();
+    return (await client.query(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<Error | undefined> {
+  return await promise.then(
+    () => undefined,
+    (error: Error) => error,
+  );
+}
+
+async function kill(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once('exit', resolve));
+  child.kill(signal);
+  await gone;
+}
+
+async function killPostmaster(dataDir: string): Promise<void> {
+  const pid = Number((await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8')).split('\n')[0]);
+  process.kill(pid, 'SIGKILL');
+  const deadline = Date.now() + 5_000;
+  while (await isRunning(dataDir)) {
+    expect(Date.now(), 'the killed server is still there').to.be.below(deadline);
+    await delay(10);
+  }
+}
+
+async function isRunning(dataDir: string): Promise<boolean> {
+  return await joinEmbedded(dataDir).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function modeOf(path: string): Promise<string> {
+  return ((await stat(path)).mode & 0o777).toString(8);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
+}

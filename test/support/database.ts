@@ -1,0 +1,111 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { startEmbedded } from '../../src/database/embedded.ts';
+import { migrateUp } from '../../src/database/migrate.ts';
+import { commandPatience, openOrm } from '../../src/database/orm.ts';
+
+let server: { url: string; stop(): Promise<void> } | undefined;
+let serial = 0;
+
+/**
+ * One PostgreSQL server for the whole run: `TEST_DATABASE_URL` (a role that may create databases), or an embedded
+ * one in a temporary folder. The real migrations build a template that each test file's database is cloned from.
+ */
+export async function startTestServer(): Promise<void> {
+  server = process.env.TEST_DATABASE_URL ? givenServer(process.env.TEST_DATABASE_URL) : await embeddedServer();
+  await onServer(`create database ${templateName()}`);
+  const orm = await openOrm(urlOf(templateName()), commandPatience);
+  await migrateUp(orm);
+  await orm.close();
+}
+
+export async function stopTestServer(): Promise<void> {
+  await onServer(`drop database if exists ${templateName()} with (force)`);
+  await server?.stop();
+}
+
+/** A database of its own with today's schema. */
+export async function createDatabase(options: { empty?: true } = {}): Promise<TestDatabase> {
+  const name = `ruffinweb_test_${process.pid}_${++serial}`;
+  await onServer(`create database ${name} ${options.empty ? '' : `template ${templateName()}`}`);
+  return new TestDatabase(name, urlOf(name));
+}
+
+/** A database, and a plain connection to look into it. */
+export class TestDatabase implements AsyncDisposable {
+  readonly name: string;
+  readonly url: string;
+  readonly #pool: pg.Pool;
+
+  constructor(name: string, url: string) {
+    this.name = name;
+    this.url = url;
+    this.#pool = new pg.Pool({ connectionString: url, max: 2 });
+    this.#pool.on('error', () => {});
+  }
+
+  async query<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> {
+    return (await this.#pool.query<Row>(text, values)).rows;
+  }
+
+  /** How many emails of each kind are in each state: `{ 'notification queued': 1 }`. */
+  async emails(): Promise<Record<string, number>> {
+    const rows = await this.query<{ key: string; count: number }>(
+      `select kind || ' ' || state as key, count(*)::int from emails group by 1 order by 1`,
+    );
+    return Object.fromEntries(rows.map((row) => [row.key, row.count]));
+  }
+
+  async count(table: 'messages' | 'senders' | 'emails' | 'attempts'): Promise<number> {
+    const [row] = await this.query<{ count: number }>(`select count(*)::int from ${table}`);
+    return row?.count ?? 0;
+  }
+
+  /** Lets time pass for the outbox: everything queued is due now, and every lease is over. */
+  async makeAllDue(): Promise<void> {
+    await this.query(`update emails set due_at = now() - interval '1 second' where state = 'queued'`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool.end();
+    await onServer(`drop database if exists ${this.name} with (force)`);
+  }
+}
+
+function templateName(): string {
+  return `ruffinweb_template_${process.pid}`;
+}
+
+function givenServer(url: string) {
+  return { url, stop: async () => {} };
+}
+
+async function embeddedServer() {
+  const folder = await mkdtemp(join(tmpdir(), 'ruffinweb-test-'));
+  const embedded = await startEmbedded(folder);
+  return {
+    url: embedded.url,
+    async stop() {
+      await embedded.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function urlOf(database: string): string {
+  const url = new URL(server?.url ?? 'postgresql://test-server-not-started');
+  url.pathname = `/${database}`;
+  return url.href;
+}
+
+async function onServer(sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: server?.url });
+  await client.connect();
+  try {
+    await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}

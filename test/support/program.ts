@@ -1,0 +1,120 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { until } from './until.ts';
+
+const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
+
+/** 32 zero bytes will do for tests. */
+export const testKeys = `k1:${Buffer.alloc(32).toString('base64')}`;
+
+export type Settings = Record<string, string | undefined>;
+
+export interface Finished {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs one command of the real program to its end. */
+export async function ruffinweb(args: readonly string[], settings: Settings = {}, input = ''): Promise<Finished> {
+  const child = start(args, settings);
+  const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
+  child.stdin?.end(input);
+  const [code, signal] = await ended(child);
+  return { code, signal, stdout: stdout.text(), stderr: stderr.text() };
+}
+
+/** The server as a process of its own, listening on a free port. */
+export class RunningServer implements AsyncDisposable {
+  readonly url: string;
+  readonly #child: ChildProcess;
+  readonly #stderr: { text(): string };
+  readonly #ended: Promise<[number | null, NodeJS.Signals | null]>;
+
+  private constructor(
+    child: ChildProcess,
+    url: string,
+    stderr: { text(): string },
+    whenEnded: Promise<[number | null, NodeJS.Signals | null]>,
+  ) {
+    this.#child = child;
+    this.url = url;
+    this.#stderr = stderr;
+    this.#ended = whenEnded;
+  }
+
+  static async start(settings: Settings, args: readonly string[] = ['serve']): Promise<RunningServer> {
+    const child = start(args, { PORT: '0', ...settings });
+    child.stdin?.end();
+    const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
+    const whenEnded = ended(child);
+    let over = false;
+    void whenEnded.then(() => {
+      over = true;
+    });
+    const url = await until('the server prints its address', () => {
+      if (over) throw new Error(`the server ended: ${stderr.text()}${stdout.text()}`);
+      return /http:\/\/[^\s/]+:\d+/.exec(stdout.text())?.[0];
+    });
+    return new RunningServer(child, url, stderr, whenEnded);
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** All that it has logged so far. */
+  get log(): string {
+    return this.#stderr.text();
+  }
+
+  /** Sends a signal and waits for the end. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+    this.#child.kill(signal);
+    const [code, by] = await this.#ended;
+    return { code, signal: by };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await this.stop('SIGKILL');
+  }
+}
+
+/** A temporary folder, removed at the end. */
+export async function temporaryFolder(): Promise<AsyncDisposable & { path: string }> {
+  const path = await mkdtemp(join(tmpdir(), 'ruffinweb-test-'));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+function start(args: readonly string[], settings: Settings): ChildProcess {
+  return spawn(process.execPath, [launcher, ...args], {
+    stdio: 'pipe',
+    // A folder without an .env file, and nothing of the surroundings but what programs need to run.
+    cwd: tmpdir(),
+    env: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      TZ: 'UTC',
+      LOG_FORMAT: 'json',
+      ENCRYPTION_KEYS: testKeys,
+      ...settings,
+    },
+  });
+}
+
+function collect(stream: NodeJS.ReadableStream | null): { text(): string } {
+  const chunks: Buffer[] = [];
+  stream?.on('data', (chunk: Buffer) => chunks.push(chunk));
+  return { text: () => Buffer.concat(chunks).toString('utf8') };
+}
+
+function ended(child: ChildProcess): Promise<[number | null, NodeJS.Signals | null]> {
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve([code, signal]));
+  });
+}

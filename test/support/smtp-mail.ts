@@ -1,0 +1,36 @@
+import { randomUUID } from 'node:crypto';
+import type { Mail } from '../../src/mail/mailer.ts';
+import { createSmtpMailer, type SmtpOptions } from '../../src/mail/smtp.ts';
+import type { SmtpServer } from './smtp-server.ts';
+
+/** A mail that any server takes. */
+export function someMail(changes: Partial<Mail> = {}): Mail {
+  const id = randomUUID();
+  return {
+    id,
+    kind: 'notification',
+    from: 'Site <site@example.test>',
+    to: 'owner@example.test',
+    subject: 'New message',
+    text: 'Hello\n',
+    html: '<p>Hello</p>',
+    internetMessageId: `<${id}@example.test>`,
+    date: new Date('2026-11-22T07:33:00Z'),
+    headers: {},
+    ...changes,
+  };
+}
+
+/** A mailer at this server, impatient enough for tests. */
+export function mailerTo(server: SmtpServer, changes: Partial<SmtpOptions> = {}) {
+  return createSmtpMailer({
+    host: server.host,
+    port: server.port,
+    security: 'opportunistic',
+    deadlineMs: 3_000,
+    connectMs: 2_000,
+    silenceMs: 2_500,
+    idleMs: 1_000,
+    ...changes,
+  });
+}
