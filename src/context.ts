@@ -114,6 +114,6 @@ async function findDatabase(config: Config, opening: Opening, opened: AsyncDispo
 function mailerOptions({ smtp, dataDir }: Config): Parameters<typeof createMailer>[0] {
   const folder = join(dataDir, 'mail');
   if (smtp === undefined) return { folder };
-  const login = smtp.user === undefined ? {} : { auth: { user: smtp.user, password: smtp.password?.reveal() ?? '' } };
+  const login = smtp.user === undefined ? {} : { user: smtp.user, password: smtp.password?.reveal() ?? '' };
   return { folder, smtp: { host: smtp.host, port: smtp.port, security: securityFor(smtp.host, smtp.port), ...login } };
 }

@@ -68,6 +68,18 @@ export class TestDatabase implements AsyncDisposable {
     await this.query(`update emails set due_at = now() - interval '1 second' where state = 'queued'`);
   }
 
+  /** Nobody else reads or writes this table until it is released. */
+  async lockTable(table: string): Promise<{ release(): Promise<void> }> {
+    const client = await this.#pool.connect();
+    await client.query(`begin; lock table ${table} in access exclusive mode`);
+    return {
+      async release() {
+        await client.query('rollback');
+        client.release();
+      },
+    };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool.end();
     await onServer(`drop database if exists ${this.name} with (force)`);

@@ -1,0 +1,110 @@
+import { isPlainAddress } from './addresses.ts';
+import { WebAddress } from './html.ts';
+import type { Mail } from './mailer.ts';
+import { cleanLine, cleanText, writeTime } from './plain-text.ts';
+import type { Templates } from './templates.ts';
+
+/** What is fixed when the email row is written, and stays the same at every try. */
+export interface Envelope {
+  readonly id: string;
+  readonly from: string;
+  readonly to: string;
+  /** For an auto-reply the owner. A notification answers to the sender and ignores it. */
+  readonly replyTo?: string;
+  readonly internetMessageId: string;
+  readonly date: Date;
+}
+
+export interface NotificationContent {
+  readonly receipt: string;
+  readonly formSlug: string;
+  readonly formName?: string;
+  readonly receivedAt: Date;
+  readonly sender: { readonly address: string; readonly name?: string };
+  readonly subject?: string;
+  readonly message: string;
+  readonly extra: ReadonlyArray<{ readonly name: string; readonly value: string }>;
+  readonly publicUrl: string;
+  /** A Message-ID that stands for this sender, `<sender-uuid@host>`: mail programs then show one thread per sender. */
+  readonly threadId?: string;
+}
+
+/**
+ * All that an auto-reply may contain. Nothing here comes from the visitor, not even a name: a mail to
+ * an address that anybody can type in must not carry anybody's words.
+ */
+export interface AutoReplyContent {
+  readonly receipt: string;
+  readonly siteName: string;
+  readonly siteUrl: string;
+  readonly receivedAt: Date;
+  readonly unsubscribeUrl?: string;
+}
+
+// RFC 5322 allows 998 octets a line; 200 characters are what a person may still want to read.
+const longestSubject = 200;
+// Leaves room for the receipt behind it, which must not be what gets cut.
+const longestSenderInSubject = 120;
+
+/** The mail that tells an owner of a new message. Pure. */
+export function composeNotification(templates: Templates, envelope: Envelope, content: NotificationContent): Mail {
+  const { sender } = content;
+  const senderName = cleanLine(sender.name ?? '', 200) || null;
+  const address = cleanLine(sender.address, 254);
+  const parts = templates.render('notification', {
+    receipt: content.receipt,
+    form_slug: content.formSlug,
+    form_name: content.formName || content.formSlug,
+    received_at: writeTime(content.receivedAt),
+    sender: cleanLine(senderName ?? address, longestSenderInSubject),
+    sender_name: senderName,
+    sender_address: address,
+    subject: cleanLine(content.subject ?? '', 200) || null,
+    message: cleanText(content.message),
+    preview: cleanLine(content.message, 140),
+    extra: content.extra.map(({ name, value }) => ({ name: cleanLine(name, 100), value: cleanText(value) })),
+    public_url: new WebAddress(content.publicUrl),
+    public_host: new URL(content.publicUrl).host,
+  });
+  return {
+    ...base(envelope, 'notification', parts),
+    // The address only: a display name could pretend to be somebody else's address.
+    ...(isPlainAddress(sender.address) ? { replyTo: sender.address } : {}),
+    ...(content.threadId ? { inReplyTo: content.threadId, references: [content.threadId] } : {}),
+    headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
+  };
+}
+
+/** The mail that tells a sender that the message arrived. Pure. */
+export function composeAutoReply(templates: Templates, envelope: Envelope, content: AutoReplyContent): Mail {
+  const unsubscribe = content.unsubscribeUrl === undefined ? null : new WebAddress(content.unsubscribeUrl);
+  const parts = templates.render('auto-reply', {
+    receipt: content.receipt,
+    site_name: cleanLine(content.siteName, 100),
+    site_url: new WebAddress(content.siteUrl),
+    site_host: new URL(content.siteUrl).host,
+    received_at: writeTime(content.receivedAt),
+    unsubscribe_url: unsubscribe,
+  });
+  return {
+    ...base(envelope, 'auto-reply', parts),
+    ...(envelope.replyTo === undefined ? {} : { replyTo: envelope.replyTo }),
+    headers: {
+      // RFC 3834 §5.
+      'Auto-Submitted': 'auto-replied',
+      'X-Auto-Response-Suppress': 'All',
+      // In no standard, but ticket systems and older responders look here and nowhere else.
+      Precedence: 'auto_reply',
+      // RFC 8058.
+      ...(unsubscribe && {
+        'List-Unsubscribe': `<${unsubscribe}>`,
+        'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
+      }),
+    },
+  };
+}
+
+function base(envelope: Envelope, kind: string, parts: { subject: string; text: string; html: string }) {
+  const { id, from, to, internetMessageId, date } = envelope;
+  return { id, kind, from, to, internetMessageId, date, ...parts, subject: cleanLine(parts.subject, longestSubject) };
+}

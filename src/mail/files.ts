@@ -1,0 +1,81 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Mail, Mailer, Outcome, SendOptions } from './mailer.ts';
+import { buildMime, UnsendableMail } from './mime.ts';
+import { cleanReply } from './reply.ts';
+
+/**
+ * Writes each mail as an `.eml` file, for set-ups without SMTP. A file is either complete or not there,
+ * survives a power cut once reported as accepted, and is replaced when the same mail is sent again.
+ */
+export function createFileMailer(folder: string): Mailer {
+  return {
+    lanes: 10,
+    deadlineMs: 60_000,
+    describes: `files in ${folder}`,
+    async send(mail: Mail, { signal }: SendOptions = {}) {
+      if (signal?.aborted) return { result: 'later', reply: 'stopped before the mail was written' };
+      try {
+        const name = fileName(mail);
+        const { raw } = await buildMime(mail);
+        await mkdir(folder, { recursive: true, mode: 0o700 });
+        await writeDurably(folder, name, raw);
+        return { result: 'accepted', reply: `written to ${name}` };
+      } catch (error) {
+        return outcomeOf(error);
+      }
+    },
+    async verify() {
+      try {
+        await mkdir(folder, { recursive: true, mode: 0o700 });
+        const probe = join(folder, `.probe-${randomUUID()}.tmp`);
+        await (await open(probe, 'wx', 0o600)).close();
+        await rm(probe);
+        return { result: 'accepted', reply: `${folder} is writable` };
+      } catch (error) {
+        return outcomeOf(error);
+      }
+    },
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+/** `20261122T073300Z-notification-<id>.eml`: sorts by time and depends on nothing but the mail. */
+function fileName(mail: Mail): string {
+  if (!/^[a-z][a-z-]{0,40}$/.test(mail.kind) || !/^[A-Za-z0-9-]{1,64}$/.test(mail.id)) {
+    throw new UnsendableMail('refused', 'not sendable: kind or id cannot be part of a file name');
+  }
+  const time = mail.date.toISOString().replace(/\.\d+/, '').replace(/[-:]/g, '');
+  return `${time}-${mail.kind}-${mail.id}.eml`;
+}
+
+async function writeDurably(folder: string, name: string, content: Buffer): Promise<void> {
+  const temporary = join(folder, `.${name}-${randomUUID()}.tmp`);
+  try {
+    const file = await open(temporary, 'wx', 0o600);
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, join(folder, name));
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  // The rename itself is durable only when the folder is.
+  const directory = await open(folder, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+// A full disk or a folder that is not ours concerns every mail, not this one.
+function outcomeOf(error: unknown): Outcome {
+  if (error instanceof UnsendableMail) return error.outcome;
+  return { result: 'broken', reply: cleanReply(error instanceof Error ? error.message : String(error)) };
+}

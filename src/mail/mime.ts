@@ -1,0 +1,100 @@
+import MailComposer from 'nodemailer/lib/mail-composer';
+import { isPlainAddress, readMailbox } from './addresses.ts';
+import type { Mail, Outcome } from './mailer.ts';
+
+/** A mail in the form in which it leaves: the same bytes at every try. */
+export interface Built {
+  readonly raw: Buffer;
+  readonly envelope: { readonly from: string; readonly to: readonly [string] };
+}
+
+/** Our own mail cannot be sent; found before anything touched the network. */
+export class UnsendableMail extends Error {
+  readonly outcome: Outcome;
+
+  constructor(result: 'refused' | 'broken', reply: string) {
+    super(reply);
+    this.outcome = { result, reply };
+  }
+}
+
+// RFC 5322 §2.1.1; servers refuse longer lines.
+const longestLine = 998;
+const messageId = /^<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,200}@[A-Za-z0-9.-]{1,200}>$/;
+const ownHeaders = new Set(
+  'from to cc bcc sender reply-to subject date message-id references in-reply-to mime-version'.split(' '),
+);
+
+/**
+ * Builds the MIME form. Nodemailer would take lists of recipients, files and addresses of web pages
+ * where it expects one string, so everything is checked here first.
+ *
+ * @throws {UnsendableMail}
+ */
+export async function buildMime(mail: Mail): Promise<Built> {
+  const from = readMailbox(mail.from);
+  if (!from) throw new UnsendableMail('broken', 'the From address is not "address" or "Name <address>"');
+  checkMail(mail);
+  const raw = await compile(mail, from);
+  checkLines(raw);
+  return { raw, envelope: { from: from.address, to: [mail.to] } };
+}
+
+function checkMail(mail: Mail): void {
+  const faults = [
+    !isPlainAddress(mail.to) && 'the recipient is not one plain address',
+    mail.replyTo !== undefined && !isPlainAddress(mail.replyTo) && 'the Reply-To is not one plain address',
+    /[\p{Cc}\p{Zl}\p{Zp}]/u.test(mail.subject) && 'the subject contains control characters',
+    ![mail.internetMessageId, ...(mail.references ?? []), mail.inReplyTo ?? mail.internetMessageId].every((id) =>
+      messageId.test(id),
+    ) && 'a Message-ID is malformed',
+    (typeof mail.text !== 'string' || typeof mail.html !== 'string') && 'the text is not a string',
+    ...Object.entries(mail.headers).map(
+      ([name, value]) =>
+        (!/^[A-Za-z][A-Za-z0-9-]*$/.test(name) ||
+          ownHeaders.has(name.toLowerCase()) ||
+          !/^[\x20-\x7e]*$/.test(value)) &&
+        `the header ${JSON.stringify(name)} is not allowed or not plain ASCII`,
+    ),
+  ].filter((fault) => fault !== false);
+  if (faults.length) throw new UnsendableMail('refused', `not sendable: ${faults.join('; ')}`);
+}
+
+async function compile(mail: Mail, from: { name: string; address: string }): Promise<Buffer> {
+  try {
+    const composer = new MailComposer({
+      from,
+      to: { name: '', address: mail.to },
+      ...(mail.replyTo === undefined ? {} : { replyTo: { name: '', address: mail.replyTo } }),
+      subject: mail.subject,
+      text: mail.text,
+      html: mail.html,
+      messageId: mail.internetMessageId,
+      date: mail.date,
+      ...(mail.inReplyTo === undefined ? {} : { inReplyTo: mail.inReplyTo }),
+      ...(mail.references?.length ? { references: [...mail.references] } : {}),
+      headers: { ...mail.headers },
+      // From the id, not random: two copies of a mail are the same bytes.
+      baseBoundary: mail.id.replace(/[^A-Za-z0-9-]/g, ''),
+      newline: 'win',
+      disableFileAccess: true,
+      disableUrlAccess: true,
+    });
+    return await composer.compile().build();
+  } catch (error) {
+    throw new UnsendableMail(
+      'refused',
+      `could not be built: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
+
+function checkLines(raw: Buffer): void {
+  for (let start = 0; start < raw.length; ) {
+    const end = raw.indexOf('\n', start);
+    const next = end < 0 ? raw.length : end + 1;
+    if (next - start > longestLine + 2)
+      throw new UnsendableMail('refused', 'not sendable: a line is longer than 998 octets');
+    start = next;
+  }
+}

@@ -1,0 +1,39 @@
+/** Text of several lines, as it was written, without control characters other than tab and newline. */
+export function cleanText(text: string): string {
+  return text
+    .toWellFormed()
+    .replace(/\r\n?|[\u0085\u2028\u2029]/g, '\n')
+    .replace(/[\0-\x08\x0b-\x1f\x7f-\x9f]/g, '');
+}
+
+/**
+ * One line of at most `longest` characters, fit for a header: no control or format characters (bidi,
+ * zero-width), no lone surrogates, and nothing that mail programs would decode as an encoded word.
+ */
+export function cleanLine(text: string, longest: number): string {
+  const line = text
+    .toWellFormed()
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, ' ')
+    .replaceAll('=?', '= ?')
+    .trim();
+  return cut(line, longest);
+}
+
+/** At most `longest` UTF-16 units, ending with "…" where something is missing; never half of a character. */
+function cut(text: string, longest: number): string {
+  if (text.length <= longest) return text;
+  let kept = '';
+  for (const { segment } of new Intl.Segmenter('en').segment(text)) {
+    if (kept.length + segment.length >= longest) break;
+    kept += segment;
+  }
+  return `${kept.trimEnd()}…`;
+}
+
+const months = 'January February March April May June July August September October November December'.split(' ');
+
+/** `22 November 2026 at 07:33 UTC`; spelled out, since readers disagree about the order of numbers. */
+export function writeTime(at: Date): string {
+  const time = at.toISOString().slice(11, 16);
+  return `${at.getUTCDate()} ${months[at.getUTCMonth()]} ${at.getUTCFullYear()} at ${time} UTC`;
+}

@@ -1,0 +1,125 @@
+import { createTransport, type SMTPPoolOptions } from 'nodemailer';
+import { classify, type Progress } from './classify.ts';
+import type { Outcome } from './mailer.ts';
+import type { Built } from './mime.ts';
+import { cleanReply } from './reply.ts';
+
+/** How to reach the server and who we are there. */
+export type ConnectionOptions = SMTPPoolOptions;
+
+/** `hard` ends a try whatever its state; `soft` only while the mail has not been handed over. */
+export interface Stops {
+  readonly hard: AbortSignal;
+  readonly soft: AbortSignal;
+}
+
+/**
+ * One connection, kept open between mails, one mail at a time.
+ *
+ * A connection lost after the final dot gives the same error as one that sent nothing. What tells them
+ * apart is nodemailer's log: an entry with `tnx: 'message'` says that the last byte has left. It carries
+ * no message id; so each lane has a transport and a logger of its own, and a new pair after every
+ * connection that ended badly, so that a late entry of the old one cannot be taken for the new mail's.
+ */
+export class SmtpLane {
+  readonly #connection: ConnectionOptions;
+  readonly #idleMs: number;
+  #transport: Transport | undefined;
+  #usedAt = 0;
+
+  constructor(connection: ConnectionOptions, idleMs: number) {
+    this.#connection = connection;
+    this.#idleMs = idleMs;
+  }
+
+  /** @throws never; every failure is an outcome. */
+  async send(built: Built, stops: Stops): Promise<Outcome> {
+    const first = await this.#try(built, stops);
+    // The server had closed a connection that was kept open, and the final dot never left: the mail has
+    // not been tried at all yet. A fresh connection tells the truth.
+    if (first.stale && !stops.soft.aborted) return (await this.#try(built, stops)).outcome;
+    return first.outcome;
+  }
+
+  close(): void {
+    this.#transport?.close();
+    this.#transport = undefined;
+  }
+
+  async #try(built: Built, stops: Stops): Promise<{ outcome: Outcome; stale: boolean }> {
+    // Past this time the connection is saying goodbye, and a server that does not answer QUIT would hold the mail up.
+    if (performance.now() - this.#usedAt >= this.#idleMs) this.close();
+    this.#transport ??= openTransport(this.#connection, this.#idleMs);
+    const transport = this.#transport;
+    const progress = transport.startProgress();
+    const stop = new AbortController();
+    const stopHard = () => stop.abort();
+    const stopSoft = () => {
+      if (!progress.handedOver) stop.abort();
+    };
+    stops.hard.addEventListener('abort', stopHard, { once: true });
+    stops.soft.addEventListener('abort', stopSoft, { once: true });
+    try {
+      if (stops.soft.aborted) stop.abort();
+      const reply = await transport.send(built, stop.signal);
+      return { outcome: accepted(reply), stale: false };
+    } catch (error) {
+      const failure = error as Parameters<typeof classify>[0];
+      const outcome = classify(failure, progress);
+      const answered = failure.responseCode !== undefined;
+      if (!answered) this.close();
+      const stale =
+        !answered && !progress.connected && !progress.handedOver && outcome.result === 'later' && !stop.signal.aborted;
+      return { outcome, stale };
+    } finally {
+      this.#usedAt = performance.now();
+      stops.hard.removeEventListener('abort', stopHard);
+      stops.soft.removeEventListener('abort', stopSoft);
+    }
+  }
+}
+
+function accepted(reply: string): Outcome {
+  const code = Number(/^(\d{3})[ -]/.exec(reply)?.[1]);
+  return { result: 'accepted', ...(code ? { code } : {}), reply: cleanReply(reply) };
+}
+
+interface Transport {
+  /** Forgets the mail before and returns what the log will tell of the next one. */
+  startProgress(): Progress;
+  send(built: Built, signal: AbortSignal): Promise<string>;
+  close(): void;
+}
+
+function openTransport(connection: ConnectionOptions, idleMs: number): Transport {
+  let progress: Progress = { connected: false, began: false, handedOver: false };
+  const note = (entry: unknown) => {
+    const tnx = (entry as { tnx?: unknown } | null)?.tnx;
+    if (tnx === 'dns') progress.connected = true;
+    if (tnx === 'send') progress.began = true;
+    if (tnx === 'message') progress.handedOver = true;
+  };
+  const transport = createTransport({
+    ...connection,
+    pool: true,
+    maxConnections: 1,
+    // Every try is counted in the queue; a hidden second one would not be.
+    maxRequeues: 0,
+    idleTimeout: idleMs,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+    logger: { trace: note, debug: note, info: note, warn: note, error: note, fatal: note },
+  });
+  return {
+    startProgress: () => {
+      progress = { connected: false, began: false, handedOver: false };
+      return progress;
+    },
+    async send(built, signal) {
+      const { from, to } = built.envelope;
+      const info = await transport.sendMail({ envelope: { from, to: [...to] }, raw: built.raw, signal });
+      return info.response ?? '';
+    },
+    close: () => transport.close({ force: true }),
+  };
+}

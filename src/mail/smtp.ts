@@ -1,0 +1,185 @@
+import { isIPv6 } from 'node:net';
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import SMTPConnection from 'nodemailer/lib/smtp-connection';
+import { classify } from './classify.ts';
+import type { Mail, Mailer, Outcome, SendOptions } from './mailer.ts';
+import { buildMime, UnsendableMail } from './mime.ts';
+import { cleanReply } from './reply.ts';
+import { isLoopback, type Security } from './security.ts';
+import { type ConnectionOptions, SmtpLane } from './smtp-lane.ts';
+
+export interface SmtpOptions {
+  readonly host: string;
+  readonly port: number;
+  /** See `securityFor`. */
+  readonly security: Security;
+  /** With a user, a server that offers no login is a fault, not an invitation to go on without. */
+  readonly user?: string;
+  readonly password?: string;
+  /** The name given in EHLO; by default the machine's. */
+  readonly helloName?: string;
+  /** Extra trust, or the name the certificate must carry. Certificates are always checked where TLS is required. */
+  readonly tls?: Pick<TlsOptions, 'ca' | 'servername'>;
+  readonly lanes?: number;
+  /** The hard end of one try. */
+  readonly deadlineMs?: number;
+  /** For name, connection and handshake together, and for the greeting. */
+  readonly connectMs?: number;
+  /** A server that says nothing for so long is gone. Must stay below the deadline to have an effect. */
+  readonly silenceMs?: number;
+  /** An unused connection is closed (with QUIT) after this time. */
+  readonly idleMs?: number;
+}
+
+const stopped: Outcome = { result: 'later', reply: 'stopped before the mail was handed over' };
+
+/**
+ * Sends over SMTP in ten lanes, each with a connection of its own and one mail at a time: only so can
+ * nodemailer's log tell of which mail the final dot has left, see `SmtpLane`.
+ */
+export function createSmtpMailer(options: SmtpOptions): Mailer {
+  const deadlineMs = options.deadlineMs ?? 60_000;
+  const connection = connectionOptions(options);
+  const lanes = Array.from({ length: options.lanes ?? 10 }, () => new SmtpLane(connection, options.idleMs ?? 10_000));
+  // The lane used last comes first, since its connection is still warm.
+  const free = [...lanes];
+  const waiting: Array<(lane: SmtpLane | undefined) => void> = [];
+  const closing = new AbortController();
+  const inFlight = new Set<Promise<Outcome>>();
+
+  async function takeLane(stop: AbortSignal): Promise<SmtpLane | undefined> {
+    if (stop.aborted) return undefined;
+    const lane = free.pop();
+    if (lane) return lane;
+    return await new Promise((resolve) => {
+      const giveUp = () => {
+        waiting.splice(waiting.indexOf(take), 1);
+        resolve(undefined);
+      };
+      const take = (freed: SmtpLane | undefined) => {
+        stop.removeEventListener('abort', giveUp);
+        resolve(freed);
+      };
+      stop.addEventListener('abort', giveUp, { once: true });
+      waiting.push(take);
+    });
+  }
+
+  function giveBack(lane: SmtpLane): void {
+    const next = waiting.shift();
+    if (next) next(lane);
+    else free.push(lane);
+  }
+
+  async function send(mail: Mail, given: AbortSignal | undefined): Promise<Outcome> {
+    // Our own timer, not AbortSignal.timeout: that one does not keep the process alive until the try has ended.
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), deadlineMs);
+    const hard = AbortSignal.any([deadline.signal, closing.signal]);
+    const soft = given ? AbortSignal.any([hard, given]) : hard;
+    try {
+      const built = await buildMime(mail);
+      if (built.envelope.to.length !== 1) throw new UnsendableMail('refused', 'not sendable: exactly one recipient');
+      const lane = await takeLane(soft);
+      if (!lane) return deadline.signal.aborted ? { result: 'later', reply: 'no lane became free in time' } : stopped;
+      try {
+        return await lane.send(built, { hard, soft });
+      } finally {
+        giveBack(lane);
+      }
+    } catch (error) {
+      if (error instanceof UnsendableMail) return error.outcome;
+      return classify(error as Error, { connected: false, began: false, handedOver: false });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  return {
+    lanes: lanes.length,
+    deadlineMs,
+    describes: `smtp://${isIPv6(options.host) ? `[${options.host}]` : options.host}:${options.port}`,
+    async send(mail: Mail, { signal }: SendOptions = {}) {
+      if (closing.signal.aborted) return stopped;
+      const outcome = send(mail, signal);
+      inFlight.add(outcome);
+      try {
+        return await outcome;
+      } finally {
+        inFlight.delete(outcome);
+      }
+    },
+    verify: () => verify(connection, deadlineMs, closing.signal),
+    async [Symbol.asyncDispose]() {
+      closing.abort();
+      await Promise.allSettled(inFlight);
+      for (const lane of lanes) lane.close();
+    },
+  };
+}
+
+function connectionOptions(options: SmtpOptions): ConnectionOptions {
+  const { host, port, security, user, password, helloName, connectMs = 15_000, silenceMs = 30_000 } = options;
+  const opportunistic = security === 'opportunistic';
+  // The resolver must not decide where "this machine" is: plain text would follow it anywhere.
+  const loopbackName = host.toLowerCase() === 'localhost';
+  return {
+    host: loopbackName ? '127.0.0.1' : host,
+    port,
+    secure: security === 'implicit',
+    requireTLS: security === 'starttls',
+    opportunisticTLS: opportunistic,
+    tls: {
+      minVersion: 'TLSv1.2',
+      ...(loopbackName ? { servername: 'localhost' } : {}),
+      // A mail server on this machine mostly has a certificate in another name, and plain text is allowed there
+      // anyway. To any other host a certificate that cannot be verified is the end of it.
+      ...(opportunistic && isLoopback(host) && !options.tls?.ca ? { rejectUnauthorized: false } : {}),
+      ...options.tls,
+    },
+    ...(user === undefined ? {} : { auth: { user, pass: password ?? '' }, forceAuth: true }),
+    ...(helloName === undefined ? {} : { name: helloName }),
+    connectionTimeout: connectMs,
+    greetingTimeout: connectMs,
+    dnsTimeout: connectMs,
+    socketTimeout: silenceMs,
+    // How long a closed connection may wait for the other side before it is torn down; the process cannot end sooner.
+    socketCloseTimeout: 500,
+    maxResponseSize: 64 * 1024,
+  };
+}
+
+/** Connects, logs in and says goodbye on a connection of its own. */
+async function verify(options: ConnectionOptions, deadlineMs: number, closing: AbortSignal): Promise<Outcome> {
+  if (closing.aborted) return stopped;
+  const connection = new SMTPConnection(options);
+  const { promise, resolve } = Promise.withResolvers<Outcome>();
+  const fail = (error: Error) => resolve(classify(error, { connected: true, began: false, handedOver: false }));
+  const timer = setTimeout(
+    () => resolve({ result: 'later', reply: 'no end of the login within the deadline' }),
+    deadlineMs,
+  );
+  const stop = () => resolve(stopped);
+  closing.addEventListener('abort', stop, { once: true });
+  const succeed = () => {
+    const answer = connection.lastServerResponse;
+    connection.quit();
+    resolve({ result: 'accepted', reply: cleanReply(answer || 'ready') });
+  };
+
+  connection.on('error', fail);
+  connection.once('end', () => fail(new Error('the server closed the connection')));
+  connection.connect((error) => {
+    if (error) fail(error);
+    else if (!options.auth) succeed();
+    else connection.login(options.auth, (refused) => (refused ? fail(refused) : succeed()));
+  });
+  try {
+    const outcome = await promise;
+    if (outcome.result !== 'accepted') connection.close();
+    return outcome;
+  } finally {
+    clearTimeout(timer);
+    closing.removeEventListener('abort', stop);
+  }
+}

@@ -1,0 +1,189 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Liquid, type Template } from 'liquidjs';
+import { escapeHtml, WebAddress } from './html.ts';
+
+type Value = string | null | WebAddress | ReadonlyArray<Readonly<Record<string, string>>>;
+type Values = Readonly<Record<string, Value>>;
+
+// Every variable that a template may use, with an example. `null` stands for what may be missing.
+const examples = {
+  notification: {
+    receipt: 'RW-0000000000',
+    form_slug: 'contact',
+    form_name: 'Contact',
+    received_at: '1 January 2026 at 00:00 UTC',
+    sender: 'Ada',
+    sender_name: 'Ada',
+    sender_address: 'ada@example.com',
+    subject: 'Hello',
+    message: 'Hello,\nhow are you?',
+    preview: 'Hello, how are you?',
+    extra: [{ name: 'company', value: 'Engines' }],
+    public_url: new WebAddress('https://example.com'),
+    public_host: 'example.com',
+  },
+  'auto-reply': {
+    receipt: 'RW-0000000000',
+    site_name: 'example.com',
+    site_url: new WebAddress('https://example.com'),
+    site_host: 'example.com',
+    received_at: '1 January 2026 at 00:00 UTC',
+    unsubscribe_url: new WebAddress('https://example.com/unsubscribe'),
+  },
+} satisfies Record<string, Values>;
+const optional = ['sender_name', 'subject', 'unsubscribe_url'];
+
+export type TemplateKind = keyof typeof examples;
+export const templateKinds = Object.keys(examples) as TemplateKind[];
+const parts = ['subject', 'text', 'html'] as const;
+const layout = 'layout.html.liquid';
+const names = new Set([layout, ...templateKinds.flatMap((kind) => parts.map((part) => `${kind}.${part}.liquid`))]);
+
+/** A template that cannot be used: which file, which line, and why. */
+export class TemplateFault extends Error {
+  override name = 'TemplateFault';
+}
+
+export interface Templates {
+  /** Where each template was read from. */
+  readonly files: ReadonlyMap<string, string>;
+  render<K extends TemplateKind>(
+    kind: K,
+    values: Readonly<Record<keyof (typeof examples)[K], Value>>,
+  ): { subject: string; text: string; html: string };
+}
+
+/**
+ * Reads, parses and tries all templates. The operator's own files win over ours of the same name; files
+ * beginning with `_` are there to be included by them. Afterwards nothing is read from disk any more,
+ * so a template can reach no other file.
+ *
+ * @throws {TemplateFault} for the first template that does not parse, names an unknown variable, filter or file, or is not one of ours.
+ */
+export function openTemplates(options: { overrideFolder?: string } = {}): Templates {
+  const files = findFiles(options.overrideFolder);
+  const sources: Record<string, string> = Object.create(null);
+  for (const [name, path] of files) sources[name] = readSource(path);
+
+  const engines = { html: createEngine(sources, escapeHtml), plain: createEngine(sources) };
+  // Nothing gets past the escaping, whoever wrote the template.
+  delete engines.html.filters.raw;
+
+  const parsed = new Map<string, Template[]>();
+  const engineOf = (name: string) => (name.endsWith('.html.liquid') ? engines.html : engines.plain);
+  for (const name of names) {
+    if (name === layout) continue;
+    explained(files, name, () => parsed.set(name, engineOf(name).parseFileSync(name)));
+  }
+
+  function renderPart(name: string, values: Values): string {
+    return explained(files, name, () => engineOf(name).renderSync(parsed.get(name) ?? [], values));
+  }
+  const templates: Templates = {
+    files,
+    render: (kind, values) => ({
+      subject: renderPart(`${kind}.subject.liquid`, values),
+      text: `${renderPart(`${kind}.text.liquid`, values).trim()}\n`,
+      html: renderPart(`${kind}.html.liquid`, values),
+    }),
+  };
+
+  for (const kind of templateKinds) {
+    for (const part of parts) {
+      const name = `${kind}.${part}.liquid`;
+      refuseUnknownVariables(files, name, engineOf(name), parsed.get(name) ?? [], kind);
+    }
+    templates.render(kind, examples[kind]);
+    templates.render(kind, withoutOptional(examples[kind]));
+  }
+  return templates;
+}
+
+const ownFolder = fileURLToPath(new URL('templates/', import.meta.url));
+
+function findFiles(overrideFolder: string | undefined): Map<string, string> {
+  const files = new Map<string, string>([...names].map((name) => [name, join(ownFolder, name)]));
+  for (const name of overrideFolder === undefined ? [] : listFolder(overrideFolder)) {
+    if (!name.endsWith('.liquid')) continue;
+    const path = join(overrideFolder ?? '', name);
+    if (!names.has(name) && !name.startsWith('_')) {
+      throw new TemplateFault(
+        `${path}: there is no template of this name; there are ${[...names].join(', ')}, and partials beginning with "_"`,
+      );
+    }
+    files.set(name, path);
+  }
+  return files;
+}
+
+function listFolder(folder: string): string[] {
+  try {
+    return readdirSync(folder).sort();
+  } catch (error) {
+    // Without a folder there is nothing to win over ours.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw new TemplateFault(`${folder}: cannot be read (${(error as Error).message})`);
+  }
+}
+
+function readSource(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new TemplateFault(`${path}: cannot be read (${(error as Error).message})`);
+  }
+}
+
+function createEngine(sources: Record<string, string>, outputEscape?: (value: unknown) => string): Liquid {
+  return new Liquid({
+    templates: sources,
+    strictVariables: true,
+    strictFilters: true,
+    cache: true,
+    ...(outputEscape ? { outputEscape } : {}),
+  });
+}
+
+function refuseUnknownVariables(
+  files: ReadonlyMap<string, string>,
+  name: string,
+  engine: Liquid,
+  template: Template[],
+  kind: TemplateKind,
+): void {
+  const known = Object.keys(examples[kind]);
+  const { globals } = explained(files, name, () => engine.analyzeSync(template));
+  for (const [variable, uses] of Object.entries(globals)) {
+    if (known.includes(variable)) continue;
+    const { file, row } = uses[0]?.location ?? { row: 0 };
+    const path = files.get(file ?? name) ?? file ?? name;
+    throw new TemplateFault(
+      `${path}, line ${row}: unknown variable "${variable}"; a template of ${kind} may use ${known.join(', ')}`,
+    );
+  }
+}
+
+function withoutOptional<V extends Values>(values: V): V {
+  const missing = Object.keys(values).filter((name) => optional.includes(name));
+  return {
+    ...values,
+    ...Object.fromEntries(missing.map((name) => [name, null])),
+    ...('extra' in values ? { extra: [] } : {}),
+  };
+}
+
+/** Runs something of liquidjs and turns its errors into ones that name the file as the operator knows it. */
+function explained<T>(files: ReadonlyMap<string, string>, name: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof TemplateFault) throw error;
+    const { message, token } = error as Error & { token?: { file?: string; getPosition?: () => [number, number] } };
+    const file = token?.file ?? name;
+    const line = token?.getPosition?.()[0];
+    const reason = message.replace(/, file:.*$|, line:\d+.*$/s, '');
+    throw new TemplateFault(`${files.get(file) ?? file}${line ? `, line ${line}` : ''}: ${reason}`, { cause: error });
+  }
+}

@@ -1,0 +1,285 @@
+import { expect } from 'chai';
+import PostalMime from 'postal-mime';
+import {
+  type AutoReplyContent,
+  composeAutoReply,
+  composeNotification,
+  type Envelope,
+  type NotificationContent,
+} from '../../src/mail/compose.ts';
+import type { Mail } from '../../src/mail/mailer.ts';
+import { buildMime } from '../../src/mail/mime.ts';
+import { openTemplates } from '../../src/mail/templates.ts';
+
+const templates = openTemplates();
+const envelope: Envelope = {
+  id: '0193a0c4-0000-7000-8000-000000000001',
+  from: 'Example <forms@example.test>',
+  to: 'owner@example.test',
+  internetMessageId: '<0193a0c4@example.test>',
+  date: new Date('2026-11-22T07:33:01Z'),
+};
+const message: NotificationContent = {
+  receipt: 'RW-7K3M9QX2TA',
+  formSlug: 'contact',
+  formName: 'Contact',
+  receivedAt: new Date('2026-11-22T07:33:00Z'),
+  sender: { address: 'ada@engine.example', name: 'Ada Lovelace' },
+  subject: 'Prices',
+  message: 'Hello,\n  how much is it?\nSee https://engine.example/a?b=1&c=2',
+  extra: [{ name: 'company', value: 'Engines & Sons' }],
+  publicUrl: 'https://forms.example.test',
+  threadId: '<0193-sender@forms.example.test>',
+};
+const reply: AutoReplyContent = {
+  receipt: 'RW-7K3M9QX2TA',
+  siteName: 'Example Studio',
+  siteUrl: 'https://www.example.test',
+  receivedAt: new Date('2026-11-22T07:33:00Z'),
+  unsubscribeUrl: 'https://forms.example.test/unsubscribe/0193?t=abc',
+};
+
+async function sent(mail: Mail) {
+  const { raw, envelope: smtp } = await buildMime(mail);
+  const parsed = await PostalMime.parse(raw);
+  const header = (name: string) => parsed.headers.find((it) => it.key === name)?.value;
+  const [head = ''] = raw.toString('latin1').split('\r\n\r\n');
+  return { raw, smtp, parsed, header, head, names: parsed.headers.map((it) => it.key) };
+}
+
+describe('the notification', () => {
+  it('tells all there is to know, in text and in HTML', async () => {
+    const mail = composeNotification(templates, envelope, message);
+    const { parsed, header, smtp, names } = await sent(mail);
+
+    expect(smtp).to.deep.equal({ from: 'forms@example.test', to: ['owner@example.test'] });
+    expect(parsed.subject).to.equal('New message from Ada Lovelace [RW-7K3M9QX2TA]');
+    expect(parsed.from).to.deep.equal({ name: 'Example', address: 'forms@example.test' });
+    expect(header('reply-to')).to.equal('ada@engine.example');
+    expect(header('auto-submitted')).to.equal('auto-generated');
+    expect(header('x-auto-response-suppress')).to.equal('All');
+    expect(header('message-id')).to.equal('<0193a0c4@example.test>');
+    expect(header('references')).to.equal('<0193-sender@forms.example.test>');
+    expect(header('in-reply-to')).to.equal('<0193-sender@forms.example.test>');
+    expect(parsed.date).to.equal('2026-11-22T07:33:01.000Z');
+    expect(names).to.not.include('x-mailer');
+    expect(mail.text).to.equal(`Ada Lovelace wrote to you
+
+Name:     Ada Lovelace
+E-mail:   ada@engine.example
+Form:     Contact
+Received: 22 November 2026 at 07:33 UTC
+Receipt:  RW-7K3M9QX2TA
+Subject:  Prices
+
+----------------------------------------------------------------------
+
+Hello,
+  how much is it?
+See https://engine.example/a?b=1&c=2
+
+----------------------------------------------------------------------
+
+company: Engines & Sons
+
+Your answer to this mail goes to the sender. It was sent by the form
+"contact" at https://forms.example.test/
+`);
+    expect(parsed.text?.trimEnd()).to.equal(mail.text.trimEnd());
+    expect(parsed.html?.trimEnd()).to.equal(mail.html.trimEnd());
+    for (const part of [
+      'Ada Lovelace',
+      'Contact',
+      '22 November 2026',
+      'RW-7K3M9QX2TA',
+      'Prices',
+      'Engines &amp; Sons',
+      'company',
+      '  how much is it?',
+    ]) {
+      expect(mail.html).to.include(part);
+    }
+  });
+
+  it('does without what was not given', async () => {
+    const { formName, subject, threadId, ...least } = message;
+    const mail = composeNotification(templates, envelope, {
+      ...least,
+      sender: { address: 'ada@engine.example' },
+      extra: [],
+    });
+    const { parsed, names } = await sent(mail);
+
+    expect([formName, subject, threadId]).to.not.include(undefined);
+    expect(parsed.subject).to.equal('New message from ada@engine.example [RW-7K3M9QX2TA]');
+    expect(mail.text).to.include('Form:     contact').and.to.not.include('Name:').and.to.not.include('Subject:');
+    expect(mail.html).to.not.include('>Name<');
+    expect(names).to.not.include('references');
+  });
+
+  it('makes nothing of what a visitor wrote but text', () => {
+    const hostile =
+      '<script>alert(1)</script><img src=x onerror=alert(1)><a href="https://evil.example">click</a>" onmouseover="x {{ receipt }} {% raw %}';
+    const mail = composeNotification(templates, envelope, {
+      ...message,
+      sender: { address: 'ada@engine.example', name: hostile },
+      subject: hostile,
+      message: hostile,
+      extra: [{ name: hostile, value: hostile }],
+    });
+    const clean = composeNotification(templates, envelope, { ...message, subject: 'x', message: 'x' });
+    const tags = (html: string) => new Set(html.match(/<\/?[a-z][a-z0-9]*/gi));
+
+    expect([...tags(mail.html)].filter((tag) => !tags(clean.html).has(tag))).to.deep.equal([]);
+    expect(mail.html.match(/<a /g)).to.have.lengthOf(1);
+    expect(mail.html.match(/href="([^"]*)"/g)).to.deep.equal(['href="https://forms.example.test/"']);
+    expect(mail.html).to.not.match(/<(script|img|form|iframe|link|object|svg)\b/i);
+    expect(mail.text).to.include(hostile);
+  });
+
+  it('loads nothing from anywhere', () => {
+    const mail = composeNotification(templates, envelope, message);
+
+    expect(mail.html).to.not.match(/\bsrc=|url\(|@import|<link/i);
+  });
+
+  const injections = [
+    'Ada\r\nBcc: victim@example.test',
+    'Ada\nBcc: victim@example.test',
+    'Ada\rBcc: victim@example.test',
+    'Ada\u0085Bcc: victim@example.test',
+    'Ada\u2028Bcc: victim@example.test',
+    'Ada\u2029\u000b\u000cBcc: victim@example.test',
+    'Ada%0d%0aBcc: victim@example.test',
+    '=?utf-8?Q?Ada=0D=0ABcc=3A_victim@example.test?=',
+    '=?utf-8?B?QWRhDQpCY2M6IHZpY3RpbQ==?= x',
+    'Ada\0\x1b[31m\x7f\u009b31m',
+    '\ud800Ada\udc00',
+    '"Ada" <victim@example.test>, victim2@example.test',
+    '\u202egnp.adA\u2066\u200b\ufeff',
+    'Ada\r\n\r\n<html>',
+    'A'.repeat(5_000),
+    'é'.repeat(5_000),
+    '😀'.repeat(5_000),
+    '👩‍👩‍👧‍👦'.repeat(500),
+    `${'a'.repeat(119)}😀`,
+    ' '.repeat(5_000),
+  ];
+  it('keeps every name, subject and field out of the headers but for a clean, short subject', async () => {
+    const expected = (await sent(composeNotification(templates, envelope, message))).names.sort();
+    for (const text of injections) {
+      const mail = composeNotification(templates, envelope, {
+        ...message,
+        sender: { address: 'ada@engine.example', name: text },
+        subject: text,
+        message: text,
+        extra: [{ name: text, value: text }],
+      });
+      const { parsed, names, head, raw, smtp } = await sent(mail);
+      const hint = JSON.stringify(text.slice(0, 40));
+
+      expect(names.sort(), hint).to.deep.equal(expected);
+      expect(smtp.to, hint).to.deep.equal(['owner@example.test']);
+      expect(parsed.to, hint).to.deep.equal([{ name: '', address: 'owner@example.test' }]);
+      expect(parsed.bcc, hint).to.equal(undefined);
+      expect(parsed.subject, hint).to.equal(mail.subject);
+      expect(mail.subject.isWellFormed(), hint).to.equal(true);
+      expect(mail.subject, hint).to.match(/^New message from \S.* \[RW-7K3M9QX2TA\]$/u);
+      expect(mail.subject, hint).to.not.match(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+      expect(mail.subject.length, hint).to.be.at.most(200);
+      if (text.isWellFormed()) expect(mail.subject, hint).to.not.include('\ufffd');
+      if (text.trim().length > 120) expect(mail.subject, hint).to.match(/… \[/);
+      for (const line of head.split('\r\n')) expect(line.length, hint).to.be.below(998);
+      for (const line of raw.toString('latin1').split('\r\n')) expect(line.length, hint).to.be.below(998);
+    }
+  });
+
+  it('keeps the lines of a message and drops its control characters', () => {
+    const mail = composeNotification(templates, envelope, {
+      ...message,
+      message: 'a\r\nb\rc\u2028d\te\0\x1b[31m\u009b\ud800f',
+    });
+
+    expect(mail.text).to.include('\na\nb\nc\nd\te[31m\ufffdf\n');
+  });
+
+  it('leaves out a Reply-To that is not one plain address, and still arrives', async () => {
+    for (const address of ['a@b.test, c@d.test', 'ädä@engine.example', '"x y"@b.test', 'Ada <ada@engine.example>']) {
+      const { names, smtp } = await sent(composeNotification(templates, envelope, { ...message, sender: { address } }));
+
+      expect(names).to.not.include('reply-to');
+      expect(smtp.to).to.deep.equal(['owner@example.test']);
+    }
+  });
+
+  it('is the same for the same message', () => {
+    expect(composeNotification(templates, envelope, message)).to.deep.equal(
+      composeNotification(templates, envelope, message),
+    );
+  });
+});
+
+describe('the auto-reply', () => {
+  const own: Envelope = { ...envelope, to: 'ada@engine.example', replyTo: 'owner@example.test' };
+
+  it('says that the message arrived, to the address that was given', async () => {
+    const mail = composeAutoReply(templates, own, reply);
+    const { parsed, header, smtp } = await sent(mail);
+
+    expect(smtp.to).to.deep.equal(['ada@engine.example']);
+    expect(parsed.subject).to.equal('Example Studio received your message [RW-7K3M9QX2TA]');
+    expect(header('reply-to')).to.equal('owner@example.test');
+    expect(header('auto-submitted')).to.equal('auto-replied');
+    expect(header('x-auto-response-suppress')).to.equal('All');
+    expect(header('precedence')).to.equal('auto_reply');
+    expect(header('list-unsubscribe')).to.equal('<https://forms.example.test/unsubscribe/0193?t=abc>');
+    expect(header('list-unsubscribe-post')).to.equal('List-Unsubscribe=One-Click');
+    expect(parsed.text)
+      .to.include('22 November 2026 at 07:33 UTC')
+      .and.to.include('RW-7K3M9QX2TA')
+      .and.to.include('/unsubscribe/0193?t=abc');
+    expect(parsed.html?.match(/href="[^"]*"/g)).to.deep.equal([
+      'href="https://www.example.test/"',
+      'href="https://forms.example.test/unsubscribe/0193?t=abc"',
+    ]);
+  });
+
+  it('offers no way out where there is none', async () => {
+    const { unsubscribeUrl, ...without } = reply;
+    const { names, parsed } = await sent(composeAutoReply(templates, own, without));
+
+    expect(unsubscribeUrl).to.not.equal(undefined);
+    expect(names).to.not.include('list-unsubscribe').and.to.not.include('list-unsubscribe-post');
+    expect(parsed.text).to.not.match(/never/i);
+    expect(parsed.html).to.not.match(/never/i);
+  });
+
+  it('carries nothing that a visitor wrote, even when somebody hands it over', async () => {
+    const canaries = {
+      name: 'CANARY-1',
+      message: 'CANARY-2',
+      subject: 'CANARY-3',
+      sender: { name: 'CANARY-4', address: 'CANARY-5@x.test' },
+      extra: [{ name: 'CANARY-6', value: 'CANARY-7' }],
+    };
+    const mail = composeAutoReply(templates, own, { ...reply, ...canaries } as AutoReplyContent);
+
+    expect(mail).to.deep.equal(composeAutoReply(templates, own, reply));
+    expect((await sent(mail)).raw.toString('latin1')).to.not.include('CANARY');
+  });
+
+  it('takes only web addresses for links', () => {
+    expect(() => composeAutoReply(templates, own, { ...reply, unsubscribeUrl: 'javascript:alert(1)' })).to.throw(
+      TypeError,
+    );
+    expect(() => composeAutoReply(templates, own, { ...reply, siteUrl: 'not an address' })).to.throw(TypeError);
+  });
+
+  it('keeps a long way out in one header line', async () => {
+    const unsubscribeUrl = `https://forms.example.test/unsubscribe/${'a'.repeat(400)}`;
+    const { header, head } = await sent(composeAutoReply(templates, own, { ...reply, unsubscribeUrl }));
+
+    expect(header('list-unsubscribe')).to.equal(`<${unsubscribeUrl}>`);
+    for (const line of head.split('\r\n')) expect(line.length).to.be.below(998);
+  });
+});

@@ -1,0 +1,113 @@
+import { expect } from 'chai';
+import { isPlainAddress, readMailbox } from '../../src/mail/addresses.ts';
+import { cleanReply, readRetryAfter } from '../../src/mail/reply.ts';
+import { isLoopback, securityFor } from '../../src/mail/security.ts';
+
+describe('cleanReply', () => {
+  it('makes one line of a reply of several', () => {
+    expect(cleanReply('550-5.1.1 The mailbox\r\n550 5.1.1 does not exist')).to.equal(
+      '550-5.1.1 The mailbox 550 5.1.1 does not exist',
+    );
+  });
+
+  it('leaves nothing that a terminal would act on, and half of no character', () => {
+    const hostile = `${String.fromCharCode(...Array(32).keys(), 127, ...Array.from({ length: 32 }, (_, index) => 128 + index))}\u202a\u2066\u200f\ufeff\u{e0041}\ud800`;
+
+    expect(cleanReply(`a${hostile}b`)).to.equal('a \ufffdb');
+    expect(cleanReply(`${'x'.repeat(498)}😀😀`).isWellFormed()).to.equal(true);
+    expect(cleanReply('😀'.repeat(5_000))).to.have.lengthOf.at.most(500);
+  });
+
+  it('is quick with a megabyte of anything', () => {
+    const before = performance.now();
+    for (const text of ['a', ' ', '\x1b', '\u202e', 'wait ', 'again 1', '9'])
+      readRetryAfter(cleanReply(text.repeat(1 << 20)));
+    expect(performance.now() - before).to.be.below(200);
+  });
+});
+
+describe('readRetryAfter', () => {
+  const cases: Array<[string, number | undefined]> = [
+    ['450 4.2.0 Greylisted, try again in 300 seconds', 300_000],
+    ['451 Please try again in 5 minutes', 300_000],
+    ['450 4.7.1 retry in 1 hour', 3_600_000],
+    ['421 try again in 60s', 60_000],
+    ['421 Try again later in 2min', 120_000],
+    ['450 Greylisting in action, please come back later: wait 00 or 30 sec', undefined],
+    ['451 retry after 90 secs please', 90_000],
+    ['450 try again in 999999 hours', 86_400_000],
+    ['450 4.2.1 mailbox busy', undefined],
+    ['451 4.7.1 Try again later', undefined],
+    ['450 more than 20 messages', undefined],
+  ];
+  for (const [reply, expected] of cases) {
+    it(`${expected ?? 'nothing'} in "${reply}"`, () => expect(readRetryAfter(reply)).to.equal(expected));
+  }
+});
+
+describe('securityFor', () => {
+  it('is TLS from the start on 465, whatever the host', () => {
+    for (const host of ['smtp.gmail.com', 'localhost', '127.0.0.1'])
+      expect(securityFor(host, 465)).to.equal('implicit');
+  });
+
+  it('requires STARTTLS on other ports', () => {
+    for (const port of [25, 587, 2525]) expect(securityFor('mail.example.com', port)).to.equal('starttls');
+  });
+
+  it('allows plain text only to the machine itself', () => {
+    for (const host of ['localhost', 'LOCALHOST', '127.0.0.1', '127.8.9.10', '::1', '[::1]', '::ffff:127.0.0.1']) {
+      expect(securityFor(host, 25), host).to.equal('opportunistic');
+    }
+  });
+
+  it('is not taken in by names and numbers that only look like it', () => {
+    const names = [
+      'localhost.example.com',
+      '127.0.0.1.example.com',
+      '127.1',
+      '2130706433',
+      '0x7f000001',
+      '0.0.0.0',
+      '::',
+      '10.0.0.1',
+      '::2',
+      'localhost.',
+      'my-localhost',
+      '',
+    ];
+    for (const host of names) {
+      expect(isLoopback(host), host).to.equal(false);
+      expect(securityFor(host, 587), host).to.equal('starttls');
+    }
+  });
+});
+
+describe('addresses', () => {
+  it('takes plain addresses', () => {
+    const plain = [
+      'a@b',
+      'owner@localhost',
+      'ada.lovelace+tag@engine.example',
+      "o'neil@example.test",
+      'x_y-z=!#$%&*/?^`{|}~@a-b.c1.test',
+      'a@xn--bcher-kva.example',
+    ];
+    for (const address of plain) expect(isPlainAddress(address), address).to.equal(true);
+  });
+
+  it('reads what MAIL_FROM may be', () => {
+    expect(readMailbox('a@b.test')).to.deep.equal({ name: '', address: 'a@b.test' });
+    expect(readMailbox('<a@b.test>')).to.deep.equal({ name: '', address: 'a@b.test' });
+    expect(readMailbox('  Müller & Söhne <a@b.test> ')).to.deep.equal({ name: 'Müller & Söhne', address: 'a@b.test' });
+    expect(readMailbox('"Doe, Jane" <a@b.test>')).to.deep.equal({ name: 'Doe, Jane', address: 'a@b.test' });
+  });
+
+  it('is quick with an endless address', () => {
+    const before = performance.now();
+    for (const text of ['a', 'a.', '.', '@', '-', 'a-'])
+      isPlainAddress(`${text.repeat(1 << 20)}@${text.repeat(1 << 20)}`);
+    for (const text of ['a', 'a.', '-', 'a-']) isPlainAddress(`a@${text.repeat(120)}!`);
+    expect(performance.now() - before).to.be.below(100);
+  });
+});

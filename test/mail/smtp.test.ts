@@ -1,0 +1,682 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+import type { Mail, Outcome } from '../../src/mail/mailer.ts';
+import { createSmtpMailer, type SmtpOptions } from '../../src/mail/smtp.ts';
+import { mailerTo, someMail } from '../support/smtp-mail.ts';
+import { type Answer, type SmtpServerOptions, type Step, startSmtpServer } from '../support/smtp-server.ts';
+
+/** Sends one mail to a server with one scripted answer. */
+async function tryOnce(
+  step: Step,
+  answer: Answer,
+  given: { server?: SmtpServerOptions; mailer?: Partial<SmtpOptions>; mail?: Partial<Mail> } = {},
+) {
+  await using server = await startSmtpServer(given.server);
+  server.answer(step, answer);
+  await using mailer = mailerTo(server, given.mailer);
+  const outcome = await mailer.send(someMail(given.mail));
+  return {
+    outcome,
+    connections: server.connections.total,
+    messages: [...server.messages],
+    attempts: [...server.attempts],
+  };
+}
+
+const withoutPipelining = { capabilities: ['8BITMIME'] };
+
+describe('SMTP: an accepted mail', () => {
+  it('arrives once, at one recipient, as composed', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server);
+
+    const outcome = await mailer.send(
+      someMail({
+        subject: 'Grüße',
+        text: 'ä\n.dot\n..dots\nFrom here\n',
+        replyTo: 'ada@example.test',
+        headers: { 'Auto-Submitted': 'auto-generated' },
+      }),
+    );
+
+    expect(outcome).to.deep.equal({ result: 'accepted', code: 250, reply: '250 2.0.0 queued' });
+    expect(server.messages).to.have.lengthOf(1);
+    const [message] = server.messages;
+    expect(message?.from).to.equal('site@example.test');
+    expect(message?.to).to.deep.equal(['owner@example.test']);
+    const parsed = await message?.parsed();
+    expect(parsed?.subject).to.equal('Grüße');
+    expect(parsed?.text?.trimEnd()).to.equal('ä\n.dot\n..dots\nFrom here');
+    expect(parsed?.replyTo?.[0]?.address).to.equal('ada@example.test');
+    expect(parsed?.date).to.equal('2026-11-22T07:33:00.000Z');
+    expect(parsed?.headers.map((header) => header.key)).to.have.members([
+      ...['auto-submitted', 'from', 'to', 'reply-to', 'subject', 'message-id', 'date', 'mime-version', 'content-type'],
+    ]);
+  });
+
+  it('keeps its lines as they are, however long', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server);
+    const text = `${'word '.repeat(300)}\n> quoted \n  indented\n${'x'.repeat(5_000)}`;
+
+    await mailer.send(someMail({ text }));
+
+    expect((await server.messages[0]?.parsed())?.text?.trimEnd()).to.equal(text);
+    for (const line of server.messages[0]?.raw.split('\r\n') ?? []) expect(line.length).to.be.at.most(78);
+  });
+
+  it('is the same bytes at every try', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server);
+    const mail = someMail();
+
+    await mailer.send(mail);
+    await mailer.send(mail);
+
+    expect(server.messages[0]?.raw).to.equal(server.messages[1]?.raw);
+  });
+});
+
+describe('SMTP: a reply decides', () => {
+  const cases: Array<[Step, string, Outcome['result']]> = [
+    ['greeting', '421 4.3.2 busy', 'later'],
+    ['greeting', '554 5.7.1 your host is on a list', 'broken'],
+    ['ehlo', '502 5.5.1 no', 'broken'],
+    ['ehlo', '421 4.3.2 closing', 'later'],
+    ['mail', '451 4.3.0 try later', 'later'],
+    ['mail', '421 4.7.0 too many', 'later'],
+    ['mail', '550 5.7.1 sender refused', 'refused'],
+    ['mail', '530 5.7.0 must log in first', 'broken'],
+    ['rcpt', '450 4.2.1 greylisted', 'later'],
+    ['rcpt', '421 4.7.0 slow down', 'later'],
+    ['rcpt', '550 5.1.1 no such user', 'refused'],
+    ['rcpt', '503 5.5.1 bad sequence', 'later'],
+    ['data', '451 4.3.0 no disk', 'later'],
+    ['data', '552 5.3.4 too big', 'refused'],
+    ['dot', '421 4.3.2 closing', 'later'],
+    ['dot', '451 4.3.0 try later', 'later'],
+    ['dot', '552 5.3.4 too big', 'refused'],
+    ['dot', '554 5.7.1 spam', 'refused'],
+    ['dot', '354 go on', 'unknown'],
+  ];
+  for (const [step, reply, result] of cases) {
+    it(`${reply.slice(0, 3)} at ${step} is "${result}", with and without PIPELINING, in one connection`, async () => {
+      for (const server of [{}, withoutPipelining]) {
+        const { outcome, connections, messages } = await tryOnce(step, reply, { server });
+
+        expect(outcome).to.deep.equal({ result, code: Number(reply.slice(0, 3)), reply });
+        expect(connections).to.equal(1);
+        expect(messages).to.be.empty;
+      }
+    });
+  }
+
+  it('says when a temporary refusal names its time', async () => {
+    const { outcome } = await tryOnce('rcpt', '450 4.2.0 Greylisted, please try again in 5 minutes');
+
+    expect(outcome.retryAfterMs).to.equal(5 * 60_000);
+  });
+
+  it('refuses a mail over the size limit of the server', async () => {
+    await using server = await startSmtpServer({ sizeLimit: 2_000 });
+    await using mailer = mailerTo(server);
+
+    expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+    expect(await mailer.send(someMail({ text: 'x'.repeat(3_000) }))).to.include({ result: 'refused', code: 552 });
+  });
+
+  it('goes on with a new connection where a server limits mails per connection', async () => {
+    await using server = await startSmtpServer();
+    server.answer('mail', ({ accepted }) => (accepted >= 2 ? '421 4.7.28 too many mails' : undefined));
+    await using mailer = mailerTo(server, { lanes: 1 });
+
+    for (let index = 0; index < 4; index += 1) expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+
+    expect(server.connections.total).to.equal(2);
+  });
+
+  it('is "later" where a server limits mails altogether', async () => {
+    await using server = await startSmtpServer();
+    server.answer('mail', () => (server.messages.length >= 2 ? '421 4.7.28 too many mails' : undefined));
+    await using mailer = mailerTo(server, { lanes: 1 });
+
+    const outcomes = [];
+    for (let index = 0; index < 3; index += 1) outcomes.push(await mailer.send(someMail()));
+
+    expect(outcomes.map((outcome) => outcome.result)).to.deep.equal(['accepted', 'accepted', 'later']);
+    expect(outcomes[2]).to.include({ code: 421, reply: '421 4.7.28 too many mails' });
+  });
+});
+
+describe('SMTP: a lost connection', () => {
+  for (const step of ['greeting', 'ehlo', 'mail', 'rcpt', 'data'] as const) {
+    it(`lost at ${step} is "later", in one connection`, async () => {
+      for (const answer of ['drop', 'reset'] as const) {
+        const { outcome, connections } = await tryOnce(step, answer);
+
+        expect(outcome.result, `${answer}: ${outcome.reply}`).to.equal('later');
+        expect(outcome).to.not.have.property('code');
+        expect(connections).to.equal(1);
+      }
+    });
+  }
+
+  it('lost in the middle of DATA, with the rest still to be sent, is "later"', async () => {
+    await using server = await startSmtpServer();
+    server.answer('data', 'deaf');
+    await using mailer = mailerTo(server);
+
+    // More than the buffers of two sockets, so that the final dot cannot have left.
+    const sending = mailer.send(someMail({ text: `${'x'.repeat(70)}\n`.repeat(300_000) }));
+    (await server.held('data')).release('reset');
+
+    expect(await sending).to.include({ result: 'later' });
+    expect(server.attempts).to.be.empty;
+  });
+
+  it('lost in the middle of DATA, when all had left already, is "unknown": nobody can tell what the server read', async () => {
+    const { outcome } = await tryOnce('body', 'drop');
+
+    expect(outcome.result).to.equal('unknown');
+  });
+
+  for (const answer of ['drop', 'reset'] as const) {
+    it(`lost after the dot (${answer}) is "unknown", tried once`, async () => {
+      const { outcome, attempts, connections } = await tryOnce('dot', answer);
+
+      expect(outcome.result).to.equal('unknown');
+      expect(outcome).to.not.have.property('code');
+      expect(attempts).to.have.lengthOf(1);
+      expect(connections).to.equal(1);
+    });
+  }
+
+  it('nobody listening is "later"', async () => {
+    const port = await closedPort();
+    await using mailer = createSmtpMailer({ host: '127.0.0.1', port, security: 'opportunistic', deadlineMs: 2_000 });
+
+    const outcome = await mailer.send(someMail());
+
+    expect(outcome.result).to.equal('later');
+    expect(outcome.reply).to.match(/ECONNREFUSED/);
+  });
+
+  it('a host that does not exist is "broken"', async () => {
+    await using mailer = createSmtpMailer({
+      host: 'nowhere.invalid',
+      port: 587,
+      security: 'starttls',
+      connectMs: 1_500,
+    });
+
+    expect(await mailer.send(someMail())).to.include({ result: 'broken' });
+  });
+});
+
+describe('SMTP: a server that never ends', () => {
+  const impatient = { mailer: { deadlineMs: 250 } };
+
+  for (const step of ['greeting', 'ehlo', 'mail', 'rcpt', 'data'] as const) {
+    it(`hanging at ${step} is "later" at the deadline`, async () => {
+      const { outcome, connections } = await tryOnce(step, 'hold', impatient);
+
+      expect(outcome.result).to.equal('later');
+      expect(connections).to.equal(1);
+    });
+  }
+
+  it('hanging after the dot is "unknown" at the deadline, and the mail may arrive after all', async () => {
+    await using server = await startSmtpServer();
+    server.answer('dot', 'hold');
+    await using mailer = mailerTo(server, impatient.mailer);
+
+    expect(await mailer.send(someMail())).to.include({ result: 'unknown' });
+
+    (await server.heldAfterDot()).release();
+    await server.received(1);
+  });
+
+  it('dripping is "later" before the dot and "unknown" after it', async () => {
+    for (const [step, result] of [
+      ['greeting', 'later'],
+      ['rcpt', 'later'],
+      ['dot', 'unknown'],
+    ] as const) {
+      const { outcome } = await tryOnce(step, { drip: '250-still here ', everyMs: 10 }, impatient);
+
+      expect(outcome.result, step).to.equal(result);
+    }
+  });
+
+  it('silence ends a try before the deadline', async () => {
+    const before = performance.now();
+    const { outcome } = await tryOnce('rcpt', 'hold', { mailer: { silenceMs: 100, deadlineMs: 10_000 } });
+
+    expect(outcome.result).to.equal('later');
+    expect(performance.now() - before).to.be.below(5_000);
+  });
+
+  it('the mail after a hang is judged by what happens to it, not by what happened before', async () => {
+    await using server = await startSmtpServer();
+    server.answer('dot', 'hold', { times: 1 });
+    await using mailer = mailerTo(server, { lanes: 1, deadlineMs: 250 });
+
+    expect(await mailer.send(someMail())).to.include({ result: 'unknown' });
+    server.answer('rcpt', 'drop', { times: 1 });
+    expect(await mailer.send(someMail())).to.include({ result: 'later' });
+    expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+  });
+});
+
+describe('SMTP: a hostile server', () => {
+  it('a long reply is cut, one of 1 MB is not even read', async () => {
+    const long = await tryOnce('rcpt', `550 ${'x'.repeat(10_000)}`);
+    const huge = await tryOnce('rcpt', `550 ${'x'.repeat(1 << 20)}`);
+
+    expect(long.outcome).to.include({ result: 'refused', code: 550, reply: `550 ${'x'.repeat(495)}…` });
+    expect(huge.outcome.result).to.equal('later');
+  });
+
+  it('a line without an end is "later" before the dot and "unknown" after it', async () => {
+    const raw = `250 ${'x'.repeat(1 << 20)}`;
+
+    expect((await tryOnce('rcpt', { raw })).outcome.result).to.equal('later');
+    expect((await tryOnce('dot', { raw })).outcome.result).to.equal('unknown');
+  });
+
+  it('an endless EHLO is "later"', async () => {
+    const { outcome } = await tryOnce('ehlo', { raw: '250-X-MORE\r\n'.repeat(20_000) });
+
+    expect(outcome.result).to.equal('later');
+  });
+
+  it('escape, bidi and other invisible characters of a reply are gone', async () => {
+    const { outcome } = await tryOnce(
+      'dot',
+      '554 \x1b]0;owned\x07 \x1b[2Jno\u009b31m \u202egnp.exe\u200b \u2028 zero\0',
+    );
+
+    expect(outcome.reply).to.equal('554 ]0;owned [2Jno 31m gnp.exe zero');
+  });
+
+  it('a reply too many leaves no mail accepted that was not', async () => {
+    const { outcome, messages } = await tryOnce(
+      'rcpt',
+      { raw: '250 ok\r\n250 and another\r\n' },
+      { server: withoutPipelining },
+    );
+
+    expect(outcome.result).to.not.equal('accepted');
+    expect(messages).to.have.lengthOf.at.most(1);
+  });
+
+  it('something that is not SMTP is "later", not a crash', async () => {
+    const { outcome } = await tryOnce('greeting', 'HTTP/1.1 400 Bad Request');
+
+    expect(outcome.result).to.equal('later');
+  });
+});
+
+describe('SMTP: login', () => {
+  const auth = { user: 'site', password: 'right horse' };
+
+  for (const method of ['PLAIN', 'LOGIN'] as const) {
+    it(`logs in with ${method}`, async () => {
+      await using server = await startSmtpServer({ auth: { ...auth, methods: [method] } });
+      await using mailer = mailerTo(server, auth);
+
+      expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+      expect(server.messages[0]?.user).to.equal('site');
+    });
+  }
+
+  it('a wrong password is "broken"', async () => {
+    await using server = await startSmtpServer({ auth });
+    await using mailer = mailerTo(server, { ...auth, password: 'wrong' });
+
+    expect(await mailer.send(someMail())).to.include({ result: 'broken', code: 535 });
+    expect(await mailer.verify()).to.include({ result: 'broken', code: 535 });
+  });
+
+  it('no login where one is required is "broken"', async () => {
+    await using server = await startSmtpServer({ auth });
+    await using mailer = mailerTo(server);
+
+    expect(await mailer.send(someMail())).to.include({ result: 'broken', code: 530 });
+  });
+
+  it('a server that knows no login is "broken" when there is a user', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server, auth);
+
+    expect(await mailer.send(someMail())).to.include({ result: 'broken' });
+    expect(server.messages).to.be.empty;
+  });
+
+  it('a login that is down for the moment is "later"', async () => {
+    await using server = await startSmtpServer({ auth });
+    server.answer('auth', '454 4.7.0 temporary authentication failure');
+    await using mailer = mailerTo(server, auth);
+
+    expect(await mailer.send(someMail())).to.include({ result: 'later', code: 454 });
+  });
+
+  it('verify logs in and sends nothing', async () => {
+    await using server = await startSmtpServer({ auth });
+    await using mailer = mailerTo(server, auth);
+
+    expect(await mailer.verify()).to.deep.equal({ result: 'accepted', reply: '235 2.7.0 welcome' });
+    await server.until(() => server.connections.open === 0, 'the goodbye');
+    expect(server.commands.some((command) => command.startsWith('MAIL'))).to.equal(false);
+    expect(server.commands.at(-1)).to.equal('QUIT');
+  });
+
+  it('verify ends at the deadline, at a drop, and with the mailer', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server, { deadlineMs: 200 });
+    server.answer('ehlo', { drip: '250-' }, { times: 1 });
+    expect(await mailer.verify()).to.include({ result: 'later' });
+
+    server.answer('greeting', 'drop', { times: 1 });
+    expect(await mailer.verify()).to.include({ result: 'later' });
+
+    server.answer('ehlo', 'hold', { times: 1 });
+    const patient = mailerTo(server);
+    const verifying = patient.verify();
+    await server.held('ehlo');
+    await patient[Symbol.asyncDispose]();
+    expect(await verifying).to.include({ result: 'later' });
+  });
+});
+
+describe('SMTP: lanes', () => {
+  it('ten mails go at the same time, the eleventh waits; a hung one blocks no other', async () => {
+    await using server = await startSmtpServer();
+    server.answer('dot', 'hold');
+    await using mailer = mailerTo(server);
+    expect(mailer.lanes).to.equal(10);
+
+    const sending = Array.from({ length: 11 }, () => mailer.send(someMail()));
+    const held = [];
+    for (let index = 0; index < 10; index += 1) held.push(await server.heldAfterDot());
+    expect(server.connections.total).to.equal(10);
+
+    held[0]?.release();
+    held.push(await server.heldAfterDot());
+    expect(server.connections.total).to.equal(10);
+    for (const one of held.slice(1)) one.release();
+    const outcomes = await Promise.all(sending);
+    expect(outcomes.map((outcome) => outcome.result)).to.deep.equal(Array(11).fill('accepted'));
+  });
+
+  it('a mail that finds no lane in time is "later"', async () => {
+    await using server = await startSmtpServer();
+    server.answer('dot', 'hold');
+    await using mailer = mailerTo(server, { lanes: 1, deadlineMs: 200 });
+
+    const [first, second] = await Promise.all([mailer.send(someMail()), mailer.send(someMail())]);
+
+    expect(first).to.include({ result: 'unknown' });
+    expect(second).to.include({ result: 'later' });
+    expect(server.attempts).to.be.empty;
+  });
+
+  it('a mail that no longer waits takes no lane from the others', async () => {
+    await using server = await startSmtpServer();
+    server.answer('dot', 'hold', { times: 1 });
+    await using mailer = mailerTo(server, { lanes: 1 });
+    const stop = new AbortController();
+
+    const first = mailer.send(someMail());
+    const second = mailer.send(someMail(), { signal: stop.signal });
+    const held = await server.heldAfterDot();
+    stop.abort();
+    expect(await second).to.include({ result: 'later' });
+    held.release();
+
+    expect(await first).to.include({ result: 'accepted' });
+    expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+  });
+
+  it('a server that does not answer the goodbye holds nothing up', async () => {
+    await using server = await startSmtpServer();
+    server.answer('quit', 'hold');
+    await using mailer = mailerTo(server, { lanes: 1, idleMs: 30, silenceMs: 60_000 });
+    await mailer.send(someMail());
+    await server.held('quit');
+
+    expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+  });
+
+  it('keeps a connection for the next mail, after a refusal too, and says goodbye when it is not needed', async () => {
+    await using server = await startSmtpServer();
+    server.answer('rcpt', '550 5.1.1 no such user', { to: 'nobody' });
+    await using mailer = mailerTo(server, { idleMs: 50 });
+
+    expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+    expect(await mailer.send(someMail({ to: 'nobody@example.test' }))).to.include({ result: 'refused' });
+    expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+
+    expect(server.connections.total).to.equal(1);
+    await server.until(() => server.connections.open === 0, 'the connection to be closed');
+    expect(server.commands.at(-1)).to.equal('QUIT');
+    expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+  });
+
+  it('a kept connection that the server has closed costs no try', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server, { lanes: 1, idleMs: 60_000 });
+    expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+
+    server.answer('mail', 'reset', { times: 1 });
+    expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+    server.dropAll();
+    expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+
+    expect(server.messages).to.have.lengthOf(3);
+    expect(server.connections.total).to.equal(3);
+  });
+
+  it('a kept connection lost after the dot is not tried again', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server, { lanes: 1, idleMs: 60_000 });
+    await mailer.send(someMail());
+
+    server.answer('dot', 'drop', { times: 1 });
+    expect(await mailer.send(someMail())).to.include({ result: 'unknown' });
+    expect(server.attempts).to.have.lengthOf(2);
+  });
+});
+
+describe('SMTP: stopping', () => {
+  it('before the dot a signal ends the try at once', async () => {
+    await using server = await startSmtpServer();
+    server.answer('rcpt', 'hold');
+    await using mailer = mailerTo(server);
+    const stop = new AbortController();
+
+    const sending = mailer.send(someMail(), { signal: stop.signal });
+    await server.held('rcpt');
+    stop.abort();
+
+    expect(await sending).to.include({ result: 'later' });
+  });
+
+  it('after the dot a signal waits for the answer', async () => {
+    await using server = await startSmtpServer();
+    server.answer('dot', 'hold');
+    await using mailer = mailerTo(server);
+    const stop = new AbortController();
+
+    const sending = mailer.send(someMail(), { signal: stop.signal });
+    const held = await server.heldAfterDot();
+    stop.abort();
+    held.release();
+
+    expect(await sending).to.include({ result: 'accepted' });
+  });
+
+  it('a signal that came before sends nothing', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server);
+
+    expect(await mailer.send(someMail(), { signal: AbortSignal.abort() })).to.include({ result: 'later' });
+    expect(server.connections.total).to.equal(0);
+  });
+
+  it('disposing ends everything: "later" before the dot, "unknown" after it, and no connection stays', async () => {
+    await using server = await startSmtpServer();
+    server.answer('rcpt', 'hold', { to: 'slow' });
+    server.answer('dot', 'hold', { to: 'late' });
+    const mailer = mailerTo(server);
+
+    const before = mailer.send(someMail({ to: 'slow@example.test' }));
+    const after = mailer.send(someMail({ to: 'late@example.test' }));
+    await mailer.send(someMail());
+    await Promise.all([server.held('rcpt'), server.held('dot')]);
+    let ended = 0;
+    for (const sending of [before, after]) void sending.then(() => (ended += 1));
+    await mailer[Symbol.asyncDispose]();
+
+    expect(ended).to.equal(2);
+    expect(await before).to.include({ result: 'later' });
+    expect(await after).to.include({ result: 'unknown' });
+    expect(await mailer.send(someMail())).to.include({ result: 'later' });
+    await server.until(() => server.connections.open === 0, 'all connections to be closed');
+  });
+});
+
+describe('SMTP: the end of the process', () => {
+  const smtp = new URL('../../src/mail/smtp.ts', import.meta.url).href;
+  const support = new URL('../support/smtp-mail.ts', import.meta.url).href;
+
+  for (const [situation, end] of [
+    ['at once after disposing', 'await mailer[Symbol.asyncDispose]()'],
+    ['soon when nobody disposes', ''],
+  ] as const) {
+    it(`comes ${situation}`, async () => {
+      await using server = await startSmtpServer();
+      // A server that never hangs up by itself.
+      server.answer('quit', 'hold');
+      const script = `
+        import { createSmtpMailer } from ${JSON.stringify(smtp)};
+        import { someMail } from ${JSON.stringify(support)};
+        const mailer = createSmtpMailer({ host: '127.0.0.1', port: ${server.port}, security: 'opportunistic', idleMs: 100, silenceMs: 500 });
+        const { result } = await mailer.send(someMail());
+        ${end};
+        process.stdout.write(result);`;
+      const before = performance.now();
+      const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module-typescript', '-e', script]);
+
+      expect(stdout).to.equal('accepted');
+      expect(performance.now() - before).to.be.below(4_000);
+    });
+  }
+});
+
+describe('SMTP: what must never reach the network', () => {
+  const addresses = [
+    '',
+    'root',
+    'a@b@c.test',
+    'a@example.test, b@example.test',
+    'a@example.test,b@example.test',
+    'a@example.test;b@example.test',
+    'a@example.test b@example.test',
+    'group: a@example.test, b@example.test;',
+    'Ada <ada@example.test>',
+    '<ada@example.test>',
+    '"a b"@example.test',
+    '"a@evil.test"@example.test',
+    'ada@example.test(evil.test)',
+    'u@good.test(x)evil.test',
+    'ada@[127.0.0.1]',
+    'ada@example.test\r\nRCPT TO:<b@example.test>',
+    'ada@example.test\nBcc: b@example.test',
+    'ada\0@example.test',
+    'ada@exa mple.test',
+    'ada@example..test',
+    '.ada@example.test',
+    'ada.@example.test',
+    'ada@-example.test',
+    'ada@example.test.',
+    'ädä@example.test',
+    'ada@exämple.test',
+    `${'a'.repeat(65)}@example.test`,
+    `a@${'b'.repeat(250)}.test`,
+  ];
+
+  it('a recipient or Reply-To that is not one plain address', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server);
+
+    for (const address of addresses) {
+      expect(await mailer.send(someMail({ to: address })), address).to.include({ result: 'refused' });
+      expect(await mailer.send(someMail({ replyTo: address })), address).to.include({ result: 'refused' });
+    }
+    expect(server.connections.total).to.equal(0);
+  });
+
+  it('a From that is not one mailbox, which is "broken", since it is in every mail', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server);
+
+    for (const from of [
+      '',
+      'nobody',
+      'a@b.test, c@d.test',
+      'A <a@b.test> B <c@d.test>',
+      'A\r\nBcc: c@d.test <a@b.test>',
+    ]) {
+      expect(await mailer.send(someMail({ from })), from).to.include({ result: 'broken' });
+    }
+    expect(server.connections.total).to.equal(0);
+  });
+
+  it('headers that are more than one header', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server);
+    const mails: Array<Partial<Mail>> = [
+      { subject: 'Hello\r\nBcc: evil@example.test' },
+      { subject: 'Hello\nX: y' },
+      { subject: 'Hello\u2028X: y' },
+      { subject: 'Hello\u0085X: y' },
+      { headers: { 'X-A': 'b\r\nBcc: evil@example.test' } },
+      { headers: { 'X-A\r\nBcc': 'evil@example.test' } },
+      { headers: { Bcc: 'evil@example.test' } },
+      { headers: { to: 'evil@example.test' } },
+      { headers: { 'X-Long': 'x'.repeat(1_000) } },
+      { internetMessageId: '<a@b>\r\nBcc: evil@example.test' },
+      { internetMessageId: 'no brackets' },
+      { references: ['<a@b>', '<c@d>\r\nX: y'] },
+      { inReplyTo: 'x' },
+    ];
+    for (const mail of mails) {
+      expect(await mailer.send(someMail(mail)), JSON.stringify(mail)).to.include({ result: 'refused' });
+    }
+    expect(server.connections.total).to.equal(0);
+  });
+
+  it('a file or a page where text belongs', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server);
+
+    for (const text of [{ path: '/etc/passwd' }, { href: 'http://127.0.0.1/' }, ['x'], null, undefined]) {
+      const mail = someMail({ text: text as unknown as string });
+      expect(await mailer.send(mail), JSON.stringify(text)).to.include({ result: 'refused' });
+    }
+    expect(server.connections.total).to.equal(0);
+  });
+});
+
+async function closedPort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}

@@ -1,0 +1,179 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { escapeHtml, WebAddress } from '../../src/mail/html.ts';
+import { openTemplates, TemplateFault } from '../../src/mail/templates.ts';
+
+const values = {
+  receipt: 'RW-1',
+  site_name: 'Example',
+  site_url: new WebAddress('https://example.com'),
+  site_host: 'example.com',
+  received_at: 'now',
+  unsubscribe_url: null,
+};
+
+describe('templates', () => {
+  let folder = '';
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'templates-'));
+  });
+  afterEach(async () => {
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  async function fault(files: Record<string, string>): Promise<string> {
+    for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
+    try {
+      openTemplates({ overrideFolder: folder });
+    } catch (error) {
+      expect(error).to.be.instanceOf(TemplateFault);
+      return (error as Error).message;
+    }
+    throw new Error('no fault was found');
+  }
+
+  it("take the operator's own before ours, and do without a folder", async () => {
+    await writeFile(join(folder, 'auto-reply.subject.liquid'), 'Mine: {{ receipt }}');
+    await writeFile(join(folder, 'readme.txt'), 'not a template');
+
+    const templates = openTemplates({ overrideFolder: folder });
+
+    expect(templates.render('auto-reply', values).subject).to.equal('Mine: RW-1');
+    expect(templates.files.get('auto-reply.subject.liquid')).to.equal(join(folder, 'auto-reply.subject.liquid'));
+    expect(templates.files.get('auto-reply.html.liquid')).to.match(/src.mail.templates.auto-reply\.html\.liquid$/);
+    openTemplates({ overrideFolder: join(folder, 'not-there') });
+    openTemplates();
+  });
+
+  it('let the operator change the layout alone, and use partials', async () => {
+    await writeFile(
+      join(folder, 'layout.html.liquid'),
+      '<html>{% render "_logo.liquid" %}{% block content %}{% endblock %}</html>',
+    );
+    await writeFile(join(folder, '_logo.liquid'), '<b>ACME</b>');
+
+    const { html } = openTemplates({ overrideFolder: folder }).render('auto-reply', values);
+
+    expect(html).to.match(/^<html><b>ACME<\/b>[\s\S]*Thank you for your message[\s\S]*<\/html>\s*$/);
+  });
+
+  it('name file and line of what does not parse', async () => {
+    const message = await fault({ 'auto-reply.text.liquid': 'Hello\n\n{% if receipt %}\nno end' });
+
+    expect(message).to.include(`${join(folder, 'auto-reply.text.liquid')}, line 3: `);
+    expect(message).to.match(/not closed/);
+  });
+
+  it('name file, line and the choices for an unknown variable, also where it is seldom reached', async () => {
+    const message = await fault({
+      'auto-reply.html.liquid': '<p>\n{% if unsubscribe_url == "never" %}{{ message }}{% endif %}</p>',
+    });
+
+    expect(message).to.equal(
+      `${join(folder, 'auto-reply.html.liquid')}, line 2: unknown variable "message"; a template of auto-reply may use receipt, site_name, site_url, site_host, received_at, unsubscribe_url`,
+    );
+  });
+
+  it('name file and line of an unknown property, filter or file, and of a layout at fault', async () => {
+    expect(
+      await fault({ 'notification.text.liquid': '\n{% for field in extra %}{{ field.nmae }}{% endfor %}' }),
+    ).to.match(/notification\.text\.liquid, line 2: undefined variable: field\.nmae/);
+    expect(await fault({ 'notification.text.liquid': '{{ receipt | shout }}' })).to.match(
+      /notification\.text\.liquid, line 1: undefined filter: shout/,
+    );
+    expect(await fault({ 'notification.text.liquid': 'a\n{% render "_not-there.liquid" %}' })).to.match(
+      /notification\.text\.liquid.*_not-there\.liquid/,
+    );
+    await rm(join(folder, 'notification.text.liquid'));
+    expect(await fault({ 'layout.html.liquid': '\n\n{{ colour }}' })).to.include(
+      `${join(folder, 'layout.html.liquid')}, line 3: unknown variable "colour"`,
+    );
+  });
+
+  it('say so when a file has the name of no template', async () => {
+    const message = await fault({ 'notificaton.html.liquid': 'Hello' });
+
+    expect(message).to.match(
+      /notificaton\.html\.liquid: there is no template of this name; there are .*notification\.html\.liquid/,
+    );
+  });
+
+  it('say so when a template or the folder cannot be read', async () => {
+    await mkdir(join(folder, 'auto-reply.html.liquid'));
+    expect(await fault({})).to.match(/auto-reply\.html\.liquid: cannot be read/);
+    await writeFile(join(folder, 'file'), '');
+    expect(() => openTemplates({ overrideFolder: join(folder, 'file') })).to.throw(TemplateFault, /cannot be read/);
+  });
+
+  it('reach no file but templates', async () => {
+    for (const name of ['/etc/passwd', '../../../../etc/passwd', `${folder}/secret`, 'constructor', '__proto__']) {
+      await writeFile(join(folder, 'secret'), 'do not show');
+      expect(await fault({ 'auto-reply.text.liquid': `{% include "${name}" %}` }), name).to.match(
+        /auto-reply\.text\.liquid/,
+      );
+    }
+  });
+
+  it('cannot switch the escaping off', async () => {
+    expect(await fault({ 'auto-reply.html.liquid': '{{ receipt | raw }}' })).to.match(/line 1: undefined filter: raw/);
+  });
+
+  it('escape whatever is printed in HTML', async () => {
+    await writeFile(
+      join(folder, 'auto-reply.html.liquid'),
+      '{{ site_name | replace: "!", "<i>" }}{% assign name = site_name %}{% echo name %}{% cycle name, "b" %}',
+    );
+    const { html } = openTemplates({ overrideFolder: folder }).render('auto-reply', { ...values, site_name: '<b>!' });
+
+    expect(html).to.equal('&lt;b&gt;&lt;i&gt;&lt;b&gt;!&lt;b&gt;!');
+  });
+});
+
+describe('escapeHtml', () => {
+  const copied = (html: string) =>
+    html
+      .replaceAll('<br>', '\n')
+      .replace(/<\/?span>/g, '')
+      .replace(
+        /&(amp|lt|gt|quot|#39);/g,
+        (_, name) => ({ amp: '&', lt: '<', gt: '>', quot: '"', '#39': "'" })[name as string] ?? '',
+      );
+  const runs = (html: string) => html.split(/<[^>]*>/);
+  const linkLike = /[a-z]+:\S|www\.|[\p{L}\p{N}]\.[\p{L}]{2}|\S@\S/iu;
+
+  for (const text of [
+    'https://example.com/a?b=c&d=e#f',
+    'http://1.2.3.4:8080/x',
+    'www.example.com',
+    'example.com/path',
+    'ada@example.com',
+    'mailto:ada@example.com',
+    'tel:+4912345 javascript:alert(1)',
+    'HTTPS://EXAMPLE.COM',
+    'exämple.com 例え。テスト x．com',
+    'https\uff1a//example\uff0ecom',
+    'see (https://example.com), "https://example.com".',
+    'a\n\n b & <script>alert("x")</script>',
+  ]) {
+    it(`leaves nothing to turn into a link, and nothing in what is copied, of ${JSON.stringify(text)}`, () => {
+      const html = escapeHtml(text);
+
+      for (const run of runs(html)) expect(run.replace(/&[a-z#0-9]+;/g, ' ')).to.not.match(linkLike);
+      expect(copied(html)).to.equal(text);
+      expect(html.replaceAll(/<\/?span>|<br>/g, '')).to.not.match(/[<>"']/);
+    });
+  }
+
+  it('prints our own addresses as they are', () => {
+    expect(escapeHtml(new WebAddress('https://example.com/?a=1&b="'))).to.equal('https://example.com/?a=1&amp;b=%22');
+    expect(() => new WebAddress('javascript:alert(1)')).to.throw(TypeError);
+  });
+
+  it('is quick', () => {
+    const before = performance.now();
+    for (const text of ['a.', '.', ':', '@', 'a:', '<', 'a'.repeat(9)]) escapeHtml(text.repeat(10_000));
+    expect(performance.now() - before).to.be.below(500);
+  });
+});
