@@ -1,0 +1,115 @@
+import { connect } from 'node:net';
+import { text as readText } from 'node:stream/consumers';
+import { expect } from 'chai';
+import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer } from '../support/program.ts';
+
+describe('the server', () => {
+  let db: TestDatabase;
+  let server: RunningServer;
+  let http: Client;
+
+  before(async () => {
+    db = await createDatabase();
+    server = await RunningServer.start({ DATABASE_URL: db.url, PUBLIC_URL: 'https://forms.example.test/base/' }, [
+      'serve',
+      '--no-deliver',
+    ]);
+    http = clientOf(server.url);
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+
+  it('says that it is alive and ready', async () => {
+    expect((await http.get('/livez')).json).to.deep.equal({ status: 'ok' });
+    const ready = await http.get('/readyz');
+    expect(ready.status).to.equal(200);
+    expect(ready.json).to.deep.equal({ status: 'ok', checks: { database: 'ok', oldestDueSeconds: 0, schema: 'ok' } });
+  });
+
+  it('is not ready on a schema that is behind', async () => {
+    const rows = await db.query<{ name: string }>('delete from schema_migrations returning name');
+    try {
+      const ready = await http.get('/readyz');
+      expect(ready.status).to.equal(503);
+      expect(ready.headers.get('retry-after')).to.equal('5');
+      expect(ready.json.checks.schema).to.equal('unfit');
+    } finally {
+      for (const row of rows) await db.query('insert into schema_migrations (name) values ($1)', [row.name]);
+    }
+  });
+
+  it('shows a landing page whose form and links stand under the public address', async () => {
+    const page = await http.get('/', { Accept: browserAccept });
+    expect(page.status).to.equal(200);
+    expect(page.text).to.include('action="/base/api/messages"').and.include('href="/base/style.css"');
+    expect(page.text).to.include('https://forms.example.test/base/api/messages');
+    expect((await http.get('/style.css')).headers.get('content-type')).to.equal('text/css; charset=utf-8');
+  });
+
+  it('answers 404 with a page to browsers and with problem details to programs', async () => {
+    const page = await http.get('/nowhere', { Accept: browserAccept });
+    expect([page.status, page.headers.get('content-type')]).to.deep.equal([404, 'text/html; charset=utf-8']);
+    expect(page.text).to.include('Nothing here');
+    const problem = await http.get('/nowhere');
+    expect(problem.status).to.equal(404);
+    expect(problem.json.code).to.equal('route-unknown');
+  });
+
+  it('answers 405 with Allow', async () => {
+    const answer = await http.send('/api/messages', { method: 'DELETE' });
+    expect(answer.status).to.equal(405);
+    expect(answer.headers.get('allow')).to.equal('POST');
+    expect(answer.json.code).to.equal('method-not-allowed');
+  });
+
+  it('answers an unexpected error with one page and one problem, and sends nothing of the error', async () => {
+    await db.query('alter table forms rename to forms_away');
+    try {
+      const problem = await http.post('/api/messages', submission());
+      expect(problem.status).to.equal(500);
+      expect(problem.json).to.include({ code: 'unexpected', detail: 'the fault is ours and was logged' });
+      expect(server.log).to.include(problem.json.requestId).and.include('42P01');
+      const page = await http.send('/api/messages', {
+        method: 'POST',
+        headers: { Accept: browserAccept },
+        body: new URLSearchParams({ email: 'ada@example.test', message: 'x' }),
+      });
+      expect(page.status).to.equal(500);
+      expect(page.text)
+        .to.include('That did not work')
+        .and.include(page.headers.get('x-request-id') ?? '?');
+      expect(page.text + problem.text).to.not.match(/relation|forms_away|select/i);
+    } finally {
+      await db.query('alter table forms_away rename to forms');
+    }
+  });
+
+  it('has its security headers on every answer, also where Node refuses the request itself', async () => {
+    const answers = [
+      await http.get('/livez'),
+      await http.get('/', { Accept: browserAccept }),
+      await http.get('/nowhere'),
+      await http.send('/api/messages', { method: 'OPTIONS' }),
+      await http.send('/api/messages', { method: 'DELETE' }),
+      await http.post('/api/messages', '{'),
+      await http.post('/api/messages', 'x'.repeat(70_000)),
+    ];
+    for (const { headers, status } of answers) {
+      expect(headers.get('content-security-policy'), `${status}`)
+        .to.include("default-src 'none'")
+        .and.include("frame-ancestors 'none'");
+      expect(headers.get('x-content-type-options')).to.equal('nosniff');
+      expect(headers.get('strict-transport-security')).to.equal('max-age=31536000; includeSubDomains');
+      expect(headers.get('cache-control')).to.equal('no-store');
+    }
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+    socket.end('this is no HTTP\r\n\r\n');
+    const raw = await readText(socket);
+    expect(raw).to.match(/^HTTP\/1\.1 400 Bad Request\r\n/);
+    expect(raw).to.include('X-Content-Type-Options: nosniff').and.include("default-src 'none'");
+  });
+});

@@ -1,0 +1,264 @@
+import { expect } from 'chai';
+import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer } from '../support/program.ts';
+
+describe('POST /api/messages', () => {
+  let db: TestDatabase;
+  let server: RunningServer;
+  let http: Client;
+
+  before(async () => {
+    db = await createDatabase();
+    server = await RunningServer.start(
+      { DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test, office@site.test', MAIL_FROM: 'Site <site@site.test>' },
+      ['serve', '--no-deliver'],
+    );
+    http = clientOf(server.url);
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  afterEach(async () => {
+    await db.query('truncate messages, senders, emails, attempts, reply_days, reply_hours');
+    await db.query('update forms set closed_at = null, recipients = null, auto_reply = null');
+  });
+
+  it('stores the message and queues one notification per owner and one auto-reply', async () => {
+    const answer = await http.post(
+      '/api/messages',
+      submission({ subject: 'A question', company: 'Analytical Engines' }),
+    );
+
+    expect(answer.status).to.equal(201);
+    expect(answer.json).to.have.all.keys('id', 'receipt', 'receivedAt');
+    expect(answer.json.receipt).to.match(/^RW-[0-9A-HJKMNP-TV-Z]{10}$/);
+    expect(Math.abs(Date.now() - Date.parse(answer.json.receivedAt))).to.be.below(60_000);
+    const [message] = await db.query<{ id: string; receipt: string; status: string }>('select * from messages');
+    expect(message).to.include({ id: answer.json.id, receipt: answer.json.receipt, status: 'accepted' });
+    expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 2 });
+    expect(await db.count('attempts'), 'sending belongs to the loop, never to the request').to.equal(0);
+    expect(server.log).to.include(answer.json.receipt);
+    expect(server.log).to.not.match(/ada@|Lovelace|Hello there|A question|Analytical/i);
+  });
+
+  it('makes one sender, one auto-reply and fifty messages of fifty parallel posts by one new address', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, i) =>
+        http.post(
+          '/api/messages',
+          submission({ email: i % 2 ? 'Crowd@Example.test' : 'crowd@example.TEST', message: `No ${i}` }),
+        ),
+      ),
+    );
+
+    expect(answers.map((it) => it.status)).to.deep.equal(Array(50).fill(201));
+    expect(new Set(answers.map((it) => it.json.receipt))).to.have.lengthOf(50);
+    const senders = await db.query<{ message_count: number }>('select message_count from senders');
+    expect(senders).to.deep.equal([{ message_count: 50 }]);
+    expect(await db.count('messages')).to.equal(50);
+    expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 100 });
+  });
+
+  it('sends a browser without script on to the thank-you page, which shows the receipt', async () => {
+    const answer = await http.send('/api/messages', {
+      method: 'POST',
+      headers: { Accept: browserAccept },
+      body: new URLSearchParams({ email: 'ada@example.test', message: 'Hello' }),
+    });
+
+    expect(answer.status).to.equal(303);
+    const [message] = await db.query<{ receipt: string }>('select receipt from messages');
+    expect(answer.headers.get('location')).to.equal(`/thanks?receipt=${message?.receipt}`);
+    const page = await http.get(answer.headers.get('location') ?? '', { Accept: browserAccept });
+    expect(page.status).to.equal(200);
+    expect(page.text).to.include(message?.receipt);
+  });
+
+  it('takes first_name, firstName, _replyto and _subject where the field itself is not there', async () => {
+    await http.post('/api/messages', { first_name: 'Ada', _replyto: 'ada@example.test', _subject: 'Hi', message: 'x' });
+    await http.post('/api/messages', { firstName: 'Bob', name: '', email: 'bob@example.test', message: 'x' });
+
+    expect(await db.count('messages')).to.equal(2);
+    const rows = await db.query<{ named: boolean }>('select name is not null as named from senders');
+    expect(rows).to.deep.equal([{ named: true }, { named: true }]);
+  });
+
+  describe('refuses, and stores nothing', () => {
+    afterEach(async () => {
+      expect(await db.count('messages')).to.equal(0);
+      expect(await db.count('emails')).to.equal(0);
+    });
+
+    it('with every faulty field named at once', async () => {
+      const answer = await http.post('/api/messages', {
+        email: ['a@example.test', 'b@example.test'],
+        message: ' \n ',
+        name: 'x'.repeat(201),
+        subject: 'two\r\nlines',
+        object: { $ne: 1 },
+        long: 'y'.repeat(2001),
+        'control\u0007name': 'z',
+      });
+
+      expect(answer.status).to.equal(422);
+      expect(answer.headers.get('content-type')).to.equal('application/problem+json; charset=utf-8');
+      expect(answer.json).to.include({
+        code: 'fields-invalid',
+        status: 422,
+        type: 'urn:ruffinweb:problem:fields-invalid',
+      });
+      expect(answer.json.requestId).to.equal(answer.headers.get('x-request-id'));
+      expect(answer.json.errors.map((it: { field: string; code: string }) => [it.field, it.code])).to.deep.equal([
+        ['email', 'invalid'],
+        ['message', 'missing'],
+        ['name', 'too-long'],
+        ['subject', 'invalid'],
+        ['object', 'invalid'],
+        ['long', 'too-long'],
+        ['control\u0007name', 'invalid'],
+      ]);
+    });
+
+    for (const email of [
+      'ada',
+      'ada@localhost',
+      'a@x.test,b@y.test',
+      'Ada <ada@example.test>',
+      '"a b"@example.test',
+      'ada@example.test\r\nBcc: x@y.test',
+      'ada@[127.0.0.1]',
+      'ada@127.0.0.1',
+      'ada@exam ple.test',
+      'ada@example.test(comment)',
+      `${'a'.repeat(65)}@example.test`,
+      'ada..b@example.test',
+    ]) {
+      it(`with an address that is none: ${JSON.stringify(email)}`, async () => {
+        const answer = await http.post('/api/messages', submission({ email }));
+        expect(answer.status).to.equal(422);
+        expect(answer.json.errors[0]).to.include({ field: 'email', code: 'invalid' });
+      });
+    }
+
+    it('with more than thirty further fields', async () => {
+      const extra = Object.fromEntries(Array.from({ length: 31 }, (_, i) => [`f${i}`, 'x']));
+      const answer = await http.post('/api/messages', { ...submission(), ...extra });
+      expect(answer.status).to.equal(422);
+      expect(answer.json.errors[0].code).to.equal('too-many');
+    });
+
+    for (const [what, body] of [
+      ['half a JSON text', '{"email":"secret-canary@example.test'],
+      ['a JSON list', '[]'],
+      ['a JSON null', 'null'],
+      ['nothing', ''],
+    ] as const) {
+      it(`with ${what}: 400`, async () => {
+        const answer = await http.post('/api/messages', body);
+        expect(answer.status).to.equal(400);
+        expect(answer.json.code).to.equal('body-unreadable');
+        expect(answer.text + server.log).to.not.include('secret-canary');
+      });
+    }
+
+    it('with bytes that are no UTF-8: 400', async () => {
+      const body = Buffer.concat([Buffer.from('email=ada@example.test&message='), Buffer.from([0xe9, 0xff])]);
+      const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
+      expect((await http.send('/api/messages', { method: 'POST', headers, body })).status).to.equal(400);
+    });
+
+    it('with more than 64 KiB: 413', async () => {
+      const answer = await http.post('/api/messages', submission({ message: 'x'.repeat(65 * 1024) }));
+      expect(answer.status).to.equal(413);
+      expect(answer.json.code).to.equal('body-too-large');
+    });
+
+    for (const [what, headers] of [
+      ['text/plain', { 'Content-Type': 'text/plain' }],
+      ['no type', { 'Content-Type': '' }],
+      ['another charset', { 'Content-Type': 'application/x-www-form-urlencoded; charset=iso-8859-1' }],
+      ['compressed', { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' }],
+    ] as [string, Record<string, string>][]) {
+      it(`with a body of a type that is not taken (${what}): 415`, async () => {
+        const answer = await http.send('/api/messages', {
+          method: 'POST',
+          headers,
+          body: JSON.stringify(submission()),
+        });
+        expect(answer.status).to.equal(415);
+        expect(answer.json.code).to.equal('body-type-unknown');
+      });
+    }
+
+    it('to a closed form: 410', async () => {
+      await db.query('update forms set closed_at = now()');
+      const answer = await http.post('/api/messages', submission());
+      expect(answer.status).to.equal(410);
+      expect(answer.json.code).to.equal('form-closed');
+    });
+
+    it('from a browser: with a page that keeps what was typed, marks the faults and runs nothing of it', async () => {
+      const answer = await http.send('/api/messages', {
+        method: 'POST',
+        headers: { Accept: browserAccept },
+        body: new URLSearchParams({ email: 'ada@', message: '</textarea><script>alert(1)</script>', budget: '"><b>5' }),
+      });
+      expect(answer.status).to.equal(422);
+      expect(answer.headers.get('content-type')).to.equal('text/html; charset=utf-8');
+      expect(answer.text).to.include('value="ada@"').and.include('E-mail must be a single e-mail address');
+      expect(answer.text).to.include('&lt;/textarea&gt;&lt;script&gt;').and.include('value="&#34;&gt;&lt;b&gt;5"');
+      expect(answer.text).to.not.include('<script');
+      expect(answer.headers.get('content-security-policy')).to.not.include('unsafe');
+    });
+  });
+
+  describe('the auto-reply', () => {
+    const queued = async () => (await db.emails())['auto-reply queued'] ?? 0;
+
+    it('goes once a day to one mailbox, however its address is written', async () => {
+      for (const email of ['ada.l+x@gmail.com', 'ADAL@gmail.com', 'a.d.a.l@googlemail.com', 'adal+y@gmail.com']) {
+        expect((await http.post('/api/messages', submission({ email }))).status).to.equal(201);
+      }
+      expect(await queued()).to.equal(1);
+
+      await db.query(`update reply_days set replied_at = replied_at - interval '1 day'`);
+      await http.post('/api/messages', submission({ email: 'adal@gmail.com' }));
+      expect(await queued()).to.equal(2);
+    });
+
+    it('goes to no role address and to none of our own', async () => {
+      for (const email of [
+        'noreply@shop.test',
+        'Mailer-Daemon@shop.test',
+        'no-reply+1@shop.test',
+        'site@site.test',
+        'OFFICE@site.test',
+      ]) {
+        expect((await http.post('/api/messages', submission({ email }))).status).to.equal(201);
+      }
+      expect(await queued()).to.equal(0);
+      expect((await db.emails())['notification queued']).to.equal(10);
+    });
+
+    it('goes out at most a hundred times an hour for one form, and the answer does not show it', async () => {
+      await db.query(`insert into reply_hours select id, date_trunc('hour', now(), 'UTC'), 98 from forms`);
+      await db.query(
+        `insert into reply_hours select id, date_trunc('hour', now(), 'UTC') + interval '1 hour', 98 from forms`,
+      );
+      const answers = await Promise.all(
+        Array.from({ length: 6 }, (_, i) => http.post('/api/messages', submission({ email: `p${i}@example.test` }))),
+      );
+      expect(new Set(answers.map((it) => `${it.status} ${Object.keys(it.json)}`))).to.have.lengthOf(1);
+      expect(await queued()).to.equal(2);
+    });
+
+    it('is as the form says, where it says', async () => {
+      await db.query(`update forms set auto_reply = false, recipients = '{third@site.test}'`);
+      await http.post('/api/messages', submission());
+      expect(await db.emails()).to.deep.equal({ 'notification queued': 1 });
+      expect(await db.query('select recipient from emails')).to.deep.equal([{ recipient: 'third@site.test' }]);
+    });
+  });
+});

@@ -1,0 +1,89 @@
+import { expect } from 'chai';
+import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer } from '../support/program.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
+import { until } from '../support/until.ts';
+
+describe('while the database is away', () => {
+  let db: TestDatabase;
+  let proxy: TcpProxy;
+  let server: RunningServer;
+  let http: Client;
+
+  before(async () => {
+    db = await createDatabase();
+    proxy = await TcpProxy.before(db.url);
+    server = await RunningServer.start({ DATABASE_URL: proxy.urlOf(db.url) });
+    http = clientOf(server.url);
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    await proxy[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  beforeEach(async () => {
+    expect((await http.post('/api/messages', submission())).status).to.equal(201);
+  });
+  afterEach(async () => {
+    proxy.mode = 'pass';
+    await until('posts are taken again', async () => (await http.post('/api/messages', submission())).status === 201);
+    expect((await http.get('/readyz')).status).to.equal(200);
+  });
+
+  for (const mode of ['refuse', 'swallow'] as const) {
+    it(`(${mode}) a post is answered 503 with Retry-After within five seconds, and later ones are taken by themselves`, async () => {
+      const before = await db.count('messages');
+      proxy.mode = mode;
+      const startedAt = performance.now();
+
+      const answers = await Promise.all(Array.from({ length: 12 }, () => http.post('/api/messages', submission())));
+
+      // The contract's own promise to visitors, and not a measure of speed.
+      expect(performance.now() - startedAt).to.be.below(5000);
+      for (const answer of answers) {
+        expect(answer.status).to.equal(503);
+        expect(answer.headers.get('retry-after')).to.equal('5');
+        expect(answer.json.code).to.equal('database-away');
+      }
+      expect(await db.count('messages')).to.equal(before);
+      expect((await http.get('/readyz')).status).to.equal(503);
+      expect((await http.get('/livez')).status).to.equal(200);
+    });
+  }
+
+  it('a browser gets the page that every 5xx has', async () => {
+    proxy.mode = 'refuse';
+    const page = await http.send('/api/messages', {
+      method: 'POST',
+      headers: { Accept: browserAccept },
+      body: new URLSearchParams({ email: 'ada@example.test', message: 'x' }),
+    });
+    expect(page.status).to.equal(503);
+    expect(page.text).to.include('That did not work').and.include('not stored');
+  });
+
+  it('every connection being ended by the database costs no later post', async () => {
+    await db.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and application_name like 'ruffinweb%'`,
+      [db.name],
+    );
+    await until('posts are taken', async () => (await http.post('/api/messages', submission())).status === 201);
+  });
+
+  it('a schema change on living connections costs no post', async () => {
+    await db.query('alter table emails add column later_feature text');
+    await db.query('alter table messages add column later_feature text');
+    const answers = await Promise.all(Array.from({ length: 12 }, () => http.post('/api/messages', submission())));
+    expect(answers.map((it) => it.status)).to.deep.equal(Array(12).fill(201));
+  });
+
+  it('a table that is locked for long is answered like an outage', async () => {
+    const lock = await db.lockTable('senders');
+    const startedAt = performance.now();
+    const answer = await http.post('/api/messages', submission());
+    await lock.release();
+    expect(answer.status).to.equal(503);
+    expect(performance.now() - startedAt).to.be.below(5000);
+  });
+});

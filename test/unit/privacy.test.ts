@@ -1,0 +1,86 @@
+import { expect } from 'chai';
+import { Keyring, sealingKey } from '../../src/privacy/keyring.ts';
+import { checkKeys, KeysWrong } from '../../src/privacy/keyring-check.ts';
+import { SealBroken } from '../../src/privacy/sealing.ts';
+
+const key = (id: string, byte: number) => ({ id, secret: new Uint8Array(32).fill(byte) });
+const ringOf = (...keys: { id: string; secret: Uint8Array }[]) =>
+  new Keyring(
+    keys.map((it) => sealingKey(it.id, it.secret)),
+    new Uint8Array(32).fill(9),
+  );
+const place = { table: 'messages', column: 'content', row: 'r1' };
+
+describe('the keyring', () => {
+  it('opens what it sealed, whatever the text', () => {
+    const ring = ringOf(key('k1', 1));
+    for (const text of ['', 'Ada', 'naïve ☃ 😀', '\u0000\u001b[31m', 'x'.repeat(100_000)]) {
+      expect(ring.open(ring.seal(text, place), place)).to.equal(text);
+    }
+  });
+
+  it('opens nothing that was moved to another table, column or row', () => {
+    const ring = ringOf(key('k1', 1));
+    const sealed = ring.seal('secret', place);
+    for (const other of [
+      { ...place, table: 'senders' },
+      { ...place, column: 'name' },
+      { ...place, row: 'r2' },
+    ]) {
+      expect(() => ring.open(sealed, other)).to.throw(SealBroken);
+    }
+  });
+
+  it('opens nothing of which a single bit was changed', () => {
+    const ring = ringOf(key('k1', 1));
+    const sealed = ring.seal('secret', place);
+    for (let at = 0; at < sealed.length; at++) {
+      const changed = Buffer.from(sealed);
+      changed[at] = (changed[at] ?? 0) ^ 1;
+      expect(() => ring.open(changed, place), `byte ${at}`).to.throw(SealBroken);
+    }
+    expect(() => ring.open(sealed.subarray(0, sealed.length - 13), place)).to.throw(SealBroken);
+    expect(() => ring.open(Buffer.alloc(0), place)).to.throw(SealBroken);
+  });
+
+  it('seals with the newest key and opens with every one', () => {
+    const old = ringOf(key('k1', 1));
+    const both = ringOf(key('k2', 2), key('k1', 1));
+    expect(both.open(old.seal('secret', place), place)).to.equal('secret');
+    expect(() => old.open(both.seal('secret', place), place)).to.throw(SealBroken, /"k2"/);
+  });
+
+  it('never seals the same text alike, and always indexes the same address alike', () => {
+    const ring = ringOf(key('k1', 1));
+    expect(ring.seal('x', place).equals(ring.seal('x', place))).to.equal(false);
+    expect(ring.addressIndex('ada@example.com').equals(ring.addressIndex('ada@example.com'))).to.equal(true);
+    expect(ring.addressIndex('ada@example.com')).to.have.lengthOf(32);
+  });
+});
+
+describe('checkKeys', () => {
+  const fresh = checkKeys([key('k1', 1)], []);
+
+  it('makes rows for a new database, from which the same ring comes again', () => {
+    expect(fresh.missing.map((it) => it.id)).to.deep.equal(['k1']);
+    const again = checkKeys([key('k1', 1)], fresh.missing);
+    expect(again.missing).to.deep.equal([]);
+    expect(again.keyring.addressIndex('x').equals(fresh.keyring.addressIndex('x'))).to.equal(true);
+  });
+
+  it('wraps the index key for a key that was added', () => {
+    const added = checkKeys([key('k2', 2), key('k1', 1)], fresh.missing);
+    expect(added.missing.map((it) => it.id)).to.deep.equal(['k2']);
+    const rows = [...fresh.missing, ...added.missing];
+    expect(
+      checkKeys([key('k2', 2), key('k1', 1)], rows)
+        .keyring.addressIndex('x')
+        .equals(fresh.keyring.addressIndex('x')),
+    ).to.equal(true);
+  });
+
+  it('refuses a key that is another one than its id promises, and one that is missing', () => {
+    expect(() => checkKeys([key('k1', 7)], fresh.missing)).to.throw(KeysWrong, /"k1".*is not the key of that name/);
+    expect(() => checkKeys([key('k2', 2)], fresh.missing)).to.throw(KeysWrong, /sealed with key "k1"/);
+  });
+});

@@ -1,0 +1,55 @@
+import { expect } from 'chai';
+import { decideNextStep, mostTries } from '../../src/services/retry-schedule.ts';
+
+const minute = 60_000;
+const notification = (tries: number) => ({ kind: 'notification' as const, tries });
+
+describe('decideNextStep', () => {
+  it('waits 1 min, 5 min, 30 min, 2 h, 6 h, 12 h, 24 h and 24 h, then fails', () => {
+    const steps = Array.from({ length: mostTries }, (_, i) =>
+      decideNextStep(notification(i + 1), { result: 'later' }, 0),
+    );
+    expect(steps.slice(0, -1).map((it) => it.waitMs / minute)).to.deep.equal([1, 5, 30, 120, 360, 720, 1440, 1440]);
+    expect(steps.every((it) => it.counts)).to.equal(true);
+    expect(steps.at(-1)).to.include({ state: 'failed', failure: 'schedule-ended' });
+  });
+
+  it('waits up to a fifth longer by jitter, never shorter', () => {
+    expect(decideNextStep(notification(1), { result: 'later' }, 0.999).waitMs).to.be.within(minute, 1.2 * minute);
+  });
+
+  it('comes back when the server says so, within a minute and a day', () => {
+    const waitFor = (retryAfterMs: number) =>
+      decideNextStep(notification(3), { result: 'later', retryAfterMs }, 0.5).waitMs;
+    expect(waitFor(7 * minute)).to.equal(7 * minute);
+    expect(waitFor(1)).to.equal(minute);
+    expect(waitFor(1e12)).to.equal(1440 * minute);
+  });
+
+  it('sends a notification of unknown outcome again, and an auto-reply never', () => {
+    expect(decideNextStep(notification(1), { result: 'unknown' }, 0)).to.include({ state: 'queued', waitMs: minute });
+    expect(decideNextStep(notification(mostTries), { result: 'unknown' }, 0)).to.include({
+      state: 'failed',
+      failure: 'outcome-unknown',
+    });
+    expect(decideNextStep({ kind: 'auto-reply', tries: 1 }, { result: 'unknown' }, 0)).to.include({
+      state: 'failed',
+      failure: 'outcome-unknown',
+    });
+  });
+
+  it('counts no try against an email when the transport is broken', () => {
+    expect(decideNextStep(notification(mostTries), { result: 'broken' }, 0)).to.include({
+      state: 'queued',
+      counts: false,
+    });
+  });
+
+  it('ends with what the server accepts or refuses for good', () => {
+    expect(decideNextStep(notification(1), { result: 'accepted' }, 0)).to.include({ state: 'sent', failure: null });
+    expect(decideNextStep(notification(1), { result: 'refused' }, 0)).to.include({
+      state: 'failed',
+      failure: 'refused',
+    });
+  });
+});
