@@ -1,0 +1,44 @@
+import type { Command } from 'commander';
+import type { Deps } from '../deps.ts';
+import { exitCode } from '../exit-codes.ts';
+import { addExamples, optionsOf } from '../options.ts';
+import { Output } from '../output.ts';
+import { openDatabase, openKeys } from '../session.ts';
+
+export function addDeliverCommand(program: Command, deps: Deps): void {
+  const deliver = program
+    .command('deliver')
+    .description('Deliver queued mail, until stopped')
+    .option('--once', 'deliver what is due now, and end')
+    .option('--json', 'print JSON (with --once)')
+    .action(async (options: { once?: boolean; json?: boolean }, command: Command) => {
+      const output = new Output(deps, optionsOf(command));
+      const stop = deps.stopGently();
+      const context = await openKeys(await openDatabase(deps, { embedded: 'join', waiting: 'visitor' }));
+      const [{ openMailingContext }, { createBell }, { listenForEmails }, { deliverUntilIdle, runDeliveryLoop }] =
+        await Promise.all([
+          import('../../context.ts'),
+          import('../../services/bell.ts'),
+          import('../../services/email-channel.ts'),
+          import('../../services/delivery-loop.ts'),
+        ]);
+      await using mailing = await openMailingContext(context);
+      if (options.once) {
+        const tries = await deliverUntilIdle(mailing, stop);
+        if (options.json) output.printJson({ tries });
+        else
+          output.print(
+            tries === 0
+              ? 'nothing is due'
+              : `${tries} ${tries === 1 ? 'try' : 'tries'} made: see "ruffinweb emails list"`,
+          );
+        if (stop.aborted) deps.setExitCode(exitCode.interrupted);
+        return;
+      }
+      output.note(`delivering to ${mailing.mailer.describes} until stopped (Ctrl-C)`);
+      const bell = createBell();
+      await using _listening = listenForEmails(mailing, bell);
+      await runDeliveryLoop(mailing, bell, stop);
+    });
+  addExamples(deliver, ['ruffinweb deliver', 'ruffinweb deliver --once --json']);
+}

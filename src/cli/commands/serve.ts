@@ -1,0 +1,45 @@
+import type { Command } from 'commander';
+import type { DatabaseContext } from '../../context.ts';
+import type { Deps } from '../deps.ts';
+import { addExamples } from '../options.ts';
+import { openDatabase, openKeys } from '../session.ts';
+
+export function addServeCommand(program: Command, deps: Deps): void {
+  const serve = program
+    .command('serve')
+    .description('Serve the API and deliver mail, until stopped')
+    .option('--no-deliver', 'leave delivering to another process (see "ruffinweb deliver")')
+    .option('--migrate', 'bring the database schema up to date first')
+    .action(async (options: { deliver: boolean; migrate?: boolean }) => {
+      const stop = deps.stopGently();
+      await using opened = new AsyncDisposableStack();
+      const base = await openDatabase(deps, { embedded: 'start', waiting: 'visitor' });
+      opened.use(base);
+      if (options.migrate) await bringUpToDate(base);
+      opened.move();
+      const context = await openKeys(base);
+      const { openMailingContext } = await import('../../context.ts');
+      await using mailing = await openMailingContext(context);
+      const { serve: serveUntilStopped } = await import('../../server/serve.ts');
+      await serveUntilStopped(mailing, {
+        deliver: options.deliver,
+        stop,
+        print: (line) => deps.stdout.write(`${line}\n`),
+      });
+    });
+  addExamples(serve, ['ruffinweb serve --migrate', 'PORT=8080 ruffinweb serve --no-deliver']);
+}
+
+/** A migration may take longer than a visitor waits, and another machine's, which it waits for, as well. */
+async function bringUpToDate(base: DatabaseContext): Promise<void> {
+  const [{ openDatabaseContext }, { migrateUp }] = await Promise.all([
+    import('../../context.ts'),
+    import('../../database/migrate.ts'),
+  ]);
+  await using patient = await openDatabaseContext(base.config, {
+    log: base.log,
+    embedded: 'join',
+    waiting: 'operator',
+  });
+  for (const migration of await migrateUp(patient.orm)) base.log.info({ migration }, 'migration applied');
+}

@@ -1,0 +1,27 @@
+import type { Readable, Writable } from 'node:stream';
+import type { Environment } from '../config.ts';
+
+/** What the commands may touch of the process that runs them. Only `main.ts` knows the real one. */
+export interface Deps {
+  readonly stdin: Readable & { isTTY?: boolean };
+  readonly stdout: Writable & { isTTY?: boolean; columns?: number };
+  readonly stderr: Writable & { isTTY?: boolean; columns?: number };
+  /** The surroundings as they are: for NO_COLOR and the like, never for settings. */
+  readonly env: Environment;
+  /** The settings: environment, `.env` file and secret files put together. */
+  readSettings(): Settings;
+  /**
+   * From here on Ctrl-C and SIGTERM ask this command to end by itself, which it does soon after the signal is
+   * aborted; asked twice, it ends at once. A command that never calls this ends at once the first time.
+   */
+  stopGently(): AbortSignal;
+  /** The code to exit with once all is done; 0 unless somebody says otherwise. */
+  setExitCode(code: number): void;
+}
+
+export interface Settings {
+  readonly values: Environment;
+  readonly sourceOf: (name: string) => SettingSource;
+}
+
+export type SettingSource = 'environment' | '.env' | 'file' | 'default';

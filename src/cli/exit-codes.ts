@@ -1,0 +1,50 @@
+import type { ProblemCode } from '../problems.ts';
+
+/** What a script may rely on. */
+export const exitCode = {
+  done: 0,
+  refused: 1,
+  misused: 2,
+  unhealthy: 4,
+  ourFault: 70,
+  interrupted: 130,
+} as const;
+
+const { refused, misused, unhealthy, ourFault } = exitCode;
+
+export const exitCodeOf = {
+  'body-unreadable': refused,
+  'body-too-large': refused,
+  'body-type-unknown': refused,
+  'route-unknown': refused,
+  'method-not-allowed': refused,
+  'fields-invalid': refused,
+  'form-unknown': refused,
+  'form-closed': refused,
+  'sender-unknown': refused,
+  'message-unknown': refused,
+  'email-unknown': refused,
+  'email-leased': refused,
+  'email-not-resendable': refused,
+  'database-away': refused,
+  'schema-behind': unhealthy,
+  'schema-too-new': unhealthy,
+  'keys-wrong': misused,
+  'argument-invalid': misused,
+  unexpected: ourFault,
+} as const satisfies Record<ProblemCode, number>;
+
+/**
+ * The other errors that we expect and can explain, by name: telling them apart must not load the modules that
+ * throw them.
+ */
+export const exitCodeOfName: Readonly<Record<string, number>> = {
+  ConfigFaulty: misused,
+  SecretFileUnreadable: misused,
+  SettingsUnreadable: misused,
+  KeysWrong: misused,
+  TemplateFault: misused,
+  EmbeddedNotRunning: refused,
+  EmbeddedUnavailable: refused,
+  OutputUnwritable: refused,
+};

@@ -1,0 +1,59 @@
+import { Problem } from '../problems.ts';
+import { isOutage } from '../services/outage.ts';
+import { exitCode, exitCodeOf, exitCodeOfName } from './exit-codes.ts';
+
+/** How a command ends that threw, and what the operator is told. */
+export interface Failure {
+  exitCode: number;
+  /** What was wrong, and where we know it, what mends it. Undefined for what we did not expect. */
+  message: string | undefined;
+}
+
+export function describeFailure(error: unknown): Failure {
+  if (error instanceof Problem) return { exitCode: exitCodeOf[error.code], message: error.message };
+  if (!(error instanceof Error)) return { exitCode: exitCode.ourFault, message: undefined };
+  const known = exitCodeOfName[error.name];
+  if (known !== undefined) return { exitCode: known, message: error.message };
+  const explained = explainDatabase(error) ?? explainSystem(error);
+  return { exitCode: explained === undefined ? exitCode.ourFault : exitCode.refused, message: explained };
+}
+
+/** What the database's refusals mean for an operator, by SQLSTATE (PostgreSQL manual, appendix A). */
+const databaseRefusals: Readonly<Record<string, string>> = {
+  '28000': 'the database does not let us in: mend the user or the sslmode in DATABASE_URL',
+  '28P01': 'the database refuses the login: mend user and password in DATABASE_URL',
+  '3D000': 'there is no such database: create it, or mend its name in DATABASE_URL',
+  '42501': 'the database refuses this to our user: grant it, or run the command as the owner of the tables',
+};
+
+/** @returns undefined for an error that is not about reaching the database. */
+export function explainDatabase(error: unknown): string | undefined {
+  for (let it = error; it instanceof Error; it = it.cause) {
+    const { code } = it as { code?: unknown };
+    const refusal = typeof code === 'string' ? databaseRefusals[code] : undefined;
+    if (refusal !== undefined) return refusal;
+  }
+  if (!isOutage(error)) return undefined;
+  return `the database does not answer (${firstWords(error)}): is it running, and is DATABASE_URL right?`;
+}
+
+function explainSystem(error: Error): string | undefined {
+  const { code, syscall, port, path } = error as NodeJS.ErrnoException & { port?: number };
+  if (syscall === 'listen' && code === 'EADDRINUSE')
+    return `port ${port} is taken: stop what listens there, or set PORT`;
+  if (syscall === 'listen') return `cannot listen on port ${port} (${code}): set HOST and PORT`;
+  if (path !== undefined && ['EACCES', 'EPERM', 'EROFS', 'ENOSPC'].includes(code ?? '')) {
+    return `${path} cannot be used: ${error.message}`;
+  }
+  return undefined;
+}
+
+/** Without what an error could quote: the ORM puts the whole statement in front of what the database said. */
+function firstWords(error: unknown): string {
+  let inner = error;
+  while (inner instanceof Error && (inner.cause instanceof Error || inner instanceof AggregateError)) {
+    inner = inner instanceof AggregateError ? inner.errors[0] : inner.cause;
+  }
+  const text = inner instanceof Error ? inner.message : String(inner);
+  return text.split(' - ').at(-1)?.slice(0, 200) ?? '';
+}

@@ -1,0 +1,140 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { withSecretFiles } from '../environment.ts';
+import type { Deps, Settings } from './deps.ts';
+import { exitCode } from './exit-codes.ts';
+import { createProgram } from './program.ts';
+import { showSafe } from './safe-text.ts';
+
+/**
+ * Runs the command that this process was started for. The only place that reads the process's environment, and
+ * the only one that may end it; as a rule it sets the exit code and lets the process run out, since what stands
+ * in a pipe's buffer is lost otherwise.
+ */
+export async function main(): Promise<void> {
+  const signals = new Signals();
+  guardStreams();
+  process.on('uncaughtException', (error) => {
+    // Nothing is known to be whole any more, so nothing is tidied up.
+    void reportFailure(error).then((code) => process.exit(code));
+  });
+  try {
+    await createProgram(depsOfProcess(signals)).parseAsync(process.argv);
+  } catch (error) {
+    process.exitCode = await reportFailure(error);
+  } finally {
+    signals.letGo();
+  }
+}
+
+function depsOfProcess(signals: Signals): Deps {
+  return {
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    readSettings,
+    stopGently: () => signals.stopGently(),
+    setExitCode(code) {
+      process.exitCode = code;
+    },
+  };
+}
+
+/** An `.env` file fills in what the environment lacks; secret files fill in what is lacking then. */
+function readSettings(): Settings {
+  const given = { ...process.env };
+  try {
+    process.loadEnvFile();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw new SettingsUnreadable(error as Error);
+  }
+  const filled = { ...process.env };
+  const values = withSecretFiles(filled, (path) => readFileSync(path, 'utf8'));
+  return {
+    values,
+    sourceOf(name) {
+      if (given[name]) return 'environment';
+      if (filled[name]) return '.env';
+      return values[name] ? 'file' : 'default';
+    },
+  };
+}
+
+class SettingsUnreadable extends Error {
+  override readonly name = 'SettingsUnreadable';
+
+  constructor(cause: Error) {
+    super(`the file .env in this folder cannot be read: ${cause.message}`, { cause });
+  }
+}
+
+/**
+ * A reader that has seen enough (`| head`) is no fault: what is written from then on is dropped. A full disk is
+ * one, since a script that reads the file would take half of the answer for the whole.
+ */
+function guardStreams(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') return;
+    process.exitCode = exitCode.refused;
+    process.stderr.write(`ruffinweb: the output cannot be written: ${error.message}\n`);
+  });
+  process.stderr.on('error', () => {});
+}
+
+/** Says what went wrong, in one line for the operator and, for what we did not expect, one in the log. */
+async function reportFailure(error: unknown): Promise<number> {
+  // Commander has told the operator already.
+  const code = codeOfCommander(error);
+  if (code !== undefined) return code;
+  if ((error as Error)?.name === 'AbortError') return exitCode.interrupted;
+  const { describeFailure } = await import('./failures.ts');
+  const failure = describeFailure(error);
+  if (failure.message !== undefined) {
+    process.stderr.write(`ruffinweb: ${showSafe(failure.message, { keepLines: true })}\n`);
+    return failure.exitCode;
+  }
+  const errorId = randomUUID().slice(0, 8);
+  const { createLog } = await import('../log.ts');
+  const format = process.env['LOG_FORMAT'] ?? (process.stderr.isTTY ? 'pretty' : 'json');
+  createLog({ level: 'error', format: format === 'pretty' ? 'pretty' : 'json' }).error(
+    { errorId, err: error },
+    'unexpected error',
+  );
+  process.stderr.write(
+    `ruffinweb: something went wrong that should not have; the log line with error ${errorId} says what\n`,
+  );
+  return failure.exitCode;
+}
+
+/** Help and version that were asked for are no failure; everything else that commander throws is a misuse. */
+function codeOfCommander(error: unknown): number | undefined {
+  const { code } = (error ?? {}) as { code?: unknown };
+  if (typeof code !== 'string' || !code.startsWith('commander.')) return undefined;
+  return code === 'commander.helpDisplayed' || code === 'commander.version' ? exitCode.done : exitCode.misused;
+}
+
+/** Ctrl-C and SIGTERM: at once for most commands, gently for those that ask for it. */
+class Signals {
+  readonly #stop = new AbortController();
+  #gentle = false;
+  readonly #heed = (signal: NodeJS.Signals): void => {
+    if (this.#gentle && !this.#stop.signal.aborted) this.#stop.abort();
+    else process.exit(signal === 'SIGTERM' ? 143 : exitCode.interrupted);
+  };
+
+  constructor() {
+    process.on('SIGINT', this.#heed);
+    process.on('SIGTERM', this.#heed);
+  }
+
+  stopGently(): AbortSignal {
+    this.#gentle = true;
+    return this.#stop.signal;
+  }
+
+  letGo(): void {
+    process.off('SIGINT', this.#heed);
+    process.off('SIGTERM', this.#heed);
+  }
+}

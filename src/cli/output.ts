@@ -1,0 +1,74 @@
+import type { Deps } from './deps.ts';
+import type { DataOptions } from './options.ts';
+import { safeJson, showSafe } from './safe-text.ts';
+import { createStyle, type Style } from './style.ts';
+import { type Column, formatTable } from './table.ts';
+import { formatExact, formatRelative } from './times.ts';
+
+/** Where a command prints: data to stdout, everything else to stderr. */
+export class Output {
+  readonly #deps: Deps;
+  readonly #quiet: boolean;
+  /** Columns that fit; without end where nobody looks. */
+  readonly width: number;
+  readonly style: Style;
+  readonly #utc: boolean;
+  readonly #now: () => Date;
+
+  constructor(deps: Deps, options: DataOptions, now: () => Date = () => new Date()) {
+    this.#deps = deps;
+    this.#quiet = options.quiet ?? false;
+    this.#utc = options.utc ?? false;
+    this.#now = now;
+    this.width = widthOf(deps, deps.stdout);
+    this.style = createStyle(options.color && mayColour(deps, deps.stdout));
+  }
+
+  /** A line of data. What is not ours in it must have been through `showSafe`. */
+  print(line = ''): void {
+    this.#deps.stdout.write(`${line}\n`);
+  }
+
+  printJson(value: unknown): void {
+    this.print(safeJson(value));
+  }
+
+  printTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): void {
+    for (const line of formatTable(rows, columns, this.width, this.style)) this.print(line);
+  }
+
+  /** What a person wants to know and a script does not. */
+  note(line: string): void {
+    if (!this.#quiet) this.#deps.stderr.write(`${showSafe(line, { keepLines: true })}\n`);
+  }
+
+  /** Also said to those who want it quiet. */
+  warn(line: string): void {
+    this.#deps.stderr.write(`${showSafe(line, { keepLines: true })}\n`);
+  }
+
+  /** `3 min ago`, or the exact time where that was asked for. */
+  time(at: Date | string): string {
+    return this.#utc ? formatExact(new Date(at)) : formatRelative(new Date(at), this.#now());
+  }
+
+  /** Both, for views of one thing. */
+  timeInFull(at: Date | string): string {
+    const exact = formatExact(new Date(at));
+    return this.#utc ? exact : `${formatRelative(new Date(at), this.#now())} (${exact})`;
+  }
+}
+
+type Stream = Deps['stdout'];
+
+/** How wide lines may be: as `COLUMNS` says, as the terminal is, or without limit where nobody looks. */
+export function widthOf(deps: Deps, stream: Stream): number {
+  const asked = Number(deps.env['COLUMNS']);
+  if (Number.isInteger(asked) && asked > 0) return asked;
+  return stream.isTTY ? (stream.columns ?? 80) : Number.POSITIVE_INFINITY;
+}
+
+/** See https://no-color.org: any value but the empty one. */
+export function mayColour(deps: Deps, stream: Stream): boolean {
+  return stream.isTTY === true && !deps.env['NO_COLOR'] && deps.env['TERM'] !== 'dumb';
+}

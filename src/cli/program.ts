@@ -1,0 +1,53 @@
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { addDeliverCommand } from './commands/deliver.ts';
+import { addMigrateCommands } from './commands/migrate.ts';
+import { addServeCommand } from './commands/serve.ts';
+import type { Deps } from './deps.ts';
+import { addExamples } from './options.ts';
+import { mayColour, widthOf } from './output.ts';
+
+/** A fresh tree of commands. Nothing heavier than itself is loaded before a command runs. */
+export function createProgram(deps: Deps): Command {
+  const program = new Command('ruffinweb');
+  program
+    .description('Contact-form backend: takes form posts, keeps them, and delivers the mail about them')
+    .version(readVersion(), '-V, --version', 'print the version')
+    .option('--quiet', 'print data and errors only')
+    .option('--no-color', 'print without colours, as with NO_COLOR')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand('help [command]', 'print help for a command')
+    .configureHelp({
+      showGlobalOptions: true,
+      styleTitle: (text) => `\u001b[1m${text}\u001b[22m`,
+      styleCommandText: (text) => `\u001b[36m${text}\u001b[39m`,
+    })
+    .configureOutput({
+      writeOut: (text) => deps.stdout.write(text),
+      writeErr: (text) => deps.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'ruffinweb: ')),
+      getOutHelpWidth: () => helpWidth(widthOf(deps, deps.stdout)),
+      getErrHelpWidth: () => helpWidth(widthOf(deps, deps.stderr)),
+      getOutHasColors: () => program.opts().color !== false && mayColour(deps, deps.stdout),
+      getErrHasColors: () => program.opts().color !== false && mayColour(deps, deps.stderr),
+    })
+    // Set before any command is made: those made with `.command()` inherit all of the above.
+    .exitOverride();
+
+  addServeCommand(program, deps);
+  addDeliverCommand(program, deps);
+  addMigrateCommands(program, deps);
+
+  addExamples(program, ['ruffinweb messages show latest', 'ruffinweb emails resend --failed --since 2d --dry-run']);
+  return program;
+}
+
+/** Lines of help are read best when they are not as long as a wide terminal. */
+function helpWidth(columns: number): number {
+  return Math.min(columns, 110);
+}
+
+function readVersion(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

@@ -1,0 +1,47 @@
+import type { Config } from '../config.ts';
+import type { Context, DatabaseContext, Opening } from '../context.ts';
+import type { Log } from '../log.ts';
+import type { Deps } from './deps.ts';
+
+/** @throws {ConfigFaulty} and what reading the settings throws. */
+export async function openConfig(deps: Deps): Promise<{ config: Config; log: Log }> {
+  const [{ readConfig }, { createLog }] = await Promise.all([import('../config.ts'), import('../log.ts')]);
+  const config = readConfig(deps.readSettings().values);
+  const format = config.log.format ?? (deps.stderr.isTTY ? 'pretty' : 'json');
+  return { config, log: createLog({ level: config.log.level, format }) };
+}
+
+/** The database as it is, whatever its schema. */
+export async function openDatabase(
+  deps: Deps,
+  opening: Omit<Opening, 'log'> = { embedded: 'join', waiting: 'operator' },
+): Promise<DatabaseContext> {
+  const { config, log } = await openConfig(deps);
+  const { openDatabaseContext } = await import('../context.ts');
+  return await openDatabaseContext(config, { log, ...opening });
+}
+
+/** What a command needs that shows or changes what visitors gave: a schema that fits, and the keys. */
+export async function openCommandContext(deps: Deps): Promise<Context> {
+  return await openKeys(await openDatabase(deps));
+}
+
+/**
+ * Takes over `base`, also where it fails.
+ *
+ * @throws {Problem} schema-behind, schema-too-new
+ * @throws {KeysWrong}
+ */
+export async function openKeys(base: DatabaseContext): Promise<Context> {
+  await using opened = new AsyncDisposableStack();
+  opened.use(base);
+  const [{ openContext }, { readSchemaStatus }, { requireFitSchema }] = await Promise.all([
+    import('../context.ts'),
+    import('../database/migrate.ts'),
+    import('../services/schema.ts'),
+  ]);
+  const warning = requireFitSchema(await readSchemaStatus(base.orm.em.fork()));
+  if (warning !== undefined) base.log.warn(warning);
+  opened.move();
+  return await openContext(base);
+}

@@ -1,0 +1,63 @@
+import { Problem } from '../problems.ts';
+
+const second = 1000;
+const minute = 60 * second;
+const hour = 60 * minute;
+const day = 24 * hour;
+const week = 7 * day;
+
+/** `2026-11-22 07:33:05Z` */
+export function formatExact(at: Date): string {
+  return at.toISOString().replace('T', ' ').replace(/\.\d+/, '');
+}
+
+/** `3 min ago`, `in 2 h`; the day alone where it is more than four weeks away. */
+export function formatRelative(at: Date, now: Date): string {
+  const distance = at.getTime() - now.getTime();
+  const span = Math.abs(distance);
+  if (span < 5 * second) return 'just now';
+  if (span > 4 * week) return at.toISOString().slice(0, 10);
+  const size = formatSpan(span);
+  return distance < 0 ? `${size} ago` : `in ${size}`;
+}
+
+/** The largest unit that fits, rounded down: `90 s` is `1 min`. */
+export function formatSpan(ms: number): string {
+  const units = [
+    ['d', day],
+    ['h', hour],
+    ['min', minute],
+    ['s', second],
+  ] as const;
+  const [name, size] = units.find(([, unit]) => ms >= unit) ?? ['s', second];
+  return `${Math.floor(ms / size)} ${name}`;
+}
+
+const spans: Readonly<Record<string, number>> = { s: second, m: minute, min: minute, h: hour, d: day, w: week };
+
+/**
+ * Reads a moment as people type it: `2d`, `90m`, `3h` ago; a day, `2026-11-22`; or a day with a time,
+ * `2026-11-22T07:33` (UTC unless it names an offset).
+ *
+ * @throws {Problem} argument-invalid
+ */
+export function readMoment(option: string, text: string, now: Date): Date {
+  const ago = /^(\d{1,6}) ?(s|m|min|h|d|w)$/.exec(text.trim());
+  if (ago?.[1] !== undefined) return new Date(now.getTime() - Number(ago[1]) * (spans[ago[2] ?? ''] ?? day));
+  const written = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)(Z|[+-]\d{2}:\d{2})?)?$/.exec(
+    text.trim(),
+  );
+  const at = written ? new Date(`${written[1]}T${written[2] ?? '00:00'}${written[3] ?? 'Z'}`) : new Date(Number.NaN);
+  if (Number.isNaN(at.getTime()) || !isSameDay(at, written?.[1], written?.[3])) {
+    throw new Problem(
+      'argument-invalid',
+      `${option} "${text}" is not a time: write 2d, 3h, 90m, 2026-11-22 or 2026-11-22T07:33Z`,
+    );
+  }
+  return at;
+}
+
+/** 30 February would become 2 March. */
+function isSameDay(at: Date, written: string | undefined, offset: string | undefined): boolean {
+  return (offset !== undefined && offset !== 'Z') || at.toISOString().slice(0, 10) === written;
+}

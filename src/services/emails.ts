@@ -1,0 +1,73 @@
+import { validate as isUuid } from 'uuid';
+import { Attempt, Email, type EmailKind, type EmailState } from '../entities/index.ts';
+import { Problem } from '../problems.ts';
+import { databaseNow } from './database-now.ts';
+import { findFormId } from './form-filter.ts';
+import { cutPage, idsOf, type Page, type PageRequest, type Period, readIdCursor, readLimit, timesOf } from './paging.ts';
+import { type AttemptView, type EmailView, presentAttempt, presentEmail } from './present.ts';
+import type { Scope } from './scope.ts';
+
+/** The period is that of an email's making, not of its tries. */
+export interface EmailFilter extends Period {
+  state?: EmailState;
+  kind?: EmailKind;
+  /** Slug. */
+  form?: string;
+}
+
+/**
+ * Outgoing mail, the newest first.
+ *
+ * @throws {Problem} form-unknown, argument-invalid
+ */
+export async function listEmails(scope: Scope, request: EmailFilter & PageRequest = {}): Promise<Page<EmailView>> {
+  const limit = readLimit(request.limit);
+  const before = readIdCursor(request.cursor);
+  const where = await emailsWhere(scope, request);
+  const rows = await scope.em.find(
+    Email,
+    { $and: [where, ...(before === undefined ? [] : [{ id: { $lt: before } }])] },
+    {
+      populate: ['message.form', 'sender'],
+      // What was posted is neither shown nor opened here, and may be large.
+      exclude: ['message.content', 'message.clientAddress'],
+      orderBy: { id: 'desc' },
+      limit: limit + 1,
+    },
+  );
+  const now = await databaseNow(scope.em);
+  return cutPage(
+    rows,
+    limit,
+    (row) => presentEmail(scope.keyring, row, now),
+    (row) => [row.id],
+  );
+}
+
+/** One email with every try to deliver it, the first one first. */
+export interface EmailDetails extends EmailView {
+  attempts: AttemptView[];
+}
+
+/** @throws {Problem} email-unknown */
+export async function showEmail(scope: Scope, id: string): Promise<EmailDetails> {
+  const email = isUuid(id) ? await scope.em.findOne(Email, { id }, { populate: ['message.form', 'sender'] }) : null;
+  if (email === null) throw new Problem('email-unknown', `there is no email ${id}`);
+  const attempts = await scope.em.find(Attempt, { email: email.id }, { orderBy: { finishedAt: 'asc', id: 'asc' } });
+  return {
+    ...presentEmail(scope.keyring, email, await databaseNow(scope.em)),
+    attempts: attempts.map((it) => presentAttempt(scope.keyring, it)),
+  };
+}
+
+/** @throws {Problem} form-unknown */
+export async function emailsWhere(scope: Scope, filter: EmailFilter) {
+  const created = timesOf(filter);
+  return {
+    id: idsOf(filter),
+    ...(created && { createdAt: created }),
+    ...(filter.state && { state: filter.state }),
+    ...(filter.kind && { kind: filter.kind }),
+    ...(filter.form !== undefined && { message: { form: await findFormId(scope, filter.form) } }),
+  };
+}

@@ -1,0 +1,14 @@
+import { Form } from '../entities/index.ts';
+import { Problem } from '../problems.ts';
+import type { Scope } from './scope.ts';
+
+/**
+ * The id of the form that a list is limited to, be it open or closed.
+ *
+ * @throws {Problem} form-unknown
+ */
+export async function findFormId(scope: Scope, slug: string): Promise<string> {
+  const form = await scope.em.findOne(Form, { slug });
+  if (form === null) throw new Problem('form-unknown', `there is no form "${slug}"`);
+  return form.id;
+}

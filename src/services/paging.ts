@@ -1,0 +1,99 @@
+import { validate as isUuid, v7 as uuidv7 } from 'uuid';
+import { Problem } from '../problems.ts';
+
+/** One page of a list, the newest first. */
+export interface Page<Item> {
+  items: Item[];
+  /** Asks for the page after this one; null where this is the last. */
+  next: string | null;
+}
+
+export interface PageRequest {
+  /** From 1 to `largestPage`. */
+  limit?: number;
+  /** The `next` of the page before. */
+  cursor?: string;
+}
+
+export const largestPage = 200;
+const usualPage = 50;
+
+/** @throws {Problem} argument-invalid */
+export function readLimit(limit: number | undefined): number {
+  if (limit === undefined) return usualPage;
+  if (Number.isInteger(limit) && limit >= 1 && limit <= largestPage) return limit;
+  throw new Problem('argument-invalid', `a page has from 1 to ${largestPage} entries`);
+}
+
+/**
+ * Cuts a page out of rows that were asked for with one more than `limit`.
+ *
+ * @param placeOf what the cursor keeps of the last row: where the next page begins.
+ */
+export function cutPage<Row, Item>(
+  rows: readonly Row[],
+  limit: number,
+  present: (row: Row) => Item,
+  placeOf: (row: Row) => readonly string[],
+): Page<Item> {
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  return { items: shown.map(present), next: rows.length > limit && last !== undefined ? writeCursor(placeOf(last)) : null };
+}
+
+/** Opaque to whoever holds it, so that what it keeps may change. */
+function writeCursor(place: readonly string[]): string {
+  return Buffer.from(place.join(' ')).toString('base64url');
+}
+
+/** @throws {Problem} argument-invalid */
+export function readIdCursor(cursor: string | undefined): string | undefined {
+  if (cursor === undefined) return undefined;
+  const id = Buffer.from(cursor, 'base64url').toString();
+  if (!isUuid(id)) throw cursorInvalid();
+  return id;
+}
+
+/** @throws {Problem} argument-invalid */
+export function readTimeCursor(cursor: string | undefined): { at: Date; id: string } | undefined {
+  if (cursor === undefined) return undefined;
+  const [time = '', id = ''] = Buffer.from(cursor, 'base64url').toString().split(' ');
+  const at = new Date(time);
+  if (Number.isNaN(at.getTime()) || !isUuid(id)) throw cursorInvalid();
+  return { at, id };
+}
+
+function cursorInvalid(): Problem {
+  return new Problem('argument-invalid', 'the cursor is not one that a list gave out');
+}
+
+export interface Period {
+  /** This moment belongs to it. */
+  since?: Date;
+  /** This one does not. */
+  until?: Date;
+}
+
+/** By how much the clock that makes ids may differ from the database's, which writes the times. */
+const clockMarginMs = 24 * 60 * 60 * 1000;
+
+/**
+ * The ids (UUIDv7, RFC 9562 §5.7) that rows of a period can have: lets the index on ids serve a question about
+ * time. The column with the time still has the last word.
+ */
+export function idsOf({ since, until }: Period): { $gte?: string; $lt?: string } {
+  return {
+    ...(since && { $gte: lowestId(since.getTime() - clockMarginMs) }),
+    ...(until && { $lt: lowestId(until.getTime() + clockMarginMs) }),
+  };
+}
+
+function lowestId(ms: number): string {
+  return uuidv7({ msecs: Math.max(0, ms), seq: 0, random: new Uint8Array(16) });
+}
+
+/** A condition on a column with a time; undefined where the period is without end. */
+export function timesOf({ since, until }: Period): { $gte?: Date; $lt?: Date } | undefined {
+  if (since === undefined && until === undefined) return undefined;
+  return { ...(since && { $gte: since }), ...(until && { $lt: until }) };
+}

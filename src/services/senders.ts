@@ -1,0 +1,47 @@
+import { validate as isUuid } from 'uuid';
+import { normaliseAddress, readAddress } from '../address.ts';
+import { Sender } from '../entities/index.ts';
+import { Problem } from '../problems.ts';
+import { cutPage, type Page, type PageRequest, readLimit, readTimeCursor } from './paging.ts';
+import { presentSender, type SenderView } from './present.ts';
+import type { Scope } from './scope.ts';
+
+/** Everybody who wrote, whoever wrote last first. */
+export async function listSenders(scope: Scope, request: PageRequest = {}): Promise<Page<SenderView>> {
+  const limit = readLimit(request.limit);
+  const after = readTimeCursor(request.cursor);
+  const rows = await scope.em.find(
+    Sender,
+    // The first condition alone would do for the index; the others settle those of the same moment.
+    after === undefined
+      ? {}
+      : { lastMessageAt: { $lte: after.at }, $or: [{ lastMessageAt: { $lt: after.at } }, { id: { $lt: after.id } }] },
+    { orderBy: { lastMessageAt: 'desc', id: 'desc' }, limit: limit + 1 },
+  );
+  return cutPage(
+    rows,
+    limit,
+    (row) => presentSender(scope.keyring, row),
+    (row) => [row.lastMessageAt.toISOString(), row.id],
+  );
+}
+
+/** @throws {Problem} sender-unknown */
+export async function showSender(scope: Scope, which: { id: string } | { email: string }): Promise<SenderView> {
+  return presentSender(scope.keyring, await findSender(scope, which));
+}
+
+/** @throws {Problem} sender-unknown, argument-invalid for what cannot be an address. */
+export async function findSender(scope: Scope, which: { id: string } | { email: string }): Promise<Sender> {
+  if ('id' in which) {
+    const found = isUuid(which.id) ? await scope.em.findOne(Sender, { id: which.id }) : null;
+    if (found === null) throw new Problem('sender-unknown', `there is no sender ${which.id}`);
+    return found;
+  }
+  const address = readAddress(which.email.trim());
+  if (address === undefined) throw new Problem('argument-invalid', `"${which.email}" is not an e-mail address`);
+  const addressIndex = scope.keyring.addressIndex(normaliseAddress(address));
+  const found = await scope.em.findOne(Sender, { addressIndex });
+  if (found === null) throw new Problem('sender-unknown', `nobody has written from ${address}`);
+  return found;
+}
