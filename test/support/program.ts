@@ -63,6 +63,13 @@ export class RunningServer implements AsyncDisposable {
     return new RunningServer(child, url, stderr, whenEnded);
   }
 
+  /** The delivery loop as a process of its own; it prints no address. */
+  static async startWorker(settings: Settings): Promise<RunningServer> {
+    const child = start(['deliver'], settings);
+    child.stdin?.end();
+    return new RunningServer(child, '', collect(child.stderr), ended(child));
+  }
+
   get pid(): number {
     return this.#child.pid ?? 0;
   }

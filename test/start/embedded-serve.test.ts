@@ -1,0 +1,108 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import pg from 'pg';
+import { joinEmbedded } from '../../src/database/embedded.ts';
+import { clientOf, submission } from '../support/api.ts';
+import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
+import { until } from '../support/until.ts';
+
+/** Nothing is set but where the data goes: what a newcomer has after `npm start`. */
+describe('serve without DATABASE_URL', () => {
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+  let settings: Settings;
+  let server: RunningServer;
+
+  before(async () => {
+    folder = await temporaryFolder();
+    settings = { DATA_DIR: folder.path, ENCRYPTION_KEYS: undefined };
+    server = await RunningServer.start(settings, ['serve', '--migrate']);
+  });
+  after(async () => {
+    await server.stop();
+    await folder[Symbol.asyncDispose]();
+  });
+
+  const canary = {
+    name: 'Quincunx Namesdottir',
+    email: 'quincunx.address@quincunx-domain.test',
+    message: 'quincunx text body',
+    company: 'quincunx extra',
+  };
+  const canaries = /quincunx|Namesdottir/i;
+
+  it('writes two mails, is seen from another terminal, and is taken up again after kill -9', async () => {
+    const answer = await clientOf(server.url).post('/api/messages', submission(canary));
+    expect(answer.status).to.equal(201);
+    const mails = await until('two mails are written', async () => {
+      const names = await readdir(join(folder.path, 'mail')).catch(() => []);
+      return names.filter((it) => it.endsWith('.eml')).length === 2 && names;
+    });
+    const owners = mails.find((name) => name.includes('notification')) ?? '';
+    expect(await readFile(join(folder.path, 'mail', owners), 'utf8')).to.include(answer.json.receipt);
+
+    const listed = await ruffinweb(['messages', 'list', '--json'], settings);
+    expect(JSON.parse(listed.stdout).items[0]).to.include({ receipt: answer.json.receipt, email: canary.email });
+
+    await server.stop('SIGKILL');
+    const still = await ruffinweb(['senders', 'list', '--json'], settings);
+    expect(JSON.parse(still.stdout).items, 'the database outlived its owner').to.have.lengthOf(1);
+    server = await RunningServer.start(settings, ['serve', '--migrate']);
+    const again = await ruffinweb(['messages', 'show', answer.json.receipt, '--json'], settings);
+    expect(JSON.parse(again.stdout)).to.include({ message: canary.message, name: canary.name });
+    const outbox = await ruffinweb(['emails', 'list', '--json'], settings);
+    expect(JSON.parse(outbox.stdout).items.map((it: { state: string }) => it.state)).to.deep.equal(['sent', 'sent']);
+  });
+
+  it('keeps nothing a visitor gave in clear: not in the database, its files, a dump or the log', async () => {
+    const http = clientOf(server.url);
+    expect((await http.post('/api/messages', submission(canary))).status).to.equal(201);
+    expect(
+      (await http.post('/api/messages', submission({ ...canary, email: 'quincunx@', subject: 'x'.repeat(300) }))).status,
+    ).to.equal(422);
+    expect((await http.post('/api/messages', `{"email":"${canary.email}`)).status).to.equal(400);
+    expect((await http.get(`/quincunx/${canary.email}`)).status).to.equal(404);
+
+    const client = new pg.Client({ connectionString: await joinEmbedded(folder.path) });
+    await client.connect();
+    await client.query('checkpoint');
+    const tables = await client.query<{ name: string }>(
+      `select tablename as name from pg_tables where schemaname = 'public'`,
+    );
+    expect(tables.rows.map((it) => it.name)).to.include.members(['messages', 'senders', 'emails', 'attempts']);
+    for (const { name } of tables.rows) {
+      const rows = await client.query<{ row: string }>(`select t::text as row from "${name}" as t`);
+      for (const { row } of rows.rows) {
+        expect(row, name).to.not.match(canaries);
+        for (const hex of row.matchAll(/\\+x([0-9a-f]+)/g))
+          expect(Buffer.from(hex[1] ?? '', 'hex').toString('latin1'), name).to.not.match(canaries);
+      }
+    }
+    await client.end();
+
+    const files = (await readdir(folder.path, { recursive: true, withFileTypes: true })).filter((it) => it.isFile());
+    const inMail = join(folder.path, 'mail');
+    const searched = files.filter((it) => it.parentPath !== inMail).map((it) => join(it.parentPath, it.name));
+    expect(searched.length).to.be.greaterThan(500);
+    for (const file of searched) {
+      const text = (await readFile(file)).toString('latin1');
+      expect(canaries.test(text), file).to.equal(false);
+    }
+    expect(server.log).to.include('message stored').and.not.match(canaries);
+  });
+
+  it('refuses a key that is not the one the database was written with', async () => {
+    const wrong = { ...settings, ENCRYPTION_KEYS: `kwrong:${Buffer.alloc(32, 7).toString('base64')}` };
+    const listed = await ruffinweb(['senders', 'list'], wrong);
+    expect(listed.code).to.equal(2);
+    expect(listed.stderr).to.include('which ENCRYPTION_KEYS does not have');
+    expect(listed.stdout).to.equal('');
+  });
+
+  it('leaves commands without a server a clear word', async () => {
+    await using empty = await temporaryFolder();
+    const listed = await ruffinweb(['senders', 'list'], { DATA_DIR: empty.path });
+    expect(listed.code).to.equal(1);
+    expect(listed.stderr).to.include('start the server (npm start) or set DATABASE_URL');
+  });
+});

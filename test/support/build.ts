@@ -1,0 +1,52 @@
+import type { Context } from '../../src/context.ts';
+import type { Outcome } from '../../src/mail/mailer.ts';
+import { type ClaimedEmail, claimDue } from '../../src/services/claim-due.ts';
+import { decideNextStep } from '../../src/services/retry-schedule.ts';
+import { openScope } from '../../src/services/scope.ts';
+import { settleEmails } from '../../src/services/settle-emails.ts';
+import type { Stored } from '../../src/services/store-messages.ts';
+import { submitMessage } from '../../src/services/submit-message.ts';
+import { submission } from './api.ts';
+
+/** What differs from the submission that every form takes. */
+type Changes = Record<string, unknown>;
+
+/** Messages as the server stores them, one after the other. The first is from `ada@`, further ones from `ada2@`, … */
+export async function buildMessages(
+  context: Context,
+  count: number,
+  changes: (index: number) => Changes = () => ({}),
+): Promise<Stored[]> {
+  const stored: Stored[] = [];
+  for (let index = 0; index < count; index++) {
+    const email = `ada${index === 0 ? '' : index + 1}@example.test`;
+    const values = new Map(Object.entries(submission({ email, ...changes(index) })));
+    stored.push(await submitMessage(openScope(context), { formSlug: 'contact', values, clientAddress: '203.0.113.7' }));
+  }
+  return stored;
+}
+
+export const mailOutcomes = {
+  accepted: { result: 'accepted', code: 250, reply: '250 2.0.0 ok' },
+  refused: { result: 'refused', code: 550, reply: '550 5.1.1 no such user' },
+  later: { result: 'later', code: 450, reply: '450 4.2.0 greylisted' },
+  unknown: { result: 'unknown', reply: 'connection lost after the final dot' },
+} as const satisfies Record<string, Outcome>;
+
+/** Settles what is due as the delivery loop would, had the mail server answered so. */
+export async function settleDue(context: Context, outcomeOf: (email: ClaimedEmail) => Outcome): Promise<ClaimedEmail[]> {
+  const scope = openScope(context);
+  const settled: ClaimedEmail[] = [];
+  for (;;) {
+    const { emails } = await claimDue(scope, 50);
+    if (emails.length === 0) return settled;
+    await settleEmails(
+      scope,
+      emails.map((email) => {
+        const outcome = outcomeOf(email);
+        return { email, startedAt: scope.now(), outcome, next: decideNextStep(email, outcome, 0) };
+      }),
+    );
+    settled.push(...emails);
+  }
+}

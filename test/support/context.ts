@@ -1,0 +1,12 @@
+import { type Environment, readConfig } from '../../src/config.ts';
+import { type Context, openContext, openDatabaseContext } from '../../src/context.ts';
+import { createLog } from '../../src/log.ts';
+import type { TestDatabase } from './database.ts';
+import { testKeys } from './program.ts';
+
+/** The real context on a test's database, for what has no door of its own. */
+export async function openTestContext(db: TestDatabase, settings: Environment = {}): Promise<Context> {
+  const config = readConfig({ DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys, ...settings });
+  const log = createLog({ level: 'silent', format: 'json' });
+  return await openContext(await openDatabaseContext(config, { log, embedded: 'join', waiting: 'operator' }));
+}
