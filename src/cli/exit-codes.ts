@@ -10,7 +10,7 @@ export const exitCode = {
   interrupted: 130,
 } as const;
 
-const { refused, misused, unhealthy, ourFault } = exitCode;
+const { refused, misused, unhealthy, ourFault, interrupted } = exitCode;
 
 export const exitCodeOf = {
   'body-unreadable': refused,
@@ -46,5 +46,6 @@ export const exitCodeOfName: Readonly<Record<string, number>> = {
   TemplateFault: misused,
   EmbeddedNotRunning: refused,
   EmbeddedUnavailable: refused,
-  OutputUnwritable: refused,
+  Refusal: refused,
+  Interrupted: interrupted,
 };

@@ -1,4 +1,4 @@
-import { Problem } from '../problems.ts';
+import { Problem, type ProblemCode } from '../problems.ts';
 import { isOutage } from '../services/outage.ts';
 import { exitCode, exitCodeOf, exitCodeOfName } from './exit-codes.ts';
 
@@ -10,13 +10,23 @@ export interface Failure {
 }
 
 export function describeFailure(error: unknown): Failure {
-  if (error instanceof Problem) return { exitCode: exitCodeOf[error.code], message: error.message };
+  if (error instanceof Problem) {
+    const hint = hints[error.code];
+    return { exitCode: exitCodeOf[error.code], message: hint ? `${error.message}: see "${hint}"` : error.message };
+  }
   if (!(error instanceof Error)) return { exitCode: exitCode.ourFault, message: undefined };
   const known = exitCodeOfName[error.name];
   if (known !== undefined) return { exitCode: known, message: error.message };
   const explained = explainDatabase(error) ?? explainSystem(error);
   return { exitCode: explained === undefined ? exitCode.ourFault : exitCode.refused, message: explained };
 }
+
+/** The command that shows what there is. */
+const hints: Partial<Record<ProblemCode, string>> = {
+  'sender-unknown': 'ruffinweb senders list',
+  'message-unknown': 'ruffinweb messages list',
+  'email-unknown': 'ruffinweb emails list',
+};
 
 /** What the database's refusals mean for an operator, by SQLSTATE (PostgreSQL manual, appendix A). */
 const databaseRefusals: Readonly<Record<string, string>> = {

@@ -87,7 +87,6 @@ async function reportFailure(error: unknown): Promise<number> {
   // Commander has told the operator already.
   const code = codeOfCommander(error);
   if (code !== undefined) return code;
-  if ((error as Error)?.name === 'AbortError') return exitCode.interrupted;
   const { describeFailure } = await import('./failures.ts');
   const failure = describeFailure(error);
   if (failure.message !== undefined) {
@@ -96,7 +95,7 @@ async function reportFailure(error: unknown): Promise<number> {
   }
   const errorId = randomUUID().slice(0, 8);
   const { createLog } = await import('../log.ts');
-  const format = process.env['LOG_FORMAT'] ?? (process.stderr.isTTY ? 'pretty' : 'json');
+  const format = process.env.LOG_FORMAT ?? (process.stderr.isTTY ? 'pretty' : 'json');
   createLog({ level: 'error', format: format === 'pretty' ? 'pretty' : 'json' }).error(
     { errorId, err: error },
     'unexpected error',
@@ -118,9 +117,9 @@ function codeOfCommander(error: unknown): number | undefined {
 class Signals {
   readonly #stop = new AbortController();
   #gentle = false;
-  readonly #heed = (signal: NodeJS.Signals): void => {
+  readonly #heed = (): void => {
     if (this.#gentle && !this.#stop.signal.aborted) this.#stop.abort();
-    else process.exit(signal === 'SIGTERM' ? 143 : exitCode.interrupted);
+    else process.exit(exitCode.interrupted);
   };
 
   constructor() {

@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Problem } from '../problems.ts';
+import { Refusal } from './refusal.ts';
 
 export const migrationsFolder = fileURLToPath(new URL('../database/migrations', import.meta.url));
 
@@ -9,7 +10,8 @@ export const migrationsFolder = fileURLToPath(new URL('../database/migrations', 
  * Writes an empty migration and adds it to the list of all.
  *
  * @returns the path of the new file.
- * @throws {Problem} argument-invalid, also where this is an installed package, whose sources are not here.
+ * @throws {Problem} argument-invalid
+ * @throws {Refusal} where this is an installed package, whose sources are not here.
  */
 export async function createMigration(folder: string, name: string, now: Date): Promise<string> {
   if (!/^[a-z][a-z0-9]*(_[a-z0-9]+)*$/.test(name) || name.length > 60) {
@@ -21,10 +23,7 @@ export async function createMigration(folder: string, name: string, now: Date): 
   const listFile = join(folder, 'index.ts');
   const list = await readFile(listFile, 'utf8').catch(() => undefined);
   if (list === undefined) {
-    throw new Problem(
-      'argument-invalid',
-      'migrations are written in a checkout of the sources; this is an installed package',
-    );
+    throw new Refusal('migrations are written in a checkout of the sources; this is an installed package');
   }
   const stamp = now.toISOString().replace(/\D/g, '').slice(0, 14);
   const fileName = `${stamp}_${name}`;
@@ -38,7 +37,7 @@ export async function createMigration(folder: string, name: string, now: Date): 
 
 function addToList(list: string, fileName: string, className: string): string {
   if (new RegExp(`\\b${className}\\b`).test(list)) {
-    throw new Problem('argument-invalid', `there is already a migration ${className}: choose another name`);
+    throw new Refusal(`there is already a migration ${className}: choose another name`);
   }
   const imports = [...list.matchAll(/^import .*$/gm)].at(-1);
   const end = list.lastIndexOf(']');

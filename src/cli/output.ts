@@ -2,7 +2,8 @@ import type { Deps } from './deps.ts';
 import type { DataOptions } from './options.ts';
 import { safeJson, showSafe } from './safe-text.ts';
 import { createStyle, type Style } from './style.ts';
-import { type Column, formatTable } from './table.ts';
+import { type Column, formatTable, wrap } from './table.ts';
+import { textWidth } from './text-width.ts';
 import { formatExact, formatRelative } from './times.ts';
 
 /** Where a command prints: data to stdout, everything else to stderr. */
@@ -37,6 +38,34 @@ export class Output {
     for (const line of formatTable(rows, columns, this.width, this.style)) this.print(line);
   }
 
+  /** One thing, a line for each of its facts; those without a text are left out. */
+  printDetails(facts: readonly Fact[]): void {
+    const told = facts.filter((it): it is [string, string, Paint?] => it[1] !== null && it[1] !== undefined);
+    const width = Math.max(...told.map(([label]) => textWidth(showSafe(label))));
+    for (const [label, text, paint] of told) {
+      const safe = showSafe(label);
+      const padding = ' '.repeat(width - textWidth(safe) + 2);
+      const [first = '', ...others] = wrap(showSafe(text), Math.max(20, this.width - width - 2));
+      this.print(`${this.style.dim(safe)}${padding}${paint?.(first) ?? first}`.trimEnd());
+      for (const line of others) this.print(`${' '.repeat(width + 2)}${paint?.(line) ?? line}`);
+    }
+  }
+
+  /** The name of a text that follows. */
+  printField(name: string): void {
+    this.print(this.style.dim(showSafe(name)));
+  }
+
+  /** A text of several lines. Each bears a mark, so that none can pass for a line of ours. */
+  printText(text: string): void {
+    const mark = this.style.dim('│');
+    for (const line of text.split(/\r\n|\n/)) {
+      for (const piece of wrap(showSafe(line.replaceAll('\t', '    ')), Math.max(20, this.width - 2))) {
+        this.print(`${mark} ${piece}`.trimEnd());
+      }
+    }
+  }
+
   /** What a person wants to know and a script does not. */
   note(line: string): void {
     if (!this.#quiet) this.#deps.stderr.write(`${showSafe(line, { keepLines: true })}\n`);
@@ -59,16 +88,21 @@ export class Output {
   }
 }
 
+type Paint = (text: string) => string;
+
+/** A label and its text as it is stored. */
+export type Fact = [label: string, text: string | null | undefined, paint?: Paint | undefined];
+
 type Stream = Deps['stdout'];
 
 /** How wide lines may be: as `COLUMNS` says, as the terminal is, or without limit where nobody looks. */
 export function widthOf(deps: Deps, stream: Stream): number {
-  const asked = Number(deps.env['COLUMNS']);
+  const asked = Number(deps.env.COLUMNS);
   if (Number.isInteger(asked) && asked > 0) return asked;
   return stream.isTTY ? (stream.columns ?? 80) : Number.POSITIVE_INFINITY;
 }
 
 /** See https://no-color.org: any value but the empty one. */
 export function mayColour(deps: Deps, stream: Stream): boolean {
-  return stream.isTTY === true && !deps.env['NO_COLOR'] && deps.env['TERM'] !== 'dumb';
+  return stream.isTTY === true && !deps.env.NO_COLOR && deps.env.TERM !== 'dumb';
 }

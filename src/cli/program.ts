@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { addConfigCommands } from './commands/config.ts';
 import { addDeliverCommand } from './commands/deliver.ts';
+import { addEmailCommands } from './commands/emails.ts';
+import { addHealthCommand } from './commands/health.ts';
+import { addMessageCommands } from './commands/messages.ts';
 import { addMigrateCommands } from './commands/migrate.ts';
+import { addSenderCommands } from './commands/senders.ts';
 import { addServeCommand } from './commands/serve.ts';
 import type { Deps } from './deps.ts';
 import { addExamples } from './options.ts';
@@ -37,6 +42,11 @@ export function createProgram(deps: Deps): Command {
   addServeCommand(program, deps);
   addDeliverCommand(program, deps);
   addMigrateCommands(program, deps);
+  addHealthCommand(program, deps);
+  addSenderCommands(program, deps);
+  addMessageCommands(program, deps);
+  addEmailCommands(program, deps);
+  addConfigCommands(program, deps);
 
   addExamples(program, ['ruffinweb messages show latest', 'ruffinweb emails resend --failed --since 2d --dry-run']);
   return program;

@@ -1,18 +1,29 @@
 import { createInterface } from 'node:readline/promises';
 import type { Deps } from './deps.ts';
+import { Interrupted } from './refusal.ts';
 
-/** Asks on a terminal; where there is none, nobody can have said yes. Ctrl-C is an AbortError. */
+/**
+ * Asks on a terminal; where there is none, nobody can have said yes. The end of the input is a no.
+ *
+ * @throws {Interrupted} at Ctrl-C.
+ */
 export async function confirm(deps: Deps, question: string): Promise<boolean> {
   if (!isInteractive(deps)) return false;
-  const terminal = createInterface({ input: deps.stdin, output: deps.stderr });
-  const interrupt = new AbortController();
-  terminal.on('SIGINT', () => interrupt.abort());
+  const terminal = createInterface({ input: deps.stdin, output: deps.stderr, terminal: true });
+  const { promise: answered, resolve, reject } = Promise.withResolvers<string>();
+  terminal.once('SIGINT', () => reject(new Interrupted()));
+  terminal.once('close', () => resolve(''));
+  // Ends with an AbortError when the terminal is closed below; by then the answer is known.
+  terminal.question(`${question} [y/N] `).then(resolve, () => {});
   try {
-    const answer = await terminal.question(`${question} [y/N] `, { signal: interrupt.signal });
-    return /^y(es)?$/i.test(answer.trim());
+    const answer = (await answered).trim();
+    if (answer === '') deps.stderr.write('\n');
+    return /^y(es)?$/i.test(answer);
+  } catch (error) {
+    deps.stderr.write('\n');
+    throw error;
   } finally {
     terminal.close();
-    if (interrupt.signal.aborted) deps.stderr.write('\n');
   }
 }
 

@@ -1,6 +1,6 @@
-import stringWidth from 'string-width';
 import { showSafe } from './safe-text.ts';
 import type { Style } from './style.ts';
+import { graphemesOf, textWidth } from './text-width.ts';
 
 export interface Column<Row> {
   header: string;
@@ -34,13 +34,19 @@ export function formatTable<Row>(
     columns.map((column) => layOut(rows, column)),
     width,
   );
-  const header = laid.map((it) => style.dim(pad(it.column.header, it)));
+  // Nothing stands to the right of the last column, so that it needs no filling up.
+  const last = laid.at(-1);
+  const fill = (it: Laid<Row>, text: string) =>
+    it === last && it.column.align !== 'right' ? 0 : it.width - textWidth(text);
+  const place = (it: Laid<Row>, text: string, styled: string) => {
+    const filling = ' '.repeat(Math.max(0, fill(it, text)));
+    return it.column.align === 'right' ? filling + styled : styled + filling;
+  };
+  const header = laid.map((it) => place(it, it.column.header, style.dim(it.column.header)));
   const lines = rows.map((row, index) =>
     laid.map((it) => {
       const text = cut(it.cells[index] ?? '', it.width);
-      const padding = ' '.repeat(Math.max(0, it.width - stringWidth(text)));
-      const styled = it.column.style?.(text, row) ?? text;
-      return it.column.align === 'right' ? padding + styled : styled + padding;
+      return place(it, text, it.column.style?.(text, row) ?? text);
     }),
   );
   return [header, ...lines].map((cells) => cells.join(' '.repeat(gap)).trimEnd());
@@ -48,7 +54,7 @@ export function formatTable<Row>(
 
 function layOut<Row>(rows: readonly Row[], column: Column<Row>): Laid<Row> {
   const cells = rows.map((row) => showSafe(oneLine(column.text(row))));
-  const natural = Math.max(stringWidth(column.header), ...cells.map((cell) => stringWidth(cell)));
+  const natural = Math.max(column.header.length, ...cells.map(textWidth));
   return { column, cells, natural, width: natural };
 }
 
@@ -80,24 +86,18 @@ function total<Row>(laid: readonly Laid<Row>[], size: (it: Laid<Row>) => number)
   return laid.reduce((sum, it) => sum + size(it), 0) + gap * Math.max(0, laid.length - 1);
 }
 
-function pad<Row>(text: string, { width, column }: Laid<Row>): string {
-  return column.align === 'right' ? text.padStart(width) : text.padEnd(width);
-}
-
 /** A cell is one line, whatever its text is. */
 function oneLine(text: string): string {
   return text.replace(/\s*[\r\n]\s*/g, ' ').replaceAll('\t', ' ');
 }
 
-const graphemes = new Intl.Segmenter();
-
 /** Shortens a text to so many columns, between what a reader sees as characters. */
 export function cut(text: string, width: number): string {
-  if (stringWidth(text) <= width) return text;
+  if (textWidth(text) <= width) return text;
   let kept = '';
   let used = 0;
-  for (const { segment } of graphemes.segment(text)) {
-    used += stringWidth(segment);
+  for (const segment of graphemesOf(text)) {
+    used += textWidth(segment);
     if (used > width - 1) break;
     kept += segment;
   }
@@ -106,11 +106,11 @@ export function cut(text: string, width: number): string {
 
 /** Breaks a line into pieces of at most so many columns, between words where it can. */
 export function wrap(line: string, width: number): string[] {
-  if (stringWidth(line) <= width) return [line];
+  if (textWidth(line) <= width) return [line];
   const pieces: string[] = [];
   let piece = '';
-  for (const { segment } of graphemes.segment(line)) {
-    if (stringWidth(piece + segment) > width && piece !== '') {
+  for (const segment of graphemesOf(line)) {
+    if (piece !== '' && textWidth(piece + segment) > width) {
       const space = piece.lastIndexOf(' ');
       const end = space > piece.length / 2 ? space + 1 : piece.length;
       pieces.push(piece.slice(0, end).trimEnd());

@@ -3,7 +3,16 @@ import { Attempt, Email, type EmailKind, type EmailState } from '../entities/ind
 import { Problem } from '../problems.ts';
 import { databaseNow } from './database-now.ts';
 import { findFormId } from './form-filter.ts';
-import { cutPage, idsOf, type Page, type PageRequest, type Period, readIdCursor, readLimit, timesOf } from './paging.ts';
+import {
+  cutPage,
+  idsOf,
+  type Page,
+  type PageRequest,
+  type Period,
+  readIdCursor,
+  readLimit,
+  timesOf,
+} from './paging.ts';
 import { type AttemptView, type EmailView, presentAttempt, presentEmail } from './present.ts';
 import type { Scope } from './scope.ts';
 
@@ -40,7 +49,7 @@ export async function listEmails(scope: Scope, request: EmailFilter & PageReques
     rows,
     limit,
     (row) => presentEmail(scope.keyring, row, now),
-    (row) => [row.id],
+    (row) => ({ id: row.id }),
   );
 }
 
@@ -62,9 +71,9 @@ export async function showEmail(scope: Scope, id: string): Promise<EmailDetails>
 
 /** @throws {Problem} form-unknown */
 export async function emailsWhere(scope: Scope, filter: EmailFilter) {
-  const created = timesOf(filter);
+  const [ids, created] = [idsOf(filter), timesOf(filter)];
   return {
-    id: idsOf(filter),
+    ...(ids && { id: ids }),
     ...(created && { createdAt: created }),
     ...(filter.state && { state: filter.state }),
     ...(filter.kind && { kind: filter.kind }),

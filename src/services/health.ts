@@ -6,7 +6,7 @@ import { Email, EncryptionKey } from '../entities/index.ts';
 import type { Mailer } from '../mail/mailer.ts';
 import { type ConfiguredKey, checkKeys, KeysWrong } from '../privacy/keyring-check.ts';
 import { Problem } from '../problems.ts';
-import { idsOf, timesOf } from './paging.ts';
+import { idsOf } from './paging.ts';
 import { oldestDueSeconds } from './readiness.ts';
 import { requireFitSchema } from './schema.ts';
 
@@ -39,7 +39,7 @@ export interface HealthParts {
   explain: (error: unknown) => string;
 }
 
-/** Looks at everything that delivering depends on. Changes nothing, and a check that fails hides no other. */
+/** Looks at everything that delivering depends on. Changes no row, and a check that fails hides no other. */
 export async function checkHealth(parts: HealthParts): Promise<Health> {
   const database = await look(parts, 'database', () => checkDatabase(parts));
   // Asking a database that is away over and over would only make the operator wait.
@@ -95,7 +95,8 @@ async function checkDatabase(parts: HealthParts): Promise<HealthCheck> {
   if ((row?.number ?? 0) < 150_000) {
     return { name: 'database', status: 'fail', fact, fix: 'upgrade to PostgreSQL 15 or newer' };
   }
-  if (tookMs > 250) return { name: 'database', status: 'warn', fact, fix: 'find out what keeps it busy, or move it closer' };
+  if (tookMs > 250)
+    return { name: 'database', status: 'warn', fact, fix: 'find out what keeps it busy, or move it closer' };
   return good('database', fact);
 }
 
@@ -111,7 +112,12 @@ async function checkDurability(em: EntityManager): Promise<HealthCheck> {
   if (off.length === 0) return good('durability', fact);
   // Some file systems never tear a page, so that this one alone may be off for a good reason.
   const status = off.every((name) => name === 'full_page_writes') ? 'warn' : 'fail';
-  return { name: 'durability', status, fact, fix: `stored messages can be lost in a power cut: set ${off.join(' and ')} to on` };
+  return {
+    name: 'durability',
+    status,
+    fact,
+    fix: `stored messages can be lost in a power cut: set ${off.join(' and ')} to on`,
+  };
 }
 
 async function checkSchema(em: EntityManager): Promise<HealthCheck> {
@@ -145,7 +151,12 @@ async function checkKeyring(parts: HealthParts, em: EntityManager): Promise<Heal
     return good('keys', `${keyring.newestId} seals, ${configured.length} can open${news}`);
   } catch (error) {
     if (!(error instanceof KeysWrong)) throw error;
-    return { name: 'keys', status: 'fail', fact: error.message, fix: 'put the keys back that the database was written with' };
+    return {
+      name: 'keys',
+      status: 'fail',
+      fact: error.message,
+      fix: 'put the keys back that the database was written with',
+    };
   }
 }
 
@@ -170,12 +181,12 @@ const failedDays = 7;
 
 async function checkFailed(parts: HealthParts, em: EntityManager): Promise<HealthCheck> {
   const since = new Date(parts.now().getTime() - failedDays * 24 * 60 * 60 * 1000);
-  const count = await em.count(Email, { state: 'failed', id: idsOf({ since }), createdAt: timesOf({ since }) });
-  if (count === 0) return good('failed', `no email of the last ${failedDays} days`);
+  const count = await em.count(Email, { state: 'failed', id: idsOf({ since }) ?? {}, createdAt: { $gte: since } });
+  if (count === 0) return good('failed', `none in the last ${failedDays} days`);
   return {
     name: 'failed',
     status: 'warn',
-    fact: `${count} ${count === 1 ? 'email' : 'emails'} of the last ${failedDays} days`,
+    fact: `${count} ${count === 1 ? 'email' : 'emails'} in the last ${failedDays} days`,
     fix: 'ruffinweb emails list --state failed, then ruffinweb emails resend --failed',
   };
 }
@@ -184,13 +195,19 @@ async function checkMail(parts: HealthParts): Promise<HealthCheck> {
   const mailer = parts.mailer();
   const outcome = await mailer.verify();
   if (outcome.result === 'accepted') {
-    return good('mail', parts.config.smtp === undefined ? `${mailer.describes} (SMTP_HOST is not set)` : `${mailer.describes} lets us in`);
+    return good(
+      'mail',
+      parts.config.smtp === undefined ? `${mailer.describes} (SMTP_HOST is not set)` : `${mailer.describes} lets us in`,
+    );
   }
   return {
     name: 'mail',
     status: 'fail',
     fact: `${mailer.describes}: ${outcome.reply}`,
-    fix: parts.config.smtp === undefined ? 'make the folder writable, or set DATA_DIR' : 'mend SMTP_HOST, SMTP_PORT, SMTP_USER or SMTP_PASSWORD',
+    fix:
+      parts.config.smtp === undefined
+        ? 'make the folder writable, or set DATA_DIR'
+        : 'mend SMTP_HOST, SMTP_PORT, SMTP_USER or SMTP_PASSWORD',
   };
 }
 

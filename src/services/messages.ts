@@ -4,7 +4,16 @@ import { Problem } from '../problems.ts';
 import { databaseNow } from './database-now.ts';
 import { findFormId } from './form-filter.ts';
 import { openOrNull } from './open-seal.ts';
-import { cutPage, idsOf, type Page, type PageRequest, type Period, readIdCursor, readLimit, timesOf } from './paging.ts';
+import {
+  cutPage,
+  idsOf,
+  type Page,
+  type PageRequest,
+  type Period,
+  readIdCursor,
+  readLimit,
+  timesOf,
+} from './paging.ts';
 import { type EmailView, type MessageView, presentEmail, presentMessage } from './present.ts';
 import { readReceipt } from './receipt.ts';
 import type { Scope } from './scope.ts';
@@ -23,16 +32,20 @@ export interface MessageFilter extends Period {
  *
  * @throws {Problem} form-unknown, sender-unknown, argument-invalid
  */
-export async function listMessages(scope: Scope, request: MessageFilter & PageRequest = {}): Promise<Page<MessageView>> {
+export async function listMessages(
+  scope: Scope,
+  request: MessageFilter & PageRequest = {},
+): Promise<Page<MessageView>> {
   const limit = readLimit(request.limit);
   const before = readIdCursor(request.cursor);
-  const received = timesOf(request);
+  const [ids, received] = [idsOf(request), timesOf(request)];
   const form = request.form === undefined ? undefined : await findFormId(scope, request.form);
   const sender = request.sender === undefined ? undefined : await findSender(scope, idOrEmail(request.sender));
   const rows = await scope.em.find(
     Message,
     {
-      $and: [{ id: idsOf(request) }, ...(before === undefined ? [] : [{ id: { $lt: before } }])],
+      ...(before !== undefined && { $and: [{ id: { $lt: before } }] }),
+      ...(ids && { id: ids }),
       ...(received && { receivedAt: received }),
       ...(form && { form }),
       ...(sender && { sender: sender.id }),
@@ -44,7 +57,7 @@ export async function listMessages(scope: Scope, request: MessageFilter & PageRe
     rows,
     limit,
     (row) => presentMessage(scope.keyring, row),
-    (row) => [row.id],
+    (row) => ({ id: row.id }),
   );
 }
 

@@ -1,4 +1,4 @@
-import { validate as isUuid, v7 as uuidv7 } from 'uuid';
+import { v7 as uuidv7 } from 'uuid';
 import { Problem } from '../problems.ts';
 
 /** One page of a list, the newest first. */
@@ -28,39 +28,52 @@ export function readLimit(limit: number | undefined): number {
 /**
  * Cuts a page out of rows that were asked for with one more than `limit`.
  *
- * @param placeOf what the cursor keeps of the last row: where the next page begins.
+ * @param place what the cursor keeps of the last row: where the next page begins.
  */
 export function cutPage<Row, Item>(
   rows: readonly Row[],
   limit: number,
   present: (row: Row) => Item,
-  placeOf: (row: Row) => readonly string[],
+  place: (row: Row) => { id: string; at?: Date },
 ): Page<Item> {
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
-  return { items: shown.map(present), next: rows.length > limit && last !== undefined ? writeCursor(placeOf(last)) : null };
+  return {
+    items: shown.map(present),
+    next: rows.length > limit && last !== undefined ? writeCursor(place(last)) : null,
+  };
 }
 
-/** Opaque to whoever holds it, so that what it keeps may change. */
-function writeCursor(place: readonly string[]): string {
-  return Buffer.from(place.join(' ')).toString('base64url');
+/** Opaque to whoever holds it, so that what it keeps may change: the 16 bytes of an id, after 8 of a time. */
+function writeCursor({ id, at }: { id: string; at?: Date }): string {
+  const time = Buffer.alloc(at === undefined ? 0 : 8);
+  if (at !== undefined) time.writeBigInt64BE(BigInt(at.getTime()));
+  return Buffer.concat([time, Buffer.from(id.replaceAll('-', ''), 'hex')]).toString('base64url');
 }
 
 /** @throws {Problem} argument-invalid */
 export function readIdCursor(cursor: string | undefined): string | undefined {
   if (cursor === undefined) return undefined;
-  const id = Buffer.from(cursor, 'base64url').toString();
-  if (!isUuid(id)) throw cursorInvalid();
-  return id;
+  return stringifyId(readBytes(cursor, 16));
 }
 
 /** @throws {Problem} argument-invalid */
 export function readTimeCursor(cursor: string | undefined): { at: Date; id: string } | undefined {
   if (cursor === undefined) return undefined;
-  const [time = '', id = ''] = Buffer.from(cursor, 'base64url').toString().split(' ');
-  const at = new Date(time);
-  if (Number.isNaN(at.getTime()) || !isUuid(id)) throw cursorInvalid();
-  return { at, id };
+  const bytes = readBytes(cursor, 24);
+  const at = new Date(Number(bytes.readBigInt64BE()));
+  if (Number.isNaN(at.getTime())) throw cursorInvalid();
+  return { at, id: stringifyId(bytes.subarray(8)) };
+}
+
+function readBytes(cursor: string, length: number): Buffer {
+  const bytes = Buffer.from(cursor, 'base64url');
+  if (bytes.length !== length || bytes.toString('base64url') !== cursor) throw cursorInvalid();
+  return bytes;
+}
+
+function stringifyId(bytes: Buffer): string {
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
 
 function cursorInvalid(): Problem {
@@ -81,7 +94,8 @@ const clockMarginMs = 24 * 60 * 60 * 1000;
  * The ids (UUIDv7, RFC 9562 §5.7) that rows of a period can have: lets the index on ids serve a question about
  * time. The column with the time still has the last word.
  */
-export function idsOf({ since, until }: Period): { $gte?: string; $lt?: string } {
+export function idsOf({ since, until }: Period): { $gte?: string; $lt?: string } | undefined {
+  if (since === undefined && until === undefined) return undefined;
   return {
     ...(since && { $gte: lowestId(since.getTime() - clockMarginMs) }),
     ...(until && { $lt: lowestId(until.getTime() + clockMarginMs) }),

@@ -1,4 +1,14 @@
-import type { Attempt, AttemptOutcome, Email, EmailKind, EmailState, FailureReason, Message, MessageStatus, Sender } from '../entities/index.ts';
+import type {
+  Attempt,
+  AttemptOutcome,
+  Email,
+  EmailKind,
+  EmailState,
+  FailureReason,
+  Message,
+  MessageStatus,
+  Sender,
+} from '../entities/index.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 import { openContent } from './message-content.ts';
 import { openOrNull } from './open-seal.ts';
@@ -64,7 +74,7 @@ export function presentSender(keyring: Keyring, sender: Sender): SenderView {
   return {
     id: sender.id,
     email: openOrNull(() => openSenderAddress(keyring, sender)),
-    name: openOrNull(() => openSenderName(keyring, sender)),
+    name: openOrNull(() => openSenderName(keyring, { id: sender.id, name: sender.name ?? null })) ?? null,
     messages: sender.messageCount,
     firstMessageAt: sender.firstMessageAt.toISOString(),
     lastMessageAt: sender.lastMessageAt.toISOString(),
@@ -90,12 +100,15 @@ export function presentMessage(keyring: Keyring, message: Message): MessageView 
   };
 }
 
-/**
- * The email's message, that one's form, and the email's sender must have been loaded.
- *
- * @param now the database's time.
- */
-export function presentEmail(keyring: Keyring, email: Email, now: Date): EmailView {
+/** An email together with what is shown of its message, that one's form, and its sender. */
+type LoadedEmail = Omit<Email, 'message' | 'sender' | 'resendOf' | symbol> & {
+  message: { id: string; receipt: string; form: { slug: string } };
+  sender?: { id: string; address: Uint8Array } | null | undefined;
+  resendOf?: { id: string } | null | undefined;
+};
+
+/** @param now the database's time. */
+export function presentEmail(keyring: Keyring, email: LoadedEmail, now: Date): EmailView {
   const { sender } = email;
   return {
     id: email.id,

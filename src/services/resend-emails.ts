@@ -64,11 +64,13 @@ export async function countFailed(scope: Scope, filter: Omit<EmailFilter, 'state
 async function* failedIds(scope: Scope, filter: Omit<EmailFilter, 'state'>): AsyncGenerator<string[]> {
   const where = await emailsWhere(scope, { ...filter, state: 'failed' });
   for (let after: string | undefined; ; ) {
-    const rows = await scope.em.fork().find(
-      Email,
-      { $and: [where, ...(after === undefined ? [] : [{ id: { $gt: after } }])] },
-      { fields: ['id'], orderBy: { id: 'asc' }, limit: batchSize },
-    );
+    const rows = await scope.em
+      .fork()
+      .find(
+        Email,
+        { $and: [where, ...(after === undefined ? [] : [{ id: { $gt: after } }])] },
+        { fields: ['id'], orderBy: { id: 'asc' }, limit: batchSize },
+      );
     after = rows.at(-1)?.id;
     if (after === undefined) return;
     yield rows.map((row) => row.id);
@@ -93,7 +95,9 @@ async function resendBatch(scope: Scope, ids: readonly string[], request: Resend
     const results: Resent[] = [];
     for (const id of ids) {
       const email = byId.get(id.toLowerCase());
-      results.push(email === undefined ? notFound(id) : await resendOne(em as EntityManager, scope, email, now, request));
+      results.push(
+        email === undefined ? notFound(id) : await resendOne(em as EntityManager, scope, email, now, request),
+      );
     }
     if (!request.dryRun && results.some((it) => it.result === 'queued')) {
       await em.flush();
@@ -112,38 +116,43 @@ async function resendOne(
 ): Promise<Resent> {
   const { id } = email;
   const answer = { id, newId: null, code: null, reason: null };
-  const refused = (code: NonNullable<Resent['code']>, reason: string): Resent => ({ ...answer, result: 'refused', code, reason });
+  const refused = (code: NonNullable<Resent['code']>, reason: string): Resent => ({
+    ...answer,
+    result: 'refused',
+    code,
+    reason,
+  });
   const byName = 'ids' in request;
 
-  if (email.isLeased(now)) return refused('email-leased', 'it is being sent at this moment');
+  if (email.isLeased(now)) return refused('email-leased', 'is being sent at this moment');
   switch (email.state) {
     case 'queued':
-      return { ...answer, result: 'already-queued', reason: 'it was queued already' };
+      return { ...answer, result: 'already-queued', reason: 'was queued already' };
     case 'held':
       return refused('email-not-resendable', 'its message is held');
     case 'cancelled':
-      return refused('email-not-resendable', 'it was cancelled');
+      return refused('email-not-resendable', 'was cancelled');
     case 'failed': {
       const mayHaveArrived = email.kind === 'auto-reply' && email.failure === 'outcome-unknown';
       if (mayHaveArrived && !byName) {
-        return { ...answer, result: 'skipped', reason: 'it may have arrived: name its id and add --again' };
+        return { ...answer, result: 'skipped', reason: 'may have arrived' };
       }
       if (mayHaveArrived && !request.again) {
-        return refused('email-not-resendable', 'it may have arrived: add --again to send it all the same');
+        return refused('email-not-resendable', 'may have arrived: needs --again');
       }
       if (!request.dryRun) email.queueAgain(now);
       return { ...answer, result: 'queued' };
     }
     case 'sent': {
       // A query is about failed ones; this one was sent since it was asked.
-      if (!byName) return { ...answer, result: 'skipped', reason: 'it was sent meanwhile' };
-      if (!request.again) return refused('email-not-resendable', 'it was sent: add --again to send it once more');
+      if (!byName) return { ...answer, result: 'skipped', reason: 'was sent meanwhile' };
+      if (!request.again) return refused('email-not-resendable', 'was sent already: needs --again');
       const waiting = await em.findOne(Email, { message: email.message.id, resendOf: id, state: 'queued' });
       if (waiting !== null) {
-        return { ...answer, result: 'already-queued', newId: waiting.id, reason: 'it is queued once more already' };
+        return { ...answer, result: 'already-queued', newId: waiting.id, reason: 'queued once more already' };
       }
       const newId = request.dryRun ? null : writeCopy(em, scope, email, now);
-      return { ...answer, result: 'queued', newId, reason: 'it was sent before' };
+      return { ...answer, result: 'queued', newId, reason: 'was sent before' };
     }
   }
 }

@@ -22,7 +22,7 @@ export async function listSenders(scope: Scope, request: PageRequest = {}): Prom
     rows,
     limit,
     (row) => presentSender(scope.keyring, row),
-    (row) => [row.lastMessageAt.toISOString(), row.id],
+    (row) => ({ id: row.id, at: row.lastMessageAt }),
   );
 }
 

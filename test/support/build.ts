@@ -34,7 +34,10 @@ export const mailOutcomes = {
 } as const satisfies Record<string, Outcome>;
 
 /** Settles what is due as the delivery loop would, had the mail server answered so. */
-export async function settleDue(context: Context, outcomeOf: (email: ClaimedEmail) => Outcome): Promise<ClaimedEmail[]> {
+export async function settleDue(
+  context: Context,
+  outcomeOf: (email: ClaimedEmail) => Outcome,
+): Promise<ClaimedEmail[]> {
   const scope = openScope(context);
   const settled: ClaimedEmail[] = [];
   for (;;) {

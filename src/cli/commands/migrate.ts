@@ -4,7 +4,8 @@ import type { Deps } from '../deps.ts';
 import { exitCode } from '../exit-codes.ts';
 import { addExamples, type DataOptions, optionsOf } from '../options.ts';
 import { Output } from '../output.ts';
-import { confirm } from '../prompt.ts';
+import { confirm, isInteractive } from '../prompt.ts';
+import { Refusal } from '../refusal.ts';
 import { showSafe } from '../safe-text.ts';
 import { openDatabase } from '../session.ts';
 
@@ -40,8 +41,8 @@ export function addMigrateCommands(program: Command, deps: Deps): void {
       const newest = (await readSchemaStatus(base.orm.em.fork())).applied.at(-1)?.name;
       if (newest !== undefined && !options.yes) {
         const question = `Take back ${showSafe(newest)}? Data in what it drops is lost.`;
-        if (!(await confirm(deps, question)))
-          throw new Problem('argument-invalid', 'nothing was changed: add --yes to take it back without being asked');
+        if (!isInteractive(deps)) throw new Problem('argument-invalid', 'this is no terminal to ask on: add --yes');
+        if (!(await confirm(deps, question))) throw new Refusal('nothing was changed');
       }
       const reverted = newest === undefined ? [] : await migrateDown(base.orm);
       if (options.json) output.printJson({ reverted });

@@ -1,0 +1,198 @@
+import { type Command, Option } from 'commander';
+import type { EmailState } from '../../entities/index.ts';
+import type { EmailDetails, EmailFilter } from '../../services/emails.ts';
+import type { EmailView } from '../../services/present.ts';
+import type { Deps } from '../deps.ts';
+import { mapPage, printPage, unopened } from '../lists.ts';
+import { maskEmail, maskText } from '../mask.ts';
+import {
+  addDataOptions,
+  addExamples,
+  addPageOptions,
+  addPeriodOptions,
+  type ListOptions,
+  optionsOf,
+  type PeriodOptions,
+  pageOf,
+  periodOf,
+} from '../options.ts';
+import { Output } from '../output.ts';
+import { openCommandContext } from '../session.ts';
+import type { Column } from '../table.ts';
+import { addResendCommand, kinds } from './resend.ts';
+
+/** As the entity has them, which is too heavy to load for a page of help. */
+const states = ['queued', 'sent', 'failed', 'cancelled', 'held'] as const satisfies readonly EmailState[];
+
+type EmailListOptions = ListOptions & PeriodOptions & Omit<EmailFilter, 'since' | 'until'>;
+
+export function addEmailCommands(program: Command, deps: Deps): void {
+  const emails = program.command('emails').description('Outgoing mail: look at it, send it again');
+
+  const list = emails
+    .command('list')
+    .description('List emails, the newest first')
+    .addOption(new Option('--state <state>', 'in this state').choices(states))
+    .addOption(new Option('--kind <kind>', 'of this kind').choices(kinds))
+    .option('--form <slug>', 'of messages of this form')
+    .action(async (_options, command: Command) => {
+      const options = optionsOf<EmailListOptions>(command);
+      const output = new Output(deps, options);
+      const period = periodOf(options, new Date());
+      await using context = await openCommandContext(deps);
+      const [{ openScope }, { listEmails }] = await Promise.all([
+        import('../../services/scope.ts'),
+        import('../../services/emails.ts'),
+      ]);
+      const { state, kind, form } = options;
+      const filter = { ...period, ...(state && { state }), ...(kind && { kind }), ...(form && { form }) };
+      const page = await listEmails(openScope(context), { ...pageOf(options), ...filter });
+      printPage(
+        output,
+        options,
+        options.mask ? mapPage(page, maskEmail) : page,
+        emailColumns(output, page.items),
+        Object.keys(filter).length > 0 || options.cursor
+          ? 'No email matches. Leave a filter out to see more.'
+          : 'No email yet. Each message that is posted queues one to you; see "ruffinweb messages list".',
+      );
+    });
+  addPageOptions(addPeriodOptions(list));
+  addExamples(list, [
+    'ruffinweb emails list --state failed --since 2d',
+    `ruffinweb emails list --state queued --json | jq -r '.items[].id'`,
+  ]);
+
+  const show = emails
+    .command('show')
+    .description('Show one email with every try to deliver it')
+    .argument('<id>', 'as shown by "emails list"')
+    .action(async (id: string, _options, command: Command) => {
+      const options = optionsOf(command);
+      const output = new Output(deps, options);
+      await using context = await openCommandContext(deps);
+      const [{ openScope }, { showEmail }] = await Promise.all([
+        import('../../services/scope.ts'),
+        import('../../services/emails.ts'),
+      ]);
+      const found = await showEmail(openScope(context), id);
+      const email = options.mask ? maskDetails(found) : found;
+      if (options.json) output.printJson(email);
+      else printEmail(output, email);
+    });
+  addDataOptions(show);
+  addExamples(show, [
+    'ruffinweb emails show 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a',
+    'ruffinweb emails show 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a --json',
+  ]);
+
+  addResendCommand(emails, deps);
+}
+
+function maskDetails(email: EmailDetails): EmailDetails {
+  const attempts = email.attempts.map((it) => ({ ...it, reply: it.reply && maskText(it.reply) }));
+  return { ...maskEmail(email), attempts };
+}
+
+/** @param rows what will be shown: a reason is given room only where there is one. */
+export function emailColumns(output: Output, rows: readonly EmailView[] = []): Column<EmailView>[] {
+  const { style } = output;
+  const failure: Column<EmailView> = { header: 'REASON', text: (it) => it.failure ?? '', style: style.bad, omit: 4 };
+  return [
+    { header: 'ID', text: (it) => it.id },
+    { header: 'STATE', text: stateOf, style: (text, it) => paintState(output, it)(text) },
+    ...(rows.some((it) => it.failure !== null) ? [failure] : []),
+    { header: 'WHEN', text: (it) => whenOf(output, it), omit: 1 },
+    {
+      header: 'TO',
+      text: (it) => it.to ?? unopened,
+      style: (text, it) => (it.to === null ? style.bad(text) : text),
+      least: 12,
+      omit: 2,
+    },
+    { header: 'KIND', text: (it) => it.kind, omit: 5 },
+    { header: 'RECEIPT', text: (it) => it.receipt, omit: 6 },
+    { header: 'TRIES', text: (it) => String(it.tries), align: 'right', omit: 7 },
+    { header: 'FORM', text: (it) => it.form, least: 7, omit: 8 },
+  ];
+}
+
+function stateOf(email: EmailView): string {
+  return email.state === 'queued' && email.leased ? 'sending' : email.state;
+}
+
+function paintState({ style }: Output, email: EmailView): (text: string) => string {
+  if (email.state === 'sent') return style.good;
+  if (email.state === 'failed') return style.bad;
+  return email.state === 'queued' ? style.warning : style.dim;
+}
+
+/** When it was sent, when it is due, or when it was made. */
+function whenOf(output: Output, email: EmailView): string {
+  if (email.state === 'queued') return email.leased ? 'now' : `due ${output.time(email.dueAt)}`;
+  return output.time(email.sentAt ?? email.createdAt);
+}
+
+function printEmail(output: Output, email: EmailDetails): void {
+  const { style } = output;
+  const queued = email.state === 'queued' && !email.leased;
+  output.printDetails([
+    ['id', email.id, style.bold],
+    ['state', stateOf(email), paintState(output, email)],
+    ['reason', email.failure && describeFailure(email), style.bad],
+    ['to', email.to ?? unopened, email.to === null ? style.bad : undefined],
+    ['kind', email.kind],
+    ['form', email.form],
+    ['message', email.receipt],
+    ['created', output.timeInFull(email.createdAt)],
+    ['due', queued ? output.timeInFull(email.dueAt) : null],
+    ['sent', email.sentAt && output.timeInFull(email.sentAt)],
+    ['tries', String(email.tries)],
+    ['resend of', email.resendOf],
+  ]);
+  output.print();
+  if (email.attempts.length === 0) output.note('Not tried yet.');
+  else {
+    output.printTable(email.attempts, [
+      { header: 'TRIED', text: (it) => output.time(it.finishedAt) },
+      {
+        header: 'OUTCOME',
+        text: (it) => it.outcome,
+        style: (text, it) => (it.outcome === 'accepted' ? style.good(text) : style.bad(text)),
+      },
+      { header: 'CODE', text: (it) => String(it.code ?? ''), align: 'right' },
+      { header: 'TOOK', text: tookOf, align: 'right', omit: 1 },
+      {
+        header: 'REPLY',
+        text: (it) => it.reply ?? (it.startedAt === null ? '(its worker was lost)' : unopened),
+        least: 20,
+      },
+    ]);
+  }
+  if (email.state === 'failed')
+    output.note(`\nSend it again: ruffinweb emails resend ${email.id}${needsAgain(email) ? ' --again' : ''}`);
+}
+
+/** After an auto-reply with an unknown outcome; see `resendEmails`. */
+function needsAgain(email: EmailView): boolean {
+  return email.kind === 'auto-reply' && email.failure === 'outcome-unknown';
+}
+
+function describeFailure({ failure }: EmailView): string {
+  switch (failure) {
+    case 'refused':
+      return 'refused: the mail server does not take it';
+    case 'schedule-ended':
+      return 'schedule-ended: not delivered within three days of tries';
+    case 'outcome-unknown':
+      return 'outcome-unknown: it may have arrived, and nobody can tell';
+    case null:
+      return '';
+  }
+}
+
+function tookOf(attempt: EmailDetails['attempts'][number]): string {
+  if (attempt.startedAt === null) return '';
+  const ms = Date.parse(attempt.finishedAt) - Date.parse(attempt.startedAt);
+  return ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`;
+}

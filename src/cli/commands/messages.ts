@@ -1,0 +1,147 @@
+import { type Command, Option } from 'commander';
+import type { MessageStatus } from '../../entities/index.ts';
+import type { MessageDetails, MessageFilter } from '../../services/messages.ts';
+import type { MessageView } from '../../services/present.ts';
+import type { Deps } from '../deps.ts';
+import { mapPage, printPage, unopened } from '../lists.ts';
+import { maskEmail, maskMessage } from '../mask.ts';
+import {
+  addDataOptions,
+  addExamples,
+  addPageOptions,
+  addPeriodOptions,
+  type ListOptions,
+  optionsOf,
+  type PeriodOptions,
+  pageOf,
+  periodOf,
+} from '../options.ts';
+import { Output } from '../output.ts';
+import { openCommandContext } from '../session.ts';
+import type { Column } from '../table.ts';
+import { emailColumns } from './emails.ts';
+
+/** As the entity has them, which is too heavy to load for a page of help. */
+const statuses = ['accepted', 'held'] as const satisfies readonly MessageStatus[];
+
+type MessageListOptions = ListOptions & PeriodOptions & Omit<MessageFilter, 'since' | 'until'>;
+
+export function addMessageCommands(program: Command, deps: Deps): void {
+  const messages = program.command('messages').description('What was posted and stored');
+
+  const list = messages
+    .command('list')
+    .description('List messages, the newest first')
+    .option('--form <slug>', 'of this form')
+    .addOption(new Option('--status <status>', 'of this status').choices(statuses))
+    .option('--sender <id or address>', 'of this sender')
+    .action(async (_options, command: Command) => {
+      const options = optionsOf<MessageListOptions>(command);
+      const output = new Output(deps, options);
+      const period = periodOf(options, new Date());
+      await using context = await openCommandContext(deps);
+      const [{ openScope }, { listMessages }] = await Promise.all([
+        import('../../services/scope.ts'),
+        import('../../services/messages.ts'),
+      ]);
+      const { form, status, sender } = options;
+      const filter = { ...period, ...(form && { form }), ...(status && { status }), ...(sender && { sender }) };
+      const page = await listMessages(openScope(context), { ...pageOf(options), ...filter });
+      printPage(
+        output,
+        options,
+        options.mask ? mapPage(page, maskMessage) : page,
+        messageColumns(output, page.items),
+        Object.keys(filter).length > 0 || options.cursor
+          ? 'No message matches. Leave a filter out to see more.'
+          : 'No message yet. Post to /api/messages, or open the landing page.',
+      );
+    });
+  addPageOptions(addPeriodOptions(list));
+  addExamples(list, [
+    'ruffinweb messages list --since 2d --form contact',
+    `ruffinweb messages list --sender ada@example.com --json | jq -r '.items[].receipt'`,
+  ]);
+
+  const show = messages
+    .command('show')
+    .description('Show one message in full, with its emails')
+    .argument('<message>', 'its receipt, its id, or "latest"')
+    .action(async (which: string, _options, command: Command) => {
+      const options = optionsOf(command);
+      const output = new Output(deps, options);
+      await using context = await openCommandContext(deps);
+      const [{ openScope }, { showMessage }] = await Promise.all([
+        import('../../services/scope.ts'),
+        import('../../services/messages.ts'),
+      ]);
+      const found = await showMessage(openScope(context), which);
+      const message = options.mask ? maskDetails(found) : found;
+      if (options.json) output.printJson(message);
+      else printMessage(output, message);
+    });
+  addDataOptions(show);
+  addExamples(show, ['ruffinweb messages show latest', 'ruffinweb messages show RW-4K2M9Q7T1X --json']);
+}
+
+function maskDetails(message: MessageDetails): MessageDetails {
+  const clientAddress = message.clientAddress && '***';
+  return { ...maskMessage(message), clientAddress, emails: message.emails.map(maskEmail) };
+}
+
+/** @param rows what will be shown: a status is given room only where one of them is held. */
+export function messageColumns(output: Output, rows: readonly MessageView[]): Column<MessageView>[] {
+  const { style } = output;
+  const status: Column<MessageView> = {
+    header: 'STATUS',
+    text: (it) => it.status,
+    style: (text, it) => (it.status === 'held' ? style.warning(text) : text),
+  };
+  return [
+    { header: 'RECEIPT', text: (it) => it.receipt },
+    { header: 'RECEIVED', text: (it) => output.time(it.receivedAt), omit: 1 },
+    ...(rows.some((it) => it.status === 'held') ? [status] : []),
+    { header: 'FORM', text: (it) => it.form, least: 7, omit: 3 },
+    {
+      header: 'FROM',
+      text: (it) => it.email ?? unopened,
+      style: (text, it) => (it.email === null ? style.bad(text) : text),
+      least: 10,
+    },
+    { header: 'NAME', text: (it) => it.name ?? '', least: 8, omit: 4 },
+    { header: 'MESSAGE', text: previewOf, style: style.dim, least: 16, omit: 2 },
+  ];
+}
+
+function previewOf({ subject, message }: MessageView): string {
+  return [subject, message?.slice(0, 300)].filter((text) => text != null).join(' – ');
+}
+
+function printMessage(output: Output, message: MessageDetails): void {
+  const { style } = output;
+  output.printDetails([
+    ['receipt', message.receipt, style.bold],
+    ['received', output.timeInFull(message.receivedAt)],
+    ['from', message.email ?? unopened, message.email === null ? style.bad : undefined],
+    ['name', message.name],
+    ['subject', message.subject],
+    ['form', message.form],
+    ['status', message.status, message.status === 'held' ? style.warning : undefined],
+    ['reasons', message.reasons.length > 0 ? message.reasons.join(', ') : null],
+    ['client', message.clientAddress],
+    ['sender', message.senderId, style.dim],
+    ['id', message.id, style.dim],
+  ]);
+  output.print();
+  output.printText(message.message ?? unopened);
+  const extra = Object.entries(message.extra ?? {});
+  for (const [field, text] of extra) {
+    output.print();
+    output.printField(field);
+    output.printText(text);
+  }
+  if (message.emails.length === 0) return;
+  output.print();
+  const columns = emailColumns(output).filter((it) => it.header !== 'RECEIPT' && it.header !== 'FORM');
+  output.printTable(message.emails, columns);
+}

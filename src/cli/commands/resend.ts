@@ -1,0 +1,140 @@
+import { type Command, Option } from 'commander';
+import type { EmailKind } from '../../entities/index.ts';
+import { Problem } from '../../problems.ts';
+import type { EmailFilter } from '../../services/emails.ts';
+import type { ResendRequest, Resent } from '../../services/resend-emails.ts';
+import type { Deps } from '../deps.ts';
+import { exitCode } from '../exit-codes.ts';
+import {
+  addExamples,
+  addPeriodOptions,
+  type GlobalOptions,
+  optionsOf,
+  type PeriodOptions,
+  periodOf,
+} from '../options.ts';
+import { Output } from '../output.ts';
+import { showProgress } from '../progress.ts';
+import { confirm, isInteractive } from '../prompt.ts';
+import { Refusal } from '../refusal.ts';
+import { openCommandContext } from '../session.ts';
+
+/** As the entity has them, which is too heavy to load for a page of help. */
+export const kinds = ['notification', 'auto-reply'] as const satisfies readonly EmailKind[];
+
+interface ResendOptions extends GlobalOptions, PeriodOptions {
+  failed?: boolean;
+  kind?: EmailKind;
+  form?: string;
+  again?: boolean;
+  dryRun?: boolean;
+  yes?: boolean;
+  json?: boolean;
+}
+
+export function addResendCommand(emails: Command, deps: Deps): void {
+  const resend = emails
+    .command('resend')
+    .description('Queue emails once more: those named, or the failed ones of a query')
+    .argument('[id...]', 'as shown by "emails list"')
+    .option('--failed', 'every failed one, within the limits below')
+    .addOption(new Option('--kind <kind>', 'with --failed: of this kind').choices(kinds))
+    .option('--form <slug>', 'with --failed: of messages of this form')
+    .action(async (ids: string[], _options, command: Command) => {
+      const options = optionsOf<ResendOptions>(command);
+      const output = new Output(deps, options);
+      const which = readWhich(ids, options);
+      const stop = deps.stopGently();
+      await using context = await openCommandContext(deps);
+      const [{ openScope }, { countFailed, resendEmails }] = await Promise.all([
+        import('../../services/scope.ts'),
+        import('../../services/resend-emails.ts'),
+      ]);
+      const scope = openScope(context);
+      const total = 'ids' in which ? ids.length : await countFailed(scope, which.failed);
+      if ('failed' in which && total > 0 && !options.yes && !options.dryRun && isInteractive(deps)) {
+        const question = `Send ${count(total, 'failed email')} again?`;
+        if (!(await confirm(deps, question))) throw new Refusal('nothing was changed');
+      }
+      using progress = showProgress(deps, options, total, 'queued');
+      const results = await resendEmails(scope, {
+        ...which,
+        again: options.again ?? false,
+        dryRun: options.dryRun ?? false,
+        stop,
+        onProgress: progress.report,
+      });
+      progress[Symbol.dispose]();
+      if (options.json) output.printJson({ dryRun: options.dryRun ?? false, items: results });
+      else printResults(output, results, options.dryRun ?? false);
+      if (stop.aborted) deps.setExitCode(exitCode.interrupted);
+      else if (results.some((it) => it.result === 'refused' || it.result === 'not-found'))
+        deps.setExitCode(exitCode.refused);
+    });
+  addPeriodOptions(resend)
+    .option('--again', 'also what was sent already, or may have been')
+    .option('--dry-run', 'only say what would happen')
+    .option('--yes', 'do not ask')
+    .option('--json', 'print JSON');
+  addExamples(resend, [
+    'ruffinweb emails resend --failed --since 2d --kind notification --dry-run',
+    'ruffinweb emails resend 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a --again',
+  ]);
+}
+
+/** @throws {Problem} argument-invalid */
+function readWhich(
+  ids: string[],
+  options: ResendOptions,
+): Pick<ResendRequest & { ids: string[] }, 'ids'> | { failed: Omit<EmailFilter, 'state'> } {
+  const { kind, form } = options;
+  const filter = { ...periodOf(options, new Date()), ...(kind && { kind }), ...(form && { form }) };
+  if (ids.length > 0 && (options.failed || Object.keys(filter).length > 0)) {
+    throw new Problem('argument-invalid', 'name ids, or ask for --failed ones, not both');
+  }
+  if (ids.length > 0) return { ids };
+  if (!options.failed) throw new Problem('argument-invalid', 'say which emails: their ids, or --failed');
+  if (options.again) throw new Problem('argument-invalid', '--again is for emails named by their ids');
+  return { failed: filter };
+}
+
+const words: Readonly<Record<Resent['result'], string>> = {
+  queued: 'queued',
+  'already-queued': 'already queued',
+  skipped: 'skipped',
+  refused: 'refused',
+  'not-found': 'not found',
+};
+
+function printResults(output: Output, results: readonly Resent[], dryRun: boolean): void {
+  const { style } = output;
+  if (results.length === 0) {
+    output.note('No failed email matches: nothing to send again.');
+    return;
+  }
+  output.printTable(results, [
+    { header: 'ID', text: (it) => it.id },
+    {
+      header: 'RESULT',
+      text: (it) => (dryRun && it.result === 'queued' ? 'would be queued' : words[it.result]),
+      style: (text, it) =>
+        it.code !== null ? style.bad(text) : it.result === 'queued' ? style.good(text) : style.dim(text),
+    },
+    { header: 'WHY', text: (it) => it.reason ?? '', least: 16 },
+    ...(results.some((it) => it.newId !== null) ? [{ header: 'NEW ID', text: (it: Resent) => it.newId ?? '' }] : []),
+  ]);
+  if (results.some((it) => it.result === 'skipped')) {
+    output.note('\nSkipped ones are sent again by their ids: ruffinweb emails resend <id> --again');
+  }
+  const queued = results.filter((it) => it.result === 'queued').length;
+  const others = results.length - queued;
+  output.note(
+    dryRun
+      ? `\n${count(queued, 'email')} would be queued; nothing was changed`
+      : `\n${count(queued, 'email')} queued${others > 0 ? `, ${others} not` : ''}`,
+  );
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}

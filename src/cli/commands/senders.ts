@@ -1,0 +1,115 @@
+import type { Command } from 'commander';
+import { Problem } from '../../problems.ts';
+import type { SenderView } from '../../services/present.ts';
+import type { Deps } from '../deps.ts';
+import { mapPage, printPage, unopened } from '../lists.ts';
+import { maskMessage, maskSender } from '../mask.ts';
+import {
+  addDataOptions,
+  addExamples,
+  addPageOptions,
+  type DataOptions,
+  type ListOptions,
+  optionsOf,
+  pageOf,
+} from '../options.ts';
+import { Output } from '../output.ts';
+import { openCommandContext } from '../session.ts';
+import type { Column } from '../table.ts';
+import { messageColumns } from './messages.ts';
+
+export function addSenderCommands(program: Command, deps: Deps): void {
+  const senders = program.command('senders').description('People who wrote: one for each address');
+
+  const list = senders
+    .command('list')
+    .description('List senders, whoever wrote last first')
+    .action(async (_options, command: Command) => {
+      const options = optionsOf<ListOptions>(command);
+      const output = new Output(deps, options);
+      await using context = await openCommandContext(deps);
+      const [{ openScope }, { listSenders }] = await Promise.all([
+        import('../../services/scope.ts'),
+        import('../../services/senders.ts'),
+      ]);
+      const page = await listSenders(openScope(context), pageOf(options));
+      printPage(
+        output,
+        options,
+        options.mask ? mapPage(page, maskSender) : page,
+        senderColumns(output),
+        options.cursor
+          ? 'No further senders.'
+          : 'Nobody has written yet. Post to /api/messages, or open the landing page.',
+      );
+    });
+  addPageOptions(list);
+  addExamples(list, ['ruffinweb senders list --limit 10', `ruffinweb senders list --json | jq -r '.items[].email'`]);
+
+  const show = senders
+    .command('show')
+    .description('Show one sender and the newest messages')
+    .argument('[id]', 'as shown by "senders list --json"')
+    .option('--email <address>', 'find by address')
+    .action(async (id: string | undefined, _options, command: Command) => {
+      const options = optionsOf<DataOptions & { email?: string }>(command);
+      const output = new Output(deps, options);
+      const which = chooseOne(id, options.email);
+      await using context = await openCommandContext(deps);
+      const [{ openScope }, { showSender }, { listMessages }] = await Promise.all([
+        import('../../services/scope.ts'),
+        import('../../services/senders.ts'),
+        import('../../services/messages.ts'),
+      ]);
+      const scope = openScope(context);
+      const found = await showSender(scope, which);
+      const sender = options.mask ? maskSender(found) : found;
+      if (options.json) {
+        output.printJson(sender);
+        return;
+      }
+      output.printDetails([
+        ['email', sender.email ?? unopened, sender.email === null ? output.style.bad : output.style.bold],
+        ['name', sender.name],
+        ['messages', String(sender.messages)],
+        ['first', output.timeInFull(sender.firstMessageAt)],
+        ['last', output.timeInFull(sender.lastMessageAt)],
+        ['id', sender.id],
+      ]);
+      const { items } = await listMessages(scope, { sender: sender.id, limit: 5 });
+      if (items.length === 0) return;
+      output.print();
+      const columns = messageColumns(output, items).filter((it) => it.header !== 'FROM' && it.header !== 'NAME');
+      output.printTable(options.mask ? items.map(maskMessage) : items, columns);
+      if (sender.messages > items.length) output.note(`\nAll of them: ruffinweb messages list --sender ${sender.id}`);
+    });
+  addDataOptions(show);
+  addExamples(show, [
+    'ruffinweb senders show --email ada@example.com',
+    'ruffinweb senders show 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a --json',
+  ]);
+}
+
+function senderColumns(output: Output): Column<SenderView>[] {
+  const { style } = output;
+  return [
+    {
+      header: 'EMAIL',
+      text: (it) => it.email ?? unopened,
+      style: (text, it) => (it.email === null ? style.bad(text) : text),
+      least: 20,
+    },
+    { header: 'NAME', text: (it) => it.name ?? '', least: 8, omit: 3 },
+    { header: 'MESSAGES', text: (it) => String(it.messages), align: 'right' },
+    { header: 'FIRST', text: (it) => output.time(it.firstMessageAt), style: style.dim, omit: 2 },
+    { header: 'LAST', text: (it) => output.time(it.lastMessageAt), omit: 1 },
+    { header: 'ID', text: (it) => it.id, style: style.dim, omit: 4 },
+  ];
+}
+
+/** @throws {Problem} argument-invalid */
+function chooseOne(id: string | undefined, email: string | undefined): { id: string } | { email: string } {
+  if (id !== undefined && email === undefined) return { id };
+  if (email !== undefined && id === undefined) return { email };
+  throw new Problem('argument-invalid', 'say which sender: an id, or --email with an address');
+}

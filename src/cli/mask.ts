@@ -1,0 +1,47 @@
+import type { EmailView, MessageView, SenderView } from '../services/present.ts';
+
+/** For showing a screen to others: `a***@example.test`, `A***`. */
+export function maskAddress(address: string): string {
+  const at = address.lastIndexOf('@');
+  return at < 1 ? '***' : `${firstOf(address)}***${address.slice(at)}`;
+}
+
+export function maskName(name: string): string {
+  return `${firstOf(name)}***`;
+}
+
+/** Hides every address in a text, and the words of a name that is known. */
+export function maskText(text: string, name: string | null = null): string {
+  const masked = text.replace(/[^\s<>()[\]"',:;@]+@[^\s<>()[\]"',:;@]+/g, maskAddress);
+  const words = name?.split(/\s+/).filter((word) => word.length > 1) ?? [];
+  return words.reduce((it, word) => it.replace(wholeWord(word), maskName), masked);
+}
+
+function wholeWord(word: string): RegExp {
+  const literal = word.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
+  return new RegExp(`(?<![\\p{L}\\p{N}])${literal}(?![\\p{L}\\p{N}])`, 'giu');
+}
+
+function firstOf(text: string): string {
+  return [...text][0] ?? '';
+}
+
+export function maskSender<View extends SenderView>(view: View): View {
+  return { ...view, email: view.email && maskAddress(view.email), name: view.name && maskName(view.name) };
+}
+
+export function maskMessage<View extends MessageView>(view: View): View {
+  const hide = (text: string) => maskText(text, view.name);
+  return {
+    ...view,
+    email: view.email && maskAddress(view.email),
+    name: view.name && maskName(view.name),
+    subject: view.subject && hide(view.subject),
+    message: view.message && hide(view.message),
+    extra: view.extra && Object.fromEntries(Object.entries(view.extra).map(([field, text]) => [field, hide(text)])),
+  };
+}
+
+export function maskEmail<View extends EmailView>(view: View): View {
+  return { ...view, to: view.to && maskAddress(view.to) };
+}

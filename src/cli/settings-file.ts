@@ -1,0 +1,78 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseEnv } from 'node:util';
+import { makeKeys } from '../privacy/key-file.ts';
+import { variable, variableNames } from '../variables.ts';
+import { Refusal } from './refusal.ts';
+
+export interface WrittenSettings {
+  path: string;
+  /** Where the file went that was there before. */
+  replaced: string | null;
+  /** `fresh`, or the file that they were taken over from. */
+  keysFrom: string;
+}
+
+/**
+ * Writes a first settings file, readable by its owner alone. Keys that are in use already are taken over: with
+ * fresh ones nothing that was stored could be opened any more.
+ *
+ * @throws {Refusal} where there is a file and `force` was not given.
+ */
+export function writeSettingsFile(
+  file: string,
+  { dataDir, force, now }: { dataDir: string; force: boolean; now: Date },
+): WrittenSettings {
+  const path = resolve(file);
+  const before = readIfPresent(path);
+  if (before !== undefined && !force) {
+    throw new Refusal(`${path} is there already: add --force to put a new one in its place (its keys are taken over)`);
+  }
+  const keyFile = resolve(join(dataDir, 'encryption.keys'));
+  const [keys, keysFrom] = findKeys(
+    [path, before === undefined ? undefined : parseEnv(before).ENCRYPTION_KEYS],
+    [keyFile, readIfPresent(keyFile)],
+  ) ?? [makeKeys(now), 'fresh'];
+
+  const replaced = before === undefined ? null : `${path}.${now.toISOString().replace(/\D/g, '').slice(0, 14)}`;
+  if (replaced !== null) renameSync(path, replaced);
+  try {
+    writeFileSync(path, formatSettings(keys), { flag: 'wx', mode: 0o600, flush: true });
+  } catch (error) {
+    if (replaced !== null) renameSync(replaced, path);
+    throw error;
+  }
+  return { path, replaced, keysFrom };
+}
+
+function findKeys(...places: [file: string, keys: string | undefined][]): [keys: string, file: string] | undefined {
+  for (const [file, keys] of places) if (keys?.trim()) return [keys.trim(), file];
+  return undefined;
+}
+
+function formatSettings(keys: string): string {
+  const settings = variableNames.map((name) => {
+    const { meaning, fallback, example, production } = variable(name);
+    const notes = [
+      `# ${meaning.replaceAll('`', '')}`,
+      ...(fallback === '' ? [] : [`# Without it: ${fallback.replaceAll('`', '')}`]),
+      ...(production ? ['# Required with NODE_ENV=production'] : []),
+    ];
+    if (name !== 'ENCRYPTION_KEYS') return [...notes, `#${name}=${example}`].join('\n');
+    return [
+      ...notes,
+      '# Keep a copy in a safe place: a lost key is lost data. Nobody can open what it sealed.',
+      `${name}=${keys}`,
+    ].join('\n');
+  });
+  return `# Settings of ruffinweb. The environment wins over this file.\n\n${settings.join('\n\n')}\n`;
+}
+
+function readIfPresent(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

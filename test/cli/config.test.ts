@@ -1,0 +1,127 @@
+import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { readConfig } from '../../src/config.ts';
+import { variableNames } from '../../src/variables.ts';
+import { temporaryFolder } from '../support/program.ts';
+import { runIn } from './terminal.ts';
+
+describe('config', () => {
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+
+  beforeEach(async () => {
+    folder = await temporaryFolder();
+  });
+  afterEach(async () => {
+    await folder[Symbol.asyncDispose]();
+  });
+  const run = (args: string, settings: Record<string, string> = {}) =>
+    runIn(folder.path, ['config', ...args.split(' ')], settings);
+  const keysIn = async (file: string) =>
+    /^ENCRYPTION_KEYS=(.*)$/m.exec(await readFile(join(folder.path, file), 'utf8'))?.[1];
+
+  it('init writes a file that only its owner may read, with every setting explained and fresh keys', async () => {
+    const { code, stdout, stderr } = await run('init');
+    expect(code).to.equal(0);
+    const file = join(folder.path, '.env');
+    expect(stdout).to.equal(`written  ${file}\n`);
+    expect(stderr).to.include('a lost key is lost data');
+    expect((await stat(file)).mode & 0o777).to.equal(0o600);
+    const text = await readFile(file, 'utf8');
+    for (const name of variableNames) expect(text).to.match(new RegExp(`^#?${name}=`, 'm'));
+    expect(readConfig({ ENCRYPTION_KEYS: await keysIn('.env') }).encryptionKeys?.reveal()[0]?.secret).to.have.lengthOf(
+      32,
+    );
+
+    const shown = JSON.parse((await run('show --json')).stdout);
+    expect(shown.items.map((it: { name: string }) => it.name)).to.deep.equal(variableNames);
+    const keys = shown.items.find((it: { name: string }) => it.name === 'ENCRYPTION_KEYS');
+    expect(keys).to.include({ source: '.env', secret: true });
+    expect(keys.value).to.match(/^k\d{8}:\*\*\*$/);
+  });
+
+  it('init never overwrites, and never loses a key', async () => {
+    await run('init');
+    const keys = await keysIn('.env');
+    const again = await run('init');
+    expect(again).to.include({ code: 1, stdout: '' });
+    expect(again.stderr).to.include('--force');
+    expect(await keysIn('.env')).to.equal(keys);
+
+    const forced = JSON.parse((await run('init --force --json')).stdout);
+    expect(await keysIn('.env')).to.equal(keys);
+    expect(await readdir(folder.path)).to.have.members(['.env', forced.replaced.split('/').at(-1)]);
+    expect(forced.keysFrom).to.equal(join(folder.path, '.env'));
+  });
+
+  it('init takes over the keys of a server that ran without settings', async () => {
+    const keys = `k1:${Buffer.alloc(32, 7).toString('base64')}`;
+    await writeFile(join(folder.path, 'encryption.keys'), `${keys}\n`);
+    expect((await run('init', { DATA_DIR: folder.path })).stderr).to.include('encryption.keys');
+    expect(await keysIn('.env')).to.equal(keys);
+  });
+
+  it('show masks secrets unless told to reveal them, and says where each setting comes from', async () => {
+    await writeFile(join(folder.path, '.env'), 'PORT=4000\nHOST=0.0.0.0\n');
+    await writeFile(join(folder.path, 'password'), 'from:file\n');
+    const settings = {
+      PORT: '5000',
+      DATABASE_URL: 'postgresql://user:hunter2@db.example.test/x?sslmode=require',
+      SMTP_USER: 'a@example.test',
+      SMTP_PASSWORD_FILE: join(folder.path, 'password'),
+      ENCRYPTION_KEYS: `new:${Buffer.alloc(32).toString('base64')},old:${Buffer.alloc(32, 1).toString('base64')}`,
+    };
+    const [masked, revealed] = await Promise.all([run('show', settings), run('show --reveal --json', settings)]);
+    expect(masked.code).to.equal(0);
+    expect(masked.stdout).to.not.match(/hunter2|from:file|AAAA/);
+    const rows = Object.fromEntries(
+      masked.stdout.split('\n').map((line) => [line.split(' ')[0], line.split(/ {2,}/).slice(1)]),
+    );
+    expect(rows.PORT).to.deep.equal(['5000', 'environment']);
+    expect(rows.HOST).to.deep.equal(['0.0.0.0', '.env']);
+    expect(rows.DATABASE_URL).to.deep.equal(['postgresql://user:***@db.example.test/x?sslmode=require', 'environment']);
+    expect(rows.SMTP_PASSWORD).to.deep.equal(['***', 'secret file']);
+    expect(rows.ENCRYPTION_KEYS).to.deep.equal(['new:***,old:***', 'environment']);
+    expect(rows.NOTIFY_TO).to.deep.equal(['owner@localhost', 'default']);
+    const items: { name: string; value: string }[] = JSON.parse(revealed.stdout).items;
+    expect(items.find((it) => it.name === 'SMTP_PASSWORD')).to.deep.equal({
+      name: 'SMTP_PASSWORD',
+      value: 'from:file',
+      fallback: '',
+      source: 'file',
+      secret: true,
+    });
+  });
+
+  it('check names every fault and exits 2', async () => {
+    const [good, bad, json, unreadable] = await Promise.all([
+      run('check'),
+      run('check', { NODE_ENV: 'production', PORT: 'x' }),
+      run('check --json', { PORT: 'x' }),
+      run('check', { SMTP_PASSWORD_FILE: '/nowhere' }),
+    ]);
+    expect(good).to.include({ code: 0, stdout: 'the configuration is right\n' });
+    expect(bad).to.include({ code: 2, stdout: '' });
+    expect(bad.stderr)
+      .to.match(/PORT must be/)
+      .and.to.match(/PUBLIC_URL is required in production/);
+    expect(json.code).to.equal(2);
+    expect(JSON.parse(json.stdout)).to.deep.equal({
+      ok: false,
+      faults: [{ variable: 'PORT', wrong: 'must be a whole number from 0 to 65535' }],
+    });
+    expect(unreadable.code).to.equal(2);
+    expect(unreadable.stderr).to.include('SMTP_PASSWORD_FILE names /nowhere');
+  });
+
+  it('an .env file that cannot be read is a fault, not an absence', async () => {
+    await writeFile(join(folder.path, '.env.real'), '');
+    await chmod(folder.path, 0o700);
+    const { mkdir } = await import('node:fs/promises');
+    // A folder of that name: also root cannot read it as a file.
+    await mkdir(join(folder.path, '.env'));
+    const { code, stderr } = await run('check');
+    expect(code).to.equal(2);
+    expect(stderr).to.include('.env');
+  });
+});

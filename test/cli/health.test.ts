@@ -1,0 +1,119 @@
+import { expect } from 'chai';
+import type { Health, HealthCheck } from '../../src/services/health.ts';
+import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { ruffinweb, type Settings, temporaryFolder, testKeys } from '../support/program.ts';
+import { startSmtpServer } from '../support/smtp-server.ts';
+import { runHere } from './terminal.ts';
+
+describe('health', () => {
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+  const names = ['database', 'durability', 'schema', 'keys', 'queue', 'failed', 'mail', 'disk'];
+
+  before(async () => {
+    folder = await temporaryFolder();
+  });
+  after(async () => {
+    await folder[Symbol.asyncDispose]();
+  });
+
+  const look = async (db: TestDatabase, settings: Settings = {}) => {
+    const { code, stdout } = await runHere(['health', '--json'], db, {
+      settings: { DATA_DIR: folder.path, ...settings },
+    });
+    const health = JSON.parse(stdout) as Health;
+    expect(health.checks.map((it) => it.name)).to.deep.equal(names);
+    expect(code).to.equal(health.status === 'fail' ? 4 : 0);
+    const seen = (name: HealthCheck['name']) => health.checks.find((it) => it.name === name) as HealthCheck;
+    return {
+      status: health.status,
+      seen,
+      failing: health.checks.filter((it) => it.status === 'fail').map((it) => it.name),
+    };
+  };
+
+  it('tells of each thing what it saw, and exits 0 when all is well', async () => {
+    await using db = await createDatabase();
+    await using context = await openTestContext(db);
+    await buildMessages(context, 1);
+    const { code, stdout, stderr } = await ruffinweb(['health'], { DATABASE_URL: db.url, DATA_DIR: folder.path });
+    expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
+    expect(
+      stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.split(/ +/).slice(0, 3).join(' ')),
+    ).to.deep.equal(names.map((name) => `✓ ok ${name}`));
+    const { seen } = await look(db);
+    expect(seen('database').fact).to.match(/^PostgreSQL \d+\.\d+, database \w+, answers in \d+\.\d ms$/);
+    expect(seen('keys').fact).to.equal('k1 seals, 1 can open');
+    expect(seen('queue').fact).to.include('2 queued');
+    expect(seen('mail').fact).to.include(folder.path);
+  });
+
+  it('warns of a late queue and of failed mail, and says what to do', async () => {
+    await using db = await createDatabase();
+    await using context = await openTestContext(db);
+    await buildMessages(context, 2);
+    await settleDue(context, (email) => (email.kind === 'auto-reply' ? mailOutcomes.refused : mailOutcomes.later));
+    await db.query(`update emails set due_at = now() - interval '5 minutes' where state = 'queued'`);
+    const warned = await look(db);
+    expect(warned.status).to.equal('warn');
+    expect(warned.seen('queue')).to.include({ status: 'warn', fact: '2 queued, the oldest overdue by 5 min' });
+    expect(warned.seen('failed')).to.include({ status: 'warn', fact: '2 emails in the last 7 days' });
+    expect(warned.seen('failed').fix).to.include('ruffinweb emails resend --failed');
+    await db.query(`update emails set due_at = now() - interval '20 minutes' where state = 'queued'`);
+    expect((await look(db)).failing).to.deep.equal(['queue']);
+  });
+
+  it('still tells the rest when the database is away, the schema is behind, or the keys are wrong', async () => {
+    await using db = await createDatabase();
+    await using context = await openTestContext(db);
+    await buildMessages(context, 1);
+    const away = await look(db, { DATABASE_URL: 'postgresql://u:secret@127.0.0.1:1/x' });
+    expect(away.failing).to.deep.equal(names.slice(0, 6));
+    expect(away.seen('database').fact).to.include('ECONNREFUSED').and.to.not.include('secret');
+    expect(away.seen('disk').status).to.equal('ok');
+
+    const otherKey = `k1:${Buffer.alloc(32, 1).toString('base64')}`;
+    const wrong = await look(db, { ENCRYPTION_KEYS: otherKey });
+    expect(wrong.failing).to.deep.equal(['keys']);
+    expect(wrong.seen('keys').fact).to.include('"k1"').and.to.not.include(otherKey.slice(3));
+    const gone = await look(db, { ENCRYPTION_KEYS: '' });
+    expect(gone.seen('keys')).to.include({ status: 'fail' });
+    const added = await look(db, { ENCRYPTION_KEYS: `k2:${otherKey.slice(3)},${testKeys}` });
+    expect(added.seen('keys')).to.include({ status: 'ok', fact: 'k2 seals, 2 can open; k2 not used yet' });
+    expect(await db.query('select id from encryption_keys')).to.deep.equal([{ id: 'k1' }]);
+
+    await using empty = await createDatabase({ empty: true });
+    const behind = await look(empty);
+    expect(behind.failing).to.include('schema');
+    expect(behind.seen('schema').fix).to.equal('ruffinweb migrate up');
+    expect(behind.seen('mail').status).to.equal('ok');
+  });
+
+  it('logs in at the mail server', async () => {
+    await using db = await createDatabase();
+    await using smtp = await startSmtpServer();
+    const settings = { SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port), MAIL_FROM: 'forms@example.test' };
+    const good = await look(db, settings);
+    expect(good.seen('mail')).to.include({ status: 'ok' });
+    expect(good.seen('mail').fact).to.include(`smtp://127.0.0.1:${smtp.port}`);
+    smtp.answer('greeting', '554 5.7.1 go away\u001b[31m');
+    const bad = await look(db, settings);
+    expect(bad.failing).to.deep.equal(['mail']);
+    expect(bad.seen('mail').fact).to.include('go away');
+    expect(bad.seen('mail').fix).to.include('SMTP_PASSWORD');
+  });
+
+  it('looks at the settings of the database that a power cut would ask about', async () => {
+    await using db = await createDatabase();
+    await db.query(
+      `do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$`,
+    );
+    const { failing, seen } = await look(db);
+    expect(failing).to.deep.equal(['durability']);
+    expect(seen('durability').fix).to.include('synchronous_commit');
+  });
+});

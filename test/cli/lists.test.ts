@@ -1,0 +1,358 @@
+import { expect } from 'chai';
+import { textWidth } from '../../src/cli/text-width.ts';
+import { emailKinds, emailStates, messageStatuses } from '../../src/entities/index.ts';
+import type { Stored } from '../../src/services/store-messages.ts';
+import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { ruffinweb } from '../support/program.ts';
+import { runHere, type Screen, withoutColours } from './terminal.ts';
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+const instant = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
+const oddText = 'first\u001b]0;title\u0007\u001b[2J\r\nsecond\u009b31m \u202egnp.exe\u2028third\u200b\n│ fake';
+
+describe('senders, messages and emails', () => {
+  let db: TestDatabase;
+  let stored: Stored[];
+
+  before(async () => {
+    db = await createDatabase();
+    await using context = await openTestContext(db);
+    await db.query(`insert into forms (id, slug) values (gen_random_uuid(), 'other')`);
+    stored = await buildMessages(context, 5, (index) => ({
+      ...(index === 1 && { email: 'ada@example.test', name: undefined }),
+      ...(index === 2 && { message: oddText, name: 'Gr\u202eace', subject: 'An odd one', 'a\u200bfield': 'b\u001bc' }),
+    }));
+    await settleDue(context, (email) => (email.kind === 'auto-reply' ? mailOutcomes.unknown : mailOutcomes.refused));
+    await db.query(`update messages set status = 'held', reasons = '{too-fast}' where id = $1`, [stored[3]?.id]);
+  });
+  after(async () => {
+    await db[Symbol.asyncDispose]();
+  });
+
+  const run = (args: string, columns?: number): Promise<Screen> =>
+    runHere(args.split(' '), db, columns === undefined ? {} : { columns });
+  const json = async (args: string) => {
+    const finished = await run(`${args} --json`);
+    expect(finished).to.include({ code: 0, stderr: '' });
+    return JSON.parse(finished.stdout);
+  };
+
+  it('are printed by the program itself as they are in this process', async () => {
+    const { items } = await json('emails list --limit 1');
+    const commands = [
+      'senders list --utc',
+      'senders show --email ada@example.test --utc',
+      'messages list --utc --status held',
+      'messages show latest --json',
+      'emails list --utc --state failed',
+      `emails show ${items[0].id} --utc`,
+    ];
+    const here = await Promise.all(commands.map((args) => run(args)));
+    const there = await Promise.all(commands.map((args) => ruffinweb(args.split(' '), { DATABASE_URL: db.url })));
+    for (const [index, { code, stdout, stderr }] of there.entries()) {
+      expect({ code, stdout, stderr }, commands[index]).to.deep.equal(here[index]);
+      expect(stdout, commands[index]).to.not.equal('');
+    }
+  });
+
+  describe('senders', () => {
+    it('are listed whoever wrote last first, page by page', async () => {
+      const all = await json('senders list');
+      expect(all.next).to.equal(null);
+      expect(all.items.map((it: { email: string }) => it.email)).to.deep.equal([
+        'ada5@example.test',
+        'ada4@example.test',
+        'ada3@example.test',
+        'ada@example.test',
+      ]);
+      const [first] = all.items;
+      expect(first.id).to.match(uuid);
+      expect(first.firstMessageAt).to.match(instant);
+      expect(all.items[3]).to.deep.equal({
+        id: all.items[3].id,
+        email: 'ada@example.test',
+        name: 'Ada Lovelace',
+        messages: 2,
+        firstMessageAt: stored[0]?.receivedAt.toISOString(),
+        lastMessageAt: stored[1]?.receivedAt.toISOString(),
+      });
+
+      const page = await json('senders list --limit 3');
+      const rest = await json(`senders list --limit 3 --cursor ${page.next}`);
+      expect([...page.items, ...rest.items]).to.deep.equal(all.items);
+      expect(rest.next).to.equal(null);
+    });
+
+    it('are shown by address in any case, or by id', async () => {
+      const shown = await json('senders show --email ADA@Example.TEST');
+      expect(shown).to.include({ email: 'ada@example.test', messages: 2 });
+      const { stdout } = await run(`senders show ${shown.id} --utc`);
+      expect(stdout).to.match(/^email +ada@example\.test\nname +Ada Lovelace\nmessages +2\n/);
+      expect(stdout).to.include(stored[0]?.receipt).and.to.include(stored[1]?.receipt);
+    });
+
+    it('that are not there exit 1, and say where to look', async () => {
+      const [byId, byAddress, noAddress] = await Promise.all([
+        run('senders show 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a'),
+        run('senders show --email nobody@example.test'),
+        run('senders show --email nobody'),
+      ]);
+      expect(byId).to.include({ code: 1, stdout: '' });
+      expect(byId.stderr).to.include('see "ruffinweb senders list"');
+      expect(byAddress.code).to.equal(1);
+      expect(noAddress.code).to.equal(2);
+    });
+  });
+
+  describe('messages', () => {
+    it('are listed the newest first, and limited by form, status, sender and time', async () => {
+      const receipts = async (args: string) =>
+        (await json(`messages list ${args}`.trim())).items.map((it: { receipt: string }) => it.receipt);
+      const newestFirst = stored.map((it) => it.receipt).toReversed();
+      const between = stored[2]?.receivedAt.toISOString();
+      const [all, held, other, sender, since, until, recent, old] = await Promise.all([
+        receipts(''),
+        receipts('--status held'),
+        receipts('--form other'),
+        receipts('--sender ada@example.test'),
+        receipts(`--since ${between}`),
+        receipts(`--until ${between}`),
+        receipts('--since 1h'),
+        receipts('--until 1h'),
+      ]);
+      expect(all).to.deep.equal(newestFirst);
+      expect(held).to.deep.equal([stored[3]?.receipt]);
+      expect(other).to.deep.equal([]);
+      expect(sender).to.deep.equal([stored[1]?.receipt, stored[0]?.receipt]);
+      expect(since).to.deep.equal(newestFirst.slice(0, 3));
+      expect(until).to.deep.equal(newestFirst.slice(3));
+      expect(recent).to.deep.equal(newestFirst);
+      expect(old).to.deep.equal([]);
+    });
+
+    it('are shown by receipt as people type it, by id, or the latest', async () => {
+      const typed = stored[2]?.receipt.toLowerCase().replace('rw-', '').replaceAll('0', 'o') ?? '';
+      const [byReceipt, byId, latest] = await Promise.all([
+        json(`messages show ${typed}`),
+        json(`messages show ${stored[2]?.id}`),
+        json('messages show latest'),
+      ]);
+      expect(byReceipt).to.deep.equal(byId);
+      expect(latest.receipt).to.equal(stored[4]?.receipt);
+      const { emails, ...message } = byId;
+      expect(message).to.deep.equal({
+        id: stored[2]?.id,
+        receipt: stored[2]?.receipt,
+        form: 'contact',
+        status: 'accepted',
+        reasons: [],
+        email: 'ada3@example.test',
+        name: 'Gr\u202eace',
+        subject: 'An odd one',
+        message: oddText,
+        extra: { 'a\u200bfield': 'b\u001bc' },
+        receivedAt: stored[2]?.receivedAt.toISOString(),
+        senderId: message.senderId,
+        clientAddress: '203.0.113.7',
+      });
+      expect(emails.map((it: { kind: string }) => it.kind)).to.have.members(['notification', 'auto-reply']);
+    });
+
+    it('cannot attack the terminal, neither as a table nor as JSON', async () => {
+      const outputs = await Promise.all([
+        run('messages list'),
+        run('messages list --json'),
+        run(`messages show ${stored[2]?.receipt}`),
+        run(`messages show ${stored[2]?.receipt} --json`),
+        run('senders list'),
+      ]);
+      for (const { stdout } of outputs) {
+        expect(stdout).to.not.match(/(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+      }
+      expect(outputs[2]?.stdout).to.include(
+        [
+          '│ first\\u{1b}]0;title\\u{7}\\u{1b}[2J',
+          '│ second\\u{9b}31m \\u{202e}gnp.exe\\u{2028}third\\u{200b}',
+          '│ │ fake',
+        ].join('\n'),
+      );
+      expect(outputs[0]?.stdout).to.include('An odd one – first\\u{1b}]0;title\\u{7}\\u{1b}[2J second\\u{9b}31m');
+      expect(outputs[4]?.stdout).to.include('Gr\\u{202e}ace');
+    });
+
+    it('that are not there exit 1', async () => {
+      const runs = await Promise.all([
+        run('messages show RW-0000000000'),
+        run('messages show nothing'),
+        run('messages list --form nothing'),
+        run('messages list --cursor nothing'),
+      ]);
+      expect(runs.map((it) => it.code)).to.deep.equal([1, 1, 1, 2]);
+      expect(runs[0]?.stderr).to.equal('there is no message RW-0000000000: see "ruffinweb messages list"');
+    });
+
+    it('whose seal does not open are listed all the same', async () => {
+      await using copy = await createDatabase();
+      await using context = await openTestContext(copy);
+      const [broken, whole] = await buildMessages(context, 2);
+      await copy.query(`update messages set content = $1 where id = $2`, [Buffer.alloc(60, 1), broken?.id]);
+      await copy.query(`update senders set address = $1 where name is not null`, [Buffer.alloc(60, 1)]);
+      const [list, table, senders, emails] = await Promise.all([
+        runHere(['messages', 'list', '--json'], copy),
+        runHere(['messages', 'list'], copy),
+        runHere(['senders', 'list', '--json'], copy),
+        runHere(['emails', 'list', '--kind', 'auto-reply', '--json'], copy),
+      ]);
+      const [first, second] = JSON.parse(list.stdout).items;
+      expect(first).to.include({ receipt: whole?.receipt, email: 'ada2@example.test' });
+      expect(second).to.include({ receipt: broken?.receipt, email: null, message: null, extra: null });
+      expect(table.stdout).to.include('(cannot be opened)');
+      expect(JSON.parse(senders.stdout).items[0]).to.include({ email: null, name: 'Ada Lovelace' });
+      expect(JSON.parse(emails.stdout).items[0]).to.include({ to: null });
+    });
+  });
+
+  describe('emails', () => {
+    it('are listed the newest first, and limited by state, kind, form and time', async () => {
+      const [all, failed, sent, replies, other, old] = await Promise.all([
+        json('emails list'),
+        json('emails list --state failed'),
+        json('emails list --state sent'),
+        json('emails list --kind auto-reply'),
+        json('emails list --form other'),
+        json('emails list --until 1h'),
+      ]);
+      expect(all.items).to.have.lengthOf(9);
+      expect(all.items.map((it: { id: string }) => it.id)).to.deep.equal(
+        all.items
+          .map((it: { id: string }) => it.id)
+          .toSorted()
+          .toReversed(),
+      );
+      expect(failed.items).to.deep.equal(all.items);
+      expect(replies.items).to.have.lengthOf(4);
+      expect([sent.items, other.items, old.items]).to.deep.equal([[], [], []]);
+      const notification = all.items.find((it: { kind: string }) => it.kind === 'notification');
+      expect(notification).to.deep.equal({
+        id: notification.id,
+        kind: 'notification',
+        state: 'failed',
+        to: 'owner@localhost',
+        form: 'contact',
+        messageId: stored[4]?.id,
+        receipt: stored[4]?.receipt,
+        tries: 1,
+        dueAt: notification.dueAt,
+        failure: 'refused',
+        createdAt: stored[4]?.receivedAt.toISOString(),
+        sentAt: null,
+        resendOf: null,
+        leased: false,
+      });
+    });
+
+    it('are shown with every try, what the mail server said, and what to do', async () => {
+      const { items } = await json('emails list --kind auto-reply --limit 1');
+      const [{ id }] = items;
+      const [shown, screen, missing] = await Promise.all([
+        json(`emails show ${id}`),
+        run(`emails show ${id}`),
+        run('emails show x'),
+      ]);
+      const { attempts, ...email } = shown;
+      expect(email).to.deep.equal(items[0]);
+      expect(attempts).to.have.lengthOf(1);
+      expect(attempts[0]).to.deep.equal({
+        outcome: 'unknown',
+        code: null,
+        reply: 'connection lost after the final dot',
+        startedAt: attempts[0].startedAt,
+        finishedAt: attempts[0].finishedAt,
+      });
+      expect(attempts[0].startedAt).to.match(instant);
+      expect(screen.stdout)
+        .to.include('outcome-unknown: it may have arrived')
+        .and.to.include('connection lost after the final dot');
+      expect(screen.stderr).to.include(`ruffinweb emails resend ${id} --again`);
+      expect(missing).to.include({ code: 1, stdout: '' });
+    });
+  });
+
+  it('are masked on demand, in tables and in JSON', async () => {
+    const outputs = await Promise.all(
+      [
+        'senders list',
+        'messages list',
+        'emails list',
+        'messages show latest',
+        'senders show --email ada@example.test',
+        'messages list --json',
+        'emails list --json',
+      ].map((args) => run(`${args} --mask`)),
+    );
+    for (const { code, stdout } of outputs) {
+      expect(code).to.equal(0);
+      expect(stdout).to.not.match(/ada\d?@|Lovelace|203\.0/);
+      expect(stdout).to.include('***');
+    }
+    expect(outputs[0]?.stdout).to.include('a***@example.test').and.to.include('A***');
+  });
+
+  it('fit into any terminal, and are not cut where nobody looks', async () => {
+    for (const columns of [40, 80, 140]) {
+      for (const args of [
+        'senders list',
+        'messages list',
+        'emails list',
+        'messages show latest',
+        'emails list --utc',
+      ]) {
+        const { stdout } = await run(args, columns);
+        // An id is worth more whole than a table that fits.
+        const limit = args.startsWith('emails') || args.includes('show') ? Math.max(columns, 68) : columns;
+        for (const line of withoutColours(stdout).split('\n')) {
+          expect(textWidth(line), `${args} ${columns}: ${line}`).to.be.at.most(limit);
+        }
+      }
+    }
+    const [whole, narrow] = await Promise.all([
+      run('messages list'),
+      runHere(['messages', 'list'], db, { env: { COLUMNS: '70' } }),
+    ]);
+    expect(whole.stdout).to.include('NAME').and.to.include('second\\u{9b}31m \\u{202e}gnp.exe');
+    expect(narrow.stdout).to.include('MESSAGE').and.to.not.include('NAME');
+  });
+
+  it('tell on stderr what to do next when there is nothing to list, unless asked to be quiet', async () => {
+    await using empty = await createDatabase();
+    const list = (...args: string[]) => runHere(args, empty);
+    const runs = await Promise.all([
+      list('senders', 'list'),
+      list('messages', 'list'),
+      list('emails', 'list'),
+      list('messages', 'list', '--status', 'held'),
+      list('messages', 'list', '--json'),
+      list('messages', 'list', '--quiet'),
+      list('messages', 'show', 'latest'),
+    ]);
+    expect(runs.map((it) => it.code)).to.deep.equal([0, 0, 0, 0, 0, 0, 1]);
+    expect(runs.slice(0, 4).map((it) => it.stdout)).to.deep.equal(['', '', '', '']);
+    expect(runs[0]?.stderr).to.include('Post to /api/messages');
+    expect(runs[3]?.stderr).to.include('Leave a filter out');
+    expect(JSON.parse(runs[4]?.stdout ?? '')).to.deep.equal({ items: [], next: null });
+    expect(runs[5]).to.include({ stdout: '', stderr: '' });
+  });
+
+  it('offer the states, kinds and statuses that there are', async () => {
+    const help = await Promise.all([run('emails list --help'), run('messages list --help')]);
+    const choices = help
+      .map((it) => it.stdout)
+      .join('')
+      .replace(/\s+/g, ' ');
+    for (const values of [emailStates, emailKinds, messageStatuses]) {
+      expect(choices).to.include(`(choices: ${values.map((it) => `"${it}"`).join(', ')})`);
+    }
+  });
+});

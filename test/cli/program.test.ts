@@ -1,0 +1,232 @@
+import { spawn } from 'node:child_process';
+import { existsSync, openSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import pg from 'pg';
+import { buildMessages } from '../support/build.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer, ruffinweb, type Settings, testKeys } from '../support/program.ts';
+import { startSmtpServer } from '../support/smtp-server.ts';
+import { until } from '../support/until.ts';
+import { runHere, withoutColours } from './terminal.ts';
+
+const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
+
+describe('ruffinweb', () => {
+  let db: TestDatabase;
+  let settings: Settings;
+  let missingUrl: string;
+
+  before(async () => {
+    db = await createDatabase();
+    settings = { DATABASE_URL: db.url };
+    const url = new URL(db.url);
+    url.pathname += '_missing';
+    missingUrl = url.href;
+    await using context = await openTestContext(db);
+    await buildMessages(context, 200, (index) => ({ message: `${'long '.repeat(200)}${index}` }));
+  });
+  after(async () => {
+    await db[Symbol.asyncDispose]();
+  });
+
+  /** Every module that the program loaded, as reported at its end. */
+  const reportLoaded = `data:text/javascript,${encodeURIComponent(`
+    import { registerHooks } from 'node:module';
+    const seen = [];
+    registerHooks({ load(url, context, next) { seen.push(url); return next(url, context); } });
+    process.on('exit', () => process.stderr.write('\\nloaded ' + JSON.stringify(seen)));
+  `)}`;
+
+  it('prints help and version without loading database, settings or log', async () => {
+    const runs = await Promise.all(
+      [['--help'], ['--version'], ['emails', 'resend', '--help']].map((args) =>
+        ruffinweb(args, { NODE_OPTIONS: `--import=${reportLoaded}` }),
+      ),
+    );
+    for (const { code, stdout, stderr } of runs) {
+      expect(code).to.equal(0);
+      expect(stdout).to.not.equal('');
+      const loaded = JSON.parse(stderr.slice(stderr.lastIndexOf('loaded ') + 7)) as string[];
+      expect(loaded.some((url) => url.endsWith('/src/cli/program.ts'))).to.equal(true);
+      expect(loaded.filter((url) => /mikro-orm|kysely|zod|pino|nodemailer|koa|\/pg\//.test(url))).to.deep.equal([]);
+    }
+    expect(runs[1]?.stdout).to.match(/^\d+\.\d+\.\d+\n$/);
+    expect(runs[2]?.stdout).to.include('Examples:\n  $ ruffinweb emails resend --failed');
+  });
+
+  it('has a help page with two examples for every command, which fits into 80 columns', async () => {
+    const { createProgram } = await import('../../src/cli/program.ts');
+    const lines: string[] = [];
+    const stream = { write: (text: string) => lines.push(...text.split('\n')), isTTY: true, columns: 80 };
+    type Deps = Parameters<typeof createProgram>[0];
+    const program = createProgram({ stdout: stream, stderr: stream, env: { TERM: 'dumb' } } as unknown as Deps);
+    const leaves = (it: typeof program): (typeof program)[] =>
+      it.commands.length > 0 ? it.commands.flatMap(leaves) : [it];
+    const commands = leaves(program).filter((it) => it.name() !== 'help');
+    expect(commands.length).to.be.at.least(15);
+    for (const command of commands) {
+      lines.length = 0;
+      command.outputHelp();
+      expect(
+        lines.filter((line) => line.startsWith('  $ ruffinweb') || /^ {2}\$ [A-Z_]+=\S+ ruffinweb/.test(line)),
+        command.name(),
+      ).to.have.lengthOf.at.least(2);
+      const told = lines.filter((line) => !line.startsWith('  $ '));
+      expect(Math.max(...told.map((line) => line.length)), command.name()).to.be.at.most(80);
+    }
+  });
+
+  it('exits 2 when misused, says what is wrong and what was perhaps meant', async () => {
+    const misuses: [args: string[], said: RegExp][] = [
+      [[], /Usage: ruffinweb/],
+      [['senders'], /Usage: ruffinweb senders/],
+      [['sendrs', 'list'], /unknown command 'sendrs'\n\(Did you mean senders\?\)/],
+      [['senders', 'lst'], /unknown command 'lst'\n\(Did you mean list\?\)/],
+      [['senders', 'list', '--jsn'], /unknown option '--jsn'\n\(Did you mean --json\?\)/],
+      [['senders', 'list', 'x'], /too many arguments/],
+      [['messages', 'list', '--limit', '201'], /from 1 to 200/],
+      [['messages', 'list', '--status', 'hold'], /accepted, held/],
+      [['messages', 'show'], /missing required argument 'message'/],
+      [['messages', 'list', '--since', 'soon'], /--since "soon" is not a time/],
+      [['emails', 'resend'], /their ids, or --failed/],
+      [['senders', 'show'], /an id, or --email/],
+    ];
+    const runs = await Promise.all(
+      misuses.map(async ([args, said]) => ({ args, said, run: await ruffinweb(args, settings) })),
+    );
+    for (const { args, said, run } of runs) {
+      expect(run.stderr, args.join(' ')).to.match(said);
+      expect(run, args.join(' ')).to.include({ code: 2, stdout: '' });
+    }
+  });
+
+  it('exits 2 when the configuration is wrong, naming every fault, and 1 when the database is away', async () => {
+    const list = ['senders', 'list'];
+    const here = (changes: Settings) => runHere(list, db, { settings: changes });
+    const [faulty, notRunning, keyless, away, missing] = await Promise.all([
+      ruffinweb(list, { ...settings, PORT: 'x', SMTP_PORT: '0' }),
+      ruffinweb(list, { DATA_DIR: '/nowhere' }),
+      here({ ENCRYPTION_KEYS: `other:${testKeys.slice(3)}` }),
+      here({ DATABASE_URL: 'postgresql://nobody:secret@127.0.0.1:1/x' }),
+      here({ DATABASE_URL: missingUrl }),
+    ]);
+    expect(faulty.code).to.equal(2);
+    expect(faulty.stderr).to.include('PORT must be').and.to.include('SMTP_PORT must be');
+    expect(notRunning.code).to.equal(1);
+    expect(notRunning.stderr).to.match(/^ruffinweb: .*start the server \(npm start\) or set DATABASE_URL\n$/);
+    expect(keyless.code).to.equal(2);
+    expect(keyless.stderr).to.include('sealed with key "k1"');
+    expect(away.code).to.equal(1);
+    expect(away.stderr)
+      .to.match(/^the database does not answer .*ECONNREFUSED/)
+      .and.to.not.include('secret');
+    expect(missing.code).to.equal(1);
+    expect(missing.stderr).to.include('there is no such database');
+  });
+
+  it('exits 70 for what it did not expect, with an error id that the log carries too', async () => {
+    await db.query('alter table senders rename column last_message_at to gone');
+    try {
+      const { code, stdout, stderr } = await ruffinweb(['senders', 'list'], settings);
+      expect(code).to.equal(70);
+      expect(stdout).to.equal('');
+      const [logged = '', told = ''] = stderr.trim().split('\n');
+      expect(told).to.match(/^ruffinweb: .*error [0-9a-f]{8}/);
+      expect(JSON.parse(logged).errorId).to.equal(/error ([0-9a-f]{8})/.exec(told)?.[1]);
+    } finally {
+      await db.query('alter table senders rename column gone to last_message_at');
+    }
+  });
+
+  it('gives a pipe all of a long answer, and loads no server for it', async () => {
+    const { code, stdout, stderr } = await ruffinweb(['messages', 'list', '--limit', '200', '--json'], {
+      ...settings,
+      NODE_OPTIONS: `--import=${reportLoaded}`,
+    });
+    expect(code).to.equal(0);
+    expect(stdout.length).to.be.above(200_000);
+    expect(JSON.parse(stdout).items).to.have.lengthOf(200);
+    const loaded = JSON.parse(stderr.slice(stderr.lastIndexOf('loaded ') + 7)) as string[];
+    expect(loaded.some((url) => url.endsWith('/src/services/messages.ts'))).to.equal(true);
+    expect(loaded.filter((url) => /\/koa|src\/server\//.test(url))).to.deep.equal([]);
+  });
+
+  it('ends quietly when its reader has seen enough', async () => {
+    const child = spawn(process.execPath, [launcher, 'messages', 'list', '--limit', '200', '--json'], {
+      env: { PATH: process.env.PATH, ENCRYPTION_KEYS: testKeys, DATABASE_URL: db.url },
+    });
+    let stderr = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk.toString();
+    });
+    child.stdout.once('data', () => child.stdout.destroy());
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
+  });
+
+  if (existsSync('/dev/full')) {
+    it('exits 1 when the disk behind its output is full', async () => {
+      const child = spawn(process.execPath, [launcher, 'migrate', 'status', '--json'], {
+        stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'],
+        env: { PATH: process.env.PATH, DATABASE_URL: db.url },
+      });
+      let stderr = '';
+      child.stderr?.on('data', (chunk: Buffer) => {
+        stderr += chunk.toString();
+      });
+      expect(await new Promise((resolve) => child.on('close', resolve))).to.equal(1);
+      expect(stderr).to.include('cannot be written');
+    });
+  }
+
+  it('ends with 130 at Ctrl-C and leaves nothing half done', async () => {
+    await using empty = await createDatabase({ empty: true });
+    const holder = new pg.Client({ connectionString: empty.url });
+    await holder.connect();
+    try {
+      // The migration has to wait for this lock, so that Ctrl-C finds it at work.
+      await holder.query('begin; select pg_advisory_xact_lock(7226943)');
+      const child = spawn(process.execPath, [launcher, 'migrate', 'up'], {
+        env: { PATH: process.env.PATH, DATABASE_URL: empty.url },
+      });
+      const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal })));
+      await until(
+        'the migration waits',
+        async () => (await empty.query(`select from pg_locks where locktype = 'advisory' and not granted`)).length > 0,
+      );
+      child.kill('SIGINT');
+      expect(await ended).to.deep.equal({ code: 130, signal: null });
+    } finally {
+      await holder.end();
+    }
+    expect(await empty.query(`select from pg_tables where schemaname = 'public'`)).to.have.lengthOf(0);
+  });
+
+  it('delivers until it is told to stop; told twice, it ends at once', async () => {
+    await using smtp = await startSmtpServer();
+    smtp.answer('greeting', 'hold');
+    await db.makeAllDue();
+    await using worker = await RunningServer.startWorker({
+      ...settings,
+      SMTP_HOST: smtp.host,
+      SMTP_PORT: String(smtp.port),
+      MAIL_FROM: 'forms@example.test',
+    });
+    await smtp.held('greeting', 10_000);
+    process.kill(worker.pid, 'SIGTERM');
+    expect(await worker.stop('SIGINT')).to.deep.equal({ code: 130, signal: null });
+  });
+
+  it('prints colours on a terminal, and never with NO_COLOR, --no-color or a dumb terminal', async () => {
+    const show = async (args: string[], env: Settings = {}) =>
+      (await runHere([...args, 'migrate', 'status', '--utc'], db, { columns: 80, env })).stdout;
+    const [coloured, plain] = [await show([]), await show([], { NO_COLOR: '1' })];
+    expect(coloured).to.include('\u001b[32mapplied\u001b[39m');
+    expect(withoutColours(coloured)).to.equal(plain);
+    expect(plain).to.not.include('\u001b');
+    expect(await show(['--no-color'])).to.equal(plain);
+    expect(await show([], { TERM: 'dumb' })).to.equal(plain);
+  });
+});

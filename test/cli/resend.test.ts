@@ -1,0 +1,239 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import pg from 'pg';
+import PostalMime from 'postal-mime';
+import type { Context } from '../../src/context.ts';
+import { claimDue } from '../../src/services/claim-due.ts';
+import { type Resent, resendEmails } from '../../src/services/resend-emails.ts';
+import { openScope } from '../../src/services/scope.ts';
+import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { ruffinweb, temporaryFolder } from '../support/program.ts';
+import { until } from '../support/until.ts';
+import { runHere } from './terminal.ts';
+
+describe('emails resend', () => {
+  let db: TestDatabase;
+  let context: Context;
+
+  before(async () => {
+    db = await createDatabase();
+    context = await openTestContext(db);
+  });
+  after(async () => {
+    await context[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  beforeEach(async () => {
+    await db.query('truncate messages, senders, emails, attempts, reply_days, reply_hours');
+  });
+
+  const resend = async (...args: string[]): Promise<{ code: number; items: Resent[] }> => {
+    const { code, stdout } = await runHere(['emails', 'resend', ...args, '--json'], db);
+    return { code, items: JSON.parse(stdout).items };
+  };
+  const find = async (where: string): Promise<string[]> =>
+    (await db.query<{ id: string }>(`select id from emails where ${where} order by id`)).map((row) => row.id);
+  const unknownId = '01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a';
+
+  it('queues failed emails again as they are, and wakes the delivery at once', async () => {
+    await buildMessages(context, 2);
+    await settleDue(context, () => mailOutcomes.refused);
+    const before = await db.query('select id, internet_message_id, created_at from emails order by id');
+    const listener = new pg.Client({ connectionString: db.url });
+    await listener.connect();
+    let rung = 0;
+    listener.on('notification', () => {
+      rung++;
+    });
+    await listener.query('listen ruffinweb_emails');
+    try {
+      const { code, stdout, stderr } = await ruffinweb(['emails', 'resend', '--failed', '--kind', 'notification'], {
+        DATABASE_URL: db.url,
+      });
+      expect(code).to.equal(0);
+      expect(stdout.match(/ queued/g)).to.have.lengthOf(2);
+      expect(stderr).to.include('2 emails queued');
+      await until('the delivery is woken', () => rung > 0);
+      expect(rung).to.equal(1);
+    } finally {
+      await listener.end();
+    }
+    expect(await db.emails()).to.deep.equal({ 'auto-reply failed': 2, 'notification queued': 2 });
+    expect(await db.query('select id, internet_message_id, created_at from emails order by id')).to.deep.equal(before);
+    const [queued] = await db.query(`select tries, failure, due_at <= now() as due from emails where state = 'queued'`);
+    expect(queued).to.deep.equal({ tries: 0, failure: null, due: true });
+
+    const sent = await settleDue(context, () => mailOutcomes.accepted);
+    expect(sent).to.have.lengthOf(2);
+    expect(await db.emails()).to.deep.equal({ 'auto-reply failed': 2, 'notification sent': 2 });
+  });
+
+  it('really sends once more, the failed one as the same mail and the sent one as a mail of its own', async () => {
+    await buildMessages(context, 1);
+    await settleDue(context, (email) => (email.kind === 'notification' ? mailOutcomes.refused : mailOutcomes.accepted));
+    const [failed = '', sent = ''] = [...(await find(`state = 'failed'`)), ...(await find(`state = 'sent'`))];
+    await using folder = await temporaryFolder();
+    const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path };
+
+    const resent = await ruffinweb(['emails', 'resend', failed, sent, '--again', '--json'], settings);
+    const { items, dryRun } = JSON.parse(resent.stdout);
+    const newId = items[1].newId;
+    expect({ code: resent.code, dryRun }).to.deep.equal({ code: 0, dryRun: false });
+    expect(items).to.deep.equal([
+      { id: failed, result: 'queued', newId: null, code: null, reason: null },
+      { id: sent, result: 'queued', newId, code: null, reason: 'was sent before' },
+    ]);
+    const delivered = await ruffinweb(['deliver', '--once', '--json'], settings);
+    expect({ code: delivered.code, ...JSON.parse(delivered.stdout) }).to.deep.equal({ code: 0, tries: 2 });
+
+    const files = await readdir(join(folder.path, 'mail'));
+    const mails = await Promise.all(
+      files.map(async (it) => PostalMime.parse(await readFile(join(folder.path, 'mail', it)))),
+    );
+    const rows = await db.query<{ id: string; internet_message_id: string }>(
+      'select id, internet_message_id from emails',
+    );
+    const messageIdOf = (id: string) => rows.find((row) => row.id === id)?.internet_message_id;
+    expect(mails.map((it) => it.messageId)).to.have.members([messageIdOf(failed), messageIdOf(newId)]);
+    expect(messageIdOf(newId)).to.not.equal(messageIdOf(sent));
+    const { stdout } = await runHere(['emails', 'show', newId, '--json'], db);
+    expect(JSON.parse(stdout)).to.include({ state: 'sent', resendOf: sent, to: 'ada@example.test' });
+  });
+
+  it('of the same emails by two at once sends each of them once', async () => {
+    await buildMessages(context, 30);
+    let n = 0;
+    await settleDue(context, () => (n++ % 2 ? mailOutcomes.accepted : mailOutcomes.refused));
+    const ids = await find('true');
+    const failed = await find(`state = 'failed'`);
+    const runs = await Promise.all(
+      Array.from({ length: 6 }, (_, run) =>
+        resendEmails(openScope(context), { ids: run % 2 ? ids : ids.toReversed(), again: true }),
+      ),
+    );
+    for (const id of ids) {
+      const results = runs.map((run) => run.find((it) => it.id === id)?.result);
+      expect(results.toSorted(), id).to.deep.equal([...Array(5).fill('already-queued'), 'queued']);
+    }
+    const copies = await db.query(
+      `select resend_of_id, count(*)::int from emails where resend_of_id is not null group by 1`,
+    );
+    expect(copies).to.have.lengthOf(ids.length - failed.length);
+    expect(new Set(copies.map((it) => it.count))).to.deep.equal(new Set([1]));
+  });
+
+  it('from two shells at once sends once', async () => {
+    await buildMessages(context, 1);
+    await settleDue(context, () => mailOutcomes.accepted);
+    const [id = ''] = await find(`kind = 'notification'`);
+    const runs = await Promise.all(
+      [1, 2].map(() => ruffinweb(['emails', 'resend', id, '--again', '--json'], { DATABASE_URL: db.url })),
+    );
+    const results = runs.map((it) => JSON.parse(it.stdout).items[0]);
+    expect(results.map((it) => it.result)).to.have.members(['queued', 'already-queued']);
+    expect(results[0].newId).to.equal(results[1].newId);
+    expect(await find('resend_of_id is not null')).to.deep.equal([results[0].newId]);
+  });
+
+  it('refuses what is being sent, what was sent, what is held or cancelled, and what is not there', async () => {
+    await buildMessages(context, 4);
+    await db.query(`delete from emails where kind = 'auto-reply'`);
+    const [leased = '', sent = '', held = '', cancelled = ''] = await find('true');
+    await db.query(`update emails set due_at = now() + interval '1 hour' where id <> $1`, [leased]);
+    await claimDue(openScope(context), 10);
+    await db.query(`update emails set state = 'sent', sent_at = now() where id = $1`, [sent]);
+    await db.query(`update emails set state = 'held' where id = $1`, [held]);
+    await db.query(`update emails set state = 'cancelled' where id = $1`, [cancelled]);
+
+    const { code, items } = await resend(leased, sent, held, cancelled, unknownId, 'nothing');
+    expect(code).to.equal(1);
+    expect(items.map(({ result, code, reason }) => [result, code, reason])).to.deep.equal([
+      ['refused', 'email-leased', 'is being sent at this moment'],
+      ['refused', 'email-not-resendable', 'was sent already: needs --again'],
+      ['refused', 'email-not-resendable', 'its message is held'],
+      ['refused', 'email-not-resendable', 'was cancelled'],
+      ['not-found', 'email-unknown', 'there is no such email'],
+      ['not-found', 'email-unknown', 'there is no such email'],
+    ]);
+    expect(await db.emails()).to.deep.equal({
+      'notification cancelled': 1,
+      'notification held': 1,
+      'notification queued': 1,
+      'notification sent': 1,
+    });
+  });
+
+  it('of an auto-reply that may have arrived needs its id and --again', async () => {
+    await buildMessages(context, 1);
+    await settleDue(context, () => mailOutcomes.unknown);
+    const [id = ''] = await find(`kind = 'auto-reply'`);
+    expect((await resend('--failed')).items).to.deep.equal([
+      { id, result: 'skipped', newId: null, code: null, reason: 'may have arrived' },
+    ]);
+    expect(await resend(id)).to.deep.include({ code: 1 });
+    expect(await db.emails()).to.deep.equal({ 'auto-reply failed': 1, 'notification queued': 1 });
+    expect(await resend(id, '--again')).to.deep.include({ code: 0 });
+    expect(await find('resend_of_id is not null')).to.deep.equal([]);
+    expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 1 });
+  });
+
+  it('changes nothing in a dry run, and says what it would do', async () => {
+    await buildMessages(context, 3);
+    await settleDue(context, (email) => (email.kind === 'notification' ? mailOutcomes.refused : mailOutcomes.accepted));
+    const before = await db.query('select * from emails order by id');
+    const dry = await runHere(['emails', 'resend', '--failed', '--since', '1d', '--dry-run'], db);
+    expect(dry.code).to.equal(0);
+    expect(dry.stdout.match(/would be queued/g)).to.have.lengthOf(3);
+    expect(dry.stderr).to.include('nothing was changed');
+    const sent = await find(`state = 'sent'`);
+    const { items } = await resend(...sent, '--again', '--dry-run');
+    expect(items.map((it) => [it.result, it.newId])).to.deep.equal(sent.map(() => ['queued', null]));
+    expect(await db.query('select * from emails order by id')).to.deep.equal(before);
+  });
+
+  it('keeps to the limits of its query', async () => {
+    await buildMessages(context, 3);
+    await settleDue(context, () => mailOutcomes.refused);
+    expect((await resend('--failed', '--until', '1h')).items).to.deep.equal([]);
+    expect((await resend('--failed', '--form', 'contact', '--kind', 'auto-reply', '--dry-run')).items).to.have.lengthOf(
+      3,
+    );
+    const empty = await runHere(['emails', 'resend', '--failed', '--since', '2030-01-01'], db);
+    expect(empty).to.deep.equal({ code: 0, stdout: '', stderr: 'No failed email matches: nothing to send again.\n' });
+    expect((await runHere(['emails', 'resend', '--failed', '--form', 'nothing'], db)).code).to.equal(1);
+    for (const misuse of [
+      ['--again', '--failed'],
+      [unknownId, '--failed'],
+      [unknownId, '--kind', 'notification'],
+      ['--since', '1d'],
+    ]) {
+      expect((await runHere(['emails', 'resend', ...misuse], db)).code, misuse.join(' ')).to.equal(2);
+    }
+    expect(await find(`state = 'queued'`)).to.deep.equal([]);
+  });
+
+  it('of a query asks on a terminal', async () => {
+    await buildMessages(context, 3);
+    await settleDue(context, () => mailOutcomes.refused);
+    const args = ['emails', 'resend', '--failed'];
+    const no = await runHere(args, db, { columns: 80, types: '\n' });
+    expect(no).to.include({ code: 1, stdout: '' });
+    expect(no.stderr).to.include('Send 6 failed emails again? [y/N]').and.to.include('nothing was changed');
+    const [end, interrupt] = [
+      await runHere(args, db, { columns: 80, types: '\u0004' }),
+      await runHere(args, db, { columns: 80, types: '\u0003' }),
+    ];
+    expect([end.code, interrupt.code]).to.deep.equal([1, 130]);
+    expect(await find(`state = 'queued'`)).to.have.lengthOf(0);
+    const yes = await runHere(args, db, { columns: 80, types: 'y\n' });
+    expect(yes.code).to.equal(0);
+    expect(await find(`state = 'queued'`)).to.have.lengthOf(6);
+    await settleDue(context, () => mailOutcomes.refused);
+    const unasked = await runHere([...args, '--yes'], db, { columns: 80 });
+    expect(unasked.stderr).to.not.include('?');
+    expect(await find(`state = 'queued'`)).to.have.lengthOf(6);
+  });
+});

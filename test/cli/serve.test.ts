@@ -1,0 +1,47 @@
+import { readdir } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { clientOf, submission } from '../support/api.ts';
+import { createDatabase } from '../support/database.ts';
+import { RunningServer, ruffinweb, temporaryFolder } from '../support/program.ts';
+import { until } from '../support/until.ts';
+import { runHere } from './terminal.ts';
+
+describe('serve and deliver', () => {
+  it('serve brings the schema up to date when asked to; with --no-deliver its mail waits for deliver; both stop with exit code 0', async () => {
+    await using db = await createDatabase({ empty: true });
+    await using folder = await temporaryFolder();
+    const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path };
+    const refused = await runHere(['serve'], db, { settings });
+    expect(refused).to.include({ code: 4, stdout: '' });
+    expect(refused.stderr).to.include('ruffinweb migrate up');
+
+    await using server = await RunningServer.start(settings, ['serve', '--migrate', '--no-deliver']);
+    expect(server.log).to.include('migration applied');
+    expect((await clientOf(server.url).post('/api/messages', submission())).status).to.equal(201);
+    expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 1 });
+    const once = await ruffinweb(['deliver', '--once'], settings);
+    expect(once).to.include({ code: 0, stdout: '2 tries made: see "ruffinweb emails list"\n' });
+    expect(await readdir(join(folder.path, 'mail'))).to.have.lengthOf(2);
+    expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 1, 'notification sent': 1 });
+
+    await using worker = await RunningServer.startWorker(settings);
+    await clientOf(server.url).post('/api/messages', submission());
+    await until('the deliverer sends it', async () => (await db.emails())['notification sent'] === 2);
+    expect(await worker.stop('SIGINT')).to.deep.equal({ code: 0, signal: null });
+    expect(await server.stop('SIGTERM')).to.deep.equal({ code: 0, signal: null });
+  });
+
+  it('serve says which port is taken', async () => {
+    await using db = await createDatabase();
+    await using folder = await temporaryFolder();
+    const taken = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => taken.once('listening', resolve));
+    const { port } = taken.address() as { port: number };
+    const run = await runHere(['serve'], db, { settings: { DATA_DIR: folder.path, PORT: String(port) } });
+    expect(run).to.include({ code: 1, stdout: '' });
+    expect(run.stderr).to.include(`port ${port} is taken`);
+    taken.close();
+  });
+});

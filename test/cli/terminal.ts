@@ -1,0 +1,89 @@
+import { spawn } from 'node:child_process';
+import { PassThrough } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import type { Deps } from '../../src/cli/deps.ts';
+import { describeFailure } from '../../src/cli/failures.ts';
+import { createProgram } from '../../src/cli/program.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { type Finished, type Settings, testKeys } from '../support/program.ts';
+
+/** What a command left behind. */
+export interface Screen {
+  stdout: string;
+  stderr: string;
+  code: number;
+}
+
+interface Surroundings {
+  /** Somebody looks, at so many columns; otherwise a program reads. */
+  columns?: number;
+  env?: Settings;
+  /** What is typed, where the command asks. */
+  types?: string;
+  settings?: Settings;
+}
+
+/**
+ * Runs one command in this process, where that is enough: starting one of its own costs half a second. All but
+ * `main.ts` is the real thing.
+ */
+export async function runHere(args: readonly string[], db: TestDatabase, options: Surroundings = {}): Promise<Screen> {
+  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  const terminal = options.columns === undefined ? {} : { isTTY: true, columns: options.columns };
+  let code = 0;
+  const deps: Deps = {
+    stdin: Object.assign(stdin, terminal),
+    stdout: Object.assign(stdout, terminal),
+    stderr: Object.assign(stderr, terminal),
+    env: options.env ?? {},
+    readSettings: () => ({
+      values: { DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys, LOG_LEVEL: 'silent', ...options.settings },
+      sourceOf: () => 'environment',
+    }),
+    stopGently: () => new AbortController().signal,
+    setExitCode: (it) => {
+      code = it;
+    },
+  };
+  if (options.types !== undefined) stdin.write(options.types);
+  try {
+    await createProgram(deps).parseAsync(['node', 'ruffinweb', ...args]);
+  } catch (error) {
+    const failure = describeFailure(error);
+    if ((error as { code?: unknown }).code === 'commander.helpDisplayed') code = 0;
+    else if (failure.message === undefined) throw error;
+    else {
+      stderr.write(failure.message);
+      code = failure.exitCode;
+    }
+  }
+  const text = (stream: PassThrough) => (stream.read() as Buffer | null)?.toString('utf8') ?? '';
+  return { stdout: text(stdout), stderr: text(stderr), code };
+}
+
+/** Colours gone: what a person reads. */
+export function withoutColours(text: string): string {
+  // biome-ignore lint/complexity/useRegexLiterals: readable only so
+  return text.replace(new RegExp('\u001b\\[\\d+m', 'g'), '');
+}
+
+/** The program as a process in a folder of its own, where an `.env` file would be. */
+export async function runIn(folder: string, args: readonly string[], settings: Settings = {}): Promise<Finished> {
+  const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
+  const child = spawn(process.execPath, [launcher, ...args], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, TZ: 'UTC', ...settings },
+  });
+  child.stdin.end();
+  const chunks = { stdout: '', stderr: '' };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    chunks.stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    chunks.stderr += text;
+  });
+  return await new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve({ code, signal, ...chunks }));
+  });
+}
