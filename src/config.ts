@@ -187,10 +187,10 @@ function databaseUrl(): z.ZodType<Secret> {
     const isPostgres = url !== null && /^postgres(ql)?:$/.test(url.protocol) && url.pathname.length > 1;
     if (value !== 'embedded' && !isPostgres)
       throw new Error('must be "embedded" or a postgresql:// address with a database name');
-    const mode = url?.searchParams.get('sslmode');
-    if (mode === 'allow' || mode === 'prefer') {
+    const mode = url?.searchParams.get('sslmode') ?? 'disable';
+    if (!['disable', 'require', 'verify-ca', 'verify-full'].includes(mode)) {
       throw new Error(
-        `must not say sslmode=${mode}, which falls back to plain text; use disable, require, verify-ca or verify-full`,
+        `must say sslmode=disable, require, verify-ca or verify-full; ${mode} would fall back to plain text or mean nothing`,
       );
     }
     return new Secret(value);

@@ -1,21 +1,13 @@
 import { join } from 'node:path';
-import type { Config } from './config.ts';
-import { readKeys } from './config.ts';
+import { type Config, type KeyConfig, readKeys } from './config.ts';
 import { joinEmbedded, startEmbedded } from './database/embedded.ts';
-import { loadKeyring } from './database/encryption-keys.ts';
+import { hasStoredKeys, loadKeyring } from './database/encryption-keys.ts';
 import { commandPatience, type Orm, openOrm, requestPatience } from './database/orm.ts';
 import type { Log } from './log.ts';
-import {
-  composeAutoReply,
-  composeNotification,
-  createMailer,
-  type Mail,
-  type Mailer,
-  openTemplates,
-  securityFor,
-} from './mail/index.ts';
-import { readOrMakeKeyFile } from './privacy/key-file.ts';
+import type { composeAutoReply, composeNotification, Mail, Mailer } from './mail/index.ts';
+import { makeKeyFile, readKeyFile } from './privacy/key-file.ts';
 import type { Keyring } from './privacy/keyring.ts';
+import { KeysWrong } from './privacy/keyring-check.ts';
 
 /**
  * What a command owns that works on the database as a whole: migrations, health. The contexts below add what
@@ -81,9 +73,9 @@ export async function openDatabaseContext(config: Config, opening: Opening): Pro
 export async function openContext(base: DatabaseContext): Promise<Context> {
   await using opened = new AsyncDisposableStack();
   opened.use(base);
-  const { config } = base;
-  const keys = config.encryptionKeys?.reveal() ?? readKeys(readOrMakeKeyFile(config.dataDir, base.now()));
-  const keyring = await loadKeyring(base.orm.em.fork(), keys);
+  const em = base.orm.em.fork();
+  const keys = findKeys(base.config) ?? (await makeFirstKeys(base, em));
+  const keyring = await loadKeyring(em, keys);
   const owned = opened.move();
   return { ...base, keyring, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
@@ -92,15 +84,53 @@ export async function openContext(base: DatabaseContext): Promise<Context> {
 export async function openMailingContext(context: Context): Promise<MailingContext> {
   await using opened = new AsyncDisposableStack();
   opened.use(context);
-  const { config } = context;
-  const templates = openTemplates({ overrideFolder: join(config.dataDir, 'templates') });
-  const composer: Composer = {
-    notification: (...rest) => composeNotification(templates, ...rest),
-    autoReply: (...rest) => composeAutoReply(templates, ...rest),
-  };
-  const mailer = opened.use(createMailer(mailerOptions(config)));
+  const mail = opened.use(await openMail(context.config));
   const owned = opened.move();
-  return { ...context, composer, mailer, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { ...context, ...mail, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** The way out for mail, and who writes it. Loaded here, since listing rows needs none of it. @throws {TemplateFault} */
+export async function openMail(config: Config): Promise<Pick<MailingContext, 'mailer' | 'composer'> & AsyncDisposable> {
+  const { composeAutoReply, composeNotification, createMailer, openTemplates, securityFor } = await import(
+    './mail/index.ts'
+  );
+  const templates = openTemplates({ overrideFolder: join(config.dataDir, 'templates') });
+  const { smtp } = config;
+  const mailer = createMailer({
+    folder: join(config.dataDir, 'mail'),
+    ...(smtp !== undefined && {
+      smtp: {
+        host: smtp.host,
+        port: smtp.port,
+        security: securityFor(smtp.host, smtp.port),
+        ...(smtp.user !== undefined && { user: smtp.user, password: smtp.password?.reveal() ?? '' }),
+      },
+    }),
+  });
+  return {
+    mailer,
+    composer: {
+      notification: (...rest) => composeNotification(templates, ...rest),
+      autoReply: (...rest) => composeAutoReply(templates, ...rest),
+    },
+    [Symbol.asyncDispose]: () => mailer[Symbol.asyncDispose](),
+  };
+}
+
+/** The configured keys, or those of the key file; undefined where there is neither. */
+export function findKeys(config: Config): readonly KeyConfig[] | undefined {
+  const file = config.encryptionKeys === undefined ? readKeyFile(config.dataDir) : undefined;
+  return config.encryptionKeys?.reveal() ?? (file === undefined ? undefined : readKeys(file));
+}
+
+/** Keys for a database that nothing has been sealed in. */
+async function makeFirstKeys({ config, now }: DatabaseContext, em: Orm['em']): Promise<readonly KeyConfig[]> {
+  if (await hasStoredKeys(em)) {
+    throw new KeysWrong(
+      `the database holds sealed values, and neither ENCRYPTION_KEYS nor ${config.dataDir}/encryption.keys has their keys`,
+    );
+  }
+  return readKeys(makeKeyFile(config.dataDir, now()));
 }
 
 async function findDatabase(config: Config, opening: Opening, opened: AsyncDisposableStack): Promise<string> {
@@ -109,11 +139,4 @@ async function findDatabase(config: Config, opening: Opening, opened: AsyncDispo
   if (opening.embedded === 'join') return await joinEmbedded(config.dataDir);
   const server = opened.use(await startEmbedded(config.dataDir, { log: (line) => opening.log.info(line) }));
   return server.url;
-}
-
-function mailerOptions({ smtp, dataDir }: Config): Parameters<typeof createMailer>[0] {
-  const folder = join(dataDir, 'mail');
-  if (smtp === undefined) return { folder };
-  const login = smtp.user === undefined ? {} : { user: smtp.user, password: smtp.password?.reveal() ?? '' };
-  return { folder, smtp: { host: smtp.host, port: smtp.port, security: securityFor(smtp.host, smtp.port), ...login } };
 }

@@ -1,11 +1,7 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { type Config, readKeys } from '../config.ts';
-import { openDatabaseContext, openMailingContext } from '../context.ts';
+import type { Config } from '../config.ts';
+import { findKeys, openDatabaseContext, openMail } from '../context.ts';
 import type { Log } from '../log.ts';
-import type { Mailer } from '../mail/mailer.ts';
-import { readOrMakeKeyFile } from '../privacy/key-file.ts';
 import type { HealthParts } from '../services/health.ts';
 import { describeFailure } from './failures.ts';
 
@@ -18,38 +14,19 @@ export async function openHealthParts(config: Config, log: Log): Promise<HealthP
     const context = opened.use(await openDatabaseContext(config, { log, embedded: 'join', waiting: 'visitor' }));
     return context.orm.em as EntityManager;
   });
-  const mailer = await attempt(async () => await openMailer(config, log, opened));
+  // The mailer does without database and keys, and so may a look at it.
+  const mailer = await attempt(async () => opened.use(await openMail(config)).mailer);
   const owned = opened.move();
   return {
     config,
     now,
     database,
-    keys: () => findKeys(config, now()),
+    // Unlike a start, looking makes no keys.
+    keys: () => findKeys(config),
     mailer,
     explain: (error) => describeFailure(error).message ?? `unexpected: ${(error as Error).message.split(' - ').at(-1)}`,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-}
-
-/** Unlike a start, looking makes no keys. */
-function findKeys(config: Config, now: Date) {
-  if (config.encryptionKeys !== undefined) return config.encryptionKeys.reveal();
-  if (!existsSync(join(config.dataDir, 'encryption.keys'))) return undefined;
-  return readKeys(readOrMakeKeyFile(config.dataDir, now));
-}
-
-/** The mailer does without database and keys, and so may a look at it. */
-async function openMailer(config: Config, log: Log, opened: AsyncDisposableStack): Promise<Mailer> {
-  const context = await openMailingContext({
-    config,
-    log,
-    now: () => new Date(),
-    databaseUrl: '',
-    orm: undefined as never,
-    keyring: undefined as never,
-    [Symbol.asyncDispose]: async () => {},
-  });
-  return opened.use(context).mailer;
 }
 
 async function attempt<T>(open: () => Promise<T>): Promise<() => T> {

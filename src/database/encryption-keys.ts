@@ -27,3 +27,8 @@ export async function loadKeyring(em: EntityManager, configured: readonly Config
     return checked.keyring;
   });
 }
+
+/** Whether anything in this database may be sealed already. */
+export async function hasStoredKeys(em: EntityManager): Promise<boolean> {
+  return (await em.fork().count(EncryptionKey)) > 0;
+}

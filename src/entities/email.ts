@@ -47,6 +47,7 @@ const EmailSchema = defineEntity({
   indexes: [
     { properties: ['dueAt'], where: "state = 'queued'", name: 'emails_due_index' },
     { properties: ['state', 'id'] },
+    { properties: ['kind', 'id'] },
     { properties: ['message'] },
   ],
   checks: [{ name: 'emails_one_recipient', expression: 'num_nonnulls(recipient, sender_id) = 1' }],

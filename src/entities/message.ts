@@ -25,7 +25,7 @@ const MessageSchema = defineEntity({
     clientAddress: p.blob().nullable(),
     receivedAt: p.datetime(3),
   },
-  indexes: [{ properties: ['sender', 'id'] }, { properties: ['form', 'id'] }],
+  indexes: [{ properties: ['sender', 'id'] }, { properties: ['form', 'id'] }, { properties: ['status', 'id'] }],
 });
 
 /** A submission that was stored; belongs to one sender and one form. */

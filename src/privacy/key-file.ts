@@ -12,10 +12,8 @@ export function makeKeys(now: Date): string {
  * its owner may read. Two first starts at once end with the same keys, since linking a file to a name that is
  * taken fails.
  */
-export function readOrMakeKeyFile(dataDir: string, now: Date): string {
-  const file = join(dataDir, 'encryption.keys');
-  const found = readIfPresent(file);
-  if (found !== undefined) return found;
+export function makeKeyFile(dataDir: string, now: Date): string {
+  const file = keyFile(dataDir);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const draft = `${file}.${process.pid}-${randomBytes(4).toString('hex')}`;
   writeFileSync(draft, `${makeKeys(now)}\n`, { mode: 0o600, flush: true });
@@ -29,11 +27,16 @@ export function readOrMakeKeyFile(dataDir: string, now: Date): string {
   return readFileSync(file, 'utf8').trim();
 }
 
-function readIfPresent(file: string): string | undefined {
+/** What `makeKeyFile` has made there; undefined where it has not. */
+export function readKeyFile(dataDir: string): string | undefined {
   try {
-    return readFileSync(file, 'utf8').trim();
+    return readFileSync(keyFile(dataDir), 'utf8').trim();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
+}
+
+function keyFile(dataDir: string): string {
+  return join(dataDir, 'encryption.keys');
 }

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { exitCodeOf } from '../../src/cli/exit-codes.ts';
 import { createProgram } from '../../src/cli/program.ts';
-import { describeProblem } from '../../src/server/problem-details.ts';
 import { Problem, type ProblemCode } from '../../src/problems.ts';
+import { describeProblem } from '../../src/server/problem-details.ts';
 import { variable, variableNames } from '../../src/variables.ts';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -11,7 +11,9 @@ const problemCodes = Object.keys(exitCodeOf) as ProblemCode[];
 
 describe('the documents', () => {
   it('list every problem code with its status, and no other', () => {
-    const rows = [...read('docs/api.md').matchAll(/^\| `([a-z-]+)` \| (\d{3}) \|/gm)].map(([, code, status]) => `${code} ${status}`);
+    const rows = [...read('docs/api.md').matchAll(/^\| `([a-z-]+)` \| (\d{3}) \|/gm)].map(
+      ([, code, status]) => `${code} ${status}`,
+    );
     const real = problemCodes.map((code) => `${code} ${describeProblem(new Problem(code, 'x'), 'id').status}`);
     expect(rows).to.have.members(real);
   });
@@ -21,7 +23,10 @@ describe('the documents', () => {
     expect(rows.map((row) => row[1])).to.deep.equal(variableNames);
     for (const [, name, production, secret, meaning, example] of rows) {
       const known = variable(name as (typeof variableNames)[number]);
-      expect({ meaning, example, production: production !== undefined, secret: secret !== undefined }, name).to.deep.equal({
+      expect(
+        { meaning, example, production: production !== undefined, secret: secret !== undefined },
+        name,
+      ).to.deep.equal({
         meaning: known.meaning,
         example: known.example,
         production: known.production === true,
@@ -39,9 +44,13 @@ describe('the documents', () => {
     const stream = { write: () => true, columns: 80, isTTY: false };
     const program = createProgram({ stdout: stream, stderr: stream } as unknown as Parameters<typeof createProgram>[0]);
     const commandsOf = (parent: typeof program): string[] =>
-      parent.commands.flatMap((it) => (it.commands.length > 0 ? commandsOf(it).map((name) => `${it.name()} ${name}`) : [it.name()]));
+      parent.commands.flatMap((it) =>
+        it.commands.length > 0 ? commandsOf(it).map((name) => `${it.name()} ${name}`) : [it.name()],
+      );
     const real = commandsOf(program).filter((it) => it !== 'help');
-    const rows = [...read('docs/cli.md').matchAll(/^\| `ruffinweb ([a-z -]+?)(?: [[<].*)?` \|/gm)].map(([, name]) => name);
+    const rows = [...read('docs/cli.md').matchAll(/^\| `ruffinweb ([a-z -]+?)(?: [[<].*)?` \|/gm)].map(
+      ([, name]) => name,
+    );
     expect(rows).to.have.members(real);
   });
 
@@ -49,7 +58,10 @@ describe('the documents', () => {
     for (const document of ['README.md', 'docs/operating.md', 'docs/architecture.md', 'docs/api.md', 'docs/cli.md']) {
       for (const [, target = ''] of read(document).matchAll(/\]\(([^)#:]+)\)/g)) {
         const folder = document.includes('/') ? 'docs/' : '';
-        expect(() => readFileSync(new URL(`../../${folder}${target}`, import.meta.url)), `${document}: ${target}`).to.not.throw(/ENOENT/);
+        expect(
+          () => readFileSync(new URL(`../../${folder}${target}`, import.meta.url)),
+          `${document}: ${target}`,
+        ).to.not.throw(/ENOENT/);
       }
     }
   });

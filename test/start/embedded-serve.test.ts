@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import pg from 'pg';
@@ -58,7 +58,8 @@ describe('serve without DATABASE_URL', () => {
     const http = clientOf(server.url);
     expect((await http.post('/api/messages', submission(canary))).status).to.equal(201);
     expect(
-      (await http.post('/api/messages', submission({ ...canary, email: 'quincunx@', subject: 'x'.repeat(300) }))).status,
+      (await http.post('/api/messages', submission({ ...canary, email: 'quincunx@', subject: 'x'.repeat(300) })))
+        .status,
     ).to.equal(422);
     expect((await http.post('/api/messages', `{"email":"${canary.email}`)).status).to.equal(400);
     expect((await http.get(`/quincunx/${canary.email}`)).status).to.equal(404);
@@ -97,6 +98,16 @@ describe('serve without DATABASE_URL', () => {
     expect(listed.code).to.equal(2);
     expect(listed.stderr).to.include('which ENCRYPTION_KEYS does not have');
     expect(listed.stdout).to.equal('');
+  });
+
+  it('makes no new key for a database that was sealed with one that is gone', async () => {
+    const [file, away] = [join(folder.path, 'encryption.keys'), join(folder.path, 'keys.away')];
+    await rename(file, away);
+    const listed = await ruffinweb(['senders', 'list'], settings);
+    expect(listed.code).to.equal(2);
+    expect(listed.stderr).to.include('has their keys');
+    expect(await readdir(folder.path)).to.not.include('encryption.keys');
+    await rename(away, file);
   });
 
   it('leaves commands without a server a clear word', async () => {

@@ -6,30 +6,37 @@ import { startEmbedded } from '../../src/database/embedded.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
 import { commandPatience, openOrm } from '../../src/database/orm.ts';
 
-let server: { url: string; stop(): Promise<void> } | undefined;
 let serial = 0;
 
 /**
  * One PostgreSQL server for the whole run: `TEST_DATABASE_URL` (a role that may create databases), or an embedded
  * one in a temporary folder. The real migrations build a template that each test file's database is cloned from.
+ * Test files run in processes of their own, which find the server by the environment that they inherit.
+ *
+ * @returns what ends it.
  */
-export async function startTestServer(): Promise<void> {
-  server = process.env.TEST_DATABASE_URL ? givenServer(process.env.TEST_DATABASE_URL) : await embeddedServer();
-  await onServer(`create database ${templateName()}`);
-  const orm = await openOrm(urlOf(templateName()), commandPatience);
+export async function startTestServer(): Promise<() => Promise<void>> {
+  const given = process.env.TEST_DATABASE_URL;
+  const server = given === undefined ? await embeddedServer() : { url: given, stop: async () => {} };
+  process.env[serverVariable] = server.url;
+  process.env[templateVariable] = `ruffinweb_template_${process.pid}`;
+  await onServer(`create database ${template()}`);
+  const orm = await openOrm(urlOf(template()), commandPatience);
   await migrateUp(orm);
   await orm.close();
+  return async () => {
+    await onServer(`drop database if exists ${template()} with (force)`);
+    await server.stop();
+  };
 }
 
-export async function stopTestServer(): Promise<void> {
-  await onServer(`drop database if exists ${templateName()} with (force)`);
-  await server?.stop();
-}
+const serverVariable = 'RUFFINWEB_TEST_SERVER';
+const templateVariable = 'RUFFINWEB_TEST_TEMPLATE';
 
 /** A database of its own with today's schema. */
 export async function createDatabase(options: { empty?: true } = {}): Promise<TestDatabase> {
   const name = `ruffinweb_test_${process.pid}_${++serial}`;
-  await onServer(`create database ${name} ${options.empty ? '' : `template ${templateName()}`}`);
+  await onServer(`create database ${name} ${options.empty ? '' : `template ${template()}`}`);
   return new TestDatabase(name, urlOf(name));
 }
 
@@ -86,12 +93,8 @@ export class TestDatabase implements AsyncDisposable {
   }
 }
 
-function templateName(): string {
-  return `ruffinweb_template_${process.pid}`;
-}
-
-function givenServer(url: string) {
-  return { url, stop: async () => {} };
+function template(): string {
+  return process.env[templateVariable] ?? '';
 }
 
 async function embeddedServer() {
@@ -107,13 +110,13 @@ async function embeddedServer() {
 }
 
 function urlOf(database: string): string {
-  const url = new URL(server?.url ?? 'postgresql://test-server-not-started');
+  const url = new URL(process.env[serverVariable] ?? 'postgresql://test-server-not-started');
   url.pathname = `/${database}`;
   return url.href;
 }
 
 async function onServer(sql: string): Promise<void> {
-  const client = new pg.Client({ connectionString: server?.url });
+  const client = new pg.Client({ connectionString: process.env[serverVariable] });
   await client.connect();
   try {
     await client.query(sql);

@@ -1,9 +1,11 @@
-import { startTestServer, stopTestServer } from './database.ts';
+import { startTestServer } from './database.ts';
+
+let stop: () => Promise<void>;
 
 export async function mochaGlobalSetup(): Promise<void> {
-  await startTestServer();
+  stop = await startTestServer();
 }
 
 export async function mochaGlobalTeardown(): Promise<void> {
-  await stopTestServer();
+  await stop();
 }

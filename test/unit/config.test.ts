@@ -84,9 +84,12 @@ describe('readConfig', () => {
   });
 
   it('refuses database modes that fall back to plain text without a word', () => {
-    expect(faultsOf({ DATABASE_URL: 'postgresql://h/db?sslmode=prefer' }).map(([name]) => name)).to.deep.equal([
-      'DATABASE_URL',
-    ]);
+    for (const mode of ['prefer', 'allow', 'on', '']) {
+      expect(
+        faultsOf({ DATABASE_URL: `postgresql://h/db?sslmode=${mode}` }).map(([name]) => name),
+        mode,
+      ).to.deep.equal(['DATABASE_URL']);
+    }
   });
 
   it('shows no secret when it is printed or serialised', () => {

@@ -57,6 +57,7 @@ export class FirstSchema extends Migration {
     this.addSql(`alter table "messages" add constraint "messages_receipt_unique" unique ("receipt")`);
     this.addSql(`create index "messages_sender_id_id_index" on "messages" ("sender_id", "id")`);
     this.addSql(`create index "messages_form_id_id_index" on "messages" ("form_id", "id")`);
+    this.addSql(`create index "messages_status_id_index" on "messages" ("status", "id")`);
     this.addSql(
       `alter table "messages" add constraint "messages_status_check" check ("status" in ('accepted', 'held'))`,
     );
@@ -79,6 +80,7 @@ export class FirstSchema extends Migration {
       )`);
     this.addSql(`create index "emails_due_index" on "emails" ("due_at") where state = 'queued'`);
     this.addSql(`create index "emails_state_id_index" on "emails" ("state", "id")`);
+    this.addSql(`create index "emails_kind_id_index" on "emails" ("kind", "id")`);
     this.addSql(`create index "emails_message_id_index" on "emails" ("message_id")`);
     this.addSql(
       `alter table "emails" add constraint "emails_one_recipient" check (num_nonnulls(recipient, sender_id) = 1)`,
