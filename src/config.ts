@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { type Mailbox, readAddress, readMailbox } from './address.ts';
+import { type CaptchaKind, captchaKinds } from './captcha-kinds.ts';
 import { Secret } from './secret.ts';
 import { type VariableName, variable, variableNames } from './variables.ts';
 
@@ -18,6 +19,7 @@ export interface Config {
   readonly mailFrom: Mailbox;
   readonly notifyTo: readonly string[];
   readonly autoReply: boolean;
+  readonly captcha: CaptchaConfig;
   /** Undefined: keys are kept in a file in the data folder. */
   readonly encryptionKeys: Secret<readonly KeyConfig[]> | undefined;
   readonly log: LogConfig;
@@ -28,6 +30,13 @@ export interface SmtpConfig {
   readonly port: number;
   readonly user: string | undefined;
   readonly password: Secret | undefined;
+}
+
+export interface CaptchaConfig {
+  readonly kind: CaptchaKind;
+  readonly siteKey: string | undefined;
+  readonly secret: Secret | undefined;
+  readonly verifyUrl: string | undefined;
 }
 
 export interface KeyConfig {
@@ -80,17 +89,29 @@ export function readConfig(env: Environment): Config {
     return fallback;
   }
 
+  function readCaptcha(): CaptchaConfig {
+    const kind = read<CaptchaKind>('CAPTCHA', oneOf(...captchaKinds), 'none');
+    const captcha = {
+      kind,
+      siteKey: read<string | undefined>('CAPTCHA_SITE_KEY', z.string(), undefined),
+      secret: read<Secret | undefined>('CAPTCHA_SECRET', secretText(), undefined),
+      verifyUrl: read<string | undefined>('CAPTCHA_VERIFY_URL', webAddress(), undefined),
+    };
+    if (kind !== 'none' && kind !== 'altcha') {
+      if (!captcha.secret) faults.push({ variable: 'CAPTCHA_SECRET', wrong: `is missing, while CAPTCHA is ${kind}` });
+      if (!captcha.siteKey)
+        faults.push({ variable: 'CAPTCHA_SITE_KEY', wrong: `is missing, while CAPTCHA is ${kind}` });
+    }
+    return captcha;
+  }
+
   const production = env.NODE_ENV === 'production';
   read('NODE_ENV', oneOf('production', 'development', 'test'), 'development');
   const port = read('PORT', portNumber(0), 3000);
   const smtpHost = read<string | undefined>('SMTP_HOST', hostName(), undefined);
   const smtpUser = read<string | undefined>('SMTP_USER', z.string(), undefined);
   const smtpPort = read('SMTP_PORT', portNumber(1), 465);
-  const smtpPassword = read<Secret | undefined>(
-    'SMTP_PASSWORD',
-    z.string().transform((it) => new Secret(it)),
-    undefined,
-  );
+  const smtpPassword = read<Secret | undefined>('SMTP_PASSWORD', secretText(), undefined);
   if (smtpUser !== undefined && smtpPassword === undefined && env.SMTP_PASSWORD === undefined) {
     faults.push({ variable: 'SMTP_PASSWORD', wrong: 'is missing, while SMTP_USER is set' });
   }
@@ -116,6 +137,7 @@ export function readConfig(env: Environment): Config {
       smtpHost === undefined ? undefined : { host: smtpHost, port: smtpPort, user: smtpUser, password: smtpPassword },
     mailFrom,
     notifyTo: read('NOTIFY_TO', addressList(), ['owner@localhost']),
+    captcha: readCaptcha(),
     autoReply: read('AUTO_REPLY', onOrOff(), true),
     encryptionKeys: read<Config['encryptionKeys']>('ENCRYPTION_KEYS', keyList(), undefined),
     log: {
@@ -141,6 +163,10 @@ function text<T>(read: (text: string) => T): z.ZodType<T> {
       return z.NEVER;
     }
   });
+}
+
+function secretText(): z.ZodType<Secret> {
+  return z.string().transform((it) => new Secret(it));
 }
 
 function oneOf<const Options extends string[]>(...options: Options): z.ZodType<Options[number]> {

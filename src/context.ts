@@ -1,10 +1,11 @@
 import { join } from 'node:path';
+import { type Captchas, createCaptchas } from './captcha/index.ts';
 import { type Config, type KeyConfig, readKeys } from './config.ts';
 import { joinEmbedded, startEmbedded } from './database/embedded.ts';
 import { hasStoredKeys, loadKeyring } from './database/encryption-keys.ts';
 import { commandPatience, type Orm, openOrm, requestPatience } from './database/orm.ts';
 import type { Log } from './log.ts';
-import type { composeAutoReply, composeNotification, Mail, Mailer } from './mail/index.ts';
+import type { composeAutoReply, composeHeldSummary, composeNotification, Mail, Mailer } from './mail/index.ts';
 import { makeKeyFile, readKeyFile } from './privacy/key-file.ts';
 import type { Keyring } from './privacy/keyring.ts';
 import { KeysWrong } from './privacy/keyring-check.ts';
@@ -25,6 +26,7 @@ export interface DatabaseContext extends AsyncDisposable {
 /** What a process owns that reads or writes what visitors gave. */
 export interface Context extends DatabaseContext {
   readonly keyring: Keyring;
+  readonly captchas: Captchas;
 }
 
 type Rest<F> = F extends (templates: never, ...rest: infer R) => Mail ? (...rest: R) => Mail : never;
@@ -33,6 +35,7 @@ type Rest<F> = F extends (templates: never, ...rest: infer R) => Mail ? (...rest
 export interface Composer {
   readonly notification: Rest<typeof composeNotification>;
   readonly autoReply: Rest<typeof composeAutoReply>;
+  readonly heldSummary: Rest<typeof composeHeldSummary>;
 }
 
 /** What a process owns that sends mail. */
@@ -76,8 +79,10 @@ export async function openContext(base: DatabaseContext): Promise<Context> {
   const em = base.orm.em.fork();
   const keys = findKeys(base.config) ?? (await makeFirstKeys(base, em));
   const keyring = await loadKeyring(em, keys);
+  const { kind, secret, verifyUrl } = base.config.captcha;
+  const captchas = createCaptchas({ kind, secret: secret?.reveal(), verifyUrl }, keyring.captchaSecret);
   const owned = opened.move();
-  return { ...base, keyring, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { ...base, keyring, captchas, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 /** Takes over `context`, also where it fails. @throws {TemplateFault} */
@@ -91,7 +96,7 @@ export async function openMailingContext(context: Context): Promise<MailingConte
 
 /** The way out for mail, and who writes it. Loaded here, since listing rows needs none of it. @throws {TemplateFault} */
 export async function openMail(config: Config): Promise<Pick<MailingContext, 'mailer' | 'composer'> & AsyncDisposable> {
-  const { composeAutoReply, composeNotification, createMailer, openTemplates, securityFor } = await import(
+  const { composeAutoReply, composeHeldSummary, composeNotification, createMailer, openTemplates, securityFor } = await import(
     './mail/index.ts'
   );
   const templates = openTemplates({ overrideFolder: join(config.dataDir, 'templates') });
@@ -112,6 +117,7 @@ export async function openMail(config: Config): Promise<Pick<MailingContext, 'ma
     composer: {
       notification: (...rest) => composeNotification(templates, ...rest),
       autoReply: (...rest) => composeAutoReply(templates, ...rest),
+      heldSummary: (...rest) => composeHeldSummary(templates, ...rest),
     },
     [Symbol.asyncDispose]: () => mailer[Symbol.asyncDispose](),
   };

@@ -63,6 +63,18 @@ export const variables = {
     production: true,
   },
   AUTO_REPLY: { meaning: 'whether senders get an automatic reply: `on` or `off`', fallback: 'on', example: 'off' },
+  CAPTCHA: {
+    meaning: 'what forms ask visitors for: `none`, `altcha`, `turnstile`, `hcaptcha` or `recaptcha`',
+    fallback: 'none',
+    example: 'altcha',
+  },
+  CAPTCHA_SITE_KEY: { meaning: "the hosted captcha's public key", fallback: '', example: '0x4AAAAAAA-site-key' },
+  CAPTCHA_SECRET: { meaning: "the hosted captcha's secret", fallback: '', example: '0x4AAAAAAA-secret', secret: true },
+  CAPTCHA_VERIFY_URL: {
+    meaning: 'another address that checks solutions in the same protocol',
+    fallback: "the provider's own",
+    example: 'https://www.recaptcha.net/recaptcha/api/siteverify',
+  },
   ENCRYPTION_KEYS: {
     meaning: 'keys that seal what visitors give: `id:base64key`, newest first, separated by commas',
     fallback: 'made in DATA_DIR on first start',

@@ -2,8 +2,8 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { Message } from './message.ts';
 import { Sender } from './sender.ts';
 
-/** `notification` goes to an owner, `auto-reply` to the sender. */
-export const emailKinds = ['notification', 'auto-reply'] as const;
+/** `notification` goes to an owner, `auto-reply` to the sender; `held-summary` tells an owner what is held. */
+export const emailKinds = ['notification', 'auto-reply', 'held-summary'] as const;
 export type EmailKind = (typeof emailKinds)[number];
 
 export const emailStates = ['queued', 'sent', 'failed', 'cancelled', 'held'] as const;
@@ -24,7 +24,8 @@ const EmailSchema = defineEntity({
     id: p.uuid().primary(),
     kind: p.enum(emailKinds),
     state: p.enum(emailStates),
-    message: () => p.manyToOne(Message).deleteRule('cascade'),
+    /** Empty for a summary. */
+    message: () => p.manyToOne(Message).nullable().deleteRule('cascade'),
     /** The owner's address a notification goes to; empty for an auto-reply, which goes to `sender`. */
     recipient: p.text().nullable(),
     /** Whom an auto-reply goes to; empty for a notification. */
@@ -50,7 +51,10 @@ const EmailSchema = defineEntity({
     { properties: ['kind', 'id'] },
     { properties: ['message'] },
   ],
-  checks: [{ name: 'emails_one_recipient', expression: 'num_nonnulls(recipient, sender_id) = 1' }],
+  checks: [
+    { name: 'emails_one_recipient', expression: 'num_nonnulls(recipient, sender_id) = 1' },
+    { name: 'emails_about_a_message', expression: "kind = 'held-summary' or message_id is not null" },
+  ],
 });
 
 /** One outgoing mail to one recipient. The row is the job: there is no second queue table. */

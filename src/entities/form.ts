@@ -1,4 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
+import { captchaKinds } from '../captcha-kinds.ts';
 
 const FormSchema = defineEntity({
   name: 'Form',
@@ -11,6 +12,8 @@ const FormSchema = defineEntity({
     recipients: p.array().columnType('text[]').nullable(),
     /** Whether the sender gets an automatic reply; empty means as `AUTO_REPLY` says. */
     autoReply: p.boolean().nullable(),
+    /** Empty means as `CAPTCHA` says. */
+    captcha: p.enum(captchaKinds).nullable(),
     closedAt: p.datetime(3).nullable(),
     createdAt: p.datetime(3).defaultRaw('now()'),
   },

@@ -1,7 +1,9 @@
 import { Attempt } from './attempt.ts';
+import { Duty } from './duty.ts';
 import { Email } from './email.ts';
 import { EncryptionKey } from './encryption-key.ts';
 import { Form } from './form.ts';
+import { MessageKey, RecentPost, UsedCaptcha } from './guard-memory.ts';
 import { Message } from './message.ts';
 import { ReplyDay, ReplyHour } from './reply-limit.ts';
 import { Sender } from './sender.ts';
@@ -9,7 +11,33 @@ import { Sender } from './sender.ts';
 export { type AttemptOutcome, attemptOutcomes } from './attempt.ts';
 export { type EmailKind, type EmailState, emailKinds, emailStates, type FailureReason } from './email.ts';
 export { type MessageStatus, messageStatuses } from './message.ts';
-export { Attempt, Email, EncryptionKey, Form, Message, ReplyDay, ReplyHour, Sender };
+export {
+  Attempt,
+  Duty,
+  Email,
+  EncryptionKey,
+  Form,
+  Message,
+  MessageKey,
+  RecentPost,
+  ReplyDay,
+  ReplyHour,
+  Sender,
+  UsedCaptcha,
+};
 
 /** Every entity, for the ORM. */
-export const entities = [Form, Sender, Message, Email, Attempt, EncryptionKey, ReplyDay, ReplyHour];
+export const entities = [
+  Form,
+  Sender,
+  Message,
+  Email,
+  Attempt,
+  EncryptionKey,
+  ReplyDay,
+  ReplyHour,
+  MessageKey,
+  RecentPost,
+  UsedCaptcha,
+  Duty,
+];

@@ -21,11 +21,14 @@ const MessageSchema = defineEntity({
     reasons: p.array().columnType('text[]').defaultRaw("'{}'"),
     /** Sealed JSON of what was posted: see `services/message-content.ts`. */
     content: p.blob(),
+    /** Keyed hash of a long text, to see the same one come from many addresses; empty for a short one. */
+    textIndex: p.blob().nullable(),
     /** Sealed address of the client that posted. */
     clientAddress: p.blob().nullable(),
     receivedAt: p.datetime(3),
   },
-  indexes: [{ properties: ['sender', 'id'] }, { properties: ['form', 'id'] }, { properties: ['status', 'id'] }],
+    { properties: ['status', 'id'] },
+    { properties: ['textIndex', 'receivedAt'], where: 'text_index is not null', name: 'messages_text_index' },
 });
 
 /** A submission that was stored; belongs to one sender and one form. */

@@ -12,6 +12,8 @@ const SenderSchema = defineEntity({
     /** Sealed; as first given. */
     name: p.blob().nullable(),
     messageCount: p.integer(),
+    /** Messages of a blocked sender are held, and no auto-reply goes there. */
+    blockedAt: p.datetime(3).nullable(),
     firstMessageAt: p.datetime(3),
     lastMessageAt: p.datetime(3),
   },

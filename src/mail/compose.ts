@@ -104,6 +104,43 @@ export function composeAutoReply(templates: Templates, envelope: Envelope, conte
   };
 }
 
+export interface HeldSummaryContent {
+  /** All that were held since then. */
+  readonly count: number;
+  readonly since: Date;
+  /** The newest of them, without a word that a visitor wrote. */
+  readonly messages: ReadonlyArray<{
+    readonly receipt: string;
+    readonly formSlug: string;
+    readonly receivedAt: Date;
+    readonly reasons: readonly string[];
+  }>;
+  readonly publicUrl: string;
+}
+
+/** The mail that tells an owner once a day what was held. Pure. */
+export function composeHeldSummary(templates: Templates, envelope: Envelope, content: HeldSummaryContent): Mail {
+  const more = content.count - content.messages.length;
+  const parts = templates.render('held-summary', {
+    count: String(content.count),
+    since: writeTime(content.since),
+    items: content.messages.map((it) => ({
+      receipt: it.receipt,
+      form: it.formSlug,
+      received_at: writeTime(it.receivedAt),
+      reasons: it.reasons.join(', '),
+    })),
+    more: more > 0 ? String(more) : null,
+    example_receipt: content.messages[0]?.receipt ?? 'latest',
+    public_url: new WebAddress(content.publicUrl),
+    public_host: new URL(content.publicUrl).host,
+  });
+  return {
+    ...base(envelope, 'held-summary', parts),
+    headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
+  };
+}
+
 function base(envelope: Envelope, kind: string, parts: { subject: string; text: string; html: string }) {
   const { id, from, to, internetMessageId, date } = envelope;
   return { id, kind, from, to, internetMessageId, date, ...parts, subject: cleanLine(parts.subject, longestSubject) };

@@ -6,6 +6,7 @@ export { isPlainAddress, readMailbox } from './addresses.ts';
 export {
   type AutoReplyContent,
   composeAutoReply,
+  composeHeldSummary,
   composeNotification,
   type Envelope,
   type NotificationContent,

@@ -32,8 +32,19 @@ const examples = {
     received_at: '1 January 2026 at 00:00 UTC',
     unsubscribe_url: new WebAddress('https://example.com/unsubscribe'),
   },
+  'held-summary': {
+    count: '2',
+    since: '1 January 2026 at 00:00 UTC',
+    items: [
+      { receipt: 'RW-0000000000', form: 'contact', received_at: '1 January 2026 at 00:00 UTC', reasons: 'many-links' },
+    ],
+    more: '1',
+    example_receipt: 'RW-0000000000',
+    public_url: new WebAddress('https://example.com'),
+    public_host: 'example.com',
+  },
 } satisfies Record<string, Values>;
-const optional = ['sender_name', 'subject', 'unsubscribe_url'];
+const optional = ['sender_name', 'subject', 'unsubscribe_url', 'more'];
 
 export type TemplateKind = keyof typeof examples;
 export const templateKinds = Object.keys(examples) as TemplateKind[];

@@ -9,8 +9,16 @@ import { type Place, SealBroken, type SealingKey, seal, sealedWith, unseal } fro
 export class Keyring {
   readonly #keys: ReadonlyMap<string, SealingKey>;
   readonly #newest: SealingKey;
-  /** 32-byte keyed hash that finds an address without knowing it. */
+  /** 32-byte keyed hashes, each with a key of its own: of a sender's address, */
   readonly addressIndex: (address: string) => Buffer;
+  /** of a message's text, */
+  readonly textIndex: (text: string) => Buffer;
+  /** of an idempotency key, */
+  readonly keyIndex: (key: string) => Buffer;
+  /** and of all that was posted. */
+  readonly fingerprint: (posted: string) => Buffer;
+  /** Signs captcha challenges; the same on every server of one database. */
+  readonly captchaSecret: string;
 
   constructor(keys: readonly SealingKey[], indexKey: Uint8Array) {
     const [newest] = keys;
@@ -18,6 +26,10 @@ export class Keyring {
     this.#newest = newest;
     this.#keys = new Map(keys.map((key) => [key.id, key]));
     this.addressIndex = createBlindIndex(indexKey, 'senders.address_index');
+    this.textIndex = createBlindIndex(indexKey, 'messages.text_index');
+    this.keyIndex = createBlindIndex(indexKey, 'message_keys.key');
+    this.fingerprint = createBlindIndex(indexKey, 'fingerprint');
+    this.captchaSecret = createBlindIndex(indexKey, 'captcha secret')('').toString('hex');
   }
 
   get newestId(): string {

@@ -12,7 +12,12 @@ export const bodyLimit = 64 * 1024;
  * @throws {Problem} body-too-large, body-type-unknown, body-unreadable
  */
 export async function readSubmission(ctx: Context, formSlug: string): Promise<Submission> {
-  return { formSlug, values: await readValues(ctx), clientAddress: ctx.req.socket.remoteAddress };
+  return {
+    formSlug,
+    values: await readValues(ctx),
+    clientAddress: ctx.req.socket.remoteAddress,
+    idempotencyKey: ctx.get('Idempotency-Key') || undefined,
+  };
 }
 
 async function readValues(ctx: Context): Promise<Map<string, unknown>> {

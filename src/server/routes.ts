@@ -1,5 +1,6 @@
 import Router, { type RouterContext } from '@koa/router';
 import type { Context } from '../context.ts';
+import { createChallenge } from '../services/captcha-challenge.ts';
 import { defaultFormSlug } from '../services/forms.ts';
 import { readiness } from '../services/readiness.ts';
 import { readReceipt } from '../services/receipt.ts';
@@ -22,7 +23,6 @@ export function createRoutes(context: Context, pages: Pages, server: ServerState
     const submission = await readSubmission(ctx, defaultFormSlug);
     ctx.state.posted = submission.values;
     const stored = await submitMessage(ctx.state.scope, submission);
-    ctx.state.log.info({ message: stored.id, receipt: stored.receipt }, 'message stored');
     if (wantsPage(ctx)) {
       ctx.status = 303;
       ctx.set('Location', `${basePath}/thanks?receipt=${stored.receipt}`);
@@ -31,6 +31,11 @@ export function createRoutes(context: Context, pages: Pages, server: ServerState
       ctx.status = 201;
       ctx.body = { id: stored.id, receipt: stored.receipt, receivedAt: stored.receivedAt.toISOString() };
     }
+  });
+
+  router.get('/api/captcha', async (ctx) => {
+    const slug = ctx.query['form'];
+    ctx.body = await createChallenge(ctx.state.scope, typeof slug === 'string' ? slug : defaultFormSlug);
   });
 
   router.get('/', (ctx) => sendPage(ctx, pages.landing()));

@@ -5,6 +5,7 @@ import type { MailingContext } from '../context.ts';
 import { createBell } from '../services/bell.ts';
 import { runDeliveryLoop } from '../services/delivery-loop.ts';
 import { listenForEmails } from '../services/email-channel.ts';
+import { keepHouse } from '../services/housekeeping.ts';
 import { createApp } from './app.ts';
 import { openPages } from './pages.ts';
 import type { ServerState } from './routes.ts';
@@ -35,7 +36,7 @@ export async function serve(context: MailingContext, options: ServeOptions): Pro
   announce(context, (server.address() as AddressInfo).port, options.print);
 
   const work = [serveUntilStopped(server, state, options.stop)];
-  if (options.deliver) work.push(deliverUntilStopped(context, options));
+  if (options.deliver) work.push(deliverUntilStopped(context, options), keepHouse(context, options.stop));
   await Promise.all(work);
 }
 

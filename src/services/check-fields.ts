@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { readAddress } from '../address.ts';
+import { solutionFields } from '../captcha/captcha.ts';
 import { type FieldFault, Problem } from '../problems.ts';
 import type { MessageContent } from './message-content.ts';
 
@@ -9,6 +10,8 @@ export interface Submission {
   /** Field names and values as they came; a name given twice has an array. */
   values: ReadonlyMap<string, unknown>;
   clientAddress: string | undefined;
+  /** The `Idempotency-Key` header. */
+  idempotencyKey: string | undefined;
 }
 
 /** Largest sizes, in characters (Unicode code points), and the number of extra fields. */
@@ -84,7 +87,7 @@ function pickKnown(values: ReadonlyMap<string, unknown>): Record<string, unknown
 }
 
 function pickExtra(values: ReadonlyMap<string, unknown>, faults: FieldFault[]): [string, string][] {
-  const taken = new Set(Object.entries(aliases).flat(2));
+  const taken = new Set([...Object.entries(aliases).flat(2), ...Object.values(solutionFields)]);
   const others = [...values].filter(([name]) => !taken.has(name) && !name.startsWith('_'));
   if (others.length > fieldLimits.extraFields) {
     faults.push({

@@ -18,10 +18,18 @@ export interface ClaimedEmail {
   tries: number;
   internetMessageId: string;
   createdAt: Date;
-  /** Set for a notification. */
+  /** The owner's address; null for an auto-reply, which goes to the sender. */
   recipient: string | null;
+  /** What it is about; null for a summary. */
+  message: ClaimedMessage | null;
+}
+
+export interface ClaimedMessage {
+  id: string;
+  receipt: string;
+  content: Buffer;
+  receivedAt: Date;
   sender: { id: string; address: Buffer };
-  message: { id: string; receipt: string; content: Buffer; receivedAt: Date };
   formSlug: string;
 }
 
@@ -40,7 +48,7 @@ export interface Claim {
  * auto-reply, or an email without tries left, ends there.
  */
 const claimStatement: Statement = {
-  name: 'claim_due_1',
+  name: 'claim_due_2',
   text: `
 with due as materialized (
   select id, kind, lease_token as lost_token, tries,
@@ -71,9 +79,9 @@ select claimed.id, claimed.kind, claimed.tries, claimed.internet_message_id, cla
   (extract(epoch from messages.received_at) * 1000)::float8 as received_ms,
   senders.id as sender_id, senders.address, forms.slug
 from claimed
-  join messages on messages.id = claimed.message_id
-  join senders on senders.id = messages.sender_id
-  join forms on forms.id = messages.form_id
+  left join messages on messages.id = claimed.message_id
+  left join senders on senders.id = messages.sender_id
+  left join forms on forms.id = messages.form_id
 union all
 select id, null, null, null, null, null, null, null, null, null, null, null, null from given_up`,
 };
@@ -85,7 +93,8 @@ interface ClaimRow {
   internet_message_id: string;
   recipient: string | null;
   created_ms: number;
-  message_id: string;
+  message_id: string | null;
+  // These are there where there is a message.
   receipt: string;
   content: Buffer;
   received_ms: number;
@@ -113,8 +122,16 @@ function describe(row: ClaimRow, kind: EmailKind, leaseToken: string): ClaimedEm
     internetMessageId: row.internet_message_id,
     createdAt: new Date(row.created_ms),
     recipient: row.recipient,
-    sender: { id: row.sender_id, address: row.address },
-    message: { id: row.message_id, receipt: row.receipt, content: row.content, receivedAt: new Date(row.received_ms) },
-    formSlug: row.slug,
+    message:
+      row.message_id === null
+        ? null
+        : {
+            id: row.message_id,
+            receipt: row.receipt,
+            content: row.content,
+            receivedAt: new Date(row.received_ms),
+            sender: { id: row.sender_id, address: row.address },
+            formSlug: row.slug,
+          },
   };
 }

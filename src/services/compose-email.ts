@@ -1,7 +1,9 @@
-import type { MailingContext } from '../context.ts';
+import type { Composer, MailingContext } from '../context.ts';
 import type { Mail } from '../mail/mailer.ts';
-import type { ClaimedEmail } from './claim-due.ts';
+import type { ClaimedEmail, ClaimedMessage } from './claim-due.ts';
+import { summariseHeld } from './held-summary.ts';
 import { openContent } from './message-content.ts';
+import type { Scope } from './scope.ts';
 import { openSenderAddress } from './sender-seals.ts';
 
 /**
@@ -9,38 +11,63 @@ import { openSenderAddress } from './sender-seals.ts';
  *
  * @throws {SealBroken} where a key is missing.
  */
-export function composeEmail(context: MailingContext, email: ClaimedEmail): Mail {
-  const { config, keyring, composer } = context;
-  const { name, address } = config.mailFrom;
+export async function composeEmail(context: MailingContext, scope: Scope, email: ClaimedEmail): Promise<Mail> {
+  const { name, address } = context.config.mailFrom;
   const envelope = {
     id: email.id,
     from: name === undefined ? address : `${name} <${address}>`,
+    // The database's own check sees to it that everything but an auto-reply has a recipient.
+    to: email.recipient as string,
     internetMessageId: email.internetMessageId,
     date: email.createdAt,
   };
-  const { receipt, receivedAt } = email.message;
-  if (email.kind === 'auto-reply') {
-    const to = openSenderAddress(keyring, email.sender);
-    const siteName = name ?? new URL(config.publicUrl).hostname;
-    return composer.autoReply(
-      { ...envelope, to, replyTo: config.notifyTo[0] ?? address },
-      { receipt, receivedAt, siteName, siteUrl: config.publicUrl },
-    );
-  }
-  const content = openContent(keyring, email.message);
-  return composer.notification(
-    // The database's own check sees to it that a notification has a recipient.
-    { ...envelope, to: email.recipient as string, replyTo: content.address },
+  if (email.message === null) return context.composer.heldSummary(envelope, await summariseHeld(scope, email));
+  return email.kind === 'auto-reply'
+    ? composeReply(context, envelope, email.message)
+    : composeNotice(context, envelope, email.message);
+}
+
+type Envelope = Parameters<Composer['notification']>[0];
+
+function composeReply(
+  { config, keyring, composer }: MailingContext,
+  envelope: Envelope,
+  message: ClaimedMessage,
+): Mail {
+  return composer.autoReply(
     {
-      receipt,
-      receivedAt,
-      formSlug: email.formSlug,
+      ...envelope,
+      to: openSenderAddress(keyring, message.sender),
+      replyTo: config.notifyTo[0] ?? config.mailFrom.address,
+    },
+    {
+      receipt: message.receipt,
+      receivedAt: message.receivedAt,
+      siteName: config.mailFrom.name ?? new URL(config.publicUrl).hostname,
+      siteUrl: config.publicUrl,
+    },
+  );
+}
+
+function composeNotice(
+  { config, keyring, composer }: MailingContext,
+  envelope: Envelope,
+  message: ClaimedMessage,
+): Mail {
+  const content = openContent(keyring, message);
+  const { address } = config.mailFrom;
+  return composer.notification(
+    { ...envelope, replyTo: content.address },
+    {
+      receipt: message.receipt,
+      receivedAt: message.receivedAt,
+      formSlug: message.formSlug,
       sender: { address: content.address, ...(content.name !== undefined && { name: content.name }) },
       ...(content.subject !== undefined && { subject: content.subject }),
       message: content.text,
       extra: content.extra.map(([fieldName, value]) => ({ name: fieldName, value })),
       publicUrl: config.publicUrl,
-      threadId: `<${email.sender.id}@${address.slice(address.lastIndexOf('@') + 1)}>`,
+      threadId: `<${message.sender.id}@${address.slice(address.lastIndexOf('@') + 1)}>`,
     },
   );
 }

@@ -17,7 +17,7 @@ export async function deliverEmail(
   email: ClaimedEmail,
   interrupt: AbortSignal,
 ): Promise<void> {
-  const scope = openScope(context, { email: email.id, receipt: email.message.receipt });
+  const scope = openScope(context, { email: email.id, ...(email.message && { receipt: email.message.receipt }) });
   const startedAt = scope.now();
   const outcome = await send(context, scope, email, interrupt);
   const interrupted = interrupt.aborted && outcome.result === 'later';
@@ -36,7 +36,7 @@ async function send(
 ): Promise<Outcome> {
   let mail: Mail;
   try {
-    mail = composeEmail(context, email);
+    mail = await composeEmail(context, scope, email);
   } catch (error) {
     // A template or a seal that is at fault may be mended while the schedule lasts.
     scope.log.error({ err: error }, 'email could not be composed');

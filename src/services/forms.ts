@@ -1,3 +1,4 @@
+import type { CaptchaKind } from '../captcha-kinds.ts';
 import { Form } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import type { Scope } from './scope.ts';
@@ -11,4 +12,9 @@ export async function findOpenForm(scope: Scope, slug: string): Promise<Form> {
   if (form === null) throw new Problem('form-unknown', 'there is no such form');
   if (!form.isOpen) throw new Problem('form-closed', 'this form is closed');
   return form;
+}
+
+/** The captcha that a form asks for. */
+export function captchaOf(scope: Pick<Scope, 'config'>, form: Form): CaptchaKind {
+  return form.captcha ?? scope.config.captcha.kind;
 }

@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Captchas } from '../captcha/index.ts';
 import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
 import type { Log } from '../log.ts';
@@ -10,6 +11,7 @@ export interface Scope {
   readonly log: Log;
   readonly now: () => Date;
   readonly keyring: Keyring;
+  readonly captchas: Captchas;
   readonly config: Config;
 }
 
@@ -20,6 +22,7 @@ export function openScope(context: Context, tags: Record<string, string> = {}): 
     log: context.log.child(tags),
     now: context.now,
     keyring: context.keyring,
+    captchas: context.captchas,
     config: context.config,
   };
 }

@@ -1,9 +1,14 @@
+import { createHash } from 'node:crypto';
 import { v7 as uuidv7 } from 'uuid';
 import { normaliseAddress } from '../address.ts';
 import { runStatement } from '../database/statement.ts';
 import type { MessageStatus } from '../entities/index.ts';
+import { Problem } from '../problems.ts';
+import { newEmailIdentity } from './email-identity.ts';
+import { findFirstAnswers, isRepeatBeingStored, postIdentity, repeatLock } from './first-answers.ts';
 import { type MessageContent, sealContent } from './message-content.ts';
 import { makeReceipt } from './receipt.ts';
+import { comparableText, isLong } from './repetition.ts';
 import { mailboxForLimits } from './reply-rules.ts';
 import type { Scope } from './scope.ts';
 import { repliesPerFormAndHour, storeStatement } from './store-statement.ts';
@@ -17,6 +22,10 @@ export interface Verdict {
   reasons: readonly string[];
   /** Owners to tell, one email each. */
   notify: readonly string[];
+  /** The `Idempotency-Key` header. */
+  idempotencyKey: string | undefined;
+  /** A captcha that must not have been used before. */
+  captchaUse: { id: string; expiresAt: Date } | undefined;
   /** Whether an auto-reply may go out, as far as anybody but the database can tell. */
   reply: boolean;
 }
@@ -28,27 +37,51 @@ export interface Stored {
   receivedAt: Date;
 }
 
+/** What became of one verdict: stored, now or (a repeat) before; or refused, and then nothing of it is stored. */
+export type StoreResult = { stored: Stored; repeated: boolean } | { refused: Problem };
+
+/** How long a repeat waits for the first to be stored, in milliseconds. */
+const repeatWaitMs = 5000;
+
 /**
  * Stores messages, each with its sender (found or new) and its emails, in one statement and so in one
  * transaction: when this returns they are all committed, and where it throws none is.
  *
- * @returns one answer for each verdict, in their order.
+ * @returns one result for each verdict, in their order.
+ * @throws {Problem} repeat-in-progress
  */
-export async function storeMessages(scope: Scope, verdicts: readonly Verdict[]): Promise<Stored[]> {
-  for (let run = 1; ; run++) {
+export async function storeMessages(scope: Scope, verdicts: readonly Verdict[]): Promise<StoreResult[]> {
+  const startedAt = performance.now();
+  let clashes = 0;
+  for (;;) {
     const rows = verdicts.map((verdict, index) => prepareRow(scope, verdict, index + 1));
     try {
       const stored = await runStatement<{ n: number; received_ms: number }>(scope.em, storeStatement, bind(rows));
-      const receivedAt = new Map(stored.map((it) => [it.n, it.received_ms]));
-      return rows.map((row) => {
-        const at = receivedAt.get(row.n);
-        if (at === undefined) throw new Error('the database stored fewer messages than it was given');
-        return { id: row.messageId, receipt: row.receipt, receivedAt: new Date(at) };
-      });
+      return await answerAll(scope, rows, new Map(stored.map((it) => [it.n, new Date(it.received_ms)])));
     } catch (error) {
-      if (run >= 3 || !isReceiptClash(error)) throw error;
+      if (isReceiptClash(error) && ++clashes < 3) continue;
+      if (!isLockTimeout(error) || !(await isRepeatBeingStored(scope, rows))) throw error;
+      if (performance.now() - startedAt >= repeatWaitMs) {
+        throw new Problem('repeat-in-progress', 'the first of these posts is still being stored', { cause: error });
+      }
     }
   }
+}
+
+/** Rows that were not stored lost against another one: what did that get? */
+async function answerAll(
+  scope: Scope,
+  rows: readonly Row[],
+  receivedAt: ReadonlyMap<number, Date>,
+): Promise<StoreResult[]> {
+  const lost = rows.filter((row) => !receivedAt.has(row.n));
+  const first = lost.length === 0 ? [] : await findFirstAnswers(scope, lost);
+  return rows.map((row) => {
+    const at = receivedAt.get(row.n);
+    return at === undefined
+      ? (first[lost.indexOf(row)] ?? { refused: new Problem('captcha-wrong', 'this captcha was used before') })
+      : { stored: { id: row.messageId, receipt: row.receipt, receivedAt: at }, repeated: false };
+  });
 }
 
 function prepareRow(scope: Scope, verdict: Verdict, n: number) {
@@ -56,11 +89,6 @@ function prepareRow(scope: Scope, verdict: Verdict, n: number) {
   const { content } = verdict;
   const messageId = uuidv7();
   const senderId = uuidv7();
-  const mailDomain = config.mailFrom.address.slice(config.mailFrom.address.lastIndexOf('@') + 1);
-  const emailIdentity = () => {
-    const id = uuidv7();
-    return { id, internetMessageId: `<${id}@${mailDomain}>` };
-  };
   return {
     n,
     messageId,
@@ -81,8 +109,12 @@ function prepareRow(scope: Scope, verdict: Verdict, n: number) {
         ? null
         : keyring.seal(content.name, { table: 'senders', column: 'name', row: senderId }),
     replyIndex: verdict.reply ? keyring.addressIndex(mailboxForLimits(content.address)) : null,
-    reply: emailIdentity(),
-    notifications: verdict.notify.map((recipient) => ({ n, recipient, ...emailIdentity() })),
+    reply: newEmailIdentity(config),
+    textIndex: isLong(content.text) ? keyring.textIndex(comparableText(content.text)) : null,
+    ...postIdentity(keyring, verdict.formId, content, verdict.idempotencyKey),
+    captchaId: verdict.captchaUse?.id ?? null,
+    captchaExpiresMs: verdict.captchaUse?.expiresAt.getTime() ?? null,
+    notifications: verdict.notify.map((recipient) => ({ n, recipient, ...newEmailIdentity(config) })),
   };
 }
 
@@ -112,6 +144,11 @@ function bind(rows: readonly Row[]): unknown[] {
     notifications.map((it) => it.recipient),
     notifications.map((it) => it.internetMessageId),
     repliesPerFormAndHour,
+    rows.map((it) => it.textIndex),
+    rows.map((it) => it.key),
+    rows.map((it) => it.fingerprint),
+    rows.map((it) => it.captchaId),
+    rows.map((it) => it.captchaExpiresMs),
   ];
 }
 
@@ -120,11 +157,12 @@ function bind(rows: readonly Row[]): unknown[] {
  * that they wait for each other and never in a circle.
  */
 function lockKeys(rows: readonly Row[]): string[] {
-  const keys = rows.flatMap((row) =>
-    row.replyIndex === null
-      ? [row.addressIndex.readBigInt64BE(0)]
-      : [row.addressIndex.readBigInt64BE(0), row.replyIndex.readBigInt64BE(0), formKey(row.formId)],
-  );
+  const keys = rows.flatMap((row) => [
+    row.addressIndex.readBigInt64BE(0),
+    repeatLock(row),
+    ...(row.captchaId === null ? [] : [createHash('sha256').update(row.captchaId).digest().readBigInt64BE(0)]),
+    ...(row.replyIndex === null ? [] : [row.replyIndex.readBigInt64BE(0), formKey(row.formId)]),
+  ]);
   return [...new Set(keys)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)).map(String);
 }
 
@@ -136,4 +174,8 @@ function formKey(formId: string): bigint {
 function isReceiptClash(error: unknown): boolean {
   const { code, constraint } = error as { code?: unknown; constraint?: unknown };
   return code === '23505' && constraint === 'messages_receipt_unique';
+}
+
+function isLockTimeout(error: unknown): boolean {
+  return (error as { code?: unknown }).code === '55P03';
 }

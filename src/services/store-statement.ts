@@ -11,6 +11,11 @@ export const repliesPerFormAndHour = 100;
  *   locked         waits for statements that touch the same addresses, reply limits or forms. The order in which
  *                  PostgreSQL runs the steps below is not ours to choose; without this they would deadlock.
  *   posted         the parameters as rows, in the order given
+ *   captcha_won    solved captchas that nobody has used before
+ *   key_won        idempotency keys that stand for nothing yet, or for something older than a day
+ *   window_won     posts without a key that are not the same as one of the last ten minutes
+ *   won            what is stored: rows whose captcha, if any, and whose key or window were won. The others leave
+ *                  no trace, and `settle-repeats.ts` finds out what they are to be answered
  *   found          the sender of each address, new or known; a known one's sealed columns stay as first given,
  *                  since a seal is bound to its row's id
  *   stored         the messages
@@ -21,7 +26,7 @@ export const repliesPerFormAndHour = 100;
  *   woken          tells the delivery loops, at the commit
  */
 export const storeStatement: Statement = {
-  name: 'store_messages_1',
+  name: 'store_messages_2',
   text: `
 with locked as materialized (
   select count(*) from (select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key) as taken
@@ -30,33 +35,74 @@ posted as materialized (
   select given.*
   from locked, unnest(
     $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::bytea[], $8::bytea[],
-    $9::uuid[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::uuid[], $15::text[]
+    $9::uuid[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::uuid[], $15::text[],
+    $21::bytea[], $22::bytea[], $23::bytea[], $24::text[], $25::float8[]
   ) with ordinality as given (
     message_id, receipt, form_id, status, reasons, content, client_address,
-    sender_id, address_index, address, name, reply_index, reply_id, reply_internet_message_id, n
+    sender_id, address_index, address, name, reply_index, reply_id, reply_internet_message_id,
+    text_index, key, fingerprint, captcha_id, captcha_expires_ms, n
   )
+),
+captcha_first as (
+  select distinct on (captcha_id) n, captcha_id, captcha_expires_ms from posted
+  where captcha_id is not null
+  order by captcha_id, n
+),
+captcha_won as (
+  insert into used_captchas (id, expires_at)
+  select captcha_id, to_timestamp(captcha_expires_ms / 1000) from captcha_first
+  on conflict (id) do nothing
+  returning id
+),
+passed as (
+  select * from posted where captcha_id is null
+  union all
+  select posted.* from posted join captcha_first using (n) join captcha_won on captcha_won.id = posted.captcha_id
+),
+key_won as (
+  insert into message_keys (form_id, key, fingerprint, message_id, stored_at)
+  select distinct on (form_id, key) form_id, key, fingerprint, message_id, now() from passed
+  where key is not null
+  order by form_id, key, n
+  on conflict (form_id, key) do update set
+    fingerprint = excluded.fingerprint, message_id = excluded.message_id, stored_at = excluded.stored_at
+  where message_keys.stored_at <= excluded.stored_at - interval '24 hours'
+  returning message_id
+),
+window_won as (
+  insert into recent_posts (fingerprint, message_id, stored_at)
+  select distinct on (fingerprint) fingerprint, message_id, now() from passed
+  where key is null
+  order by fingerprint, n
+  on conflict (fingerprint) do update set message_id = excluded.message_id, stored_at = excluded.stored_at
+  where recent_posts.stored_at <= excluded.stored_at - interval '10 minutes'
+  returning message_id
+),
+won as materialized (
+  select passed.* from passed
+  where message_id in (select message_id from key_won union all select message_id from window_won)
 ),
 found as (
   insert into senders (id, address_index, address, name, message_count, first_message_at, last_message_at)
   select distinct on (address_index)
     sender_id, address_index, address, name, count(*) over (partition by address_index), now(), now()
-  from posted
+  from won
   order by address_index, n
   on conflict (address_index) do update set
     message_count = senders.message_count + excluded.message_count,
     last_message_at = greatest(senders.last_message_at, excluded.last_message_at)
-  returning id, address_index
+  returning id, address_index, blocked_at
 ),
 stored as (
-  insert into messages (id, receipt, form_id, sender_id, status, reasons, content, client_address, received_at)
+  insert into messages (id, receipt, form_id, sender_id, status, reasons, content, text_index, client_address, received_at)
   select message_id, receipt, form_id, found.id, status,
-    array(select jsonb_array_elements_text(reasons::jsonb)), content, client_address, now()
-  from posted join found using (address_index)
+    array(select jsonb_array_elements_text(reasons::jsonb)), content, text_index, client_address, now()
+  from won join found using (address_index)
   returning id, sender_id, received_at
 ),
 reply_wanted as (
-  select distinct on (reply_index) n, form_id, reply_index from posted
-  where reply_index is not null
+  select distinct on (reply_index) n, form_id, reply_index from won join found using (address_index)
+  where reply_index is not null and blocked_at is null
   order by reply_index, n
 ),
 day_free as (
@@ -88,16 +134,16 @@ queued as (
   select notice.id, 'notification', case posted.status when 'held' then 'held' else 'queued' end,
     posted.message_id, notice.recipient, null, now(), notice.internet_message_id, now()
   from unnest($16::int[], $17::uuid[], $18::text[], $19::text[]) as notice (n, id, recipient, internet_message_id)
-    join posted on posted.n = notice.n
+    join won as posted on posted.n = notice.n
   union all
   select posted.reply_id, 'auto-reply', 'queued',
     posted.message_id, null, stored.sender_id, now(), posted.reply_internet_message_id, now()
-  from replies join posted using (n) join stored on stored.id = posted.message_id
+  from replies join won as posted using (n) join stored on stored.id = posted.message_id
   returning state
 ),
 woken as (
   select pg_notify('${emailChannel}', '') from (select 1 from queued where state = 'queued' limit 1) as any_queued
 )
 select posted.n::int as n, (extract(epoch from stored.received_at) * 1000)::float8 as received_ms
-from stored join posted on posted.message_id = stored.id left join woken on true`,
+from stored join won as posted on posted.message_id = stored.id left join woken on true`,
 };

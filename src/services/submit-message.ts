@@ -1,37 +1,81 @@
 import type { Form } from '../entities/index.ts';
+import { Problem } from '../problems.ts';
 import { checkFields, type Submission } from './check-fields.ts';
-import { findOpenForm } from './forms.ts';
+import { findFirstAnswers, postIdentity } from './first-answers.ts';
+import { captchaOf, findOpenForm } from './forms.ts';
+import { type GuardVerdict, guardSubmission } from './guard-submission.ts';
+import { ownersOf } from './held-summary.ts';
 import type { MessageContent } from './message-content.ts';
 import { mayReplyTo } from './reply-rules.ts';
 import type { Scope } from './scope.ts';
-import { type Stored, storeMessages, type Verdict } from './store-messages.ts';
+import { type Stored, type StoreResult, storeMessages, type Verdict } from './store-messages.ts';
 
 /**
  * Takes one submission all the way to "we have it": believed, checked, stored, and its emails queued in the
- * same transaction. Sending happens later, in `delivery-loop.ts`.
+ * same transaction. Sending happens later, in `delivery-loop.ts`. A held submission and an accepted one, a first
+ * one and a repeat return the same kind of answer, so that no caller can tell a bot what happened to it.
  *
- * @throws {Problem} form-unknown, form-closed, fields-invalid. Nothing is stored in those cases.
+ * @throws {Problem} form-unknown, form-closed, fields-invalid, captcha-required, captcha-wrong,
+ *   idempotency-key-invalid, idempotency-key-reused, repeat-in-progress. Nothing is stored in those cases.
  */
 export async function submitMessage(scope: Scope, submission: Submission): Promise<Stored> {
   const form = await findOpenForm(scope, submission.formSlug);
   const content = checkFields(submission.values);
-  const verdict = judge(scope, form, submission, content);
-  const [stored] = await storeMessages(scope, [verdict]);
-  // One verdict in, one answer out: `storeMessages` promises it.
-  return stored as Stored;
+  checkIdempotencyKey(submission.idempotencyKey);
+  const replay = await findReplay(scope, form, submission, content);
+  if (replay !== undefined) return settle(scope, replay);
+  const guarded = await guardSubmission(scope, form, submission, content);
+  const [result] = await storeMessages(scope, [judge(scope, form, submission, content, guarded)]);
+  // One verdict in, one result out: `storeMessages` promises it.
+  return settle(scope, result as StoreResult);
 }
 
-function judge(scope: Scope, form: Form, submission: Submission, content: MessageContent): Verdict {
+function checkIdempotencyKey(key: string | undefined): void {
+  if (key === undefined || /^[\x21-\x7e]{1,255}$/.test(key)) return;
+  throw new Problem('idempotency-key-invalid', 'an Idempotency-Key is 1 to 255 printable characters without spaces');
+}
+
+/**
+ * A repeat is answered before its captcha is looked at, which was used up the first time. Without a captcha there is
+ * nothing to save: the statement that stores finds repeats by itself.
+ */
+async function findReplay(
+  scope: Scope,
+  form: Form,
+  submission: Submission,
+  content: MessageContent,
+): Promise<StoreResult | undefined> {
+  if (captchaOf(scope, form) === 'none') return undefined;
+  const identity = postIdentity(scope.keyring, form.id, content, submission.idempotencyKey);
+  const [found] = await findFirstAnswers(scope, [{ formId: form.id, ...identity }]);
+  return found;
+}
+
+function judge(
+  scope: Scope,
+  form: Form,
+  submission: Submission,
+  content: MessageContent,
+  guarded: GuardVerdict,
+): Verdict {
   const { config } = scope;
-  const notify = form.recipients?.length ? form.recipients : config.notifyTo;
+  const notify = ownersOf(config, form);
   const ownAddresses = [config.mailFrom.address, ...config.notifyTo, ...notify];
+  const mayReply = guarded.status === 'accepted' && mayReplyTo(content.address, ownAddresses);
   return {
+    ...guarded,
     formId: form.id,
     content,
     clientAddress: submission.clientAddress,
-    status: 'accepted',
-    reasons: [],
+    idempotencyKey: submission.idempotencyKey,
     notify,
-    reply: (form.autoReply ?? config.autoReply) && mayReplyTo(content.address, ownAddresses),
+    reply: mayReply && (form.autoReply ?? config.autoReply),
   };
+}
+
+function settle(scope: Scope, result: StoreResult): Stored {
+  if ('refused' in result) throw result.refused;
+  const { stored, repeated } = result;
+  scope.log.info({ message: stored.id, receipt: stored.receipt, repeated }, 'message stored');
+  return stored;
 }

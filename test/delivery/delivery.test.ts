@@ -40,7 +40,7 @@ describe('delivery', () => {
   });
   afterEach(async () => {
     smtp.reset();
-    await db.query('truncate messages, senders, emails, attempts, reply_days, reply_hours');
+    await db.empty();
   });
 
   async function emails(): Promise<EmailRow[]> {

@@ -22,12 +22,12 @@ describe('a lease', () => {
     await db[Symbol.asyncDispose]();
   });
   beforeEach(async () => {
-    await db.query('truncate messages, senders, emails, attempts, reply_days, reply_hours');
+    await db.empty();
     const values = new Map<string, unknown>([
       ['email', 'ada@example.test'],
       ['message', 'x'],
     ]);
-    await submitMessage(scope, { formSlug: 'contact', values, clientAddress: undefined });
+    await submitMessage(scope, { formSlug: 'contact', values, clientAddress: undefined, idempotencyKey: undefined });
     await db.query(`delete from emails where kind = 'auto-reply'`);
   });
 

@@ -21,7 +21,7 @@ describe('POST /api/messages', () => {
     await db[Symbol.asyncDispose]();
   });
   afterEach(async () => {
-    await db.query('truncate messages, senders, emails, attempts, reply_days, reply_hours');
+    await db.empty();
     await db.query('update forms set closed_at = null, recipients = null, auto_reply = null');
   });
 

@@ -21,7 +21,14 @@ export async function buildMessages(
   for (let index = 0; index < count; index++) {
     const email = `ada${index === 0 ? '' : index + 1}@example.test`;
     const values = new Map(Object.entries(submission({ email, ...changes(index) })));
-    stored.push(await submitMessage(openScope(context), { formSlug: 'contact', values, clientAddress: '203.0.113.7' }));
+    stored.push(
+      await submitMessage(openScope(context), {
+        formSlug: 'contact',
+        values,
+        clientAddress: '203.0.113.7',
+        idempotencyKey: undefined,
+      }),
+    );
   }
   return stored;
 }

@@ -70,9 +70,27 @@ export class TestDatabase implements AsyncDisposable {
     return row?.count ?? 0;
   }
 
+  /** Forgets everything that was posted. */
+  async empty(): Promise<void> {
+    await this.query('truncate messages, senders, reply_days, reply_hours, used_captchas, duties cascade');
+  }
+
   /** Lets time pass for the outbox: everything queued is due now, and every lease is over. */
   async makeAllDue(): Promise<void> {
     await this.query(`update emails set due_at = now() - interval '1 second' where state = 'queued'`);
+  }
+
+  /** Holds an advisory lock, as a statement that is under way does. */
+  async lockKey(key: bigint): Promise<{ release(): Promise<void> }> {
+    const client = await this.#pool.connect();
+    await client.query('begin');
+    await client.query('select pg_advisory_xact_lock($1)', [String(key)]);
+    return {
+      async release() {
+        await client.query('rollback');
+        client.release();
+      },
+    };
   }
 
   /** Nobody else reads or writes this table until it is released. */

@@ -1,0 +1,79 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Context } from '../context.ts';
+import { Duty } from '../entities/index.ts';
+import { queueHeldSummaries } from './held-summary.ts';
+import { openScope, type Scope } from './scope.ts';
+
+/** How often a process looks whether something is to be done, in milliseconds. */
+const roundMs = 10 * 60_000;
+
+/** What was only kept for a while, and for how long after it was of use. */
+const expired = [
+  `delete from message_keys where stored_at < now() - interval '25 hours'`,
+  `delete from recent_posts where stored_at < now() - interval '1 hour'`,
+  `delete from used_captchas where expires_at < now() - interval '1 hour'`,
+  `delete from reply_days where replied_at < now() - interval '25 hours'`,
+  `delete from reply_hours where hour < now() - interval '2 hours'`,
+];
+
+/**
+ * What has to be done once in a while by one of however many processes: until `stop` is aborted, and never in the
+ * way of anything else. An outage is waited out.
+ */
+export async function keepHouse(context: Context, stop: AbortSignal): Promise<void> {
+  while (!stop.aborted) {
+    try {
+      await keepHouseOnce(context);
+    } catch (error) {
+      context.log.warn({ err: error }, 'housekeeping has to wait');
+    }
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(done, roundMs);
+      stop.addEventListener('abort', done, { once: true });
+      if (stop.aborted) done();
+      function done() {
+        clearTimeout(timer);
+        stop.removeEventListener('abort', done);
+        resolve();
+      }
+    });
+  }
+}
+
+/** One round of it. */
+export async function keepHouseOnce(context: Context): Promise<void> {
+  const scope = openScope(context, { task: 'housekeeping' });
+  await doAtMostEvery(scope, 'forget-expired', '10 minutes', async ({ em }) => {
+    for (const statement of expired) await em.execute(statement);
+  });
+  await doAtMostEvery(scope, 'held-summary', '1 day', async (inside, now) => {
+    const queued = await queueHeldSummaries(inside, now);
+    if (queued > 0) scope.log.info({ queued }, 'summaries of held messages queued');
+    return queued > 0;
+  });
+}
+
+/**
+ * Does something unless it was done within `interval`, by this process or any other: the row of the duty is locked
+ * meanwhile, and whoever finds it locked goes on without.
+ *
+ * @param work is done in a transaction; where it says `false` there was nothing to do, and it is asked again next time.
+ */
+async function doAtMostEvery(
+  scope: Scope,
+  name: string,
+  interval: string,
+  work: (inside: Scope, now: Date) => Promise<boolean | void>,
+): Promise<void> {
+  await scope.em.fork().transactional(async (em) => {
+    await em.execute(`insert into duties (name, done_at) values (?, 'epoch') on conflict do nothing`, [name]);
+    const [due] = await em.execute<{ now: Date }[]>(
+      `select now() as now from duties where name = ? and done_at <= now() - ?::interval for update skip locked`,
+      [name, interval],
+    );
+    if (due === undefined) return;
+    const now = new Date(due.now);
+    const done = await work({ ...scope, em: em as EntityManager }, now);
+    if (done !== false) await em.nativeUpdate(Duty, { name }, { doneAt: now });
+  });
+}

@@ -1,0 +1,192 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text as readText } from 'node:stream/consumers';
+import { solveChallenge } from 'altcha-lib';
+import { deriveKey } from 'altcha-lib/algorithms/pbkdf2';
+import { expect } from 'chai';
+import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer } from '../support/program.ts';
+
+async function solve(http: Client, form = 'contact'): Promise<string> {
+  const challenge = (await http.get(`/api/captcha?form=${form}`)).json;
+  const solution = await solveChallenge({ challenge, deriveKey });
+  return Buffer.from(JSON.stringify({ challenge, solution })).toString('base64');
+}
+
+describe('CAPTCHA=altcha', () => {
+  let db: TestDatabase;
+  let server: RunningServer;
+  let http: Client;
+
+  before(async () => {
+    db = await createDatabase();
+    server = await RunningServer.start({ DATABASE_URL: db.url, CAPTCHA: 'altcha' }, ['serve', '--no-deliver']);
+    http = clientOf(server.url);
+    await db.query(`insert into forms (id, slug, captcha) values (gen_random_uuid(), 'open', 'none')`);
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  afterEach(async () => {
+    await db.empty();
+  });
+
+  it('refuses a post without a solution, and says how to go on', async () => {
+    const answer = await http.post('/api/messages', submission());
+    expect([answer.status, answer.json.code]).to.deep.equal([403, 'captcha-required']);
+    const page = await http.send('/api/messages', {
+      method: 'POST',
+      headers: { Accept: browserAccept },
+      body: new URLSearchParams({ email: 'ada@example.test', message: 'x' }),
+    });
+    expect(page.status).to.equal(403);
+    expect(page.text).to.include('captcha');
+    expect(await db.count('messages')).to.equal(0);
+  });
+
+  it('takes a solved one, and does not keep it as a field', async () => {
+    const answer = await http.post('/api/messages', submission({ altcha: await solve(http) }));
+    expect(answer.status, answer.text).to.equal(201);
+    expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 1 });
+  });
+
+  it('takes one solution once, also of fifty posts at the same moment', async () => {
+    const altcha = await solve(http);
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, i) =>
+        http.post('/api/messages', submission({ altcha, email: `p${i}@example.test` })),
+      ),
+    );
+    const codes = answers.map((it) => it.json.code ?? it.status).sort();
+    expect(codes).to.deep.equal([201, ...Array(49).fill('captcha-wrong')].sort());
+    expect(await db.count('messages')).to.equal(1);
+    expect(await db.count('emails')).to.equal(2);
+  });
+
+  it('answers the repeat of a post, whose solution is used up, with the first answer', async () => {
+    const altcha = await solve(http);
+    const headers = { 'Idempotency-Key': 'k' };
+    const [first, second] = await Promise.all([
+      http.post('/api/messages', submission({ altcha }), headers),
+      http.post('/api/messages', submission({ altcha }), headers),
+    ]);
+    const third = await http.post('/api/messages', submission({ altcha }), headers);
+    expect([first.status, second.text, third.text]).to.deep.equal([201, first.text, first.text]);
+    expect(await db.count('messages')).to.equal(1);
+  });
+
+  it('refuses what is wrong, made up, changed or meant for another form', async () => {
+    const good = JSON.parse(Buffer.from(await solve(http), 'base64').toString());
+    const faulty = [
+      'nonsense',
+      '{}',
+      '[1]',
+      '{"challenge":{"parameters":{}},"solution":{}}',
+      JSON.stringify({ ...good, solution: { ...good.solution, counter: good.solution.counter + 1 } }),
+      JSON.stringify({ ...good, challenge: { ...good.challenge, signature: 'x' } }),
+      JSON.stringify({
+        ...good,
+        challenge: { ...good.challenge, parameters: { ...good.challenge.parameters, expiresAt: 4e9 } },
+      }),
+      JSON.stringify({
+        ...good,
+        challenge: { ...good.challenge, parameters: { ...good.challenge.parameters, data: { form: 'other' } } },
+      }),
+      JSON.stringify({
+        ...good,
+        challenge: { ...good.challenge, parameters: { ...good.challenge.parameters, cost: 1, keyPrefix: '' } },
+      }),
+      'x'.repeat(5000),
+    ];
+    for (const altcha of faulty) {
+      const answer = await http.post('/api/messages', submission({ altcha }));
+      expect([answer.status, answer.json.code], altcha.slice(0, 60)).to.deep.equal([403, 'captcha-wrong']);
+    }
+    expect(await db.count('messages')).to.equal(0);
+  });
+
+  it('hands out no challenge for a form that asks for none', async () => {
+    expect((await http.get('/api/captcha?form=open')).status).to.equal(404);
+    expect((await http.get('/api/captcha?form=nowhere')).status).to.equal(404);
+  });
+});
+
+describe('a hosted captcha', () => {
+  let db: TestDatabase;
+  let provider: Server;
+  let server: RunningServer;
+  let http: Client;
+  let answerWith: (solution: string) => { status: number; body: string } | undefined;
+  const asked: URLSearchParams[] = [];
+
+  before(async () => {
+    db = await createDatabase();
+    provider = createServer(async (request, response) => {
+      const form = new URLSearchParams(await readText(request));
+      asked.push(form);
+      const answer = answerWith(form.get('response') ?? '');
+      // Undefined: says nothing at all.
+      if (answer) response.writeHead(answer.status).end(answer.body);
+    });
+    await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve));
+    server = await RunningServer.start(
+      {
+        DATABASE_URL: db.url,
+        CAPTCHA: 'turnstile',
+        CAPTCHA_SECRET: 's3cret',
+        CAPTCHA_SITE_KEY: 'site',
+        CAPTCHA_VERIFY_URL: `http://127.0.0.1:${(provider.address() as AddressInfo).port}/siteverify`,
+      },
+      ['serve', '--no-deliver'],
+    );
+    http = clientOf(server.url);
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    provider.closeAllConnections();
+    provider.close();
+    await db[Symbol.asyncDispose]();
+  });
+  afterEach(async () => {
+    asked.length = 0;
+    await db.empty();
+  });
+
+  const post = () => http.post('/api/messages', submission({ 'cf-turnstile-response': 'token' }));
+  const json = (body: unknown) => () => ({ status: 200, body: JSON.stringify(body) });
+
+  it('lets through what the provider passes', async () => {
+    answerWith = json({ success: true });
+    expect((await post()).status).to.equal(201);
+    expect(Object.fromEntries(asked[0] ?? [])).to.include({ secret: 's3cret', response: 'token' });
+    expect(await db.query('select status from messages')).to.deep.equal([{ status: 'accepted' }]);
+    expect(server.log).to.not.include('s3cret');
+  });
+
+  it('refuses what the provider refuses', async () => {
+    answerWith = json({ success: false, 'error-codes': ['invalid-input-response'] });
+    const answer = await post();
+    expect([answer.status, answer.json.code]).to.deep.equal([403, 'captcha-wrong']);
+    expect((await http.post('/api/messages', submission())).json.code).to.equal('captcha-required');
+    expect(await db.count('messages')).to.equal(0);
+  });
+
+  for (const [what, answer] of [
+    ['away', () => ({ status: 503, body: '' })],
+    ['talking nonsense', () => ({ status: 200, body: '<html>' })],
+    ['at odds with our secret', json({ success: false, 'error-codes': ['invalid-input-secret'] })],
+    ['silent', () => undefined],
+  ] as const) {
+    it(`holds the message, and answers like success, when the provider is ${what}`, async () => {
+      answerWith = answer;
+      const answered = await post();
+      expect(answered.status).to.equal(201);
+      expect(await db.query('select status, reasons from messages')).to.deep.equal([
+        { status: 'held', reasons: ['captcha-unavailable'] },
+      ]);
+      expect(await db.emails()).to.deep.equal({ 'notification held': 1 });
+    });
+  }
+});

@@ -1,0 +1,121 @@
+import { expect } from 'chai';
+import { keepHouseOnce } from '../../src/services/housekeeping.ts';
+import { type Client, clientOf, submission } from '../support/api.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer, ruffinweb } from '../support/program.ts';
+import { startSmtpServer } from '../support/smtp-server.ts';
+
+describe('a suspicious message', () => {
+  let db: TestDatabase;
+  let server: RunningServer;
+  let http: Client;
+
+  before(async () => {
+    db = await createDatabase();
+    server = await RunningServer.start({ DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test' }, [
+      'serve',
+      '--no-deliver',
+    ]);
+    http = clientOf(server.url);
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  afterEach(async () => {
+    await db.empty();
+  });
+
+  const links = (n: number) => Array.from({ length: n }, (_, i) => `https://x${i}.test`).join(' ');
+
+  for (const [reason, changes] of [
+    ['honeypot', { _gotcha: 'filled' }],
+    ['filled-too-fast', { _elapsed: '300' }],
+    ['filled-too-fast', { _elapsed: 300 }],
+    ['many-links', { message: links(5) }],
+    ['link-markup', { message: 'Buy [url=x]y[/url]' }],
+    ['link-markup', { company: '<a href="x">y</a>' }],
+    ['link-in-name', { name: 'Visit www.pills.test' }],
+  ] as const) {
+    it(`is held for ${reason} ${JSON.stringify(changes)}, and answered exactly like an accepted one`, async () => {
+      const accepted = await http.post('/api/messages', submission({ email: 'bob@example.test' }));
+      const held = await http.post('/api/messages', submission(changes));
+      expect(held.status).to.equal(accepted.status);
+      expect(Object.keys(held.json)).to.deep.equal(Object.keys(accepted.json));
+      const [row] = await db.query('select status, reasons from messages where id = $1', [held.json.id]);
+      expect(row).to.deep.equal({ status: 'held', reasons: [reason] });
+      expect(await db.emails()).to.deep.equal({
+        'auto-reply queued': 1,
+        'notification held': 1,
+        'notification queued': 1,
+      });
+    });
+  }
+
+  it('is not one that only looks a little like it', async () => {
+    for (const changes of [
+      { message: links(4) },
+      { _gotcha: '' },
+      { _elapsed: '8000' },
+      { _elapsed: 'x' },
+      { website: 'https://ada.test' },
+    ]) {
+      await db.query('truncate recent_posts');
+      expect((await http.post('/api/messages', submission(changes))).status).to.equal(201);
+    }
+    expect(await db.query('select distinct status from messages')).to.deep.equal([{ status: 'accepted' }]);
+  });
+
+  it('is held when its sender is blocked', async () => {
+    await http.post('/api/messages', submission());
+    await db.query('update senders set blocked_at = now()');
+    await http.post('/api/messages', submission({ email: 'Ada@example.test', message: 'Again' }));
+    expect(await db.query('select status, reasons from messages order by id')).to.deep.equal([
+      { status: 'accepted', reasons: [] },
+      { status: 'held', reasons: ['sender-blocked'] },
+    ]);
+  });
+
+  it('is held when three others sent the same long text within a day', async () => {
+    const message = 'We can bring your website to the top of every search engine for only 99 dollars a month';
+    const statuses: string[] = [];
+    for (let i = 0; i < 5; i++) {
+      await http.post(
+        '/api/messages',
+        submission({ email: `p${i}@example.test`, message: `${message.replace('99', String(i))} ` }),
+      );
+      const [row] = await db.query<{ status: string }>('select status from messages order by id desc limit 1');
+      statuses.push(row?.status ?? '');
+    }
+    expect(statuses).to.deep.equal(['accepted', 'accepted', 'accepted', 'held', 'held']);
+  });
+
+  it('is told of to its owner in one summary a day, without a word of the visitor', async () => {
+    await using smtp = await startSmtpServer();
+    const settings = { DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test', MAIL_FROM: 'Site <site@site.test>' };
+    await using context = await openTestContext(db, settings);
+    const held = await http.post(
+      '/api/messages',
+      submission({ _gotcha: 'x', name: 'Quincunx', message: 'Quincunx text' }),
+    );
+
+    await Promise.all(Array.from({ length: 4 }, () => keepHouseOnce(context)));
+    await keepHouseOnce(context);
+    expect((await db.emails())['held-summary queued']).to.equal(1);
+    await ruffinweb(['deliver', '--once'], { ...settings, SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port) });
+    const [mail] = await Promise.all((await smtp.received(1)).map((it) => it.parsed()));
+    expect(mail?.to?.[0]?.address).to.equal('owner@site.test');
+    expect(mail?.subject).to.equal('1 held message at localhost:3000');
+    expect(mail?.text)
+      .to.include(held.json.receipt)
+      .and.include('honeypot')
+      .and.include(`messages release ${held.json.receipt}`);
+    expect(`${mail?.text}${mail?.html}`).to.not.match(/quincunx|ada@example/i);
+
+    await db.query(`update duties set done_at = done_at - interval '1 day'`);
+    await db.query(`update messages set received_at = received_at - interval '1 day'`);
+    await keepHouseOnce(context);
+    expect((await db.emails())['held-summary queued'], 'nothing was held today').to.equal(undefined);
+  });
+});

@@ -1,0 +1,123 @@
+import { expect } from 'chai';
+import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer } from '../support/program.ts';
+import { until } from '../support/until.ts';
+
+describe('the same post again', () => {
+  let db: TestDatabase;
+  let servers: RunningServer[];
+  let http: Client[];
+
+  before(async () => {
+    db = await createDatabase();
+    const settings = { DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test' };
+    const start = () => RunningServer.start(settings, ['serve', '--no-deliver']);
+    servers = await Promise.all([start(), start()]);
+    http = servers.map((it) => clientOf(it.url));
+  });
+  after(async () => {
+    for (const server of servers) await server[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  afterEach(async () => {
+    await db.empty();
+  });
+
+  /** Posts to the servers in turn. */
+  const post = (n: number, changes: Record<string, unknown> = {}, headers: Record<string, string> = {}) =>
+    (http[n % http.length] as Client).post('/api/messages', submission(changes), headers);
+
+  it('(with an Idempotency-Key, fifty times at once on two servers) is stored once and gets one answer', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, n) => post(n, {}, { 'Idempotency-Key': 'key-1' })),
+    );
+    expect(answers.map((it) => it.status)).to.deep.equal(Array(50).fill(201));
+    expect(new Set(answers.map((it) => it.text))).to.have.lengthOf(1);
+    expect(await db.count('messages')).to.equal(1);
+    expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 1 });
+  });
+
+  it('(without one, fifty times at once on two servers) is stored once within ten minutes', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, n) => post(n, { email: n % 2 ? 'ADA@example.test' : 'ada@example.test' })),
+    );
+    expect(new Set(answers.map((it) => it.text))).to.have.lengthOf(1);
+    expect(await db.count('messages')).to.equal(1);
+
+    await db.query(`update recent_posts set stored_at = stored_at - interval '10 minutes'`);
+    const later = await post(0);
+    expect(later.status).to.equal(201);
+    expect(later.json.id).to.not.equal(answers[0]?.json.id);
+    expect(await db.count('messages')).to.equal(2);
+  });
+
+  it('is another one with another text, another address or another key', async () => {
+    await post(0);
+    await post(0, { message: 'Something else' });
+    await post(0, { email: 'bob@example.test' });
+    await post(0, {}, { 'Idempotency-Key': 'a' });
+    await post(0, {}, { 'Idempotency-Key': 'b' });
+    expect(await db.count('messages')).to.equal(5);
+  });
+
+  it('with the key of another post is refused, and the first stays as it was', async () => {
+    const first = await post(0, {}, { 'Idempotency-Key': 'k' });
+    const other = await post(1, { message: 'Another text' }, { 'Idempotency-Key': 'k' });
+    expect([other.status, other.json.code]).to.deep.equal([422, 'idempotency-key-reused']);
+    expect((await post(1, {}, { 'Idempotency-Key': 'k' })).text).to.equal(first.text);
+    expect(await db.count('messages')).to.equal(1);
+  });
+
+  it('with a key that is a day old is a new one', async () => {
+    const first = await post(0, {}, { 'Idempotency-Key': 'k' });
+    await db.query(`update message_keys set stored_at = stored_at - interval '24 hours'`);
+    const second = await post(0, {}, { 'Idempotency-Key': 'k' });
+    expect(second.status).to.equal(201);
+    expect(second.json.id).to.not.equal(first.json.id);
+  });
+
+  it('keeps its answer over a restart', async () => {
+    const first = await post(0, {}, { 'Idempotency-Key': 'k' });
+    await using other = await RunningServer.start({ DATABASE_URL: db.url }, ['serve', '--no-deliver']);
+    const again = await clientOf(other.url).post('/api/messages', submission(), { 'Idempotency-Key': 'k' });
+    expect(again.text).to.equal(first.text);
+  });
+
+  it('with a faulty key is refused', async () => {
+    for (const key of ['with space', 'x'.repeat(256)]) {
+      const answer = await post(0, {}, { 'Idempotency-Key': key });
+      expect([answer.status, answer.json.code]).to.deep.equal([400, 'idempotency-key-invalid']);
+    }
+    expect(await db.count('messages')).to.equal(0);
+  });
+
+  it('as a double click in a browser without script leads to the same receipt', async () => {
+    const click = () =>
+      (http[0] as Client).send('/api/messages', {
+        method: 'POST',
+        headers: { Accept: browserAccept },
+        body: new URLSearchParams({ email: 'ada@example.test', message: 'Hello' }),
+      });
+    const [one, two] = await Promise.all([click(), click()]);
+    expect(one.status).to.equal(303);
+    expect(one.headers.get('location')).to.equal(two.headers.get('location'));
+    expect(await db.count('messages')).to.equal(1);
+  });
+
+  it('while the first is being stored waits for it, and gives up with 409 after five seconds', async () => {
+    await using context = await openTestContext(db);
+    const lock = await db.lockKey(context.keyring.keyIndex('k').readBigInt64BE(8));
+    const answer = await post(0, {}, { 'Idempotency-Key': 'k' });
+    expect([answer.status, answer.json.code]).to.deep.equal([409, 'repeat-in-progress']);
+
+    const waiting = post(1, {}, { 'Idempotency-Key': 'k' });
+    await until(
+      'it waits',
+      async () => (await db.query(`select 1 from pg_locks where locktype = 'advisory' and not granted`)).length > 0,
+    );
+    await lock.release();
+    expect((await waiting).status).to.equal(201);
+  });
+});
