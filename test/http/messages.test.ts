@@ -224,7 +224,7 @@ describe('POST /api/messages', () => {
       expect(await queued()).to.equal(1);
 
       await db.query(`update reply_days set replied_at = replied_at - interval '1 day'`);
-      await http.post('/api/messages', submission({ email: 'adal@gmail.com' }));
+      await http.post('/api/messages', submission({ email: 'adal@gmail.com', message: 'A day later' }));
       expect(await queued()).to.equal(2);
     });
 
