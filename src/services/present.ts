@@ -48,9 +48,10 @@ export interface EmailView {
   state: EmailState;
   /** Null where its seal does not open. */
   to: string | null;
-  form: string;
-  messageId: string;
-  receipt: string;
+  /** These three are null for a summary, which is about no single message. */
+  form: string | null;
+  messageId: string | null;
+  receipt: string | null;
   tries: number;
   dueAt: string;
   failure: FailureReason | null;
@@ -102,7 +103,7 @@ export function presentMessage(keyring: Keyring, message: Message): MessageView 
 
 /** An email together with what is shown of its message, that one's form, and its sender. */
 type LoadedEmail = Omit<Email, 'message' | 'sender' | 'resendOf' | symbol> & {
-  message: { id: string; receipt: string; form: { slug: string } };
+  message?: { id: string; receipt: string; form: { slug: string } } | null | undefined;
   sender?: { id: string; address: Uint8Array } | null | undefined;
   resendOf?: { id: string } | null | undefined;
 };
@@ -115,9 +116,9 @@ export function presentEmail(keyring: Keyring, email: LoadedEmail, now: Date): E
     kind: email.kind,
     state: email.state,
     to: sender == null ? (email.recipient ?? null) : openOrNull(() => openSenderAddress(keyring, sender)),
-    form: email.message.form.slug,
-    messageId: email.message.id,
-    receipt: email.message.receipt,
+    form: email.message?.form.slug ?? null,
+    messageId: email.message?.id ?? null,
+    receipt: email.message?.receipt ?? null,
     tries: email.tries,
     dueAt: email.dueAt.toISOString(),
     failure: email.failure ?? null,

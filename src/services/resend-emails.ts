@@ -1,10 +1,11 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { LockMode } from '@mikro-orm/postgresql';
-import { validate as isUuid, v7 as uuidv7 } from 'uuid';
+import { validate as isUuid } from 'uuid';
 import { Email } from '../entities/index.ts';
 import type { ProblemCode } from '../problems.ts';
 import { databaseNow } from './database-now.ts';
 import { emailChannel } from './email-channel.ts';
+import { newEmailIdentity } from './email-identity.ts';
 import { type EmailFilter, emailsWhere } from './emails.ts';
 import type { Scope } from './scope.ts';
 
@@ -147,7 +148,7 @@ async function resendOne(
       // A query is about failed ones; this one was sent since it was asked.
       if (!byName) return { ...answer, result: 'skipped', reason: 'was sent meanwhile' };
       if (!request.again) return refused('email-not-resendable', 'was sent already: needs --again');
-      const waiting = await em.findOne(Email, { message: email.message.id, resendOf: id, state: 'queued' });
+      const waiting = await em.findOne(Email, { resendOf: id, state: 'queued' });
       if (waiting !== null) {
         return { ...answer, result: 'already-queued', newId: waiting.id, reason: 'queued once more already' };
       }
@@ -159,17 +160,15 @@ async function resendOne(
 
 /** The same mail to the same recipient, as a mail of its own. */
 function writeCopy(em: EntityManager, scope: Scope, email: Email, now: Date): string {
-  const id = uuidv7();
-  const { address } = scope.config.mailFrom;
+  const identity = newEmailIdentity(scope.config);
   em.create(Email, {
-    id,
+    ...identity,
     kind: email.kind,
     state: 'queued',
-    message: email.message,
+    message: email.message ?? null,
     recipient: email.recipient ?? null,
     sender: email.sender ?? null,
     dueAt: now,
-    internetMessageId: `<${id}@${address.slice(address.lastIndexOf('@') + 1)}>`,
     createdAt: now,
     resendOf: email,
   });
