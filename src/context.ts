@@ -96,9 +96,8 @@ export async function openMailingContext(context: Context): Promise<MailingConte
 
 /** The way out for mail, and who writes it. Loaded here, since listing rows needs none of it. @throws {TemplateFault} */
 export async function openMail(config: Config): Promise<Pick<MailingContext, 'mailer' | 'composer'> & AsyncDisposable> {
-  const { composeAutoReply, composeHeldSummary, composeNotification, createMailer, openTemplates, securityFor } = await import(
-    './mail/index.ts'
-  );
+  const { composeAutoReply, composeHeldSummary, composeNotification, createMailer, openTemplates, securityFor } =
+    await import('./mail/index.ts');
   const templates = openTemplates({ overrideFolder: join(config.dataDir, 'templates') });
   const { smtp } = config;
   const mailer = createMailer({

@@ -27,8 +27,12 @@ const MessageSchema = defineEntity({
     clientAddress: p.blob().nullable(),
     receivedAt: p.datetime(3),
   },
+  indexes: [
+    { properties: ['sender', 'id'] },
+    { properties: ['form', 'id'] },
     { properties: ['status', 'id'] },
     { properties: ['textIndex', 'receivedAt'], where: 'text_index is not null', name: 'messages_text_index' },
+  ],
 });
 
 /** A submission that was stored; belongs to one sender and one form. */

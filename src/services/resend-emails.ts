@@ -172,7 +172,7 @@ function writeCopy(em: EntityManager, scope: Scope, email: Email, now: Date): st
     createdAt: now,
     resendOf: email,
   });
-  return id;
+  return identity.id;
 }
 
 function notFound(id: string): Resent {

@@ -111,9 +111,9 @@ export function emailColumns(output: Output, rows: readonly EmailView[] = []): C
       omit: 2,
     },
     { header: 'KIND', text: (it) => it.kind, omit: 5 },
-    { header: 'RECEIPT', text: (it) => it.receipt, omit: 6 },
+    { header: 'RECEIPT', text: (it) => it.receipt ?? '', omit: 6 },
     { header: 'TRIES', text: (it) => String(it.tries), align: 'right', omit: 7 },
-    { header: 'FORM', text: (it) => it.form, least: 7, omit: 8 },
+    { header: 'FORM', text: (it) => it.form ?? '', least: 7, omit: 8 },
   ];
 }
 

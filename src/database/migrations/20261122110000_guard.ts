@@ -4,10 +4,10 @@ import { Migration } from '@mikro-orm/migrations';
 export class Guard extends Migration {
   override up(): void {
     this.addSql(`create table "message_keys" (
-        "form_id" uuid not null references "forms" ("id"),
+        "form_id" uuid not null constraint "message_keys_form_id_foreign" references "forms" ("id"),
         "key" bytea not null,
         "fingerprint" bytea not null,
-        "message_id" uuid not null references "messages" ("id") on delete cascade,
+        "message_id" uuid not null constraint "message_keys_message_id_foreign" references "messages" ("id") on delete cascade,
         "stored_at" timestamptz(3) not null,
         primary key ("form_id", "key")
       )`);
@@ -15,7 +15,7 @@ export class Guard extends Migration {
     this.addSql(`create index "message_keys_message_id_index" on "message_keys" ("message_id")`);
     this.addSql(`create table "recent_posts" (
         "fingerprint" bytea not null,
-        "message_id" uuid not null references "messages" ("id") on delete cascade,
+        "message_id" uuid not null constraint "recent_posts_message_id_foreign" references "messages" ("id") on delete cascade,
         "stored_at" timestamptz(3) not null,
         primary key ("fingerprint")
       )`);
