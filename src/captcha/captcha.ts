@@ -1,13 +1,3 @@
-import type { CaptchaKind } from '../captcha-kinds.ts';
-
-/** The posted field in which each kind's solution comes, as its widget names it. */
-export const solutionFields = {
-  altcha: 'altcha',
-  turnstile: 'cf-turnstile-response',
-  hcaptcha: 'h-captcha-response',
-  recaptcha: 'g-recaptcha-response',
-} as const satisfies Record<Exclude<CaptchaKind, 'none'>, string>;
-
 export type CaptchaVerdict =
   /** `use` is what must not be taken a second time; providers that see to that themselves have none. */
   | { result: 'passed'; use?: { id: string; expiresAt: Date } }

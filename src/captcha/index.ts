@@ -4,7 +4,7 @@ import type { Captcha } from './captcha.ts';
 import { createHosted } from './hosted.ts';
 
 export type { Altcha } from './altcha.ts';
-export { type Captcha, type CaptchaVerdict, solutionFields } from './captcha.ts';
+export type { Captcha, CaptchaVerdict } from './captcha.ts';
 
 /** The captchas that this program can check. */
 export interface Captchas {

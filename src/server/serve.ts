@@ -33,6 +33,7 @@ export async function serve(context: MailingContext, options: ServeOptions): Pro
   const app = createApp(context, pages, state);
   const server = createHttpServer(app.callback(), context.config.publicUrl.startsWith('https:'));
   await startListening(server, context.config.port, context.config.host);
+  warnOfOpenDoors(context);
   announce(context, (server.address() as AddressInfo).port, options.print);
 
   const work = [serveUntilStopped(server, state, options.stop)];
@@ -93,6 +94,16 @@ function startListening(server: Server, port: number, host: string): Promise<voi
       resolve();
     });
   });
+}
+
+/** Settings that are allowed and that an operator should know of. */
+function warnOfOpenDoors({ config, log }: MailingContext): void {
+  if (config.production && config.captcha.kind === 'none') {
+    const replies = config.autoReply
+      ? ', and each program that posts makes this server send mail to an address of its choice'
+      : '';
+    log.warn(`CAPTCHA is none: nothing tells people from programs${replies}; set CAPTCHA=altcha`);
+  }
 }
 
 function announce(context: MailingContext, port: number, print: (line: string) => void): void {

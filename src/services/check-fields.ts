@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { readAddress } from '../address.ts';
-import { solutionFields } from '../captcha/captcha.ts';
+import { solutionFields } from '../captcha-kinds.ts';
 import { type FieldFault, Problem } from '../problems.ts';
 import type { MessageContent } from './message-content.ts';
 

@@ -1,6 +1,6 @@
 import { normaliseAddress } from '../address.ts';
 import type { CaptchaVerdict } from '../captcha/captcha.ts';
-import { solutionFields } from '../captcha/captcha.ts';
+import { solutionFields } from '../captcha-kinds.ts';
 import { runStatement, type Statement } from '../database/statement.ts';
 import type { Form, MessageStatus } from '../entities/index.ts';
 import { Problem } from '../problems.ts';

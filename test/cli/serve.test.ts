@@ -27,7 +27,7 @@ describe('serve and deliver', () => {
     expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 1, 'notification sent': 1 });
 
     await using worker = await RunningServer.startWorker(settings);
-    await clientOf(server.url).post('/api/messages', submission());
+    await clientOf(server.url).post('/api/messages', submission({ message: 'Another' }));
     await until('the deliverer sends it', async () => (await db.emails())['notification sent'] === 2);
     expect(await worker.stop('SIGINT')).to.deep.equal({ code: 0, signal: null });
     expect(await server.stop('SIGTERM')).to.deep.equal({ code: 0, signal: null });

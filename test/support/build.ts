@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Context } from '../../src/context.ts';
 import type { Outcome } from '../../src/mail/mailer.ts';
 import { type ClaimedEmail, claimDue } from '../../src/services/claim-due.ts';
@@ -26,7 +27,8 @@ export async function buildMessages(
         formSlug: 'contact',
         values,
         clientAddress: '203.0.113.7',
-        idempotencyKey: undefined,
+        // So that building the same one twice makes two.
+        idempotencyKey: randomUUID(),
       }),
     );
   }
