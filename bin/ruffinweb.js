@@ -33,11 +33,12 @@ async function startHere() {
 
 /** Hands everything over to another Node: arguments, terminal, signals and, at the end, how it ended. */
 function continueUnder(node) {
-  const child = spawn(node, process.argv.slice(1), { stdio: 'inherit' });
+  // Before the start: a signal in between would end us alone and leave the program running.
   // From a terminal Ctrl-C reaches the child directly as well; two at once have to mean the same as one there.
   const forward = (signal) => child.kill(signal);
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   for (const signal of signals) process.on(signal, forward);
+  const child = spawn(node, process.argv.slice(1), { stdio: 'inherit' });
   child.once('error', (error) => refuse(`The one in node_modules cannot be run: ${error.message}.`));
   child.once('exit', (code, signal) => {
     for (const it of signals) process.off(it, forward);

@@ -70,7 +70,8 @@ describe('the launcher', () => {
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
         await writeNode(
           '99.1.0',
-          `trap 'kill $!; echo ${signal}; exit 5' ${signal.slice(3)}; echo ready; sleep 20 >&- & wait`,
+          // Not `wait`: a signal just before it would only be looked at when the waiting is over.
+          `trap 'echo ${signal}; exit 5' ${signal.slice(3)}; echo ready; while :; do sleep 0.05; done`,
         );
         const child = start(tooOld);
         child.stdout?.once('data', () => child.kill(signal));

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { clientOf, submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
+import { until } from '../support/until.ts';
 
 /**
  * What was answered 201 is there once, with its emails, however the server ends. The moment of each kill is drawn
@@ -49,6 +50,14 @@ describe('kill -9 of the server while 200 posts are in flight, ten times', () =>
     expect(acknowledged.size).to.be.greaterThan(0);
     console.log(`    ${acknowledged.size} acknowledged, ${lost} without an answer`);
 
+    // PostgreSQL finishes what it was asked before it sees that the client is gone.
+    await until('the last statements of the killed servers are over', async () => {
+      const others = await db.query(
+        `select 1 from pg_stat_activity where datname = $1 and application_name like 'ruffinweb%'`,
+        [db.name],
+      );
+      return others.length === 0;
+    });
     const rows = await db.query<{ id: string; receipt: string; notifications: number }>(
       `select m.id, m.receipt, count(e.id) filter (where e.kind = 'notification')::int as notifications
        from messages m left join emails e on e.message_id = m.id group by m.id`,
