@@ -11,6 +11,8 @@ const FormSchema = defineEntity({
     recipients: p.array().columnType('text[]').nullable(),
     /** Whether the sender gets an automatic reply; empty means as `AUTO_REPLY` says. */
     autoReply: p.boolean().nullable(),
+    /** The origins whose pages may post; empty means as `ALLOWED_ORIGINS` says. */
+    origins: p.array().columnType('text[]').nullable(),
     closedAt: p.datetime(3).nullable(),
     createdAt: p.datetime(3).defaultRaw('now()'),
   },

@@ -12,3 +12,9 @@ export async function findOpenForm(scope: Scope, slug: string): Promise<Form> {
   if (!form.isOpen) throw new Problem('form-closed', 'this form is closed');
   return form;
 }
+
+/** Every origin that some form has as its own. */
+export async function listFormOrigins(scope: Scope): Promise<Set<string>> {
+  const forms = await scope.em.find(Form, { origins: { $ne: null } }, { fields: ['origins'] });
+  return new Set(forms.flatMap((form) => form.origins ?? []));
+}

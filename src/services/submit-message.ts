@@ -1,6 +1,6 @@
 import type { Form } from '../entities/index.ts';
-import { checkFields, type Submission } from './check-fields.ts';
-import { findOpenForm } from './forms.ts';
+import type { Submission } from './check-fields.ts';
+import { checkSubmission } from './check-submission.ts';
 import type { MessageContent } from './message-content.ts';
 import { mayReplyTo } from './reply-rules.ts';
 import type { Scope } from './scope.ts';
@@ -10,11 +10,10 @@ import { type Stored, storeMessages, type Verdict } from './store-messages.ts';
  * Takes one submission all the way to "we have it": believed, checked, stored, and its emails queued in the
  * same transaction. Sending happens later, in `delivery-loop.ts`.
  *
- * @throws {Problem} form-unknown, form-closed, fields-invalid. Nothing is stored in those cases.
+ * @throws {Problem} form-unknown, form-closed, origin-refused, fields-invalid. Nothing is stored in those cases.
  */
 export async function submitMessage(scope: Scope, submission: Submission): Promise<Stored> {
-  const form = await findOpenForm(scope, submission.formSlug);
-  const content = checkFields(submission.values);
+  const { form, content } = await checkSubmission(scope, submission);
   const verdict = judge(scope, form, submission, content);
   const [stored] = await storeMessages(scope, [verdict]);
   // One verdict in, one answer out: `storeMessages` promises it.

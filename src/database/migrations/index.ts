@@ -1,7 +1,11 @@
 import { FirstSchema } from './20261122090000_first_schema.ts';
+import { FormOrigins } from './20261122100000_form_origins.ts';
 
 /**
  * Every migration, oldest first; `migrate create` adds to it. A list and not a look at the folder, so that the
  * recorded names are the same when the sources and when the built files run.
  */
-export const migrations = [{ name: '20261122090000_first_schema', class: FirstSchema }];
+export const migrations = [
+  { name: '20261122090000_first_schema', class: FirstSchema },
+  { name: '20261122100000_form_origins', class: FormOrigins },
+];
