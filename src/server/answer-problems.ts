@@ -1,6 +1,7 @@
 import type { Context as KoaContext, Middleware } from 'koa';
 import { Problem } from '../problems.ts';
 import { isOutage } from '../services/outage.ts';
+import { dialectOf } from './dialects/index.ts';
 import type { Pages } from './pages.ts';
 import { describeProblem } from './problem-details.ts';
 import type { RequestState } from './request-scope.ts';
@@ -49,7 +50,9 @@ function sendProblem(ctx: KoaContext & { state: RequestState }, problem: Problem
     ctx.type = 'html';
     ctx.body = pages.problem(details, ctx.state.posted, ctx.path);
   } else {
-    ctx.body = JSON.stringify(details);
-    ctx.type = 'application/problem+json; charset=utf-8';
+    const told = dialectOf(ctx.path).problem(details, ctx.state.posted);
+    ctx.status = told.status ?? details.status;
+    ctx.body = JSON.stringify(told.body);
+    ctx.type = told.type;
   }
 }
