@@ -57,6 +57,5 @@ function isOurOwn(config: OriginSettings, origin: string): boolean {
 }
 
 function isLoopback(origin: string): boolean {
-  const url = URL.parse(origin);
-  return url?.origin === origin && /^https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/.test(origin);
+  return /^https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/.test(origin);
 }

@@ -1,5 +1,8 @@
 import { expect } from 'chai';
+import { showMessage } from '../../src/services/messages.ts';
+import { openScope } from '../../src/services/scope.ts';
 import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
+import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer } from '../support/program.ts';
 import { until } from '../support/until.ts';
@@ -50,7 +53,9 @@ describe('the body of a post', () => {
 
     expect(answer.status).to.equal(201);
     expect(answer.json).to.include({ message, message_sender: 'ada@example.test' });
-    expect(await db.count('messages')).to.equal(1);
+    await using context = await openTestContext(db);
+    const stored = await showMessage(openScope(context), 'latest');
+    expect(stored).to.deep.include({ message, extra: { 'größe "L"': '%' } });
   });
 
   it('as multipart takes a part in the character set that it declares, and one that a mail library wrote', async () => {

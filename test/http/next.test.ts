@@ -126,6 +126,9 @@ describe('_next', () => {
     const refused = await post({ email: 'ada@', _next: 'https://site.example.test/danke' });
     expect(refused.status).to.equal(422);
     expect(refused.headers.get('location')).to.equal(null);
+    expect(refused.text)
+      .to.include('action="/base/api/messages"')
+      .and.include('value="https://site.example.test/danke"');
     expect(refused.headers.get('content-security-policy')).to.include("form-action 'self' https://site.example.test;");
     const evil = await post({ email: 'ada@', _next: 'https://evil.test/' });
     expect(evil.headers.get('content-security-policy')).to.include("form-action 'self';");

@@ -10,10 +10,12 @@ describe('CappedMap', () => {
     const map = new CappedMap<string, number>(3);
     map.set('a', 1).set('b', 2).set('c', 3).set('d', 4);
     expect([...map.keys()]).to.deep.equal(['b', 'c', 'd']);
-    map.set('b', 5).set('e', 6);
-    expect([...map.keys()], 'set again is as if new').to.deep.equal(['d', 'b', 'e']);
+    map.set('c', 5);
+    expect([...map.keys()], 'set again is as if new').to.deep.equal(['b', 'd', 'c']);
+    map.set('e', 6);
+    expect([...map.keys()]).to.deep.equal(['d', 'c', 'e']);
     map.delete('d');
-    map.delete('b');
+    map.delete('c');
     map.set('f', 7).set('g', 8).set('h', 9);
     expect([...map.keys()]).to.deep.equal(['f', 'g', 'h']);
   });
