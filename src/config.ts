@@ -2,6 +2,8 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { type Mailbox, readAddress, readMailbox } from './address.ts';
 import { type CaptchaKind, captchaKinds } from './captcha-kinds.ts';
+import { bareHost, hostList, loopbackNames, originList, proxyCount, rateLimit } from './config-callers.ts';
+import { text } from './config-text.ts';
 import { Secret } from './secret.ts';
 import { type VariableName, variable, variableNames } from './variables.ts';
 
@@ -20,6 +22,16 @@ export interface Config {
   readonly notifyTo: readonly string[];
   readonly autoReply: boolean;
   readonly captcha: CaptchaConfig;
+  /** In lower case, IPv6 addresses without brackets. */
+  readonly allowedHosts: readonly string[];
+  /** Exact origins; that of `publicUrl` is always among them. */
+  readonly allowedOrigins: readonly string[];
+  /** Whether the pages of any web server on this machine may post as well. */
+  readonly loopbackOrigins: boolean;
+  /** How many proxies stand in front. */
+  readonly trustProxy: number;
+  /** Undefined: no limits. */
+  readonly rateLimit: RateLimit | undefined;
   /** Undefined: keys are kept in a file in the data folder. */
   readonly encryptionKeys: Secret<readonly KeyConfig[]> | undefined;
   readonly log: LogConfig;
@@ -37,6 +49,13 @@ export interface CaptchaConfig {
   readonly siteKey: string | undefined;
   readonly secret: Secret | undefined;
   readonly verifyUrl: string | undefined;
+}
+
+export interface RateLimit {
+  /** Stored posts per client address … */
+  readonly posts: number;
+  /** … within this time, in milliseconds. */
+  readonly windowMs: number;
 }
 
 export interface KeyConfig {
@@ -126,11 +145,14 @@ export function readConfig(env: Environment): Config {
     faults.push({ variable: 'MAIL_FROM', wrong: 'is missing, while SMTP_HOST is set and SMTP_USER is not an address' });
   }
 
+  const publicUrl = read('PUBLIC_URL', webAddress(), `http://localhost:${port}`);
+  const allowedOrigins = read<readonly string[] | undefined>('ALLOWED_ORIGINS', originList(), undefined);
+
   const config: Config = {
     production,
     host: read('HOST', hostName(), '127.0.0.1'),
     port,
-    publicUrl: read('PUBLIC_URL', webAddress(), `http://localhost:${port}`),
+    publicUrl,
     databaseUrl: read('DATABASE_URL', databaseUrl(), new Secret('embedded')),
     dataDir: read('DATA_DIR', z.string(), './data'),
     smtp:
@@ -139,6 +161,11 @@ export function readConfig(env: Environment): Config {
     notifyTo: read('NOTIFY_TO', addressList(), ['owner@localhost']),
     captcha: readCaptcha(),
     autoReply: read('AUTO_REPLY', onOrOff(), true),
+    allowedHosts: read('ALLOWED_HOSTS', hostList(), [bareHost(new URL(publicUrl).hostname), ...loopbackNames]),
+    allowedOrigins: [new URL(publicUrl).origin, ...(allowedOrigins ?? [])],
+    loopbackOrigins: !production && allowedOrigins === undefined,
+    trustProxy: read('TRUST_PROXY', proxyCount(), 0),
+    rateLimit: read<RateLimit | undefined>('RATE_LIMIT', rateLimit(), { posts: 10, windowMs: 60_000 }),
     encryptionKeys: read<Config['encryptionKeys']>('ENCRYPTION_KEYS', keyList(), undefined),
     log: {
       level: read('LOG_LEVEL', oneOf(...logLevels), 'info'),
@@ -151,18 +178,6 @@ export function readConfig(env: Environment): Config {
 
 function inOrder(faults: ConfigFault[]): ConfigFault[] {
   return faults.toSorted((a, b) => variableNames.indexOf(a.variable) - variableNames.indexOf(b.variable));
-}
-
-/** A schema for one text; `read` says what is wrong by throwing, its message being the end of "NAME …". */
-function text<T>(read: (text: string) => T): z.ZodType<T> {
-  return z.string().transform((value, context) => {
-    try {
-      return read(value);
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: (error as Error).message });
-      return z.NEVER;
-    }
-  });
 }
 
 function secretText(): z.ZodType<Secret> {

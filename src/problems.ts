@@ -1,7 +1,7 @@
 /** One thing wrong with one field of a submission. */
 export interface FieldFault {
   field: string;
-  code: 'missing' | 'too-long' | 'invalid' | 'too-many';
+  code: 'missing' | 'too-long' | 'invalid' | 'too-many' | 'file';
   message: string;
 }
 
@@ -12,6 +12,9 @@ export type ProblemCode =
   | 'body-type-unknown'
   | 'route-unknown'
   | 'method-not-allowed'
+  | 'host-unknown'
+  | 'rate-limited'
+  | 'origin-refused'
   | 'fields-invalid'
   | 'captcha-required'
   | 'captcha-wrong'

@@ -75,6 +75,29 @@ export const variables = {
     fallback: "the provider's own",
     example: 'https://www.recaptcha.net/recaptcha/api/siteverify',
   },
+  ALLOWED_HOSTS: {
+    meaning:
+      'names the server answers to, separated by commas, compared without port; `/livez` and `/readyz` answer to any',
+    fallback: 'that of PUBLIC_URL and the loopback names',
+    example: 'forms.example.com, 203.0.113.7',
+  },
+  ALLOWED_ORIGINS: {
+    meaning:
+      'origins whose pages may post and read answers, separated by commas; that of `PUBLIC_URL` always may, and a form can have its own instead',
+    fallback: 'that of PUBLIC_URL; outside production any loopback origin too',
+    example: 'https://example.com, https://www.example.com',
+  },
+  TRUST_PROXY: {
+    meaning: 'number of proxies in front, each of which adds to `X-Forwarded-For`',
+    fallback: '0',
+    example: '1',
+  },
+  RATE_LIMIT: {
+    meaning:
+      'stored posts per client address and time (`s`, `m`, `h` or `d`); ten times as many requests are read; `off` for no limits',
+    fallback: '10/1m',
+    example: '30/1h',
+  },
   ENCRYPTION_KEYS: {
     meaning: 'keys that seal what visitors give: `id:base64key`, newest first, separated by commas',
     fallback: 'made in DATA_DIR on first start',

@@ -14,6 +14,8 @@ const FormSchema = defineEntity({
     autoReply: p.boolean().nullable(),
     /** Empty means as `CAPTCHA` says. */
     captcha: p.enum(captchaKinds).nullable(),
+    /** The origins whose pages may post; empty means as `ALLOWED_ORIGINS` says. */
+    origins: p.array().columnType('text[]').nullable(),
     closedAt: p.datetime(3).nullable(),
     createdAt: p.datetime(3).defaultRaw('now()'),
   },

@@ -1,6 +1,7 @@
 import type { Context as KoaContext, Middleware } from 'koa';
 import { Problem } from '../problems.ts';
 import { isOutage } from '../services/outage.ts';
+import { dialectOf } from './dialects/index.ts';
 import type { Pages } from './pages.ts';
 import { describeProblem } from './problem-details.ts';
 import type { RequestState } from './request-scope.ts';
@@ -47,9 +48,13 @@ function sendProblem(ctx: KoaContext & { state: RequestState }, problem: Problem
   ctx.status = details.status;
   if (wantsPage(ctx)) {
     ctx.type = 'html';
-    ctx.body = pages.problem(details, ctx.state.posted, ctx.path);
+    // The public address may have a path of its own, which the proxy in front takes off.
+    const action = new URL(ctx.state.scope.config.publicUrl).pathname.replace(/\/$/, '') + ctx.path;
+    ctx.body = pages.problem(details, ctx.state.posted, action);
   } else {
-    ctx.body = JSON.stringify(details);
-    ctx.type = 'application/problem+json; charset=utf-8';
+    const told = dialectOf(ctx.path).problem(details, ctx.state.posted);
+    ctx.status = told.status ?? details.status;
+    ctx.body = JSON.stringify(told.body);
+    ctx.type = told.type;
   }
 }

@@ -1,6 +1,8 @@
 import Koa from 'koa';
 import type { Context } from '../context.ts';
+import { allowOrigins } from './allow-origins.ts';
 import { answerProblems } from './answer-problems.ts';
+import { refuseUnknownHosts } from './known-hosts.ts';
 import type { Pages } from './pages.ts';
 import { openRequestScope, type RequestState } from './request-scope.ts';
 import { createRoutes, type ServerState } from './routes.ts';
@@ -13,6 +15,8 @@ export function createApp(context: Context, pages: Pages, server: ServerState): 
   app.use(openRequestScope(context));
   app.use(setSecurityHeaders(context.config.publicUrl.startsWith('https:')));
   app.use(answerProblems(pages));
+  app.use(refuseUnknownHosts(context.config.allowedHosts));
+  app.use(allowOrigins(context));
   app.use(routes.routes());
   app.use(routes.allowedMethods());
   // What still comes here went wrong outside `answerProblems`: a client that left while its answer was on the way.

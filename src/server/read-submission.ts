@@ -2,6 +2,8 @@ import type { Context } from 'koa';
 import readBody from 'raw-body';
 import { Problem } from '../problems.ts';
 import type { Submission } from '../services/check-fields.ts';
+import { readMultipart } from './read-multipart.ts';
+import type { RequestState } from './request-scope.ts';
 
 /** The largest body that is read, in bytes. */
 export const bodyLimit = 64 * 1024;
@@ -11,20 +13,25 @@ export const bodyLimit = 64 * 1024;
  *
  * @throws {Problem} body-too-large, body-type-unknown, body-unreadable
  */
-export async function readSubmission(ctx: Context, formSlug: string): Promise<Submission> {
+export async function readSubmission(ctx: Context & { state: RequestState }, formSlug: string): Promise<Submission> {
+  const { clientAddress } = ctx.state;
   return {
     formSlug,
     values: await readValues(ctx),
-    clientAddress: ctx.req.socket.remoteAddress,
+    clientAddress,
+    origin: ctx.req.headers.origin,
     idempotencyKey: ctx.get('Idempotency-Key') || undefined,
   };
 }
 
 async function readValues(ctx: Context): Promise<Map<string, unknown>> {
-  const type = ctx.request.is('json', 'urlencoded');
+  const type = ctx.request.is('json', 'urlencoded', 'multipart/form-data');
   const charset = ctx.request.charset.toLowerCase();
-  if (type !== 'json' && type !== 'urlencoded') {
-    throw new Problem('body-type-unknown', 'send application/json or application/x-www-form-urlencoded');
+  if (!type) {
+    throw new Problem(
+      'body-type-unknown',
+      'send application/json, application/x-www-form-urlencoded or multipart/form-data',
+    );
   }
   if (charset !== '' && charset !== 'utf-8' && charset !== 'utf8' && charset !== 'us-ascii') {
     throw new Problem('body-type-unknown', 'send the body in UTF-8');
@@ -32,19 +39,26 @@ async function readValues(ctx: Context): Promise<Map<string, unknown>> {
   if ((ctx.get('Content-Encoding') || 'identity') !== 'identity') {
     throw new Problem('body-type-unknown', 'send the body without Content-Encoding');
   }
-  const text = decode(await readBytes(ctx));
-  return type === 'json' ? readJson(text) : readUrlencoded(text);
+  const bytes = await readBytes(ctx);
+  if (type === 'multipart/form-data') return gather(await readMultipart(ctx.get('Content-Type'), bytes));
+  const text = decode(bytes);
+  return type === 'json' ? readJson(text) : gather([...new URLSearchParams(text)]);
 }
 
 async function readBytes(ctx: Context): Promise<Buffer> {
+  if ((ctx.request.length ?? 0) > bodyLimit) throw tooLarge();
+  // A client that asked first waits for this: whatever was refused before cost it no body.
+  if (ctx.get('Expect') !== '') ctx.res.writeContinue();
   try {
-    return await readBody(ctx.req, { limit: bodyLimit, length: ctx.get('Content-Length') || null });
+    return await readBody(ctx.req, { limit: bodyLimit, length: ctx.request.length ?? null });
   } catch (error) {
-    if ((error as { type?: unknown }).type === 'entity.too.large') {
-      throw new Problem('body-too-large', `the body must be no larger than ${bodyLimit / 1024} KiB`);
-    }
+    if ((error as { type?: unknown }).type === 'entity.too.large') throw tooLarge();
     throw new Problem('body-unreadable', 'the body ended too soon');
   }
+}
+
+function tooLarge(): Problem {
+  return new Problem('body-too-large', `the body must be no larger than ${bodyLimit / 1024} KiB`);
 }
 
 function decode(bytes: Buffer): string {
@@ -70,12 +84,7 @@ function readJson(text: string): Map<string, unknown> {
 }
 
 /** A name given more than once keeps all its values, so that checking it refuses it rather than picks one. */
-function readUrlencoded(text: string): Map<string, unknown> {
-  const params = new URLSearchParams(text);
-  return new Map(
-    [...new Set(params.keys())].map((name) => {
-      const values = params.getAll(name);
-      return [name, values.length === 1 ? values[0] : values];
-    }),
-  );
+function gather(fields: readonly (readonly [string, unknown])[]): Map<string, unknown> {
+  const values = Map.groupBy(fields, ([name]) => name);
+  return new Map([...values].map(([name, all]) => [name, all.length === 1 ? all[0]?.[1] : all.map(([, it]) => it)]));
 }

@@ -4,14 +4,18 @@ import type { Context } from '../context.ts';
 import type { Log } from '../log.ts';
 import type { ProblemCode } from '../problems.ts';
 import { openScope, type Scope } from '../services/scope.ts';
+import { clientAddressOf } from './client-address.ts';
 
 /** What the middlewares of one request tell each other. */
 export interface RequestState {
   requestId: string;
   scope: Scope;
   log: Log;
+  clientAddress: string | undefined;
   /** The fields that were posted, for a page that lets the visitor correct them. */
   posted?: ReadonlyMap<string, unknown>;
+  /** Where `_next` sends the visitor, if it may. */
+  next?: string | undefined;
   problem?: ProblemCode;
 }
 
@@ -27,6 +31,7 @@ export function openRequestScope(context: Context): Middleware<RequestState> {
     ctx.state.requestId = requestId;
     ctx.state.scope = scope;
     ctx.state.log = scope.log;
+    ctx.state.clientAddress = clientAddressOf(ctx.req, context.config.trustProxy);
     ctx.set('X-Request-Id', requestId);
     await next();
     scope.log.info(

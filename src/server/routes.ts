@@ -1,14 +1,15 @@
+import { METHODS } from 'node:http';
 import Router, { type RouterContext } from '@koa/router';
 import type { Context } from '../context.ts';
 import { createChallenge } from '../services/captcha-challenge.ts';
 import { defaultFormSlug } from '../services/forms.ts';
 import { readiness } from '../services/readiness.ts';
 import { readReceipt } from '../services/receipt.ts';
-import { submitMessage } from '../services/submit-message.ts';
+import { addDjangoRoutes } from './django-routes.ts';
+import { limitClients } from './limit-clients.ts';
 import type { Pages } from './pages.ts';
-import { readSubmission } from './read-submission.ts';
 import type { RequestState } from './request-scope.ts';
-import { wantsPage } from './wants-page.ts';
+import { takeSubmission } from './take-submission.ts';
 
 export interface ServerState {
   /** Set when the server has begun to stop: it finishes what it has and wants no more. */
@@ -16,22 +17,14 @@ export interface ServerState {
 }
 
 export function createRoutes(context: Context, pages: Pages, server: ServerState): Router<RequestState> {
-  const router = new Router<RequestState>();
-  const basePath = new URL(context.config.publicUrl).pathname.replace(/\/$/, '');
+  // With every method known, one that a route does not answer to is a 405, or a 404 where there is no route.
+  const router = new Router<RequestState>({ methods: METHODS });
+  const limits = limitClients(context.config.rateLimit);
 
-  router.post('/api/messages', async (ctx) => {
-    const submission = await readSubmission(ctx, defaultFormSlug);
-    ctx.state.posted = submission.values;
-    const stored = await submitMessage(ctx.state.scope, submission);
-    if (wantsPage(ctx)) {
-      ctx.status = 303;
-      ctx.set('Location', `${basePath}/thanks?receipt=${stored.receipt}`);
-      ctx.body = '';
-    } else {
-      ctx.status = 201;
-      ctx.body = { id: stored.id, receipt: stored.receipt, receivedAt: stored.receivedAt.toISOString() };
-    }
-  });
+  router.post('/api/messages', ...limits.posts, (ctx) => takeSubmission(ctx, defaultFormSlug));
+  router.post('/api/forms/:slug/messages', ...limits.posts, (ctx) => takeSubmission(ctx, ctx.params.slug ?? ''));
+  router.post('/f/:slug', ...limits.posts, (ctx) => takeSubmission(ctx, ctx.params.slug ?? ''));
+  addDjangoRoutes(router, limits);
 
   router.get('/api/captcha', async (ctx) => {
     const slug = ctx.query['form'];

@@ -1,12 +1,20 @@
 import type { Middleware } from 'koa';
+import type { RequestState } from './request-scope.ts';
 
 /** For programs: nothing in an answer may be run, framed or guessed at. */
 const dataPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** For our own pages: style and scripts from files of this origin alone. */
-const pagePolicy =
-  "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; " +
-  "base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/**
+ * For our own pages: style and scripts from files of this origin alone. Where a form on one leads to another site
+ * in the end (`_next`), that site has to be named: browsers hold redirects to `form-action` as well.
+ */
+function pagePolicy(next: string | undefined): string {
+  const targets = next === undefined ? "'self'" : `'self' ${new URL(next).origin}`;
+  return (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+    `base-uri 'none'; form-action ${targets}; frame-ancestors 'none'`
+  );
+}
 
 /**
  * Headers that stand on every answer, also on refusals and on the answers Node itself gives to requests that are
@@ -27,11 +35,11 @@ export function securityHeaders(secure: boolean): Record<string, string> {
   };
 }
 
-export function setSecurityHeaders(secure: boolean): Middleware {
+export function setSecurityHeaders(secure: boolean): Middleware<RequestState> {
   const headers = securityHeaders(secure);
   return async (ctx, next) => {
     ctx.set(headers);
     await next();
-    if (ctx.response.is('html')) ctx.set('Content-Security-Policy', pagePolicy);
+    if (ctx.response.is('html')) ctx.set('Content-Security-Policy', pagePolicy(ctx.state.next));
   };
 }

@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { MailingContext } from '../context.ts';
@@ -60,12 +60,21 @@ async function serveUntilStopped(server: Server, state: ServerState, stop: Abort
 }
 
 /** Every wait has an end: slow headers, slow bodies and idle connections cost a client its connection. */
-function createHttpServer(listener: Parameters<typeof createServer>[1], secure: boolean): Server {
+function createHttpServer(listener: RequestListener, secure: boolean): Server {
   const server = createServer(
     { headersTimeout: 10_000, requestTimeout: 20_000, keepAliveTimeout: 5000, connectionsCheckingInterval: 2000 },
     listener,
   );
   server.maxHeadersCount = 100;
+  // Answered like any other; the body is asked for where it is read (`read-submission.ts`), and a client that was
+  // refused before may or may not send it, so that nothing can follow on its connection.
+  server.on('checkContinue', (request, response) => {
+    response.setHeader('Connection', 'close');
+    listener(request, response);
+  });
+  server.on('checkExpectation', (_request, response) => {
+    response.writeHead(417, { ...securityHeaders(secure), 'Content-Length': 0 }).end();
+  });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseRaw(error, socket, secure));
   return server;
 }

@@ -12,7 +12,12 @@ export interface Submission {
   clientAddress: string | undefined;
   /** The `Idempotency-Key` header. */
   idempotencyKey: string | undefined;
+  /** The `Origin` that a browser sent along; programs send none. */
+  origin?: string | undefined;
 }
+
+/** Stands among the values of a submission in the place of a file: text is all that a form takes. */
+export const filePart = Symbol('a file');
 
 /** Largest sizes, in characters (Unicode code points), and the number of extra fields. */
 export const fieldLimits = {
@@ -57,16 +62,17 @@ const aliases: Readonly<Record<keyof z.input<typeof knownFields>, readonly strin
  *
  * @throws {Problem} fields-invalid, naming every fault at once.
  */
-export function checkFields(values: ReadonlyMap<string, unknown>): MessageContent {
-  const faults: FieldFault[] = [];
-  const given = pickKnown(values);
+export function checkFields(posted: ReadonlyMap<string, unknown>): MessageContent {
+  const faults = [...posted].filter(([, value]) => holdsFile(value)).map(([name]) => fileFault(name));
+  const values = new Map([...posted].filter(([, value]) => !holdsFile(value)));
+  const { given, names } = pickKnown(values);
   const known = knownFields.safeParse(given);
   if (!known.success) {
     for (const issue of known.error.issues) {
       const field = String(issue.path[0]);
-      faults.push(
-        given[field] === undefined ? { field, code: 'missing', message: 'is required' } : faultOf(field, issue),
-      );
+      const name = names.get(field);
+      if (name !== undefined) faults.push(faultOf(name, issue));
+      else if (!holdsFile(posted.get(field))) faults.push({ field, code: 'missing', message: 'is required' });
     }
   }
   const extra = pickExtra(values, faults);
@@ -77,13 +83,16 @@ export function checkFields(values: ReadonlyMap<string, unknown>): MessageConten
   return { address, ...(name && { name }), ...(subject && { subject }), text, extra };
 }
 
-function pickKnown(values: ReadonlyMap<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(aliases).map(([field, others]) => [
-      field,
-      [field, ...others].map((name) => values.get(name)).find((value) => !isBlank(value)),
-    ]),
+/** The known fields that were given, and the name that each was given under: a fault must name that one. */
+function pickKnown(values: ReadonlyMap<string, unknown>) {
+  const names = new Map(
+    Object.entries(aliases).flatMap(([field, others]): [string, string][] => {
+      const name = [field, ...others].find((it) => !isBlank(values.get(it)));
+      return name === undefined ? [] : [[field, name]];
+    }),
   );
+  const given = Object.fromEntries([...names].map(([field, name]) => [field, values.get(name)]));
+  return { given, names };
 }
 
 function pickExtra(values: ReadonlyMap<string, unknown>, faults: FieldFault[]): [string, string][] {
@@ -119,6 +128,14 @@ function pickExtra(values: ReadonlyMap<string, unknown>, faults: FieldFault[]): 
 
 function isBlank(value: unknown): boolean {
   return value === undefined || value === null || (typeof value === 'string' && value.trim() === '');
+}
+
+function holdsFile(value: unknown): boolean {
+  return value === filePart || (Array.isArray(value) && value.includes(filePart));
+}
+
+function fileFault(name: string): FieldFault {
+  return { field: name.slice(0, fieldLimits.extraName), code: 'file', message: 'must be text; files are not taken' };
 }
 
 function faultOf(field: string, issue: z.core.$ZodIssue): FieldFault {

@@ -18,3 +18,9 @@ export async function findOpenForm(scope: Scope, slug: string): Promise<Form> {
 export function captchaOf(scope: Pick<Scope, 'config'>, form: Form): CaptchaKind {
   return form.captcha ?? scope.config.captcha.kind;
 }
+
+/** Every origin that some form has as its own. */
+export async function listFormOrigins(scope: Scope): Promise<Set<string>> {
+  const forms = await scope.em.find(Form, { origins: { $ne: null } }, { fields: ['origins'] });
+  return new Set(forms.flatMap((form) => form.origins ?? []));
+}

@@ -45,6 +45,7 @@ export async function keepHouseOnce(context: Context): Promise<void> {
   const scope = openScope(context, { task: 'housekeeping' });
   await doAtMostEvery(scope, 'forget-expired', '10 minutes', async ({ em }) => {
     for (const statement of expired) await em.execute(statement);
+    return true;
   });
   await doAtMostEvery(scope, 'held-summary', '1 day', async (inside, now) => {
     const queued = await queueHeldSummaries(inside, now);
@@ -57,13 +58,13 @@ export async function keepHouseOnce(context: Context): Promise<void> {
  * Does something unless it was done within `interval`, by this process or any other: the row of the duty is locked
  * meanwhile, and whoever finds it locked goes on without.
  *
- * @param work is done in a transaction; where it says `false` there was nothing to do, and it is asked again next time.
+ * @param work is done in a transaction and says whether it counts; where it had nothing to do it is asked again next time.
  */
 async function doAtMostEvery(
   scope: Scope,
   name: string,
   interval: string,
-  work: (inside: Scope, now: Date) => Promise<boolean | void>,
+  work: (inside: Scope, now: Date) => Promise<boolean>,
 ): Promise<void> {
   await scope.em.fork().transactional(async (em) => {
     await em.execute(`insert into duties (name, done_at) values (?, 'epoch') on conflict do nothing`, [name]);
@@ -74,6 +75,6 @@ async function doAtMostEvery(
     if (due === undefined) return;
     const now = new Date(due.now);
     const done = await work({ ...scope, em: em as EntityManager }, now);
-    if (done !== false) await em.nativeUpdate(Duty, { name }, { doneAt: now });
+    if (done) await em.nativeUpdate(Duty, { name }, { doneAt: now });
   });
 }

@@ -1,8 +1,9 @@
 import type { Form } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
-import { checkFields, type Submission } from './check-fields.ts';
+import type { Submission } from './check-fields.ts';
+import { checkSubmission } from './check-submission.ts';
 import { findFirstAnswers, postIdentity } from './first-answers.ts';
-import { captchaOf, findOpenForm } from './forms.ts';
+import { captchaOf } from './forms.ts';
 import { type GuardVerdict, guardSubmission } from './guard-submission.ts';
 import { ownersOf } from './held-summary.ts';
 import type { MessageContent } from './message-content.ts';
@@ -15,12 +16,11 @@ import { type Stored, type StoreResult, storeMessages, type Verdict } from './st
  * same transaction. Sending happens later, in `delivery-loop.ts`. A held submission and an accepted one, a first
  * one and a repeat return the same kind of answer, so that no caller can tell a bot what happened to it.
  *
- * @throws {Problem} form-unknown, form-closed, fields-invalid, captcha-required, captcha-wrong,
+ * @throws {Problem} form-unknown, form-closed, origin-refused, fields-invalid, captcha-required, captcha-wrong,
  *   idempotency-key-invalid, idempotency-key-reused, repeat-in-progress. Nothing is stored in those cases.
  */
 export async function submitMessage(scope: Scope, submission: Submission): Promise<Stored> {
-  const form = await findOpenForm(scope, submission.formSlug);
-  const content = checkFields(submission.values);
+  const { form, content } = await checkSubmission(scope, submission);
   checkIdempotencyKey(submission.idempotencyKey);
   const replay = await findReplay(scope, form, submission, content);
   if (replay !== undefined) return settle(scope, replay);

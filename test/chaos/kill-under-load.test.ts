@@ -9,7 +9,7 @@ import { until } from '../support/until.ts';
  * at random; the seed is printed so that a failure can be run again with `CHAOS_SEED`.
  */
 describe('kill -9 of the server while 200 posts are in flight, ten times', () => {
-  const seed = Number(process.env['CHAOS_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+  const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
   let db: TestDatabase;
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
   let settings: Settings;

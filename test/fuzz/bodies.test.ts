@@ -147,8 +147,8 @@ const anyBody = fc.oneof(
 );
 
 describe('twenty thousand bodies', () => {
-  const seed = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-  const count = Number(process.env['FUZZ_COUNT'] ?? 20_000);
+  const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  const count = Number(process.env.FUZZ_COUNT ?? 20_000);
   let db: TestDatabase;
   let server: RunningServer;
 

@@ -59,11 +59,48 @@ describe('the server', () => {
     expect(problem.json.code).to.equal('route-unknown');
   });
 
-  it('answers 405 with Allow', async () => {
+  it('answers each route by its methods: 405 with Allow, OPTIONS with Allow, HEAD like GET without a body', async () => {
+    for (const [path, allow] of [
+      ['/api/messages', 'POST'],
+      ['/api/forms/contact/messages', 'POST'],
+      ['/f/contact', 'POST'],
+      ['/api/sender/', 'POST'],
+      ['/api/message/', 'POST'],
+      ['/api/send-email', 'POST'],
+      ['/', 'HEAD, GET'],
+      ['/thanks', 'HEAD, GET'],
+      ['/livez', 'HEAD, GET'],
+      ['/readyz', 'HEAD, GET'],
+    ] as const) {
+      for (const method of ['DELETE', 'PUT', 'PATCH', 'PROPFIND', allow === 'POST' ? 'GET' : 'POST']) {
+        const answer = await http.send(path, { method });
+        expect([answer.status, answer.headers.get('allow')], `${method} ${path}`).to.deep.equal([405, allow]);
+      }
+      const asked = await http.send(path, { method: 'OPTIONS' });
+      expect([asked.status, asked.headers.get('allow'), asked.text], path).to.deep.equal([200, allow, '']);
+      const head = await http.send(path, { method: 'HEAD' });
+      expect([head.status, head.text], path).to.deep.equal([allow === 'POST' ? 405 : 200, '']);
+    }
     const answer = await http.send('/api/messages', { method: 'DELETE' });
-    expect(answer.status).to.equal(405);
-    expect(answer.headers.get('allow')).to.equal('POST');
     expect(answer.json.code).to.equal('method-not-allowed');
+    for (const method of ['GET', 'POST', 'DELETE', 'OPTIONS', 'PROPFIND']) {
+      expect((await http.send('/nowhere', { method })).status, method).to.equal(404);
+    }
+  });
+
+  it('answers addresses that cannot be decoded like any other that is not there', async () => {
+    for (const path of [
+      '/%ff',
+      '/%00',
+      '/f/%ff',
+      '/f/%00',
+      '/api/forms/%E0%A4%A/messages',
+      '/f/..%2f..%2fetc',
+      '/f/__proto__',
+    ]) {
+      const answer = await http.post(path, submission());
+      expect(answer.status, path).to.equal(404);
+    }
   });
 
   it('answers an unexpected error with one page and one problem, and sends nothing of the error', async () => {

@@ -37,6 +37,10 @@ describe('readConfig', () => {
       MAIL_FROM: 'nobody',
       NOTIFY_TO: 'a@example.com, b',
       AUTO_REPLY: 'yes',
+      ALLOWED_HOSTS: 'https://forms.example.com',
+      ALLOWED_ORIGINS: 'https://example.com/contact',
+      TRUST_PROXY: 'yes',
+      RATE_LIMIT: '10',
       ENCRYPTION_KEYS: 'k1:short',
       LOG_LEVEL: 'loud',
       NODE_ENV: 'prod',
@@ -83,6 +87,77 @@ describe('readConfig', () => {
     });
   });
 
+  it('answers to the name of PUBLIC_URL and to this machine, where ALLOWED_HOSTS says nothing else', () => {
+    const { allowedHosts } = readConfig({ PUBLIC_URL: 'https://Forms.Example.com:8443/base' });
+    expect(allowedHosts).to.deep.equal(['forms.example.com', 'localhost', '127.0.0.1', '::1']);
+    const named = readConfig({ ALLOWED_HOSTS: 'Forms.Example.com, bücher.example, [2001:DB8::1], 203.0.113.7' });
+    expect(named.allowedHosts).to.deep.equal([
+      'forms.example.com',
+      'xn--bcher-kva.example',
+      '2001:db8::1',
+      '203.0.113.7',
+    ]);
+    for (const value of [
+      'forms.example.com:8080',
+      'a,,b',
+      'http://a',
+      'a b',
+      'a/b',
+      '*',
+      'u@a',
+      '[::1]:80',
+      '[::zz]',
+    ]) {
+      expect(faultsOf({ ALLOWED_HOSTS: value }).length, value).to.equal(1);
+    }
+  });
+
+  it('lets pages of PUBLIC_URL post always, and of this machine only outside production and unless others are named', () => {
+    const production = {
+      ...Object.fromEntries(
+        variableNames.filter((name) => variable(name).production).map((name) => [name, variable(name).example]),
+      ),
+      NODE_ENV: 'production',
+    };
+    const originsOf = (env: Record<string, string>) => {
+      const { allowedOrigins, loopbackOrigins } = readConfig(env);
+      return [...allowedOrigins, loopbackOrigins];
+    };
+    expect(originsOf({})).to.deep.equal(['http://localhost:3000', true]);
+    expect(originsOf({ ALLOWED_ORIGINS: 'https://a.test, HTTP://B.test:80/' })).to.deep.equal([
+      'http://localhost:3000',
+      'https://a.test',
+      'http://b.test',
+      false,
+    ]);
+    expect(originsOf(production)).to.deep.equal(['https://forms.example.com', false]);
+    for (const value of [
+      '*',
+      'null',
+      'a.test',
+      'https://a.test/x',
+      'https://a.test?x',
+      'ftp://a.test',
+      'https://u:p@a.test',
+      '',
+    ]) {
+      expect(faultsOf({ ALLOWED_ORIGINS: value }).length, value).to.equal(value === '' ? 0 : 1);
+    }
+  });
+
+  it('reads a limit as a number of posts and a time', () => {
+    expect(readConfig({}).rateLimit).to.deep.equal({ posts: 10, windowMs: 60_000 });
+    expect(readConfig({ RATE_LIMIT: '5/30s' }).rateLimit).to.deep.equal({ posts: 5, windowMs: 30_000 });
+    expect(readConfig({ RATE_LIMIT: '100/24h' }).rateLimit).to.deep.equal({ posts: 100, windowMs: 86_400_000 });
+    expect(readConfig({ RATE_LIMIT: 'off' }).rateLimit).to.equal(undefined);
+    for (const value of ['0/1m', '10/0m', '10/2d', '10', '10/m', '-1/1m', '1.5/1m', '10/1w', 'OFF', '10/1m ; off']) {
+      expect(faultsOf({ RATE_LIMIT: value }).length, value).to.equal(1);
+    }
+    for (const value of ['-1', '1.5', 'true', '11', '0x1g']) {
+      expect(faultsOf({ TRUST_PROXY: value }).length, value).to.equal(1);
+    }
+  });
+
   it('refuses database modes that fall back to plain text without a word', () => {
     for (const mode of ['prefer', 'allow', 'on', '']) {
       expect(
@@ -107,10 +182,8 @@ describe('readConfig', () => {
 
   it('reads a secret from the file that NAME_FILE names; a variable that is set wins', () => {
     const readFile = (path: string) => `from ${path}\n`;
-    expect(withSecretFiles({ SMTP_PASSWORD_FILE: '/run/p' }, readFile)['SMTP_PASSWORD']).to.equal('from /run/p');
-    expect(withSecretFiles({ SMTP_PASSWORD_FILE: '/run/p', SMTP_PASSWORD: 'x' }, readFile)['SMTP_PASSWORD']).to.equal(
-      'x',
-    );
+    expect(withSecretFiles({ SMTP_PASSWORD_FILE: '/run/p' }, readFile).SMTP_PASSWORD).to.equal('from /run/p');
+    expect(withSecretFiles({ SMTP_PASSWORD_FILE: '/run/p', SMTP_PASSWORD: 'x' }, readFile).SMTP_PASSWORD).to.equal('x');
     const missing = () => {
       throw new Error('ENOENT');
     };

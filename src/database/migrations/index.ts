@@ -1,4 +1,5 @@
 import { FirstSchema } from './20261122090000_first_schema.ts';
+import { FormOrigins } from './20261122100000_form_origins.ts';
 import { Guard } from './20261122110000_guard.ts';
 
 /**
@@ -7,5 +8,6 @@ import { Guard } from './20261122110000_guard.ts';
  */
 export const migrations = [
   { name: '20261122090000_first_schema', class: FirstSchema },
+  { name: '20261122100000_form_origins', class: FormOrigins },
   { name: '20261122110000_guard', class: Guard },
 ];

@@ -1,0 +1,66 @@
+import cors from '@koa/cors';
+import type { Middleware } from 'koa';
+import type { Context } from '../context.ts';
+import { listFormOrigins } from '../services/forms.ts';
+import { isAllowedByEnvironment } from '../services/origins.ts';
+import { openScope } from '../services/scope.ts';
+
+/** How long the forms' own origins are believed, in milliseconds: one query for however many strangers ask. */
+const believedMs = 1000;
+
+/** How long browsers may remember what a preflight said, in seconds. */
+const maxAge = 600;
+
+/**
+ * Lets pages of the sites we serve read our answers, also refusals: each origin that the environment or any form
+ * names, and no other; never with credentials. Whether a page may *post* to a form is decided apart from this,
+ * by that form (`refuseForeignOrigin`): CORS alone would keep the answer back, and store the message.
+ */
+export function allowOrigins(context: Context): Middleware {
+  const formOrigins = rememberFormOrigins(context);
+  return cors({
+    async origin(ctx) {
+      const origin = ctx.get('Origin');
+      if (origin === '' || origin === 'null') return '';
+      return isAllowedByEnvironment(context.config, origin) || (await formOrigins()).has(origin) ? origin : '';
+    },
+    allowMethods: ['GET', 'HEAD', 'POST'],
+    // The last two are what Formspree's clients send.
+    allowHeaders: ['Accept', 'Content-Type', 'Idempotency-Key', 'Formspree-Client', 'Formspree-Session-Data'],
+    exposeHeaders: [
+      'X-Request-Id',
+      'Retry-After',
+      'RateLimit',
+      'RateLimit-Policy',
+      'X-RateLimit-Limit',
+      'X-RateLimit-Remaining',
+      'X-RateLimit-Reset',
+    ],
+    maxAge,
+    credentials: false,
+    // Errors are answered further out, where the headers that are set already stand.
+    keepHeadersOnError: false,
+  });
+}
+
+/** While the database is away, the last that was known holds. */
+function rememberFormOrigins(context: Context): () => Promise<ReadonlySet<string>> {
+  let known: ReadonlySet<string> = new Set();
+  let asking: Promise<void> | undefined;
+  let askedAt = Number.NEGATIVE_INFINITY;
+  const ask = async () => {
+    try {
+      known = await listFormOrigins(openScope(context));
+    } catch (error) {
+      context.log.warn({ err: error }, 'the origins of forms could not be read');
+    }
+  };
+  return async () => {
+    if (performance.now() - askedAt >= believedMs) {
+      askedAt = performance.now();
+      asking = ask();
+    }
+    await asking;
+    return known;
+  };
+}

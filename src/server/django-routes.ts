@@ -1,0 +1,26 @@
+import type Router from '@koa/router';
+import { checkSubmission } from '../services/check-submission.ts';
+import { defaultFormSlug } from '../services/forms.ts';
+import type { Limits } from './limit-clients.ts';
+import type { RequestState } from './request-scope.ts';
+import { readPosted, takeSubmission } from './take-submission.ts';
+
+/**
+ * The routes of the Django backend that this program replaces, with and without the slash at their end. Its
+ * frontend posts the same JSON to all three, one after another, and goes on only while each answers 2xx.
+ */
+export function addDjangoRoutes(router: Router<RequestState>, limits: Limits): void {
+  router.post('/api/sender', ...limits.requests, async (ctx) => {
+    const { content } = await checkSubmission(ctx.state.scope, await readPosted(ctx, defaultFormSlug));
+    ctx.status = 201;
+    ctx.body = { name: content.name ?? '', email: content.address };
+  });
+
+  router.post('/api/message', ...limits.posts, (ctx) => takeSubmission(ctx, defaultFormSlug));
+
+  // The mail was queued together with the message; this must not fail for a visitor whose message is stored.
+  router.post('/api/send-email', (ctx) => {
+    ctx.status = 202;
+    ctx.body = { detail: 'queued' };
+  });
+}

@@ -1,0 +1,48 @@
+import type { RouterContext } from '@koa/router';
+import type { Submission } from '../services/check-fields.ts';
+import { findOpenForm } from '../services/forms.ts';
+import { readNext } from '../services/origins.ts';
+import { submitMessage } from '../services/submit-message.ts';
+import { dialectOf } from './dialects/index.ts';
+import { readSubmission } from './read-submission.ts';
+import type { RequestState } from './request-scope.ts';
+import { wantsPage } from './wants-page.ts';
+
+/**
+ * Takes one post from reading to storing, for every address that takes messages. Browsers without script are sent
+ * on; programs are told in the dialect of the address.
+ *
+ * @throws {Problem} what reading and submitting throw; nothing is stored then.
+ */
+export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug: string): Promise<void> {
+  const { scope, log } = ctx.state;
+  const submission = await readPosted(ctx, formSlug);
+  // Before anything is stored: what comes after it must not fail.
+  ctx.state.next = await nextOf(ctx, submission);
+  const stored = await submitMessage(scope, submission);
+  log.info({ message: stored.id, receipt: stored.receipt }, 'message stored');
+
+  const thanks = `${scope.config.publicUrl}/thanks?receipt=${stored.receipt}`;
+  if (wantsPage(ctx)) {
+    ctx.status = 303;
+    ctx.set('Location', ctx.state.next ?? thanks.slice(new URL(thanks).origin.length));
+    ctx.body = '';
+  } else {
+    const told = dialectOf(ctx.path).stored({ stored, submission, next: ctx.state.next ?? thanks });
+    ctx.status = told.status;
+    ctx.body = told.body;
+  }
+}
+
+/** Keeps what was posted at hand as well, for a page that lets the visitor correct it. */
+export async function readPosted(ctx: RouterContext<RequestState>, formSlug: string): Promise<Submission> {
+  const submission = await readSubmission(ctx, formSlug);
+  ctx.state.posted = submission.values;
+  return submission;
+}
+
+async function nextOf(ctx: RouterContext<RequestState>, submission: Submission): Promise<string | undefined> {
+  const { scope } = ctx.state;
+  const formOrigins = async () => (await findOpenForm(scope, submission.formSlug)).origins;
+  return await readNext(scope.config, formOrigins, submission.values.get('_next'));
+}

@@ -1,0 +1,317 @@
+import { expect } from 'chai';
+import { showMessage } from '../../src/services/messages.ts';
+import { openScope } from '../../src/services/scope.ts';
+import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer } from '../support/program.ts';
+import { until } from '../support/until.ts';
+import { dial, exchange, rawPost } from '../support/wire.ts';
+
+const boundary = 'b0undary-of-the-test';
+
+/** A multipart body, part by part as it stands. */
+function multipart(parts: readonly (string | Buffer)[], end = `--${boundary}--\r\n`): RequestInit {
+  const body = Buffer.concat([
+    ...parts.flatMap((part) => [Buffer.from(`--${boundary}\r\n`), Buffer.from(part), Buffer.from('\r\n')]),
+    Buffer.from(end),
+  ]);
+  return { method: 'POST', headers: { 'Content-Type': `multipart/form-data; boundary=${boundary}` }, body };
+}
+
+const part = (name: string, value: string) => `Content-Disposition: form-data; name="${name}"\r\n\r\n${value}`;
+const required = [part('email', 'ada@example.test'), part('message', 'Hello')];
+
+describe('the body of a post', () => {
+  let db: TestDatabase;
+  let server: RunningServer;
+  let http: Client;
+
+  before(async () => {
+    db = await createDatabase();
+    server = await RunningServer.start({ DATABASE_URL: db.url }, ['serve', '--no-deliver']);
+    http = clientOf(server.url);
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  afterEach(async () => {
+    await db.empty();
+  });
+
+  /** Posts to the route whose answer repeats the text, so that what was read can be seen. */
+  const echo = async (init: RequestInit) => await http.send('/api/message/', init);
+
+  it('as multipart, the way FormData sends it, is stored with every character as it was', async () => {
+    const message = 'Grüße, 你好 🙂\r\n--not-the-boundary\r\n\u0000 \ufffd "quoted" %22';
+    const form = new FormData();
+    for (const [name, value] of Object.entries(submission({ message, 'größe "L"': '%' })))
+      form.set(name, String(value));
+
+    const answer = await echo({ method: 'POST', body: form });
+
+    expect(answer.status).to.equal(201);
+    expect(answer.json).to.include({ message, message_sender: 'ada@example.test' });
+    await using context = await openTestContext(db);
+    const stored = await showMessage(openScope(context), 'latest');
+    expect(stored).to.deep.include({ message, extra: { 'größe "L"': '%' } });
+  });
+
+  it('as multipart takes a part in the character set that it declares, and one that a mail library wrote', async () => {
+    const latin1 = Buffer.from(
+      'Content-Type: text/plain; charset=ISO-8859-1\r\nContent-Disposition: form-data; name="message"\r\n\r\nGrüße',
+      'latin1',
+    );
+    const email =
+      'Content-Disposition: form-data; name=email\r\nContent-Type: text/plain; charset=utf-8\r\n' +
+      'Content-Transfer-Encoding: 8bit\r\n\r\nada@example.test';
+    expect((await echo(multipart([email, latin1]))).json.message).to.equal('Grüße');
+  });
+
+  it('as multipart may have a file input that was left empty', async () => {
+    const empty =
+      'Content-Disposition: form-data; name="cv"; filename=""\r\nContent-Type: application/octet-stream\r\n\r\n';
+    expect((await echo(multipart([...required, empty]))).status).to.equal(201);
+  });
+
+  it('with fields called __proto__ and constructor is stored like any other, in every type', async () => {
+    const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'];
+    const json = `{"email":"ada@example.test","message":"1",${names.map((it) => `"${it}":"x"`)}}`;
+    const urlencoded = new URLSearchParams([
+      ['email', 'ada@example.test'],
+      ['message', '2'],
+      ...names.map((it): [string, string] => [it, 'x']),
+    ]);
+    expect((await http.post('/api/messages', json)).status).to.equal(201);
+    expect((await http.send('/api/messages', { method: 'POST', body: urlencoded })).status).to.equal(201);
+    expect((await echo(multipart([...required, ...names.map((it) => part(it, 'x'))]))).status).to.equal(201);
+    expect(await db.count('messages')).to.equal(3);
+  });
+
+  it('may have the type text of any case and with parameters', async () => {
+    const headers = { 'Content-Type': 'Application/JSON; Charset="UTF-8"' };
+    expect((await http.post('/api/messages', submission(), headers)).status).to.equal(201);
+  });
+
+  it('is asked for only when it will be read, where the client waits to be asked (Expect: 100-continue)', async () => {
+    const body = JSON.stringify(submission());
+    const close = { lastOnConnection: true };
+    const taken = await exchange(server.url, rawPost('/api/messages', body, { Expect: '100-continue' }, close));
+    expect(taken).to.match(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 201 Created\r\n/);
+
+    const headOnly = rawPost('/api/messages', '', { Expect: '100-continue', 'Content-Length': '70000' });
+    const refused = await exchange(server.url, headOnly);
+    expect(refused)
+      .to.match(/^HTTP\/1\.1 413 /)
+      .and.match(/\r\nConnection: close\r\n/);
+    expect(await exchange(server.url, rawPost('/api/messages', body, { Expect: 'a-miracle' }, close))).to.match(
+      /^HTTP\/1\.1 417 .*\r\nX-Content-Type-Options: nosniff\r\n/s,
+    );
+  });
+
+  it('of two posts at once on one connection is read apart, and answered in order', async () => {
+    const first = rawPost('/api/message', JSON.stringify(submission({ message: 'first' })));
+    const second = rawPost(
+      '/api/message',
+      JSON.stringify(submission({ message: 'second' })),
+      {},
+      { lastOnConnection: true },
+    );
+    const answers = await exchange(server.url, first + second);
+    expect(answers.match(/HTTP\/1\.1 201/g)).to.have.lengthOf(2);
+    expect(answers.indexOf('"first"')).to.be.greaterThan(0).and.below(answers.indexOf('"second"'));
+  });
+
+  it('that comes to nothing because the client went away leaves the server as it was', async () => {
+    const socket = await dial(server.url);
+    socket.write(rawPost('/api/messages', '{"email":', { 'Content-Length': '5000' }));
+    const answered = () => server.log.split('\n').filter((line) => line.includes('"status":400')).length;
+    const before = answered();
+    await until('the server has begun to read', async () => socket.bytesWritten > 0);
+    socket.destroy();
+    await until('the request is given up', () => answered() > before);
+    expect((await http.post('/api/messages', submission())).status).to.equal(201);
+  });
+
+  describe('is refused, and nothing stored,', () => {
+    afterEach(async () => {
+      expect(await db.count('messages')).to.equal(0);
+    });
+
+    it('with 422 and the name of every part that is a file, beside the other faults', async () => {
+      const form = new FormData();
+      form.set('email', 'ada@');
+      form.set('message', 'Hello');
+      form.set('cv', new Blob([new Uint8Array([0, 255, 254])], { type: 'application/pdf' }), 'cv.pdf');
+      form.set('empty', new Blob([]), 'empty.txt');
+      form.set('_photo', new Blob(['x']), 'photo.jpg');
+
+      const answer = await http.send('/api/messages', { method: 'POST', body: form });
+
+      expect(answer.status).to.equal(422);
+      const faults = answer.json.errors.map((it: { field: string; code: string }) => `${it.field} ${it.code}`);
+      expect(faults).to.have.members(['cv file', 'empty file', '_photo file', 'email invalid']);
+    });
+
+    it('with 422 where a required field is a file, named once', async () => {
+      const form = new FormData();
+      form.set('email', 'ada@example.test');
+      form.set('message', new Blob(['Hello']), 'message.txt');
+      const answer = await http.send('/api/messages', { method: 'POST', body: form });
+      expect(answer.json.errors).to.deep.equal([
+        { field: 'message', code: 'file', message: 'must be text; files are not taken' },
+      ]);
+    });
+
+    it('from a browser without script: a file is named on the page that keeps the rest', async () => {
+      const form = new FormData();
+      form.set('email', 'ada@example.test');
+      form.set('message', 'What I typed');
+      form.set('cv', new Blob(['x']), 'cv.pdf');
+      const page = await http.send('/api/messages', { method: 'POST', headers: { Accept: browserAccept }, body: form });
+      expect(page.status).to.equal(422);
+      expect(page.text).to.include('What I typed').and.include('cv must be text; files are not taken');
+    });
+
+    for (const [what, body] of [
+      ['named twice in multipart', multipart([...required, part('email', 'bob@example.test')])],
+      [
+        'named twice in urlencoded',
+        { method: 'POST', body: new URLSearchParams('email=a@example.test&email=b@example.test&message=x') },
+      ],
+    ] as [string, RequestInit][]) {
+      it(`with 422 for a field ${what}`, async () => {
+        const answer = await http.send('/api/messages', body);
+        expect(answer.status).to.equal(422);
+        expect(answer.json.errors).to.deep.equal([{ field: 'email', code: 'invalid', message: 'must be one text' }]);
+      });
+    }
+
+    it('with 422 for objects, lists and operators in JSON; in a form they are names like any other', async () => {
+      for (const email of [{ $ne: '' }, ['ada@example.test'], { toString: 'x' }, 7, true]) {
+        const answer = await http.post('/api/messages', submission({ email }));
+        expect(answer.json.errors?.[0], JSON.stringify(email)).to.deep.equal({
+          field: 'email',
+          code: 'invalid',
+          message: 'must be one text',
+        });
+      }
+      const nested = new URLSearchParams({ 'email[$ne]': 'x', 'email.address': 'ada@example.test', message: 'x' });
+      const answer = await http.send('/api/messages', { method: 'POST', body: nested });
+      expect(answer.json.errors).to.deep.equal([{ field: 'email', code: 'missing', message: 'is required' }]);
+    });
+
+    it('with the name that a field was posted under, where that is another name for it', async () => {
+      const answer = await http.post('/api/messages', { _replyto: 'ada@', first_name: 'x'.repeat(201), message: 'x' });
+      expect(answer.json.errors.map((it: { field: string }) => it.field)).to.deep.equal(['_replyto', 'first_name']);
+    });
+
+    const head = `--${boundary}\r\n`;
+    for (const [what, init] of [
+      ['breaks off inside a value', multipart([], `${head}${part('email', 'ada@exam')}`)],
+      [
+        'breaks off inside a file',
+        multipart([], `${head}Content-Disposition: form-data; name="cv"; filename="x"\r\n\r\nabc`),
+      ],
+      ['breaks off inside the headers of a part', multipart([], `${head}Content-Disposition: form-da`)],
+      ['has a part without a name', multipart([...required, 'Content-Disposition: form-data\r\n\r\nx'])],
+      ['has a part whose headers are none', multipart([...required, 'no header at all\r\n\r\nx'])],
+      [
+        'has a part in base64',
+        multipart([
+          ...required,
+          'Content-Disposition: form-data; name="a"\r\nContent-Transfer-Encoding: base64\r\n\r\neA==',
+        ]),
+      ],
+      [
+        'holds bytes that are no UTF-8',
+        multipart([
+          part('email', 'ada@example.test'),
+          Buffer.concat([Buffer.from(part('message', 'x')), Buffer.from([0xff, 0xfe])]),
+        ]),
+      ],
+      ['is empty', { ...multipart([]), body: '' }],
+      ['names no boundary', { ...multipart(required), headers: { 'Content-Type': 'multipart/form-data' } }],
+    ] as [string, RequestInit][]) {
+      it(`with 400 where multipart ${what}`, async () => {
+        const answer = await http.send('/api/messages', init);
+        expect(answer.status).to.equal(400);
+        expect(answer.json.code).to.equal('body-unreadable');
+      });
+    }
+
+    it('with 413 where it is larger than 64 KiB, told beforehand or not, and however large', async () => {
+      const large = multipart([...required, part('extra', 'x'.repeat(65 * 1024))]);
+      expect((await http.send('/api/messages', large)).status).to.equal(413);
+      const stream = new Blob([Buffer.alloc(200_000)]).stream();
+      const chunked = { ...large, body: stream, duplex: 'half' } as RequestInit;
+      expect((await http.send('/api/messages', chunked)).status).to.equal(413);
+      expect((await http.post('/api/messages', 'x'.repeat(5_000_000))).status).to.equal(413);
+    });
+
+    it('with 422 where it has thousands of fields, whatever the type', async () => {
+      const names = Array.from({ length: 5000 }, (_, i) => `f${i}`);
+      const bodies: RequestInit[] = [
+        { method: 'POST', body: new URLSearchParams(names.map((it): [string, string] => [it, ''])) },
+        multipart(names.slice(0, 500).map((it) => part(it, ''))),
+        {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json' },
+          body: JSON.stringify(Object.fromEntries(names.map((it) => [it, 1]))),
+        },
+      ];
+      for (const body of bodies) {
+        const answer = await http.send('/api/messages', body);
+        expect(answer.status).to.equal(422);
+        expect(answer.json.errors.map((it: { code: string }) => it.code)).to.include('too-many');
+      }
+    });
+
+    it('as text/plain that holds JSON (what a foreign page can post unasked): 415', async () => {
+      const headers = { 'Content-Type': 'text/plain' };
+      expect((await http.post('/api/messages', submission(), headers)).status).to.equal(415);
+    });
+
+    for (const [what, text] of [
+      [
+        'both lengths (Content-Length and Transfer-Encoding)',
+        'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+      ],
+      ['two Content-Lengths', 'Content-Length: 5\r\nContent-Length: 6\r\n\r\n{"a"}'],
+      ['a Transfer-Encoding that only looks like chunked', 'Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n'],
+      ['a space before a colon', 'Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n'],
+      ['a chunk size that is none', 'Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n'],
+    ] as const) {
+      it(`with 400 and the end of the connection for ${what}: no second request can hide in it`, async () => {
+        const hidden = rawPost('/api/messages', JSON.stringify(submission()));
+        const head = 'POST /api/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n';
+        const answer = await exchange(server.url, head + text + hidden);
+        expect(answer)
+          .to.match(/^HTTP\/1\.1 400 Bad Request\r\n/)
+          .and.include('X-Content-Type-Options: nosniff');
+        expect(answer.match(/HTTP\/1\.1/g)).to.have.lengthOf(1);
+      });
+    }
+  });
+
+  it('with half surrogates, NUL and other controls anywhere is never answered 5xx', async () => {
+    const odd = [
+      '\ud800',
+      '\udfff\ud800',
+      '\u0000',
+      '\u001b[2J',
+      '\u0085\u2028',
+      '\ufeff',
+      '\u202e',
+      '\u0000'.repeat(2000),
+    ];
+    for (const text of odd) {
+      for (const field of ['email', 'message', 'name', 'subject', 'company', '_next', '_gotcha', text]) {
+        const answer = await http.post('/api/messages', submission({ [field]: text }));
+        expect([201, 422], `${field} ${JSON.stringify(text.slice(0, 20))}`).to.include(answer.status);
+      }
+    }
+    expect(server.log).to.not.include('unexpected error');
+  });
+});

@@ -1,0 +1,255 @@
+import { expect } from 'chai';
+import { showMessage } from '../../src/services/messages.ts';
+import { openScope } from '../../src/services/scope.ts';
+import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer, type Settings } from '../support/program.ts';
+import { until } from '../support/until.ts';
+import { exchange, rawPost } from '../support/wire.ts';
+
+const site = 'https://site.example.test';
+
+describe('who may call', () => {
+  let db: TestDatabase;
+  let server: RunningServer;
+  let http: Client;
+  /** A second server on the same database, as it starts without any settings. */
+  let plainServer: RunningServer;
+  let plain: Client;
+
+  const start = (settings: Settings) =>
+    RunningServer.start({ DATABASE_URL: db.url, ...settings }, ['serve', '--no-deliver']);
+
+  before(async () => {
+    db = await createDatabase();
+    [server, plainServer] = await Promise.all([
+      start({
+        PUBLIC_URL: 'https://forms.example.test/base',
+        ALLOWED_ORIGINS: `${site}, http://other.example.test:8080`,
+        TRUST_PROXY: '1',
+      }),
+      start({}),
+    ]);
+    http = clientOf(server.url);
+    plain = clientOf(plainServer.url);
+    await db.query(`insert into forms (id, slug, origins) values
+      (gen_random_uuid(), 'own', '{https://own.example.test}'), (gen_random_uuid(), 'none', '{}')`);
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    await plainServer[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  afterEach(async () => {
+    await db.empty();
+  });
+
+  describe('by its origin', () => {
+    const preflight = (path: string, origin: string) =>
+      http.send(path, {
+        method: 'OPTIONS',
+        headers: {
+          Origin: origin,
+          'Access-Control-Request-Method': 'POST',
+          'Access-Control-Request-Headers': 'content-type,idempotency-key',
+        },
+      });
+
+    for (const origin of [site, 'http://other.example.test:8080', 'https://forms.example.test']) {
+      it(`${origin} may post and read the answer`, async () => {
+        const asked = await preflight('/api/messages', origin);
+        expect(asked.status).to.equal(204);
+        expect(asked.headers.get('access-control-allow-origin')).to.equal(origin);
+        expect(asked.headers.get('access-control-allow-methods')).to.equal('GET,HEAD,POST');
+        expect(asked.headers.get('access-control-allow-headers')?.toLowerCase().split(',')).to.have.members([
+          'accept',
+          'content-type',
+          'idempotency-key',
+          'formspree-client',
+          'formspree-session-data',
+        ]);
+        expect(asked.headers.get('access-control-max-age')).to.equal('600');
+        expect(asked.headers.get('vary')).to.match(/origin/i);
+
+        const answer = await http.post('/api/messages', submission(), { Origin: origin });
+        expect(answer.status).to.equal(201);
+        expect(answer.headers.get('access-control-allow-origin')).to.equal(origin);
+        expect(answer.headers.get('access-control-allow-credentials')).to.equal(null);
+        expect(await db.count('messages')).to.equal(1);
+      });
+    }
+
+    for (const origin of [
+      'null',
+      'https://evil.example.test',
+      'http://site.example.test',
+      'https://site.example.test:444',
+      'https://site.example.test.evil.test',
+      'https://evilsite.example.test',
+      'https://SITE.example.test',
+      `${site}/`,
+      `${site}, https://evil.example.test`,
+      'http://localhost:5173',
+      'file://',
+    ]) {
+      it(`${origin} may not: 403, nothing stored, and nothing for its page to read`, async () => {
+        const asked = await preflight('/api/messages', origin);
+        expect(asked.headers.get('access-control-allow-origin')).to.equal(null);
+        for (const path of [
+          '/api/messages',
+          '/api/forms/contact/messages',
+          '/f/contact',
+          '/api/sender/',
+          '/api/message/',
+        ]) {
+          const answer = await http.post(path, submission(), { Origin: origin });
+          expect(answer.status, path).to.equal(403);
+          expect(answer.headers.get('access-control-allow-origin')).to.equal(null);
+        }
+        expect((await http.post('/api/messages', submission(), { Origin: origin })).json.code).to.equal(
+          'origin-refused',
+        );
+        expect(await db.count('messages')).to.equal(0);
+      });
+    }
+
+    it('is taken where it says none, as programs do', async () => {
+      expect((await http.post('/api/messages', submission())).status).to.equal(201);
+    });
+
+    it('may read refusals too: 400, 404, 413, 415 and 422', async () => {
+      const answers = [
+        await http.post('/api/messages', '{', { Origin: site }),
+        await http.post('/api/forms/nowhere/messages', submission(), { Origin: site }),
+        await http.post('/api/messages', 'x'.repeat(70_000), { Origin: site }),
+        await http.post('/api/messages', 'x', { Origin: site, 'Content-Type': 'text/plain' }),
+        await http.post('/api/messages', {}, { Origin: site }),
+      ];
+      expect(answers.map((it) => it.status)).to.deep.equal([400, 404, 413, 415, 422]);
+      for (const { headers } of answers) {
+        expect(headers.get('access-control-allow-origin')).to.equal(site);
+        expect(headers.get('access-control-expose-headers')).to.include('Retry-After').and.include('X-Request-Id');
+      }
+    });
+
+    it('a form with its own origins takes those, our own pages, and no others', async () => {
+      await until('the own origin of a form may read', async () => {
+        const asked = await preflight('/api/forms/own/messages', 'https://own.example.test');
+        return asked.headers.get('access-control-allow-origin') === 'https://own.example.test';
+      });
+      const post = async (slug: string, origin: string) =>
+        (await http.post(`/api/forms/${slug}/messages`, submission({ message: `From ${origin}` }), { Origin: origin }))
+          .status;
+      expect(await post('own', 'https://own.example.test')).to.equal(201);
+      expect(await post('own', 'https://forms.example.test')).to.equal(201);
+      expect(await post('own', site)).to.equal(403);
+      expect(await post('contact', 'https://own.example.test')).to.equal(403);
+      expect(await post('none', site), 'an empty list means as the environment says').to.equal(201);
+      expect(await db.count('messages')).to.equal(3);
+    });
+
+    it('without ALLOWED_ORIGINS may be any on this machine, and still no other', async () => {
+      for (const origin of ['http://localhost:5173', 'http://127.0.0.1:8080', 'https://localhost', 'http://[::1]:1']) {
+        expect((await plain.post('/api/messages', submission(), { Origin: origin })).status, origin).to.equal(201);
+      }
+      for (const origin of [
+        'http://localhost.evil.test',
+        'http://127.0.0.1.evil.test',
+        'http://10.0.0.1',
+        'null',
+        site,
+      ]) {
+        expect((await plain.post('/api/messages', submission(), { Origin: origin })).status, origin).to.equal(403);
+      }
+    });
+  });
+
+  describe('by the name it asks for', () => {
+    const ask = (host: string, path = '/', target = path) =>
+      exchange(server.url, `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+
+    for (const host of [
+      'forms.example.test',
+      'FORMS.example.test:8443',
+      'forms.example.test.',
+      'localhost:1',
+      '127.0.0.1',
+      '[::1]:3000',
+    ]) {
+      it(`${host} is answered`, async () => {
+        expect(await ask(host)).to.match(/^HTTP\/1\.1 200 /);
+      });
+    }
+
+    for (const host of [
+      'evil.test',
+      'forms.example.test.evil.test',
+      'evil.test:x@forms.example.test',
+      'forms.example.test@evil.test',
+      '',
+      '10.0.0.1',
+      '[::2]',
+    ]) {
+      it(`"${host}" is refused: 421, with every header, and nothing of the name in the answer`, async () => {
+        const answer = await ask(host);
+        expect(answer)
+          .to.match(/^HTTP\/1\.1 421 /)
+          .and.include('"code":"host-unknown"');
+        expect(answer).to.include('X-Content-Type-Options: nosniff').and.not.include('evil');
+        expect(await ask(host, '/livez')).to.match(/^HTTP\/1\.1 200 /);
+        expect(await ask(host, '/readyz')).to.match(/^HTTP\/1\.1 200 /);
+      });
+    }
+
+    it('a whole address in the request line is held to the same', async () => {
+      expect(await ask('localhost', '/', 'http://evil.test/')).to.match(/^HTTP\/1\.1 421 /);
+      expect(await ask('evil.test', '/', 'http://localhost/')).to.match(/^HTTP\/1\.1 421 /);
+      expect(await ask('localhost', '/', 'http://localhost:3000/')).to.match(/^HTTP\/1\.1 200 /);
+    });
+
+    it('leads to no link: what a page or an answer points to stands under PUBLIC_URL, whatever the headers say', async () => {
+      const headers = {
+        Accept: browserAccept,
+        Host: 'localhost',
+        'X-Forwarded-Host': 'evil.test',
+        'X-Forwarded-Proto': 'gopher',
+        Forwarded: 'host=evil.test',
+        'Content-Type': 'application/x-www-form-urlencoded',
+      };
+      const body = 'email=ada@example.test&message=x';
+      const redirect = await exchange(server.url, rawPost('/api/messages', body, headers, { lastOnConnection: true }));
+      expect(redirect)
+        .to.match(/\r\nLocation: \/base\/thanks\?receipt=/)
+        .and.not.match(/evil|gopher/);
+      const json = await exchange(
+        server.url,
+        rawPost('/f/contact', body, { ...headers, Accept: 'application/json' }, { lastOnConnection: true }),
+      );
+      expect(json)
+        .to.include('"next":"https://forms.example.test/base/thanks')
+        .and.not.match(/evil|gopher/);
+    });
+  });
+
+  describe('by its address', () => {
+    async function storedAddress(client: Client, forwarded?: string): Promise<string | null> {
+      const answer = await client.post(
+        '/api/messages',
+        submission({ message: `From ${forwarded}` }),
+        forwarded ? { 'X-Forwarded-For': forwarded } : {},
+      );
+      await using context = await openTestContext(db);
+      return (await showMessage(openScope(context), answer.json.id)).clientAddress;
+    }
+
+    it('is what the proxy says that it saw, and never what the client wrote', async () => {
+      expect(await storedAddress(http, '198.51.100.1, 203.0.113.7')).to.equal('203.0.113.7');
+      expect(await storedAddress(http)).to.equal('127.0.0.1');
+    });
+
+    it('is that of the connection where no proxy is trusted', async () => {
+      expect(await storedAddress(plain, '203.0.113.7')).to.equal('127.0.0.1');
+    });
+  });
+});

@@ -1,0 +1,146 @@
+import { createClient, isSubmissionError, type SubmissionError, type SubmissionSuccess } from '@formspree/core';
+import { expect } from 'chai';
+import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer } from '../support/program.ts';
+
+describe("Formspree's own client (@formspree/core), with only its endpoint changed,", () => {
+  let db: TestDatabase;
+  let server: RunningServer;
+  let http: Client;
+  const client = createClient();
+
+  before(async () => {
+    db = await createDatabase();
+    server = await RunningServer.start(
+      { DATABASE_URL: db.url, PUBLIC_URL: 'https://forms.example.test', ALLOWED_ORIGINS: 'https://site.example.test' },
+      ['serve', '--no-deliver'],
+    );
+    http = clientOf(server.url);
+    await db.query(`insert into forms (id, slug, closed_at) values (gen_random_uuid(), 'closed', now())`);
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  afterEach(async () => {
+    await db.empty();
+  });
+
+  // biome-ignore lint/suspicious/noExplicitAny: the client's types leave out what an HTML form may hold
+  const submit = (slug: string, data: any) => client.submitForm(slug, data, { endpoint: server.url });
+
+  async function refused(slug: string, data: unknown): Promise<SubmissionError> {
+    const result = await submit(slug, data);
+    expect(isSubmissionError(result)).to.equal(true);
+    expect(await db.count('messages')).to.equal(0);
+    return result as SubmissionError;
+  }
+
+  function formData(fields: Record<string, string | Blob>): FormData {
+    const form = new FormData();
+    for (const [name, value] of Object.entries(fields)) form.set(name, value);
+    return form;
+  }
+
+  it('sends a FormData and is told where the visitor goes next', async () => {
+    const result = await submit('contact', formData({ email: 'ada@example.test', message: 'Hello', _gotcha: '' }));
+    expect(result.kind).to.equal('success');
+    expect((result as SubmissionSuccess).next).to.match(/^https:\/\/forms\.example\.test\/thanks\?receipt=RW-/);
+    expect(await db.count('messages')).to.equal(1);
+    expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 1 });
+  });
+
+  it('sends an object, with _next to a site of ours', async () => {
+    const result = await submit('contact', submission({ _next: 'https://site.example.test/danke' }));
+    expect((result as SubmissionSuccess).next).to.equal('https://site.example.test/danke');
+  });
+
+  it('shows each fault at its field, with the code that it knows', async () => {
+    const error = await refused('contact', { email: 'ada@', name: '' });
+    expect(error.getAllFieldErrors()).to.deep.equal([
+      ['email', [{ code: 'TYPE_EMAIL', message: 'must be a single e-mail address, like ada@example.com' }]],
+      ['message', [{ code: 'REQUIRED_FIELD_MISSING', message: 'is required' }]],
+    ]);
+    const blank = await refused('contact', formData({ _replyto: 'ada@', message: ' ' }));
+    expect(blank.getFieldErrors('_replyto')[0]?.code).to.equal('TYPE_EMAIL');
+    expect(blank.getFieldErrors('message')[0]?.code).to.equal('REQUIRED_FIELD_EMPTY');
+    const long = await refused('contact', submission({ name: 'x'.repeat(201) }));
+    expect(long.getFieldErrors('name')).to.deep.equal([
+      { code: 'UNSPECIFIED', message: 'must be no longer than 200 characters' },
+    ]);
+    const list = await refused('contact', submission({ company: ['a', 'b'] }));
+    expect(list.getFieldErrors('company')[0]?.code).to.equal('TYPE_TEXT');
+    const file = await refused('contact', formData({ email: 'ada@example.test', message: 'x', cv: new Blob(['x']) }));
+    expect(file.getFieldErrors('cv')[0]?.message).to.equal('must be text; files are not taken');
+  });
+
+  it('shows what concerns the whole form above it', async () => {
+    expect((await refused('contact', {})).getFormErrors()).to.deep.equal([
+      { code: 'EMPTY', message: 'The form is empty.' },
+    ]);
+    expect((await refused('nowhere', submission())).getFormErrors()).to.deep.equal([
+      { code: 'FORM_NOT_FOUND', message: 'There is no such form.' },
+    ]);
+    expect((await refused('closed', submission())).getFormErrors()).to.deep.equal([
+      { code: 'INACTIVE', message: 'This form is closed.' },
+    ]);
+    const fields = Object.fromEntries(Array.from({ length: 31 }, (_, i) => [`f${i}`, 'x']));
+    expect((await refused('contact', submission(fields))).getFormErrors()[0]?.message).to.match(/no more than 30/);
+    expect((await refused('contact', submission({ a: 'x'.repeat(70_000) }))).getFormErrors()[0]?.message).to.match(
+      /64 KiB/,
+    );
+  });
+
+  it('shows that the fault is ours where it is, in a body that it understands', async () => {
+    await db.query('alter table forms rename to forms_away');
+    try {
+      const error = await refused('contact', submission());
+      expect(error.getFormErrors()).to.deep.equal([
+        { code: 'UNSPECIFIED', message: 'The fault is ours and was logged.' },
+      ]);
+    } finally {
+      await db.query('alter table forms_away rename to forms');
+    }
+  });
+
+  it('may send its headers from a page of another site', async () => {
+    const asked = await http.send('/f/contact', {
+      method: 'OPTIONS',
+      headers: {
+        Origin: 'https://site.example.test',
+        'Access-Control-Request-Method': 'POST',
+        'Access-Control-Request-Headers': 'content-type,formspree-client,formspree-session-data',
+      },
+    });
+    expect(asked.status).to.equal(204);
+    expect(asked.headers.get('access-control-allow-headers')?.toLowerCase())
+      .to.include('formspree-client')
+      .and.include('formspree-session-data')
+      .and.include('content-type');
+    const refusal = await http.post('/f/contact', submission(), { Origin: 'https://evil.test' });
+    expect(refusal.status).to.equal(403);
+    expect(refusal.json.errors[0].code).to.equal('BLOCKED');
+  });
+
+  it('is not needed: a plain HTML form to the same address is sent on, and shown its faults on a page', async () => {
+    const send = (fields: Record<string, string>) =>
+      http.send('/f/contact', {
+        method: 'POST',
+        headers: { Accept: browserAccept },
+        body: new URLSearchParams({ email: 'ada@example.test', message: 'Hello', ...fields }),
+      });
+    const sent = await send({ _next: 'https://site.example.test/danke' });
+    expect([sent.status, sent.headers.get('location')]).to.deep.equal([303, 'https://site.example.test/danke']);
+    const refusal = await send({ email: 'ada@' });
+    expect([refusal.status, refusal.headers.get('content-type')]).to.deep.equal([422, 'text/html; charset=utf-8']);
+    expect(refusal.text).to.include('action="/f/contact"');
+  });
+
+  it('asked by GET says 405 and what it takes, in its own shape', async () => {
+    const answer = await http.get('/f/contact', { Accept: 'application/json' });
+    expect(answer.status).to.equal(405);
+    expect(answer.headers.get('allow')).to.equal('POST');
+    expect(answer.json.error).to.equal('This address answers to POST.');
+  });
+});

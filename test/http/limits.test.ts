@@ -1,0 +1,146 @@
+import { expect } from 'chai';
+import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer } from '../support/program.ts';
+
+const page = 'https://site.example.test';
+
+describe('the limits, at 3 posts an hour,', () => {
+  let db: TestDatabase;
+  let server: RunningServer;
+  let http: Client;
+  let serial = 0;
+
+  before(async () => {
+    db = await createDatabase();
+    server = await RunningServer.start(
+      { DATABASE_URL: db.url, RATE_LIMIT: '3/1h', TRUST_PROXY: '1', ALLOWED_ORIGINS: page },
+      ['serve', '--no-deliver'],
+    );
+    http = clientOf(server.url);
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  afterEach(async () => {
+    await db.empty();
+  });
+
+  /** An address that nobody had before. */
+  const someAddress = () => `203.0.113.${++serial}`;
+  const from = (address: string) => ({ 'X-Forwarded-For': address, Origin: page });
+  const post = (address: string, body: unknown = submission({ message: `No ${++serial}` }), path = '/api/messages') =>
+    http.post(path, body, from(address));
+
+  it('take three posts of one address, refuse the fourth, and let others in', async () => {
+    const address = someAddress();
+    const statuses = [];
+    for (let i = 0; i < 4; i++) statuses.push((await post(address)).status);
+    expect(statuses).to.deep.equal([201, 201, 201, 429]);
+    expect((await post(someAddress())).status).to.equal(201);
+    expect(await db.count('messages')).to.equal(4);
+  });
+
+  it('take three of twenty posts that arrive at once', async () => {
+    const address = someAddress();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => post(address)));
+    expect(answers.filter((it) => it.status === 201)).to.have.lengthOf(3);
+    expect(answers.filter((it) => it.status === 429)).to.have.lengthOf(17);
+    expect(await db.count('messages')).to.equal(3);
+  });
+
+  it('count what is stored: a visitor who corrects a form five times can still send it', async () => {
+    const address = someAddress();
+    for (let i = 0; i < 5; i++) expect((await post(address, submission({ email: 'ada@' }))).status).to.equal(422);
+    const answer = await post(address);
+    expect(answer.status).to.equal(201);
+    expect(answer.headers.get('x-ratelimit-remaining')).to.equal('2');
+  });
+
+  it('count over every address that stores, whatever its dialect', async () => {
+    const address = someAddress();
+    const paths = ['/api/messages', '/api/forms/contact/messages', '/f/contact', '/api/message/'];
+    const statuses = [];
+    for (const path of paths) statuses.push((await post(address, submission(), path)).status);
+    expect(statuses).to.deep.equal([201, 201, 200, 429]);
+  });
+
+  it('take a whole IPv6 /64 for one client', async () => {
+    const statuses = [];
+    for (let i = 1; i <= 4; i++) statuses.push((await post(`2001:db8:0:7:${i}::${i}`)).status);
+    expect(statuses).to.deep.equal([201, 201, 201, 429]);
+    expect((await post('2001:db8:0:8::1')).status).to.equal(201);
+  });
+
+  it('cannot be got around by a forged X-Forwarded-For', async () => {
+    const address = someAddress();
+    const statuses = [];
+    for (let i = 0; i < 4; i++) statuses.push((await post(`198.51.100.${i}, ${address}`)).status);
+    expect(statuses).to.deep.equal([201, 201, 201, 429]);
+  });
+
+  it('say how they stand, in whole numbers, under the names of the draft and the common ones', async () => {
+    const answer = await post(someAddress());
+    const { headers } = answer;
+    expect(headers.get('ratelimit-policy')).to.equal('"posts";q=3;w=3600');
+    expect(headers.get('ratelimit')).to.match(/^"posts";r=2;t=3(600|59\d)$/);
+    expect(headers.get('x-ratelimit-limit')).to.equal('3');
+    expect(headers.get('x-ratelimit-remaining')).to.equal('2');
+    const reset = headers.get('x-ratelimit-reset') ?? '';
+    expect(reset).to.match(/^\d+$/);
+    expect(Number(reset)).to.be.greaterThan(Date.now() / 1000);
+    expect(headers.get('retry-after')).to.equal(null);
+  });
+
+  it('refuse with problem details that the page can read, and say when to come again', async () => {
+    const address = someAddress();
+    for (let i = 0; i < 3; i++) await post(address);
+    const answer = await post(address);
+    expect(answer.status).to.equal(429);
+    expect(answer.json.code).to.equal('rate-limited');
+    expect(answer.json.detail).to.match(/^too many messages came from your address; please try again in \d+ minutes$/);
+    expect(answer.headers.get('retry-after')).to.match(/^3(600|59\d)$/);
+    expect(answer.headers.get('ratelimit')).to.match(/^"posts";r=0;t=\d+$/);
+    expect(answer.headers.get('access-control-allow-origin')).to.equal(page);
+    expect(answer.headers.get('access-control-expose-headers')).to.include('RateLimit').and.include('Retry-After');
+    expect(answer.headers.get('content-security-policy')).to.include("default-src 'none'");
+    const formspree = await post(address, submission(), '/f/contact');
+    expect(formspree.json.errors[0].message).to.match(/^Too many messages/);
+    expect((await post(address, submission(), '/api/message/')).json.detail).to.match(/^Too many messages/);
+  });
+
+  it('refuse a browser with a page', async () => {
+    const address = someAddress();
+    for (let i = 0; i < 3; i++) await post(address);
+    const refused = await http.send('/api/messages', {
+      method: 'POST',
+      headers: { ...from(address), Accept: browserAccept },
+      body: new URLSearchParams({ email: 'ada@example.test', message: 'x' }),
+    });
+    expect(refused.status).to.equal(429);
+    expect(refused.text).to.include('Too many requests').and.include('please try again in');
+  });
+
+  it('let one address make ten requests for each post, and refuse more of them unread', async () => {
+    const address = someAddress();
+    for (let i = 0; i < 30; i++) expect((await post(address, '{')).status).to.equal(400);
+    const answer = await post(address, 'x'.repeat(70_000));
+    expect(answer.status).to.equal(429);
+    expect(answer.headers.get('ratelimit-policy')).to.equal('"requests";q=30;w=3600');
+    expect(answer.headers.get('ratelimit')).to.match(/^"requests";r=0;t=\d+$/);
+    expect(answer.headers.get('retry-after')).to.match(/^[1-9]\d*$/);
+  });
+
+  it('do not count pages, probes and preflights', async () => {
+    const address = someAddress();
+    for (let i = 0; i < 40; i++) await http.get('/thanks', from(address));
+    for (let i = 0; i < 40; i++) {
+      await http.send('/api/messages', {
+        method: 'OPTIONS',
+        headers: { ...from(address), 'Access-Control-Request-Method': 'POST' },
+      });
+    }
+    expect((await post(address)).status).to.equal(201);
+  });
+});

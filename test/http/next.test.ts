@@ -1,0 +1,148 @@
+import { expect } from 'chai';
+import { type Answer, browserAccept, type Client, clientOf } from '../support/api.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer } from '../support/program.ts';
+
+describe('_next', () => {
+  let db: TestDatabase;
+  let server: RunningServer;
+  let http: Client;
+
+  before(async () => {
+    db = await createDatabase();
+    server = await RunningServer.start(
+      {
+        DATABASE_URL: db.url,
+        PUBLIC_URL: 'https://forms.example.test/base',
+        ALLOWED_ORIGINS: 'https://site.example.test, http://plain.example.test:8080, https://bücher.example.test',
+      },
+      ['serve', '--no-deliver'],
+    );
+    http = clientOf(server.url);
+    await db.query(
+      `insert into forms (id, slug, origins) values (gen_random_uuid(), 'own', '{https://own.example.test}')`,
+    );
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  afterEach(async () => {
+    await db.empty();
+  });
+
+  const post = (fields: Record<string, string>, path = '/api/messages'): Promise<Answer> =>
+    http.send(path, {
+      method: 'POST',
+      headers: { Accept: browserAccept },
+      body: new URLSearchParams({ email: 'ada@example.test', message: 'Hello', ...fields }),
+    });
+
+  for (const [given, location] of [
+    ['https://site.example.test/danke?x=1#top', 'https://site.example.test/danke?x=1#top'],
+    ['https://site.example.test', 'https://site.example.test/'],
+    ['  https://site.example.test:443/a b ', 'https://site.example.test/a%20b'],
+    ['//site.example.test/x', 'https://site.example.test/x'],
+    ['http://plain.example.test:8080/', 'http://plain.example.test:8080/'],
+    ['https://bücher.example.test/', 'https://xn--bcher-kva.example.test/'],
+    ['/danke', 'https://forms.example.test/danke'],
+    ['https:danke', 'https://forms.example.test/danke'],
+    ['https://site.example.test/%0d%0aSet-Cookie:%20a=b', 'https://site.example.test/%0d%0aSet-Cookie:%20a=b'],
+    ['https://site.example.test/\r\nSet-Cookie: a=b', 'https://site.example.test/Set-Cookie:%20a=b'],
+  ] as const) {
+    it(`${JSON.stringify(given)} sends the visitor to ${location}, once the message is stored`, async () => {
+      const answer = await post({ _next: given });
+      expect(answer.status).to.equal(303);
+      expect(answer.headers.get('location')).to.equal(location);
+      expect(answer.headers.get('set-cookie')).to.equal(null);
+      expect(await db.count('messages')).to.equal(1);
+    });
+  }
+
+  for (const given of [
+    'https://evil.test/',
+    '//evil.test',
+    '///evil.test',
+    '/\\evil.test',
+    '\\\\evil.test',
+    '/\t/evil.test',
+    '\u0000//evil.test',
+    'https:/\\evil.test',
+    'http:evil.test',
+    'https:///evil.test',
+    'javascript:alert(1)',
+    'JaVaScRiPt://site.example.test/%0aalert(1)',
+    'data:text/html,<script>alert(1)</script>',
+    'blob:https://site.example.test/0b1c',
+    'file:///etc/passwd',
+    'ftp://site.example.test/',
+    'mailto:ada@example.test',
+    'http://site.example.test/',
+    'https://site.example.test:444/',
+    'https://site.example.test@evil.test/',
+    'https://site.example.test:x@evil.test/',
+    'https://user:password@site.example.test/',
+    'https://user@site.example.test/',
+    'https://site.example.test.evil.test/',
+    'https://site.example.test。evil.test/',
+    'https://site.example.test%2f@evil.test/',
+    'https://evil.test#https://site.example.test',
+    'https://evil.test\\@site.example.test',
+    'https://own.example.test/',
+    'https://[::1]/',
+    'https://2130706433/',
+    `https://site.example.test/${'x'.repeat(2000)}`,
+    '   ',
+  ]) {
+    it(`${JSON.stringify(given).slice(0, 60)} leads to our own thank-you page, and the message is stored`, async () => {
+      const answer = await post({ _next: given });
+      expect(answer.status).to.equal(303);
+      expect(answer.headers.get('location')).to.match(/^\/base\/thanks\?receipt=RW-[0-9A-Z]{10}$/);
+      expect(await db.count('messages')).to.equal(1);
+    });
+  }
+
+  it('given twice, or as no text, leads to our own thank-you page', async () => {
+    const body = new URLSearchParams('email=a@example.test&message=x&_next=https://site.example.test&_next=/x');
+    const answer = await http.send('/api/messages', { method: 'POST', headers: { Accept: browserAccept }, body });
+    expect(answer.headers.get('location')).to.match(/^\/base\/thanks/);
+    const json = await http.post(
+      '/f/contact',
+      { email: 'a@example.test', message: 'x', _next: { toString: 'https://site.example.test' } },
+      { Accept: 'application/json' },
+    );
+    expect(json.json.next).to.match(/^https:\/\/forms\.example\.test\/base\/thanks/);
+  });
+
+  it('may also name an origin of the form itself, and of the environment', async () => {
+    const path = '/api/forms/own/messages';
+    const own = await post({ _next: 'https://own.example.test/danke' }, path);
+    expect(own.headers.get('location')).to.equal('https://own.example.test/danke');
+    const environment = await post({ _next: 'https://site.example.test/' }, path);
+    expect(environment.headers.get('location')).to.equal('https://site.example.test/');
+  });
+
+  it('sends nobody on whose message was refused; the page to correct it may lead there all the same', async () => {
+    const refused = await post({ email: 'ada@', _next: 'https://site.example.test/danke' });
+    expect(refused.status).to.equal(422);
+    expect(refused.headers.get('location')).to.equal(null);
+    expect(refused.text)
+      .to.include('action="/base/api/messages"')
+      .and.include('value="https://site.example.test/danke"');
+    expect(refused.headers.get('content-security-policy')).to.include("form-action 'self' https://site.example.test;");
+    const evil = await post({ email: 'ada@', _next: 'https://evil.test/' });
+    expect(evil.headers.get('content-security-policy')).to.include("form-action 'self';");
+    expect(await db.count('messages')).to.equal(0);
+  });
+
+  it('changes nothing for programs, which are told and not sent', async () => {
+    const answer = await http.post('/api/messages', {
+      email: 'ada@example.test',
+      message: 'x',
+      _next: 'https://site.example.test/',
+    });
+    expect(answer.status).to.equal(201);
+    expect(answer.headers.get('location')).to.equal(null);
+    expect(answer.json).to.have.all.keys('id', 'receipt', 'receivedAt');
+  });
+});

@@ -1,0 +1,102 @@
+import type { IncomingMessage } from 'node:http';
+import { expect } from 'chai';
+import { clientAddressOf, networkOf, readIp } from '../../src/server/client-address.ts';
+
+function addressOf(proxies: number, forwarded: string | undefined, remoteAddress: string | undefined) {
+  const request = { headers: { 'x-forwarded-for': forwarded }, socket: { remoteAddress } };
+  return clientAddressOf(request as unknown as IncomingMessage, proxies);
+}
+
+describe('clientAddressOf', () => {
+  const spoofed = '1.1.1.1, 2.2.2.2, 3.3.3.3';
+
+  it('believes no header without a proxy', () => {
+    expect(addressOf(0, undefined, '203.0.113.7')).to.equal('203.0.113.7');
+    expect(addressOf(0, spoofed, '203.0.113.7')).to.equal('203.0.113.7');
+  });
+
+  it('believes the last entry behind one proxy, and the last but one behind two', () => {
+    expect(addressOf(1, '203.0.113.7', '10.0.0.1')).to.equal('203.0.113.7');
+    expect(addressOf(1, `${spoofed}, 203.0.113.7`, '10.0.0.1')).to.equal('203.0.113.7');
+    expect(addressOf(2, '203.0.113.7, 10.0.0.2', '10.0.0.1')).to.equal('203.0.113.7');
+    expect(addressOf(2, `${spoofed},203.0.113.7 ,10.0.0.2`, '10.0.0.1')).to.equal('203.0.113.7');
+  });
+
+  it('takes the farthest hop that is known where fewer proxies spoke than there should be', () => {
+    expect(addressOf(1, undefined, '10.0.0.1')).to.equal('10.0.0.1');
+    expect(addressOf(2, '203.0.113.7', '10.0.0.1')).to.equal('203.0.113.7');
+    expect(addressOf(3, undefined, '10.0.0.1')).to.equal('10.0.0.1');
+  });
+
+  it('goes towards us, never to what the client wrote, where an entry is no address', () => {
+    for (const junk of [
+      'unknown',
+      '_hidden',
+      '',
+      '999.1.1.1',
+      '1.2.3',
+      'localhost',
+      '::ffff:1.2.3.400',
+      '1.2.3.4.5',
+      'a:b',
+    ]) {
+      expect(addressOf(1, `1.1.1.1, ${junk}`, '10.0.0.1'), junk).to.equal('10.0.0.1');
+      expect(addressOf(2, `1.1.1.1, ${junk}, 10.0.0.2`, '10.0.0.1'), junk).to.equal('10.0.0.2');
+    }
+  });
+
+  it('knows none where the connection is gone', () => {
+    expect(addressOf(0, undefined, undefined)).to.equal(undefined);
+    expect(addressOf(1, 'junk', undefined)).to.equal(undefined);
+  });
+
+  it('is fast and sound on a header as long as Node allows', () => {
+    expect(addressOf(1, `${'1.1.1.1,'.repeat(2000)}203.0.113.7`, '10.0.0.1')).to.equal('203.0.113.7');
+    expect(addressOf(1, `${'['.repeat(8000)}%`, '10.0.0.1')).to.equal('10.0.0.1');
+  });
+});
+
+describe('readIp', () => {
+  for (const [text, address] of [
+    ['203.0.113.7', '203.0.113.7'],
+    [' 203.0.113.7:51234 ', '203.0.113.7'],
+    ['2001:DB8:0:0:0:0:0:7', '2001:db8::7'],
+    ['[2001:db8::7]', '2001:db8::7'],
+    ['[2001:db8::7]:443', '2001:db8::7'],
+    ['"[2001:db8::7]:443"', '2001:db8::7'],
+    ['fe80::1%eth0', 'fe80::1'],
+    ['[fe80::1%25eth0]:80', 'fe80::1'],
+    ['::ffff:203.0.113.7', '203.0.113.7'],
+    ['::FFFF:cb00:7107', '203.0.113.7'],
+    ['[::ffff:203.0.113.7]:80', '203.0.113.7'],
+    ['::1', '::1'],
+    ['203.0.113.07', undefined],
+    ['203.0.113.7:999999', undefined],
+    ['203.0.113.7, 1.1.1.1', undefined],
+    ['for=203.0.113.7', undefined],
+    ['[203.0.113.7]', undefined],
+    ['2001:db8::7:', undefined],
+    ['', undefined],
+  ] as const) {
+    it(`reads ${JSON.stringify(text)} as ${address ?? 'none'}`, () => {
+      expect(readIp(text)).to.equal(address);
+    });
+  }
+});
+
+describe('networkOf', () => {
+  it('is an IPv4 address itself, and of IPv6 the /64', () => {
+    expect(networkOf('203.0.113.7')).to.equal('203.0.113.7');
+    expect(networkOf('2001:db8:1:2:3:4:5:6')).to.equal('2001:db8:1:2::/64');
+    expect(networkOf('2001:db8:1:2::6')).to.equal('2001:db8:1:2::/64');
+    expect(networkOf('2001:db8::6')).to.equal('2001:db8:0:0::/64');
+    expect(networkOf('2001:db8:1::')).to.equal('2001:db8:1:0::/64');
+    expect(networkOf('::1')).to.equal('0:0:0:0::/64');
+    expect(networkOf('::')).to.equal('0:0:0:0::/64');
+    expect(networkOf('1:2:3:4:5:6:7::')).to.equal('1:2:3:4::/64');
+  });
+
+  it('is one and the same for everybody whose address is not known, and never empty', () => {
+    expect(networkOf(undefined)).to.equal('unknown');
+  });
+});

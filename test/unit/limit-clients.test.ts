@@ -1,0 +1,109 @@
+import { expect } from 'chai';
+import type { Context } from 'koa';
+import { Problem } from '../../src/problems.ts';
+import { CappedMap } from '../../src/server/capped-map.ts';
+import { limitClients } from '../../src/server/limit-clients.ts';
+import { PostQuota } from '../../src/server/post-quota.ts';
+
+describe('CappedMap', () => {
+  it('forgets the entry that was set first, one at a time, and never grows', () => {
+    const map = new CappedMap<string, number>(3);
+    map.set('a', 1).set('b', 2).set('c', 3).set('d', 4);
+    expect([...map.keys()]).to.deep.equal(['b', 'c', 'd']);
+    map.set('c', 5);
+    expect([...map.keys()], 'set again is as if new').to.deep.equal(['b', 'd', 'c']);
+    map.set('e', 6);
+    expect([...map.keys()]).to.deep.equal(['d', 'c', 'e']);
+    map.delete('d');
+    map.delete('c');
+    map.set('f', 7).set('g', 8).set('h', 9);
+    expect([...map.keys()]).to.deep.equal(['f', 'g', 'h']);
+  });
+
+  it('holds no more than it may after a hundred thousand keys', () => {
+    const map = new CappedMap<number, number>(1000);
+    for (let key = 0; key < 100_000; key++) map.set(key, key);
+    expect(map.size).to.equal(1000);
+    expect([map.has(98_999), map.has(99_000)]).to.deep.equal([false, true]);
+  });
+});
+
+describe('PostQuota', () => {
+  let now = 0;
+  const quota = (posts: number, capacity = 100) => new PostQuota({ posts, windowMs: 60_000 }, capacity, () => now);
+
+  it('takes as many as it says in a window that begins with the first, and again in the next', () => {
+    const it = quota(2);
+    now = 1000;
+    expect([it.take('a').taken, it.take('a').taken, it.take('a').taken]).to.deep.equal([true, true, false]);
+    expect(it.take('b').taken).to.equal(true);
+    now = 60_999;
+    const { taken, window } = it.take('a');
+    expect([taken, it.leftMs(window), it.remaining(window)]).to.deep.equal([false, 1, 0]);
+    now = 61_000;
+    expect(it.take('a').taken).to.equal(true);
+  });
+
+  it('gives a place back, also after others were refused in between, and never to a later window', () => {
+    const it = quota(1);
+    now = 0;
+    const { window } = it.take('a');
+    expect(it.take('a').taken).to.equal(false);
+    it.giveBack(window);
+    expect(it.take('a').taken).to.equal(true);
+    now = 60_000;
+    expect(it.take('a').taken).to.equal(true);
+    it.giveBack(window);
+    expect(it.take('a').taken).to.equal(false);
+  });
+
+  it('forgives only the client that it has to forget', () => {
+    const it = quota(1, 2);
+    now = 0;
+    for (const client of ['a', 'b', 'c']) it.take(client);
+    expect(it.take('b').taken).to.equal(false);
+    expect(it.take('c').taken).to.equal(false);
+    expect(it.take('a').taken).to.equal(true);
+  });
+});
+
+describe('limitClients', () => {
+  /** Runs the middlewares as Koa would; what a refusal says, or undefined. */
+  async function refusal(limits: ReturnType<typeof limitClients>['requests'], clientAddress: string) {
+    const headers = new Map<string, string>();
+    const ctx = { state: { clientAddress }, set: (name: string, value: string) => headers.set(name, value) };
+    const run = (index: number): Promise<void> =>
+      Promise.resolve(limits[index]?.(ctx as unknown as Context, () => run(index + 1)));
+    try {
+      await run(0);
+      return undefined;
+    } catch (error) {
+      expect(error).to.be.instanceOf(Problem);
+      return { code: (error as Problem).code, message: (error as Problem).message, headers };
+    }
+  }
+
+  it('stops a crowd that stays below the limit of each one of it, for some seconds', async () => {
+    const { requests } = limitClients({ posts: 10, windowMs: 60_000 });
+    for (let i = 0; i < 1000; i++)
+      expect(await refusal(requests, `10.0.${i >> 8}.${i & 255}`), `${i}`).to.equal(undefined);
+    const refused = await refusal(requests, '10.1.1.1');
+    expect(refused?.code).to.equal('rate-limited');
+    expect(refused?.message).to.match(
+      /^this server is asked too much at the moment; please try again in (a second|\d+ seconds)$/,
+    );
+    expect(refused?.headers.get('Retry-After')).to.match(/^([1-9]|10)$/);
+  });
+
+  it('counts one that asks too much for itself alone: it uses up nobody else’s share', async () => {
+    const { requests } = limitClients({ posts: 10, windowMs: 60_000 });
+    const refusals = [];
+    for (let i = 0; i < 2000; i++) refusals.push(await refusal(requests, '10.0.0.1'));
+    expect(refusals.filter((it) => it !== undefined)).to.have.lengthOf(1900);
+    expect(await refusal(requests, '10.0.0.2')).to.equal(undefined);
+  });
+
+  it('is nothing at all where it is off', () => {
+    expect(limitClients(undefined)).to.deep.equal({ requests: [], posts: [] });
+  });
+});
