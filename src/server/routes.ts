@@ -1,11 +1,9 @@
-import Router, { type RouterContext } from '@koa/router';
+import Router from '@koa/router';
 import type { Context } from '../context.ts';
 import { createChallenge } from '../services/captcha-challenge.ts';
 import { defaultFormSlug } from '../services/forms.ts';
 import { readiness } from '../services/readiness.ts';
-import { readReceipt } from '../services/receipt.ts';
 import { submitMessage } from '../services/submit-message.ts';
-import type { Pages } from './pages.ts';
 import { readSubmission } from './read-submission.ts';
 import type { RequestState } from './request-scope.ts';
 import { wantsPage } from './wants-page.ts';
@@ -15,7 +13,7 @@ export interface ServerState {
   stopping: boolean;
 }
 
-export function createRoutes(context: Context, pages: Pages, server: ServerState): Router<RequestState> {
+export function createRoutes(context: Context, server: ServerState): Router<RequestState> {
   const router = new Router<RequestState>();
   const basePath = new URL(context.config.publicUrl).pathname.replace(/\/$/, '');
 
@@ -38,17 +36,6 @@ export function createRoutes(context: Context, pages: Pages, server: ServerState
     ctx.body = await createChallenge(ctx.state.scope, typeof slug === 'string' ? slug : defaultFormSlug);
   });
 
-  router.get('/', (ctx) => sendPage(ctx, pages.landing()));
-  router.get('/thanks', (ctx) => {
-    const receipt = ctx.query.receipt;
-    sendPage(ctx, pages.thanks(typeof receipt === 'string' ? readReceipt(receipt) : undefined));
-  });
-  router.get('/style.css', (ctx) => {
-    ctx.type = 'css';
-    ctx.set('Cache-Control', 'public, max-age=300');
-    ctx.body = pages.style;
-  });
-
   router.get('/livez', (ctx) => {
     ctx.body = { status: 'ok' };
   });
@@ -61,9 +48,4 @@ export function createRoutes(context: Context, pages: Pages, server: ServerState
     ctx.body = { status: report.ready ? 'ok' : 'unavailable', checks: report.checks };
   });
   return router;
-}
-
-function sendPage(ctx: RouterContext<RequestState>, html: string): void {
-  ctx.type = 'html';
-  ctx.body = html;
 }
