@@ -18,7 +18,7 @@ export interface HiddenInput {
 export function correction(details: ProblemDetails, posted: ReadonlyMap<string, unknown>) {
   const faultOf = (name: string) => details.errors?.find((it) => it.field === name)?.message ?? '';
   const known = knownFields
-    .filter(({ name }) => posted.has(name) || faultOf(name) !== '')
+    .filter(({ name }) => [name, ...aliases[name]].some((it) => posted.has(it)) || faultOf(name) !== '')
     .map((field) => ({
       ...field,
       value: typed(posted, [field.name, ...aliases[field.name]]),
@@ -39,7 +39,7 @@ export function correction(details: ProblemDetails, posted: ReadonlyMap<string, 
     captcha,
     detail: details.detail,
     fields: [...known, ...faulty],
-    faults: known.length + faulty.length === 0 ? [] : [...known, ...faulty].filter(({ fault }) => fault !== ''),
+    faults: [...known, ...faulty].filter(({ fault }) => fault !== ''),
     hidden: asInputs(new Map(others.filter((name) => faultOf(name) === '').map((name) => [name, posted.get(name)]))),
     general: faultOf(''),
   };
