@@ -101,7 +101,7 @@ export function answerSchemas(): Record<string, Schema> {
           .array(
             z.object({
               field: text.describe('The field’s name; empty where it is about the whole.'),
-              code: z.enum(['missing', 'too-long', 'invalid', 'too-many']),
+              code: z.enum(['missing', 'too-long', 'invalid', 'too-many', 'file']),
               message: text.describe('To be read after the field’s name.'),
             }),
           )

@@ -7,7 +7,6 @@
   const busy = new WeakSet();
   const fillings = new WeakMap();
   const marks = new Map();
-  const aliases = { email: '_replyto', name: 'first_name', subject: '_subject' };
   const isOurs = (form) => form?.hasAttribute('data-ruffinweb');
   let serial = 0;
 
@@ -110,9 +109,10 @@
     const thanks = `Thank you! Your message has arrived.${receipt && ' Its number is {receipt}.'}`;
     say(form, 'sent', text(form, 'success', thanks).replace('{receipt}', receipt)).focus();
     if (!tell(form, 'sent', answer)) return;
-    const next = form.getAttribute('data-redirect') || data.get('_next');
-    if (!next) return;
-    const url = new URL(next, document.baseURI);
+    const next = form.getAttribute('data-redirect');
+    if (!next && !data.get('_next')) return;
+    // As the server reads it for a browser without script: a relative one stands under the server's address.
+    const url = next ? new URL(next, document.baseURI) : new URL(data.get('_next'), server ?? document.baseURI);
     if (receipt) url.searchParams.set('receipt', receipt);
     if (/^https?:/.test(url)) location.assign(url);
   }
@@ -121,7 +121,7 @@
     const lines = [];
     let first;
     for (const { field: name, code, message } of answer?.errors ?? []) {
-      let field = form.elements.namedItem(name) ?? form.elements.namedItem(aliases[name] ?? '');
+      let field = form.elements.namedItem(name);
       if (field instanceof RadioNodeList) field = field[0];
       if (field?.willValidate) {
         mark(field, text(field, code) || text(form, code, `This ${message}.`));

@@ -16,14 +16,14 @@ export interface HiddenInput {
 
 /** What the correction page shows: everything that was typed, each field with what is wrong with it. */
 export function correction(details: ProblemDetails, posted: ReadonlyMap<string, unknown>) {
-  const faultOf = (name: string) => details.errors?.find((it) => it.field === name)?.message ?? '';
+  const faultOf = (...names: string[]) => details.errors?.find((it) => names.includes(it.field))?.message ?? '';
   const known = knownFields
-    .filter(({ name }) => [name, ...aliases[name]].some((it) => posted.has(it)) || faultOf(name) !== '')
-    .map((field) => ({
-      ...field,
-      value: typed(posted, [field.name, ...aliases[field.name]]),
-      fault: faultOf(field.name),
-    }));
+    .map((field) => {
+      const names = [field.name, ...aliases[field.name]];
+      const given = names.some((name) => posted.has(name));
+      return { ...field, given, value: typed(posted, names), fault: faultOf(...names) };
+    })
+    .filter(({ given, fault }) => given || fault !== '');
   const shown = new Set<string>(known.flatMap(({ name }) => [name, ...aliases[name]]));
   const others = [...posted.keys()].filter((name) => !shown.has(name));
   const faulty = others
