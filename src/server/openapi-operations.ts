@@ -122,8 +122,16 @@ export const getCaptcha: Operation = {
   tags: ['Messages'],
   summary: 'A fresh challenge',
   description:
-    'Where this server asks for a captcha of its own (`CAPTCHA=altcha`): a proof of work in the format of ALTCHA 2. ' +
-    'Its solution goes into the field `altcha` of a post, once. `/form.js` does all of it.',
+    'Where a form asks for the captcha of our own (`CAPTCHA=altcha`): a proof of work in the format of ALTCHA 2, for ' +
+    'this form alone. Its solution goes into the field `altcha` of a post, once. `/form.js` does all of it.',
+  parameters: [
+    {
+      name: 'form',
+      in: 'query',
+      description: 'The form’s name.',
+      schema: { type: 'string', examples: ['contact'] },
+    },
+  ],
   responses: {
     200: {
       description: 'A challenge.',
@@ -131,6 +139,7 @@ export const getCaptcha: Operation = {
         parameters: {
           algorithm: 'PBKDF2/SHA-256',
           cost: 5000,
+          data: { form: 'contact' },
           expiresAt: 1795338000,
           keyLength: 32,
           keyPrefix: '00',
@@ -140,7 +149,8 @@ export const getCaptcha: Operation = {
         signature: '5d41402abc4b2a76b9719d911017c592ae1f0d8a6c0f0d6f5d41402abc4b2a76',
       }),
     },
-    404: problemAnswer(problemKinds.filter(({ code }) => code === 'route-unknown')),
+    404: problemAnswer(problemKinds.filter(({ code }) => code === 'route-unknown' || code === 'form-unknown')),
+    410: problemAnswer(problemKinds.filter(({ code }) => code === 'form-closed')),
   },
 };
 

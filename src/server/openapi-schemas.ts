@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { solutionFields } from '../captcha-kinds.ts';
 import { fieldLimits, knownFields } from '../services/check-fields.ts';
 import { problemKinds } from './problem-details.ts';
 
@@ -33,7 +34,15 @@ const instructions: Record<string, string> = {
   _subject: 'Taken for `subject` where that is absent.',
   _next: 'Where a browser without script goes after a post; only to an allowed origin.',
   _gotcha: 'A trap for robots: leave it empty and out of sight.',
-  altcha: 'The solution of a challenge of `/api/captcha`, where a captcha is asked for.',
+  _elapsed: 'Milliseconds since the form was shown; `/form.js` sets it. Fewer than a person needs look like spam.',
+  ...Object.fromEntries(
+    Object.entries(solutionFields).map(([kind, name]) => [
+      name,
+      kind === 'altcha'
+        ? 'The solution of a challenge of `/api/captcha`, where that is asked for.'
+        : `What the widget of ${kind} gives, where that is asked for.`,
+    ]),
+  ),
 };
 
 /** The body of a post: what `checkFields` takes, with its own limits. */

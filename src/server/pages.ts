@@ -1,6 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { Liquid } from 'liquidjs';
+import type { CaptchaKind } from '../captcha-kinds.ts';
 import type { Config } from '../config.ts';
+import type { ProblemCode } from '../problems.ts';
 import { describeApi } from './openapi.ts';
 import { apiReference } from './pages/api-reference.ts';
 import { asInputs, correction } from './pages/correction.ts';
@@ -50,8 +52,14 @@ export function openPages(config: Config): Pages {
     page('problem'),
   ];
   const api = describeApi(config.publicUrl);
+  const correctable = correctableCodes(config.captcha.kind);
   return {
-    landing: landing({ title: 'ruffinweb', public_url: config.publicUrl, snippets: snippets(config.publicUrl) }),
+    landing: landing({
+      title: 'ruffinweb',
+      public_url: config.publicUrl,
+      snippets: snippets(config.publicUrl),
+      captcha: config.captcha.kind === 'altcha',
+    }),
     docs: docs({
       title: 'API reference · ruffinweb',
       public_url: config.publicUrl,
@@ -62,14 +70,17 @@ export function openPages(config: Config): Pages {
     openapi: JSON.stringify(api, null, 2),
     thanks: (receipt, from) => thanks({ title: 'Thank you', receipt: receipt ?? '', back: siteOf(from) ?? null }),
     problem: (details, posted, action) =>
-      posted !== undefined && correctableCodes.has(details.code)
+      posted !== undefined && correctable.has(details.code)
         ? correct({ action: basePath + action, ...correction(details, posted) })
         : problem({ action: basePath + action, ...refusal(details, posted) }),
   };
 }
 
-/** Refusals that the visitor can put right on the page itself. */
-const correctableCodes: ReadonlySet<string> = new Set(['fields-invalid', 'captcha-required', 'captcha-wrong']);
+/** Refusals that the visitor can put right on our page; a hosted captcha is only solved where its widget stands. */
+function correctableCodes(captcha: CaptchaKind): ReadonlySet<ProblemCode> {
+  const isHosted = captcha !== 'none' && captcha !== 'altcha';
+  return new Set(isHosted ? ['fields-invalid'] : ['fields-invalid', 'captcha-required', 'captcha-wrong']);
+}
 
 function refusal(details: ProblemDetails, posted: ReadonlyMap<string, unknown> | undefined) {
   const ours = details.status >= 500;
@@ -83,6 +94,9 @@ function refusal(details: ProblemDetails, posted: ReadonlyMap<string, unknown> |
       : details.status === 404
         ? 'There is no page at this address.'
         : `${details.detail[0]?.toUpperCase()}${details.detail.slice(1)}.`,
+    how_on: /^captcha-/.test(details.code)
+      ? 'Nothing was sent. Please go back to the form, solve the captcha there, and send it again; what you typed should still be there.'
+      : '',
     request_id: ours ? details.requestId : '',
     again: ours && posted !== undefined ? asInputs(posted) : [],
   };

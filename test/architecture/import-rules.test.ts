@@ -70,6 +70,7 @@ const allowed: Record<string, string[]> = {
     'server/',
     'services/',
     'problems',
+    'captcha-kinds',
     'koa',
     '@koa/',
     'raw-body',

@@ -24,7 +24,10 @@ describeInBrowser('a form whose server asks for a captcha', (browser) => {
 
   before(async () => {
     db = await createDatabase();
-    server = await RunningServer.start({ DATABASE_URL: db.url, CAPTCHA: 'altcha' }, ['serve', '--no-deliver']);
+    server = await RunningServer.start({ DATABASE_URL: db.url, CAPTCHA: 'altcha', RATE_LIMIT: 'off' }, [
+      'serve',
+      '--no-deliver',
+    ]);
   });
   after(async () => {
     await server[Symbol.asyncDispose]();
@@ -77,10 +80,28 @@ describeInBrowser('a form whose server asks for a captcha', (browser) => {
       await (signatures.length === 1 ? refuse(route, 'captcha-wrong') : store(route));
     });
     await page.goto(server.url);
-    await page.evaluate(`document.forms[0].setAttribute('data-captcha', '')`);
     await fillAndSend(page);
     await page.waitForSelector('[data-ruffinweb=sent]');
     expect(new Set(signatures)).to.have.lengthOf(2);
+  });
+
+  it('asks for a challenge of the very form that it posts to', async () => {
+    await using watched = await openPage(browser());
+    const { page } = watched;
+    const asked: (string | null)[] = [];
+    await page.route('**/api/captcha*', async (route) => {
+      asked.push(new URL(route.request().url()).searchParams.get('form'));
+      await route.fulfill({ json: await createChallenge({ ...usual, ...secret }) });
+    });
+    await page.route('**/messages', store);
+    await page.route('**/f/shop', store);
+    for (const action of ['/api/messages', '/api/forms/my-shop/messages', '/f/shop']) {
+      await page.goto(server.url);
+      await page.evaluate(`document.forms[0].setAttribute('action', '${action}')`);
+      await fillAndSend(page);
+      await page.waitForSelector('[data-ruffinweb=sent]');
+    }
+    expect(asked).to.deep.equal([null, 'my-shop', 'shop']);
   });
 
   it('leaves the page alive while it works', async () => {
@@ -114,7 +135,7 @@ describeInBrowser('a form whose server asks for a captcha', (browser) => {
 
   describe('from the server itself', () => {
     beforeEach(async () => {
-      await db.query('truncate messages, senders, emails, attempts, reply_days, reply_hours');
+      await db.query('truncate messages, senders, emails, attempts, reply_days, reply_hours cascade');
     });
 
     it('is let through with its solution', async () => {
@@ -125,6 +146,8 @@ describeInBrowser('a form whose server asks for a captcha', (browser) => {
         if (it.url().endsWith('/api/messages')) answers.push(it.status());
       });
       await page.goto(server.url);
+      // As on a site whose owner did not think of it.
+      await page.evaluate(`document.forms[0].removeAttribute('data-captcha')`);
       await fillAndSend(page);
       await page.waitForSelector('[data-ruffinweb=sent]');
       expect(answers).to.deep.equal([403, 201]);

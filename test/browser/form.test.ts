@@ -21,7 +21,7 @@ describeInBrowser('a form', (browser) => {
     await db[Symbol.asyncDispose]();
   });
   afterEach(async () => {
-    await db.query('truncate messages, senders, emails, attempts, reply_days, reply_hours');
+    await db.query('truncate messages, senders, emails, attempts, reply_days, reply_hours cascade');
   });
 
   async function fill(page: Page, email = 'ada@example.test', message = 'Hello there'): Promise<void> {
@@ -96,6 +96,7 @@ describeInBrowser('a form', (browser) => {
     expect(await page.isEnabled('form button')).to.equal(true);
     expect(page.url()).to.equal(`${server.url}/`);
     expect(posts.map((it) => it.headers()['content-type'])).to.deep.equal(['application/json']);
+    expect(posts[0]?.postDataJSON(), 'what the guard looks at').to.have.property('_elapsed').that.matches(/^\d+$/);
     expect(faults).to.deep.equal([]);
   });
 
@@ -224,6 +225,7 @@ describeInBrowser('a form', (browser) => {
     [503, '1', 'Not sent. Please try again in 1 second.'],
     [429, '3600', 'Not sent. Please try again in 60 minutes.'],
     [503, undefined, 'Not sent. Please try again in a moment.'],
+    [409, undefined, 'Not sent. Please try again in a moment.'],
   ] as const) {
     it(`says when to try again after ${code} with Retry-After ${wait}`, async () => {
       await using landing = await openLanding(browser());

@@ -1,7 +1,7 @@
 /** Makes the pictures of the README anew: `npm run pictures`. They show the fonts of the machine it runs on. */
 import { fileURLToPath } from 'node:url';
 import { openBrowser, openPage } from '../support/browser.ts';
-import { createDatabase, startTestServer, stopTestServer } from '../support/database.ts';
+import { createDatabase, startTestServer } from '../support/database.ts';
 import { RunningServer } from '../support/program.ts';
 
 const pictures = [
@@ -10,7 +10,7 @@ const pictures = [
   { name: 'phone', colorScheme: 'light', viewport: { width: 390, height: 844 } },
 ] as const;
 
-await startTestServer();
+const stop = await startTestServer();
 try {
   await using db = await createDatabase();
   await using server = await RunningServer.start({ DATABASE_URL: db.url, PUBLIC_URL: 'https://forms.example.com' }, [
@@ -35,5 +35,5 @@ try {
     console.log(path);
   }
 } finally {
-  await stopTestServer();
+  await stop();
 }

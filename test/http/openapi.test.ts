@@ -18,7 +18,6 @@ const pages = ['/', '/docs', '/form.js', '/icon.svg', '/openapi.json', '/page.js
 
 /** Described already, served later: whoever adds one of them takes it off this list. */
 const arriving = [
-  'GET /api/captcha',
   'POST /api/forms/{slug}/messages',
   'POST /api/message',
   'POST /api/send-email',

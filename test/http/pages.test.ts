@@ -3,10 +3,10 @@ import { get } from 'node:http';
 import { expect } from 'chai';
 import { minify } from 'terser';
 import { readConfig } from '../../src/config.ts';
-import type { ProblemCode } from '../../src/problems.ts';
+import { Problem } from '../../src/problems.ts';
 import { scriptSettings } from '../../src/server/pages/script-settings.ts';
 import { openPages } from '../../src/server/pages.ts';
-import { problemKinds } from '../../src/server/problem-details.ts';
+import { describeProblem, problemKinds } from '../../src/server/problem-details.ts';
 import { browserAccept, type Client, clientOf } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer } from '../support/program.ts';
@@ -194,28 +194,31 @@ describe('what is served to look at', () => {
       expect(text).to.match(/<textarea [^>]*name="long"[^>]*>\r?\na\nbccc/);
     });
 
-    it('lets the browser solve a captcha that the form’s own page did not', () => {
-      const pages = openPages(readConfig({ PUBLIC_URL: 'http://localhost:8080/base' }));
-      const details = {
-        type: '',
-        title: '',
-        status: 403,
-        detail: 'a captcha must be solved',
-        // The code comes with the captcha; the page is ready for it.
-        code: 'captcha-required' as ProblemCode,
-        requestId: '',
-      };
-      const posted = new Map<string, unknown>([
-        ['email', 'ada@example.test'],
-        ['message', 'Hi'],
-        ['topic', 'x'],
-      ]);
-      const text = pages.problem(details, posted, '/api/messages');
-      expect(text).to.include(
-        'action="/base/api/messages" novalidate data-ruffinweb data-captcha data-redirect="/base/thanks"',
-      );
-      expect(text).to.include('<script src="/base/form.js" defer>').and.include('<noscript>');
-      expect(text).to.include('value="ada@example.test"').and.include('name="topic" value="x"');
+    describe('for a captcha that is not solved', () => {
+      const refused = (captcha: Record<string, string>) =>
+        openPages(readConfig({ PUBLIC_URL: 'http://localhost:8080/base', ...captcha })).problem(
+          describeProblem(new Problem('captcha-required', 'this form asks for a solved captcha'), 'id'),
+          new Map([
+            ['email', 'ada@example.test'],
+            ['message', 'Hi'],
+            ['topic', 'x'],
+          ]),
+          '/api/messages',
+        );
+
+      it('lets the browser solve it, where it is our own', () => {
+        const text = refused({ CAPTCHA: 'altcha' });
+        expect(text).to.include(
+          'action="/base/api/messages" novalidate data-ruffinweb data-captcha data-redirect="/base/thanks"',
+        );
+        expect(text).to.include('<script src="/base/form.js" defer>').and.include('<noscript>');
+        expect(text).to.include('value="ada@example.test"').and.include('name="topic" value="x"');
+      });
+
+      it('sends the visitor back to the form, where only a widget there can solve it', () => {
+        const text = refused({ CAPTCHA: 'turnstile', CAPTCHA_SECRET: 's', CAPTCHA_SITE_KEY: 'k' });
+        expect(text).to.include('go back to the form').and.not.include('<form');
+      });
     });
   });
 

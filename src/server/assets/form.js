@@ -38,6 +38,8 @@
     const data = new FormData(form, submitter);
     const content = JSON.stringify([...data]);
     if (fillings.get(form)?.content !== content) fillings.set(form, { content, key: newKey() });
+    // How long the page has been there tells people from programs; no part of what is sent, and so not of the key.
+    data.set('_elapsed', Math.round(performance.now()));
     const buttons = [...form.elements].filter((it) => it.type === 'submit' && !it.disabled);
     const lock = (on) => {
       for (const it of buttons) it.disabled = on;
@@ -61,7 +63,7 @@
     let answer;
     // A second round where the server asks for a proof that this form did not know of, or one that came too late.
     for (let round = 0; round < 2; round++) {
-      const proof = wantsProof && (await solve(form).catch(() => ''));
+      const proof = wantsProof && (await solve(form, action).catch(() => ''));
       if (answer && !proof) return answer;
       if (proof) data.set('altcha', proof);
       answer = await post(action, data, key).catch(async () => {
@@ -131,7 +133,7 @@
     if (first) lines.unshift(text(form, 'correct', 'Please correct what is marked.'));
     if (!answer) {
       lines.push(text(form, 'lost', 'The connection was lost. Everything you typed is still here; please try again.'));
-    } else if (answer.status === 429 || answer.status === 503) {
+    } else if ([409, 429, 503].includes(answer.status)) {
       const time = answer.wait > 0 ? duration(form, answer.wait) : '';
       const later = text(form, 'later', `Not sent. Please try again ${time ? 'in {time}' : 'in a moment'}.`);
       lines.push(later.replace('{time}', time));
@@ -208,8 +210,10 @@
 
   // Proof of work in the format of ALTCHA 2: find the counter whose derived key begins as asked. WebCrypto works
   // beside the page's own thread, a few at a time, so that the page stays alive.
-  async function solve(form) {
-    const url = form.getAttribute('data-captcha') || new URL('api/captcha', server);
+  async function solve(form, action) {
+    const url = new URL(form.getAttribute('data-captcha') || 'api/captcha', server);
+    const slug = /\/(?:api\/forms\/([\w-]+)\/messages|f\/([\w-]+))\/?$/.exec(action);
+    if (slug) url.searchParams.set('form', slug[1] ?? slug[2]);
     const { parameters, signature } = await (await fetch(url)).json();
     const { algorithm, nonce, salt, cost, keyLength = 32, keyPrefix } = parameters;
     const hash = algorithm.replace('PBKDF2/', '');

@@ -21,7 +21,7 @@ export const scriptSettings = [
   { names: ['data-failed'], does: 'What is said at any other refusal.' },
   {
     names: ['data-captcha'],
-    does: 'Solves the captcha before the first try rather than when the server asks. Its value may name the address of the challenge.',
+    does: 'Solves the captcha before the first try rather than when the server asks. Its value may be another address of the challenge.',
   },
   {
     names: ['data-ruffinweb-status'],
