@@ -135,7 +135,7 @@ describeInBrowser('a form whose server asks for a captcha', (browser) => {
 
   describe('from the server itself', () => {
     beforeEach(async () => {
-      await db.query('truncate messages, senders, emails, attempts, reply_days, reply_hours cascade');
+      await db.empty();
     });
 
     it('is let through with its solution', async () => {

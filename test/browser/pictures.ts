@@ -1,14 +1,25 @@
-/** Makes the pictures of the README anew: `npm run pictures`. They show the fonts of the machine it runs on. */
+/**
+ * Makes the pictures of the README anew: `npm run pictures`. The pages use the system's own font; for pictures that
+ * look as on most systems, this one should have Inter (Debian: apt-get install chromium fonts-inter).
+ */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openBrowser, openPage } from '../support/browser.ts';
 import { createDatabase, startTestServer } from '../support/database.ts';
-import { RunningServer } from '../support/program.ts';
+import { RunningServer, temporaryFolder } from '../support/program.ts';
 
 const pictures = [
   { name: 'landing-light', colorScheme: 'light', viewport: { width: 1280, height: 800 } },
   { name: 'landing-dark', colorScheme: 'dark', viewport: { width: 1280, height: 800 } },
   { name: 'phone', colorScheme: 'light', viewport: { width: 390, height: 844 } },
 ] as const;
+
+/** What a desktop sets by itself and a server has not: which font is the system's. */
+const fonts = `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>
+<include>/etc/fonts/fonts.conf</include>
+<match target="pattern"><test name="family"><string>DejaVu Sans</string></test>
+<edit name="family" mode="prepend" binding="strong"><string>Inter</string></edit></match></fontconfig>`;
 
 const stop = await startTestServer();
 try {
@@ -17,7 +28,10 @@ try {
     'serve',
     '--no-deliver',
   ]);
-  await using browser = await openBrowser();
+  await using folder = await temporaryFolder();
+  const fontsFile = join(folder.path, 'fonts.conf');
+  await writeFile(fontsFile, fonts);
+  await using browser = await openBrowser({ FONTCONFIG_FILE: fontsFile });
   for (const { name, ...look } of pictures) {
     await using watched = await openPage(browser, look);
     const { page } = watched;

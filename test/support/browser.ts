@@ -21,9 +21,10 @@ const args = [
   '--disable-sync',
 ];
 
-export async function openBrowser(): Promise<Browser> {
+/** @param env more of the environment that the browser runs in. */
+export async function openBrowser(env: Record<string, string> = {}): Promise<Browser> {
   if (chromiumPath === undefined) throw new Error(whyNoBrowser);
-  return await chromium.launch({ executablePath: chromiumPath, args });
+  return await chromium.launch({ executablePath: chromiumPath, args, env: { ...process.env, ...env } });
 }
 
 /**
