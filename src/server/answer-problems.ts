@@ -47,7 +47,9 @@ function sendProblem(ctx: KoaContext & { state: RequestState }, problem: Problem
   ctx.status = details.status;
   if (wantsPage(ctx)) {
     ctx.type = 'html';
-    ctx.body = pages.problem(details, ctx.state.posted, ctx.path);
+    // The public address may have a path of its own, which the proxy in front takes off.
+    const action = new URL(ctx.state.scope.config.publicUrl).pathname.replace(/\/$/, '') + ctx.path;
+    ctx.body = pages.problem(details, ctx.state.posted, action);
   } else {
     ctx.body = JSON.stringify(details);
     ctx.type = 'application/problem+json; charset=utf-8';

@@ -71,8 +71,8 @@ export function openPages(config: Config): Pages {
     thanks: (receipt, from) => thanks({ title: 'Thank you', receipt: receipt ?? '', back: siteOf(from) ?? null }),
     problem: (details, posted, action) =>
       posted !== undefined && correctable.has(details.code)
-        ? correct({ action: basePath + action, ...correction(details, posted) })
-        : problem({ action: basePath + action, ...refusal(details, posted) }),
+        ? correct({ action, ...correction(details, posted) })
+        : problem({ action, ...refusal(details, posted) }),
   };
 }
 

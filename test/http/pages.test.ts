@@ -203,7 +203,7 @@ describe('what is served to look at', () => {
             ['message', 'Hi'],
             ['topic', 'x'],
           ]),
-          '/api/messages',
+          '/base/api/messages',
         );
 
       it('lets the browser solve it, where it is our own', () => {
