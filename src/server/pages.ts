@@ -1,94 +1,109 @@
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Liquid } from 'liquidjs';
+import type { CaptchaKind } from '../captcha-kinds.ts';
 import type { Config } from '../config.ts';
-import type { ProblemDetails } from './problem-details.ts';
+import type { ProblemCode } from '../problems.ts';
+import { describeApi } from './openapi.ts';
+import { apiReference } from './pages/api-reference.ts';
+import { asInputs, correction } from './pages/correction.ts';
+import { paintCode, prose } from './pages/markup.ts';
+import { scriptSettings } from './pages/script-settings.ts';
+import { snippets } from './pages/snippets.ts';
+import { type ProblemDetails, problemKinds } from './problem-details.ts';
 
-/** The pages a visitor or a newcomer sees. Each returns a whole HTML document. */
+/** The pages a visitor or a newcomer sees. Each is a whole HTML document. */
 export interface Pages {
-  readonly style: string;
-  landing(): string;
-  thanks(receipt: string | undefined): string;
+  readonly landing: string;
+  readonly docs: string;
+  /** The document that `docs` shows, as JSON. */
+  readonly openapi: string;
+  /** `from` is the address of the page that the visitor came from, if the browser told. */
+  thanks(receipt: string | undefined, from: string): string;
   /**
-   * For any refusal. Where fields are at fault it is a form with what was posted to `action`, to be corrected;
-   * every 5xx has the same page.
+   * For any refusal. Where the visitor can do something about it, it is a form with what was posted to `action`, to
+   * be corrected; every 5xx has the same page, with a way to send again what was posted.
    */
   problem(details: ProblemDetails, posted: ReadonlyMap<string, unknown> | undefined, action: string): string;
 }
 
-const folder = new URL('./pages/', import.meta.url);
-
 /** Reads and parses the templates once; rendering is without I/O. */
 export function openPages(config: Config): Pages {
   const liquid = new Liquid({
-    root: fileURLToPath(folder),
+    root: fileURLToPath(new URL('./pages/', import.meta.url)),
     extname: '.liquid',
     outputEscape: 'escape',
     strictVariables: true,
     strictFilters: true,
     cache: true,
   });
+  liquid.registerFilter('paint', { handler: paintCode, raw: true });
+  liquid.registerFilter('prose', { handler: prose, raw: true });
   const basePath = new URL(config.publicUrl).pathname.replace(/\/$/, '');
   const page = (name: string) => {
     const template = liquid.parseFileSync(name);
     return (values: Record<string, unknown>): string =>
       liquid.renderSync(template, { base_path: basePath, ...values }) as string;
   };
-  const [landing, thanks, correct, problem] = [page('landing'), page('thanks'), page('correct'), page('problem')];
+  const [landing, docs, thanks, correct, problem] = [
+    page('landing'),
+    page('docs'),
+    page('thanks'),
+    page('correct'),
+    page('problem'),
+  ];
+  const api = describeApi(config.publicUrl);
+  const correctable = correctableCodes(config.captcha.kind);
   return {
-    style: readFileSync(new URL('style.css', folder), 'utf8'),
-    landing: () => landing({ public_url: config.publicUrl, title: 'ruffinweb' }),
-    thanks: (receipt) => thanks({ receipt: receipt ?? '', title: 'Thank you' }),
+    landing: landing({
+      title: 'ruffinweb',
+      public_url: config.publicUrl,
+      snippets: snippets(config.publicUrl),
+      captcha: config.captcha.kind === 'altcha',
+    }),
+    docs: docs({
+      title: 'API reference · ruffinweb',
+      public_url: config.publicUrl,
+      problems: problemKinds,
+      settings: scriptSettings,
+      ...apiReference(api),
+    }),
+    openapi: JSON.stringify(api, null, 2),
+    thanks: (receipt, from) => thanks({ title: 'Thank you', receipt: receipt ?? '', back: siteOf(from) ?? null }),
     problem: (details, posted, action) =>
-      details.code === 'fields-invalid' && posted !== undefined
-        ? correct({ title: details.title, action, ...correctable(details, posted) })
-        : problem({ title: details.title, ...pageOf(details) }),
+      posted !== undefined && correctable.has(details.code)
+        ? correct({ action, ...correction(details, posted) })
+        : problem({ action, ...refusal(details, posted) }),
   };
 }
 
-function pageOf(details: ProblemDetails) {
+/** Refusals that the visitor can put right on our page; a hosted captcha is only solved where its widget stands. */
+function correctableCodes(captcha: CaptchaKind): ReadonlySet<ProblemCode> {
+  const isHosted = captcha !== 'none' && captcha !== 'altcha';
+  return new Set(isHosted ? ['fields-invalid'] : ['fields-invalid', 'captcha-required', 'captcha-wrong']);
+}
+
+function refusal(details: ProblemDetails, posted: ReadonlyMap<string, unknown> | undefined) {
   const ours = details.status >= 500;
+  const heading = details.status === 404 ? 'Nothing here' : ours ? 'That did not work' : details.title;
   return {
+    title: heading,
+    heading,
     status: details.status,
-    heading: details.status === 404 ? 'Nothing here' : ours ? 'That did not work' : details.title,
     detail: ours
       ? 'Your message was not stored. The fault is on our side; please try again in a few minutes.'
       : details.status === 404
         ? 'There is no page at this address.'
         : `${details.detail[0]?.toUpperCase()}${details.detail.slice(1)}.`,
+    how_on: /^captcha-/.test(details.code)
+      ? 'Nothing was sent. Please go back to the form, solve the captcha there, and send it again; what you typed should still be there.'
+      : '',
     request_id: ours ? details.requestId : '',
+    again: ours && posted !== undefined ? asInputs(posted) : [],
   };
 }
 
-const knownFields = [
-  { name: 'name', label: 'Name', type: 'text', autocomplete: 'name' },
-  { name: 'email', label: 'E-mail', type: 'email', autocomplete: 'email' },
-  { name: 'subject', label: 'Subject', type: 'text', autocomplete: 'off' },
-  { name: 'message', label: 'Message', type: 'textarea', autocomplete: 'off' },
-];
-
-/** Everything that was typed, each field with what is wrong with it. */
-function correctable(details: ProblemDetails, posted: ReadonlyMap<string, unknown>) {
-  const faultOf = (name: string) => details.errors?.find((it) => it.field === name)?.message ?? '';
-  const typed = (name: string) => {
-    const value = posted.get(name);
-    return typeof value === 'string' ? value : '';
-  };
-  const known = knownFields
-    .filter(({ name }) => posted.has(name) || faultOf(name) !== '')
-    .map((field) => ({ ...field, value: typed(field.name), fault: faultOf(field.name) }));
-  const shown = new Set(known.map(({ name }) => name));
-  const others = [...posted.keys()]
-    .filter((name) => !shown.has(name))
-    .map((name) => ({ name, value: typed(name), fault: faultOf(name) }));
-  return {
-    fields: [
-      ...known,
-      ...others
-        .filter(({ fault }) => fault !== '')
-        .map((it) => ({ ...it, label: it.name, type: 'text', autocomplete: 'off' })),
-    ],
-    hidden: others.filter(({ fault }) => fault === ''),
-    general: faultOf(''),
-  };
+/** The front page of the site that an address belongs to: what a browser tells of another site is no more. */
+function siteOf(address: string): { url: string; host: string } | undefined {
+  const url = URL.parse(address);
+  return url !== null && /^https?:$/.test(url.protocol) ? { url: `${url.origin}/`, host: url.host } : undefined;
 }

@@ -55,3 +55,8 @@ export function describeProblem(problem: Problem, requestId: string): ProblemDet
     ...(problem.faults.length > 0 && { errors: problem.faults }),
   };
 }
+
+/** Every kind of refusal, as the documentation lists it. */
+export const problemKinds = Object.entries(answers)
+  .map(([code, [status, title]]) => ({ code: code as ProblemCode, status, title }))
+  .toSorted((a, b) => a.status - b.status);

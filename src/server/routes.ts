@@ -1,13 +1,11 @@
 import { METHODS } from 'node:http';
-import Router, { type RouterContext } from '@koa/router';
+import Router from '@koa/router';
 import type { Context } from '../context.ts';
 import { createChallenge } from '../services/captcha-challenge.ts';
 import { defaultFormSlug } from '../services/forms.ts';
 import { readiness } from '../services/readiness.ts';
-import { readReceipt } from '../services/receipt.ts';
 import { addDjangoRoutes } from './django-routes.ts';
 import { limitClients } from './limit-clients.ts';
-import type { Pages } from './pages.ts';
 import type { RequestState } from './request-scope.ts';
 import { takeSubmission } from './take-submission.ts';
 
@@ -16,7 +14,7 @@ export interface ServerState {
   stopping: boolean;
 }
 
-export function createRoutes(context: Context, pages: Pages, server: ServerState): Router<RequestState> {
+export function createRoutes(context: Context, server: ServerState): Router<RequestState> {
   // With every method known, one that a route does not answer to is a 405, or a 404 where there is no route.
   const router = new Router<RequestState>({ methods: METHODS });
   const limits = limitClients(context.config.rateLimit);
@@ -31,17 +29,6 @@ export function createRoutes(context: Context, pages: Pages, server: ServerState
     ctx.body = await createChallenge(ctx.state.scope, typeof slug === 'string' ? slug : defaultFormSlug);
   });
 
-  router.get('/', (ctx) => sendPage(ctx, pages.landing()));
-  router.get('/thanks', (ctx) => {
-    const receipt = ctx.query.receipt;
-    sendPage(ctx, pages.thanks(typeof receipt === 'string' ? readReceipt(receipt) : undefined));
-  });
-  router.get('/style.css', (ctx) => {
-    ctx.type = 'css';
-    ctx.set('Cache-Control', 'public, max-age=300');
-    ctx.body = pages.style;
-  });
-
   router.get('/livez', (ctx) => {
     ctx.body = { status: 'ok' };
   });
@@ -54,9 +41,4 @@ export function createRoutes(context: Context, pages: Pages, server: ServerState
     ctx.body = { status: report.ready ? 'ok' : 'unavailable', checks: report.checks };
   });
   return router;
-}
-
-function sendPage(ctx: RouterContext<RequestState>, html: string): void {
-  ctx.type = 'html';
-  ctx.body = html;
 }

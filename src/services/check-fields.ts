@@ -50,7 +50,7 @@ export const knownFields = z.object({
 const extraField = limitedText(fieldLimits.extraValue, { untrimmed: true });
 
 /** Other names that frontends send a known field under; the field's own name wins. */
-const aliases: Readonly<Record<keyof z.input<typeof knownFields>, readonly string[]>> = {
+export const aliases: Readonly<Record<keyof z.input<typeof knownFields>, readonly string[]>> = {
   email: ['_replyto'],
   message: [],
   name: ['first_name', 'firstName'],

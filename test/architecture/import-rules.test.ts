@@ -72,6 +72,7 @@ const allowed: Record<string, string[]> = {
     'server/',
     'services/',
     'problems',
+    'captcha-kinds',
     'koa',
     '@koa/',
     'koa-ratelimit',

@@ -1,0 +1,255 @@
+import type { ProblemCode } from '../problems.ts';
+import type { ApiAnswer, Operation, Parameter } from './openapi.ts';
+import type { Schema } from './openapi-schemas.ts';
+import { problemKinds } from './problem-details.ts';
+import { bodyLimit } from './read-submission.ts';
+
+const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
+const json = (name: string, example: unknown) => ({ 'application/json': { schema: ref(name), example } });
+
+const ada = { name: 'Ada Lovelace', email: 'ada@example.com', message: 'Could you build me an engine?' };
+const bodyTypes = ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'];
+
+const submission: NonNullable<Operation['requestBody']> = {
+  required: true,
+  content: Object.fromEntries(bodyTypes.map((type) => [type, { schema: ref('Submission'), example: ada }])),
+};
+
+const slug: Parameter = {
+  name: 'slug',
+  in: 'path',
+  required: true,
+  description: 'The form’s name, as `ruffinweb forms list` shows it.',
+  schema: { type: 'string', pattern: '^[a-z0-9-]{1,64}$', examples: ['contact'] },
+};
+
+const idempotencyKey: Parameter = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  description:
+    'Any text that is new for each filling of the form. A post that is repeated with it within 24 hours gets the ' +
+    'first answer and is not stored again; with another body it is refused (422). Without it the same text from the ' +
+    'same address within 10 minutes counts as a repeat.',
+  schema: { type: 'string', maxLength: 255, examples: ['0f6c8e1a-7d1f-4c53-9b0e-3f1d7c0a5d11'] },
+};
+
+const faulty = {
+  type: 'urn:ruffinweb:problem:fields-invalid',
+  title: 'Some fields are missing or not valid',
+  status: 422,
+  detail: 'some fields are missing or not valid',
+  code: 'fields-invalid',
+  requestId: '3c1b3f0e-6d0a-4f6e-9a0e-0b8f6f3d2c11',
+  errors: [{ field: 'email', code: 'invalid', message: 'must be a single e-mail address, like ada@example.com' }],
+};
+
+/** Those that come with `Retry-After`. */
+const waitStatuses = new Set<number>([429, 503]);
+
+/** What no post can be answered with: it concerns what only an operator asks for. */
+const notOfPosts = new Set<ProblemCode>([
+  'route-unknown',
+  'method-not-allowed',
+  'sender-unknown',
+  'message-unknown',
+  'email-unknown',
+  'email-leased',
+  'email-not-resendable',
+  'argument-invalid',
+]);
+
+const problemAnswers: Record<string, ApiAnswer> = Object.fromEntries(
+  Map.groupBy(
+    problemKinds.filter(({ code }) => !notOfPosts.has(code)),
+    ({ status }) => status,
+  )
+    .entries()
+    .map(([status, kinds]) => [String(status), problemAnswer(kinds)]),
+);
+
+function problemAnswer(kinds: typeof problemKinds): ApiAnswer {
+  const [first] = kinds;
+  const waits = waitStatuses.has(first?.status ?? 0);
+  return {
+    description: kinds.map(({ code, title }) => `\`${code}\`: ${title}.`).join(' '),
+    ...(waits && {
+      headers: { 'Retry-After': { description: 'Seconds to wait before the next try.', schema: { type: 'integer' } } },
+    }),
+    content: {
+      'application/problem+json': {
+        schema: ref('Problem'),
+        ...(kinds.some(({ code }) => code === 'fields-invalid') && { example: faulty }),
+      },
+    },
+  };
+}
+
+export const postMessage: Operation = {
+  operationId: 'postMessage',
+  tags: ['Messages'],
+  summary: 'Send a message to the form `contact`',
+  description:
+    `A body of at most ${bodyLimit / 1024} KiB, as JSON or as a form. A message that is kept back because it looks ` +
+    'like spam is answered like any other.',
+  parameters: [idempotencyKey],
+  requestBody: submission,
+  responses: {
+    201: {
+      description: 'Stored. For programs, and for pages that post by script.',
+      content: json('Stored', {
+        id: '0197a0f2-53b1-7cc2-8a52-7d0b5c9a11de',
+        receipt: 'RW-7Q2M4XK9TB',
+        receivedAt: '2026-11-22T09:00:00.000Z',
+      }),
+    },
+    303: {
+      description: 'Stored. For browsers that post a form by themselves: on to `_next` or to `/thanks`.',
+      headers: { Location: { description: 'Where to go on.', schema: { type: 'string' } } },
+    },
+    ...problemAnswers,
+  },
+};
+
+export const postMessageToForm: Operation = {
+  ...postMessage,
+  operationId: 'postMessageToForm',
+  summary: 'Send a message to another form',
+  parameters: [slug, idempotencyKey],
+};
+
+export const getCaptcha: Operation = {
+  operationId: 'getCaptcha',
+  tags: ['Messages'],
+  summary: 'A fresh challenge',
+  description:
+    'Where a form asks for the captcha of our own (`CAPTCHA=altcha`): a proof of work in the format of ALTCHA 2, for ' +
+    'this form alone. Its solution goes into the field `altcha` of a post, once. `/form.js` does all of it.',
+  parameters: [
+    {
+      name: 'form',
+      in: 'query',
+      description: 'The form’s name.',
+      schema: { type: 'string', examples: ['contact'] },
+    },
+  ],
+  responses: {
+    200: {
+      description: 'A challenge.',
+      content: json('Challenge', {
+        parameters: {
+          algorithm: 'PBKDF2/SHA-256',
+          cost: 5000,
+          data: { form: 'contact' },
+          expiresAt: 1795338000,
+          keyLength: 32,
+          keyPrefix: '00',
+          nonce: '8f14e45fceea167a5a36dedd4bea2543',
+          salt: 'c9f0f895fb98ab9159f51fd0297e236d',
+        },
+        signature: '5d41402abc4b2a76b9719d911017c592ae1f0d8a6c0f0d6f5d41402abc4b2a76',
+      }),
+    },
+    404: problemAnswer(problemKinds.filter(({ code }) => code === 'route-unknown' || code === 'form-unknown')),
+    410: problemAnswer(problemKinds.filter(({ code }) => code === 'form-closed')),
+  },
+};
+
+export const postFormspree: Operation = {
+  operationId: 'postFormspree',
+  tags: ['Formspree'],
+  summary: 'Send a message as Formspree’s clients do',
+  description:
+    'For `@formspree/core`, `@formspree/ajax` and `@formspree/react`, and for plain forms made for Formspree.',
+  parameters: [slug],
+  requestBody: submission,
+  responses: {
+    200: {
+      description: 'Stored.',
+      content: json('FormspreeSent', { ok: true, next: 'https://forms.example.com/thanks?receipt=RW-7Q2M4XK9TB' }),
+    },
+    303: {
+      description: 'Stored. For browsers that post a form by themselves.',
+      headers: { Location: { description: 'Where to go on.', schema: { type: 'string' } } },
+    },
+    '4XX': {
+      description: 'Refused; nothing is stored. The statuses are those of `/api/messages`.',
+      content: json('FormspreeRefused', {
+        errors: [
+          { field: 'email', code: 'TYPE_EMAIL', message: 'must be a single e-mail address, like ada@example.com' },
+        ],
+      }),
+    },
+  },
+};
+
+const djangoRefusals: Record<string, ApiAnswer> = {
+  400: {
+    description: 'Faulty fields.',
+    content: json('DjangoFaults', { email: ['Enter a valid email address.'] }),
+  },
+  '4XX': { description: 'Refused otherwise.', content: json('DjangoDetail', { detail: 'this form is closed' }) },
+};
+
+const djangoBody: NonNullable<Operation['requestBody']> = {
+  required: true,
+  content: {
+    'application/json': {
+      schema: ref('Submission'),
+      example: { message: ada.message, first_name: 'Ada', email: ada.email, date: '2026-11-22' },
+    },
+  },
+};
+
+export const postDjangoSender: Operation = {
+  operationId: 'postDjangoSender',
+  tags: ['Django'],
+  summary: 'First request of three: checks, stores nothing',
+  requestBody: djangoBody,
+  responses: {
+    201: { description: 'Fit to be stored.', content: json('DjangoSender', { name: 'Ada', email: ada.email }) },
+    ...djangoRefusals,
+  },
+};
+
+export const postDjangoMessage: Operation = {
+  operationId: 'postDjangoMessage',
+  tags: ['Django'],
+  summary: 'Second request of three: stores the message',
+  requestBody: djangoBody,
+  responses: {
+    201: {
+      description: 'Stored.',
+      content: json('DjangoMessage', { message: ada.message, message_sender: ada.email, date: '2026-11-22' }),
+    },
+    ...djangoRefusals,
+  },
+};
+
+export const postDjangoSendEmail: Operation = {
+  operationId: 'postDjangoSendEmail',
+  tags: ['Django'],
+  summary: 'Last request of three: sends nothing, since storing the message did',
+  requestBody: djangoBody,
+  responses: { 202: { description: 'Always.', content: json('DjangoDetail', { detail: 'queued' }) } },
+};
+
+export const getAlive: Operation = {
+  operationId: 'getAlive',
+  tags: ['Monitoring'],
+  summary: 'Says that the server runs',
+  responses: { 200: { description: 'It runs.', content: json('Alive', { status: 'ok' }) } },
+};
+
+const ready = { status: 'ok', checks: { database: 'ok', oldestDueSeconds: 0, schema: 'ok' } };
+const away = { status: 'unavailable', checks: { database: 'away' } };
+
+export const getReady: Operation = {
+  operationId: 'getReady',
+  tags: ['Monitoring'],
+  summary: 'Says whether a message could be stored now',
+  description: 'Looks at the database and its schema, and says how long the oldest due email has waited.',
+  responses: {
+    200: { description: 'It could.', content: json('Ready', ready) },
+    503: { description: 'It could not.', content: json('Ready', away) },
+  },
+};

@@ -1,0 +1,78 @@
+import * as operations from './openapi-operations.ts';
+import { answerSchemas, type Schema, submissionSchema } from './openapi-schemas.ts';
+
+/** The parts of an OpenAPI 3.1 document that are used here. Descriptions hold no markup but `code`. */
+export interface OpenApi {
+  openapi: '3.1.0';
+  info: { title: string; version: string; description: string; license: { name: string; identifier: string } };
+  servers: { url: string }[];
+  tags: { name: string; description: string }[];
+  paths: Record<string, { get?: Operation; post?: Operation }>;
+  components: { schemas: Record<string, Schema> };
+}
+
+export interface Operation {
+  operationId: string;
+  tags: [string];
+  summary: string;
+  description?: string;
+  parameters?: Parameter[];
+  requestBody?: { required: true; content: Record<string, MediaType> };
+  responses: Record<string, ApiAnswer>;
+}
+
+export interface Parameter {
+  name: string;
+  in: 'path' | 'query' | 'header';
+  required?: true;
+  description: string;
+  schema: Schema;
+}
+
+export interface MediaType {
+  schema: Schema;
+  example?: unknown;
+}
+
+export interface ApiAnswer {
+  description: string;
+  headers?: Record<string, { description: string; schema: Schema }>;
+  content?: Record<string, MediaType>;
+}
+
+/** Describes the API for programs; `/docs` shows the same document to people. */
+export function describeApi(publicUrl: string): OpenApi {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'ruffinweb',
+      version: '1',
+      description:
+        'Takes the posts of contact forms. A message is stored before the answer is given, and mail to its owner ' +
+        'and its sender goes out afterwards, for days if it must.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: publicUrl }],
+    tags: [
+      { name: 'Messages', description: 'Where forms post to. No key is needed; the page’s origin must be allowed.' },
+      { name: 'Formspree', description: 'The wire protocol of Formspree’s clients: only their endpoint changes.' },
+      {
+        name: 'Django',
+        description: 'The routes of the Django backend that this replaces, with and without the slash at the end.',
+      },
+      { name: 'Monitoring', description: 'For load balancers and whoever watches.' },
+    ],
+    paths: {
+      '/api/messages': { post: operations.postMessage },
+      '/api/forms/{slug}/messages': { post: operations.postMessageToForm },
+      '/api/captcha': { get: operations.getCaptcha },
+      '/f/{slug}': { post: operations.postFormspree },
+      '/api/sender/': { post: operations.postDjangoSender },
+      '/api/message/': { post: operations.postDjangoMessage },
+      '/api/send-email': { post: operations.postDjangoSendEmail },
+      '/livez': { get: operations.getAlive },
+      '/readyz': { get: operations.getReady },
+    },
+    components: { schemas: { Submission: submissionSchema(), ...answerSchemas() } },
+  };
+}

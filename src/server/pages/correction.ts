@@ -1,0 +1,63 @@
+import { aliases } from '../../services/check-fields.ts';
+import type { ProblemDetails } from '../problem-details.ts';
+
+const knownFields = [
+  { name: 'name', label: 'Name', type: 'text', autocomplete: 'name' },
+  { name: 'email', label: 'E-mail', type: 'email', autocomplete: 'email' },
+  { name: 'subject', label: 'Subject', type: 'text', autocomplete: 'off' },
+  { name: 'message', label: 'Message', type: 'textarea', autocomplete: 'off' },
+] as const;
+
+/** A value that goes back as it came, out of sight. */
+export interface HiddenInput {
+  name: string;
+  value: string;
+}
+
+/** What the correction page shows: everything that was typed, each field with what is wrong with it. */
+export function correction(details: ProblemDetails, posted: ReadonlyMap<string, unknown>) {
+  const faultOf = (...names: string[]) => details.errors?.find((it) => names.includes(it.field))?.message ?? '';
+  const known = knownFields
+    .map((field) => {
+      const names = [field.name, ...aliases[field.name]];
+      const given = names.some((name) => posted.has(name));
+      return { ...field, given, value: typed(posted, names), fault: faultOf(...names) };
+    })
+    .filter(({ given, fault }) => given || fault !== '');
+  const shown = new Set<string>(known.flatMap(({ name }) => [name, ...aliases[name]]));
+  const others = [...posted.keys()].filter((name) => !shown.has(name));
+  const faulty = others
+    .filter((name) => faultOf(name) !== '')
+    .map((name) => {
+      const value = typed(posted, [name]);
+      const type = value.includes('\n') || value.length > 100 ? 'textarea' : 'text';
+      return { name, label: name, type, autocomplete: 'off', value, fault: faultOf(name) };
+    });
+  const captcha = details.code !== 'fields-invalid';
+  return {
+    title: captcha ? 'One more step' : 'Please correct your message',
+    captcha,
+    detail: details.detail,
+    fields: [...known, ...faulty],
+    faults: [...known, ...faulty].filter(({ fault }) => fault !== ''),
+    hidden: asInputs(new Map(others.filter((name) => faultOf(name) === '').map((name) => [name, posted.get(name)]))),
+    general: faultOf(''),
+  };
+}
+
+/** What was posted, to be posted again unseen; a name given twice has two inputs. */
+export function asInputs(posted: ReadonlyMap<string, unknown>): HiddenInput[] {
+  return [...posted].flatMap(([name, value]) => textsOf(value).map((text) => ({ name, value: text })));
+}
+
+/** What was typed into the first of these fields that has something. */
+function typed(posted: ReadonlyMap<string, unknown>, names: readonly string[]): string {
+  const values = names.map((name) => textsOf(posted.get(name)).join(', '));
+  return values.find((value) => value.trim() !== '') ?? values[0] ?? '';
+}
+
+/** The texts in a value; objects, which only a program can send, are not shown. */
+function textsOf(value: unknown): string[] {
+  const values = Array.isArray(value) ? value : [value];
+  return values.filter((it) => ['string', 'number', 'boolean'].includes(typeof it)).map(String);
+}

@@ -1,0 +1,377 @@
+import { expect } from 'chai';
+import type { Browser, Page, Request } from 'playwright-core';
+import { describeInBrowser, openPage } from '../support/browser.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer } from '../support/program.ts';
+import { contactPage, openSite } from '../support/static-site.ts';
+import { until } from '../support/until.ts';
+
+const receipt = /RW-[0-9A-HJKMNP-TV-Z]{10}/;
+
+describeInBrowser('a form', (browser) => {
+  let db: TestDatabase;
+  let server: RunningServer;
+
+  before(async () => {
+    db = await createDatabase();
+    server = await RunningServer.start({ DATABASE_URL: db.url, RATE_LIMIT: 'off' }, ['serve', '--no-deliver']);
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  afterEach(async () => {
+    await db.empty();
+  });
+
+  async function fill(page: Page, email = 'ada@example.test', message = 'Hello there'): Promise<void> {
+    await page.fill('[name=email]', email);
+    await page.fill('[name=message]', message);
+  }
+  const send = (page: Page) => page.click('form button:not([type=button])');
+  const isIn = (page: Page, state: string) => page.waitForSelector(`form[data-ruffinweb="${state}"]`);
+  const status = (page: Page) => page.textContent('[data-ruffinweb-status]');
+  const focused = (page: Page) => page.evaluate('document.activeElement.getAttribute("name")');
+
+  /** The landing page, and every post that it makes. */
+  async function openLanding(of: Browser) {
+    const watched = await openPage(of);
+    await watched.page.goto(server.url);
+    return { ...watched, posts: postsOf(watched.page) };
+  }
+
+  describe('without script', () => {
+    it('leads to the thank-you page and its receipt', async () => {
+      await using watched = await openPage(browser(), { javaScriptEnabled: false });
+      const { page, faults } = watched;
+      await page.goto(server.url);
+      await fill(page);
+      await send(page);
+      expect(page.url()).to.match(/\/thanks\?receipt=RW-/);
+      const [row] = await db.query<{ receipt: string }>('select receipt from messages');
+      expect(await page.textContent('.receipt')).to.equal(row?.receipt);
+      expect(faults).to.deep.equal([]);
+    });
+
+    it('shows its faults, the cursor at the first, and takes the correction with all else as it was', async () => {
+      await using watched = await openPage(browser(), { javaScriptEnabled: false });
+      const { page, faults } = watched;
+      await page.goto(server.url);
+      await fill(page, 'ada@localhost', 'Two\nlines');
+      await page.fill('[name=name]', 'Ada & "Co" <x>');
+      await send(page);
+
+      expect(await page.textContent('[role=alert]')).to.include('must be a single e-mail address');
+      expect(await page.locator('[name=email]').evaluate((it) => it.matches(':focus'))).to.equal(true);
+      expect(await page.inputValue('[name=message]')).to.equal('Two\nlines');
+      expect(await page.inputValue('[name=name]')).to.equal('Ada & "Co" <x>');
+      await page.fill('[name=email]', 'ada@example.test');
+      await send(page);
+      expect(page.url()).to.include('/thanks');
+      expect(await db.count('messages')).to.equal(1);
+      expect(faults).to.deep.equal([]);
+    });
+  });
+
+  it('stays on its page, says that it is sending, and then the receipt', async () => {
+    await using landing = await openLanding(browser());
+    const { page, faults, posts } = landing;
+    const held = Promise.withResolvers<void>();
+    await page.route('**/api/messages', async (route) => {
+      await held.promise;
+      await route.continue();
+    });
+    await fill(page);
+    await send(page);
+    await isIn(page, 'sending');
+    expect(await status(page)).to.equal('Sending…');
+    expect(await page.isDisabled('form button')).to.equal(true);
+    held.resolve();
+    await isIn(page, 'sent');
+
+    const [row] = await db.query<{ receipt: string }>('select receipt from messages');
+    expect(await status(page)).to.equal(`Thank you! Your message has arrived. Its number is ${row?.receipt}.`);
+    expect(await page.getAttribute('[data-ruffinweb-status]', 'aria-live')).to.equal('polite');
+    expect(await page.inputValue('[name=message]')).to.equal('');
+    expect(await page.isEnabled('form button')).to.equal(true);
+    expect(page.url()).to.equal(`${server.url}/`);
+    expect(posts.map((it) => it.headers()['content-type'])).to.deep.equal(['application/json']);
+    expect(posts[0]?.postDataJSON(), 'what the guard looks at').to.have.property('_elapsed').that.matches(/^\d+$/);
+    expect(faults).to.deep.equal([]);
+  });
+
+  it('shows what the browser itself finds wrong at the fields, and posts nothing', async () => {
+    await using landing = await openLanding(browser());
+    const { page, faults, posts } = landing;
+    await page.evaluate(`for (const it of document.forms[0].elements)
+      it.addEventListener('invalid', (event) => { globalThis.bubbles = !event.defaultPrevented; });`);
+    await send(page);
+    expect(await page.locator('.ruffinweb-fault').count()).to.equal(2);
+    expect(await page.evaluate('globalThis.bubbles'), 'shown twice').to.equal(false);
+    expect(
+      await page.locator('[aria-invalid]').evaluateAll((all) => all.map((it) => it.getAttribute('name'))),
+    ).to.deep.equal(['email', 'message']);
+    expect(await focused(page)).to.equal('email');
+    expect(await status(page)).to.equal('Please correct what is marked.');
+    expect(posts).to.deep.equal([]);
+    expect(faults).to.deep.equal([]);
+  });
+
+  it('shows what the server finds wrong at the field, until it is corrected', async () => {
+    await using landing = await openLanding(browser());
+    const { page, faults, posts } = landing;
+    await fill(page, 'ada@localhost');
+    await send(page);
+    await isIn(page, 'invalid');
+
+    const email = page.locator('[name=email]');
+    expect(await email.getAttribute('aria-invalid')).to.equal('true');
+    const note = await email.getAttribute('aria-describedby');
+    expect(await page.textContent(`#${note}`)).to.equal('This must be a single e-mail address, like ada@example.com.');
+    expect(await focused(page)).to.equal('email');
+    await page.fill('[name=email]', 'ada@example.test');
+    expect(await email.getAttribute('aria-invalid')).to.equal(null);
+    expect(await email.getAttribute('aria-describedby')).to.equal(null);
+    expect(await page.locator('.ruffinweb-fault').count()).to.equal(0);
+    await send(page);
+    await isIn(page, 'sent');
+
+    const [first, second] = posts.map(keyOf);
+    expect(second, 'another content is another filling').to.be.a('string').and.not.equal(first);
+    expect(await db.count('messages')).to.equal(1);
+    expect(faults).to.deep.equal([]);
+  });
+
+  it('makes one message of a double click', async () => {
+    await using landing = await openLanding(browser());
+    const { page, faults, posts } = landing;
+    const held = Promise.withResolvers<void>();
+    await page.route('**/api/messages', async (route) => {
+      await held.promise;
+      await route.continue();
+    });
+    await fill(page);
+    await page.dblclick('form button');
+    // Also where a script submits, which no disabled button keeps away.
+    await page.evaluate('document.forms[0].requestSubmit()');
+    held.resolve();
+    await isIn(page, 'sent');
+    expect(posts).to.have.lengthOf(1);
+    expect(await db.count('messages')).to.equal(1);
+    expect(faults).to.deep.equal([]);
+  });
+
+  it('has another key for the next filling', async () => {
+    await using landing = await openLanding(browser());
+    const { page, posts } = landing;
+    for (const _ of ['once', 'and the same once more']) {
+      await fill(page);
+      await send(page);
+      await until('the form is empty again', async () => (await page.inputValue('[name=message]')) === '');
+    }
+    expect(new Set(posts.map(keyOf))).to.have.lengthOf(2);
+    expect(await db.count('messages')).to.equal(2);
+  });
+
+  describe('whose connection is lost', () => {
+    it('on the way there: tries once more, with the same key', async () => {
+      await using landing = await openLanding(browser());
+      const { page, posts } = landing;
+      let tries = 0;
+      await page.route('**/api/messages', (route) =>
+        tries++ === 0 ? route.abort('connectionreset') : route.continue(),
+      );
+      await fill(page);
+      await send(page);
+      await isIn(page, 'sent');
+      expect(posts).to.have.lengthOf(2);
+      expect(new Set(posts.map(keyOf))).to.have.lengthOf(1);
+      expect(await db.count('messages')).to.equal(1);
+    });
+
+    it('on the way back, when it is stored already: one message, and its receipt', async () => {
+      await using landing = await openLanding(browser());
+      const { page } = landing;
+      let tries = 0;
+      await page.route('**/api/messages', async (route) => {
+        if (tries++ > 0) return await route.continue();
+        expect((await route.fetch()).status()).to.equal(201);
+        await route.abort('connectionreset');
+      });
+      await fill(page);
+      await send(page);
+      await isIn(page, 'sent');
+      const rows = await db.query<{ receipt: string }>('select receipt from messages');
+      expect(rows).to.have.lengthOf(1);
+      expect(await status(page)).to.include(rows[0]?.receipt);
+    });
+
+    it('for good: says so, keeps what was typed and its key, and can be sent again', async () => {
+      await using landing = await openLanding(browser());
+      const { page, posts } = landing;
+      await page.route('**/api/messages', (route) => route.abort('connectionreset'));
+      await fill(page);
+      await send(page);
+      await isIn(page, 'failed');
+      expect(await status(page)).to.include('The connection was lost.');
+      expect(await page.inputValue('[name=message]')).to.equal('Hello there');
+      await page.unroute('**/api/messages');
+      await send(page);
+      await isIn(page, 'sent');
+      expect(posts).to.have.lengthOf(3);
+      expect(new Set(posts.map(keyOf))).to.have.lengthOf(1);
+    });
+  });
+
+  for (const [code, wait, words] of [
+    [429, '30', 'Not sent. Please try again in 30 seconds.'],
+    [503, '1', 'Not sent. Please try again in 1 second.'],
+    [429, '3600', 'Not sent. Please try again in 60 minutes.'],
+    [503, undefined, 'Not sent. Please try again in a moment.'],
+    [409, undefined, 'Not sent. Please try again in a moment.'],
+  ] as const) {
+    it(`says when to try again after ${code} with Retry-After ${wait}`, async () => {
+      await using landing = await openLanding(browser());
+      const { page, posts } = landing;
+      await page.route('**/api/messages', (route) =>
+        route.fulfill({
+          status: code,
+          json: { code: 'x' },
+          headers: wait === undefined ? {} : { 'Retry-After': wait },
+        }),
+      );
+      await fill(page);
+      await send(page);
+      await isIn(page, 'failed');
+      expect(await status(page)).to.equal(words);
+      expect(await page.inputValue('[name=message]')).to.equal('Hello there');
+      expect(posts).to.have.lengthOf(1);
+    });
+  }
+
+  it('says what the server says when the form is closed', async () => {
+    await using landing = await openLanding(browser());
+    const { page } = landing;
+    await db.query('update forms set closed_at = now()');
+    try {
+      await fill(page);
+      await send(page);
+      await isIn(page, 'failed');
+      expect(await status(page)).to.equal('Not sent: this form is closed.');
+    } finally {
+      await db.query('update forms set closed_at = null');
+    }
+  });
+
+  describe('on a site of another origin, under a strict Content-Security-Policy', () => {
+    const policyFor = (url: string) => ({
+      'Content-Security-Policy': `default-src 'none'; script-src ${url}; connect-src ${url}; form-action ${url}; img-src data:`,
+    });
+
+    it('posts, and shows faults and the receipt in the site’s own words', async () => {
+      const words =
+        'data-success="Danke! Nummer {receipt}" data-sending="Moment…" data-invalid="Bitte prüfen" data-correct="Bitte verbessern"';
+      await using site = await openSite({ '/': contactPage(server.url, { form: words }) }, policyFor(server.url));
+      await using watched = await openPage(browser());
+      const { page, faults } = watched;
+      await page.goto(site.url);
+      await fill(page, 'ada@localhost');
+      await send(page);
+      await isIn(page, 'invalid');
+      expect(await page.textContent('.ruffinweb-fault')).to.equal('Bitte prüfen');
+      expect(await status(page)).to.equal('Bitte verbessern');
+      await page.fill('[name=email]', 'ada@example.test');
+      await send(page);
+      await isIn(page, 'sent');
+      expect(await status(page)).to.match(/^Danke! Nummer RW-/);
+      expect(await db.count('messages')).to.equal(1);
+      expect(faults).to.deep.equal([]);
+    });
+
+    it('goes on to its own page with the receipt, where it asks for that', async () => {
+      const form = contactPage(server.url, { form: 'data-redirect="/done?from=form"' });
+      const done = '<!doctype html><link rel="icon" href="data:,"><title>Done</title>';
+      await using site = await openSite({ '/': form, '/done': done }, policyFor(server.url));
+      await using watched = await openPage(browser());
+      const { page, faults } = watched;
+      await page.goto(site.url);
+      await fill(page);
+      await send(page);
+      await page.waitForURL('**/done?*');
+      expect(page.url()).to.match(/\/done\?from=form&receipt=RW-/);
+      expect(faults).to.deep.equal([]);
+    });
+
+    it('posts without script, is thanked, and is led back', async () => {
+      await using site = await openSite({ '/': contactPage(server.url) }, policyFor(server.url));
+      await using watched = await openPage(browser(), { javaScriptEnabled: false });
+      const { page } = watched;
+      await page.goto(site.url);
+      await fill(page);
+      await send(page);
+      expect(await page.textContent('.receipt')).to.match(receipt);
+      await page.click('text=Back to');
+      expect(page.url()).to.equal(`${site.url}/`);
+    });
+
+    it('works when it was put into the page later, with fields of awkward names', async () => {
+      await using site = await openSite({ '/': contactPage(server.url) }, policyFor(server.url));
+      await using watched = await openPage(browser());
+      const { page, faults } = watched;
+      await page.goto(site.url);
+      await page.evaluate(`{
+        const form = document.forms[0].cloneNode(true);
+        for (const name of ['action', 'reset', '__proto__x', 'constructor']) {
+          const field = document.createElement('input');
+          field.name = name;
+          field.value = 'v';
+          form.append(field);
+        }
+        document.forms[0].replaceWith(form);
+      }`);
+      await fill(page);
+      await send(page);
+      await isIn(page, 'sent');
+      expect(await db.count('messages')).to.equal(1);
+      expect(faults).to.deep.equal([]);
+    });
+  });
+
+  describe('as the landing page’s examples have it', () => {
+    const example = async (page: Page, id: string) => (await page.textContent(`[data-for=${id}] code`)) ?? '';
+
+    it('works when pasted: HTML', async () => {
+      await using landing = await openLanding(browser());
+      const html = localised(await example(landing.page, 'html'));
+      await using site = await openSite({ '/': `<!doctype html><link rel="icon" href="data:,">${html}` });
+      await landing.page.goto(site.url);
+      await fill(landing.page);
+      await send(landing.page);
+      await isIn(landing.page, 'sent');
+      expect(await db.count('messages')).to.equal(1);
+      expect(landing.faults).to.deep.equal([]);
+    });
+
+    it('works when pasted: fetch', async () => {
+      await using landing = await openLanding(browser());
+      const script = localised(await example(landing.page, 'fetch'));
+      const told = await landing.page.evaluate(`(async () => { ${script}\nreturn receipt; })()`);
+      expect(told).to.match(receipt);
+    });
+
+    // PORT=0 leaves PUBLIC_URL without the port that was picked.
+    const localised = (code: string) => code.replaceAll('http://localhost:0', server.url);
+  });
+});
+
+function postsOf(page: Page): Request[] {
+  const posts: Request[] = [];
+  page.on('request', (request) => {
+    if (request.method() === 'POST') posts.push(request);
+  });
+  return posts;
+}
+
+function keyOf(request: Request): string | undefined {
+  return request.headers()['idempotency-key'];
+}

@@ -1,0 +1,133 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { expect } from 'chai';
+import { z } from 'zod';
+import { readConfig } from '../../src/config.ts';
+import { openContext, openDatabaseContext } from '../../src/context.ts';
+import { createLog } from '../../src/log.ts';
+import { createApp } from '../../src/server/app.ts';
+import { describeApi, type MediaType } from '../../src/server/openapi.ts';
+import type { Schema } from '../../src/server/openapi-schemas.ts';
+import { openPages } from '../../src/server/pages.ts';
+import { checkFields } from '../../src/services/check-fields.ts';
+import { type Client, clientOf, submission } from '../support/api.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer, testKeys } from '../support/program.ts';
+
+/** Routes that are for looking at, and so not in a document for programs. */
+const pages = ['/', '/docs', '/form.js', '/icon.svg', '/openapi.json', '/page.js', '/style.css', '/thanks'];
+
+describe('openapi.json', () => {
+  const api = describeApi('https://forms.example.test');
+  const operations = Object.entries(api.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
+  );
+  let db: TestDatabase;
+  let server: RunningServer;
+  let http: Client;
+
+  before(async () => {
+    db = await createDatabase();
+    server = await RunningServer.start({ DATABASE_URL: db.url }, ['serve', '--no-deliver']);
+    http = clientOf(server.url);
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+
+  const schemaNamed = (schema: Schema): z.ZodType => {
+    const named = api.components.schemas[schema.$ref?.replace('#/components/schemas/', '') ?? ''];
+    expect(named, `${schema.$ref}`).to.not.equal(undefined);
+    return z.fromJSONSchema(named as Parameters<typeof z.fromJSONSchema>[0]);
+  };
+
+  it('is a valid OpenAPI 3.1 document, readable by tools on any page', async () => {
+    const answer = await http.get('/openapi.json');
+    expect(answer.headers.get('content-type')).to.equal('application/json; charset=utf-8');
+    expect(answer.headers.get('access-control-allow-origin')).to.equal('*');
+    const validator = new Validator();
+    const result = await validator.validate(answer.json);
+    expect(result.errors ?? []).to.deep.equal([]);
+    expect([result.valid, validator.version]).to.deep.equal([true, '3.1']);
+    const ids = operations.map((it) => it.operation.operationId);
+    expect(new Set(ids)).to.have.lengthOf(ids.length);
+  });
+
+  it('describes the very routes that are served', async () => {
+    const config = readConfig({ DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys });
+    const log = createLog({ level: 'silent', format: 'json' });
+    await using context = await openContext(
+      await openDatabaseContext(config, { log, embedded: 'join', waiting: 'visitor' }),
+    );
+    const app = createApp(context, openPages(config), { stopping: false });
+    const served = app.middleware
+      .flatMap(
+        (it) => (it as { router?: { stack: { path: string | RegExp; methods: string[] }[] } }).router?.stack ?? [],
+      )
+      .flatMap(({ path, methods }) => methods.map((method) => `${method} ${withoutSlash(String(path))}`))
+      .filter((it) => !it.startsWith('HEAD ') && !pages.includes(it.replace(/^GET /, '')));
+    const described = operations.map(({ path, method }) => `${method.toUpperCase()} ${withoutSlash(path)}`);
+    expect(described.toSorted()).to.deep.equal([...new Set(served)].toSorted());
+  });
+
+  it('has examples that are as it says', () => {
+    for (const { path, operation } of operations) {
+      const contents = [operation.requestBody, ...Object.values(operation.responses)].flatMap(
+        (it): [string, MediaType][] => Object.entries(it?.content ?? {}),
+      );
+      for (const [type, { schema, example }] of contents) {
+        const known = schemaNamed(schema);
+        if (example !== undefined) expect(known.safeParse(example).error, `${path} ${type}`).to.equal(undefined);
+      }
+    }
+  });
+
+  it('is true of real answers', async () => {
+    const answers = [
+      ['/api/messages', await http.post('/api/messages', submission())],
+      ['/api/messages', await http.post('/api/messages', { email: 'ada', message: '' })],
+      ['/api/messages', await http.post('/api/messages', '{')],
+      ['/livez', await http.get('/livez')],
+      ['/readyz', await http.get('/readyz')],
+    ] as const;
+    for (const [path, answer] of answers) {
+      const operation = api.paths[path]?.post ?? api.paths[path]?.get;
+      const content = operation?.responses[answer.status]?.content ?? {};
+      const type = answer.headers.get('content-type')?.split(';')[0] ?? '';
+      expect(Object.keys(content), `${path} ${answer.status}`).to.deep.equal([type]);
+      expect(schemaNamed(content[type]?.schema ?? {}).safeParse(answer.json).error).to.equal(undefined);
+    }
+  });
+
+  it('names the limits that checking goes by', () => {
+    const schema = api.components.schemas.Submission;
+    expect(schema?.required).to.deep.equal(['email', 'message']);
+    const accepts = (field: string, value: string) => {
+      try {
+        checkFields(new Map(Object.entries(submission({ [field]: value }))));
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    const limits: [string, number | undefined][] = ['message', 'name', 'subject'].map((name) => [
+      name,
+      schema?.properties?.[name]?.maxLength,
+    ]);
+    const others = schema?.additionalProperties as Schema;
+    for (const [field, limit] of [...limits, ['other', others.maxLength] as const]) {
+      expect(limit, field).to.be.above(0);
+      expect(accepts(field, '😀'.repeat(limit ?? 0)), `${field} of ${limit}`).to.equal(true);
+      expect(accepts(field, '😀'.repeat((limit ?? 0) + 1)), `${field} of ${limit} and one`).to.equal(false);
+    }
+    const limit = schema?.properties?.email?.maxLength ?? 0;
+    const address = (length: number) => `${'a'.repeat(length - 193)}@${'b.'.repeat(93)}c.test`;
+    expect(address(limit)).to.have.lengthOf(limit);
+    expect([accepts('email', address(limit)), accepts('email', address(limit + 1))]).to.deep.equal([true, false]);
+  });
+});
+
+/** As OpenAPI writes it, and without the slash at the end, which the router takes or leaves. */
+function withoutSlash(path: string): string {
+  return path.replaceAll(/:(\w+)/g, '{$1}').replace(/(?<=.)\/$/, '');
+}

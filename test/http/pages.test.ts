@@ -1,0 +1,237 @@
+import { readFile } from 'node:fs/promises';
+import { get } from 'node:http';
+import { expect } from 'chai';
+import { minify } from 'terser';
+import { readConfig } from '../../src/config.ts';
+import { Problem } from '../../src/problems.ts';
+import { scriptSettings } from '../../src/server/pages/script-settings.ts';
+import { openPages } from '../../src/server/pages.ts';
+import { describeProblem, problemKinds } from '../../src/server/problem-details.ts';
+import { browserAccept, type Client, clientOf } from '../support/api.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer } from '../support/program.ts';
+
+const source = new URL('../../src/server/assets/form.js', import.meta.url);
+
+describe('what is served to look at', () => {
+  let db: TestDatabase;
+  let server: RunningServer;
+  let http: Client;
+
+  before(async () => {
+    db = await createDatabase();
+    server = await RunningServer.start({ DATABASE_URL: db.url, PUBLIC_URL: 'http://localhost:8080/base/' }, [
+      'serve',
+      '--no-deliver',
+    ]);
+    http = clientOf(server.url);
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+
+  const page = (path: string) => http.get(path, { Accept: browserAccept });
+  const postForm = (fields: string | Record<string, string>) =>
+    http.send('/api/messages', {
+      method: 'POST',
+      headers: { Accept: browserAccept },
+      body: new URLSearchParams(fields),
+    });
+
+  describe('/form.js', () => {
+    it('has less than 6 KB and may be loaded by any page', async () => {
+      const { status, headers, text } = await http.get('/form.js');
+      expect(status).to.equal(200);
+      expect(Buffer.byteLength(text)).to.be.below(6 * 1024);
+      expect(headers.get('content-length')).to.equal(String(Buffer.byteLength(text)));
+      expect(headers.get('content-type')).to.equal('text/javascript; charset=utf-8');
+      expect(headers.get('cross-origin-resource-policy')).to.equal('cross-origin');
+      expect(headers.get('access-control-allow-origin')).to.equal('*');
+      expect(headers.get('x-content-type-options')).to.equal('nosniff');
+    });
+
+    it('is kept for minutes and then asked for by its tag', async () => {
+      const { headers } = await http.get('/form.js');
+      expect(headers.get('cache-control')).to.equal('public, max-age=300');
+      const tag = headers.get('etag') ?? '';
+      expect(tag).to.match(/^"[\w-]{22}"$/);
+      // As a browser asks; fetch with a tag of its own would say that it wants no cached answer.
+      const statusFor = (given: string) =>
+        new Promise((resolve) => {
+          get(`${server.url}/form.js`, { headers: { 'If-None-Match': given } }, (answer) => {
+            answer.resume();
+            resolve(answer.statusCode);
+          });
+        });
+      expect([await statusFor(tag), await statusFor('"other"')]).to.deep.equal([304, 200]);
+    });
+
+    it('is what "npm run shrink" makes of its source today', async () => {
+      const options = JSON.parse(await readFile(new URL('../../terser.json', import.meta.url), 'utf8'));
+      const { code } = await minify(await readFile(source, 'utf8'), options);
+      expect((await http.get('/form.js')).text.trim()).to.equal(code?.trim());
+    });
+
+    it('needs nothing that a strict Content-Security-Policy forbids', async () => {
+      expect(await readFile(source, 'utf8')).to.not.match(
+        /eval\(|new Function|innerHTML|outerHTML|\.style\b|cssText|import\(/,
+      );
+    });
+
+    it('has its every setting in the reference, and the reference has no other', async () => {
+      const code = await readFile(source, 'utf8');
+      const texts = [...code.matchAll(/text\((?:form|field), '([a-z-]+)'/g)].map((it) => `data-${it[1]}`);
+      const attributes = [...code.matchAll(/'(data-[a-z-]+)'/g)].map((it) => it[1]);
+      const used = new Set([...texts, ...attributes, 'action', ...['missing', 'too-long'].map((it) => `data-${it}`)]);
+      expect(scriptSettings.flatMap((it) => it.names).toSorted()).to.deep.equal([...used].toSorted());
+    });
+  });
+
+  it('serves the pages’ own files to this origin alone', async () => {
+    for (const [path, type] of [
+      ['/style.css', 'text/css; charset=utf-8'],
+      ['/page.js', 'text/javascript; charset=utf-8'],
+      ['/icon.svg', 'image/svg+xml'],
+    ]) {
+      const { status, headers } = await http.get(path ?? '');
+      expect([status, headers.get('content-type')]).to.deep.equal([200, type]);
+      expect(headers.get('cross-origin-resource-policy')).to.equal('same-origin');
+      expect(headers.get('access-control-allow-origin')).to.equal(null);
+    }
+  });
+
+  it('has pages without anything inline or from elsewhere, all links under the public address', async () => {
+    const pages = [
+      await page('/'),
+      await page('/docs'),
+      await page('/thanks?receipt=RW-7Q2M4XK9TB'),
+      await page('/nowhere'),
+      await postForm({ email: 'ada', message: '' }),
+    ];
+    for (const { text, headers } of pages) {
+      expect(headers.get('content-type')).to.equal('text/html; charset=utf-8');
+      expect(headers.get('content-security-policy')).to.include("script-src 'self'").and.not.include('unsafe');
+      // Examples are escaped, so that a tag or an attribute found here is a real one.
+      expect(text).to.not.match(/<script(?! src="\/base\/)|<style|<[^>]+ (?:style|on\w+)=/);
+      for (const [, address] of text.matchAll(/<[^>]+ (?:href|src|action)="([^"]*)"/g)) {
+        expect(address).to.match(/^(?:\/base\/|#)/);
+      }
+    }
+  });
+
+  it('answers HEAD like GET, and other methods with Allow', async () => {
+    const head = await http.send('/docs', { method: 'HEAD' });
+    expect([head.status, head.text]).to.deep.equal([200, '']);
+    const post = await http.send('/docs', { method: 'POST' });
+    expect([post.status, post.headers.get('allow')]).to.deep.equal([405, 'HEAD, GET']);
+  });
+
+  it('has a landing page with a live form and examples that hold its own address', async () => {
+    const { text } = await page('/');
+    expect(text).to.match(/<form [^>]*action="\/base\/api\/messages" data-ruffinweb/);
+    for (const example of ['HTML example', 'fetch example', 'React example', 'curl example']) {
+      expect(text).to.include(`aria-label="${example}"`);
+    }
+    expect(text.match(/http:\/\/localhost:8080\/base\/api\/messages/g)).to.have.lengthOf(4);
+    expect(text).to.include('http://localhost:8080/base/form.js');
+  });
+
+  it('lists every address of openapi.json and every problem code in the reference', async () => {
+    const { text } = await page('/docs');
+    const api = (await http.get('/openapi.json')).json;
+    for (const path of Object.keys(api.paths)) expect(text).to.include(`<code>${path}</code>`);
+    for (const { code, status } of problemKinds) {
+      expect(text).to.include(`<td>${status}</td><th scope="row"><code>${code}</code>`);
+    }
+  });
+
+  describe('/thanks', () => {
+    it('shows a receipt, and nothing that is none', async () => {
+      expect((await page('/thanks?receipt=RW-7Q2M4XK9TB')).text).to.include('RW-7Q2M4XK9TB');
+      for (const query of ['', '?receipt=', '?receipt=<b>x</b>', '?receipt=a&receipt=b']) {
+        const { status, text } = await page(`/thanks${query}`);
+        expect(status).to.equal(200);
+        expect(text).to.include('Thank you').and.not.include('Its number');
+      }
+    });
+
+    it('leads back to the site that the visitor came from, by its origin alone', async () => {
+      const from = async (referer: string) =>
+        (await http.get('/thanks', { Accept: browserAccept, Referer: referer })).text;
+      expect(await from('https://shop.example/contact?token=1')).to.include(
+        '<a href="https://shop.example/">Back to shop.example</a>',
+      );
+      expect(await from('javascript:alert(1)')).to.not.include('Back to');
+      expect(await from('https://shop.example"><b>')).to.not.include('<b>');
+    });
+  });
+
+  describe('the correction page', () => {
+    it('says what is wrong in an alert, puts the cursor at the first fault, and posts under the public address', async () => {
+      const { text } = await postForm({ name: 'Ada', email: 'ada@', message: '' });
+      expect(text).to.include('action="/base/api/messages"').and.include('role="alert"');
+      expect(text).to.include('<li><a href="#field-2">E-mail must be a single e-mail address');
+      expect(text).to.include('<li><a href="#field-3">Message is required</a></li>');
+      expect(text.match(/autofocus/g)).to.have.lengthOf(1);
+      expect(text).to.match(
+        /<input id="field-2" name="email"[^>]* aria-invalid="true" aria-describedby="fault-2" autofocus>/,
+      );
+      expect(text).to.include('value="Ada"');
+    });
+
+    it('keeps what was typed under another name, more than once, or over several lines', async () => {
+      const { text } = await postForm(
+        'first_name=Ada&_replyto=ada%40&message=Hi&_next=%2Fa&topic=one&topic=two&long=' +
+          encodeURIComponent(`a\nb${'c'.repeat(2000)}`),
+      );
+      expect(text)
+        .to.match(/name="name" type="text" value="Ada"/)
+        .and.to.match(/name="email" type="email" value="ada@"/);
+      expect(text).to.not.match(/name="first_name"|name="_replyto"/);
+      expect(text).to.include('<input type="hidden" name="_next" value="/a">');
+      expect(text).to.match(/name="topic" type="text" value="one, two"/);
+      expect(text).to.match(/<textarea [^>]*name="long"[^>]*>\r?\na\nbccc/);
+    });
+
+    describe('for a captcha that is not solved', () => {
+      const refused = (captcha: Record<string, string>) =>
+        openPages(readConfig({ PUBLIC_URL: 'http://localhost:8080/base', ...captcha })).problem(
+          describeProblem(new Problem('captcha-required', 'this form asks for a solved captcha'), 'id'),
+          new Map([
+            ['email', 'ada@example.test'],
+            ['message', 'Hi'],
+            ['topic', 'x'],
+          ]),
+          '/base/api/messages',
+        );
+
+      it('lets the browser solve it, where it is our own', () => {
+        const text = refused({ CAPTCHA: 'altcha' });
+        expect(text).to.include(
+          'action="/base/api/messages" novalidate data-ruffinweb data-captcha data-redirect="/base/thanks"',
+        );
+        expect(text).to.include('<script src="/base/form.js" defer>').and.include('<noscript>');
+        expect(text).to.include('value="ada@example.test"').and.include('name="topic" value="x"');
+      });
+
+      it('sends the visitor back to the form, where only a widget there can solve it', () => {
+        const text = refused({ CAPTCHA: 'turnstile', CAPTCHA_SECRET: 's', CAPTCHA_SITE_KEY: 'k' });
+        expect(text).to.include('go back to the form').and.not.include('<form');
+      });
+    });
+  });
+
+  it('shows one page for what went wrong on our side, which sends again what was typed', async () => {
+    await db.query('alter table forms rename to forms_away');
+    try {
+      const { status, text } = await postForm('email=ada%40example.test&message=Hi%0Athere&topic=a&topic=b');
+      expect(status).to.equal(500);
+      expect(text).to.include('That did not work').and.include('action="/base/api/messages"');
+      expect(text).to.include('name="message" value="Hi\nthere"');
+      expect(text).to.include('name="topic" value="a"').and.include('name="topic" value="b"');
+    } finally {
+      await db.query('alter table forms_away rename to forms');
+    }
+  });
+});
