@@ -26,7 +26,7 @@ export function createRoutes(context: Context, pages: Pages, server: ServerState
   router.post('/f/:slug', ...limits.posts, (ctx) => takeSubmission(ctx, ctx.params.slug ?? ''));
   addDjangoRoutes(router, limits);
 
-  router.get('/api/captcha', async (ctx) => {
+  router.get('/api/captcha', ...limits.requests, async (ctx) => {
     const slug = ctx.query['form'];
     ctx.body = await createChallenge(ctx.state.scope, typeof slug === 'string' ? slug : defaultFormSlug);
   });

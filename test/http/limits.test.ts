@@ -132,6 +132,13 @@ describe('the limits, at 3 posts an hour,', () => {
     expect(answer.headers.get('retry-after')).to.match(/^[1-9]\d*$/);
   });
 
+  it('count challenges of the captcha as requests, since each costs the server some work', async () => {
+    const address = someAddress();
+    for (let i = 0; i < 30; i++) expect((await http.get('/api/captcha', from(address))).status).to.not.equal(429);
+    expect((await http.get('/api/captcha', from(address))).status).to.equal(429);
+    expect((await post(address)).status).to.equal(429);
+  });
+
   it('do not count pages, probes and preflights', async () => {
     const address = someAddress();
     for (let i = 0; i < 40; i++) await http.get('/thanks', from(address));
