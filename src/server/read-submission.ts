@@ -52,6 +52,8 @@ async function readBytes(ctx: Context): Promise<Buffer> {
   try {
     return await readBody(ctx.req, { limit: bodyLimit, length: ctx.request.length ?? null });
   } catch (error) {
+    // The rest is left unread otherwise, and the next request on the connection would wait behind it.
+    ctx.req.resume();
     if ((error as { type?: unknown }).type === 'entity.too.large') throw tooLarge();
     throw new Problem('body-unreadable', 'the body ended too soon');
   }

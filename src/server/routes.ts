@@ -24,7 +24,7 @@ export function createRoutes(context: Context, server: ServerState): Router<Requ
   router.post('/f/:slug', ...limits.posts, (ctx) => takeSubmission(ctx, ctx.params.slug ?? ''));
   addDjangoRoutes(router, limits);
 
-  router.get('/api/captcha', async (ctx) => {
+  router.get('/api/captcha', ...limits.requests, async (ctx) => {
     const slug = ctx.query['form'];
     ctx.body = await createChallenge(ctx.state.scope, typeof slug === 'string' ? slug : defaultFormSlug);
   });

@@ -15,12 +15,11 @@ import { wantsPage } from './wants-page.ts';
  * @throws {Problem} what reading and submitting throw; nothing is stored then.
  */
 export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug: string): Promise<void> {
-  const { scope, log } = ctx.state;
+  const { scope } = ctx.state;
   const submission = await readPosted(ctx, formSlug);
   // Before anything is stored: what comes after it must not fail.
   ctx.state.next = await nextOf(ctx, submission);
   const stored = await submitMessage(scope, submission);
-  log.info({ message: stored.id, receipt: stored.receipt }, 'message stored');
 
   const thanks = `${scope.config.publicUrl}/thanks?receipt=${stored.receipt}`;
   if (wantsPage(ctx)) {

@@ -123,6 +123,29 @@ describe('the body of a post', () => {
     expect(answers.indexOf('"first"')).to.be.greaterThan(0).and.below(answers.indexOf('"second"'));
   });
 
+  it('that was too large, the rest of it coming after the answer, does not hold up the next request on its connection', async () => {
+    const next = rawPost('/api/messages', JSON.stringify(submission()), {}, { lastOnConnection: true });
+    const half = 'x'.repeat(200_000);
+    const told = rawPost('/api/messages', half, { 'Content-Length': '400000' });
+    const head = 'POST /api/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n';
+    const chunked = `${head}Transfer-Encoding: chunked\r\n\r\n61a80\r\n${half}`;
+    for (const [first, rest] of [
+      [told, half],
+      [chunked, `${half}\r\n0\r\n\r\n`],
+    ] as const) {
+      const socket = await dial(server.url);
+      let answers = '';
+      socket.on('data', (bytes) => {
+        answers += bytes;
+      });
+      socket.write(first);
+      await until('the first is refused', () => answers.includes('HTTP/1.1 413'));
+      socket.write(rest + next);
+      await until('the second is answered', () => answers.includes('HTTP/1.1 201'), 4000);
+      socket.destroy();
+    }
+  });
+
   it('that comes to nothing because the client went away leaves the server as it was', async () => {
     const socket = await dial(server.url);
     socket.write(rawPost('/api/messages', '{"email":', { 'Content-Length': '5000' }));
