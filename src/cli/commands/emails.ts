@@ -19,6 +19,7 @@ import {
 import { Output } from '../output.ts';
 import { openCommandContext } from '../session.ts';
 import type { Column } from '../table.ts';
+import { addPauseCommands, warnOfPause } from './pause.ts';
 import { addResendCommand, kinds } from './resend.ts';
 
 /** As the entity has them, which is too heavy to load for a page of help. */
@@ -46,7 +47,9 @@ export function addEmailCommands(program: Command, deps: Deps): void {
       ]);
       const { state, kind, form } = options;
       const filter = { ...period, ...(state && { state }), ...(kind && { kind }), ...(form && { form }) };
-      const page = await listEmails(openScope(context), { ...pageOf(options), ...filter });
+      const scope = openScope(context);
+      const page = await listEmails(scope, { ...pageOf(options), ...filter });
+      await warnOfPause(output, scope, options);
       printPage(
         output,
         options,
@@ -87,6 +90,7 @@ export function addEmailCommands(program: Command, deps: Deps): void {
   ]);
 
   addResendCommand(emails, deps);
+  addPauseCommands(emails, deps);
 }
 
 function maskDetails(email: EmailDetails): EmailDetails {
