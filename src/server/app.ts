@@ -5,6 +5,7 @@ import type { Pages } from './pages.ts';
 import { openRequestScope, type RequestState } from './request-scope.ts';
 import { createRoutes, type ServerState } from './routes.ts';
 import { setSecurityHeaders } from './security-headers.ts';
+import { createUnsubscribeRoutes } from './unsubscribe-routes.ts';
 
 /** Puts the public API together: the order here is the order in which a request passes. */
 export function createApp(context: Context, pages: Pages, server: ServerState): Koa<RequestState> {
@@ -14,6 +15,7 @@ export function createApp(context: Context, pages: Pages, server: ServerState): 
   app.use(setSecurityHeaders(context.config.publicUrl.startsWith('https:')));
   app.use(answerProblems(pages));
   app.use(routes.routes());
+  app.use(createUnsubscribeRoutes(context).routes());
   app.use(routes.allowedMethods());
   // What still comes here went wrong outside `answerProblems`: a client that left while its answer was on the way.
   app.on('error', (error: unknown) => context.log.warn({ err: error }, 'answer could not be sent'));

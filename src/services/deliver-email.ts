@@ -7,6 +7,7 @@ import { pauseQueue } from './queue-pause.ts';
 import { decideNextStep } from './retry-schedule.ts';
 import { openScope, type Scope } from './scope.ts';
 import { type Settlement, settleEmails } from './settle-emails.ts';
+import { cancelIfUnwanted } from './suppressions.ts';
 
 /**
  * One try to deliver one claimed email: composed, sent, and written down as the very next thing. Never throws.
@@ -21,6 +22,10 @@ export async function deliverEmail(
   const scope = openScope(context, { email: email.id, ...(email.message && { receipt: email.message.receipt }) });
   const startedAt = scope.now();
   const outcome = await send(context, scope, email, interrupt);
+  if (outcome === 'unwanted') {
+    scope.log.info({ kind: email.kind }, 'email cancelled: its recipient wants none');
+    return;
+  }
   const interrupted = interrupt.aborted && outcome.result === 'later';
   const next = interrupted
     ? ({ state: 'queued', failure: null, waitMs: 0, counts: false } as const)
@@ -36,9 +41,10 @@ async function send(
   scope: Scope,
   email: ClaimedEmail,
   interrupt: AbortSignal,
-): Promise<Outcome> {
+): Promise<Outcome | 'unwanted'> {
   let mail: Mail;
   try {
+    if (await cancelIfUnwanted(scope, email)) return 'unwanted';
     mail = await composeEmail(context, scope, email);
   } catch (error) {
     // A template or a seal that is at fault may be mended while the schedule lasts.

@@ -99,7 +99,10 @@ function createFlight(context: MailingContext, stop: AbortSignal) {
         const delivery = deliverEmail(context, email, interrupt.signal).finally(() => tries.delete(delivery));
         tries.add(delivery);
       }
-      return { started: claim.emails.length, mayBeMore: claim.emails.length + claim.givenUp.length === free };
+      return {
+        started: claim.emails.length,
+        mayBeMore: claim.emails.length + claim.givenUp.length === free,
+      };
     },
     async finish(): Promise<void> {
       const all = Promise.all(tries);
