@@ -25,6 +25,7 @@ export type ProblemCode =
   | 'email-unknown'
   | 'email-leased'
   | 'email-not-resendable'
+  | 'email-not-cancellable'
   | 'database-away'
   | 'schema-behind'
   | 'schema-too-new'

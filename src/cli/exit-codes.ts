@@ -31,6 +31,7 @@ export const exitCodeOf = {
   'email-unknown': refused,
   'email-leased': refused,
   'email-not-resendable': refused,
+  'email-not-cancellable': refused,
   'database-away': refused,
   'schema-behind': unhealthy,
   'schema-too-new': unhealthy,
