@@ -24,6 +24,7 @@ import type { Column } from '../table.ts';
 import { addCancelCommand } from './cancel.ts';
 import { addPauseCommands, warnOfPause } from './pause.ts';
 import { addResendCommand, kinds } from './resend.ts';
+import { addTryMailCommands } from './try-mail.ts';
 
 /** As the entity has them, which is too heavy to load for a page of help. */
 const states = ['queued', 'sent', 'failed', 'cancelled', 'held'] as const satisfies readonly EmailState[];
@@ -97,6 +98,7 @@ export function addEmailCommands(program: Command, deps: Deps): void {
   addResendCommand(emails, deps);
   addCancelCommand(emails, deps);
   addPauseCommands(emails, deps);
+  addTryMailCommands(emails, deps);
 }
 
 /** Headers and text as they are sent; the HTML part, which a terminal cannot show, only as JSON. */
