@@ -26,6 +26,7 @@ export type ProblemCode =
   | 'email-leased'
   | 'email-not-resendable'
   | 'email-not-cancellable'
+  | 'token-required'
   | 'database-away'
   | 'schema-behind'
   | 'schema-too-new'

@@ -32,6 +32,7 @@ export const exitCodeOf = {
   'email-leased': refused,
   'email-not-resendable': refused,
   'email-not-cancellable': refused,
+  'token-required': refused,
   'database-away': refused,
   'schema-behind': unhealthy,
   'schema-too-new': unhealthy,

@@ -1,6 +1,7 @@
 import Koa from 'koa';
 import type { Context } from '../context.ts';
 import { answerProblems } from './answer-problems.ts';
+import { createMetrics } from './metrics.ts';
 import type { Pages } from './pages.ts';
 import { openRequestScope, type RequestState } from './request-scope.ts';
 import { createRoutes, type ServerState } from './routes.ts';
@@ -11,11 +12,14 @@ import { createUnsubscribeRoutes } from './unsubscribe-routes.ts';
 export function createApp(context: Context, pages: Pages, server: ServerState): Koa<RequestState> {
   const app = new Koa<RequestState>();
   const routes = createRoutes(context, pages, server);
+  const metrics = createMetrics(context);
   app.use(openRequestScope(context));
+  app.use(metrics.countPosts);
   app.use(setSecurityHeaders(context.config.publicUrl.startsWith('https:')));
   app.use(answerProblems(pages));
   app.use(routes.routes());
   app.use(createUnsubscribeRoutes(context).routes());
+  app.use(metrics.routes.routes());
   app.use(routes.allowedMethods());
   // What still comes here went wrong outside `answerProblems`: a client that left while its answer was on the way.
   app.on('error', (error: unknown) => context.log.warn({ err: error }, 'answer could not be sent'));

@@ -74,6 +74,7 @@ const allowed: Record<string, string[]> = {
     '@koa/',
     'raw-body',
     'liquidjs',
+    'prom-client',
     'zod',
     'type context',
     'type config',
