@@ -34,6 +34,7 @@ export interface Config {
   readonly rateLimit: RateLimit | undefined;
   /** Undefined: keys are kept in a file in the data folder. */
   readonly encryptionKeys: Secret<readonly KeyConfig[]> | undefined;
+  readonly metricsToken: Secret | undefined;
   readonly log: LogConfig;
 }
 
@@ -167,6 +168,7 @@ export function readConfig(env: Environment): Config {
     trustProxy: read('TRUST_PROXY', proxyCount(), 0),
     rateLimit: read<RateLimit | undefined>('RATE_LIMIT', rateLimit(), { posts: 10, windowMs: 60_000 }),
     encryptionKeys: read<Config['encryptionKeys']>('ENCRYPTION_KEYS', keyList(), undefined),
+    metricsToken: read<Secret | undefined>('METRICS_TOKEN', tokenText(), undefined),
     log: {
       level: read('LOG_LEVEL', oneOf(...logLevels), 'info'),
       format: read<LogConfig['format']>('LOG_FORMAT', oneOf('json', 'pretty'), undefined),
@@ -182,6 +184,14 @@ function inOrder(faults: ConfigFault[]): ConfigFault[] {
 
 function secretText(): z.ZodType<Secret> {
   return z.string().transform((it) => new Secret(it));
+}
+
+/** Long enough that nobody guesses it, and fit for a header. */
+function tokenText(): z.ZodType<Secret> {
+  return text((value) => {
+    if (!/^[\x21-\x7e]{16,200}$/.test(value)) throw new Error('must be 16 to 200 printable characters without spaces');
+    return new Secret(value);
+  });
 }
 
 function oneOf<const Options extends string[]>(...options: Options): z.ZodType<Options[number]> {

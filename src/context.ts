@@ -5,7 +5,15 @@ import { joinEmbedded, startEmbedded } from './database/embedded.ts';
 import { hasStoredKeys, loadKeyring } from './database/encryption-keys.ts';
 import { commandPatience, type Orm, openOrm, requestPatience } from './database/orm.ts';
 import type { Log } from './log.ts';
-import type { composeAutoReply, composeHeldSummary, composeNotification, Mail, Mailer } from './mail/index.ts';
+import type {
+  composeAutoReply,
+  composeHeldSummary,
+  composeNotification,
+  composeTest,
+  Mail,
+  Mailer,
+  Templates,
+} from './mail/index.ts';
 import { makeKeyFile, readKeyFile } from './privacy/key-file.ts';
 import type { Keyring } from './privacy/keyring.ts';
 import { KeysWrong } from './privacy/keyring-check.ts';
@@ -36,6 +44,8 @@ export interface Composer {
   readonly notification: Rest<typeof composeNotification>;
   readonly autoReply: Rest<typeof composeAutoReply>;
   readonly heldSummary: Rest<typeof composeHeldSummary>;
+  readonly test: typeof composeTest;
+  readonly preview: Templates['preview'];
 }
 
 /** What a process owns that sends mail. */
@@ -96,8 +106,15 @@ export async function openMailingContext(context: Context): Promise<MailingConte
 
 /** The way out for mail, and who writes it. Loaded here, since listing rows needs none of it. @throws {TemplateFault} */
 export async function openMail(config: Config): Promise<Pick<MailingContext, 'mailer' | 'composer'> & AsyncDisposable> {
-  const { composeAutoReply, composeHeldSummary, composeNotification, createMailer, openTemplates, securityFor } =
-    await import('./mail/index.ts');
+  const {
+    composeAutoReply,
+    composeHeldSummary,
+    composeNotification,
+    composeTest,
+    createMailer,
+    openTemplates,
+    securityFor,
+  } = await import('./mail/index.ts');
   const templates = openTemplates({ overrideFolder: join(config.dataDir, 'templates') });
   const { smtp } = config;
   const mailer = createMailer({
@@ -117,6 +134,8 @@ export async function openMail(config: Config): Promise<Pick<MailingContext, 'ma
       notification: (...rest) => composeNotification(templates, ...rest),
       autoReply: (...rest) => composeAutoReply(templates, ...rest),
       heldSummary: (...rest) => composeHeldSummary(templates, ...rest),
+      test: composeTest,
+      preview: (kind) => templates.preview(kind),
     },
     [Symbol.asyncDispose]: () => mailer[Symbol.asyncDispose](),
   };

@@ -28,6 +28,8 @@ export type ProblemCode =
   | 'email-unknown'
   | 'email-leased'
   | 'email-not-resendable'
+  | 'email-not-cancellable'
+  | 'token-required'
   | 'database-away'
   | 'schema-behind'
   | 'schema-too-new'

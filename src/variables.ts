@@ -105,6 +105,12 @@ export const variables = {
     secret: true,
     production: true,
   },
+  METRICS_TOKEN: {
+    meaning: 'bearer token for `/metrics`; without it there is no such route',
+    fallback: '',
+    example: 'a-long-random-text',
+    secret: true,
+  },
   LOG_LEVEL: {
     meaning: '`trace`, `debug`, `info`, `warn`, `error` or `silent`',
     fallback: 'info',

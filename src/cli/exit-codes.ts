@@ -34,6 +34,8 @@ export const exitCodeOf = {
   'email-unknown': refused,
   'email-leased': refused,
   'email-not-resendable': refused,
+  'email-not-cancellable': refused,
+  'token-required': refused,
   'database-away': refused,
   'schema-behind': unhealthy,
   'schema-too-new': unhealthy,

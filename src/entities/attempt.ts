@@ -23,7 +23,7 @@ const AttemptSchema = defineEntity({
     startedAt: p.datetime(3).nullable(),
     finishedAt: p.datetime(3),
   },
-  indexes: [{ properties: ['email', 'finishedAt'] }],
+  indexes: [{ properties: ['email', 'finishedAt'] }, { properties: ['finishedAt'] }],
 });
 
 /** One try to deliver an email, with the SMTP answer. */

@@ -72,6 +72,12 @@ export class Email extends EmailSchema.class {
     this.tries = 0;
     this.dueAt = now;
   }
+
+  /** Never to be sent. Why it had failed, if it had, stays on record. */
+  cancel(): void {
+    this.state = 'cancelled';
+    this.leaseToken = null;
+  }
 }
 
 EmailSchema.setClass(Email);

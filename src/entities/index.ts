@@ -4,12 +4,15 @@ import { Email } from './email.ts';
 import { EncryptionKey } from './encryption-key.ts';
 import { Form } from './form.ts';
 import { MessageKey, RecentPost, UsedCaptcha } from './guard-memory.ts';
+import { MailQueue } from './mail-queue.ts';
 import { Message } from './message.ts';
 import { ReplyDay, ReplyHour } from './reply-limit.ts';
 import { Sender } from './sender.ts';
+import { Suppression } from './suppression.ts';
 
 export { type AttemptOutcome, attemptOutcomes } from './attempt.ts';
 export { type EmailKind, type EmailState, emailKinds, emailStates, type FailureReason } from './email.ts';
+export { type PauseCause, pauseCauses } from './mail-queue.ts';
 export { type MessageStatus, messageStatuses } from './message.ts';
 export {
   Attempt,
@@ -17,12 +20,14 @@ export {
   Email,
   EncryptionKey,
   Form,
+  MailQueue,
   Message,
   MessageKey,
   RecentPost,
   ReplyDay,
   ReplyHour,
   Sender,
+  Suppression,
   UsedCaptcha,
 };
 
@@ -40,4 +45,6 @@ export const entities = [
   RecentPost,
   UsedCaptcha,
   Duty,
+  MailQueue,
+  Suppression,
 ];

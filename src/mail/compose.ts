@@ -1,5 +1,5 @@
 import { isPlainAddress } from './addresses.ts';
-import { WebAddress } from './html.ts';
+import { escapeHtml, WebAddress } from './html.ts';
 import type { Mail } from './mailer.ts';
 import { cleanLine, cleanText, writeTime } from './plain-text.ts';
 import type { Templates } from './templates.ts';
@@ -137,6 +137,16 @@ export function composeHeldSummary(templates: Templates, envelope: Envelope, con
   });
   return {
     ...base(envelope, 'held-summary', parts),
+    headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
+  };
+}
+
+/** The mail by which an operator finds out whether mail arrives. Pure. */
+export function composeTest(envelope: Envelope, content: { publicUrl: string }): Mail {
+  const text = `This is a test.\n\nIf you can read it in the inbox, mail of the forms at ${content.publicUrl} arrives.\nThe headers of this mail ("show original") say whether SPF, DKIM and DMARC passed.\n`;
+  const html = `<p>${escapeHtml(text).trim().replaceAll('\n\n', '</p><p>').replaceAll('\n', '<br>')}</p>`;
+  return {
+    ...base(envelope, 'test', { subject: `Test mail of ${new URL(content.publicUrl).host}`, text, html }),
     headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
   };
 }

@@ -10,7 +10,7 @@ import { cleanReply } from './reply.ts';
  * survives a power cut once reported as accepted, and is replaced when the same mail is sent again.
  */
 export function createFileMailer(folder: string): Mailer {
-  return {
+  const mailer: Mailer = {
     lanes: 10,
     deadlineMs: 60_000,
     describes: `files in ${folder}`,
@@ -37,8 +37,14 @@ export function createFileMailer(folder: string): Mailer {
         return outcomeOf(error);
       }
     },
+    async walk(mail, onStep) {
+      const outcome = await (mail ? mailer.send(mail) : mailer.verify());
+      onStep({ step: 'accepted', isOk: outcome.result === 'accepted', detail: outcome.reply });
+      return { outcome, certificateEndsAt: undefined };
+    },
     async [Symbol.asyncDispose]() {},
   };
+  return mailer;
 }
 
 /** `20261122T073300Z-notification-<id>.eml`: sorts by time and depends on nothing but the mail. */

@@ -8,10 +8,11 @@ export {
   composeAutoReply,
   composeHeldSummary,
   composeNotification,
+  composeTest,
   type Envelope,
   type NotificationContent,
 } from './compose.ts';
-export type { Mail, Mailer, Outcome, Result, SendOptions } from './mailer.ts';
+export type { Mail, Mailer, Outcome, Result, SendOptions, Step, StepName, Walk } from './mailer.ts';
 export { results } from './mailer.ts';
 export { cleanReply } from './reply.ts';
 export { isLoopback, type Security, securityFor } from './security.ts';

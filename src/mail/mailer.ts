@@ -65,4 +65,25 @@ export interface Mailer extends AsyncDisposable {
   send(mail: Mail, options?: SendOptions): Promise<Outcome>;
   /** Connects and logs in, sends nothing. Never throws. */
   verify(): Promise<Outcome>;
+  /**
+   * Goes the way of a mail step by step on a connection of its own, telling of each step; without a mail only up to
+   * the login. Never throws.
+   */
+  walk(mail: Mail | undefined, onStep: (step: Step) => void): Promise<Walk>;
+}
+
+export type StepName = 'connect' | 'tls' | 'login' | 'mail' | 'rcpt' | 'data' | 'accepted';
+
+/** One step on the way of a mail, and what the other side said. */
+export interface Step {
+  readonly step: StepName;
+  readonly isOk: boolean;
+  /** One line, safe to show on a terminal. */
+  readonly detail: string;
+}
+
+export interface Walk {
+  readonly outcome: Outcome;
+  /** Of the server's certificate, where there was TLS. */
+  readonly certificateEndsAt: Date | undefined;
 }

@@ -7,6 +7,7 @@ import { buildMime, UnsendableMail } from './mime.ts';
 import { cleanReply } from './reply.ts';
 import { isLoopback, type Security } from './security.ts';
 import { type ConnectionOptions, SmtpLane } from './smtp-lane.ts';
+import { walkSmtp } from './smtp-walk.ts';
 
 export interface SmtpOptions {
   readonly host: string;
@@ -110,6 +111,14 @@ export function createSmtpMailer(options: SmtpOptions): Mailer {
       }
     },
     verify: () => verify(connection, deadlineMs, closing.signal),
+    async walk(mail, onStep) {
+      try {
+        return await walkSmtp(connection, mail && (await buildMime(mail)), deadlineMs, onStep);
+      } catch (error) {
+        if (error instanceof UnsendableMail) return { outcome: error.outcome, certificateEndsAt: undefined };
+        throw error;
+      }
+    },
     async [Symbol.asyncDispose]() {
       closing.abort();
       await Promise.allSettled(inFlight);

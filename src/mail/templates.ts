@@ -64,6 +64,8 @@ export interface Templates {
     kind: K,
     values: Readonly<Record<keyof (typeof examples)[K], Value>>,
   ): { subject: string; text: string; html: string };
+  /** With the example of each variable, as every template was tried at the start. */
+  preview(kind: TemplateKind): { subject: string; text: string; html: string };
 }
 
 /**
@@ -99,6 +101,7 @@ export function openTemplates(options: { overrideFolder?: string } = {}): Templa
       text: `${renderPart(`${kind}.text.liquid`, values).trim()}\n`,
       html: renderPart(`${kind}.html.liquid`, values),
     }),
+    preview: (kind) => templates.render(kind, examples[kind]),
   };
 
   for (const kind of templateKinds) {

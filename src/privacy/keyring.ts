@@ -17,6 +17,8 @@ export class Keyring {
   readonly keyIndex: (key: string) => Buffer;
   /** and of all that was posted. */
   readonly fingerprint: (posted: string) => Buffer;
+  /** Vouches for a link that changes something without a login. */
+  readonly linkSignature: (what: string) => Buffer;
   /** Signs captcha challenges; the same on every server of one database. */
   readonly captchaSecret: string;
 
@@ -29,6 +31,7 @@ export class Keyring {
     this.textIndex = createBlindIndex(indexKey, 'messages.text_index');
     this.keyIndex = createBlindIndex(indexKey, 'message_keys.key');
     this.fingerprint = createBlindIndex(indexKey, 'fingerprint');
+    this.linkSignature = createBlindIndex(indexKey, 'link signature');
     this.captchaSecret = createBlindIndex(indexKey, 'captcha secret')('').toString('hex');
   }
 

@@ -3,23 +3,29 @@ import type { Context } from '../context.ts';
 import { allowOrigins } from './allow-origins.ts';
 import { answerProblems } from './answer-problems.ts';
 import { refuseUnknownHosts } from './known-hosts.ts';
+import { createMetrics } from './metrics.ts';
 import { createPageRoutes } from './page-routes.ts';
 import type { Pages } from './pages.ts';
 import { openRequestScope, type RequestState } from './request-scope.ts';
 import { createRoutes, type ServerState } from './routes.ts';
 import { setSecurityHeaders } from './security-headers.ts';
+import { createUnsubscribeRoutes } from './unsubscribe-routes.ts';
 
 /** Puts the public API together: the order here is the order in which a request passes. */
 export function createApp(context: Context, pages: Pages, server: ServerState): Koa<RequestState> {
   const app = new Koa<RequestState>();
   const routes = createRoutes(context, server);
+  const metrics = createMetrics(context);
   app.use(openRequestScope(context));
+  app.use(metrics.countPosts);
   app.use(setSecurityHeaders(context.config.publicUrl.startsWith('https:')));
   app.use(answerProblems(pages));
   app.use(refuseUnknownHosts(context.config.allowedHosts));
   app.use(allowOrigins(context));
   app.use(routes.routes());
   app.use(createPageRoutes(pages).routes());
+  app.use(createUnsubscribeRoutes(context).routes());
+  app.use(metrics.routes.routes());
   app.use(routes.allowedMethods());
   // What still comes here went wrong outside `answerProblems`: a client that left while its answer was on the way.
   app.on('error', (error: unknown) => context.log.warn({ err: error }, 'answer could not be sent'));

@@ -23,6 +23,8 @@ const answers = {
   'email-unknown': [404, 'There is no such email'],
   'email-leased': [409, 'The email is being sent at this moment'],
   'email-not-resendable': [409, 'The email cannot be sent again'],
+  'email-not-cancellable': [409, 'The email cannot be cancelled'],
+  'token-required': [401, 'A token is required'],
   'database-away': [503, 'The database is away'],
   'schema-behind': [503, 'The database schema is behind'],
   'schema-too-new': [503, 'The database schema is too new'],

@@ -45,16 +45,17 @@ export interface Claim {
  * died falls due again by itself. Time is the database's alone: workers' clocks may differ.
  *
  * A due email that still bears a lease token is one whose worker died. That try is written down as unknown; an
- * auto-reply, or an email without tries left, ends there.
+ * auto-reply, or an email without tries left, ends there. While the queue is paused nothing is due.
  */
 const claimStatement: Statement = {
-  name: 'claim_due_2',
+  name: 'claim_due_3',
   text: `
 with due as materialized (
   select id, kind, lease_token as lost_token, tries,
     lease_token is not null and (kind = 'auto-reply' or tries >= ${mostTries}) as hopeless
   from emails
   where state = 'queued' and due_at <= now()
+    and not exists (select from mail_queue where paused_at is not null)
   order by due_at
   limit $1::int
   for update skip locked

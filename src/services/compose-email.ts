@@ -5,13 +5,16 @@ import { summariseHeld } from './held-summary.ts';
 import { openContent } from './message-content.ts';
 import type { Scope } from './scope.ts';
 import { openSenderAddress } from './sender-seals.ts';
+import { unsubscribeToken } from './suppressions.ts';
+
+type ComposingContext = Pick<MailingContext, 'config' | 'keyring' | 'composer'>;
 
 /**
  * The mail of an email row. The auto-reply's composer is given nothing a visitor wrote.
  *
  * @throws {SealBroken} where a key is missing.
  */
-export async function composeEmail(context: MailingContext, scope: Scope, email: ClaimedEmail): Promise<Mail> {
+export async function composeEmail(context: ComposingContext, scope: Scope, email: ClaimedEmail): Promise<Mail> {
   const { name, address } = context.config.mailFrom;
   const envelope = {
     id: email.id,
@@ -30,14 +33,15 @@ export async function composeEmail(context: MailingContext, scope: Scope, email:
 type Envelope = Parameters<Composer['notification']>[0];
 
 function composeReply(
-  { config, keyring, composer }: MailingContext,
+  { config, keyring, composer }: ComposingContext,
   envelope: Envelope,
   message: ClaimedMessage,
 ): Mail {
+  const to = openSenderAddress(keyring, message.sender);
   return composer.autoReply(
     {
       ...envelope,
-      to: openSenderAddress(keyring, message.sender),
+      to,
       replyTo: config.notifyTo[0] ?? config.mailFrom.address,
     },
     {
@@ -45,12 +49,13 @@ function composeReply(
       receivedAt: message.receivedAt,
       siteName: config.mailFrom.name ?? new URL(config.publicUrl).hostname,
       siteUrl: config.publicUrl,
+      unsubscribeUrl: `${config.publicUrl}/unsubscribe?token=${unsubscribeToken(keyring, to)}`,
     },
   );
 }
 
 function composeNotice(
-  { config, keyring, composer }: MailingContext,
+  { config, keyring, composer }: ComposingContext,
   envelope: Envelope,
   message: ClaimedMessage,
 ): Mail {

@@ -3,9 +3,11 @@ import type { MailingContext } from '../context.ts';
 import type { Mail, Outcome } from '../mail/mailer.ts';
 import { type ClaimedEmail, leaseMs } from './claim-due.ts';
 import { composeEmail } from './compose-email.ts';
+import { pauseQueue } from './queue-pause.ts';
 import { decideNextStep } from './retry-schedule.ts';
 import { openScope, type Scope } from './scope.ts';
 import { type Settlement, settleEmails } from './settle-emails.ts';
+import { cancelIfUnwanted } from './suppressions.ts';
 
 /**
  * One try to deliver one claimed email: composed, sent, and written down as the very next thing. Never throws.
@@ -20,10 +22,16 @@ export async function deliverEmail(
   const scope = openScope(context, { email: email.id, ...(email.message && { receipt: email.message.receipt }) });
   const startedAt = scope.now();
   const outcome = await send(context, scope, email, interrupt);
+  if (outcome === 'unwanted') {
+    scope.log.info({ kind: email.kind }, 'email cancelled: its recipient wants none');
+    return;
+  }
   const interrupted = interrupt.aborted && outcome.result === 'later';
   const next = interrupted
     ? ({ state: 'queued', failure: null, waitMs: 0, counts: false } as const)
     : decideNextStep(email, outcome, Math.random());
+  // Before the email is free again, or another worker would take it to the same closed door.
+  if (outcome.result === 'broken') await pauseBroken(scope, outcome);
   await settleWithinLease(scope, { email, startedAt, outcome, next });
   report(scope, email, outcome, next);
 }
@@ -33,9 +41,10 @@ async function send(
   scope: Scope,
   email: ClaimedEmail,
   interrupt: AbortSignal,
-): Promise<Outcome> {
+): Promise<Outcome | 'unwanted'> {
   let mail: Mail;
   try {
+    if (await cancelIfUnwanted(scope, email)) return 'unwanted';
     mail = await composeEmail(context, scope, email);
   } catch (error) {
     // A template or a seal that is at fault may be mended while the schedule lasts.
@@ -61,6 +70,20 @@ async function settleWithinLease(scope: Scope, settlement: Settlement): Promise<
   }
 }
 
+/** Every further email would meet the same: nobody tries one until the mail server lets us in again. */
+async function pauseBroken(scope: Scope, outcome: Outcome): Promise<void> {
+  try {
+    if (!(await pauseQueue(scope, 'broken', outcome.reply))) return;
+    scope.log.error(
+      { code: outcome.code },
+      'mail server does not let us in: the queue is paused until it does; check SMTP_* and run "ruffinweb health"',
+    );
+  } catch (error) {
+    // The next try finds out the same.
+    scope.log.error({ err: error }, 'the queue could not be paused');
+  }
+}
+
 function report(scope: Scope, email: ClaimedEmail, outcome: Outcome, next: { state: string; waitMs: number }): void {
   const facts = {
     kind: email.kind,
@@ -71,8 +94,6 @@ function report(scope: Scope, email: ClaimedEmail, outcome: Outcome, next: { sta
     ...(next.state === 'queued' && { waitSeconds: Math.round(next.waitMs / 1000) }),
   };
   if (next.state === 'sent') scope.log.info(facts, 'email sent');
-  else if (outcome.result === 'broken')
-    scope.log.error(facts, 'mail server does not let us in: check SMTP_* and run "ruffinweb health"');
   else if (next.state === 'failed') scope.log.error(facts, 'email failed');
   else scope.log.warn(facts, 'email not delivered yet');
 }

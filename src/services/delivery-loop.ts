@@ -1,8 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { MailingContext } from '../context.ts';
 import type { Bell } from './bell.ts';
-import { claimDue } from './claim-due.ts';
+import { type Claim, claimDue } from './claim-due.ts';
+import { pauseIfRestored } from './database-identity.ts';
 import { deliverEmail } from './deliver-email.ts';
+import { probeMail } from './probe-mail.ts';
 import { openScope } from './scope.ts';
 
 /** New mail is heard of at once; this is for retries, for expired leases, and for when nobody rings. */
@@ -19,7 +21,7 @@ const outageMs = 1000;
  * only what the mail server may already have taken. Never throws: an outage of the database is waited out.
  */
 export async function runDeliveryLoop(context: MailingContext, bell: Bell, stop: AbortSignal): Promise<void> {
-  const flight = createFlight(context);
+  const flight = createFlight(context, stop);
   const stopped = aborted(stop);
   let away = false;
   while (!stop.aborted) {
@@ -32,6 +34,7 @@ export async function runDeliveryLoop(context: MailingContext, bell: Bell, stop:
     } catch (error) {
       if (!away) context.log.error({ err: error }, 'delivery waits: the database does not answer');
       away = true;
+      flight.forgetQueue();
       await bell.rung(outageMs, stop);
     }
   }
@@ -44,7 +47,7 @@ export async function runDeliveryLoop(context: MailingContext, bell: Bell, stop:
  * @returns how many tries were made.
  */
 export async function deliverUntilIdle(context: MailingContext, stop: AbortSignal): Promise<number> {
-  const flight = createFlight(context);
+  const flight = createFlight(context, stop);
   const stopped = aborted(stop);
   let tries = 0;
   try {
@@ -62,10 +65,15 @@ export async function deliverUntilIdle(context: MailingContext, stop: AbortSigna
 }
 
 /** The tries that are under way: at most one for each lane of the mailer. */
-function createFlight(context: MailingContext) {
+function createFlight(context: MailingContext, stop: AbortSignal) {
   const tries = new Set<Promise<void>>();
   const interrupt = new AbortController();
+  let knownQueue = false;
   return {
+    /** After an outage the database may be another one: somebody may have restored it. */
+    forgetQueue(): void {
+      knownQueue = false;
+    },
     get isFull(): boolean {
       return tries.size >= context.mailer.lanes;
     },
@@ -78,7 +86,12 @@ function createFlight(context: MailingContext) {
       const free = context.mailer.lanes - tries.size;
       if (free <= 0) return { started: 0, mayBeMore: true };
       const scope = openScope(context);
-      const claim = await claimDue(scope, free);
+      if (!knownQueue) await pauseIfRestored(scope);
+      let claim = await claimDue(scope, free);
+      // Nothing is due, or the queue is paused.
+      if (isEmpty(claim) && (await probeMail(context, stop, { atOnce: !knownQueue })))
+        claim = await claimDue(scope, free);
+      knownQueue = true;
       for (const id of claim.givenUp) {
         scope.log.error({ email: id }, 'email failed: its worker was lost and nobody knows whether it was sent');
       }
@@ -86,7 +99,10 @@ function createFlight(context: MailingContext) {
         const delivery = deliverEmail(context, email, interrupt.signal).finally(() => tries.delete(delivery));
         tries.add(delivery);
       }
-      return { started: claim.emails.length, mayBeMore: claim.emails.length + claim.givenUp.length === free };
+      return {
+        started: claim.emails.length,
+        mayBeMore: claim.emails.length + claim.givenUp.length === free,
+      };
     },
     async finish(): Promise<void> {
       const all = Promise.all(tries);
@@ -97,6 +113,10 @@ function createFlight(context: MailingContext) {
       await all;
     },
   };
+}
+
+function isEmpty(claim: Claim): boolean {
+  return claim.emails.length === 0 && claim.givenUp.length === 0;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -60,13 +60,19 @@ export interface EmailDetails extends EmailView {
 
 /** @throws {Problem} email-unknown */
 export async function showEmail(scope: Scope, id: string): Promise<EmailDetails> {
-  const email = isUuid(id) ? await scope.em.findOne(Email, { id }, { populate: ['message.form', 'sender'] }) : null;
-  if (email === null) throw new Problem('email-unknown', `there is no email ${id}`);
+  const email = await findEmail(scope, id);
   const attempts = await scope.em.find(Attempt, { email: email.id }, { orderBy: { finishedAt: 'asc', id: 'asc' } });
   return {
     ...presentEmail(scope.keyring, email, await databaseNow(scope.em)),
     attempts: attempts.map((it) => presentAttempt(scope.keyring, it)),
   };
+}
+
+/** With its message, that one's form, and its sender. @throws {Problem} email-unknown */
+export async function findEmail(scope: Scope, id: string) {
+  const email = isUuid(id) ? await scope.em.findOne(Email, { id }, { populate: ['message.form', 'sender'] }) : null;
+  if (email === null) throw new Problem('email-unknown', `there is no email ${id}`);
+  return email;
 }
 
 /** @throws {Problem} form-unknown */

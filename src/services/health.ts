@@ -4,9 +4,11 @@ import type { Config } from '../config.ts';
 import { readSchemaStatus } from '../database/migrate.ts';
 import { Email, EncryptionKey } from '../entities/index.ts';
 import type { Mailer } from '../mail/mailer.ts';
+import type { Keyring } from '../privacy/keyring.ts';
 import { type ConfiguredKey, checkKeys, KeysWrong } from '../privacy/keyring-check.ts';
 import { Problem } from '../problems.ts';
 import { idsOf } from './paging.ts';
+import { describePause, readPause } from './queue-pause.ts';
 import { oldestDueSeconds } from './readiness.ts';
 import { requireFitSchema } from './schema.ts';
 
@@ -50,7 +52,7 @@ export async function checkHealth(parts: HealthParts): Promise<Health> {
     ask('durability', checkDurability),
     ask('schema', checkSchema),
     ask('keys', (em) => checkKeyring(parts, em)),
-    ask('queue', checkQueue),
+    ask('queue', (em) => checkQueue(parts, em)),
     ask('failed', (em) => checkFailed(parts, em)),
     look(parts, 'mail', () => checkMail(parts)),
     look(parts, 'disk', () => checkDisk(parts)),
@@ -162,12 +164,18 @@ async function checkKeyring(parts: HealthParts, em: EntityManager): Promise<Heal
 
 const lateSeconds = { warn: 2 * 60, fail: 15 * 60 };
 
-async function checkQueue(em: EntityManager): Promise<HealthCheck> {
+async function checkQueue(parts: HealthParts, em: EntityManager): Promise<HealthCheck> {
+  const pause = await readPause(em, await openKeyring(parts, em));
   const [waiting, oldest] = [await em.count(Email, { state: 'queued' }), await oldestDueSeconds({ em })];
   const fact =
     waiting === 0
       ? 'empty'
       : `${waiting} queued${oldest >= 1 ? `, the oldest overdue by ${formatSeconds(oldest)}` : ', none overdue'}`;
+  if (pause !== null) {
+    const why = describePause(pause);
+    const status = pause.cause === 'hand' ? 'warn' : 'fail';
+    return { name: 'queue', status, fact: `${why.fact}, since ${pause.since}; ${fact}`, fix: why.fix };
+  }
   if (oldest < lateSeconds.warn) return good('queue', fact);
   return {
     name: 'queue',
@@ -175,6 +183,16 @@ async function checkQueue(em: EntityManager): Promise<HealthCheck> {
     fact,
     fix: 'nothing delivers, or not fast enough: is "ruffinweb serve" or "ruffinweb deliver" running? Look at its log',
   };
+}
+
+/** Undefined where the keys cannot be had: the check of the keys says so. */
+async function openKeyring(parts: HealthParts, em: EntityManager): Promise<Keyring | undefined> {
+  try {
+    const configured = parts.keys();
+    return configured && checkKeys(configured, await em.findAll(EncryptionKey)).keyring;
+  } catch {
+    return undefined;
+  }
 }
 
 const failedDays = 7;

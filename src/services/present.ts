@@ -24,6 +24,8 @@ export interface SenderView {
   messages: number;
   firstMessageAt: string;
   lastMessageAt: string;
+  /** Since when; null where not. */
+  blockedAt: string | null;
 }
 
 export interface MessageView {
@@ -79,6 +81,7 @@ export function presentSender(keyring: Keyring, sender: Sender): SenderView {
     messages: sender.messageCount,
     firstMessageAt: sender.firstMessageAt.toISOString(),
     lastMessageAt: sender.lastMessageAt.toISOString(),
+    blockedAt: sender.blockedAt?.toISOString() ?? null,
   };
 }
 

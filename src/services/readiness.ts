@@ -1,5 +1,6 @@
 import { readSchemaStatus } from '../database/migrate.ts';
 import { isOutage } from './outage.ts';
+import { readPause } from './queue-pause.ts';
 import { requireFitSchema } from './schema.ts';
 import type { Scope } from './scope.ts';
 
@@ -9,14 +10,21 @@ export interface Readiness {
   checks: Record<string, string | number>;
 }
 
-/** Whether this server can store a post right now. The age of the queue is told but keeps nobody from posting. */
+/**
+ * Whether this server can store a post right now. The age of the queue and its pause are told
+ * but keep nobody from posting.
+ */
 export async function readiness(scope: Scope): Promise<Readiness> {
   try {
     const status = await readSchemaStatus(scope.em);
-    const checks = { database: 'ok', oldestDueSeconds: await oldestDueSeconds(scope) };
+    const checks: Readiness['checks'] = { database: 'ok', oldestDueSeconds: await oldestDueSeconds(scope) };
     try {
       requireFitSchema(status);
-      return { ready: true, checks: { ...checks, schema: 'ok' } };
+      const pause = await readPause(scope.em, undefined);
+      return {
+        ready: true,
+        checks: { ...checks, queue: pause === null ? 'ok' : `paused: ${pause.cause}`, schema: 'ok' },
+      };
     } catch (error) {
       scope.log.warn({ err: error }, 'not ready');
       return { ready: false, checks: { ...checks, schema: 'unfit' } };

@@ -10,8 +10,11 @@ const waitsMs = [minute, 5 * minute, 30 * minute, 2 * hour, 6 * hour, 12 * hour,
 /** The first try and one after each wait. */
 export const mostTries = waitsMs.length + 1;
 
-/** A broken transport (login, TLS, DNS) says nothing about the email: ask again soon, and count no try. */
-const brokenWaitMs = minute;
+/**
+ * A broken transport (login, TLS, DNS) says nothing about the email: no try is counted, and what it waits for is the
+ * end of the queue's pause.
+ */
+const brokenWaitMs = 5000;
 
 /** What becomes of an email after a try. */
 export interface NextStep {

@@ -2,6 +2,7 @@ import { validate as isUuid } from 'uuid';
 import { normaliseAddress, readAddress } from '../address.ts';
 import { Sender } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
+import { databaseNow } from './database-now.ts';
 import { cutPage, type Page, type PageRequest, readLimit, readTimeCursor } from './paging.ts';
 import { presentSender, type SenderView } from './present.ts';
 import type { Scope } from './scope.ts';
@@ -44,4 +45,30 @@ export async function findSender(scope: Scope, which: { id: string } | { email: 
   const found = await scope.em.findOne(Sender, { addressIndex });
   if (found === null) throw new Problem('sender-unknown', `nobody has written from ${address}`);
   return found;
+}
+
+/**
+ * Blocked: further messages are held, and no auto-reply goes there, not even one that is queued. The owner's mail
+ * about messages of before is sent.
+ *
+ * @throws {Problem} sender-unknown, argument-invalid
+ */
+export async function blockSender(scope: Scope, which: { id: string } | { email: string }): Promise<SenderView> {
+  return await changeSender(scope, which, (sender, now) => sender.block(now));
+}
+
+/** @throws {Problem} sender-unknown, argument-invalid */
+export async function unblockSender(scope: Scope, which: { id: string } | { email: string }): Promise<SenderView> {
+  return await changeSender(scope, which, (sender) => sender.unblock());
+}
+
+async function changeSender(
+  scope: Scope,
+  which: { id: string } | { email: string },
+  change: (sender: Sender, now: Date) => void,
+): Promise<SenderView> {
+  const sender = await findSender(scope, which);
+  change(sender, await databaseNow(scope.em));
+  await scope.em.flush();
+  return presentSender(scope.keyring, sender);
 }

@@ -19,6 +19,7 @@ export const repliesPerFormAndHour = 100;
  *   found          the sender of each address, new or known; a known one's sealed columns stay as first given,
  *                  since a seal is bound to its row's id
  *   stored         the messages
+ *   reply_wanted   the first of each mailbox, where its owner has not asked for none and the sender is not blocked
  *   day_free       addresses that have had no auto-reply for a day, now marked as having one
  *   hour_used      forms that have asked for fewer than the limit this hour, now counted up
  *   replies        what both allow
@@ -26,7 +27,7 @@ export const repliesPerFormAndHour = 100;
  *   woken          tells the delivery loops, at the commit
  */
 export const storeStatement: Statement = {
-  name: 'store_messages_2',
+  name: 'store_messages_3',
   text: `
 with locked as materialized (
   select count(*) from (select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key) as taken
@@ -103,6 +104,7 @@ stored as (
 reply_wanted as (
   select distinct on (reply_index) n, form_id, reply_index from won join found using (address_index)
   where reply_index is not null and blocked_at is null
+    and not exists (select from suppressions where suppressions.address_index = reply_index)
   order by reply_index, n
 ),
 day_free as (

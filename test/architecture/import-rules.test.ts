@@ -79,6 +79,7 @@ const allowed: Record<string, string[]> = {
     'raw-body',
     'busboy',
     'liquidjs',
+    'prom-client',
     'zod',
     'type context',
     'type config',

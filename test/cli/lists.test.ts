@@ -77,6 +77,7 @@ describe('senders, messages and emails', () => {
         messages: 2,
         firstMessageAt: stored[0]?.receivedAt.toISOString(),
         lastMessageAt: stored[1]?.receivedAt.toISOString(),
+        blockedAt: null,
       });
 
       const page = await json('senders list --limit 3');

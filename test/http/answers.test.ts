@@ -27,7 +27,10 @@ describe('the server', () => {
     expect((await http.get('/livez')).json).to.deep.equal({ status: 'ok' });
     const ready = await http.get('/readyz');
     expect(ready.status).to.equal(200);
-    expect(ready.json).to.deep.equal({ status: 'ok', checks: { database: 'ok', oldestDueSeconds: 0, schema: 'ok' } });
+    expect(ready.json).to.deep.equal({
+      status: 'ok',
+      checks: { database: 'ok', oldestDueSeconds: 0, queue: 'ok', schema: 'ok' },
+    });
   });
 
   it('is not ready on a schema that is behind', async () => {

@@ -1,5 +1,11 @@
 import { type Environment, readConfig } from '../../src/config.ts';
-import { type Context, openContext, openDatabaseContext } from '../../src/context.ts';
+import {
+  type Context,
+  type MailingContext,
+  openContext,
+  openDatabaseContext,
+  openMailingContext,
+} from '../../src/context.ts';
 import { createLog } from '../../src/log.ts';
 import type { TestDatabase } from './database.ts';
 import { testKeys } from './program.ts';
@@ -9,4 +15,9 @@ export async function openTestContext(db: TestDatabase, settings: Environment = 
   const config = readConfig({ DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys, ...settings });
   const log = createLog({ level: 'silent', format: 'json' });
   return await openContext(await openDatabaseContext(config, { log, embedded: 'join', waiting: 'operator' }));
+}
+
+/** The same, able to send. */
+export async function openTestMailing(db: TestDatabase, settings: Environment): Promise<MailingContext> {
+  return await openMailingContext(await openTestContext(db, settings));
 }

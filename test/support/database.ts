@@ -40,17 +40,30 @@ export async function createDatabase(options: { empty?: true } = {}): Promise<Te
   return new TestDatabase(name, urlOf(name));
 }
 
+/** A copy of a database that nobody is connected to, as a restored backup is one. */
+export async function copyDatabase(db: TestDatabase): Promise<TestDatabase> {
+  const name = `ruffinweb_test_${process.pid}_${++serial}`;
+  await db.disconnect();
+  await onServer(`create database ${name} template ${db.name}`);
+  return new TestDatabase(name, urlOf(name));
+}
+
 /** A database, and a plain connection to look into it. */
 export class TestDatabase implements AsyncDisposable {
   readonly name: string;
   readonly url: string;
-  readonly #pool: pg.Pool;
+  #pool: pg.Pool;
 
   constructor(name: string, url: string) {
     this.name = name;
     this.url = url;
-    this.#pool = new pg.Pool({ connectionString: url, max: 2 });
-    this.#pool.on('error', () => {});
+    this.#pool = openPool(url);
+  }
+
+  /** Lets go of every connection to it; the next query opens another. */
+  async disconnect(): Promise<void> {
+    await this.#pool.end();
+    this.#pool = openPool(this.url);
   }
 
   async query<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> {
@@ -72,12 +85,21 @@ export class TestDatabase implements AsyncDisposable {
 
   /** Forgets everything that was posted. */
   async empty(): Promise<void> {
-    await this.query('truncate messages, senders, reply_days, reply_hours, used_captchas, duties cascade');
+    await this.query(
+      'truncate messages, senders, reply_days, reply_hours, used_captchas, duties, suppressions cascade',
+    );
+    await this.query('update mail_queue set paused_at = null, cause = null, reason = null, probed_at = null');
   }
 
   /** Lets time pass for the outbox: everything queued is due now, and every lease is over. */
   async makeAllDue(): Promise<void> {
     await this.query(`update emails set due_at = now() - interval '1 second' where state = 'queued'`);
+  }
+
+  /** Lets the minute pass after which the mail server is asked again, and wakes whoever waits for it. */
+  async makeProbeDue(): Promise<void> {
+    await this.query(`update mail_queue set probed_at = probed_at - interval '1 minute'`);
+    await this.query(`select pg_notify('ruffinweb_emails', '')`);
   }
 
   /** Holds an advisory lock, as a statement that is under way does. */
@@ -109,6 +131,12 @@ export class TestDatabase implements AsyncDisposable {
     await this.#pool.end();
     await onServer(`drop database if exists ${this.name} with (force)`);
   }
+}
+
+function openPool(url: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString: url, max: 2 });
+  pool.on('error', () => {});
+  return pool;
 }
 
 function template(): string {

@@ -4,6 +4,7 @@ import { exitCode } from '../exit-codes.ts';
 import { addExamples, optionsOf } from '../options.ts';
 import { Output } from '../output.ts';
 import { openDatabase, openKeys } from '../session.ts';
+import { warnOfPause } from './pause.ts';
 
 export function addDeliverCommand(program: Command, deps: Deps): void {
   const deliver = program
@@ -15,16 +16,23 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
       const output = new Output(deps, optionsOf(command));
       const stop = deps.stopGently();
       const context = await openKeys(await openDatabase(deps, { embedded: 'join', waiting: 'visitor' }));
-      const [{ openMailingContext }, { createBell }, { listenForEmails }, { deliverUntilIdle, runDeliveryLoop }] =
-        await Promise.all([
-          import('../../context.ts'),
-          import('../../services/bell.ts'),
-          import('../../services/email-channel.ts'),
-          import('../../services/delivery-loop.ts'),
-        ]);
+      const [
+        { openMailingContext },
+        { createBell },
+        { listenForEmails },
+        { deliverUntilIdle, runDeliveryLoop },
+        { openScope },
+      ] = await Promise.all([
+        import('../../context.ts'),
+        import('../../services/bell.ts'),
+        import('../../services/email-channel.ts'),
+        import('../../services/delivery-loop.ts'),
+        import('../../services/scope.ts'),
+      ]);
       await using mailing = await openMailingContext(context);
       if (options.once) {
         const tries = await deliverUntilIdle(mailing, stop);
+        await warnOfPause(output, openScope(mailing));
         if (options.json) output.printJson({ tries });
         else
           output.print(

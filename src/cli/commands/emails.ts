@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import type { Context } from '../../context.ts';
 import type { EmailState } from '../../entities/index.ts';
 import type { EmailDetails, EmailFilter } from '../../services/emails.ts';
 import type { EmailView } from '../../services/present.ts';
@@ -10,6 +11,7 @@ import {
   addExamples,
   addPageOptions,
   addPeriodOptions,
+  type DataOptions,
   type ListOptions,
   optionsOf,
   type PeriodOptions,
@@ -19,7 +21,10 @@ import {
 import { Output } from '../output.ts';
 import { openCommandContext } from '../session.ts';
 import type { Column } from '../table.ts';
+import { addCancelCommand } from './cancel.ts';
+import { addPauseCommands, warnOfPause } from './pause.ts';
 import { addResendCommand, kinds } from './resend.ts';
+import { addTryMailCommands } from './try-mail.ts';
 
 /** As the entity has them, which is too heavy to load for a page of help. */
 const states = ['queued', 'sent', 'failed', 'cancelled', 'held'] as const satisfies readonly EmailState[];
@@ -46,7 +51,9 @@ export function addEmailCommands(program: Command, deps: Deps): void {
       ]);
       const { state, kind, form } = options;
       const filter = { ...period, ...(state && { state }), ...(kind && { kind }), ...(form && { form }) };
-      const page = await listEmails(openScope(context), { ...pageOf(options), ...filter });
+      const scope = openScope(context);
+      const page = await listEmails(scope, { ...pageOf(options), ...filter });
+      await warnOfPause(output, scope, options);
       printPage(
         output,
         options,
@@ -67,8 +74,9 @@ export function addEmailCommands(program: Command, deps: Deps): void {
     .command('show')
     .description('Show one email with every try to deliver it')
     .argument('<id>', 'as shown by "emails list"')
+    .option('--mail', 'print the mail itself, as it is sent with the templates of today')
     .action(async (id: string, _options, command: Command) => {
-      const options = optionsOf(command);
+      const options = optionsOf<DataOptions & { mail?: boolean }>(command);
       const output = new Output(deps, options);
       await using context = await openCommandContext(deps);
       const [{ openScope }, { showEmail }] = await Promise.all([
@@ -77,16 +85,40 @@ export function addEmailCommands(program: Command, deps: Deps): void {
       ]);
       const found = await showEmail(openScope(context), id);
       const email = options.mask ? maskDetails(found) : found;
+      if (options.mail) return await printMail(output, options, context, email);
       if (options.json) output.printJson(email);
       else printEmail(output, email);
     });
   addDataOptions(show);
   addExamples(show, [
     'ruffinweb emails show 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a',
-    'ruffinweb emails show 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a --json',
+    'ruffinweb emails show 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a --mail',
   ]);
 
   addResendCommand(emails, deps);
+  addCancelCommand(emails, deps);
+  addPauseCommands(emails, deps);
+  addTryMailCommands(emails, deps);
+}
+
+/** Headers and text as they are sent; the HTML part, which a terminal cannot show, only as JSON. */
+async function printMail(output: Output, options: DataOptions, context: Context, email: EmailDetails): Promise<void> {
+  const [{ openMail }, { showMail }] = await Promise.all([
+    import('../../context.ts'),
+    import('../../services/show-mail.ts'),
+  ]);
+  await using way = await openMail(context.config);
+  const mail = await showMail({ ...context, composer: way.composer }, email.id);
+  const hide = (text: string) => (options.mask ? maskText(text) : text);
+  const headers = mail.headers.map(([name, value]): [string, string] => [name, hide(value)]);
+  const [text, html] = [hide(mail.text), hide(mail.html)];
+  if (options.json) {
+    output.printJson({ ...email, mail: { headers, text, html } });
+    return;
+  }
+  output.printDetails(headers);
+  output.print();
+  output.printText(text.trimEnd());
 }
 
 function maskDetails(email: EmailDetails): EmailDetails {

@@ -14,6 +14,7 @@ import {
   pageOf,
 } from '../options.ts';
 import { Output } from '../output.ts';
+import { showSafe } from '../safe-text.ts';
 import { openCommandContext } from '../session.ts';
 import type { Column } from '../table.ts';
 import { messageColumns } from './messages.ts';
@@ -74,6 +75,7 @@ export function addSenderCommands(program: Command, deps: Deps): void {
         ['messages', String(sender.messages)],
         ['first', output.timeInFull(sender.firstMessageAt)],
         ['last', output.timeInFull(sender.lastMessageAt)],
+        ['blocked', sender.blockedAt && output.timeInFull(sender.blockedAt), output.style.bad],
         ['id', sender.id],
       ]);
       const { items } = await listMessages(scope, { sender: sender.id, limit: 5 });
@@ -88,6 +90,37 @@ export function addSenderCommands(program: Command, deps: Deps): void {
     'ruffinweb senders show --email ada@example.com',
     'ruffinweb senders show 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a --json',
   ]);
+
+  const verbs = [
+    ['block', 'Hold what this sender writes from now on, and send no automatic reply there'],
+    ['unblock', 'Take what this sender writes like that of anybody else again'],
+  ] as const;
+  for (const [verb, description] of verbs) {
+    const change = senders
+      .command(verb)
+      .description(description)
+      .argument('[id]', 'as shown by "senders list --json"')
+      .option('--email <address>', 'find by address')
+      .action(async (id: string | undefined, _options, command: Command) => {
+        const options = optionsOf<DataOptions & { email?: string }>(command);
+        const output = new Output(deps, options);
+        const which = chooseOne(id, options.email);
+        await using context = await openCommandContext(deps);
+        const [{ openScope }, { blockSender, unblockSender }] = await Promise.all([
+          import('../../services/scope.ts'),
+          import('../../services/senders.ts'),
+        ]);
+        const changed = await (verb === 'block' ? blockSender : unblockSender)(openScope(context), which);
+        const sender = options.mask ? maskSender(changed) : changed;
+        if (options.json) output.printJson(sender);
+        else output.print(`${showSafe(sender.email ?? sender.id)} is ${sender.blockedAt ? 'blocked' : 'not blocked'}`);
+      });
+    addDataOptions(change);
+    addExamples(change, [
+      `ruffinweb senders ${verb} --email ada@example.com`,
+      `ruffinweb senders ${verb} 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a`,
+    ]);
+  }
 }
 
 function senderColumns(output: Output): Column<SenderView>[] {

@@ -1,6 +1,7 @@
 import { FirstSchema } from './20261122090000_first_schema.ts';
 import { FormOrigins } from './20261122100000_form_origins.ts';
 import { Guard } from './20261122110000_guard.ts';
+import { MailQueue } from './20261122120000_mail_queue.ts';
 
 /**
  * Every migration, oldest first; `migrate create` adds to it. A list and not a look at the folder, so that the
@@ -10,4 +11,5 @@ export const migrations = [
   { name: '20261122090000_first_schema', class: FirstSchema },
   { name: '20261122100000_form_origins', class: FormOrigins },
   { name: '20261122110000_guard', class: Guard },
+  { name: '20261122120000_mail_queue', class: MailQueue },
 ];

@@ -1,0 +1,62 @@
+import type { Command } from 'commander';
+import { Problem } from '../../problems.ts';
+import type { Scope } from '../../services/scope.ts';
+import type { Deps } from '../deps.ts';
+import { maskText } from '../mask.ts';
+import { addExamples, type DataOptions, optionsOf } from '../options.ts';
+import { Output } from '../output.ts';
+import { openCommandContext } from '../session.ts';
+
+const longestReason = 500;
+
+export function addPauseCommands(emails: Command, deps: Deps): void {
+  const pause = emails
+    .command('pause')
+    .description('Send no more mail until "emails resume"; what comes in is stored and queued as ever')
+    .option('--reason <text>', 'why, for whoever finds it paused')
+    .option('--json', 'print JSON')
+    .action(async (_options, command: Command) => {
+      const options = optionsOf<DataOptions & { reason?: string }>(command);
+      const output = new Output(deps, options);
+      if ((options.reason?.length ?? 0) > longestReason) {
+        throw new Problem('argument-invalid', `a reason has at most ${longestReason} characters`);
+      }
+      await using context = await openCommandContext(deps);
+      const [{ openScope }, { pauseQueue, readPause }] = await loadServices();
+      const scope = openScope(context);
+      await pauseQueue(scope, 'hand', options.reason ?? null);
+      if (options.json) output.printJson({ paused: await readPause(scope.em, scope.keyring) });
+      else output.print('paused: nothing is sent until "ruffinweb emails resume"');
+    });
+  addExamples(pause, ['ruffinweb emails pause --reason "moving to another mail server"', 'ruffinweb emails pause']);
+
+  const resume = emails
+    .command('resume')
+    .description('Send mail again, whatever it was paused for')
+    .option('--json', 'print JSON')
+    .action(async (_options, command: Command) => {
+      const options = optionsOf(command);
+      const output = new Output(deps, options);
+      await using context = await openCommandContext(deps);
+      const [{ openScope }, { resumeQueue }] = await loadServices();
+      const wasPaused = await resumeQueue(openScope(context));
+      if (options.json) output.printJson({ paused: null, wasPaused });
+      else output.print(wasPaused ? 'mail goes on' : 'mail was not paused');
+    });
+  addExamples(resume, ['ruffinweb emails resume', 'ruffinweb emails resume --json']);
+}
+
+/** Whoever looks at mail has to know that none leaves, and why. */
+export async function warnOfPause(output: Output, scope: Scope, options: { mask?: boolean } = {}): Promise<void> {
+  const { describePause, readPause } = await import('../../services/queue-pause.ts');
+  const pause = await readPause(scope.em, scope.keyring);
+  if (pause === null) return;
+  const { fact, fix } = describePause(
+    options.mask ? { ...pause, reason: pause.reason && maskText(pause.reason) } : pause,
+  );
+  output.warn(`Nothing is sent since ${output.time(pause.since)}: ${fact}.\n→ ${fix}\n`);
+}
+
+async function loadServices() {
+  return await Promise.all([import('../../services/scope.ts'), import('../../services/queue-pause.ts')]);
+}

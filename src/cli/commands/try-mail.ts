@@ -1,0 +1,101 @@
+import { writeFile } from 'node:fs/promises';
+import { Argument, type Command } from 'commander';
+import type { EmailKind } from '../../entities/index.ts';
+import type { Step } from '../../mail/mailer.ts';
+import type { Deps } from '../deps.ts';
+import { exitCode } from '../exit-codes.ts';
+import { addExamples, type DataOptions, optionsOf } from '../options.ts';
+import { Output } from '../output.ts';
+import { showSafe } from '../safe-text.ts';
+import { openConfig } from '../session.ts';
+
+/** As the entity has them, which is too heavy to load for a page of help. */
+const kinds = ['notification', 'auto-reply', 'held-summary'] as const satisfies readonly EmailKind[];
+
+const words: Readonly<Record<Step['step'], string>> = {
+  connect: 'connect',
+  tls: 'TLS',
+  login: 'login',
+  mail: 'MAIL',
+  rcpt: 'RCPT',
+  data: 'DATA',
+  accepted: 'accepted',
+};
+
+/** What an operator does before there is any mail: look at one, and send one. */
+export function addTryMailCommands(emails: Command, deps: Deps): void {
+  const preview = emails
+    .command('preview')
+    .description('Show a mail with made-up content, as the templates in DATA_DIR/templates and ours make it')
+    .addArgument(new Argument('<kind>').choices(kinds))
+    .option('--html <file>', 'write the HTML part to this file instead')
+    .option('--json', 'print JSON')
+    .action(async (kind: EmailKind, _options, command: Command) => {
+      const options = optionsOf<DataOptions & { html?: string }>(command);
+      const output = new Output(deps, options);
+      const { config } = await openConfig(deps);
+      const { openMail } = await import('../../context.ts');
+      await using way = await openMail(config);
+      const mail = way.composer.preview(kind);
+      if (options.html !== undefined) {
+        await writeFile(options.html, mail.html);
+        output.note(`written to ${options.html}: open it in a browser`);
+      } else if (options.json) output.printJson({ kind, ...mail });
+      else {
+        output.printDetails([['Subject', mail.subject]]);
+        output.print();
+        output.printText(mail.text.trimEnd());
+      }
+    });
+  addExamples(preview, [
+    'ruffinweb emails preview notification',
+    'ruffinweb emails preview auto-reply --html /tmp/auto-reply.html',
+  ]);
+
+  const test = emails
+    .command('test')
+    .description('Send one mail to the address, past the queue, and say how each step went')
+    .requiredOption('--to <address>', 'who gets it')
+    .option('--json', 'print JSON')
+    .action(async (_options, command: Command) => {
+      const options = optionsOf<DataOptions & { to: string }>(command);
+      const output = new Output(deps, options);
+      const { config } = await openConfig(deps);
+      const [{ openMail }, { testMail }] = await Promise.all([
+        import('../../context.ts'),
+        import('../../services/test-mail.ts'),
+      ]);
+      await using way = await openMail(config);
+      if (!options.json) output.note(`to ${options.to} through ${way.mailer.describes}`);
+      const tested = await testMail({ ...way, config, now: () => new Date() }, options.to, (step) => {
+        if (!options.json) printStep(output, step);
+      });
+      const isOk = tested.outcome.result === 'accepted';
+      if (options.json) output.printJson(tested);
+      else output.note(isOk ? verdictGood(config.smtp !== undefined) : (verdictBad[tested.outcome.result] ?? ''));
+      if (!isOk) deps.setExitCode(exitCode.refused);
+    });
+  addExamples(test, [
+    'ruffinweb emails test --to you@example.com',
+    'ruffinweb emails test --to you@example.com --json',
+  ]);
+}
+
+function printStep(output: Output, { step, isOk, detail }: Step): void {
+  const { style } = output;
+  const mark = isOk ? style.good('✓') : style.bad('✗');
+  output.print(`${mark} ${words[step].padEnd(8)}  ${showSafe(detail)}`);
+}
+
+function verdictGood(bySmtp: boolean): string {
+  return bySmtp
+    ? 'The mail server took it. Look into that mailbox, its spam folder too; "ruffinweb health --deep" looks at SPF, DKIM and DMARC.'
+    : 'It was written to a file, since SMTP_HOST is not set.';
+}
+
+const verdictBad: Readonly<Record<string, string>> = {
+  broken: 'The mail server does not let us in: mend SMTP_HOST, SMTP_PORT, SMTP_USER or SMTP_PASSWORD.',
+  refused: 'The mail server refuses this mail for good; its last words say why.',
+  later: 'The mail server says not now; a queued mail would be tried again.',
+  unknown: 'The connection was lost after the final dot: it may have arrived.',
+};

@@ -1,0 +1,54 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { LockMode } from '@mikro-orm/postgresql';
+import { validate as isUuid } from 'uuid';
+import { Email, type EmailState } from '../entities/index.ts';
+import type { ProblemCode } from '../problems.ts';
+import { databaseNow } from './database-now.ts';
+import type { Scope } from './scope.ts';
+
+export interface Cancelled {
+  id: string;
+  result: 'cancelled' | 'already-cancelled' | 'refused' | 'not-found';
+  /** What it was until now; null where there is no such email. */
+  state: EmailState | null;
+  code: Extract<ProblemCode, 'email-unknown' | 'email-leased' | 'email-not-cancellable'> | null;
+  /** Why not. */
+  reason: string | null;
+}
+
+/**
+ * Gives emails up that are queued, held or failed: they are kept with their tries, and are never sent. One that a
+ * worker may be sending at this moment is left alone, since it could not be called back.
+ *
+ * @returns what became of each, in the order of the ids.
+ */
+export async function cancelEmails(scope: Scope, ids: readonly string[]): Promise<Cancelled[]> {
+  return await scope.em.fork().transactional(async (em) => {
+    const emails = await em.find(
+      Email,
+      { id: { $in: ids.filter((id) => isUuid(id)) } },
+      // The lock makes a worker that claims pass over them; the order is that of `resendEmails`.
+      { orderBy: { id: 'asc' }, refresh: true, lockMode: LockMode.PESSIMISTIC_WRITE },
+    );
+    const now = await databaseNow(em as EntityManager);
+    const byId = new Map(emails.map((email) => [email.id, email]));
+    return [...new Set(ids)].map((id) => cancelOne(id, byId.get(id.toLowerCase()), now));
+  });
+}
+
+function cancelOne(id: string, email: Email | undefined, now: Date): Cancelled {
+  const state = email?.state ?? null;
+  const answer = { id, state, code: null, reason: null };
+  if (email === undefined) {
+    return { ...answer, result: 'not-found', code: 'email-unknown', reason: 'there is no such email' };
+  }
+  if (email.isLeased(now)) {
+    return { ...answer, result: 'refused', code: 'email-leased', reason: 'is being sent at this moment' };
+  }
+  if (email.state === 'cancelled') return { ...answer, result: 'already-cancelled' };
+  if (email.state === 'sent') {
+    return { ...answer, result: 'refused', code: 'email-not-cancellable', reason: 'was sent already' };
+  }
+  email.cancel();
+  return { ...answer, result: 'cancelled' };
+}

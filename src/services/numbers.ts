@@ -1,0 +1,76 @@
+import { runStatement, type Statement } from '../database/statement.ts';
+import {
+  type AttemptOutcome,
+  type EmailKind,
+  type EmailState,
+  emailKinds,
+  emailStates,
+  type PauseCause,
+} from '../entities/index.ts';
+import type { Scope } from './scope.ts';
+
+/** The state of this database's mail. None of it is about a single person. */
+export interface Numbers {
+  /** Every pair of kind and state, also those there are none of. */
+  emails: { kind: EmailKind; state: EmailState; count: number }[];
+  oldestDueSeconds: number;
+  heldMessages: number;
+  oldestHeldSeconds: number;
+  pausedFor: PauseCause | null;
+  /** Tries that ended after `since`, by whatever process. */
+  tries: { outcome: AttemptOutcome; seconds: number | null }[];
+  /** To be given as `since` the next time. */
+  until: Date;
+}
+
+/**
+ * A row counts as ended at the start of the statement that writes it, so the last seconds are left for the next
+ * time: one that is committed late must not fall between two looks.
+ */
+const settledAfter = `interval '5 seconds'`;
+
+const numbersStatement: Statement = {
+  name: 'numbers_1',
+  text: `
+select
+  (select coalesce(json_agg(json_build_object('kind', kind, 'state', state, 'count', n)), '[]')
+    from (select kind, state, count(*) as n from emails group by kind, state) as by_state) as emails,
+  (select coalesce(extract(epoch from now() - min(due_at)), 0)::float8
+    from emails where state = 'queued' and due_at <= now()) as oldest_due,
+  (select count(*)::int from messages where status = 'held') as held,
+  (select coalesce(extract(epoch from now() - min(received_at)), 0)::float8 from messages where status = 'held') as oldest_held,
+  (select cause from mail_queue where paused_at is not null) as paused,
+  (select coalesce(json_agg(json_build_object(
+      'outcome', outcome, 'seconds', extract(epoch from finished_at - started_at)::float8)), '[]')
+    from attempts where finished_at > to_timestamp($1::float8 / 1000) and finished_at <= now() - ${settledAfter}) as tries,
+  (extract(epoch from now() - ${settledAfter}) * 1000)::float8 as until_ms`,
+};
+
+interface NumbersRow {
+  emails: Numbers['emails'];
+  oldest_due: number;
+  held: number;
+  oldest_held: number;
+  paused: PauseCause | null;
+  tries: Numbers['tries'];
+  until_ms: number;
+}
+
+/** Reads all of them at one moment. */
+export async function readNumbers(scope: Scope, since: Date): Promise<Numbers> {
+  const [row] = await runStatement<NumbersRow>(scope.em, numbersStatement, [since.getTime()]);
+  if (row === undefined) throw new Error('a statement without a table gives one row');
+  const counts = new Map(row.emails.map((it) => [`${it.kind} ${it.state}`, it.count]));
+  return {
+    emails: emailKinds.flatMap((kind) =>
+      emailStates.map((state) => ({ kind, state, count: counts.get(`${kind} ${state}`) ?? 0 })),
+    ),
+    oldestDueSeconds: Math.max(0, row.oldest_due),
+    heldMessages: row.held,
+    oldestHeldSeconds: Math.max(0, row.oldest_held),
+    pausedFor: row.paused,
+    tries: row.tries,
+    // Never back: where the clock of the database was set back nothing is counted twice.
+    until: new Date(Math.max(row.until_ms, since.getTime())),
+  };
+}

@@ -1,0 +1,50 @@
+import type { MailingContext } from '../context.ts';
+import { runStatement, type Statement } from '../database/statement.ts';
+import { resumeQueue } from './queue-pause.ts';
+import { openScope } from './scope.ts';
+
+/** How often the mail server is asked whether it lets us in again, by all workers together. */
+const probeEveryMs = 60_000;
+
+/** The row is changed by one worker only, and that one asks. */
+const probeStatement: Statement = {
+  name: 'probe_mail_1',
+  text: `
+update mail_queue set probed_at = now()
+where id = 1 and cause = 'broken' and (probed_at is null or probed_at <= now() - $1::float8 * interval '1 millisecond')
+returning id`,
+};
+
+/**
+ * Where the queue is paused because the mail server did not let us in: asks it again, unless somebody did within
+ * the last minute, and lets mail go on where it does. A pause by hand is left alone.
+ *
+ * @param options.atOnce without regard to who asked when: for a worker that has just started, maybe with the very
+ *   settings that mend it.
+ * @returns whether mail goes on.
+ */
+export async function probeMail(
+  context: MailingContext,
+  stop: AbortSignal,
+  options: { atOnce?: boolean } = {},
+): Promise<boolean> {
+  const scope = openScope(context);
+  const [chosen] = await runStatement(scope.em, probeStatement, [options.atOnce ? 0 : probeEveryMs]);
+  if (chosen === undefined) return false;
+  const outcome = await Promise.race([context.mailer.verify(), aborted(stop)]);
+  if (outcome === undefined) return false;
+  if (outcome.result !== 'accepted') {
+    scope.log.debug({ outcome: outcome.result, code: outcome.code }, 'mail server still does not let us in');
+    return false;
+  }
+  if (!(await resumeQueue(scope, { onlyIfBroken: true }))) return false;
+  scope.log.warn('delivery goes on: the mail server lets us in again');
+  return true;
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+}

@@ -1,0 +1,93 @@
+import { runStatement, type Statement } from '../database/statement.ts';
+import { MailQueue, type PauseCause } from '../entities/index.ts';
+import type { Keyring } from '../privacy/keyring.ts';
+import { emailChannel } from './email-channel.ts';
+import { openOrNull } from './open-seal.ts';
+import type { Scope } from './scope.ts';
+
+/** That no mail is sent at present, and why. */
+export interface PauseView {
+  cause: PauseCause;
+  since: string;
+  /** What the mail server said, or the operator; null where nothing was said, or its seal does not open. */
+  reason: string | null;
+}
+
+/**
+ * A worker's pause never stands in the place of another; an operator's and that of a restored database do, since
+ * neither may be lifted by the probe.
+ */
+const pauseStatement: Statement = {
+  name: 'pause_queue_1',
+  text: `
+update mail_queue set paused_at = now(), cause = $1::text, reason = $2::bytea, probed_at = now()
+where id = 1 and (paused_at is null or $1::text <> 'broken')
+returning id`,
+};
+
+const resumeStatement: Statement = {
+  name: 'resume_queue_1',
+  text: `
+with resumed as (
+  update mail_queue set paused_at = null, cause = null, reason = null, probed_at = null
+  where id = 1 and paused_at is not null and ($1::bool or cause = 'broken')
+  returning id
+),
+woken as (select pg_notify('${emailChannel}', '') from resumed)
+select resumed.id from resumed left join woken on true`,
+};
+
+/**
+ * From now on no worker begins to send anything; what is being sent is finished.
+ *
+ * @returns whether this changed anything: of several workers that meet the same fault one is told so.
+ */
+export async function pauseQueue(scope: Scope, cause: PauseCause, reason: string | null): Promise<boolean> {
+  const sealed = reason === null ? null : scope.keyring.seal(reason, reasonPlace);
+  return (await runStatement(scope.em, pauseStatement, [cause, sealed])).length > 0;
+}
+
+/**
+ * Lets mail go on, whatever it was paused for.
+ *
+ * @param options.onlyIfBroken leaves a pause of another cause as it is.
+ * @returns whether it was paused.
+ */
+export async function resumeQueue(scope: Scope, options: { onlyIfBroken?: true } = {}): Promise<boolean> {
+  return (await runStatement(scope.em, resumeStatement, [options.onlyIfBroken !== true])).length > 0;
+}
+
+/** @param keyring undefined where the keys are not to be had; the reason is null then. */
+export async function readPause(em: Scope['em'], keyring: Keyring | undefined): Promise<PauseView | null> {
+  const queue = await em.findOne(MailQueue, { id: 1 }, { refresh: true });
+  if (queue?.pausedAt == null || queue.cause == null) return null;
+  const { reason } = queue;
+  return {
+    cause: queue.cause,
+    since: queue.pausedAt.toISOString(),
+    reason: reason == null || keyring === undefined ? null : openOrNull(() => keyring.open(reason, reasonPlace)),
+  };
+}
+
+/** One line for people: why, and how it goes on. */
+export function describePause({ cause, reason }: Pick<PauseView, 'cause' | 'reason'>): { fact: string; fix: string } {
+  switch (cause) {
+    case 'broken':
+      return {
+        fact: `the queue is paused, because the mail server does not let us in${reason ? ` (${reason})` : ''}`,
+        fix: 'mend SMTP_*; it is asked once a minute and mail goes on by itself (or: ruffinweb emails resume)',
+      };
+    case 'hand':
+      return {
+        fact: `the queue was paused by hand${reason ? `: ${reason}` : ''}`,
+        fix: 'ruffinweb emails resume',
+      };
+    case 'restored':
+      return {
+        fact: 'the queue is paused, because this database was restored from a backup or moved: what it holds as queued may have been sent',
+        fix: 'look at "ruffinweb emails list --state queued", cancel what has arrived already, then: ruffinweb emails resume',
+      };
+  }
+}
+
+const reasonPlace = { table: 'mail_queue', column: 'reason', row: '1' };

@@ -1,0 +1,62 @@
+import type { Composer, Context } from '../context.ts';
+import type { Email } from '../entities/index.ts';
+import { composeEmail } from './compose-email.ts';
+import { findEmail } from './emails.ts';
+import { openScope } from './scope.ts';
+
+/** A mail as its recipient gets it: what is sent at the next try, or was at the last one. */
+export interface MailView {
+  headers: [name: string, value: string][];
+  text: string;
+  html: string;
+}
+
+/**
+ * Composes the mail of an email as a worker would, with today's templates and settings, and sends nothing.
+ *
+ * @throws {Problem} email-unknown
+ * @throws {SealBroken} where a key is missing.
+ */
+export async function showMail(context: Context & { composer: Composer }, id: string): Promise<MailView> {
+  const scope = openScope(context);
+  const email = await findEmail(scope, id);
+  await scope.em.populate(email as Email, ['message.form', 'message.sender']);
+  const { message } = email;
+  const mail = await composeEmail(context, scope, {
+    id: email.id,
+    kind: email.kind,
+    leaseToken: '',
+    tries: email.tries,
+    internetMessageId: email.internetMessageId,
+    createdAt: email.createdAt,
+    recipient: email.recipient ?? null,
+    message:
+      message == null
+        ? null
+        : {
+            id: message.id,
+            receipt: message.receipt,
+            content: Buffer.from(message.content),
+            receivedAt: message.receivedAt,
+            sender: { id: message.sender.id, address: Buffer.from(message.sender.address) },
+            formSlug: message.form.slug,
+          },
+  });
+  const optional = (name: string, value: string | undefined): [string, string][] =>
+    value === undefined ? [] : [[name, value]];
+  return {
+    headers: [
+      ['From', mail.from],
+      ['To', mail.to],
+      ...optional('Reply-To', mail.replyTo),
+      ['Subject', mail.subject],
+      ['Message-ID', mail.internetMessageId],
+      ['Date', mail.date.toUTCString().replace('GMT', '+0000')],
+      ...optional('In-Reply-To', mail.inReplyTo),
+      ...optional('References', mail.references?.join(' ')),
+      ...Object.entries(mail.headers),
+    ],
+    text: mail.text,
+    html: mail.html,
+  };
+}

@@ -1,0 +1,82 @@
+import { timingSafeEqual } from 'node:crypto';
+import { runStatement, type Statement } from '../database/statement.ts';
+import type { Keyring } from '../privacy/keyring.ts';
+import { Problem } from '../problems.ts';
+import type { ClaimedEmail } from './claim-due.ts';
+import { mailboxForLimits } from './reply-rules.ts';
+import type { Scope } from './scope.ts';
+import { openSenderAddress } from './sender-seals.ts';
+
+/**
+ * What the "never again" link of an auto-reply carries: the keyed hash of its mailbox, and a signature that only we
+ * can make. It names nobody to whoever reads it on the way, and none can be made for somebody else's mailbox.
+ */
+export function unsubscribeToken(keyring: Keyring, address: string): string {
+  const index = keyring.addressIndex(mailboxForLimits(address));
+  return `${index.toString('base64url')}.${signature(keyring, index).toString('base64url')}`;
+}
+
+/**
+ * Whose mailbox a token is for, as its keyed hash.
+ *
+ * @throws {Problem} argument-invalid
+ */
+export function readUnsubscribeToken(keyring: Keyring, token: string): Buffer {
+  const [index = Buffer.alloc(0), signed = Buffer.alloc(0)] = token
+    .split('.')
+    .map((part) => Buffer.from(part, 'base64url'));
+  const expected = signature(keyring, index);
+  if (index.length !== 32 || signed.length !== expected.length || !timingSafeEqual(signed, expected)) {
+    throw new Problem('argument-invalid', 'this link is not complete: please copy all of it from the mail');
+  }
+  return index;
+}
+
+function signature(keyring: Keyring, index: Buffer): Buffer {
+  return keyring.linkSignature(`unsubscribe ${index.toString('base64url')}`);
+}
+
+const suppressStatement: Statement = {
+  name: 'suppress_1',
+  text: 'insert into suppressions (address_index, suppressed_at) values ($1::bytea, now()) on conflict do nothing',
+};
+
+/**
+ * From now on no auto-reply goes to this mailbox; saying it twice is saying it once.
+ *
+ * @throws {Problem} argument-invalid
+ */
+export async function unsubscribe(scope: Scope, token: string): Promise<void> {
+  await runStatement(scope.em, suppressStatement, [readUnsubscribeToken(scope.keyring, token)]);
+  scope.log.info('a mailbox asked never to get an auto-reply again');
+}
+
+/** Only the worker that holds the lease changes anything, as in `settle-emails.ts`. */
+const cancelStatement: Statement = {
+  name: 'cancel_unwanted_1',
+  text: `
+update emails set state = 'cancelled', lease_token = null, tries = tries - 1
+where id = $1::uuid and lease_token = $2::uuid and (
+  exists (select from senders where senders.id = emails.sender_id and blocked_at is not null)
+  or exists (select from suppressions where address_index = $3::bytea)
+)
+returning id`,
+};
+
+/**
+ * Cancels an email that a worker has just taken, if it is an auto-reply that is unwanted by now: its sender was
+ * blocked or asked for none after the message was stored.
+ *
+ * @returns whether it was.
+ * @throws {SealBroken} where a key is missing.
+ */
+export async function cancelIfUnwanted(scope: Scope, email: ClaimedEmail): Promise<boolean> {
+  if (email.kind !== 'auto-reply' || email.message === null) return false;
+  const mailbox = mailboxForLimits(openSenderAddress(scope.keyring, email.message.sender));
+  const cancelled = await runStatement(scope.em, cancelStatement, [
+    email.id,
+    email.leaseToken,
+    scope.keyring.addressIndex(mailbox),
+  ]);
+  return cancelled.length > 0;
+}

@@ -1,0 +1,44 @@
+import { readAddress } from '../address.ts';
+import type { Config } from '../config.ts';
+import type { MailingContext } from '../context.ts';
+import type { Outcome, Step } from '../mail/mailer.ts';
+import { Problem } from '../problems.ts';
+import { newEmailIdentity } from './email-identity.ts';
+
+/** How the test mail went. */
+export interface TestedMail {
+  /** Whether the mail server took it; whether it arrives is for the recipient to see. */
+  outcome: Outcome;
+  steps: Step[];
+}
+
+/**
+ * Sends one mail on the way of every mail, outside the queue and whether that is paused or not.
+ *
+ * @throws {Problem} argument-invalid
+ */
+export async function testMail(
+  parts: Pick<MailingContext, 'mailer' | 'composer'> & { config: Config; now: () => Date },
+  to: string,
+  onStep: (step: Step) => void,
+): Promise<TestedMail> {
+  const address = readAddress(to.trim(), { localDomain: true });
+  if (address === undefined) throw new Problem('argument-invalid', `"${to}" is not an e-mail address`);
+  const { config } = parts;
+  const { name, address: from } = config.mailFrom;
+  const mail = parts.composer.test(
+    {
+      ...newEmailIdentity(config),
+      from: name === undefined ? from : `${name} <${from}>`,
+      to: address,
+      date: parts.now(),
+    },
+    { publicUrl: config.publicUrl },
+  );
+  const steps: Step[] = [];
+  const { outcome } = await parts.mailer.walk(mail, (step) => {
+    steps.push(step);
+    onStep(step);
+  });
+  return { outcome, steps };
+}

@@ -1,0 +1,94 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { ruffinweb, temporaryFolder } from '../support/program.ts';
+import { startSmtpServer } from '../support/smtp-server.ts';
+
+/** Neither needs a database. */
+const nowhere = { DATABASE_URL: 'postgresql://u:p@127.0.0.1:1/x' };
+
+describe('emails preview', () => {
+  it('shows each kind as text, or writes its HTML to a file', async () => {
+    await using folder = await temporaryFolder();
+    const settings = { ...nowhere, DATA_DIR: folder.path };
+    for (const kind of ['notification', 'auto-reply', 'held-summary']) {
+      const text = await ruffinweb(['emails', 'preview', kind], settings);
+      expect(text).to.include({ code: 0, stderr: '' });
+      expect(text.stdout)
+        .to.match(/^Subject {2}.*/)
+        .and.include('RW-0000000000');
+      const file = join(folder.path, `${kind}.html`);
+      const html = await ruffinweb(['emails', 'preview', kind, '--html', file], settings);
+      expect(html).to.include({ code: 0, stdout: '' });
+      expect(await readFile(file, 'utf8'))
+        .to.match(/^<!doctype html>/i)
+        .and.include('RW-0000000000');
+    }
+    expect((await ruffinweb(['emails', 'preview', 'nonsense'], settings)).code).to.equal(2);
+  });
+
+  it("shows the operator's own templates, and names the file and line of one that is wrong", async () => {
+    await using folder = await temporaryFolder();
+    const settings = { ...nowhere, DATA_DIR: folder.path };
+    const template = join(folder.path, 'templates', 'auto-reply.text.liquid');
+    await mkdir(join(folder.path, 'templates'));
+    await writeFile(template, 'Our own words, {{ receipt }}');
+    expect((await ruffinweb(['emails', 'preview', 'auto-reply'], settings)).stdout).to.include(
+      '│ Our own words, RW-0000000000',
+    );
+    await writeFile(template, 'one\n{{ message }}');
+    const wrong = await ruffinweb(['emails', 'preview', 'auto-reply'], settings);
+    expect(wrong.code).to.equal(2);
+    expect(wrong.stderr).to.include(`${template}, line 2: unknown variable "message"`);
+  });
+});
+
+describe('emails test', () => {
+  it('sends one mail, and says step by step how it went', async () => {
+    await using smtp = await startSmtpServer({ auth: { user: 'site', password: 'p4ss' } });
+    const settings = {
+      ...nowhere,
+      SMTP_HOST: smtp.host,
+      SMTP_PORT: String(smtp.port),
+      SMTP_USER: 'site',
+      SMTP_PASSWORD: 'p4ss',
+      MAIL_FROM: 'Site <site@site.test>',
+    };
+    const good = await ruffinweb(['emails', 'test', '--to', 'me@example.test'], settings);
+    expect(good.code).to.equal(0);
+    expect(
+      good.stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.split(/ +/).slice(0, 2).join(' ')),
+    ).to.deep.equal(['✓ connect', '✓ TLS', '✓ login', '✓ MAIL', '✓ RCPT', '✓ DATA', '✓ accepted']);
+    expect(smtp.messages.map((it) => [it.from, ...it.to])).to.deep.equal([['site@site.test', 'me@example.test']]);
+    const headers = new Map((await smtp.messages[0]?.parsed())?.headers.map((it) => [it.key, it.value]));
+    expect(headers.get('auto-submitted')).to.equal('auto-generated');
+
+    smtp.answer('rcpt', '550 5.1.1 no such\u001b[31m user');
+    const refused = await ruffinweb(['emails', 'test', '--to', 'me@example.test', '--json'], settings);
+    expect(refused.code).to.equal(1);
+    const { steps, outcome } = JSON.parse(refused.stdout);
+    expect(outcome).to.include({ result: 'refused', code: 550 });
+    expect(steps.at(-1)).to.deep.include({ step: 'rcpt', isOk: false });
+
+    const wrong = await ruffinweb(['emails', 'test', '--to', 'me@example.test'], { ...settings, SMTP_PASSWORD: 'no' });
+    expect(wrong.code).to.equal(1);
+    expect(wrong.stdout).to.match(/✗ login {5}535/);
+    expect(wrong.stderr).to.include('SMTP_PASSWORD');
+    expect(`${good.stdout}${good.stderr}`).to.not.include('p4ss');
+  });
+
+  it('writes a file where there is no mail server, and takes one address only', async () => {
+    await using folder = await temporaryFolder();
+    const settings = { ...nowhere, DATA_DIR: folder.path };
+    const run = await ruffinweb(['emails', 'test', '--to', 'me@example.test'], settings);
+    expect(run).to.include({ code: 0 });
+    expect(await readdir(join(folder.path, 'mail'))).to.have.lengthOf(1);
+    for (const to of ['a@b.test, c@d.test', 'nonsense', '']) {
+      const refused = await ruffinweb(['emails', 'test', '--to', to], settings);
+      expect(refused.code, to).to.equal(2);
+    }
+  });
+});
