@@ -27,7 +27,7 @@ describe('emails resend', () => {
     await db[Symbol.asyncDispose]();
   });
   beforeEach(async () => {
-    await db.query('truncate messages, senders, emails, attempts, reply_days, reply_hours');
+    await db.empty();
   });
 
   const resend = async (...args: string[]): Promise<{ code: number; items: Resent[] }> => {

@@ -20,7 +20,7 @@ import { Refusal } from '../refusal.ts';
 import { openCommandContext } from '../session.ts';
 
 /** As the entity has them, which is too heavy to load for a page of help. */
-export const kinds = ['notification', 'auto-reply'] as const satisfies readonly EmailKind[];
+export const kinds = ['notification', 'auto-reply', 'held-summary'] as const satisfies readonly EmailKind[];
 
 interface ResendOptions extends GlobalOptions, PeriodOptions {
   failed?: boolean;
