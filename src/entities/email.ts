@@ -72,6 +72,18 @@ export class Email extends EmailSchema.class {
     this.tries = 0;
     this.dueAt = now;
   }
+
+  /** Kept back with its message. A worker that still had it finds its lease gone. */
+  hold(): void {
+    this.state = 'held';
+    this.leaseToken = null;
+  }
+
+  /** Never sent, whatever happens to its message. */
+  cancel(): void {
+    this.state = 'cancelled';
+    this.leaseToken = null;
+  }
 }
 
 EmailSchema.setClass(Email);

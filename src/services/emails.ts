@@ -22,6 +22,8 @@ export interface EmailFilter extends Period {
   kind?: EmailKind;
   /** Slug. */
   form?: string;
+  /** Ids of forms: of messages of no other, whatever else is asked for. */
+  within?: readonly string[];
 }
 
 /**
@@ -58,10 +60,15 @@ export interface EmailDetails extends EmailView {
   attempts: AttemptView[];
 }
 
-/** @throws {Problem} email-unknown */
-export async function showEmail(scope: Scope, id: string): Promise<EmailDetails> {
+/**
+ * @param within ids of forms: an email about a message of any other is not there.
+ * @throws {Problem} email-unknown
+ */
+export async function showEmail(scope: Scope, id: string, within?: readonly string[]): Promise<EmailDetails> {
   const email = isUuid(id) ? await scope.em.findOne(Email, { id }, { populate: ['message.form', 'sender'] }) : null;
-  if (email === null) throw new Problem('email-unknown', `there is no email ${id}`);
+  if (email === null || within?.includes(email.message?.form.id ?? '') === false) {
+    throw new Problem('email-unknown', `there is no email ${id}`);
+  }
   const attempts = await scope.em.find(Attempt, { email: email.id }, { orderBy: { finishedAt: 'asc', id: 'asc' } });
   return {
     ...presentEmail(scope.keyring, email, await databaseNow(scope.em)),
@@ -77,6 +84,8 @@ export async function emailsWhere(scope: Scope, filter: EmailFilter) {
     ...(created && { createdAt: created }),
     ...(filter.state && { state: filter.state }),
     ...(filter.kind && { kind: filter.kind }),
-    ...(filter.form !== undefined && { message: { form: await findFormId(scope, filter.form) } }),
+    ...(filter.form === undefined
+      ? filter.within && { message: { form: { $in: [...filter.within] } } }
+      : { message: { form: await findFormId(scope, filter.form, filter.within) } }),
   };
 }
