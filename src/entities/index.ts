@@ -1,3 +1,4 @@
+import { ApiKey } from './api-key.ts';
 import { Attempt } from './attempt.ts';
 import { Duty } from './duty.ts';
 import { Email } from './email.ts';
@@ -8,10 +9,12 @@ import { Message } from './message.ts';
 import { ReplyDay, ReplyHour } from './reply-limit.ts';
 import { Sender } from './sender.ts';
 
+export { type KeyScope, keyScopes } from './api-key.ts';
 export { type AttemptOutcome, attemptOutcomes } from './attempt.ts';
 export { type EmailKind, type EmailState, emailKinds, emailStates, type FailureReason } from './email.ts';
 export { type MessageStatus, messageStatuses } from './message.ts';
 export {
+  ApiKey,
   Attempt,
   Duty,
   Email,
@@ -40,4 +43,5 @@ export const entities = [
   RecentPost,
   UsedCaptcha,
   Duty,
+  ApiKey,
 ];

@@ -21,6 +21,14 @@ const SenderSchema = defineEntity({
 });
 
 /** The person behind an e-mail address; one row per address. */
-export class Sender extends SenderSchema.class {}
+export class Sender extends SenderSchema.class {
+  block(now: Date): void {
+    this.blockedAt ??= now;
+  }
+
+  unblock(): void {
+    this.blockedAt = null;
+  }
+}
 
 SenderSchema.setClass(Sender);

@@ -3,6 +3,7 @@ import type { Middleware } from 'koa';
 import type { Context } from '../context.ts';
 import type { Log } from '../log.ts';
 import type { ProblemCode } from '../problems.ts';
+import type { Admission } from '../services/api-keys.ts';
 import { openScope, type Scope } from '../services/scope.ts';
 
 /** What the middlewares of one request tell each other. */
@@ -13,6 +14,8 @@ export interface RequestState {
   /** The fields that were posted, for a page that lets the visitor correct them. */
   posted?: ReadonlyMap<string, unknown>;
   problem?: ProblemCode;
+  /** Whose key a request to the admin routes came with. */
+  admission?: Admission;
 }
 
 /**

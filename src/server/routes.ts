@@ -5,6 +5,7 @@ import { defaultFormSlug } from '../services/forms.ts';
 import { readiness } from '../services/readiness.ts';
 import { readReceipt } from '../services/receipt.ts';
 import { submitMessage } from '../services/submit-message.ts';
+import { addAdminRoutes } from './admin-routes.ts';
 import type { Pages } from './pages.ts';
 import { readSubmission } from './read-submission.ts';
 import type { RequestState } from './request-scope.ts';
@@ -37,6 +38,8 @@ export function createRoutes(context: Context, pages: Pages, server: ServerState
     const slug = ctx.query['form'];
     ctx.body = await createChallenge(ctx.state.scope, typeof slug === 'string' ? slug : defaultFormSlug);
   });
+
+  addAdminRoutes(router, context.config);
 
   router.get('/', (ctx) => sendPage(ctx, pages.landing()));
   router.get('/thanks', (ctx) => {

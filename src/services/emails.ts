@@ -1,5 +1,5 @@
 import { validate as isUuid } from 'uuid';
-import { Attempt, Email, type EmailKind, type EmailState } from '../entities/index.ts';
+import { Attempt, Email, type EmailKind, type EmailState, emailKinds, emailStates } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import { databaseNow } from './database-now.ts';
 import { findFormId } from './form-filter.ts';
@@ -15,6 +15,8 @@ import {
 } from './paging.ts';
 import { type AttemptView, type EmailView, presentAttempt, presentEmail } from './present.ts';
 import type { Scope } from './scope.ts';
+
+export { emailKinds, emailStates };
 
 /** The period is that of an email's making, not of its tries. */
 export interface EmailFilter extends Period {
@@ -65,7 +67,9 @@ export interface EmailDetails extends EmailView {
  * @throws {Problem} email-unknown
  */
 export async function showEmail(scope: Scope, id: string, within?: readonly string[]): Promise<EmailDetails> {
-  const email = isUuid(id) ? await scope.em.findOne(Email, { id }, { populate: ['message.form', 'sender'] }) : null;
+  const email = isUuid(id)
+    ? await scope.em.findOne(Email, { id }, { populate: ['message.form', 'sender'], refresh: true })
+    : null;
   if (email === null || within?.includes(email.message?.form.id ?? '') === false) {
     throw new Problem('email-unknown', `there is no email ${id}`);
   }

@@ -1,5 +1,5 @@
 import { validate as isUuid } from 'uuid';
-import { Email, Message, type MessageStatus } from '../entities/index.ts';
+import { Email, Message, type MessageStatus, messageStatuses } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import { databaseNow } from './database-now.ts';
 import { findFormId } from './form-filter.ts';
@@ -18,6 +18,8 @@ import { type EmailView, type MessageView, presentEmail, presentMessage } from '
 import { readReceipt } from './receipt.ts';
 import type { Scope } from './scope.ts';
 import { findSender } from './senders.ts';
+
+export { messageStatuses };
 
 export interface MessageFilter extends Period {
   /** Slug. */
@@ -80,11 +82,11 @@ export interface MessageDetails extends MessageView {
  * @throws {Problem} message-unknown
  */
 export async function showMessage(scope: Scope, which: string, within?: readonly string[]): Promise<MessageDetails> {
-  const message = which === 'latest' ? await findNewest(scope) : await findMessage(scope, which, within);
+  const message = which === 'latest' ? await findNewest(scope, within) : await findMessage(scope, which, within);
   const emails = await scope.em.find(
     Email,
     { message: message.id },
-    { populate: ['message.form', 'sender'], orderBy: { id: 'asc' } },
+    { populate: ['message.form', 'sender'], orderBy: { id: 'asc' }, refresh: true },
   );
   const now = await databaseNow(scope.em);
   const { clientAddress } = message;
@@ -100,8 +102,9 @@ export async function showMessage(scope: Scope, which: string, within?: readonly
   };
 }
 
-async function findNewest(scope: Scope): Promise<Message> {
-  const [newest] = await scope.em.find(Message, {}, { populate: ['form'], orderBy: { id: 'desc' }, limit: 1 });
+async function findNewest(scope: Scope, within?: readonly string[]): Promise<Message> {
+  const where = await messagesWhere(scope, within === undefined ? {} : { within });
+  const [newest] = await scope.em.find(Message, where, { populate: ['form'], orderBy: { id: 'desc' }, limit: 1 });
   if (newest === undefined) throw new Problem('message-unknown', 'no message has been stored yet');
   return newest;
 }
@@ -113,7 +116,8 @@ async function findNewest(scope: Scope): Promise<Message> {
 export async function findMessage(scope: Scope, which: string, within?: readonly string[]): Promise<Message> {
   const receipt = readReceipt(which);
   const where = isUuid(which) ? { id: which } : receipt === undefined ? undefined : { receipt };
-  const found = where === undefined ? null : await scope.em.findOne(Message, where, { populate: ['form'] });
+  const found =
+    where === undefined ? null : await scope.em.findOne(Message, where, { populate: ['form'], refresh: true });
   if (found === null || within?.includes(found.form.id) === false) {
     throw new Problem('message-unknown', `there is no message ${which}`);
   }

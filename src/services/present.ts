@@ -22,6 +22,8 @@ export interface SenderView {
   email: string | null;
   name: string | null;
   messages: number;
+  /** Since when further messages are held; null where they are not. */
+  blockedAt: string | null;
   firstMessageAt: string;
   lastMessageAt: string;
 }
@@ -77,6 +79,7 @@ export function presentSender(keyring: Keyring, sender: Sender): SenderView {
     email: openOrNull(() => openSenderAddress(keyring, sender)),
     name: openOrNull(() => openSenderName(keyring, { id: sender.id, name: sender.name ?? null })) ?? null,
     messages: sender.messageCount,
+    blockedAt: sender.blockedAt?.toISOString() ?? null,
     firstMessageAt: sender.firstMessageAt.toISOString(),
     lastMessageAt: sender.lastMessageAt.toISOString(),
   };

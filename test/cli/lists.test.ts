@@ -75,6 +75,7 @@ describe('senders, messages and emails', () => {
         email: 'ada@example.test',
         name: 'Ada Lovelace',
         messages: 2,
+        blockedAt: null,
         firstMessageAt: stored[0]?.receivedAt.toISOString(),
         lastMessageAt: stored[1]?.receivedAt.toISOString(),
       });

@@ -62,7 +62,7 @@ describe('the server', () => {
   it('answers 405 with Allow', async () => {
     const answer = await http.send('/api/messages', { method: 'DELETE' });
     expect(answer.status).to.equal(405);
-    expect(answer.headers.get('allow')).to.equal('POST');
+    expect(answer.headers.get('allow')).to.equal('POST, HEAD, GET');
     expect(answer.json.code).to.equal('method-not-allowed');
   });
 

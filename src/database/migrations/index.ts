@@ -1,5 +1,6 @@
 import { FirstSchema } from './20261122090000_first_schema.ts';
 import { Guard } from './20261122110000_guard.ts';
+import { ApiKeys } from './20261122130000_api_keys.ts';
 
 /**
  * Every migration, oldest first; `migrate create` adds to it. A list and not a look at the folder, so that the
@@ -8,4 +9,5 @@ import { Guard } from './20261122110000_guard.ts';
 export const migrations = [
   { name: '20261122090000_first_schema', class: FirstSchema },
   { name: '20261122110000_guard', class: Guard },
+  { name: '20261122130000_api_keys', class: ApiKeys },
 ];
