@@ -20,6 +20,7 @@ export type ProblemCode =
   | 'repeat-in-progress'
   | 'form-unknown'
   | 'form-closed'
+  | 'form-exists'
   | 'sender-unknown'
   | 'message-unknown'
   | 'email-unknown'

@@ -26,6 +26,7 @@ export const exitCodeOf = {
   'repeat-in-progress': refused,
   'form-unknown': refused,
   'form-closed': refused,
+  'form-exists': refused,
   'sender-unknown': refused,
   'message-unknown': refused,
   'email-unknown': refused,

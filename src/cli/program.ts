@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { addConfigCommands } from './commands/config.ts';
 import { addDeliverCommand } from './commands/deliver.ts';
 import { addEmailCommands } from './commands/emails.ts';
+import { addFormCommands } from './commands/forms.ts';
 import { addHealthCommand } from './commands/health.ts';
 import { addKeyCommands } from './commands/keys.ts';
 import { addMessageCommands } from './commands/messages.ts';
@@ -47,6 +48,7 @@ export function createProgram(deps: Deps): Command {
   addSenderCommands(program, deps);
   addMessageCommands(program, deps);
   addEmailCommands(program, deps);
+  addFormCommands(program, deps);
   addKeyCommands(program, deps);
   addConfigCommands(program, deps);
 

@@ -78,7 +78,9 @@ function correctable(details: ProblemDetails, posted: ReadonlyMap<string, unknow
     .filter(({ name }) => posted.has(name) || faultOf(name) !== '')
     .map((field) => ({ ...field, value: typed(field.name), fault: faultOf(field.name) }));
   const shown = new Set(known.map(({ name }) => name));
-  const others = [...posted.keys()]
+  // A field that the form requires may not have been posted at all.
+  const faulty = details.errors?.map((it) => it.field).filter((field) => field !== '') ?? [];
+  const others = [...new Set([...posted.keys(), ...faulty])]
     .filter((name) => !shown.has(name))
     .map((name) => ({ name, value: typed(name), fault: faultOf(name) }));
   return {

@@ -15,6 +15,7 @@ const answers = {
   'repeat-in-progress': [409, 'The same post is being stored at this moment'],
   'form-unknown': [404, 'There is no such form'],
   'form-closed': [410, 'This form is closed'],
+  'form-exists': [409, 'There is such a form already'],
   'sender-unknown': [404, 'There is no such sender'],
   'message-unknown': [404, 'There is no such message'],
   'email-unknown': [404, 'There is no such email'],

@@ -26,7 +26,7 @@ export function createRoutes(context: Context, pages: Pages, server: ServerState
     const stored = await submitMessage(ctx.state.scope, submission);
     if (wantsPage(ctx)) {
       ctx.status = 303;
-      ctx.set('Location', `${basePath}/thanks?receipt=${stored.receipt}`);
+      ctx.set('Location', stored.redirectUrl ?? `${basePath}/thanks?receipt=${stored.receipt}`);
       ctx.body = '';
     } else {
       ctx.status = 201;

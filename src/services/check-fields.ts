@@ -55,9 +55,10 @@ const aliases: Readonly<Record<keyof z.input<typeof knownFields>, readonly strin
 /**
  * Checks what was posted against what a form takes. Pure.
  *
+ * @param required fields that must be there beside `email` and `message`.
  * @throws {Problem} fields-invalid, naming every fault at once.
  */
-export function checkFields(values: ReadonlyMap<string, unknown>): MessageContent {
+export function checkFields(values: ReadonlyMap<string, unknown>, required: readonly string[] = []): MessageContent {
   const faults: FieldFault[] = [];
   const given = pickKnown(values);
   const known = knownFields.safeParse(given);
@@ -70,6 +71,11 @@ export function checkFields(values: ReadonlyMap<string, unknown>): MessageConten
     }
   }
   const extra = pickExtra(values, faults);
+  for (const field of required) {
+    const value = Object.hasOwn(aliases, field) ? given[field] : values.get(field);
+    const told = faults.some((it) => it.field === field);
+    if (isBlank(value) && !told) faults.push({ field, code: 'missing', message: 'is required' });
+  }
   if (!known.success || faults.length > 0) {
     throw new Problem('fields-invalid', 'some fields are missing or not valid', { faults });
   }

@@ -1,6 +1,7 @@
 import { FirstSchema } from './20261122090000_first_schema.ts';
 import { Guard } from './20261122110000_guard.ts';
 import { ApiKeys } from './20261122130000_api_keys.ts';
+import { FormSettings } from './20261122140000_form_settings.ts';
 
 /**
  * Every migration, oldest first; `migrate create` adds to it. A list and not a look at the folder, so that the
@@ -10,4 +11,5 @@ export const migrations = [
   { name: '20261122090000_first_schema', class: FirstSchema },
   { name: '20261122110000_guard', class: Guard },
   { name: '20261122130000_api_keys', class: ApiKeys },
+  { name: '20261122140000_form_settings', class: FormSettings },
 ];
