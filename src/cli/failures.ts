@@ -26,6 +26,8 @@ const hints: Partial<Record<ProblemCode, string>> = {
   'sender-unknown': 'ruffinweb senders list',
   'message-unknown': 'ruffinweb messages list',
   'email-unknown': 'ruffinweb emails list',
+  'form-unknown': 'ruffinweb forms list',
+  'key-unknown': 'ruffinweb keys list',
 };
 
 /** What the database's refusals mean for an operator, by SQLSTATE (PostgreSQL manual, appendix A). */

@@ -3,7 +3,9 @@ import { Command } from 'commander';
 import { addConfigCommands } from './commands/config.ts';
 import { addDeliverCommand } from './commands/deliver.ts';
 import { addEmailCommands } from './commands/emails.ts';
+import { addFormCommands } from './commands/forms.ts';
 import { addHealthCommand } from './commands/health.ts';
+import { addKeyCommands } from './commands/keys.ts';
 import { addMessageCommands } from './commands/messages.ts';
 import { addMigrateCommands } from './commands/migrate.ts';
 import { addSenderCommands } from './commands/senders.ts';
@@ -46,6 +48,8 @@ export function createProgram(deps: Deps): Command {
   addSenderCommands(program, deps);
   addMessageCommands(program, deps);
   addEmailCommands(program, deps);
+  addFormCommands(program, deps);
+  addKeyCommands(program, deps);
   addConfigCommands(program, deps);
 
   addExamples(program, ['ruffinweb messages show latest', 'ruffinweb emails resend --failed --since 2d --dry-run']);

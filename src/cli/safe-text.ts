@@ -13,8 +13,8 @@ export function showSafe(text: string, options: { keepLines?: boolean } = {}): s
 }
 
 /** JSON that is as safe to look at, and still parses to exactly what was given. */
-export function safeJson(value: unknown): string {
-  return JSON.stringify(value, undefined, 2).replace(unsafeButLineEnd, escapeUnits);
+export function safeJson(value: unknown, options: { oneLine?: boolean } = {}): string {
+  return JSON.stringify(value, undefined, options.oneLine ? undefined : 2).replace(unsafeButLineEnd, escapeUnits);
 }
 
 function escapeCodePoint(character: string): string {

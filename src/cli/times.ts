@@ -57,6 +57,16 @@ export function readMoment(option: string, text: string, now: Date): Date {
   return at;
 }
 
+/**
+ * Reads a moment that is still to come: `90d` from now, or a day as `readMoment` has it.
+ *
+ * @throws {Problem} argument-invalid
+ */
+export function readFuture(option: string, text: string, now: Date): Date {
+  const at = readMoment(option, text, now);
+  return /^\d+ ?[a-z]/.test(text.trim()) ? new Date(2 * now.getTime() - at.getTime()) : at;
+}
+
 /** 30 February would become 2 March. */
 function isSameDay(at: Date, written: string | undefined, offset: string | undefined): boolean {
   return (offset !== undefined && offset !== 'Z') || at.toISOString().slice(0, 10) === written;

@@ -73,6 +73,12 @@ export class Email extends EmailSchema.class {
     this.dueAt = now;
   }
 
+  /** Kept back with its message. A worker that still had it finds its lease gone. */
+  hold(): void {
+    this.state = 'held';
+    this.leaseToken = null;
+  }
+
   /** Never to be sent. Why it had failed, if it had, stays on record. */
   cancel(): void {
     this.state = 'cancelled';

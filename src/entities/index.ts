@@ -1,3 +1,4 @@
+import { ApiKey } from './api-key.ts';
 import { Attempt } from './attempt.ts';
 import { Duty } from './duty.ts';
 import { Email } from './email.ts';
@@ -10,11 +11,20 @@ import { ReplyDay, ReplyHour } from './reply-limit.ts';
 import { Sender } from './sender.ts';
 import { Suppression } from './suppression.ts';
 
+export { type KeyScope, keyScopes } from './api-key.ts';
 export { type AttemptOutcome, attemptOutcomes } from './attempt.ts';
-export { type EmailKind, type EmailState, emailKinds, emailStates, type FailureReason } from './email.ts';
+export {
+  type EmailKind,
+  type EmailState,
+  emailKinds,
+  emailStates,
+  type FailureReason,
+  failureReasons,
+} from './email.ts';
 export { type PauseCause, pauseCauses } from './mail-queue.ts';
 export { type MessageStatus, messageStatuses } from './message.ts';
 export {
+  ApiKey,
   Attempt,
   Duty,
   Email,
@@ -47,4 +57,5 @@ export const entities = [
   Duty,
   MailQueue,
   Suppression,
+  ApiKey,
 ];

@@ -36,6 +36,16 @@ const MessageSchema = defineEntity({
 });
 
 /** A submission that was stored; belongs to one sender and one form. */
-export class Message extends MessageSchema.class {}
+export class Message extends MessageSchema.class {
+  hold(reason: string): void {
+    this.status = 'held';
+    this.reasons = [reason];
+  }
+
+  release(): void {
+    this.status = 'accepted';
+    this.reasons = [];
+  }
+}
 
 MessageSchema.setClass(Message);

@@ -4,8 +4,8 @@ import type { Schema } from './openapi-schemas.ts';
 import { problemKinds } from './problem-details.ts';
 import { bodyLimit } from './read-submission.ts';
 
-const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
-const json = (name: string, example: unknown) => ({ 'application/json': { schema: ref(name), example } });
+export const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
+export const json = (name: string, example: unknown) => ({ 'application/json': { schema: ref(name), example } });
 
 const ada = { name: 'Ada Lovelace', email: 'ada@example.com', message: 'Could you build me an engine?' };
 const bodyTypes = ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'];
@@ -56,6 +56,12 @@ const notOfPosts = new Set<ProblemCode>([
   'email-leased',
   'email-not-resendable',
   'argument-invalid',
+  'email-not-cancellable',
+  'form-exists',
+  'key-required',
+  'key-forbidden',
+  'key-unknown',
+  'token-required',
 ]);
 
 const problemAnswers: Record<string, ApiAnswer> = Object.fromEntries(
@@ -67,7 +73,7 @@ const problemAnswers: Record<string, ApiAnswer> = Object.fromEntries(
     .map(([status, kinds]) => [String(status), problemAnswer(kinds)]),
 );
 
-function problemAnswer(kinds: typeof problemKinds): ApiAnswer {
+export function problemAnswer(kinds: typeof problemKinds): ApiAnswer {
   const [first] = kinds;
   const waits = waitStatuses.has(first?.status ?? 0);
   return {

@@ -76,12 +76,12 @@ export function submissionSchema(): Schema {
   };
 }
 
-const schemaOf = (schema: z.ZodType): Schema => {
+export const schemaOf = (schema: z.ZodType): Schema => {
   const { $schema, ...rest } = z.toJSONSchema(schema) as Schema & { $schema?: string };
   return rest;
 };
 
-const receipt = z
+export const receipt = z
   .string()
   .regex(/^RW-[0-9A-HJKMNP-TV-Z]{10}$/)
   .describe('The short number that visitor, owner and operator see for this message.');

@@ -1,3 +1,5 @@
+import { adminPaths } from './openapi-admin.ts';
+import { adminSchemas } from './openapi-admin-schemas.ts';
 import * as operations from './openapi-operations.ts';
 import { answerSchemas, type Schema, submissionSchema } from './openapi-schemas.ts';
 
@@ -7,8 +9,11 @@ export interface OpenApi {
   info: { title: string; version: string; description: string; license: { name: string; identifier: string } };
   servers: { url: string }[];
   tags: { name: string; description: string }[];
-  paths: Record<string, { get?: Operation; post?: Operation }>;
-  components: { schemas: Record<string, Schema> };
+  paths: Record<string, Partial<Record<'get' | 'post' | 'patch' | 'delete', Operation>>>;
+  components: {
+    schemas: Record<string, Schema>;
+    securitySchemes: Record<string, { type: 'http'; scheme: 'bearer'; description: string }>;
+  };
 }
 
 export interface Operation {
@@ -19,6 +24,7 @@ export interface Operation {
   parameters?: Parameter[];
   requestBody?: { required: true; content: Record<string, MediaType> };
   responses: Record<string, ApiAnswer>;
+  security?: Record<string, readonly string[]>[];
 }
 
 export interface Parameter {
@@ -60,10 +66,17 @@ export function describeApi(publicUrl: string): OpenApi {
         name: 'Django',
         description: 'The routes of the Django backend that this replaces, with and without the slash at the end.',
       },
+      {
+        name: 'Desk',
+        description:
+          'What the command line can do to senders, messages and emails, for programs with a key: ' +
+          '`Authorization: Bearer rw_…`. Scopes are `read`, `write` and `export`.',
+      },
       { name: 'Monitoring', description: 'For load balancers and whoever watches.' },
     ],
     paths: {
-      '/api/messages': { post: operations.postMessage },
+      ...adminPaths,
+      '/api/messages': { post: operations.postMessage, ...adminPaths['/api/messages'] },
       '/api/forms/{slug}/messages': { post: operations.postMessageToForm },
       '/api/captcha': { get: operations.getCaptcha },
       '/f/{slug}': { post: operations.postFormspree },
@@ -73,6 +86,9 @@ export function describeApi(publicUrl: string): OpenApi {
       '/livez': { get: operations.getAlive },
       '/readyz': { get: operations.getReady },
     },
-    components: { schemas: { Submission: submissionSchema(), ...answerSchemas() } },
+    components: {
+      schemas: { Submission: submissionSchema(), ...answerSchemas(), ...adminSchemas() },
+      securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'A key of `ruffinweb keys create`.' } },
+    },
   };
 }

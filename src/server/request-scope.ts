@@ -3,6 +3,7 @@ import type { Middleware } from 'koa';
 import type { Context } from '../context.ts';
 import type { Log } from '../log.ts';
 import type { ProblemCode } from '../problems.ts';
+import type { Admission } from '../services/api-keys.ts';
 import { openScope, type Scope } from '../services/scope.ts';
 import { clientAddressOf } from './client-address.ts';
 
@@ -17,6 +18,8 @@ export interface RequestState {
   /** Where `_next` sends the visitor, if it may. */
   next?: string | undefined;
   problem?: ProblemCode;
+  /** Whose key a request to the admin routes came with. */
+  admission?: Admission;
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Context } from '../context.ts';
 import { createChallenge } from '../services/captcha-challenge.ts';
 import { defaultFormSlug } from '../services/forms.ts';
 import { readiness } from '../services/readiness.ts';
+import { addAdminRoutes } from './admin-routes.ts';
 import { addDjangoRoutes } from './django-routes.ts';
 import { limitClients } from './limit-clients.ts';
 import type { RequestState } from './request-scope.ts';
@@ -28,6 +29,8 @@ export function createRoutes(context: Context, server: ServerState): Router<Requ
     const slug = ctx.query['form'];
     ctx.body = await createChallenge(ctx.state.scope, typeof slug === 'string' ? slug : defaultFormSlug);
   });
+
+  addAdminRoutes(router, context.config);
 
   router.get('/livez', (ctx) => {
     ctx.body = { status: 'ok' };

@@ -27,7 +27,11 @@ export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug:
     ctx.set('Location', ctx.state.next ?? thanks.slice(new URL(thanks).origin.length));
     ctx.body = '';
   } else {
-    const told = dialectOf(ctx.path).stored({ stored, submission, next: ctx.state.next ?? thanks });
+    const told = dialectOf(ctx.path).stored({
+      stored,
+      submission,
+      next: ctx.state.next ?? stored.redirectUrl ?? thanks,
+    });
     ctx.status = told.status;
     ctx.body = told.body;
   }
@@ -42,6 +46,9 @@ export async function readPosted(ctx: RouterContext<RequestState>, formSlug: str
 
 async function nextOf(ctx: RouterContext<RequestState>, submission: Submission): Promise<string | undefined> {
   const { scope } = ctx.state;
-  const formOrigins = async () => (await findOpenForm(scope, submission.formSlug)).origins;
-  return await readNext(scope.config, formOrigins, submission.values.get('_next'));
+  const form = async () => await findOpenForm(scope, submission.formSlug);
+  const next = await readNext(scope.config, async () => (await form()).origins, submission.values.get('_next'));
+  if (next !== undefined || !wantsPage(ctx)) return next;
+  // Known before the message is stored, so that a page of ours that lets the visitor correct it may lead there.
+  return (await form()).redirectUrl ?? undefined;
 }

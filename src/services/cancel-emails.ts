@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
 import { Email, type EmailState } from '../entities/index.ts';
-import type { ProblemCode } from '../problems.ts';
+import { Problem, type ProblemCode } from '../problems.ts';
 import { databaseNow } from './database-now.ts';
 import type { Scope } from './scope.ts';
 
@@ -34,6 +34,18 @@ export async function cancelEmails(scope: Scope, ids: readonly string[]): Promis
     const byId = new Map(emails.map((email) => [email.id, email]));
     return [...new Set(ids)].map((id) => cancelOne(id, byId.get(id.toLowerCase()), now));
   });
+}
+
+/**
+ * The same for one email, for callers that ask for one.
+ *
+ * @returns whether it was not cancelled before.
+ * @throws {Problem} email-unknown, email-leased, email-not-cancellable
+ */
+export async function cancelEmail(scope: Scope, id: string): Promise<boolean> {
+  const [cancelled] = await cancelEmails(scope, [id]);
+  if (cancelled?.code != null) throw new Problem(cancelled.code, `email ${id}: ${cancelled.reason}`);
+  return cancelled?.result === 'cancelled';
 }
 
 function cancelOne(id: string, email: Email | undefined, now: Date): Cancelled {

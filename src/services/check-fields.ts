@@ -60,9 +60,10 @@ export const aliases: Readonly<Record<keyof z.input<typeof knownFields>, readonl
 /**
  * Checks what was posted against what a form takes. Pure.
  *
+ * @param required fields that must be there beside `email` and `message`.
  * @throws {Problem} fields-invalid, naming every fault at once.
  */
-export function checkFields(posted: ReadonlyMap<string, unknown>): MessageContent {
+export function checkFields(posted: ReadonlyMap<string, unknown>, required: readonly string[] = []): MessageContent {
   const faults = [...posted].filter(([, value]) => holdsFile(value)).map(([name]) => fileFault(name));
   const values = new Map([...posted].filter(([, value]) => !holdsFile(value)));
   const { given, names } = pickKnown(values);
@@ -76,6 +77,11 @@ export function checkFields(posted: ReadonlyMap<string, unknown>): MessageConten
     }
   }
   const extra = pickExtra(values, faults);
+  for (const field of required) {
+    const value = Object.hasOwn(aliases, field) ? given[field] : values.get(field);
+    const told = faults.some((it) => it.field === field);
+    if (isBlank(value) && !told) faults.push({ field, code: 'missing', message: 'is required' });
+  }
   if (!known.success || faults.length > 0) {
     throw new Problem('fields-invalid', 'some fields are missing or not valid', { faults });
   }

@@ -16,5 +16,5 @@ export async function checkSubmission(
 ): Promise<{ form: Form; content: MessageContent }> {
   const form = await findOpenForm(scope, submission.formSlug);
   refuseForeignOrigin(scope.config, form, submission.origin);
-  return { form, content: checkFields(submission.values) };
+  return { form, content: checkFields(submission.values, form.requiredFields ?? []) };
 }

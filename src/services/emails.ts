@@ -1,5 +1,5 @@
 import { validate as isUuid } from 'uuid';
-import { Attempt, Email, type EmailKind, type EmailState } from '../entities/index.ts';
+import { Attempt, Email, type EmailKind, type EmailState, emailKinds, emailStates } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import { databaseNow } from './database-now.ts';
 import { findFormId } from './form-filter.ts';
@@ -16,12 +16,16 @@ import {
 import { type AttemptView, type EmailView, presentAttempt, presentEmail } from './present.ts';
 import type { Scope } from './scope.ts';
 
+export { emailKinds, emailStates };
+
 /** The period is that of an email's making, not of its tries. */
 export interface EmailFilter extends Period {
   state?: EmailState;
   kind?: EmailKind;
   /** Slug. */
   form?: string;
+  /** Ids of forms: of messages of no other, whatever else is asked for. */
+  within?: readonly string[];
 }
 
 /**
@@ -58,9 +62,15 @@ export interface EmailDetails extends EmailView {
   attempts: AttemptView[];
 }
 
-/** @throws {Problem} email-unknown */
-export async function showEmail(scope: Scope, id: string): Promise<EmailDetails> {
+/**
+ * @param within ids of forms: an email about a message of any other is not there.
+ * @throws {Problem} email-unknown
+ */
+export async function showEmail(scope: Scope, id: string, within?: readonly string[]): Promise<EmailDetails> {
   const email = await findEmail(scope, id);
+  if (within?.includes(email.message?.form.id ?? '') === false) {
+    throw new Problem('email-unknown', `there is no email ${id}`);
+  }
   const attempts = await scope.em.find(Attempt, { email: email.id }, { orderBy: { finishedAt: 'asc', id: 'asc' } });
   return {
     ...presentEmail(scope.keyring, email, await databaseNow(scope.em)),
@@ -83,6 +93,8 @@ export async function emailsWhere(scope: Scope, filter: EmailFilter) {
     ...(created && { createdAt: created }),
     ...(filter.state && { state: filter.state }),
     ...(filter.kind && { kind: filter.kind }),
-    ...(filter.form !== undefined && { message: { form: await findFormId(scope, filter.form) } }),
+    ...(filter.form === undefined
+      ? filter.within && { message: { form: { $in: [...filter.within] } } }
+      : { message: { form: await findFormId(scope, filter.form, filter.within) } }),
   };
 }

@@ -5,10 +5,12 @@ import type { Scope } from './scope.ts';
 /**
  * The id of the form that a list is limited to, be it open or closed.
  *
+ * @param within ids of forms: any other is not there.
  * @throws {Problem} form-unknown
  */
-export async function findFormId(scope: Scope, slug: string): Promise<string> {
+export async function findFormId(scope: Scope, slug: string, within?: readonly string[]): Promise<string> {
   const form = await scope.em.findOne(Form, { slug });
-  if (form === null) throw new Problem('form-unknown', `there is no form "${slug}"`);
+  if (form === null || within?.includes(form.id) === false)
+    throw new Problem('form-unknown', `there is no form "${slug}"`);
   return form.id;
 }

@@ -1,5 +1,5 @@
 import { validate as isUuid } from 'uuid';
-import { Email, Message, type MessageStatus } from '../entities/index.ts';
+import { Email, Message, type MessageStatus, messageStatuses } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import { databaseNow } from './database-now.ts';
 import { findFormId } from './form-filter.ts';
@@ -19,12 +19,16 @@ import { readReceipt } from './receipt.ts';
 import type { Scope } from './scope.ts';
 import { findSender } from './senders.ts';
 
+export { messageStatuses };
+
 export interface MessageFilter extends Period {
   /** Slug. */
   form?: string;
   status?: MessageStatus;
   /** Id or address. */
   sender?: string;
+  /** Ids of forms: of no other, whatever else is asked for. */
+  within?: readonly string[];
 }
 
 /**
@@ -38,19 +42,10 @@ export async function listMessages(
 ): Promise<Page<MessageView>> {
   const limit = readLimit(request.limit);
   const before = readIdCursor(request.cursor);
-  const [ids, received] = [idsOf(request), timesOf(request)];
-  const form = request.form === undefined ? undefined : await findFormId(scope, request.form);
-  const sender = request.sender === undefined ? undefined : await findSender(scope, idOrEmail(request.sender));
+  const where = await messagesWhere(scope, request);
   const rows = await scope.em.find(
     Message,
-    {
-      ...(before !== undefined && { $and: [{ id: { $lt: before } }] }),
-      ...(ids && { id: ids }),
-      ...(received && { receivedAt: received }),
-      ...(form && { form }),
-      ...(sender && { sender: sender.id }),
-      ...(request.status && { status: request.status }),
-    },
+    { $and: [where, ...(before === undefined ? [] : [{ id: { $lt: before } }])] },
     { populate: ['form'], orderBy: { id: 'desc' }, limit: limit + 1 },
   );
   return cutPage(
@@ -61,6 +56,20 @@ export async function listMessages(
   );
 }
 
+/** @throws {Problem} form-unknown, sender-unknown, argument-invalid */
+export async function messagesWhere(scope: Scope, filter: MessageFilter) {
+  const [ids, received] = [idsOf(filter), timesOf(filter)];
+  const form = filter.form === undefined ? undefined : await findFormId(scope, filter.form, filter.within);
+  const sender = filter.sender === undefined ? undefined : await findSender(scope, idOrEmail(filter.sender));
+  return {
+    ...(ids && { id: ids }),
+    ...(received && { receivedAt: received }),
+    ...(form === undefined ? filter.within && { form: { $in: [...filter.within] } } : { form }),
+    ...(sender && { sender: sender.id }),
+    ...(filter.status && { status: filter.status }),
+  };
+}
+
 /** One message with its emails, and from where it was posted. */
 export interface MessageDetails extends MessageView {
   clientAddress: string | null;
@@ -69,14 +78,15 @@ export interface MessageDetails extends MessageView {
 
 /**
  * @param which an id, a receipt, or `latest`.
+ * @param within ids of forms: a message of any other is not there.
  * @throws {Problem} message-unknown
  */
-export async function showMessage(scope: Scope, which: string): Promise<MessageDetails> {
-  const message = await findMessage(scope, which);
+export async function showMessage(scope: Scope, which: string, within?: readonly string[]): Promise<MessageDetails> {
+  const message = which === 'latest' ? await findNewest(scope, within) : await findMessage(scope, which, within);
   const emails = await scope.em.find(
     Email,
     { message: message.id },
-    { populate: ['message.form', 'sender'], orderBy: { id: 'asc' } },
+    { populate: ['message.form', 'sender'], orderBy: { id: 'asc' }, refresh: true },
   );
   const now = await databaseNow(scope.em);
   const { clientAddress } = message;
@@ -92,17 +102,25 @@ export async function showMessage(scope: Scope, which: string): Promise<MessageD
   };
 }
 
-async function findMessage(scope: Scope, which: string): Promise<Message> {
-  const populate = ['form'] as const;
-  if (which === 'latest') {
-    const [newest] = await scope.em.find(Message, {}, { populate, orderBy: { id: 'desc' }, limit: 1 });
-    if (newest === undefined) throw new Problem('message-unknown', 'no message has been stored yet');
-    return newest;
-  }
+async function findNewest(scope: Scope, within?: readonly string[]): Promise<Message> {
+  const where = await messagesWhere(scope, within === undefined ? {} : { within });
+  const [newest] = await scope.em.find(Message, where, { populate: ['form'], orderBy: { id: 'desc' }, limit: 1 });
+  if (newest === undefined) throw new Problem('message-unknown', 'no message has been stored yet');
+  return newest;
+}
+
+/**
+ * @param which an id or a receipt.
+ * @throws {Problem} message-unknown
+ */
+export async function findMessage(scope: Scope, which: string, within?: readonly string[]): Promise<Message> {
   const receipt = readReceipt(which);
   const where = isUuid(which) ? { id: which } : receipt === undefined ? undefined : { receipt };
-  const found = where === undefined ? null : await scope.em.findOne(Message, where, { populate });
-  if (found === null) throw new Problem('message-unknown', `there is no message ${which}`);
+  const found =
+    where === undefined ? null : await scope.em.findOne(Message, where, { populate: ['form'], refresh: true });
+  if (found === null || within?.includes(found.form.id) === false) {
+    throw new Problem('message-unknown', `there is no message ${which}`);
+  }
   return found;
 }
 

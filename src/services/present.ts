@@ -15,6 +15,8 @@ import { openOrNull } from './open-seal.ts';
 import { openSenderAddress, openSenderName } from './sender-seals.ts';
 import { replyPlace } from './settle-emails.ts';
 
+export { attemptOutcomes, emailKinds, emailStates, failureReasons, messageStatuses } from '../entities/index.ts';
+
 /** What the command line and the HTTP API show of a sender. Here and below, times are ISO 8601 in UTC. */
 export interface SenderView {
   id: string;
@@ -22,10 +24,10 @@ export interface SenderView {
   email: string | null;
   name: string | null;
   messages: number;
+  /** Since when further messages are held; null where they are not. */
+  blockedAt: string | null;
   firstMessageAt: string;
   lastMessageAt: string;
-  /** Since when; null where not. */
-  blockedAt: string | null;
 }
 
 export interface MessageView {

@@ -5,7 +5,12 @@ const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
 /** `RW-` and ten random characters (50 bits). Two in a thousand million clash once in a thousand; the column is unique. */
 export function makeReceipt(): string {
-  return `RW-${Array.from(randomBytes(10), (byte) => alphabet[byte & 31]).join('')}`;
+  return `RW-${randomText(10)}`;
+}
+
+/** Random characters of the alphabet, five bits each. */
+export function randomText(length: number): string {
+  return Array.from(randomBytes(length), (byte) => alphabet[byte & 31]).join('');
 }
 
 /** Reads a receipt as people type it: any case, O for 0, I and L for 1. */

@@ -91,6 +91,7 @@ async function resendBatch(scope: Scope, ids: readonly string[], request: Resend
       // In one order for everybody, so that two who lock the same emails wait for each other and never in a circle.
       { orderBy: { id: 'asc' }, refresh: true, ...(!request.dryRun && { lockMode: LockMode.PESSIMISTIC_WRITE }) },
     );
+    await em.populate(emails, ['message'], { fields: ['message.status'], refresh: true });
     const now = await databaseNow(em as EntityManager);
     const byId = new Map(emails.map((email) => [email.id, email]));
     const results: Resent[] = [];
@@ -134,6 +135,7 @@ async function resendOne(
     case 'cancelled':
       return refused('email-not-resendable', 'was cancelled');
     case 'failed': {
+      if (email.message?.status === 'held') return refused('email-not-resendable', 'its message is held');
       const mayHaveArrived = email.kind === 'auto-reply' && email.failure === 'outcome-unknown';
       if (mayHaveArrived && !byName) {
         return { ...answer, result: 'skipped', reason: 'may have arrived' };
@@ -145,6 +147,7 @@ async function resendOne(
       return { ...answer, result: 'queued' };
     }
     case 'sent': {
+      if (email.message?.status === 'held') return refused('email-not-resendable', 'its message is held');
       // A query is about failed ones; this one was sent since it was asked.
       if (!byName) return { ...answer, result: 'skipped', reason: 'was sent meanwhile' };
       if (!request.again) return refused('email-not-resendable', 'was sent already: needs --again');

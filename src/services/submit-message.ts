@@ -11,6 +11,11 @@ import { mayReplyTo } from './reply-rules.ts';
 import type { Scope } from './scope.ts';
 import { type Stored, type StoreResult, storeMessages, type Verdict } from './store-messages.ts';
 
+/** What was stored, and where the form sends its visitors then; undefined for our own page. */
+export interface Submitted extends Stored {
+  redirectUrl: string | undefined;
+}
+
 /**
  * Takes one submission all the way to "we have it": believed, checked, stored, and its emails queued in the
  * same transaction. Sending happens later, in `delivery-loop.ts`. A held submission and an accepted one, a first
@@ -19,15 +24,15 @@ import { type Stored, type StoreResult, storeMessages, type Verdict } from './st
  * @throws {Problem} form-unknown, form-closed, origin-refused, fields-invalid, captcha-required, captcha-wrong,
  *   idempotency-key-invalid, idempotency-key-reused, repeat-in-progress. Nothing is stored in those cases.
  */
-export async function submitMessage(scope: Scope, submission: Submission): Promise<Stored> {
+export async function submitMessage(scope: Scope, submission: Submission): Promise<Submitted> {
   const { form, content } = await checkSubmission(scope, submission);
   checkIdempotencyKey(submission.idempotencyKey);
   const replay = await findReplay(scope, form, submission, content);
-  if (replay !== undefined) return settle(scope, replay);
+  if (replay !== undefined) return settle(scope, form, replay);
   const guarded = await guardSubmission(scope, form, submission, content);
   const [result] = await storeMessages(scope, [judge(scope, form, submission, content, guarded)]);
   // One verdict in, one result out: `storeMessages` promises it.
-  return settle(scope, result as StoreResult);
+  return settle(scope, form, result as StoreResult);
 }
 
 function checkIdempotencyKey(key: string | undefined): void {
@@ -73,9 +78,9 @@ function judge(
   };
 }
 
-function settle(scope: Scope, result: StoreResult): Stored {
+function settle(scope: Scope, form: Form, result: StoreResult): Submitted {
   if ('refused' in result) throw result.refused;
   const { stored, repeated } = result;
   scope.log.info({ message: stored.id, receipt: stored.receipt, repeated }, 'message stored');
-  return stored;
+  return { ...stored, redirectUrl: form.redirectUrl ?? undefined };
 }

@@ -10,6 +10,7 @@ export const suspicions = [
   'same-text-from-many',
   'sender-blocked',
   'captcha-unavailable',
+  'held-by-hand',
 ] as const;
 export type Suspicion = (typeof suspicions)[number];
 

@@ -50,7 +50,9 @@ export async function runHere(args: readonly string[], db: TestDatabase, options
     await createProgram(deps).parseAsync(['node', 'ruffinweb', ...args]);
   } catch (error) {
     const failure = describeFailure(error);
-    if ((error as { code?: unknown }).code === 'commander.helpDisplayed') code = 0;
+    const { code: told } = error as { code?: unknown };
+    if (told === 'commander.helpDisplayed') code = 0;
+    else if (String(told).startsWith('commander.')) code = 2;
     else if (failure.message === undefined) throw error;
     else {
       stderr.write(failure.message);

@@ -64,7 +64,6 @@ describe('the server', () => {
 
   it('answers each route by its methods: 405 with Allow, OPTIONS with Allow, HEAD like GET without a body', async () => {
     for (const [path, allow] of [
-      ['/api/messages', 'POST'],
       ['/api/forms/contact/messages', 'POST'],
       ['/f/contact', 'POST'],
       ['/api/sender/', 'POST'],

@@ -24,7 +24,7 @@ export function clientOf(url: string): Client {
   async function send(path: string, init: RequestInit): Promise<Answer> {
     const response = await fetch(url + path, { redirect: 'manual', ...init });
     const text = await response.text();
-    const isJson = /json/.test(response.headers.get('content-type') ?? '');
+    const isJson = /json\b/.test(response.headers.get('content-type') ?? '');
     return {
       status: response.status,
       headers: response.headers,

@@ -1,51 +1,35 @@
-import { type Command, Option } from 'commander';
-import type { MessageStatus } from '../../entities/index.ts';
-import type { MessageDetails, MessageFilter } from '../../services/messages.ts';
+import type { Command } from 'commander';
+import type { MessageDetails } from '../../services/messages.ts';
 import type { MessageView } from '../../services/present.ts';
 import type { Deps } from '../deps.ts';
 import { mapPage, printPage, unopened } from '../lists.ts';
 import { maskEmail, maskMessage } from '../mask.ts';
-import {
-  addDataOptions,
-  addExamples,
-  addPageOptions,
-  addPeriodOptions,
-  type ListOptions,
-  optionsOf,
-  type PeriodOptions,
-  pageOf,
-  periodOf,
-} from '../options.ts';
+import { addMessageFilter, type MessageFilterOptions, messageFilterOf } from '../message-filter.ts';
+import { addDataOptions, addExamples, addPageOptions, type ListOptions, optionsOf, pageOf } from '../options.ts';
 import { Output } from '../output.ts';
 import { openCommandContext } from '../session.ts';
 import type { Column } from '../table.ts';
+import { addMessageChanges } from './change-messages.ts';
 import { emailColumns } from './emails.ts';
-
-/** As the entity has them, which is too heavy to load for a page of help. */
-const statuses = ['accepted', 'held'] as const satisfies readonly MessageStatus[];
-
-type MessageListOptions = ListOptions & PeriodOptions & Omit<MessageFilter, 'since' | 'until'>;
+import { addExportCommand } from './export-messages.ts';
 
 export function addMessageCommands(program: Command, deps: Deps): void {
-  const messages = program.command('messages').description('What was posted and stored');
+  const messages = program
+    .command('messages')
+    .description('What was posted and stored: look at it, hold it back, release, export');
 
   const list = messages
     .command('list')
     .description('List messages, the newest first')
-    .option('--form <slug>', 'of this form')
-    .addOption(new Option('--status <status>', 'of this status').choices(statuses))
-    .option('--sender <id or address>', 'of this sender')
     .action(async (_options, command: Command) => {
-      const options = optionsOf<MessageListOptions>(command);
+      const options = optionsOf<ListOptions & MessageFilterOptions>(command);
       const output = new Output(deps, options);
-      const period = periodOf(options, new Date());
+      const filter = messageFilterOf(options, new Date());
       await using context = await openCommandContext(deps);
       const [{ openScope }, { listMessages }] = await Promise.all([
         import('../../services/scope.ts'),
         import('../../services/messages.ts'),
       ]);
-      const { form, status, sender } = options;
-      const filter = { ...period, ...(form && { form }), ...(status && { status }), ...(sender && { sender }) };
       const page = await listMessages(openScope(context), { ...pageOf(options), ...filter });
       printPage(
         output,
@@ -57,7 +41,7 @@ export function addMessageCommands(program: Command, deps: Deps): void {
           : 'No message yet. Post to /api/messages, or open the landing page.',
       );
     });
-  addPageOptions(addPeriodOptions(list));
+  addPageOptions(addMessageFilter(list));
   addExamples(list, [
     'ruffinweb messages list --since 2d --form contact',
     `ruffinweb messages list --sender ada@example.com --json | jq -r '.items[].receipt'`,
@@ -82,6 +66,9 @@ export function addMessageCommands(program: Command, deps: Deps): void {
     });
   addDataOptions(show);
   addExamples(show, ['ruffinweb messages show latest', 'ruffinweb messages show RW-4K2M9Q7T1X --json']);
+
+  addMessageChanges(messages, deps);
+  addExportCommand(messages, deps);
 }
 
 function maskDetails(message: MessageDetails): MessageDetails {
@@ -140,8 +127,10 @@ function printMessage(output: Output, message: MessageDetails): void {
     output.printField(field);
     output.printText(text);
   }
-  if (message.emails.length === 0) return;
-  output.print();
-  const columns = emailColumns(output).filter((it) => it.header !== 'RECEIPT' && it.header !== 'FORM');
-  output.printTable(message.emails, columns);
+  if (message.emails.length > 0) {
+    output.print();
+    const columns = emailColumns(output).filter((it) => it.header !== 'RECEIPT' && it.header !== 'FORM');
+    output.printTable(message.emails, columns);
+  }
+  if (message.status === 'held') output.note(`\nNo spam? Send its mail: ruffinweb messages release ${message.receipt}`);
 }

@@ -73,6 +73,7 @@ export function addSenderCommands(program: Command, deps: Deps): void {
         ['email', sender.email ?? unopened, sender.email === null ? output.style.bad : output.style.bold],
         ['name', sender.name],
         ['messages', String(sender.messages)],
+        ['blocked', sender.blockedAt && output.timeInFull(sender.blockedAt), output.style.warning],
         ['first', output.timeInFull(sender.firstMessageAt)],
         ['last', output.timeInFull(sender.lastMessageAt)],
         ['blocked', sender.blockedAt && output.timeInFull(sender.blockedAt), output.style.bad],

@@ -2,6 +2,8 @@ import { FirstSchema } from './20261122090000_first_schema.ts';
 import { FormOrigins } from './20261122100000_form_origins.ts';
 import { Guard } from './20261122110000_guard.ts';
 import { MailQueue } from './20261122120000_mail_queue.ts';
+import { ApiKeys } from './20261122130000_api_keys.ts';
+import { FormSettings } from './20261122140000_form_settings.ts';
 
 /**
  * Every migration, oldest first; `migrate create` adds to it. A list and not a look at the folder, so that the
@@ -12,4 +14,6 @@ export const migrations = [
   { name: '20261122100000_form_origins', class: FormOrigins },
   { name: '20261122110000_guard', class: Guard },
   { name: '20261122120000_mail_queue', class: MailQueue },
+  { name: '20261122130000_api_keys', class: ApiKeys },
+  { name: '20261122140000_form_settings', class: FormSettings },
 ];

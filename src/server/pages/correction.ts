@@ -25,7 +25,9 @@ export function correction(details: ProblemDetails, posted: ReadonlyMap<string, 
     })
     .filter(({ given, fault }) => given || fault !== '');
   const shown = new Set<string>(known.flatMap(({ name }) => [name, ...aliases[name]]));
-  const others = [...posted.keys()].filter((name) => !shown.has(name));
+  // A field that the form requires may not have been posted at all.
+  const named = details.errors?.map((it) => it.field).filter((field) => field !== '') ?? [];
+  const others = [...new Set([...posted.keys(), ...named])].filter((name) => !shown.has(name));
   const faulty = others
     .filter((name) => faultOf(name) !== '')
     .map((name) => {

@@ -1,0 +1,108 @@
+import type { Command } from 'commander';
+import { Problem } from '../../problems.ts';
+import type { MessageChange } from '../../services/hold-message.ts';
+import type { Scope } from '../../services/scope.ts';
+import type { Deps } from '../deps.ts';
+import { doToEach, printDone, setExitCodeOf } from '../many.ts';
+import { addExamples, type GlobalOptions, optionsOf } from '../options.ts';
+import { Output } from '../output.ts';
+import { confirm, isInteractive } from '../prompt.ts';
+import { Refusal } from '../refusal.ts';
+import { showSafe } from '../safe-text.ts';
+import { openCommandContext } from '../session.ts';
+
+interface ChangeOptions extends GlobalOptions {
+  json?: boolean;
+  yes?: boolean;
+}
+
+type Act = (scope: Scope, which: string) => Promise<MessageChange>;
+
+/** `hold`, `release` and `delete` of messages that are named. */
+export function addMessageChanges(messages: Command, deps: Deps): void {
+  const hold = messages
+    .command('hold')
+    .description('Keep messages back, and with them all of their mail that is not sent yet')
+    .argument('<message...>', 'receipts or ids')
+    .option('--json', 'print JSON')
+    .action((which: string[], _options, command: Command) =>
+      change(deps, which, optionsOf<ChangeOptions>(command), {
+        word: 'held',
+        load: async () => (await import('../../services/hold-message.ts')).holdMessage,
+      }),
+    );
+  addExamples(hold, ['ruffinweb messages hold RW-4K2M9Q7T1X', 'ruffinweb messages hold RW-4K2M9Q7T1X --json']);
+
+  const release = messages
+    .command('release')
+    .description('Let held messages go: their owners are told of them now')
+    .argument('<message...>', 'receipts or ids')
+    .option('--json', 'print JSON')
+    .action((which: string[], _options, command: Command) =>
+      change(deps, which, optionsOf<ChangeOptions>(command), {
+        word: 'released',
+        load: async () => (await import('../../services/hold-message.ts')).releaseMessage,
+      }),
+    );
+  addExamples(release, [
+    'ruffinweb messages release RW-4K2M9Q7T1X',
+    'ruffinweb messages release RW-4K2M9Q7T1X RW-8B3N5P1R6Z --json',
+  ]);
+
+  const remove = messages
+    .command('delete')
+    .description('Delete messages for good, with their emails; the sender stays')
+    .argument('<message...>', 'receipts or ids')
+    .option('--yes', 'do not ask')
+    .option('--json', 'print JSON')
+    .action(async (which: string[], _options, command: Command) => {
+      const options = optionsOf<ChangeOptions>(command);
+      if (!options.yes) {
+        const what = which.length === 1 ? `message ${showSafe(which[0] ?? '')}` : `${which.length} messages`;
+        if (!isInteractive(deps)) throw new Problem('argument-invalid', 'this is no terminal to ask on: add --yes');
+        if (!(await confirm(deps, `Delete ${what} for good, emails included?`)))
+          throw new Refusal('nothing was changed');
+      }
+      await change(deps, which, options, {
+        word: 'deleted',
+        load: async () => (await import('../../services/delete-message.ts')).deleteMessage,
+      });
+    });
+  addExamples(remove, [
+    'ruffinweb messages delete RW-4K2M9Q7T1X',
+    `ruffinweb messages list --status held --json | jq -r '.items[].id' | xargs ruffinweb messages delete --yes`,
+  ]);
+}
+
+async function change(
+  deps: Deps,
+  which: readonly string[],
+  options: ChangeOptions,
+  { word, load }: { word: string; load: () => Promise<Act> },
+): Promise<void> {
+  const output = new Output(deps, options);
+  const stop = deps.stopGently();
+  await using context = await openCommandContext(deps);
+  const [{ openScope }, act] = await Promise.all([import('../../services/scope.ts'), load()]);
+  const done = await doToEach(which, stop, (it) => act(openScope(context), it));
+  if (options.json) {
+    output.printJson({
+      items: done.map(({ which: given, result, code, reason }) => ({
+        id: result?.id ?? given,
+        receipt: result?.receipt ?? null,
+        result: result === null ? 'refused' : result.changed ? word : `already-${word}`,
+        code,
+        reason,
+      })),
+    });
+  } else {
+    printDone(
+      output,
+      done,
+      'RECEIPT',
+      (it) => it.receipt,
+      (it) => (it.changed ? word : `already ${word}`),
+    );
+  }
+  setExitCodeOf(deps, done, stop);
+}

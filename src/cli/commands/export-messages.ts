@@ -1,0 +1,89 @@
+import { type Command, Option } from 'commander';
+import type { MessageView } from '../../services/present.ts';
+import { formatCsvLine } from '../csv.ts';
+import type { Deps } from '../deps.ts';
+import { exitCode } from '../exit-codes.ts';
+import { maskMessage } from '../mask.ts';
+import { addMessageFilter, type MessageFilterOptions, messageFilterOf } from '../message-filter.ts';
+import { addExamples, type GlobalOptions, optionsOf } from '../options.ts';
+import { Output } from '../output.ts';
+import { showProgress } from '../progress.ts';
+import { safeJson, showSafe } from '../safe-text.ts';
+import { openCommandContext } from '../session.ts';
+import { writePieces } from '../write-pieces.ts';
+
+const formats = ['csv', 'jsonl'] as const;
+
+interface ExportOptions extends GlobalOptions, MessageFilterOptions {
+  format: (typeof formats)[number];
+  json?: boolean;
+  mask?: boolean;
+}
+
+export function addExportCommand(messages: Command, deps: Deps): void {
+  const command = messages
+    .command('export')
+    .description('Write messages to stdout, the oldest first: CSV to look at, JSON Lines to take along')
+    .addOption(new Option('--format <format>', 'which of the two').choices(formats).default('csv'))
+    .action(async (_options, self: Command) => {
+      const options = optionsOf<ExportOptions>(self);
+      const output = new Output(deps, options);
+      const filter = messageFilterOf(options, new Date());
+      const stop = deps.stopGently();
+      await using context = await openCommandContext(deps);
+      const [{ openScope }, { countMessages, exportMessages }] = await Promise.all([
+        import('../../services/scope.ts'),
+        import('../../services/export-messages.ts'),
+      ]);
+      const scope = openScope(context);
+      // On a terminal the rows themselves are what moves.
+      const total = deps.stdout.isTTY ? 0 : await countMessages(scope, filter);
+      using progress = showProgress(deps, options, total, 'exported');
+      let exported = 0;
+      const lines = async function* () {
+        const isCsv = options.format === 'csv' && !options.json;
+        if (isCsv) yield formatCsvLine(columns.map(([name]) => name));
+        for await (const views of exportMessages(scope, filter)) {
+          yield views
+            .map((view) => (options.mask ? maskMessage(view) : view))
+            .map((view) =>
+              isCsv ? formatRow(view, deps.stdout.isTTY === true) : `${safeJson(view, { oneLine: true })}\n`,
+            )
+            .join('');
+          exported += views.length;
+          progress.report(exported);
+        }
+      };
+      await writePieces(deps, lines(), stop);
+      progress[Symbol.dispose]();
+      if (stop.aborted) deps.setExitCode(exitCode.interrupted);
+      output.note(`${exported} ${exported === 1 ? 'message' : 'messages'} exported${stop.aborted ? ', not all' : ''}`);
+    });
+  addMessageFilter(command).option('--mask', 'hide addresses and names').option('--json', 'the same as --format jsonl');
+  addExamples(command, [
+    'ruffinweb messages export --since 2026-11-01 > november.csv',
+    `ruffinweb messages export --format jsonl --form contact | jq -r .email | sort -u`,
+  ]);
+}
+
+/** Further fields differ from message to message, so that they are together in one column, as JSON. */
+const columns: readonly [name: string, text: (view: MessageView) => string | null][] = [
+  ['receipt', (it) => it.receipt],
+  ['receivedAt', (it) => it.receivedAt],
+  ['form', (it) => it.form],
+  ['status', (it) => it.status],
+  ['reasons', (it) => it.reasons.join(' ')],
+  ['email', (it) => it.email],
+  ['name', (it) => it.name],
+  ['subject', (it) => it.subject],
+  ['message', (it) => it.message],
+  ['extra', (it) => (it.extra === null || Object.keys(it.extra).length === 0 ? null : JSON.stringify(it.extra))],
+  ['senderId', (it) => it.senderId],
+  ['id', (it) => it.id],
+];
+
+function formatRow(view: MessageView, isTerminal: boolean): string {
+  const cells = columns.map(([, text]) => text(view) ?? '');
+  // A file holds what was written; a terminal would obey it.
+  return formatCsvLine(isTerminal ? cells.map((it) => showSafe(it)) : cells);
+}

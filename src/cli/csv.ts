@@ -1,0 +1,14 @@
+/** One line of a CSV file (RFC 4180), its end included. */
+export function formatCsvLine(cells: readonly string[]): string {
+  return `${cells.map(formatCell).join(',')}\r\n`;
+}
+
+/**
+ * A spreadsheet runs a cell that begins like a formula, and what it says was written by a stranger (OWASP, "CSV
+ * Injection"): an apostrophe in front makes it a text. That makes CSV the form for looking at, and JSON Lines the one
+ * for taking along.
+ */
+function formatCell(text: string): string {
+  const harmless = /^[=+\-@\t\r\0]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
+}

@@ -1,0 +1,16 @@
+import { Migration } from '@mikro-orm/migrations';
+
+/** What several sites on one server may each want otherwise. */
+export class FormSettings extends Migration {
+  override up(): void {
+    this.addSql(`alter table "forms" add "name" text null`);
+    this.addSql(`alter table "forms" add "redirect_url" text null`);
+    this.addSql(`alter table "forms" add "required_fields" text[] null`);
+  }
+
+  override down(): void {
+    this.addSql(`alter table "forms" drop column "required_fields"`);
+    this.addSql(`alter table "forms" drop column "redirect_url"`);
+    this.addSql(`alter table "forms" drop column "name"`);
+  }
+}

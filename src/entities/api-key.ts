@@ -1,0 +1,43 @@
+import { defineEntity, p } from '@mikro-orm/core';
+
+/** `read` shows, `write` changes and deletes, `export` takes everything along at once. None holds another. */
+export const keyScopes = ['read', 'write', 'export'] as const;
+export type KeyScope = (typeof keyScopes)[number];
+
+const ApiKeySchema = defineEntity({
+  name: 'ApiKey',
+  tableName: 'api_keys',
+  properties: {
+    id: p.uuid().primary(),
+    /** What the operator calls it. */
+    name: p.text(),
+    /** The public part of the key, by which its row is found: see `services/key-text.ts`. */
+    handle: p.string().length(10).unique(),
+    /** SHA-256 of the whole key. What it is made of is random, so that there is nothing to guess. */
+    hash: p.blob(),
+    scopes: p.array().columnType('text[]'),
+    /** Ids of the forms it is limited to; empty for all. Forms are closed, never deleted. */
+    forms: p.array().columnType('uuid[]').nullable(),
+    expiresAt: p.datetime(3).nullable(),
+    revokedAt: p.datetime(3).nullable(),
+    /** To the minute. */
+    lastUsedAt: p.datetime(3).nullable(),
+    createdAt: p.datetime(3).defaultRaw('now()'),
+  },
+});
+
+/** Lets a program use the HTTP API. The key itself is never stored. */
+export class ApiKey extends ApiKeySchema.class {
+  isExpired(now: Date): boolean {
+    return this.expiresAt != null && this.expiresAt <= now;
+  }
+
+  /** @returns whether it was not revoked before. */
+  revoke(now: Date): boolean {
+    if (this.revokedAt != null) return false;
+    this.revokedAt = now;
+    return true;
+  }
+}
+
+ApiKeySchema.setClass(ApiKey);

@@ -1,0 +1,183 @@
+import { Readable } from 'node:stream';
+import type Router from '@koa/router';
+import type { RouterContext } from '@koa/router';
+import { z } from 'zod';
+import type { Config } from '../config.ts';
+import { Problem } from '../problems.ts';
+import type { Admission } from '../services/api-keys.ts';
+import { cancelEmail } from '../services/cancel-emails.ts';
+import { deleteMessage } from '../services/delete-message.ts';
+import { emailKinds, emailStates, listEmails, showEmail } from '../services/emails.ts';
+import { eraseSender } from '../services/erase-sender.ts';
+import { exportMessages } from '../services/export-messages.ts';
+import { holdMessage, releaseMessage } from '../services/hold-message.ts';
+import { listMessages, type MessageFilter, messageStatuses, showMessage } from '../services/messages.ts';
+import type { Page } from '../services/paging.ts';
+import { resendEmails } from '../services/resend-emails.ts';
+import { blockSender, listSenders, showSender, unblockSender } from '../services/senders.ts';
+import { moment, readQuery, readSmallBody } from './read-request.ts';
+import type { RequestState } from './request-scope.ts';
+import { keysFor } from './require-key.ts';
+
+type Ctx = RouterContext<RequestState>;
+
+const pageQuery = { limit: z.coerce.number().optional(), cursor: z.string().optional() };
+const periodQuery = { since: moment.optional(), until: moment.optional() };
+const messageQuery = {
+  ...periodQuery,
+  form: z.string().optional(),
+  status: z.enum(messageStatuses).optional(),
+  sender: z.string().optional(),
+};
+const emailQuery = {
+  ...periodQuery,
+  form: z.string().optional(),
+  state: z.enum(emailStates).optional(),
+  kind: z.enum(emailKinds).optional(),
+};
+
+/** What the command line can do to senders, messages and emails, for programs that have a key. */
+export function addAdminRoutes(router: Router<RequestState>, config: Pick<Config, 'publicUrl'>): void {
+  const keys = keysFor();
+  const [reads, writes, exports] = [keys('read'), keys('write'), keys('export')];
+
+  router.get('/api/senders', reads, forAllForms, async (ctx) => {
+    sendPage(ctx, config, await listSenders(ctx.state.scope, given(readQuery(ctx, pageQuery))));
+  });
+  router.get('/api/senders/:id', reads, forAllForms, async (ctx) => {
+    ctx.body = await showSender(ctx.state.scope, { id: idOf(ctx) });
+  });
+  router.patch('/api/senders/:id', writes, forAllForms, async (ctx) => {
+    const { blocked } = await readSmallBody(ctx, { blocked: z.boolean() });
+    const sender = await (blocked ? blockSender : unblockSender)(ctx.state.scope, { id: idOf(ctx) });
+    audit(ctx, blocked ? 'sender-blocked' : 'sender-unblocked', { sender: sender.id });
+    ctx.body = sender;
+  });
+  router.delete('/api/senders/:id', writes, forAllForms, async (ctx) => {
+    const { id, messages } = await eraseSender(ctx.state.scope, { id: idOf(ctx) });
+    audit(ctx, 'sender-erased', { sender: id, messages });
+    ctx.status = 204;
+  });
+
+  const lines = async (ctx: Ctx, next: () => Promise<unknown>) => {
+    ctx.vary('Accept');
+    if (!wantsLines(ctx)) return await next();
+    return await exports(ctx, async () => exportTo(ctx, messageFilterOf(ctx, readQuery(ctx, messageQuery))));
+  };
+  router.get('/api/messages', lines, reads, async (ctx) => {
+    const { limit, cursor, ...filter } = readQuery(ctx, { ...pageQuery, ...messageQuery });
+    const request = { ...given({ limit, cursor }), ...messageFilterOf(ctx, filter) };
+    sendPage(ctx, config, await listMessages(ctx.state.scope, request));
+  });
+  router.get('/api/messages/:id', reads, async (ctx) => {
+    ctx.body = await showMessage(ctx.state.scope, idOf(ctx), withinOf(ctx));
+  });
+  router.delete('/api/messages/:id', writes, async (ctx) => {
+    const { id } = await deleteMessage(ctx.state.scope, idOf(ctx), withinOf(ctx));
+    audit(ctx, 'message-deleted', { message: id });
+    ctx.status = 204;
+  });
+  router.post('/api/messages/:id/hold', writes, async (ctx) => {
+    const { id, changed } = await holdMessage(ctx.state.scope, idOf(ctx), withinOf(ctx));
+    if (changed) audit(ctx, 'message-held', { message: id });
+    ctx.body = await showMessage(ctx.state.scope, id);
+  });
+  router.post('/api/messages/:id/release', writes, async (ctx) => {
+    const { id, changed } = await releaseMessage(ctx.state.scope, idOf(ctx), withinOf(ctx));
+    if (changed) audit(ctx, 'message-released', { message: id });
+    ctx.body = await showMessage(ctx.state.scope, id);
+  });
+
+  router.get('/api/emails', reads, async (ctx) => {
+    const request = readQuery(ctx, { ...pageQuery, ...emailQuery });
+    sendPage(ctx, config, await listEmails(ctx.state.scope, given({ ...request, within: withinOf(ctx) })));
+  });
+  router.get('/api/emails/:id', reads, async (ctx) => {
+    ctx.body = await showEmail(ctx.state.scope, idOf(ctx), withinOf(ctx));
+  });
+  router.post('/api/emails/:id/resend', writes, async (ctx) => {
+    const { again = false } = await readSmallBody(ctx, { again: z.boolean().optional() });
+    const { id } = await showEmail(ctx.state.scope, idOf(ctx), withinOf(ctx));
+    const [resent] = await resendEmails(ctx.state.scope, { ids: [id], again });
+    if (resent === undefined || resent.code !== null) {
+      throw new Problem(resent?.code ?? 'email-unknown', `the email ${resent?.reason ?? 'is not there'}`);
+    }
+    if (resent.result === 'queued') audit(ctx, 'email-resent', { email: id, newEmail: resent.newId ?? undefined });
+    ctx.body = resent;
+  });
+  router.post('/api/emails/:id/cancel', writes, async (ctx) => {
+    const { id } = await showEmail(ctx.state.scope, idOf(ctx), withinOf(ctx));
+    if (await cancelEmail(ctx.state.scope, id)) audit(ctx, 'email-cancelled', { email: id });
+    ctx.body = await showEmail(ctx.state.scope, id);
+  });
+}
+
+/** Who wrote to other forms is nothing that a key of some forms may find out. */
+async function forAllForms(ctx: Ctx, next: () => Promise<unknown>): Promise<void> {
+  if (withinOf(ctx) !== undefined) {
+    throw new Problem('key-forbidden', 'this API key is limited to forms, and senders belong to no form');
+  }
+  await next();
+}
+
+function messageFilterOf(ctx: Ctx, query: Partial<Record<keyof MessageFilter, unknown>>): MessageFilter {
+  const within = withinOf(ctx);
+  if (query.sender !== undefined && within !== undefined) {
+    throw new Problem('key-forbidden', 'this API key is limited to forms, and senders belong to no form');
+  }
+  return given({ ...query, within }) as MessageFilter;
+}
+
+function withinOf(ctx: Ctx): readonly string[] | undefined {
+  return admissionOf(ctx).within;
+}
+
+function admissionOf(ctx: Ctx): Admission {
+  const { admission } = ctx.state;
+  if (admission === undefined) throw new Error('the route lets in whoever comes');
+  return admission;
+}
+
+function idOf(ctx: Ctx): string {
+  return ctx.params.id ?? '';
+}
+
+/** For whoever asks later: which key changed what. Never a word about whom it concerns. */
+function audit(ctx: Ctx, change: string, what: Record<string, string | number | undefined>): void {
+  ctx.state.log.info({ audit: change, key: admissionOf(ctx).keyId, ...what }, 'changed by key');
+}
+
+/** Without what was not asked for. */
+function given<Values extends object>(values: Values): { [Key in keyof Values]?: Exclude<Values[Key], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
+}
+
+function sendPage<Item>(ctx: Ctx, { publicUrl }: Pick<Config, 'publicUrl'>, page: Page<Item>): void {
+  if (page.next !== null) {
+    const query = new URLSearchParams({ ...ctx.query, cursor: page.next });
+    ctx.set('Link', `<${publicUrl}${ctx.path}?${query}>; rel="next"`);
+  }
+  ctx.body = page;
+}
+
+function wantsLines(ctx: Ctx): boolean {
+  const type = ctx.accepts('application/json', 'application/jsonl', 'application/x-ndjson');
+  return type === 'application/jsonl' || type === 'application/x-ndjson';
+}
+
+/** Everything that matches, one message a line. */
+function exportTo(ctx: Ctx, filter: MessageFilter): void {
+  const lines = async function* () {
+    for await (const views of exportMessages(ctx.state.scope, filter)) {
+      yield views.map((view) => `${JSON.stringify(view)}\n`).join('');
+    }
+  };
+  const body = Readable.from(lines());
+  // Half of an export must not look like the whole.
+  body.once('error', (error) => {
+    ctx.state.log.error({ err: error }, 'export broke off');
+    ctx.res.destroy();
+  });
+  ctx.type = 'application/jsonl; charset=utf-8';
+  ctx.body = body;
+}

@@ -1,0 +1,90 @@
+import { z } from 'zod';
+import { attemptOutcomes, emailKinds, emailStates, failureReasons, messageStatuses } from '../services/present.ts';
+import { receipt, type Schema, schemaOf } from './openapi-schemas.ts';
+
+const text = z.string();
+const time = z.iso.datetime();
+const sealed = text.nullable();
+
+const sender = z.object({
+  id: z.uuid(),
+  email: sealed.describe('Null where its seal does not open.'),
+  name: sealed,
+  messages: z.int().describe('How many are stored.'),
+  blockedAt: time.nullable().describe('Since when further messages are held; null where they are not.'),
+  firstMessageAt: time,
+  lastMessageAt: time,
+});
+
+const message = z.object({
+  id: z.uuid(),
+  receipt,
+  form: text.describe('Its form’s name.'),
+  status: z.enum(messageStatuses),
+  reasons: z.array(text).describe('Why it is held.'),
+  email: sealed.describe('Null where the seal of what was posted does not open; so are the five below then.'),
+  name: sealed,
+  subject: sealed,
+  message: sealed,
+  extra: z.record(text, text).nullable().describe('Further fields.'),
+  receivedAt: time,
+  senderId: z.uuid(),
+});
+
+const email = z.object({
+  id: z.uuid(),
+  kind: z.enum(emailKinds),
+  state: z.enum(emailStates),
+  to: sealed,
+  form: text.nullable().describe('Null, like the two below, for a summary, which is about no single message.'),
+  messageId: z.uuid().nullable(),
+  receipt: receipt.nullable(),
+  tries: z.int(),
+  dueAt: time,
+  failure: z.enum(failureReasons).nullable(),
+  createdAt: time,
+  sentAt: time.nullable(),
+  resendOf: z.uuid().nullable().describe('The sent email that this one repeats.'),
+  leased: z.boolean().describe('Whether it may be on its way at this moment.'),
+});
+
+const attempt = z.object({
+  outcome: z.enum(attemptOutcomes),
+  code: z.int().nullable().describe('The mail server’s status.'),
+  reply: sealed.describe('Its words.'),
+  startedAt: time.nullable(),
+  finishedAt: time,
+});
+
+const pageOf = (item: z.ZodType) =>
+  z.object({ items: z.array(item), next: text.nullable().describe('The cursor of the next page; null on the last.') });
+
+/** What the routes for keys answer with: the shapes of `services/present.ts`, which a test holds against real answers. */
+export const adminShapes = {
+  Sender: sender,
+  SenderPage: pageOf(sender),
+  Message: message,
+  MessagePage: pageOf(message),
+  MessageDetails: message.extend({
+    clientAddress: sealed.describe('Where it was posted from.'),
+    emails: z.array(email),
+  }),
+  Email: email,
+  EmailPage: pageOf(email),
+  EmailDetails: email.extend({ attempts: z.array(attempt) }),
+  SenderChange: z.object({ blocked: z.boolean().describe('Whether further messages are held.') }),
+  ResendRequest: z.object({
+    again: z.boolean().optional().describe('Also one that was sent already, or may have been.'),
+  }),
+  Resent: z.object({
+    id: z.uuid(),
+    result: z.enum(['queued', 'already-queued']),
+    newId: z.uuid().nullable().describe('The new email, in the place of one that was sent already.'),
+    code: z.null(),
+    reason: text.nullable(),
+  }),
+};
+
+export function adminSchemas(): Record<string, Schema> {
+  return Object.fromEntries(Object.entries(adminShapes).map(([name, shape]) => [name, schemaOf(shape)]));
+}

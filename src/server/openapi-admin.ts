@@ -1,0 +1,241 @@
+import type { ProblemCode } from '../problems.ts';
+import { attemptOutcomes, emailKinds, emailStates, messageStatuses } from '../services/present.ts';
+import type { ApiAnswer, MediaType, OpenApi, Operation, Parameter } from './openapi.ts';
+import { problemAnswer, ref } from './openapi-operations.ts';
+import type { Schema } from './openapi-schemas.ts';
+import { problemKinds } from './problem-details.ts';
+
+type Scope = 'read' | 'write' | 'export';
+
+const query = (name: string, description: string, schema: Schema = { type: 'string' }): Parameter => ({
+  name,
+  in: 'query',
+  description,
+  schema,
+});
+
+const id = (what: string): Parameter => ({
+  name: 'id',
+  in: 'path',
+  required: true,
+  description: what,
+  schema: { type: 'string' },
+});
+
+const paging = [
+  query('limit', 'How many, up to 200.', { type: 'integer' }),
+  query('cursor', 'Goes on where the page before ended: its `next`.'),
+];
+const period = [
+  query('since', 'From then on: a time (RFC 3339) or a day.'),
+  query('until', 'Before then.'),
+  query('form', 'Of this form.'),
+];
+const messageFilters = [
+  ...period,
+  query('status', 'Of this status.', { type: 'string', enum: messageStatuses }),
+  query('sender', 'Of this sender: an id or an address.'),
+];
+const emailFilters = [
+  ...period,
+  query('state', 'In this state.', { type: 'string', enum: emailStates }),
+  query('kind', 'Of this kind.', { type: 'string', enum: emailKinds }),
+];
+
+const answer = (description: string, schema: string): ApiAnswer => ({
+  description,
+  content: { 'application/json': { schema: ref(schema) } },
+});
+
+function operation(
+  operationId: string,
+  scope: Scope,
+  summary: string,
+  good: Record<string, ApiAnswer>,
+  more: { parameters?: Parameter[]; body?: MediaType; refusals?: ProblemCode[]; description?: string },
+): Operation {
+  const codes: ProblemCode[] = [
+    'argument-invalid',
+    'key-required',
+    'key-forbidden',
+    ...(more.refusals ?? []),
+    'rate-limited',
+  ];
+  const kinds = Map.groupBy(
+    problemKinds.filter(({ code }) => codes.includes(code)),
+    ({ status }) => status,
+  );
+  const refusals = [...kinds].map(([status, of]): [string, ApiAnswer] => [String(status), problemAnswer(of)]);
+  return {
+    operationId,
+    tags: ['Desk'],
+    summary,
+    description: `${more.description === undefined ? '' : `${more.description} `}Needs the scope \`${scope}\`.`,
+    ...(more.parameters && { parameters: more.parameters }),
+    ...(more.body && { requestBody: { required: true, content: { 'application/json': more.body } } }),
+    responses: { ...good, ...Object.fromEntries(refusals) },
+    security: [{ key: [] }],
+  };
+}
+
+const senderId = [id('The sender’s id.')];
+const messageId = [id('The message’s id or receipt.')];
+const emailId = [id('The email’s id.')];
+
+/** The routes for programs with a key. */
+export const adminPaths: OpenApi['paths'] = {
+  '/api/messages': {
+    get: operation(
+      'listMessages',
+      'read',
+      'List messages, the newest first',
+      { 200: answer('A page.', 'MessagePage') },
+      {
+        description:
+          'With `Accept: application/jsonl` all that match, the oldest first, one a line; that needs the scope `export`.',
+        parameters: [...paging, ...messageFilters],
+        refusals: ['form-unknown', 'sender-unknown'],
+      },
+    ),
+  },
+  '/api/messages/{id}': {
+    get: operation(
+      'getMessage',
+      'read',
+      'One message with its emails',
+      { 200: answer('The message.', 'MessageDetails') },
+      {
+        parameters: messageId,
+        refusals: ['message-unknown'],
+      },
+    ),
+    delete: operation(
+      'deleteMessage',
+      'write',
+      'Delete a message with its emails',
+      { 204: { description: 'Gone.' } },
+      {
+        parameters: messageId,
+        refusals: ['message-unknown', 'email-leased'],
+      },
+    ),
+  },
+  '/api/messages/{id}/hold': {
+    post: operation(
+      'holdMessage',
+      'write',
+      'Keep a message back, with its unsent mail',
+      { 200: answer('The message.', 'MessageDetails') },
+      {
+        parameters: messageId,
+        refusals: ['message-unknown', 'email-leased'],
+      },
+    ),
+  },
+  '/api/messages/{id}/release': {
+    post: operation(
+      'releaseMessage',
+      'write',
+      'Let a held message go, with its mail',
+      { 200: answer('The message.', 'MessageDetails') },
+      {
+        parameters: messageId,
+        refusals: ['message-unknown'],
+      },
+    ),
+  },
+  '/api/senders': {
+    get: operation(
+      'listSenders',
+      'read',
+      'List senders, whoever wrote last first',
+      { 200: answer('A page.', 'SenderPage') },
+      {
+        parameters: paging,
+      },
+    ),
+  },
+  '/api/senders/{id}': {
+    get: operation(
+      'getSender',
+      'read',
+      'One sender',
+      { 200: answer('The sender.', 'Sender') },
+      {
+        parameters: senderId,
+        refusals: ['sender-unknown'],
+      },
+    ),
+    patch: operation(
+      'changeSender',
+      'write',
+      'Block a sender, or let one in again',
+      { 200: answer('The sender.', 'Sender') },
+      {
+        parameters: senderId,
+        body: { schema: ref('SenderChange'), example: { blocked: true } },
+        refusals: ['sender-unknown'],
+      },
+    ),
+    delete: operation(
+      'eraseSender',
+      'write',
+      'Erase a sender with all messages and their mail',
+      { 204: { description: 'Gone.' } },
+      {
+        parameters: senderId,
+        refusals: ['sender-unknown', 'email-leased'],
+      },
+    ),
+  },
+  '/api/emails': {
+    get: operation(
+      'listEmails',
+      'read',
+      'List emails, the newest first',
+      { 200: answer('A page.', 'EmailPage') },
+      {
+        parameters: [...paging, ...emailFilters],
+        refusals: ['form-unknown'],
+      },
+    ),
+  },
+  '/api/emails/{id}': {
+    get: operation(
+      'getEmail',
+      'read',
+      'One email with every try',
+      { 200: answer('The email.', 'EmailDetails') },
+      {
+        description: `A try ended as ${attemptOutcomes.map((it) => `\`${it}\``).join(', ')}.`,
+        parameters: emailId,
+        refusals: ['email-unknown'],
+      },
+    ),
+  },
+  '/api/emails/{id}/resend': {
+    post: operation(
+      'resendEmail',
+      'write',
+      'Send an email again',
+      { 200: answer('It is queued.', 'Resent') },
+      {
+        parameters: emailId,
+        body: { schema: ref('ResendRequest'), example: { again: true } },
+        refusals: ['email-unknown', 'email-leased', 'email-not-resendable'],
+      },
+    ),
+  },
+  '/api/emails/{id}/cancel': {
+    post: operation(
+      'cancelEmail',
+      'write',
+      'Give an email up',
+      { 200: answer('The email.', 'EmailDetails') },
+      {
+        parameters: emailId,
+        refusals: ['email-unknown', 'email-leased', 'email-not-cancellable'],
+      },
+    ),
+  },
+};

@@ -1,0 +1,155 @@
+import { validate as isUuid, v7 as uuidv7 } from 'uuid';
+import { ApiKey, Form, type KeyScope, keyScopes } from '../entities/index.ts';
+import { Problem } from '../problems.ts';
+import { findFormId } from './form-filter.ts';
+import { handleOfKey, hashKey, isSameKey, makeKeyText } from './key-text.ts';
+import type { Scope } from './scope.ts';
+
+export type { KeyScope };
+
+/** What the command line shows of a key. Times are ISO 8601 in UTC. */
+export interface KeyView {
+  id: string;
+  name: string;
+  /** How the key begins: what is needed to tell which one somebody has. */
+  beginning: string;
+  scopes: string[];
+  /** Slugs of the forms that it is limited to; null for all. */
+  forms: string[] | null;
+  state: 'active' | 'expired' | 'revoked';
+  createdAt: string;
+  expiresAt: string | null;
+  revokedAt: string | null;
+  lastUsedAt: string | null;
+}
+
+export interface KeyRequest {
+  name: string;
+  scopes: readonly string[];
+  /** Slugs. */
+  forms?: readonly string[];
+  expiresAt?: Date;
+}
+
+/**
+ * Makes a key. What is returned as `key` is nowhere kept, and cannot be had again.
+ *
+ * @throws {Problem} argument-invalid, form-unknown
+ */
+export async function createKey(scope: Scope, request: KeyRequest): Promise<KeyView & { key: string }> {
+  const name = request.name.trim();
+  if (name === '' || name.length > 100)
+    throw new Problem('argument-invalid', 'a key has a name of up to 100 characters');
+  const unknown = request.scopes.find((it) => !(keyScopes as readonly string[]).includes(it));
+  if (unknown !== undefined || request.scopes.length === 0) {
+    throw new Problem('argument-invalid', `a key has one or more of the scopes ${keyScopes.join(', ')}`);
+  }
+  const now = scope.now();
+  if (request.expiresAt !== undefined && request.expiresAt <= now) {
+    throw new Problem('argument-invalid', 'the key would have expired already');
+  }
+  const forms = request.forms?.length ? await Promise.all(request.forms.map((slug) => findFormId(scope, slug))) : null;
+  const { text, handle } = makeKeyText();
+  const key = scope.em.create(ApiKey, {
+    id: uuidv7(),
+    name,
+    handle,
+    hash: hashKey(text),
+    scopes: keyScopes.filter((it) => request.scopes.includes(it)),
+    forms,
+    expiresAt: request.expiresAt ?? null,
+    createdAt: now,
+  });
+  await scope.em.flush();
+  return { ...presentKey(key, await slugsOf(scope), now), key: text };
+}
+
+/** Every key, the newest first. */
+export async function listKeys(scope: Scope): Promise<KeyView[]> {
+  const keys = await scope.em.find(ApiKey, {}, { orderBy: { id: 'desc' } });
+  const slugs = await slugsOf(scope);
+  return keys.map((key) => presentKey(key, slugs, scope.now()));
+}
+
+/**
+ * @param which its id, or how it begins.
+ * @throws {Problem} key-unknown
+ */
+export async function findKey(scope: Scope, which: string): Promise<KeyView> {
+  return presentKey(await findKeyRow(scope, which), await slugsOf(scope), scope.now());
+}
+
+/**
+ * Ends a key at once. Its row stays, so that the log's lines about it can still be read.
+ *
+ * @param which its id, or how it begins.
+ * @throws {Problem} key-unknown
+ */
+export async function revokeKey(scope: Scope, which: string): Promise<{ key: KeyView; changed: boolean }> {
+  const key = await findKeyRow(scope, which);
+  const changed = key.revoke(scope.now());
+  await scope.em.flush();
+  return { key: presentKey(key, await slugsOf(scope), scope.now()), changed };
+}
+
+async function findKeyRow(scope: Scope, which: string): Promise<ApiKey> {
+  const handle = /^rw_([0-9a-z]{10})(?:_.*)?$/.exec(which)?.[1];
+  const where = isUuid(which) ? { id: which } : handle === undefined ? undefined : { handle };
+  const key = where === undefined ? null : await scope.em.findOne(ApiKey, where);
+  // What was given is not repeated: it may have been a whole key.
+  if (key === null) throw new Problem('key-unknown', 'there is no such key');
+  return key;
+}
+
+/** Whom a request comes from, and what it may see. */
+export interface Admission {
+  keyId: string;
+  /** Ids of the only forms that exist for it; undefined for all. */
+  within: readonly string[] | undefined;
+}
+
+/** How exactly the last use of a key is known, in milliseconds. */
+const lastUseStepMs = 60_000;
+
+/**
+ * Lets the holder of a key in, for one scope.
+ *
+ * @throws {Problem} key-required, key-forbidden
+ */
+export async function admitKey(scope: Scope, text: string | undefined, wanted: KeyScope): Promise<Admission> {
+  const handle = text === undefined ? undefined : handleOfKey(text);
+  if (text === undefined || handle === undefined) {
+    throw new Problem('key-required', 'send an API key: "Authorization: Bearer rw_…"');
+  }
+  const key = await scope.em.findOne(ApiKey, { handle });
+  if (!isSameKey(text, key?.hash) || key === null || key.revokedAt != null) {
+    throw new Problem('key-required', 'this API key is not known');
+  }
+  const now = scope.now();
+  if (key.isExpired(now)) throw new Problem('key-required', 'this API key has expired');
+  if (!key.scopes.includes(wanted)) throw new Problem('key-forbidden', `this API key lacks the scope "${wanted}"`);
+  if (key.lastUsedAt == null || now.getTime() - key.lastUsedAt.getTime() >= lastUseStepMs) {
+    await scope.em.nativeUpdate(ApiKey, { id: key.id }, { lastUsedAt: now });
+  }
+  return { keyId: key.id, within: key.forms ?? undefined };
+}
+
+function presentKey(key: ApiKey, slugs: ReadonlyMap<string, string>, now: Date): KeyView {
+  return {
+    id: key.id,
+    name: key.name,
+    beginning: `rw_${key.handle}`,
+    scopes: key.scopes,
+    forms: key.forms?.map((id) => slugs.get(id) ?? id) ?? null,
+    state: key.revokedAt != null ? 'revoked' : key.isExpired(now) ? 'expired' : 'active',
+    createdAt: key.createdAt.toISOString(),
+    expiresAt: key.expiresAt?.toISOString() ?? null,
+    revokedAt: key.revokedAt?.toISOString() ?? null,
+    lastUsedAt: key.lastUsedAt?.toISOString() ?? null,
+  };
+}
+
+async function slugsOf(scope: Scope): Promise<Map<string, string>> {
+  const forms = await scope.em.find(Form, {}, { fields: ['slug'] });
+  return new Map(forms.map((form) => [form.id, form.slug]));
+}

@@ -1,0 +1,37 @@
+import { Message } from '../entities/index.ts';
+import { type MessageFilter, messagesWhere } from './messages.ts';
+import { type MessageView, presentMessage } from './present.ts';
+import type { Scope } from './scope.ts';
+
+/** Rows in memory at a time: one page of them. */
+const pageSize = 200;
+
+/**
+ * Every message that matches, the oldest first, page by page; none that arrives meanwhile. A page is one short
+ * query of its own, so that a slow reader holds neither a transaction nor a connection.
+ *
+ * @throws {Problem} form-unknown, sender-unknown, argument-invalid
+ */
+export async function* exportMessages(scope: Scope, filter: MessageFilter = {}): AsyncGenerator<MessageView[]> {
+  const where = await messagesWhere(scope, filter);
+  const [newest] = await scope.em.fork().find(Message, where, { fields: ['id'], orderBy: { id: 'desc' }, limit: 1 });
+  if (newest === undefined) return;
+  for (let after: string | undefined; after !== newest.id; ) {
+    const rows: Message[] = await scope.em
+      .fork()
+      .find(
+        Message,
+        { $and: [where, { id: { $lte: newest.id } }, ...(after === undefined ? [] : [{ id: { $gt: after } }])] },
+        { populate: ['form'], orderBy: { id: 'asc' }, limit: pageSize },
+      );
+    after = rows.at(-1)?.id;
+    // The last one may have been deleted meanwhile.
+    if (after === undefined) return;
+    yield rows.map((row) => presentMessage(scope.keyring, row));
+  }
+}
+
+/** How many messages match. @throws {Problem} form-unknown, sender-unknown, argument-invalid */
+export async function countMessages(scope: Scope, filter: MessageFilter = {}): Promise<number> {
+  return await scope.em.count(Message, await messagesWhere(scope, filter));
+}

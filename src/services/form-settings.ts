@@ -1,0 +1,176 @@
+import { v7 as uuidv7 } from 'uuid';
+import { readAddress } from '../address.ts';
+import { type CaptchaKind, captchaKinds } from '../captcha-kinds.ts';
+import { Form } from '../entities/index.ts';
+import { Problem } from '../problems.ts';
+import { fieldLimits } from './check-fields.ts';
+import { captchaOf, defaultFormSlug } from './forms.ts';
+import { ownersOf } from './held-summary.ts';
+import type { Scope } from './scope.ts';
+
+/** What may be set on a form. Null means as the environment says, or none where that says nothing. */
+export interface FormSettings {
+  name: string | null;
+  recipients: readonly string[] | null;
+  autoReply: boolean | null;
+  captcha: CaptchaKind | null;
+  redirectUrl: string | null;
+  requiredFields: readonly string[] | null;
+  /** The origins whose pages may post; our own pages always may. */
+  origins: readonly string[] | null;
+}
+
+/** What the command line shows of a form. Times are ISO 8601 in UTC. */
+export interface FormView extends FormSettings {
+  id: string;
+  slug: string;
+  state: 'open' | 'closed';
+  /** Where its posts go. */
+  address: string;
+  /** What is in force, the environment's settings included. */
+  effective: { recipients: readonly string[]; autoReply: boolean; captcha: CaptchaKind };
+  createdAt: string;
+  closedAt: string | null;
+}
+
+/** Every form, in the order of the alphabet. */
+export async function listForms(scope: Scope): Promise<FormView[]> {
+  const forms = await scope.em.find(Form, {}, { orderBy: { slug: 'asc' } });
+  return forms.map((form) => presentForm(scope, form));
+}
+
+/** @throws {Problem} form-unknown */
+export async function showForm(scope: Scope, slug: string): Promise<FormView> {
+  return presentForm(scope, await findForm(scope, slug));
+}
+
+/** @throws {Problem} form-exists, argument-invalid */
+export async function addForm(scope: Scope, slug: string, settings: Partial<FormSettings>): Promise<FormView> {
+  await requireFreeSlug(scope, slug);
+  const form = scope.em.create(Form, { id: uuidv7(), slug, createdAt: scope.now(), ...readSettings(scope, settings) });
+  await scope.em.flush();
+  return presentForm(scope, form);
+}
+
+/**
+ * Changes what is named, and leaves the rest.
+ *
+ * @throws {Problem} form-unknown, form-exists, argument-invalid
+ */
+export async function changeForm(
+  scope: Scope,
+  slug: string,
+  changes: Partial<FormSettings> & { slug?: string; open?: boolean },
+): Promise<FormView> {
+  const { slug: newSlug, open, ...settings } = changes;
+  const form = await findForm(scope, slug);
+  if (newSlug !== undefined && newSlug !== slug) {
+    if (slug === defaultFormSlug) {
+      throw new Problem('argument-invalid', `"${slug}" keeps its slug: /api/messages belongs to it`);
+    }
+    await requireFreeSlug(scope, newSlug);
+    form.slug = newSlug;
+  }
+  Object.assign(form, readSettings(scope, settings));
+  if (open === true) form.reopen();
+  if (open === false) form.close(scope.now());
+  await scope.em.flush();
+  return presentForm(scope, form);
+}
+
+async function findForm(scope: Scope, slug: string): Promise<Form> {
+  const form = await scope.em.findOne(Form, { slug });
+  if (form === null) throw new Problem('form-unknown', `there is no form "${slug}"`);
+  return form;
+}
+
+async function requireFreeSlug(scope: Scope, slug: string): Promise<void> {
+  if (!/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/.test(slug)) {
+    throw new Problem('argument-invalid', `"${slug}" cannot be a slug: use up to 64 small letters, digits and -`);
+  }
+  if ((await scope.em.count(Form, { slug })) > 0) throw new Problem('form-exists', `there is a form "${slug}" already`);
+}
+
+type Stored = Omit<FormSettings, 'recipients' | 'requiredFields' | 'origins'> & {
+  origins: string[] | null;
+  recipients: string[] | null;
+  requiredFields: string[] | null;
+};
+
+/** Only what is named, as it is stored. @throws {Problem} argument-invalid */
+function readSettings(scope: Scope, settings: Partial<FormSettings>): Partial<Stored> {
+  const { name, recipients, autoReply, captcha, redirectUrl, requiredFields, origins } = settings;
+  return {
+    ...(name !== undefined && { name: name?.trim() ? readName(name.trim()) : null }),
+    ...(recipients !== undefined && { recipients: recipients?.length ? recipients.map(readRecipient) : null }),
+    ...(autoReply !== undefined && { autoReply }),
+    ...(captcha !== undefined && { captcha: captcha === null ? null : readCaptcha(scope, captcha) }),
+    ...(redirectUrl !== undefined && { redirectUrl: redirectUrl === null ? null : readRedirect(redirectUrl) }),
+    ...(requiredFields !== undefined && {
+      requiredFields: requiredFields?.length ? [...new Set(requiredFields.map(readField))] : null,
+    }),
+    ...(origins !== undefined && { origins: origins?.length ? [...new Set(origins.map(readOrigin))] : null }),
+  };
+}
+
+function readName(name: string): string {
+  if (name.length <= 100) return name;
+  throw new Problem('argument-invalid', 'a name has no more than 100 characters');
+}
+
+function readRecipient(text: string): string {
+  const address = readAddress(text.trim(), { localDomain: true });
+  if (address === undefined) throw new Problem('argument-invalid', `"${text}" is not an e-mail address`);
+  return address;
+}
+
+function readCaptcha({ config }: Scope, kind: CaptchaKind): CaptchaKind {
+  if (!captchaKinds.includes(kind)) {
+    throw new Problem('argument-invalid', `"${kind}" is no captcha: choose ${captchaKinds.join(', ')}`);
+  }
+  if (kind === 'none' || kind === 'altcha' || kind === config.captcha.kind) return kind;
+  throw new Problem('argument-invalid', `nobody could solve ${kind}: set CAPTCHA=${kind} with its keys first`);
+}
+
+function readRedirect(text: string): string {
+  const url = URL.parse(text);
+  if (url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url.href;
+  throw new Problem('argument-invalid', `"${text}" is not an http or https address`);
+}
+
+function readField(text: string): string {
+  const name = text.trim();
+  const isPlain = name.length <= fieldLimits.extraName && /^[^\p{Cc}\p{Zl}\p{Zp}]+$/u.test(name);
+  if (isPlain && !name.startsWith('_')) return name;
+  throw new Problem('argument-invalid', `"${text}" cannot be a field: up to 64 plain characters, the first no _`);
+}
+
+function readOrigin(text: string): string {
+  const url = URL.parse(text.trim());
+  if (url !== null && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href) return url.origin;
+  throw new Problem('argument-invalid', `"${text}" is not an origin: write https:// and a host, nothing behind it`);
+}
+
+function presentForm(scope: Scope, form: Form): FormView {
+  const { config } = scope;
+  return {
+    id: form.id,
+    slug: form.slug,
+    name: form.name ?? null,
+    state: form.isOpen ? 'open' : 'closed',
+    address: `${config.publicUrl}${form.slug === defaultFormSlug ? '/api/messages' : `/api/forms/${form.slug}/messages`}`,
+    recipients: form.recipients ?? null,
+    autoReply: form.autoReply ?? null,
+    captcha: form.captcha ?? null,
+    redirectUrl: form.redirectUrl ?? null,
+    requiredFields: form.requiredFields ?? null,
+    origins: form.origins ?? null,
+    effective: {
+      recipients: ownersOf(config, form),
+      autoReply: form.autoReply ?? config.autoReply,
+      captcha: captchaOf(scope, form),
+    },
+    createdAt: form.createdAt.toISOString(),
+    closedAt: form.closedAt?.toISOString() ?? null,
+  };
+}

@@ -1,0 +1,91 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { LockMode } from '@mikro-orm/postgresql';
+import { Email, Message } from '../entities/index.ts';
+import { Problem } from '../problems.ts';
+import { databaseNow } from './database-now.ts';
+import { emailChannel } from './email-channel.ts';
+import { findMessage } from './messages.ts';
+import type { Scope } from './scope.ts';
+import type { Suspicion } from './suspicions.ts';
+
+/** What was asked for, and whether there was anything to do. */
+export interface MessageChange {
+  id: string;
+  receipt: string;
+  /** False where it was so already. */
+  changed: boolean;
+}
+
+/** Why a message is held that looked well to the guard. */
+const heldByHand: Suspicion = 'held-by-hand';
+
+/**
+ * Keeps a message back, and with it all of its mail that has not been sent.
+ *
+ * @param which an id or a receipt.
+ * @param within ids of forms: a message of any other is not there.
+ * @throws {Problem} message-unknown, email-leased
+ */
+export async function holdMessage(scope: Scope, which: string, within?: readonly string[]): Promise<MessageChange> {
+  return await change(scope, which, within, (message, emails, now) => {
+    if (message.status === 'held') return false;
+    if (emails.some((email) => email.isLeased(now))) {
+      throw new Problem('email-leased', `mail of message ${message.receipt} is being sent at this moment: try again`);
+    }
+    message.hold(heldByHand);
+    for (const email of emails) if (email.state === 'queued') email.hold();
+    return true;
+  });
+}
+
+/**
+ * Lets a held message go: its owners are told of it now. An auto-reply that was held with it is cancelled: it would
+ * thank for a message of some other day, and whether it may go was decided when the message came.
+ *
+ * @param which an id or a receipt.
+ * @param within ids of forms: a message of any other is not there.
+ * @throws {Problem} message-unknown
+ */
+export async function releaseMessage(scope: Scope, which: string, within?: readonly string[]): Promise<MessageChange> {
+  return await change(scope, which, within, (message, emails, now) => {
+    if (message.status === 'accepted') return false;
+    message.release();
+    for (const email of emails) {
+      if (email.state !== 'held') continue;
+      if (email.kind === 'auto-reply') email.cancel();
+      else email.queueAgain(now);
+    }
+    return true;
+  });
+}
+
+/** @param decide is given the message and its emails as they are, locked; false means that there is nothing to do. */
+async function change(
+  scope: Scope,
+  which: string,
+  within: readonly string[] | undefined,
+  decide: (message: Message, emails: Email[], now: Date) => boolean,
+): Promise<MessageChange> {
+  const { id, receipt } = await findMessage(scope, which, within);
+  return await scope.em.fork().transactional(async (em) => {
+    const emails = await lockEmails(em as EntityManager, id);
+    const message = await em.findOne(Message, { id }, { refresh: true });
+    if (message === null) throw new Problem('message-unknown', `there is no message ${which}`);
+    const changed = decide(message, emails, await databaseNow(em as EntityManager));
+    if (changed) {
+      await em.flush();
+      await em.execute('select pg_notify(?, ?)', [emailChannel, '']);
+    }
+    return { id, receipt, changed };
+  });
+}
+
+/**
+ * The locks keep workers, resends and other operators away until the commit. Asked twice: a resend that held them
+ * before us may have written a copy, which the first question was too early to see.
+ */
+async function lockEmails(em: EntityManager, messageId: string): Promise<Email[]> {
+  const lock = { orderBy: { id: 'asc' }, refresh: true, lockMode: LockMode.PESSIMISTIC_WRITE } as const;
+  await em.find(Email, { message: messageId }, lock);
+  return await em.find(Email, { message: messageId }, lock);
+}

@@ -1,0 +1,233 @@
+import { expect } from 'chai';
+import { checkFields } from '../../src/services/check-fields.ts';
+import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer, ruffinweb, type Settings } from '../support/program.ts';
+import { runHere, withoutColours } from './terminal.ts';
+
+const settings: Settings = { PUBLIC_URL: 'https://forms.example.test/base', NOTIFY_TO: 'owner@site.test' };
+
+describe('forms', () => {
+  let db: TestDatabase;
+
+  beforeEach(async () => {
+    db = await createDatabase();
+  });
+  afterEach(async () => {
+    await db[Symbol.asyncDispose]();
+  });
+
+  const run = (...args: string[]) => runHere(['forms', ...args], db, { settings });
+  const json = async (...args: string[]) => {
+    const { code, stdout, stderr } = await run(...args, '--json');
+    expect({ code, stderr }, args.join(' ')).to.deep.equal({ code: 0, stderr: '' });
+    return JSON.parse(stdout);
+  };
+
+  it('are added with the HTML to paste, and nothing else on stdout', async () => {
+    const { code, stdout, stderr } = await ruffinweb(
+      [
+        'forms',
+        'add',
+        'shop',
+        '--to',
+        'shop@site.test',
+        '--require',
+        'company',
+        'a "<b>',
+        'name',
+        '--captcha',
+        'altcha',
+      ],
+      { DATABASE_URL: db.url, ...settings },
+    );
+    expect(code).to.equal(0);
+    expect(stderr).to.include('https://forms.example.test/base/api/forms/shop/messages').and.include('shop@site.test');
+    expect(stdout).to.equal(
+      [
+        '<form method="post" action="https://forms.example.test/base/api/forms/shop/messages" data-ruffinweb data-captcha="https://forms.example.test/base/api/captcha?form=shop">',
+        '  <label>Name <input name="name" autocomplete="name" required></label>',
+        '  <label>E-mail <input name="email" type="email" autocomplete="email" required></label>',
+        '  <label>company <input name="company" required></label>',
+        '  <label>a &quot;&lt;b> <input name="a &quot;&lt;b>" required></label>',
+        '  <label>Message <textarea name="message" rows="5" required></textarea></label>',
+        '  <button>Send message</button>',
+        '</form>',
+        '<script src="https://forms.example.test/base/form.js" defer></script>',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('have settings of their own, and where they have none those of the environment', async () => {
+    const plain = await json('show', 'contact');
+    expect(plain).to.deep.equal({
+      id: plain.id,
+      slug: 'contact',
+      name: null,
+      state: 'open',
+      address: 'https://forms.example.test/base/api/messages',
+      recipients: null,
+      autoReply: null,
+      captcha: null,
+      redirectUrl: null,
+      requiredFields: null,
+      origins: null,
+      effective: { recipients: ['owner@site.test'], autoReply: true, captcha: 'none' },
+      createdAt: plain.createdAt,
+      closedAt: null,
+    });
+    const own = {
+      name: 'The shop',
+      recipients: ['a@site.test', 'b@site.test'],
+      autoReply: false,
+      captcha: 'altcha',
+      redirectUrl: 'https://shop.test/thanks?x=1',
+      requiredFields: ['company'],
+      origins: ['https://shop.test'],
+    };
+    const changed = await json(
+      'change',
+      'contact',
+      '--name',
+      'The shop',
+      '--to',
+      'a@site.test',
+      'b@site.test',
+      '--auto-reply',
+      'off',
+      '--captcha',
+      'altcha',
+      '--redirect',
+      'https://shop.test/thanks?x=1',
+      '--require',
+      'company',
+      'company',
+      '--origin',
+      'https://shop.test/',
+    );
+    expect(changed).to.deep.include(own);
+    expect(changed.effective).to.deep.equal({ recipients: own.recipients, autoReply: false, captcha: 'altcha' });
+    const { name, recipients, captcha } = plain;
+    expect(await json('change', 'contact', '--reset', 'name', 'recipients', 'captcha')).to.deep.equal({
+      ...changed,
+      name,
+      recipients,
+      captcha,
+      effective: { ...plain.effective, autoReply: false },
+    });
+    await json('change', 'contact', '--reset', 'auto-reply', 'redirect', 'required', 'origins');
+    expect((await json('list')).items).to.deep.equal([plain]);
+    expect((await json('list')).next).to.equal(null);
+  });
+
+  it('are told to people with what is in force and why', async () => {
+    await run('change', 'contact', '--require', 'company', '--origin', 'https://shop.test');
+    const { stdout } = await runHere(['forms', 'show', 'contact'], db, { settings, columns: 80 });
+    expect(withoutColours(stdout))
+      .to.match(/recipients +owner@site\.test \(as NOTIFY_TO says\)/)
+      .and.match(/required +email, message, company/)
+      .and.match(/origins +https:\/\/shop\.test/);
+    const table = withoutColours((await runHere(['forms', 'list'], db, { settings, columns: 80 })).stdout);
+    expect(table).to.match(/contact +open +owner@site\.test +on +none/);
+  });
+
+  it('that cannot be are refused, and nothing changes', async () => {
+    await json('add', 'shop');
+    const before = (await json('list')).items;
+    const misuses: [string[], number, RegExp][] = [
+      [['add', 'shop'], 1, /there is a form "shop" already/],
+      [['add', 'Shop'], 2, /cannot be a slug/],
+      [['add', '-x'], 2, /./],
+      [['add'], 2, /./],
+      [['add', 'x', '--to', 'nobody'], 2, /"nobody" is not an e-mail address/],
+      [['add', 'x', '--redirect', 'javascript:alert(1)'], 2, /not an http or https address/],
+      [['add', 'x', '--captcha', 'turnstile'], 2, /set CAPTCHA=turnstile/],
+      [['add', 'x', '--require', '_next'], 2, /cannot be a field/],
+      [['add', 'x', '--origin', 'https://shop.test/page'], 2, /not an origin/],
+      [['add', 'x', '--auto-reply', 'yes'], 2, /on, off/],
+      [['change', 'shop'], 2, /say what to change/],
+      [['change', 'shop', '--name', 'x', '--reset', 'name'], 2, /both set and reset/],
+      [['change', 'shop', '--slug', 'contact'], 1, /already/],
+      [['change', 'contact', '--slug', 'other'], 2, /keeps its slug/],
+      [['change', 'nothing', '--name', 'x'], 1, /there is no form "nothing": see "ruffinweb forms list"/],
+      [['show', 'nothing'], 1, /no form/],
+      [['close', 'nothing'], 1, /no form/],
+    ];
+    for (const [args, code, said] of misuses) {
+      const screen = await run(...args);
+      expect(screen.code, args.join(' ')).to.equal(code);
+      expect(screen.stdout, args.join(' ')).to.equal('');
+      expect(screen.stderr, args.join(' ')).to.match(said);
+    }
+    expect((await json('list')).items).to.deep.equal(before);
+    expect(await json('change', 'shop', '--slug', 'store')).to.include({
+      slug: 'store',
+      address: 'https://forms.example.test/base/api/forms/store/messages',
+    });
+  });
+
+  describe('at the HTTP door', () => {
+    let server: RunningServer;
+    let http: Client;
+
+    beforeEach(async () => {
+      server = await RunningServer.start({ DATABASE_URL: db.url, ...settings }, ['serve', '--no-deliver']);
+      http = clientOf(server.url);
+    });
+    afterEach(async () => {
+      await server[Symbol.asyncDispose]();
+    });
+    const fromBrowser = (body: Record<string, string>) =>
+      http.send('/api/messages', {
+        method: 'POST',
+        headers: { Accept: browserAccept },
+        body: new URLSearchParams(body),
+      });
+
+    it('answer 410 when closed, and take messages again when reopened', async () => {
+      const closed = await json('close', 'contact');
+      expect(closed).to.include({ state: 'closed' });
+      expect(await json('close', 'contact'), 'closed once').to.deep.equal(closed);
+      expect((await http.post('/api/messages', submission())).status).to.equal(410);
+      expect((await json('change', 'contact', '--reopen')).closedAt).to.equal(null);
+      expect((await http.post('/api/messages', submission())).status).to.equal(201);
+    });
+
+    it('ask for the fields that they require, and send browsers where they say', async () => {
+      await json('change', 'contact', '--require', 'company', 'name', '--redirect', 'https://shop.test/thanks');
+      const refused = await http.post('/api/messages', submission({ name: ' ', company: null }));
+      expect(refused.status).to.equal(422);
+      expect(refused.json.errors).to.deep.equal([
+        { field: 'company', code: 'missing', message: 'is required' },
+        { field: 'name', code: 'missing', message: 'is required' },
+      ]);
+      const page = await fromBrowser({ email: 'ada@example.test', message: 'Hello', first_name: 'Ada' });
+      expect(page.status).to.equal(422);
+      expect(page.text, 'a field to fill in, which was not in the form').to.match(/<input[^>]* name="company"/);
+      expect(await db.count('messages')).to.equal(0);
+      const taken = await fromBrowser({ email: 'ada@example.test', message: 'Hello', first_name: 'Ada', company: 'X' });
+      expect([taken.status, taken.headers.get('location')]).to.deep.equal([303, 'https://shop.test/thanks']);
+      expect((await http.post('/api/messages', submission({ company: 'X' }))).json).to.have.all.keys(
+        'id',
+        'receipt',
+        'receivedAt',
+      );
+    });
+  });
+
+  it('name a missing field once, also where it is at fault otherwise', () => {
+    const faults = (values: Record<string, unknown>, required: string[]) => {
+      try {
+        checkFields(new Map(Object.entries(submission(values))), required);
+        return [];
+      } catch (error) {
+        return (error as { faults: { field: string; code: string }[] }).faults.map((it) => `${it.field} ${it.code}`);
+      }
+    };
+    expect(faults({ company: 0 }, ['company'])).to.deep.equal([]);
+    expect(faults({ company: 'x'.repeat(2001) }, ['company'])).to.deep.equal(['company too-long']);
+    expect(faults({ email: '' }, ['email', 'toString'])).to.deep.equal(['email missing', 'toString missing']);
+    expect(faults({}, ['subject', 'name'])).to.deep.equal(['subject missing']);
+  });
+});

@@ -1,0 +1,324 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import type { Context } from '../../src/context.ts';
+import { claimDue } from '../../src/services/claim-due.ts';
+import { exportMessages } from '../../src/services/export-messages.ts';
+import { openScope } from '../../src/services/scope.ts';
+import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { ruffinweb, testKeys } from '../support/program.ts';
+import { runHere, withoutColours } from './terminal.ts';
+
+const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
+const unknownId = '01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a';
+
+describe('messages', () => {
+  let db: TestDatabase;
+  let context: Context;
+
+  before(async () => {
+    db = await createDatabase();
+    context = await openTestContext(db);
+  });
+  after(async () => {
+    await context[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  beforeEach(async () => {
+    await db.empty();
+    await db.query('truncate recent_posts');
+  });
+
+  const run = (...args: string[]) => runHere(['messages', ...args], db);
+  const json = async (...args: string[]) => {
+    const { code, stdout } = await run(...args, '--json');
+    return { code, items: JSON.parse(stdout).items };
+  };
+  const statuses = () => db.query('select status, reasons from messages order by id');
+  const held = () => buildMessages(context, 1, () => ({ _gotcha: 'x' }));
+
+  describe('release', () => {
+    it('queues the mail that was held, and clears the reasons', async () => {
+      const [message] = await held();
+      expect(await db.emails()).to.deep.equal({ 'notification held': 1 });
+      const { code, stdout, stderr } = await ruffinweb(['messages', 'release', message?.receipt ?? ''], {
+        DATABASE_URL: db.url,
+      });
+      expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
+      expect(stdout).to.match(new RegExp(`${message?.receipt} +released`));
+      expect(await statuses()).to.deep.equal([{ status: 'accepted', reasons: [] }]);
+      expect(await db.emails()).to.deep.equal({ 'notification queued': 1 });
+      expect(await settleDue(context, () => mailOutcomes.accepted)).to.have.lengthOf(1);
+    });
+
+    it('sends no auto-reply: one that was held with its message is cancelled', async () => {
+      const [message] = await buildMessages(context, 1);
+      await run('hold', message?.id ?? '');
+      expect(await db.emails()).to.deep.equal({ 'auto-reply held': 1, 'notification held': 1 });
+      await run('release', message?.id ?? '');
+      expect(await db.emails()).to.deep.equal({ 'auto-reply cancelled': 1, 'notification queued': 1 });
+    });
+
+    it('twice does it once, and what is not there is told apart', async () => {
+      const [message] = await held();
+      const id = message?.id ?? '';
+      const [first, second] = [await json('release', id), await json('release', id, unknownId)];
+      const entry = { id, receipt: message?.receipt, result: 'released', code: null, reason: null };
+      expect(first).to.deep.equal({ code: 0, items: [entry] });
+      expect(second).to.deep.equal({
+        code: 1,
+        items: [
+          { ...entry, result: 'already-released' },
+          {
+            id: unknownId,
+            receipt: null,
+            result: 'refused',
+            code: 'message-unknown',
+            reason: `there is no message ${unknownId}`,
+          },
+        ],
+      });
+      expect((await run('release')).code).to.equal(2);
+      expect((await run('release', 'latest')).code, 'what is latest may change').to.equal(1);
+    });
+  });
+
+  describe('hold', () => {
+    it('keeps unsent mail back, and leaves what was sent', async () => {
+      const [first, second] = await buildMessages(context, 2);
+      await settleDue(context, (email) => (email.kind === 'auto-reply' ? mailOutcomes.accepted : mailOutcomes.later));
+      const { code, items } = await json('hold', first?.receipt ?? '');
+      expect(code).to.equal(0);
+      expect(items[0]).to.include({ id: first?.id, receipt: first?.receipt, result: 'held' });
+      expect(await statuses()).to.deep.equal([
+        { status: 'held', reasons: ['held-by-hand'] },
+        { status: 'accepted', reasons: [] },
+      ]);
+      expect(await db.emails()).to.deep.equal({
+        'auto-reply sent': 2,
+        'notification held': 1,
+        'notification queued': 1,
+      });
+      await db.makeAllDue();
+      const due = await settleDue(context, () => mailOutcomes.accepted);
+      expect(due.map((email) => email.message?.id)).to.deep.equal([second?.id]);
+      expect((await json('hold', first?.receipt ?? '')).items[0].result).to.equal('already-held');
+    });
+
+    it('refuses a message whose mail is being sent at this moment, and changes nothing', async () => {
+      const [message] = await buildMessages(context, 1);
+      await claimDue(openScope(context), 1);
+      const { code, items } = await json('hold', message?.id ?? '');
+      expect(code).to.equal(1);
+      expect(items[0]).to.include({ result: 'refused', code: 'email-leased' });
+      expect(await statuses()).to.deep.equal([{ status: 'accepted', reasons: [] }]);
+      expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 1 });
+    });
+
+    it('takes mail away from a worker that was lost: what it says later is not heard', async () => {
+      const [message] = await buildMessages(context, 1);
+      await claimDue(openScope(context), 2);
+      await db.makeAllDue();
+      expect((await run('hold', message?.id ?? '')).code).to.equal(0);
+      expect(await db.query('select distinct lease_token from emails')).to.deep.equal([{ lease_token: null }]);
+    });
+
+    it('keeps failed mail from being resent until the message is released', async () => {
+      const [message] = await buildMessages(context, 1);
+      await settleDue(context, () => mailOutcomes.refused);
+      await run('hold', message?.id ?? '');
+      const resend = async () =>
+        JSON.parse((await runHere(['emails', 'resend', '--failed', '--json'], db)).stdout).items.map(
+          (it: { result: string; reason: string | null }) => it.reason ?? it.result,
+        );
+      expect(await resend()).to.deep.equal(['its message is held', 'its message is held']);
+      await run('release', message?.id ?? '');
+      expect(await resend()).to.deep.equal(['queued', 'queued']);
+    });
+  });
+
+  describe('delete', () => {
+    it('takes a message away with its emails and attempts, and leaves its sender', async () => {
+      const [first] = await buildMessages(context, 2, () => ({
+        email: 'ada@example.test',
+        message: `${Math.random()}`,
+      }));
+      await settleDue(context, () => mailOutcomes.accepted);
+      const { code, items } = await json('delete', first?.receipt ?? '', '--yes');
+      expect(code).to.equal(0);
+      expect(items).to.deep.equal([
+        { id: first?.id, receipt: first?.receipt, result: 'deleted', code: null, reason: null },
+      ]);
+      expect([await db.count('messages'), await db.count('emails'), await db.count('attempts')]).to.deep.equal([
+        1, 1, 1,
+      ]);
+      expect(await db.query('select message_count from senders')).to.deep.equal([{ message_count: 1 }]);
+      expect((await run('show', first?.receipt ?? '')).code).to.equal(1);
+      expect((await run('delete', first?.receipt ?? '', '--yes')).code).to.equal(1);
+    });
+
+    it('asks, and takes silence for a no', async () => {
+      const [message] = await buildMessages(context, 1);
+      const args = ['messages', 'delete', message?.receipt ?? ''];
+      const [scripted, no] = [await runHere(args, db), await runHere(args, db, { columns: 80, types: '\n' })];
+      expect(scripted).to.include({ code: 2, stdout: '' });
+      expect(scripted.stderr).to.include('add --yes');
+      expect(no).to.include({ code: 1, stdout: '' });
+      expect(no.stderr).to.include(`Delete message ${message?.receipt} for good, emails included? [y/N]`);
+      expect(await db.count('messages')).to.equal(1);
+      const yes = await runHere(args, db, { columns: 80, types: 'y\n' });
+      expect(yes.code).to.equal(0);
+      expect(withoutColours(yes.stdout)).to.match(/deleted/);
+      expect(await db.count('messages')).to.equal(0);
+    });
+  });
+
+  describe('export', () => {
+    const odd = '=cmd|\'/c calc\'!A1, "quoted"\r\nsecond line \u001b[2J \u202e';
+
+    it('writes CSV that no spreadsheet runs anything of', async () => {
+      const stored = await buildMessages(context, 7, (index) => ({
+        message: odd.replace('=', ['=', '+', '-', '@', '\t', '\r', 'plain '][index] ?? ''),
+        name: '@SUM(1)',
+        'a field': '=1+1',
+      }));
+      const { code, stdout, stderr } = await ruffinweb(['messages', 'export'], { DATABASE_URL: db.url });
+      expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '7 messages exported\n' });
+      const [header, ...rows] = readCsv(stdout);
+      expect(header?.join()).to.equal(
+        'receipt,receivedAt,form,status,reasons,email,name,subject,message,extra,senderId,id',
+      );
+      expect(rows.map((row) => row[0])).to.deep.equal(stored.map((it) => it.receipt));
+      expect(rows.map((row) => row[8]?.slice(0, 6))).to.deep.equal([
+        "'=cmd|",
+        "'+cmd|",
+        "'-cmd|",
+        "'@cmd|",
+        "'\tcmd|",
+        "'\rcmd|",
+        'plain ',
+      ]);
+      for (const cell of rows.flat()) expect(cell).to.not.match(/^[=+\-@\t\r\0]/);
+      expect(rows[0]?.[8]).to.equal(`'${odd}`);
+      expect(JSON.parse(rows[0]?.[9] ?? '')).to.deep.equal({ 'a field': '=1+1' });
+    });
+
+    it('writes JSON Lines that lose nothing, in the shape of messages list', async () => {
+      await buildMessages(context, 3, () => ({ message: `${odd}${Math.random()}` }));
+      const { stdout } = await run('export', '--format', 'jsonl');
+      const views = stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+      expect(views).to.deep.equal((await json('list')).items.toReversed());
+      expect(views[0].message).to.include(odd);
+      expect((await run('export', '--json')).stdout).to.equal(stdout);
+      expect(stdout).to.not.match(/(?!\n)[\p{Cc}\p{Cf}]/u);
+    });
+
+    it('keeps to the filters of the list', async () => {
+      const stored = await buildMessages(context, 3, (index) => (index === 1 ? { _gotcha: 'x' } : {}));
+      const receipts = async (...args: string[]) =>
+        (await run('export', '--format', 'jsonl', ...args)).stdout
+          .split('\n')
+          .filter((line) => line !== '')
+          .map((line) => JSON.parse(line).receipt);
+      expect(await receipts('--status', 'held')).to.deep.equal([stored[1]?.receipt]);
+      expect(await receipts('--sender', 'ada3@example.test')).to.deep.equal([stored[2]?.receipt]);
+      expect(await receipts('--until', '1h')).to.deep.equal([]);
+      expect(await receipts('--form', 'contact')).to.have.lengthOf(3);
+      const runs = await Promise.all([run('export', '--form', 'nothing'), run('export', '--format', 'xml')]);
+      expect(runs.map((it) => it.code)).to.deep.equal([1, 2]);
+    });
+
+    it('shows a terminal nothing that it would obey, and masks on demand', async () => {
+      await buildMessages(context, 1, () => ({ message: odd }));
+      const screen = await runHere(['messages', 'export', '--mask'], db, { columns: 80 });
+      expect(screen.stdout)
+        .to.include('\\u{1b}[2J')
+        .and.to.not.match(/[\u001b\u202e]/);
+      expect(screen.stdout).to.include('a***@example.test').and.to.not.include('Lovelace');
+    });
+
+    describe('of more than fits into memory at once', () => {
+      const many = 1000;
+
+      before(async () => {
+        await db.empty();
+      });
+      beforeEach(async () => {
+        await buildMessages(context, 1, () => ({ message: 'x'.repeat(9000) }));
+        await db.query(
+          `insert into messages select (m).* from (select jsonb_populate_record(messages, jsonb_build_object(
+             'id', lpad(to_hex(n), 8, '0') || '-0000-7000-8000-000000000000', 'receipt', 'RW-' || lpad(n::text, 10, '0'))) as m
+           from messages, generate_series(1, ${many}) as n) as copies`,
+        );
+      });
+
+      it('goes on page by page, ends at what was there at its beginning, and skips what is deleted', async () => {
+        const pages: number[] = [];
+        for await (const page of exportMessages(openScope(context))) {
+          if (pages.length === 0) {
+            await db.query(`delete from messages where receipt = 'RW-0000000300'`);
+            await buildMessages(context, 2);
+          }
+          pages.push(page.length);
+        }
+        expect(pages).to.deep.equal([200, 200, 200, 200, 200]);
+      });
+
+      it('ends quietly when its reader has seen enough', async () => {
+        const { code, stderr } = await readSome('messages', 'export', '--format', 'jsonl', '--quiet');
+        expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
+      });
+
+      it('ends with 130 at Ctrl-C, after a whole line', async () => {
+        const child = start('messages', 'export', '--format', 'jsonl');
+        const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal })));
+        let text = '';
+        // Nothing is read until the signal is there, so that the program is waiting for its reader.
+        await new Promise((resolve) => child.stdout.once('readable', resolve));
+        child.kill('SIGINT');
+        child.stdout.on('data', (chunk: Buffer) => {
+          text += chunk.toString();
+        });
+        expect(await ended).to.deep.equal({ code: 130, signal: null });
+        const lines = text.split('\n');
+        expect(lines.at(-1)).to.equal('');
+        expect(lines.length).to.be.below(many);
+        for (const line of lines.slice(0, -1)) expect(JSON.parse(line).receipt).to.match(/^RW-/);
+      });
+    });
+  });
+
+  function start(...args: string[]) {
+    return spawn(process.execPath, [launcher, ...args], {
+      env: { PATH: process.env.PATH, ENCRYPTION_KEYS: testKeys, DATABASE_URL: db.url },
+    });
+  }
+
+  async function readSome(...args: string[]): Promise<{ code: number; stderr: string }> {
+    const child = start(...args);
+    let stderr = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk.toString();
+    });
+    child.stdout.once('data', () => child.stdout.destroy());
+    return { code: await new Promise((resolve) => child.on('close', resolve)), stderr };
+  }
+});
+
+/** Reads RFC 4180 as strictly as it is written. */
+function readCsv(text: string): string[][] {
+  const cell = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n)/y;
+  const rows: string[][] = [[]];
+  while (cell.lastIndex < text.length) {
+    const found = cell.exec(text);
+    if (found === null) throw new Error('not CSV');
+    rows.at(-1)?.push(found[1]?.replaceAll('""', '"') ?? found[2] ?? '');
+    if (found[3] === '\r\n') rows.push([]);
+  }
+  return rows.slice(0, -1);
+}

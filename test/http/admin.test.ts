@@ -1,0 +1,428 @@
+import { expect } from 'chai';
+import type { Context } from '../../src/context.ts';
+import { adminShapes } from '../../src/server/openapi-admin-schemas.ts';
+import { createKey, type KeyRequest } from '../../src/services/api-keys.ts';
+import { claimDue } from '../../src/services/claim-due.ts';
+import { openScope } from '../../src/services/scope.ts';
+import type { Stored } from '../../src/services/store-messages.ts';
+import { runHere } from '../cli/terminal.ts';
+import { type Answer, type Client, clientOf } from '../support/api.ts';
+import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer } from '../support/program.ts';
+import { until } from '../support/until.ts';
+
+const unknownId = '01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a';
+
+const routes = [
+  ['GET', '/api/senders', 'read'],
+  ['GET', `/api/senders/${unknownId}`, 'read'],
+  ['PATCH', `/api/senders/${unknownId}`, 'write'],
+  ['DELETE', `/api/senders/${unknownId}`, 'write'],
+  ['GET', '/api/messages', 'read'],
+  ['GET', `/api/messages/${unknownId}`, 'read'],
+  ['DELETE', `/api/messages/${unknownId}`, 'write'],
+  ['POST', `/api/messages/${unknownId}/hold`, 'write'],
+  ['POST', `/api/messages/${unknownId}/release`, 'write'],
+  ['GET', '/api/emails', 'read'],
+  ['GET', `/api/emails/${unknownId}`, 'read'],
+  ['POST', `/api/emails/${unknownId}/resend`, 'write'],
+  ['POST', `/api/emails/${unknownId}/cancel`, 'write'],
+] as const;
+
+describe('the HTTP API with a key', () => {
+  let db: TestDatabase;
+  let context: Context;
+  let server: RunningServer;
+  let http: Client;
+  let everything: string;
+
+  const keyFor = async (request: Partial<KeyRequest> = {}) =>
+    (await createKey(openScope(context), { name: 'test', scopes: ['read', 'write', 'export'], ...request })).key;
+  const ask = (method: string, path: string, key: string | undefined, init: RequestInit = {}): Promise<Answer> =>
+    http.send(path, {
+      method,
+      ...init,
+      headers: { ...(key && { Authorization: `Bearer ${key}` }), ...(init.headers as Record<string, string>) },
+    });
+  const get = (path: string) => ask('GET', path, everything);
+  const patch = (path: string, body: unknown, key = everything) =>
+    ask('PATCH', path, key, { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } });
+  const command = async (...args: string[]) => JSON.parse((await runHere([...args, '--json'], db)).stdout);
+  const audited = () =>
+    server.log
+      .split('\n')
+      .filter((line) => line.includes('"audit"'))
+      .map((line) => JSON.parse(line));
+
+  before(async () => {
+    db = await createDatabase();
+    context = await openTestContext(db);
+    server = await RunningServer.start({ DATABASE_URL: db.url, PUBLIC_URL: 'https://forms.example.test/base' }, [
+      'serve',
+      '--no-deliver',
+    ]);
+    http = clientOf(server.url);
+    await db.query(`insert into forms (id, slug) values (gen_random_uuid(), 'shop')`);
+    everything = await keyFor();
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    await context[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  beforeEach(async () => {
+    await db.empty();
+    await db.query('truncate recent_posts');
+  });
+
+  describe('lets nobody in', () => {
+    for (const [method, path, scope] of routes) {
+      it(`to ${method} ${path.replace(unknownId, '{id}')} without a key, or without the scope "${scope}"`, async () => {
+        const none = await ask(method, path, undefined);
+        expect(none.status).to.equal(401);
+        expect(none.headers.get('www-authenticate')).to.equal('Bearer realm="ruffinweb"');
+        expect(none.headers.get('content-type')).to.equal('application/problem+json; charset=utf-8');
+        expect(none.json.code).to.equal('key-required');
+        const others = (['read', 'write', 'export'] as const).filter((it) => it !== scope);
+        const lacking = await ask(method, path, await keyFor({ scopes: others }));
+        expect(lacking.status).to.equal(403);
+        expect(lacking.json.code).to.equal('key-forbidden');
+        expect(lacking.headers.get('www-authenticate')).to.equal('Bearer realm="ruffinweb"');
+        const body =
+          method === 'PATCH' ? { body: '{"blocked":true}', headers: { 'Content-Type': 'application/json' } } : {};
+        const enough = await ask(method, path, await keyFor({ scopes: [scope] }), body);
+        expect(enough.status).to.equal(path.includes(unknownId) ? 404 : 200);
+        expect(enough.headers.get('www-authenticate')).to.equal(null);
+      });
+    }
+
+    it('with a key that is malformed, unknown, of another secret, expired or revoked', async () => {
+      const [expired, revoked] = [await keyFor({ name: 'expired' }), await keyFor({ name: 'revoked' })];
+      await db.query(`update api_keys set expires_at = now() where name = 'expired'`);
+      await db.query(`update api_keys set revoked_at = now() where name = 'revoked'`);
+      const wrongSecret = everything.slice(0, 20) + (everything[20] === 'A' ? 'B' : 'A') + everything.slice(21);
+      const unknown = `rw_0000000000_${'A'.repeat(43)}`;
+      for (const key of ['x', 'rw_', unknown, wrongSecret, `${everything}A`, expired, revoked]) {
+        const answer = await ask('GET', '/api/messages', key);
+        expect(answer.status, key).to.equal(401);
+        expect(answer.text).to.not.include(key.slice(14, 40) || 'nothing');
+      }
+      expect((await http.get('/api/messages', { Authorization: `Basic ${everything}` })).status).to.equal(401);
+      expect((await http.get(`/api/messages?key=${everything}`)).status, 'never in an address').to.equal(401);
+      expect((await http.get('/api/messages', { Authorization: `bearer ${everything}` })).status).to.equal(200);
+    });
+
+    it('to an export without the scope for it', async () => {
+      const lines = { headers: { Accept: 'application/jsonl' } };
+      expect((await ask('GET', '/api/messages', await keyFor({ scopes: ['read', 'write'] }), lines)).status).to.equal(
+        403,
+      );
+      expect((await ask('GET', '/api/messages', await keyFor({ scopes: ['export'] }), lines)).status).to.equal(200);
+    });
+  });
+
+  it('writes no key into the log, and its last use at most once a minute', async () => {
+    const key = await keyFor({ name: 'used' });
+    const lastUse = async () =>
+      (await db.query<{ at: Date | null }>(`select last_used_at as at from api_keys where name = 'used'`))[0]?.at;
+    expect(await lastUse()).to.equal(null);
+    await ask('GET', '/api/emails', key);
+    const first = await lastUse();
+    expect(first).to.be.instanceOf(Date);
+    await ask('GET', '/api/emails', key);
+    expect(await lastUse()).to.deep.equal(first);
+    await db.query(`update api_keys set last_used_at = now() - interval '61 seconds' where name = 'used'`);
+    await ask('GET', '/api/emails', key);
+    expect((await lastUse())?.getTime()).to.be.at.least(first?.getTime() ?? 0);
+    expect(server.log).to.not.include(key.slice(14));
+  });
+
+  it('lets a key make three hundred requests at once, then asks it to wait', async () => {
+    const key = await keyFor();
+    const answers = await Promise.all(Array.from({ length: 700 }, () => ask('GET', '/api/emails', key)));
+    const refused = answers.filter((it) => it.status === 429);
+    expect(answers.filter((it) => it.status === 200)).to.have.lengthOf.at.least(300);
+    expect(refused).to.have.lengthOf.at.least(1);
+    expect(refused[0]?.json.code).to.equal('rate-limited');
+    expect(Number(refused[0]?.headers.get('retry-after'))).to.be.within(1, 60);
+    expect((await get('/api/emails')).status, 'another key').to.equal(200);
+  });
+
+  describe('shows', () => {
+    let stored: Stored[];
+
+    beforeEach(async () => {
+      stored = await buildMessages(context, 5, (index) => (index === 3 ? { _gotcha: 'x' } : {}));
+      await settleDue(context, () => mailOutcomes.refused);
+    });
+
+    it('lists and single things in the very shapes of the command line', async () => {
+      const [email] = (await command('emails', 'list')).items;
+      const [sender] = (await command('senders', 'list')).items;
+      const pairs: [string, string[]][] = [
+        ['/api/senders', ['senders', 'list']],
+        ['/api/senders?limit=2', ['senders', 'list', '--limit', '2']],
+        [`/api/senders/${sender.id}`, ['senders', 'show', sender.id]],
+        ['/api/messages', ['messages', 'list']],
+        ['/api/messages?status=held&form=contact', ['messages', 'list', '--status', 'held', '--form', 'contact']],
+        [`/api/messages?sender=${sender.id}`, ['messages', 'list', '--sender', sender.id]],
+        ['/api/messages?since=2030-01-01', ['messages', 'list', '--since', '2030-01-01']],
+        [
+          `/api/messages?until=${stored[2]?.receivedAt.toISOString()}`,
+          ['messages', 'list', '--until', stored[2]?.receivedAt.toISOString() ?? ''],
+        ],
+        [`/api/messages/${stored[1]?.id}`, ['messages', 'show', stored[1]?.id ?? '']],
+        [`/api/messages/${stored[1]?.receipt}`, ['messages', 'show', stored[1]?.id ?? '']],
+        ['/api/emails?state=failed&kind=auto-reply', ['emails', 'list', '--state', 'failed', '--kind', 'auto-reply']],
+        [`/api/emails/${email.id}`, ['emails', 'show', email.id]],
+      ];
+      for (const [path, args] of pairs) {
+        const answer = await get(path);
+        expect(answer.status, path).to.equal(200);
+        expect(answer.json, path).to.deep.equal(await command(...args));
+      }
+    });
+
+    it('what the OpenAPI document says', async () => {
+      const [email] = (await get('/api/emails')).json.items;
+      const shapes: [string, keyof typeof adminShapes][] = [
+        ['/api/senders', 'SenderPage'],
+        [`/api/senders/${(await get('/api/senders')).json.items[0].id}`, 'Sender'],
+        ['/api/messages', 'MessagePage'],
+        [`/api/messages/${stored[1]?.id}`, 'MessageDetails'],
+        ['/api/emails', 'EmailPage'],
+        [`/api/emails/${email.id}`, 'EmailDetails'],
+      ];
+      for (const [path, name] of shapes) {
+        const { json } = await get(path);
+        const parsed = adminShapes[name].parse(json);
+        expect(parsed, `${path}: nothing but what is described`).to.deep.equal(json);
+      }
+    });
+
+    it('page after page, by the cursor or the Link header', async () => {
+      const seen: string[] = [];
+      let path = '/api/messages?limit=2&form=contact';
+      for (;;) {
+        const answer = await get(path);
+        seen.push(...answer.json.items.map((it: { receipt: string }) => it.receipt));
+        const link = answer.headers.get('link');
+        if (answer.json.next === null) {
+          expect(link).to.equal(null);
+          break;
+        }
+        const next = /^<https:\/\/forms\.example\.test\/base(\/api\/messages\?.*)>; rel="next"$/.exec(link ?? '')?.[1];
+        expect(new URLSearchParams(next?.split('?')[1])).to.deep.equal(
+          new URLSearchParams({ limit: '2', form: 'contact', cursor: answer.json.next }),
+        );
+        path = next ?? '';
+      }
+      expect(seen).to.deep.equal(stored.map((it) => it.receipt).toReversed());
+    });
+
+    it('nothing for a question that it does not understand', async () => {
+      for (const query of [
+        'limit=0',
+        'limit=201',
+        'limit=x',
+        'status=hold',
+        'sendr=x',
+        'since=2d',
+        'form=a&form=b',
+        'cursor=x',
+      ]) {
+        const answer = await get(`/api/messages?${query}`);
+        expect(answer.status, query).to.equal(400);
+        expect(answer.json.code, query).to.equal('argument-invalid');
+      }
+      expect((await get('/api/messages?form=nothing')).json.code).to.equal('form-unknown');
+      expect((await get('/api/messages/nothing')).json.code).to.equal('message-unknown');
+    });
+
+    it('a key of some forms nothing of the others', async () => {
+      const shop = await keyFor({ forms: ['shop'] });
+      await db.query(`update messages set form_id = (select id from forms where slug = 'shop') where id = $1`, [
+        stored[0]?.id,
+      ]);
+      const [email] = (await command('emails', 'list', '--form', 'contact')).items;
+      const mine = await ask('GET', '/api/messages', shop);
+      expect(mine.json.items.map((it: { id: string }) => it.id)).to.deep.equal([stored[0]?.id]);
+      const emails = await ask('GET', '/api/emails', shop);
+      expect(emails.json.items).to.deep.equal((await command('emails', 'list', '--form', 'shop')).items);
+      for (const which of [stored[0]?.id, 'latest']) {
+        expect((await ask('GET', `/api/messages/${which}`, shop)).json.id, which).to.equal(stored[0]?.id);
+      }
+      for (const [method, path, status] of [
+        ['GET', '/api/messages?form=contact', 404],
+        ['GET', `/api/messages/${stored[1]?.id}`, 404],
+        ['DELETE', `/api/messages/${stored[1]?.id}`, 404],
+        ['POST', `/api/messages/${stored[1]?.id}/hold`, 404],
+        ['POST', `/api/messages/${stored[3]?.id}/release`, 404],
+        ['GET', `/api/emails/${email.id}`, 404],
+        ['POST', `/api/emails/${email.id}/resend`, 404],
+        ['POST', `/api/emails/${email.id}/cancel`, 404],
+        ['GET', '/api/messages?sender=ada@example.test', 403],
+        ['GET', '/api/senders', 403],
+        ['DELETE', `/api/senders/${unknownId}`, 403],
+      ] as const) {
+        expect((await ask(method, path, shop)).status, `${method} ${path}`).to.equal(status);
+      }
+      const lines = await ask('GET', '/api/messages', shop, { headers: { Accept: 'application/jsonl' } });
+      expect(
+        lines.text
+          .trimEnd()
+          .split('\n')
+          .map((it) => JSON.parse(it).id),
+      ).to.deep.equal([stored[0]?.id]);
+      expect(await db.count('messages')).to.equal(5);
+    });
+
+    it('everything at once, as the command line exports it', async () => {
+      const answer = await ask('GET', '/api/messages?form=contact', everything, {
+        headers: { Accept: 'application/jsonl' },
+      });
+      expect(answer.status).to.equal(200);
+      expect(answer.headers.get('content-type')).to.equal('application/jsonl; charset=utf-8');
+      expect(answer.headers.get('vary')).to.match(/accept/i);
+      expect(answer.text).to.equal((await runHere(['messages', 'export', '--format', 'jsonl'], db)).stdout);
+    });
+  });
+
+  it('breaks an export off that cannot be ended, so that half does not look like the whole', async () => {
+    await buildMessages(context, 1, () => ({ message: 'x'.repeat(9000) }));
+    await db.query(
+      `insert into messages select (m).* from (select jsonb_populate_record(messages, jsonb_build_object(
+         'id', lpad(to_hex(n), 8, '0') || '-0000-7000-8000-000000000000', 'receipt', 'RW-' || lpad(n::text, 10, '0'))) as m
+       from messages, generate_series(1, 20000) as n) as copies`,
+    );
+    const response = await fetch(`${server.url}/api/messages`, {
+      headers: { Authorization: `Bearer ${everything}`, Accept: 'application/jsonl' },
+    });
+    const reader = response.body?.getReader();
+    await reader?.read();
+    await db.query('alter table messages rename to messages_away');
+    try {
+      let ended: unknown;
+      while (ended === undefined)
+        ended = await reader?.read().then(
+          (it) => (it.done ? 'whole' : undefined),
+          () => 'broken',
+        );
+      expect(ended).to.equal('broken');
+      await until('the log tells of it', () => server.log.includes('export broke off'));
+    } finally {
+      await db.query('alter table messages_away rename to messages');
+    }
+  });
+
+  describe('changes', () => {
+    it('a message: held and released, each with one line in the log', async () => {
+      const [stored] = await buildMessages(context, 1);
+      const before = audited().length;
+      const held = await ask('POST', `/api/messages/${stored?.id}/hold`, everything);
+      expect(held.status).to.equal(200);
+      expect(held.json).to.deep.equal(await command('messages', 'show', stored?.id ?? ''));
+      expect(held.json).to.deep.include({ status: 'held', reasons: ['held-by-hand'] });
+      expect(held.json.emails.map((it: { state: string }) => it.state)).to.deep.equal(['held', 'held']);
+      expect((await ask('POST', `/api/messages/${stored?.id}/hold`, everything)).status).to.equal(200);
+      const released = await ask('POST', `/api/messages/${stored?.receipt}/release`, everything);
+      expect(released.json.status).to.equal('accepted');
+      expect(await db.emails()).to.deep.equal({ 'auto-reply cancelled': 1, 'notification queued': 1 });
+      const [key] = await db.query<{ id: string }>(`select id from api_keys order by id limit 1`);
+      const lines = audited()
+        .slice(before)
+        .map(({ audit, key: by, message, msg }) => ({ audit, by, message, msg }));
+      expect(lines).to.deep.equal([
+        { audit: 'message-held', by: key?.id, message: stored?.id, msg: 'changed by key' },
+        { audit: 'message-released', by: key?.id, message: stored?.id, msg: 'changed by key' },
+      ]);
+    });
+
+    it('nothing of a message whose mail is being sent at this moment', async () => {
+      const [stored] = await buildMessages(context, 1);
+      const { emails } = await claimDue(openScope(context), 5);
+      const held = await ask('POST', `/api/messages/${stored?.id}/hold`, everything);
+      expect([held.status, held.json.code]).to.deep.equal([409, 'email-leased']);
+      for (const verb of ['resend', 'cancel']) {
+        const answer = await ask('POST', `/api/emails/${emails[0]?.id}/${verb}`, everything);
+        expect([answer.status, answer.json.code], verb).to.deep.equal([409, 'email-leased']);
+      }
+    });
+
+    it('a message: deleted, once', async () => {
+      const [stored] = await buildMessages(context, 2);
+      const before = audited().length;
+      const [gone, again] = [
+        await ask('DELETE', `/api/messages/${stored?.id}`, everything),
+        await ask('DELETE', `/api/messages/${stored?.id}`, everything),
+      ];
+      expect([gone.status, gone.text, again.status]).to.deep.equal([204, '', 404]);
+      expect([await db.count('messages'), await db.count('senders')]).to.deep.equal([1, 2]);
+      expect(audited().slice(before)).to.have.lengthOf(1);
+    });
+
+    it('a sender: blocked, let in again, and erased with everything', async () => {
+      await buildMessages(context, 3, (index) => (index < 2 ? { email: 'Ada@example.test' } : {}));
+      await settleDue(context, () => mailOutcomes.accepted);
+      const [, { id }] = (await command('senders', 'list')).items;
+      const blocked = await patch(`/api/senders/${id}`, { blocked: true });
+      expect(blocked.status).to.equal(200);
+      expect(blocked.json).to.deep.equal(await command('senders', 'show', id));
+      expect(blocked.json.blockedAt).to.match(/^\d{4}-/);
+      expect((await patch(`/api/senders/${id}`, { blocked: true })).json).to.deep.equal(blocked.json);
+      expect((await patch(`/api/senders/${id}`, { blocked: false })).json.blockedAt).to.equal(null);
+      for (const body of [{}, { blocked: 'yes' }, { blocked: true, name: 'x' }, []]) {
+        expect((await patch(`/api/senders/${id}`, body)).json.code, JSON.stringify(body)).to.equal('argument-invalid');
+      }
+      const erased = await ask('DELETE', `/api/senders/${id}`, everything);
+      expect([erased.status, erased.text]).to.deep.equal([204, '']);
+      expect([
+        await db.count('senders'),
+        await db.count('messages'),
+        await db.count('emails'),
+        await db.count('attempts'),
+      ]).to.deep.equal([1, 1, 2, 2]);
+      expect(audited().at(-1)).to.include({ audit: 'sender-erased', sender: id, messages: 2 });
+      expect((await ask('DELETE', `/api/senders/${id}`, everything)).status).to.equal(404);
+    });
+
+    it('an email: resent, and cancelled', async () => {
+      await buildMessages(context, 1);
+      await settleDue(context, (email) => (email.kind === 'auto-reply' ? mailOutcomes.accepted : mailOutcomes.refused));
+      const { items } = await command('emails', 'list');
+      const idOf = (kind: string) => items.find((it: { kind: string }) => it.kind === kind).id;
+      const resent = await ask('POST', `/api/emails/${idOf('notification')}/resend`, everything);
+      expect(resent.json).to.deep.equal({
+        id: idOf('notification'),
+        result: 'queued',
+        newId: null,
+        code: null,
+        reason: null,
+      });
+      const cancelled = await ask('POST', `/api/emails/${idOf('notification')}/cancel`, everything);
+      expect(cancelled.json).to.deep.equal(await command('emails', 'show', idOf('notification')));
+      expect(cancelled.json.state).to.equal('cancelled');
+      expect((await ask('POST', `/api/emails/${idOf('notification')}/cancel`, everything)).status).to.equal(200);
+      const sent = idOf('auto-reply');
+      const [no, cancelSent] = [
+        await ask('POST', `/api/emails/${sent}/resend`, everything),
+        await ask('POST', `/api/emails/${sent}/cancel`, everything),
+      ];
+      expect([no.status, no.json.code]).to.deep.equal([409, 'email-not-resendable']);
+      expect([cancelSent.status, cancelSent.json.code]).to.deep.equal([409, 'email-not-cancellable']);
+      const again = await ask('POST', `/api/emails/${sent}/resend`, everything, {
+        body: '{"again":true}',
+        headers: { 'Content-Type': 'application/json' },
+      });
+      expect(again.json).to.include({ result: 'queued' });
+      expect(audited().at(-1)).to.include({ audit: 'email-resent', email: sent, newEmail: again.json.newId });
+    });
+
+    it('and never writes down whom they concern', () => {
+      expect(audited().length).to.be.above(5);
+      expect(server.log).to.not.match(/@example\.test|Lovelace|Hello there/);
+    });
+  });
+});
