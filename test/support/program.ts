@@ -65,9 +65,20 @@ export class RunningServer implements AsyncDisposable {
 
   /** The delivery loop as a process of its own; it prints no address. */
   static async startWorker(settings: Settings): Promise<RunningServer> {
-    const child = start(['deliver'], settings);
+    return await RunningServer.startCommand(['deliver'], settings);
+  }
+
+  /** Any command that goes on until it is stopped. */
+  static async startCommand(args: readonly string[], settings: Settings): Promise<RunningServer> {
+    const child = start(args, settings);
     child.stdin?.end();
+    child.stdout?.resume();
     return new RunningServer(child, '', collect(child.stderr), ended(child));
+  }
+
+  /** Waits until it has written something on stderr. */
+  async said(what: RegExp): Promise<void> {
+    await until(`it says ${what}`, () => what.test(this.log), 20_000);
   }
 
   get pid(): number {
