@@ -34,6 +34,9 @@ export interface Config {
   readonly rateLimit: RateLimit | undefined;
   /** Undefined: keys are kept in a file in the data folder. */
   readonly encryptionKeys: Secret<readonly KeyConfig[]> | undefined;
+  /** For looking at the From domain. */
+  readonly dkimSelector: string | undefined;
+  readonly dnsServer: string | undefined;
   readonly metricsToken: Secret | undefined;
   readonly log: LogConfig;
 }
@@ -168,6 +171,8 @@ export function readConfig(env: Environment): Config {
     trustProxy: read('TRUST_PROXY', proxyCount(), 0),
     rateLimit: read<RateLimit | undefined>('RATE_LIMIT', rateLimit(), { posts: 10, windowMs: 60_000 }),
     encryptionKeys: read<Config['encryptionKeys']>('ENCRYPTION_KEYS', keyList(), undefined),
+    dkimSelector: read<string | undefined>('DKIM_SELECTOR', dkimSelector(), undefined),
+    dnsServer: read<string | undefined>('DNS_SERVER', dnsServer(), undefined),
     metricsToken: read<Secret | undefined>('METRICS_TOKEN', tokenText(), undefined),
     log: {
       level: read('LOG_LEVEL', oneOf(...logLevels), 'info'),
@@ -191,6 +196,21 @@ function tokenText(): z.ZodType<Secret> {
   return text((value) => {
     if (!/^[\x21-\x7e]{16,200}$/.test(value)) throw new Error('must be 16 to 200 printable characters without spaces');
     return new Secret(value);
+  });
+}
+
+function dkimSelector(): z.ZodType<string> {
+  return text((value) => {
+    if (!/^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(value)) throw new Error('must be a name in the DNS');
+    return value;
+  });
+}
+
+function dnsServer(): z.ZodType<string> {
+  return text((value) => {
+    const [, v6, v4] = /^(?:\[(.*)\]|([^:]*))(?::\d{1,5})?$/.exec(value) ?? [];
+    if (isIP(value) === 0 && isIP(v6 ?? v4 ?? '') === 0) throw new Error('must be an IP address, maybe with a port');
+    return value;
   });
 }
 

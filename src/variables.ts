@@ -105,6 +105,16 @@ export const variables = {
     secret: true,
     production: true,
   },
+  DKIM_SELECTOR: {
+    meaning: 'name of the DKIM key that the mail service signs with, for `health --deep`',
+    fallback: 'the usual names are tried',
+    example: 's20261122',
+  },
+  DNS_SERVER: {
+    meaning: 'the DNS server that `health --deep` asks: an IP address, maybe with a port',
+    fallback: "the system's own",
+    example: '9.9.9.9',
+  },
   METRICS_TOKEN: {
     meaning: 'bearer token for `/metrics`; without it there is no such route',
     fallback: '',

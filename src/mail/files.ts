@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openMailbox } from './mailbox.ts';
 import type { Mail, Mailer, Outcome, SendOptions } from './mailer.ts';
 import { buildMime, UnsendableMail } from './mime.ts';
 import { cleanReply } from './reply.ts';
@@ -14,6 +15,7 @@ export function createFileMailer(folder: string): Mailer {
     lanes: 10,
     deadlineMs: 60_000,
     describes: `files in ${folder}`,
+    mailbox: openMailbox(folder),
     async send(mail: Mail, { signal }: SendOptions = {}) {
       if (signal?.aborted) return { result: 'later', reply: 'stopped before the mail was written' };
       try {

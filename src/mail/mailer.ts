@@ -1,3 +1,5 @@
+import type { Mailbox } from './mailbox.ts';
+
 /** One mail to one recipient, ready to send. What it says is decided in `compose.ts`. */
 export interface Mail {
   /** The UUID of the email row; names the `.eml` file and makes the MIME boundaries repeatable. */
@@ -61,6 +63,8 @@ export interface Mailer extends AsyncDisposable {
   readonly deadlineMs: number;
   /** For logs and `health`, without secrets: `smtp://mail.example.com:465` or `files in ./data/mail`. */
   readonly describes: string;
+  /** What was sent, where it only goes to files. */
+  readonly mailbox?: Mailbox;
   /** Never throws, and never takes longer than `deadlineMs`. */
   send(mail: Mail, options?: SendOptions): Promise<Outcome>;
   /** Connects and logs in, sends nothing. Never throws. */

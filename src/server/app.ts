@@ -1,8 +1,9 @@
 import Koa from 'koa';
-import type { Context } from '../context.ts';
+import type { MailingContext } from '../context.ts';
 import { allowOrigins } from './allow-origins.ts';
 import { answerProblems } from './answer-problems.ts';
 import { refuseUnknownHosts } from './known-hosts.ts';
+import { createMailboxRoutes } from './mailbox-routes.ts';
 import { createMetrics } from './metrics.ts';
 import { createPageRoutes } from './page-routes.ts';
 import type { Pages } from './pages.ts';
@@ -12,12 +13,14 @@ import { setSecurityHeaders } from './security-headers.ts';
 import { createUnsubscribeRoutes } from './unsubscribe-routes.ts';
 
 /** Puts the public API together: the order here is the order in which a request passes. */
-export function createApp(context: Context, pages: Pages, server: ServerState): Koa<RequestState> {
+export function createApp(context: MailingContext, pages: Pages, server: ServerState): Koa<RequestState> {
   const app = new Koa<RequestState>();
   const routes = createRoutes(context, server);
   const metrics = createMetrics(context);
+  const mailbox = createMailboxRoutes(context);
   app.use(openRequestScope(context));
   app.use(metrics.countPosts);
+  app.use(mailbox.frameHeaders);
   app.use(setSecurityHeaders(context.config.publicUrl.startsWith('https:')));
   app.use(answerProblems(pages));
   app.use(refuseUnknownHosts(context.config.allowedHosts));
@@ -26,6 +29,7 @@ export function createApp(context: Context, pages: Pages, server: ServerState): 
   app.use(createPageRoutes(pages).routes());
   app.use(createUnsubscribeRoutes(context).routes());
   app.use(metrics.routes.routes());
+  app.use(mailbox.routes.routes());
   app.use(routes.allowedMethods());
   // What still comes here went wrong outside `answerProblems`: a client that left while its answer was on the way.
   app.on('error', (error: unknown) => context.log.warn({ err: error }, 'answer could not be sent'));

@@ -68,7 +68,14 @@ export function openPages(config: Config): Pages {
       ...apiReference(api),
     }),
     openapi: JSON.stringify(api, null, 2),
-    thanks: (receipt, from) => thanks({ title: 'Thank you', receipt: receipt ?? '', back: siteOf(from) ?? null }),
+    thanks: (receipt, from) =>
+      thanks({
+        title: 'Thank you',
+        receipt: receipt ?? '',
+        back: siteOf(from) ?? null,
+        // Where mail only goes to files, and nobody else's is shown.
+        mailbox: config.smtp === undefined && !config.production,
+      }),
     problem: (details, posted, action) =>
       posted !== undefined && correctable.has(details.code)
         ? correct({ action, ...correction(details, posted) })

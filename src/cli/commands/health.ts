@@ -1,8 +1,9 @@
-import type { Command } from 'commander';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { Health, HealthStatus } from '../../services/health.ts';
 import type { Deps } from '../deps.ts';
 import { exitCode } from '../exit-codes.ts';
-import { addExamples, optionsOf } from '../options.ts';
+import { addExamples, type DataOptions, optionsOf } from '../options.ts';
 import { Output } from '../output.ts';
 import { showSafe } from '../safe-text.ts';
 import { openConfig } from '../session.ts';
@@ -12,25 +13,50 @@ export function addHealthCommand(program: Command, deps: Deps): void {
   const health = program
     .command('health')
     .description('Look at everything that delivering depends on; exits 4 when something fails')
+    .option('--deep', 'also SPF, DKIM, DMARC and MX of the From domain, SMTP step by step, ports, and the clock')
+    .option('--watch', 'look again and again, until stopped')
+    .option('--every <seconds>', 'with --watch: how often', readSeconds, 10)
     .option('--json', 'print JSON')
     .action(async (_options, command: Command) => {
-      const options = optionsOf(command);
+      const options = optionsOf<HealthOptions>(command);
       const output = new Output(deps, options);
       const { config, log } = await openConfig(deps);
       const [{ openHealthParts }, { checkHealth }] = await Promise.all([
         import('../health-parts.ts'),
         import('../../services/health.ts'),
       ]);
-      await using parts = await openHealthParts(config, log);
-      const found = await checkHealth(parts);
-      if (options.json) output.printJson(found);
-      else printHealth(output, found);
-      if (found.status === 'fail') deps.setExitCode(exitCode.unhealthy);
+      const stop = options.watch ? deps.stopGently() : undefined;
+      for (;;) {
+        // Opened anew each time: what could not be had may be there now.
+        await using parts = await openHealthParts(config, log);
+        const found = await checkHealth(parts, { deep: options.deep ?? false });
+        if (stop && deps.stdout.isTTY && !options.json) output.print('\u001b[2J\u001b[H\u001b[A');
+        if (options.json) output.printJson(found);
+        else printHealth(output, found);
+        deps.setExitCode(found.status === 'fail' ? exitCode.unhealthy : exitCode.done);
+        if (stop === undefined || stop.aborted) return;
+        if (!options.json) output.note(`\nlooked at ${new Date().toISOString().slice(11, 19)} UTC, Ctrl-C ends`);
+        await pause(options.every * 1000, undefined, { signal: stop }).catch(() => {});
+        if (stop.aborted) return;
+      }
     });
   addExamples(health, [
-    'ruffinweb health',
+    'ruffinweb health --deep',
+    'ruffinweb health --watch --every 5',
     `ruffinweb health --json | jq -r '.checks[] | select(.status != "ok") | .fact'`,
   ]);
+}
+
+interface HealthOptions extends DataOptions {
+  deep?: boolean;
+  watch?: boolean;
+  every: number;
+}
+
+function readSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds >= 1 && seconds <= 3600)) throw new InvalidArgumentError('It must be from 1 to 3600.');
+  return seconds;
 }
 
 const marks: Readonly<Record<HealthStatus, string>> = { ok: '✓ ok', warn: '! warn', fail: '✗ fail' };

@@ -1,0 +1,180 @@
+import { Resolver } from 'node:dns/promises';
+import type { HealthCheck } from './health.ts';
+
+/** What the DNS says of the domain that mail is from: whether others believe that it is. */
+export interface MailDomain {
+  domain: string;
+  resolver: Pick<Resolver, 'resolveTxt' | 'resolveMx'>;
+  /** Undefined: those that well-known mail services use are tried. */
+  dkimSelector: string | undefined;
+}
+
+/** Gives up after some five seconds: health is asked by people. */
+export function openResolver(server: string | undefined): Resolver {
+  const resolver = new Resolver({ timeout: 1500, tries: 2 });
+  if (server !== undefined) resolver.setServers([server]);
+  return resolver;
+}
+
+/** Selectors of Google, Microsoft, Fastmail, Proton, Mailchimp, Mailgun and others, and of the manuals. */
+const knownSelectors =
+  'google selector1 selector2 fm1 fm2 fm3 protonmail k1 k2 k3 s1 s2 mail default dkim smtp mx pm email'.split(' ');
+
+/** RFC 7208 §4.6.4. */
+const mostSpfLookups = 10;
+
+type Name = Extract<HealthCheck['name'], 'spf' | 'dkim' | 'dmarc' | 'mx'>;
+
+/** Each by itself: one that cannot be asked must not hide the others. */
+export function checkMailDomain(it: MailDomain): Promise<HealthCheck>[] {
+  if (!it.domain.includes('.')) {
+    const fact = `${it.domain} is no domain of the internet`;
+    const fix = 'set MAIL_FROM to an address of your domain';
+    return (['spf', 'dkim', 'dmarc', 'mx'] as const).map(async (name) => ({
+      name,
+      status: 'warn' as const,
+      fact,
+      fix,
+    }));
+  }
+  return [
+    explained('spf', () => checkSpf(it)),
+    explained('dkim', () => checkDkim(it)),
+    explained('dmarc', () => checkDmarc(it)),
+    explained('mx', () => checkMx(it)),
+  ];
+}
+
+/** A DNS that does not answer says nothing about the domain. */
+async function explained(name: Name, check: () => Promise<HealthCheck>): Promise<HealthCheck> {
+  try {
+    return await check();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const fix = 'ask again, or set DNS_SERVER to a resolver that answers';
+    return { name, status: 'warn', fact: `the DNS does not answer (${code ?? (error as Error).message})`, fix };
+  }
+}
+
+async function checkSpf({ domain, resolver }: MailDomain): Promise<HealthCheck> {
+  const records = (await txt(resolver, domain)).filter((it) => /^v=spf1(?: |$)/i.test(it));
+  const [record] = records;
+  const bad = (status: 'warn' | 'fail', fact: string, fix: string): HealthCheck => ({ name: 'spf', status, fact, fix });
+  const example = `"v=spf1 include:<your mail service> ~all"`;
+  if (record === undefined)
+    return bad('fail', `${domain} has no SPF record`, `add a TXT record at ${domain}: ${example}`);
+  if (records.length > 1) {
+    return bad('fail', `${domain} has ${records.length} SPF records, so none counts`, 'put them together into one');
+  }
+  const terms = record.toLowerCase().split(/\s+/).slice(1);
+  const all = terms.find((it) => /^[-~?+]?all$/.test(it));
+  if (all === 'all' || all === '+all') {
+    return bad('fail', `SPF of ${domain} lets everybody send (${all})`, 'end it with ~all or -all');
+  }
+  const lookups = terms.filter((it) => /^[-~?+]?(?:include|a|mx|ptr|exists|redirect)(?:[:=/]|$)/.test(it)).length;
+  if (lookups > mostSpfLookups) {
+    return bad(
+      'fail',
+      `SPF of ${domain} asks for ${lookups} look-ups, 10 are allowed`,
+      'take out what no longer sends',
+    );
+  }
+  if (all === undefined && !terms.some((it) => it.startsWith('redirect='))) {
+    return bad('warn', `SPF of ${domain} says nothing about others: ${record}`, 'end it with ~all or -all');
+  }
+  if (all === '?all') return bad('warn', `SPF of ${domain} is neutral about others (?all)`, 'end it with ~all or -all');
+  return { name: 'spf', status: 'ok', fact: `${domain}: ${record}`, fix: null };
+}
+
+async function checkDkim({ domain, resolver, dkimSelector }: MailDomain): Promise<HealthCheck> {
+  const selectors = dkimSelector === undefined ? knownSelectors : [dkimSelector];
+  const found = await Promise.all(
+    selectors.map(async (selector) => {
+      const records = await txt(resolver, `${selector}._domainkey.${domain}`);
+      return { selector, record: records.find((it) => /(?:^|;)\s*p=/.test(it)) };
+    }),
+  );
+  const keys = found.filter((it) => it.record !== undefined);
+  const live = keys.filter((it) => /(?:^|;)\s*p=[^;\s]/.test(it.record ?? ''));
+  if (live.length > 0) {
+    const names = live.map((it) => it.selector).join(', ');
+    // A signature of this domain aligns with From, whatever the envelope says.
+    return { name: 'dkim', status: 'ok', fact: `${domain} has a key for ${names}, which aligns with From`, fix: null };
+  }
+  if (keys.length > 0) {
+    const fix = 'publish the key that your mail service shows';
+    return { name: 'dkim', status: 'fail', fact: `the key of ${keys[0]?.selector} at ${domain} was revoked`, fix };
+  }
+  if (dkimSelector !== undefined) {
+    const fact = `there is no key at ${dkimSelector}._domainkey.${domain}`;
+    return { name: 'dkim', status: 'fail', fact, fix: 'publish the key that your mail service shows' };
+  }
+  return {
+    name: 'dkim',
+    status: 'warn',
+    fact: `no key at ${domain} under the usual names`,
+    fix: 'send yourself a mail (ruffinweb emails test) and set DKIM_SELECTOR to what its DKIM-Signature header has as s=; without such a header turn DKIM on at your mail service',
+  };
+}
+
+async function checkDmarc({ domain, resolver }: MailDomain): Promise<HealthCheck> {
+  const places = [domain, ...parents(domain)];
+  for (const place of places) {
+    const records = (await txt(resolver, `_dmarc.${place}`)).filter((it) => /^v=DMARC1\s*(?:;|$)/i.test(it));
+    const [record] = records;
+    if (record === undefined) continue;
+    const tags = new Map(record.split(';').map((it) => it.split('=').map((part) => part.trim()) as [string, string]));
+    const policy = (place === domain ? undefined : tags.get('sp')) ?? tags.get('p');
+    const bad = (status: 'warn' | 'fail', fact: string, fix: string): HealthCheck => ({
+      name: 'dmarc',
+      status,
+      fact,
+      fix,
+    });
+    if (records.length > 1) return bad('fail', `${place} has ${records.length} DMARC records`, 'keep one');
+    if (policy === undefined || !/^(?:none|quarantine|reject)$/i.test(policy)) {
+      return bad('fail', `DMARC of ${place} has no policy: ${record}`, 'add p=none, p=quarantine or p=reject');
+    }
+    // Envelope and From of our mail are the same address, so SPF aligns as long as the mail service keeps the envelope.
+    const fact = `${place}: ${record}; From and envelope are both ${domain}, so SPF aligns if the mail service keeps the envelope`;
+    return { name: 'dmarc', status: 'ok', fact, fix: null };
+  }
+  return {
+    name: 'dmarc',
+    status: 'warn',
+    fact: `${domain} has no DMARC record; large mailbox services ask for one`,
+    fix: `add a TXT record at _dmarc.${domain}: "v=DMARC1; p=none; rua=mailto:postmaster@${domain}"`,
+  };
+}
+
+async function checkMx({ domain, resolver }: MailDomain): Promise<HealthCheck> {
+  const records = await absentAsEmpty(() => resolver.resolveMx(domain));
+  const fix = `give ${domain} a mail server, or set MAIL_FROM to an address that can be answered`;
+  if (records.some((it) => it.exchange === '' || it.exchange === '.')) {
+    return { name: 'mx', status: 'fail', fact: `${domain} says that it takes no mail (RFC 7505)`, fix };
+  }
+  if (records.length === 0) {
+    return { name: 'mx', status: 'warn', fact: `${domain} has no MX: bounces and answers to MAIL_FROM are lost`, fix };
+  }
+  const names = records.toSorted((a, b) => a.priority - b.priority).map((it) => it.exchange);
+  return { name: 'mx', status: 'ok', fact: `${domain} takes mail at ${names.join(', ')}`, fix: null };
+}
+
+async function txt(resolver: MailDomain['resolver'], name: string): Promise<string[]> {
+  return (await absentAsEmpty(() => resolver.resolveTxt(name))).map((pieces) => pieces.join(''));
+}
+
+async function absentAsEmpty<T>(ask: () => Promise<T[]>): Promise<T[]> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (['ENOTFOUND', 'ENODATA'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
+    throw error;
+  }
+}
+
+/** `mail.example.com`: `example.com`. Without a list of public suffixes the parents are asked one by one. */
+function parents(domain: string): string[] {
+  const labels = domain.split('.');
+  return labels.slice(1, -1).map((_, index) => labels.slice(index + 1).join('.'));
+}

@@ -1,0 +1,190 @@
+import { expect } from 'chai';
+import { checkClock, deepChecks } from '../../src/services/deep-health.ts';
+import type { Health, HealthCheck, HealthParts } from '../../src/services/health.ts';
+import { checkMailDomain, openResolver } from '../../src/services/mail-domain.ts';
+import { buildMessages } from '../support/build.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase } from '../support/database.ts';
+import { DnsServer, type Zone } from '../support/dns-server.ts';
+import { RunningServer, temporaryFolder } from '../support/program.ts';
+import { startSmtpServer } from '../support/smtp-server.ts';
+import { runHere } from './terminal.ts';
+
+const good: Zone = {
+  'site.test TXT': ['google-site-verification=x', 'v=spf1 include:_spf.mail.test ~all'],
+  'site.test MX': ['20 backup.site.test', '10 mail.site.test'],
+  'google._domainkey.site.test TXT': [`v=DKIM1; k=rsa; p=${'A'.repeat(392)}`],
+  '_dmarc.site.test TXT': ['v=DMARC1; p=quarantine; rua=mailto:x@site.test'],
+};
+
+describe('health --deep: the From domain', () => {
+  let dns: DnsServer;
+  before(async () => {
+    dns = await DnsServer.start(good);
+  });
+  after(async () => {
+    await dns[Symbol.asyncDispose]();
+  });
+
+  const look = async (changes: Zone = {}, options: { domain?: string; selector?: string } = {}) => {
+    dns.zone = { ...good, ...changes };
+    const checks = await Promise.all(
+      checkMailDomain({
+        domain: options.domain ?? 'site.test',
+        resolver: openResolver(dns.address),
+        dkimSelector: options.selector,
+      }),
+    );
+    return (name: HealthCheck['name']) => checks.find((it) => it.name === name) as HealthCheck;
+  };
+
+  it('is ok where SPF, DKIM, DMARC and MX are there, and the facts are told', async () => {
+    const seen = await look();
+    for (const name of ['spf', 'dkim', 'dmarc', 'mx'] as const) {
+      expect(seen(name), name).to.include({ status: 'ok', fix: null });
+    }
+    expect(seen('spf').fact).to.include('include:_spf.mail.test');
+    expect(seen('dkim').fact).to.include('google');
+    expect(seen('mx').fact).to.equal('site.test takes mail at mail.site.test, backup.site.test');
+  });
+
+  for (const [title, name, status, changes, words] of [
+    ['no SPF', 'spf', 'fail', { 'site.test TXT': ['x'] }, 'no SPF record'],
+    ['two SPF records', 'spf', 'fail', { 'site.test TXT': ['v=spf1 -all', 'v=spf1 ~all'] }, '2 SPF records'],
+    ['SPF for everybody', 'spf', 'fail', { 'site.test TXT': ['v=spf1 +all'] }, 'everybody'],
+    ['SPF without an end', 'spf', 'warn', { 'site.test TXT': ['v=spf1 a'] }, 'nothing about others'],
+    ['neutral SPF', 'spf', 'warn', { 'site.test TXT': ['v=spf1 a ?all'] }, 'neutral'],
+    [
+      'SPF with eleven look-ups',
+      'spf',
+      'fail',
+      { 'site.test TXT': [`v=spf1 ${'include:a.test '.repeat(11)}-all`] },
+      '11 look-ups',
+    ],
+    ['no DKIM key that we know of', 'dkim', 'warn', { 'google._domainkey.site.test TXT': [] }, 'usual names'],
+    ['a revoked DKIM key', 'dkim', 'fail', { 'google._domainkey.site.test TXT': ['v=DKIM1; p='] }, 'revoked'],
+    ['no DMARC', 'dmarc', 'warn', { '_dmarc.site.test TXT': [] }, 'no DMARC record'],
+    ['DMARC without a policy', 'dmarc', 'fail', { '_dmarc.site.test TXT': ['v=DMARC1; rua=x'] }, 'no policy'],
+    ['no MX', 'mx', 'warn', { 'site.test MX': [] }, 'bounces and answers'],
+    ['a null MX', 'mx', 'fail', { 'site.test MX': ['0 .'] }, 'takes no mail'],
+  ] as const) {
+    it(`${title}: ${name} is "${status}", with a fix, and the others are as they were`, async () => {
+      const seen = await look(changes as Zone);
+      expect(seen(name).status).to.equal(status);
+      expect(seen(name).fact).to.include(words);
+      expect(seen(name).fix).to.be.a('string');
+      for (const other of ['spf', 'dkim', 'dmarc', 'mx'] as const) {
+        if (other !== name) expect(seen(other).status, other).to.equal('ok');
+      }
+    });
+  }
+
+  it('looks for the DKIM key that is named, and for the DMARC record of the domain above', async () => {
+    const named = await look({ 's77._domainkey.site.test TXT': ['v=DKIM1; p=AAAA'] }, { selector: 's77' });
+    expect(named('dkim').fact).to.include('s77').and.not.include('google');
+    expect((await look({}, { selector: 'other' }))('dkim')).to.include({ status: 'fail' });
+    const below = await look({ 'forms.site.test TXT': ['v=spf1 -all'] }, { domain: 'forms.site.test' });
+    expect(below('dmarc').fact).to.match(/^site\.test: v=DMARC1; p=quarantine/);
+    const reserved = await look({}, { domain: 'localhost' });
+    expect(reserved('mx')).to.include({ status: 'warn' });
+  });
+
+  it('a DNS server that says nothing is no fault of the domain', async () => {
+    dns.isSilent = true;
+    try {
+      const seen = await look();
+      for (const name of ['spf', 'dkim', 'dmarc', 'mx'] as const) {
+        expect(seen(name).status, name).to.equal('warn');
+        expect(seen(name).fix).to.include('DNS_SERVER');
+      }
+    } finally {
+      dns.isSilent = false;
+    }
+  });
+});
+
+describe('health --deep: the rest', () => {
+  const look = async (db: Awaited<ReturnType<typeof createDatabase>>, settings: Record<string, string>) => {
+    const { code, stdout } = await runHere(['health', '--deep', '--json'], db, { settings });
+    const health = JSON.parse(stdout) as Health;
+    expect(code).to.equal(health.status === 'fail' ? 4 : 0);
+    return (name: HealthCheck['name']) => health.checks.find((it) => it.name === name) as HealthCheck;
+  };
+
+  it('goes the way of a mail up to the login, tries the ports, and compares the clocks', async () => {
+    await using db = await createDatabase();
+    await using folder = await temporaryFolder();
+    await using dns = await DnsServer.start(good);
+    await using smtp = await startSmtpServer({ auth: { user: 'site', password: 'p4ss' } });
+    const settings = {
+      DATA_DIR: folder.path,
+      DNS_SERVER: dns.address,
+      SMTP_HOST: smtp.host,
+      SMTP_PORT: String(smtp.port),
+      SMTP_USER: 'site',
+      SMTP_PASSWORD: 'p4ss',
+      MAIL_FROM: 'site@site.test',
+    };
+    const seen = await look(db, settings);
+    for (const name of ['clock', 'spf', 'dkim', 'dmarc', 'mx', 'smtp', 'smtp-ports', 'held'] as const) {
+      expect(seen(name), name).to.include({ status: 'ok' });
+    }
+    expect(seen('smtp').fact).to.match(/^connect: 220.*login: 235/);
+    expect(seen('smtp-ports').fact).to.include(`${smtp.port} open`);
+    expect(smtp.messages).to.have.lengthOf(0);
+    expect(smtp.commands.join()).to.not.include('MAIL');
+
+    const wrong = await look(db, { ...settings, SMTP_PASSWORD: 'no' });
+    expect(wrong('smtp')).to.include({ status: 'fail' });
+    expect(wrong('smtp').fact).to.include('login: 535');
+    const closed = await look(db, { ...settings, SMTP_PORT: '1' });
+    expect(closed('smtp-ports').fact).to.include('1 closed');
+    expect(closed('smtp-ports').status).to.equal('fail');
+  });
+
+  it('warns of a certificate that ends soon, of clocks apart, and of messages held longer than a day', async () => {
+    await using db = await createDatabase();
+    await using context = await openTestContext(db);
+    const em = context.orm.em.fork();
+    const apart = (ms: number) =>
+      checkClock({ now: () => new Date(Date.now() + ms) } as Parameters<typeof checkClock>[0], em);
+    expect(await apart(0)).to.include({ name: 'clock', status: 'ok' });
+    expect(await apart(30_000)).to.include({ status: 'warn', fact: '30 s ahead of the clock of the database' });
+    expect(await apart(-600_000)).to.include({ status: 'fail', fact: '600 s behind the clock of the database' });
+
+    const lasting = async (days: number) => {
+      const config = { ...context.config, smtp: { host: '127.0.0.1', port: 1, user: undefined, password: undefined } };
+      const walked = {
+        outcome: { result: 'accepted', reply: '250 ok' },
+        certificateEndsAt: new Date(Date.now() + (days + 0.5) * 86_400_000),
+      };
+      const mailer = { walk: async () => walked };
+      const parts = { config, now: () => new Date(), mailer: () => mailer } as unknown as HealthParts;
+      return (await Promise.all(deepChecks(parts))).find((it) => it.name === 'smtp');
+    };
+    expect(await lasting(30)).to.include({ status: 'ok' });
+    expect(await lasting(3)).to.include({ status: 'warn' });
+    expect((await lasting(3))?.fact).to.include('lasts 3 more days');
+
+    await buildMessages(context, 3, (i) => (i > 0 ? { _gotcha: 'x' } : {}));
+    await using folder = await temporaryFolder();
+    const held = async () => {
+      const { stdout } = await runHere(['health', '--json'], db, { settings: { DATA_DIR: folder.path } });
+      return (JSON.parse(stdout) as Health).checks.find((it) => it.name === 'held');
+    };
+    expect(await held()).to.include({ status: 'ok', fact: '2 held, 0 of them longer than a day' });
+    await db.query(
+      `update messages set received_at = now() - interval '25 hours' where id = (select min(id::text)::uuid from messages where status = 'held')`,
+    );
+    expect(await held()).to.include({ status: 'warn', fact: '2 held, 1 of them longer than a day' });
+  });
+
+  it('--watch looks again and again until it is stopped', async () => {
+    await using db = await createDatabase();
+    await using folder = await temporaryFolder();
+    const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path };
+    await using watching = await RunningServer.startCommand(['health', '--watch', '--every', '1'], settings);
+    await watching.said(/(looked at[^]*){3}/);
+    expect((await watching.stop('SIGINT')).code).to.equal(0);
+  });
+});
