@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { addCompletionCommands } from './commands/completion.ts';
 import { addConfigCommands } from './commands/config.ts';
 import { addDeliverCommand } from './commands/deliver.ts';
 import { addEmailCommands } from './commands/emails.ts';
@@ -10,6 +11,7 @@ import { addMessageCommands } from './commands/messages.ts';
 import { addMigrateCommands } from './commands/migrate.ts';
 import { addSenderCommands } from './commands/senders.ts';
 import { addServeCommand } from './commands/serve.ts';
+import { addStatsCommand } from './commands/stats.ts';
 import type { Deps } from './deps.ts';
 import { addExamples } from './options.ts';
 import { mayColour, widthOf } from './output.ts';
@@ -48,9 +50,11 @@ export function createProgram(deps: Deps): Command {
   addSenderCommands(program, deps);
   addMessageCommands(program, deps);
   addEmailCommands(program, deps);
+  addStatsCommand(program, deps);
   addFormCommands(program, deps);
   addKeyCommands(program, deps);
   addConfigCommands(program, deps);
+  addCompletionCommands(program, deps);
 
   addExamples(program, ['ruffinweb messages show latest', 'ruffinweb emails resend --failed --since 2d --dry-run']);
   return program;

@@ -261,12 +261,12 @@ describe('messages', () => {
         const pages: number[] = [];
         for await (const page of exportMessages(openScope(context))) {
           if (pages.length === 0) {
-            await db.query(`delete from messages where receipt = 'RW-0000000300'`);
+            await db.query(`delete from messages where receipt in ('RW-0000000300', 'RW-0000000700')`);
             await buildMessages(context, 2);
           }
           pages.push(page.length);
         }
-        expect(pages).to.deep.equal([200, 200, 200, 200, 200]);
+        expect(pages).to.deep.equal([200, 200, 200, 200, 199]);
       });
 
       it('ends quietly when its reader has seen enough', async () => {

@@ -39,9 +39,9 @@ describe('ruffinweb', () => {
     process.on('exit', () => process.stderr.write('\\nloaded ' + JSON.stringify(seen)));
   `)}`;
 
-  it('prints help and version without loading database, settings or log', async () => {
+  it('prints help, version and completion without loading database, settings or log', async () => {
     const runs = await Promise.all(
-      [['--help'], ['--version'], ['emails', 'resend', '--help']].map((args) =>
+      [['--help'], ['--version'], ['emails', 'resend', '--help'], ['completion', 'bash']].map((args) =>
         ruffinweb(args, { NODE_OPTIONS: `--import=${reportLoaded}` }),
       ),
     );

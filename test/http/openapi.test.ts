@@ -2,7 +2,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { expect } from 'chai';
 import { z } from 'zod';
 import { readConfig } from '../../src/config.ts';
-import { openContext, openDatabaseContext } from '../../src/context.ts';
+import { openContext, openDatabaseContext, openMailingContext } from '../../src/context.ts';
 import { createLog } from '../../src/log.ts';
 import { createApp } from '../../src/server/app.ts';
 import { describeApi, type MediaType } from '../../src/server/openapi.ts';
@@ -17,7 +17,19 @@ import { RunningServer, testKeys } from '../support/program.ts';
 const forMailPrograms = ['GET /unsubscribe', 'POST /unsubscribe'];
 
 /** Routes that are for looking at, and so not in a document for programs. */
-const pages = ['/', '/docs', '/form.js', '/icon.svg', '/openapi.json', '/page.js', '/style.css', '/thanks'];
+const pages = [
+  '/',
+  '/mailbox',
+  '/mailbox/:name',
+  '/mailbox/:name/html',
+  '/docs',
+  '/form.js',
+  '/icon.svg',
+  '/openapi.json',
+  '/page.js',
+  '/style.css',
+  '/thanks',
+];
 
 describe('openapi.json', () => {
   const api = describeApi('https://forms.example.test');
@@ -59,8 +71,8 @@ describe('openapi.json', () => {
   it('describes the very routes that are served', async () => {
     const config = readConfig({ DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys });
     const log = createLog({ level: 'silent', format: 'json' });
-    await using context = await openContext(
-      await openDatabaseContext(config, { log, embedded: 'join', waiting: 'visitor' }),
+    await using context = await openMailingContext(
+      await openContext(await openDatabaseContext(config, { log, embedded: 'join', waiting: 'visitor' })),
     );
     const app = createApp(context, openPages(config), { stopping: false });
     const served = app.middleware

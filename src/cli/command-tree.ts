@@ -1,0 +1,51 @@
+import type { Command, Option } from 'commander';
+
+/** One command as a shell has to know it. */
+export interface CommandNode {
+  /** The words that lead to it, without the program's own name: `emails list`. */
+  path: string;
+  commands: { name: string; description: string }[];
+  options: OptionNode[];
+  /** What its first argument may be, where that is a list. */
+  choices: readonly string[];
+}
+
+export interface OptionNode {
+  /** `--json`, and the short form where there is one. */
+  flags: string[];
+  description: string;
+  takesValue: boolean;
+  choices: readonly string[];
+}
+
+/** Every command of a program, the program itself first. */
+export function commandTree(program: Command): CommandNode[] {
+  const everywhere = optionsOf(program).filter(({ flags }) => !flags.includes('--version'));
+  const visit = (command: Command, path: string): CommandNode[] => {
+    const visible = command.createHelp().visibleCommands(command);
+    const node: CommandNode = {
+      path,
+      commands: visible.map((it) => ({ name: it.name(), description: it.description() })),
+      options: [...optionsOf(command), ...(command === program ? [] : everywhere)].filter(isFirst),
+      choices: command.registeredArguments[0]?.argChoices ?? [],
+    };
+    return [node, ...visible.flatMap((it) => visit(it, `${path} ${it.name()}`.trim()))];
+  };
+  return visit(program, '');
+}
+
+function optionsOf(command: Command): OptionNode[] {
+  return command
+    .createHelp()
+    .visibleOptions(command)
+    .map((it: Option) => ({
+      flags: [it.long, it.short].filter((flag) => flag !== undefined && flag !== null),
+      description: it.description,
+      takesValue: it.required || it.optional,
+      choices: it.argChoices ?? [],
+    }));
+}
+
+function isFirst(option: OptionNode, index: number, all: readonly OptionNode[]): boolean {
+  return all.findIndex((it) => it.flags[0] === option.flags[0]) === index;
+}

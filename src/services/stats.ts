@@ -1,0 +1,107 @@
+import { findFormId } from './form-filter.ts';
+import { idsOf } from './paging.ts';
+import type { Scope } from './scope.ts';
+
+/** How long mail took from its being queued to a server's having taken it, in milliseconds: nearest ranks. */
+export interface DeliveryTimes {
+  /** How many were delivered. */
+  emails: number;
+  p50Ms: number | null;
+  p95Ms: number | null;
+  p99Ms: number | null;
+}
+
+export interface Counts {
+  messages: number;
+  /** Of these, those that are held now. */
+  held: number;
+}
+
+/** What came and how fast it was told of, by days in UTC, the newest first. Nothing in it is about a person. */
+export interface Stats extends Counts {
+  since: string;
+  form: string | null;
+  /** From 0 to 1; null without messages. */
+  heldShare: number | null;
+  delivery: DeliveryTimes;
+  days: (Counts & { day: string; delivery: DeliveryTimes })[];
+}
+
+const dayMs = 24 * 60 * 60_000;
+
+/**
+ * @param request `days`: how many, today included.
+ * @throws {Problem} form-unknown
+ */
+export async function readStats(scope: Scope, request: { days: number; form?: string }): Promise<Stats> {
+  const today = Math.floor(scope.now().getTime() / dayMs) * dayMs;
+  const since = new Date(today - (request.days - 1) * dayMs);
+  const form = request.form === undefined ? null : await findFormId(scope, request.form);
+  const [counts, times] = [await countByDay(scope, since, form), await timeByDay(scope, since, form)];
+  const days = Array.from({ length: request.days }, (_, index) => {
+    const day = new Date(today - index * dayMs).toISOString().slice(0, 10);
+    const { messages = 0, held = 0 } = counts.get(day) ?? {};
+    return { day, messages, held, delivery: times.get(day) ?? nothing };
+  });
+  const messages = days.reduce((sum, it) => sum + it.messages, 0);
+  const held = days.reduce((sum, it) => sum + it.held, 0);
+  return {
+    since: since.toISOString(),
+    form: request.form ?? null,
+    messages,
+    held,
+    heldShare: messages === 0 ? null : held / messages,
+    delivery: times.get(null) ?? nothing,
+    days,
+  };
+}
+
+const nothing: DeliveryTimes = { emails: 0, p50Ms: null, p95Ms: null, p99Ms: null };
+
+async function countByDay(scope: Scope, since: Date, form: string | null): Promise<Map<string, Counts>> {
+  const rows = await scope.em.execute<(Counts & { day: string })[]>(
+    `select to_char(received_at at time zone 'UTC', 'YYYY-MM-DD') as day, count(*)::int as messages,
+       (count(*) filter (where status = 'held'))::int as held
+     from messages
+     where id >= ?::uuid and received_at >= ?::timestamptz and (?::uuid is null or form_id = ?::uuid)
+     group by 1`,
+    [lowestId(since), since.toISOString(), form, form],
+  );
+  return new Map(rows.map(({ day, messages, held }) => [day, { messages, held }]));
+}
+
+interface TimeRow {
+  day: string | null;
+  emails: number;
+  p50: number;
+  p95: number;
+  p99: number;
+}
+
+/** By the day on which the email was made; under null all of them together. */
+async function timeByDay(scope: Scope, since: Date, form: string | null): Promise<Map<string | null, DeliveryTimes>> {
+  const rows = await scope.em.execute<TimeRow[]>(
+    `select to_char(emails.created_at at time zone 'UTC', 'YYYY-MM-DD') as day, count(*)::int as emails,
+       ${[0.5, 0.95, 0.99].map((share) => `percentile_disc(${share}) within group (order by took) as p${share * 100}`).join(', ')}
+     from (
+       select emails.*, (extract(epoch from sent_at - created_at) * 1000)::float8 as took from emails
+       where state = 'sent' and id >= ?::uuid and created_at >= ?::timestamptz
+     ) as emails left join messages on messages.id = emails.message_id
+     where ?::uuid is null or messages.form_id = ?::uuid
+     group by grouping sets ((to_char(emails.created_at at time zone 'UTC', 'YYYY-MM-DD')), ())`,
+    [lowestId(since), since.toISOString(), form, form],
+  );
+  return new Map(
+    rows
+      .filter((row) => row.emails > 0)
+      .map(({ day, emails, p50, p95, p99 }) => [
+        day,
+        { emails, p50Ms: Math.round(p50), p95Ms: Math.round(p95), p99Ms: Math.round(p99) },
+      ]),
+  );
+}
+
+function lowestId(since: Date): string {
+  // There is a lower end where there is a beginning.
+  return idsOf({ since })?.$gte as string;
+}

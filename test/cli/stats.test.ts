@@ -1,0 +1,95 @@
+import { expect } from 'chai';
+import { twoBars } from '../../src/cli/chart.ts';
+import { textWidth } from '../../src/cli/text-width.ts';
+import type { Stats } from '../../src/services/stats.ts';
+import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { ruffinweb } from '../support/program.ts';
+import { runHere, withoutColours } from './terminal.ts';
+
+describe('stats', () => {
+  let db: TestDatabase;
+
+  before(async () => {
+    db = await createDatabase();
+    await using context = await openTestContext(db);
+    await db.query(`insert into forms (id, slug) values (gen_random_uuid(), 'shop')`);
+    await buildMessages(context, 10, (index) => (index < 2 ? { _gotcha: 'x' } : {}));
+    await settleDue(context, (email) => (email.kind === 'notification' ? mailOutcomes.accepted : mailOutcomes.refused));
+    // Eight were sent: after one second, two, three, … of which one is of the day before yesterday.
+    await db.query(
+      `update emails set sent_at = created_at + n * interval '1 second'
+       from (select id, row_number() over (order by id) as n from emails where state = 'sent') as sent where sent.id = emails.id`,
+    );
+    const [first] = await db.query<{ id: string }>(
+      `select message_id as id from emails where state = 'sent' order by id limit 1`,
+    );
+    await db.query(`update messages set received_at = received_at - interval '2 days' where id = $1`, [first?.id]);
+    await db.query(
+      `update emails set created_at = created_at - interval '2 days', sent_at = sent_at - interval '2 days' where message_id = $1`,
+      [first?.id],
+    );
+  });
+  after(async () => {
+    await db[Symbol.asyncDispose]();
+  });
+
+  const stats = async (...args: string[]): Promise<Stats> =>
+    JSON.parse((await runHere(['stats', ...args, '--json'], db)).stdout);
+
+  it('count messages a day, those that are held, and how long mail took', async () => {
+    const { code, stdout, stderr } = await ruffinweb(['stats', '--days', '4', '--json'], { DATABASE_URL: db.url });
+    expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
+    const found: Stats = JSON.parse(stdout);
+    const day = (ago: number) => new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10);
+    const none = { emails: 0, p50Ms: null, p95Ms: null, p99Ms: null };
+    expect(found).to.deep.equal({
+      since: `${day(3)}T00:00:00.000Z`,
+      form: null,
+      messages: 10,
+      held: 2,
+      heldShare: 0.2,
+      delivery: { emails: 8, p50Ms: 4000, p95Ms: 8000, p99Ms: 8000 },
+      days: [
+        { day: day(0), messages: 9, held: 2, delivery: { emails: 7, p50Ms: 5000, p95Ms: 8000, p99Ms: 8000 } },
+        { day: day(1), messages: 0, held: 0, delivery: none },
+        { day: day(2), messages: 1, held: 0, delivery: { emails: 1, p50Ms: 1000, p95Ms: 1000, p99Ms: 1000 } },
+        { day: day(3), messages: 0, held: 0, delivery: none },
+      ],
+    });
+  });
+
+  it('are limited to a form and to days', async () => {
+    expect(await stats('--form', 'shop')).to.deep.include({ form: 'shop', messages: 0, heldShare: null });
+    expect((await stats('--days', '1')).messages).to.equal(9);
+    expect((await stats('--form', 'contact')).messages).to.equal(10);
+    const runs = await Promise.all([
+      runHere(['stats', '--form', 'nothing'], db),
+      runHere(['stats', '--days', '0'], db),
+      runHere(['stats', '--days', '367'], db),
+    ]);
+    expect(runs.map((it) => it.code)).to.deep.equal([1, 2, 2]);
+    const empty = await runHere(['stats', '--form', 'shop'], db);
+    expect(empty).to.include({ code: 0, stdout: '' });
+    expect(empty.stderr).to.include('No message in the last 14 days');
+  });
+
+  it('are charts that fit into any terminal', async () => {
+    for (const columns of [60, 80, 140]) {
+      const screen = withoutColours((await runHere(['stats', '--days', '3'], db, { columns })).stdout);
+      for (const line of screen.split('\n')) expect(textWidth(line), line).to.be.at.most(columns);
+      expect(screen).to.match(/10 messages, 2 held \(20 %\)/);
+      expect(screen).to.match(/ {5}9 {2}█+▒+ 2 held\n/);
+      expect(screen).to.match(/ {5}0\n/);
+      expect(screen).to.include('5.0 s    8.0 s    8.0 s');
+    }
+  });
+
+  it('show each part of a bar that there is, and no more room than there is', () => {
+    expect(twoBars(1000, 1, 1001, 20).map((it) => it.length)).to.deep.equal([19, 1]);
+    expect(twoBars(1, 1000, 1001, 20).map((it) => it.length)).to.deep.equal([1, 19]);
+    expect(twoBars(0, 3, 3, 10).map((it) => it.length)).to.deep.equal([0, 10]);
+    expect(twoBars(1, 1, 1000, 10).map((it) => it.length)).to.deep.equal([1, 1]);
+  });
+});
