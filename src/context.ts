@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type Captchas, createCaptchas } from './captcha/index.ts';
 import { type Config, type KeyConfig, readKeys } from './config.ts';
-import { joinEmbedded, startEmbedded } from './database/embedded.ts';
+import { EmbeddedUnavailable, joinEmbedded, startEmbedded } from './database/embedded.ts';
 import { hasStoredKeys, loadKeyring } from './database/encryption-keys.ts';
 import { commandPatience, type Orm, openOrm, requestPatience } from './database/orm.ts';
 import type { Log } from './log.ts';
@@ -162,5 +162,10 @@ async function findDatabase(config: Config, opening: Opening, opened: AsyncDispo
   if (url !== 'embedded') return url;
   if (opening.embedded === 'join') return await joinEmbedded(config.dataDir);
   const server = opened.use(await startEmbedded(config.dataDir, { log: (line) => opening.log.info(line) }));
+  if (!server.owned) {
+    throw new EmbeddedUnavailable(
+      `another server is running on ${config.dataDir} and would take the database along when it stops: stop it first, or set DATABASE_URL to run several`,
+    );
+  }
   return server.url;
 }

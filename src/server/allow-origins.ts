@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import cors from '@koa/cors';
 import type { Middleware } from 'koa';
 import type { Context } from '../context.ts';
@@ -7,6 +8,9 @@ import { openScope } from '../services/scope.ts';
 
 /** How long the forms' own origins are believed, in milliseconds: one query for however many strangers ask. */
 const believedMs = 1000;
+
+/** How long an answer waits for that query, in milliseconds: a database that is away must not cost twice its patience. */
+const patienceMs = 300;
 
 /** How long browsers may remember what a preflight said, in seconds. */
 const maxAge = 600;
@@ -21,7 +25,8 @@ export function allowOrigins(context: Context): Middleware {
   return cors({
     async origin(ctx) {
       const origin = ctx.get('Origin');
-      if (origin === '' || origin === 'null') return '';
+      // Whoever asks whether we live must not wait for the database.
+      if (origin === '' || origin === 'null' || isProbe(ctx.path)) return '';
       return isAllowedByEnvironment(context.config, origin) || (await formOrigins()).has(origin) ? origin : '';
     },
     allowMethods: ['GET', 'HEAD', 'POST'],
@@ -43,7 +48,7 @@ export function allowOrigins(context: Context): Middleware {
   });
 }
 
-/** While the database is away, the last that was known holds. */
+/** While the database is away or slow, the last that was known holds. */
 function rememberFormOrigins(context: Context): () => Promise<ReadonlySet<string>> {
   let known: ReadonlySet<string> = new Set();
   let asking: Promise<void> | undefined;
@@ -60,7 +65,11 @@ function rememberFormOrigins(context: Context): () => Promise<ReadonlySet<string
       askedAt = performance.now();
       asking = ask();
     }
-    await asking;
+    await Promise.race([asking, pause(patienceMs, undefined, { ref: false })]);
     return known;
   };
+}
+
+function isProbe(path: string): boolean {
+  return path === '/livez' || path === '/readyz';
 }

@@ -95,6 +95,8 @@ function limitPosts(limit: RateLimit): Middleware {
     if (!taken) refuse(ctx, standing());
     try {
       await next();
+      // What was stored before is not stored again.
+      if (ctx.state.repeated) quota.giveBack(window);
     } catch (error) {
       quota.giveBack(window);
       throw error;

@@ -17,6 +17,8 @@ export interface RequestState {
   posted?: ReadonlyMap<string, unknown>;
   /** Where `_next` sends the visitor, if it may. */
   next?: string | undefined;
+  /** Set where the post was the repeat of one that is stored. */
+  repeated?: boolean;
   problem?: ProblemCode;
   /** Whose key a request to the admin routes came with. */
   admission?: Admission;

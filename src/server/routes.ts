@@ -32,16 +32,26 @@ export function createRoutes(context: Context, server: ServerState): Router<Requ
 
   addAdminRoutes(router, context.config);
 
+  const look = shared(readiness);
   router.get('/livez', (ctx) => {
     ctx.body = { status: 'ok' };
   });
   router.get('/readyz', async (ctx) => {
-    const report = server.stopping
-      ? { ready: false, checks: { server: 'stopping' } }
-      : await readiness(ctx.state.scope);
+    const report = server.stopping ? { ready: false, checks: { server: 'stopping' } } : await look(ctx.state.scope);
     ctx.status = report.ready ? 200 : 503;
     if (!report.ready) ctx.set('Retry-After', '5');
     ctx.body = { status: report.ready ? 'ok' : 'unavailable', checks: report.checks };
   });
   return router;
+}
+
+/** However many ask at the same moment: one look answers them all, and one connection is enough for it. */
+function shared<Given, Seen>(look: (given: Given) => Promise<Seen>): (given: Given) => Promise<Seen> {
+  let looking: Promise<Seen> | undefined;
+  return (given) => {
+    looking ??= look(given).finally(() => {
+      looking = undefined;
+    });
+    return looking;
+  };
 }

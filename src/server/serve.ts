@@ -28,17 +28,20 @@ export interface ServeOptions {
  *
  * @throws when the port cannot be had.
  */
-export async function serve(context: MailingContext, options: ServeOptions): Promise<void> {
+export async function serve(given: MailingContext, options: ServeOptions): Promise<void> {
   const state: ServerState = { stopping: false };
-  const pages = openPages(context.config);
-  const app = createApp(context, pages, state);
-  const server = createHttpServer(app.callback(), context.config.publicUrl.startsWith('https:'));
-  await startListening(server, context.config.port, context.config.host);
+  const secure = given.config.publicUrl.startsWith('https:');
+  const server = createHttpServer(secure);
+  await startListening(server, given.config.port, given.config.host);
+  const { port } = server.address() as AddressInfo;
+  const context = withRealPort(given, port);
+  answer(server, createApp(context, openPages(context.config), state).callback(), secure);
   warnOfOpenDoors(context);
-  announce(context, (server.address() as AddressInfo).port, options.print);
+  announce(context, port, options.print);
 
-  const work = [serveUntilStopped(server, state, options.stop)];
-  if (options.deliver) work.push(deliverUntilStopped(context, options), keepHouse(context, options.stop));
+  // Each process offers to keep house; the database lets one do it.
+  const work = [serveUntilStopped(server, state, options.stop), keepHouse(context, options.stop)];
+  if (options.deliver) work.push(deliverUntilStopped(context, options));
   await Promise.all(work);
 }
 
@@ -60,13 +63,28 @@ async function serveUntilStopped(server: Server, state: ServerState, stop: Abort
   await closed;
 }
 
+/** With `PORT=0` and no `PUBLIC_URL`, only now is it known what links have to say. */
+function withRealPort(context: MailingContext, port: number): MailingContext {
+  const { config } = context;
+  if (config.port !== 0 || config.publicUrl !== 'http://localhost:0') return context;
+  return { ...context, config: { ...config, publicUrl: `http://localhost:${port}` } };
+}
+
 /** Every wait has an end: slow headers, slow bodies and idle connections cost a client its connection. */
-function createHttpServer(listener: RequestListener, secure: boolean): Server {
-  const server = createServer(
-    { headersTimeout: 10_000, requestTimeout: 20_000, keepAliveTimeout: 5000, connectionsCheckingInterval: 2000 },
-    listener,
-  );
+function createHttpServer(secure: boolean): Server {
+  const server = createServer({
+    headersTimeout: 10_000,
+    requestTimeout: 20_000,
+    keepAliveTimeout: 5000,
+    connectionsCheckingInterval: 2000,
+  });
   server.maxHeadersCount = 100;
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseRaw(error, socket, secure));
+  return server;
+}
+
+function answer(server: Server, listener: RequestListener, secure: boolean): void {
+  server.on('request', listener);
   // Answered like any other; the body is asked for where it is read (`read-submission.ts`), and a client that was
   // refused before may or may not send it, so that nothing can follow on its connection.
   server.on('checkContinue', (request, response) => {
@@ -76,8 +94,6 @@ function createHttpServer(listener: RequestListener, secure: boolean): Server {
   server.on('checkExpectation', (_request, response) => {
     response.writeHead(417, { ...securityHeaders(secure), 'Content-Length': 0 }).end();
   });
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseRaw(error, socket, secure));
-  return server;
 }
 
 /** A request that is none never reaches the app; what Node would answer by itself lacks our headers. */

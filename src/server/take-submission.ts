@@ -20,6 +20,7 @@ export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug:
   // Before anything is stored: what comes after it must not fail.
   ctx.state.next = await nextOf(ctx, submission);
   const stored = await submitMessage(scope, submission);
+  ctx.state.repeated = stored.repeated;
 
   const thanks = `${scope.config.publicUrl}/thanks?receipt=${stored.receipt}`;
   if (wantsPage(ctx)) {

@@ -32,8 +32,8 @@ export async function deliverEmail(
     : decideNextStep(email, outcome, Math.random());
   // Before the email is free again, or another worker would take it to the same closed door.
   if (outcome.result === 'broken') await pauseBroken(scope, outcome);
-  await settleWithinLease(scope, { email, startedAt, outcome, next });
-  report(scope, email, outcome, next);
+  const written = await settleWithinLease(scope, { email, startedAt, outcome, next }, interrupt);
+  if (written) report(scope, email, outcome, next);
 }
 
 async function send(
@@ -54,17 +54,23 @@ async function send(
   return await context.mailer.send(mail, { signal: interrupt });
 }
 
-/** The mail server has spoken and the database must hear of it: asks again until the lease is over. */
-async function settleWithinLease(scope: Scope, settlement: Settlement): Promise<void> {
+/**
+ * The mail server has spoken and the database must hear of it: asks again until the lease is over, or until this
+ * process has to end.
+ *
+ * @returns whether it is written down.
+ */
+async function settleWithinLease(scope: Scope, settlement: Settlement, interrupt: AbortSignal): Promise<boolean> {
   const lastTryAt = Date.now() + leaseMs;
   for (;;) {
     try {
       const settled = await settleEmails(scope, [settlement]);
-      if (!settled.has(settlement.email.id)) scope.log.warn('lease was lost before the outcome could be written down');
-      return;
+      if (settled.has(settlement.email.id)) return true;
+      scope.log.warn('lease was lost before the outcome could be written down');
+      return false;
     } catch (error) {
       scope.log.error({ err: error, outcome: settlement.outcome.result }, 'outcome could not be written down yet');
-      if (Date.now() > lastTryAt) return;
+      if (Date.now() > lastTryAt || interrupt.aborted) return false;
       await pause(1000);
     }
   }

@@ -13,6 +13,8 @@ export interface PostIdentity {
   key: Buffer | null;
   /** With a key: of all that was posted. Without: of form, address and text. */
   fingerprint: Buffer;
+  /** Of form, address and text, with a key as well: the same without one is a double click. */
+  window: Buffer;
 }
 
 export function postIdentity(
@@ -22,12 +24,10 @@ export function postIdentity(
   idempotencyKey: string | undefined,
 ): Omit<PostIdentity, 'formId'> {
   const posted = { ...content, address: normaliseAddress(content.address) };
-  return idempotencyKey === undefined
-    ? { key: null, fingerprint: keyring.fingerprint(JSON.stringify(['window', formId, posted.address, posted.text])) }
-    : {
-        key: keyring.keyIndex(idempotencyKey),
-        fingerprint: keyring.fingerprint(JSON.stringify(['key', formId, posted])),
-      };
+  const window = keyring.fingerprint(JSON.stringify(['window', formId, posted.address, posted.text]));
+  if (idempotencyKey === undefined) return { key: null, fingerprint: window, window };
+  const fingerprint = keyring.fingerprint(JSON.stringify(['key', formId, posted]));
+  return { key: keyring.keyIndex(idempotencyKey), fingerprint, window };
 }
 
 const findStatement: Statement = {

@@ -5,8 +5,6 @@ import type { ClaimedEmail } from './claim-due.ts';
 import { newEmailIdentity } from './email-identity.ts';
 import type { Scope } from './scope.ts';
 
-const dayMs = 24 * 60 * 60_000;
-
 /** As many as a person looks through in a mail. */
 const mostShown = 50;
 
@@ -16,13 +14,13 @@ export function ownersOf(config: Config, form: Pick<Form, 'recipients'>): readon
 }
 
 /**
- * Queues one summary for each owner of a form that held something in the day before `now`.
+ * Queues one summary for each owner of a form that held something since the last time.
  *
  * @param scope inside a transaction of the caller's, who sees to it that this happens once a day.
- * @param now the database's time.
+ * @param since when summaries were last queued; `now` is the database's time.
  */
-export async function queueHeldSummaries(scope: Scope, now: Date): Promise<number> {
-  const forms = await scope.em.find(Form, { id: { $in: await formsThatHeld(scope, now) } });
+export async function queueHeldSummaries(scope: Scope, since: Date, now: Date): Promise<number> {
+  const forms = await scope.em.find(Form, { id: { $in: await formsThatHeld(scope, since, now) } });
   const owners = new Set(forms.flatMap((form) => ownersOf(scope.config, form)));
   for (const recipient of owners) {
     scope.em.create(Email, {
@@ -39,18 +37,24 @@ export async function queueHeldSummaries(scope: Scope, now: Date): Promise<numbe
   return owners.size;
 }
 
-/** What was held in the day before a summary was queued, of the forms of its recipient. */
+/**
+ * What was held since the summary before this one, of the forms of its recipient: however much later than a day it
+ * comes, no held message falls between two summaries. The same at every try.
+ */
 export async function summariseHeld(
   scope: Scope,
   email: ClaimedEmail,
 ): Promise<Parameters<Composer['heldSummary']>[1]> {
-  const since = new Date(email.createdAt.getTime() - dayMs);
-  const forms = (await scope.em.findAll(Form)).filter((form) =>
-    ownersOf(scope.config, form).includes(email.recipient ?? ''),
+  const recipient = email.recipient ?? '';
+  const before = await scope.em.findOne(
+    Email,
+    { kind: 'held-summary', recipient, createdAt: { $lt: email.createdAt }, resendOf: null },
+    { orderBy: { createdAt: 'desc' } },
   );
+  const forms = (await scope.em.findAll(Form)).filter((form) => ownersOf(scope.config, form).includes(recipient));
   const where = {
     status: 'held',
-    receivedAt: { $gt: since, $lte: email.createdAt },
+    receivedAt: { $gt: before?.createdAt ?? new Date(0), $lte: email.createdAt },
     form: { $in: forms.map((form) => form.id) },
   } as const;
   const [messages, count] = await scope.em.findAndCount(Message, where, {
@@ -60,7 +64,7 @@ export async function summariseHeld(
   });
   return {
     count,
-    since,
+    since: before?.createdAt ?? messages.at(-1)?.receivedAt ?? email.createdAt,
     messages: messages.map((it) => ({
       receipt: it.receipt,
       formSlug: it.form.slug,
@@ -71,10 +75,10 @@ export async function summariseHeld(
   };
 }
 
-async function formsThatHeld(scope: Scope, now: Date): Promise<string[]> {
+async function formsThatHeld(scope: Scope, since: Date, now: Date): Promise<string[]> {
   const rows = await scope.em.find(
     Message,
-    { status: 'held', receivedAt: { $gt: new Date(now.getTime() - dayMs), $lte: now } },
+    { status: 'held', receivedAt: { $gt: since, $lte: now } },
     { fields: ['form'] },
   );
   return [...new Set(rows.map((row) => row.form.id))];

@@ -47,8 +47,8 @@ export async function keepHouseOnce(context: Context): Promise<void> {
     for (const statement of expired) await em.execute(statement);
     return true;
   });
-  await doAtMostEvery(scope, 'held-summary', '1 day', async (inside, now) => {
-    const queued = await queueHeldSummaries(inside, now);
+  await doAtMostEvery(scope, 'held-summary', '1 day', async (inside, now, doneAt) => {
+    const queued = await queueHeldSummaries(inside, doneAt, now);
     if (queued > 0) scope.log.info({ queued }, 'summaries of held messages queued');
     return queued > 0;
   });
@@ -64,17 +64,17 @@ async function doAtMostEvery(
   scope: Scope,
   name: string,
   interval: string,
-  work: (inside: Scope, now: Date) => Promise<boolean>,
+  work: (inside: Scope, now: Date, doneAt: Date) => Promise<boolean>,
 ): Promise<void> {
   await scope.em.fork().transactional(async (em) => {
     await em.execute(`insert into duties (name, done_at) values (?, 'epoch') on conflict do nothing`, [name]);
-    const [due] = await em.execute<{ now: Date }[]>(
-      `select now() as now from duties where name = ? and done_at <= now() - ?::interval for update skip locked`,
+    const [due] = await em.execute<{ now: Date; done_at: Date }[]>(
+      `select now() as now, done_at from duties where name = ? and done_at <= now() - ?::interval for update skip locked`,
       [name, interval],
     );
     if (due === undefined) return;
     const now = new Date(due.now);
-    const done = await work({ ...scope, em: em as EntityManager }, now);
+    const done = await work({ ...scope, em: em as EntityManager }, now, new Date(due.done_at));
     if (done) await em.nativeUpdate(Duty, { name }, { doneAt: now });
   });
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { v7 as uuidv7 } from 'uuid';
 import { normaliseAddress } from '../address.ts';
+import { requestPatience } from '../database/orm.ts';
 import { runStatement } from '../database/statement.ts';
 import type { MessageStatus } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
@@ -57,11 +58,20 @@ export async function storeMessages(scope: Scope, verdicts: readonly Verdict[]):
     const rows = verdicts.map((verdict, index) => prepareRow(scope, verdict, index + 1));
     try {
       const stored = await runStatement<{ n: number; received_ms: number }>(scope.em, storeStatement, bind(rows));
-      return await answerAll(scope, rows, new Map(stored.map((it) => [it.n, new Date(it.received_ms)])));
+      const results = await answerAll(scope, rows, new Map(stored.map((it) => [it.n, new Date(it.received_ms)])));
+      // Lost against something that was gone a moment later (a key that became a day old, a message that was
+      // deleted): nobody has it, so it is stored now.
+      const unexplained = results.flatMap((result, index) => (result === undefined ? [index] : []));
+      if (unexplained.length === 0) return results as StoreResult[];
+      const again = await storeMessages(
+        scope,
+        unexplained.map((index) => verdicts[index] as Verdict),
+      );
+      return results.map((result, index) => result ?? (again[unexplained.indexOf(index)] as StoreResult));
     } catch (error) {
       if (isReceiptClash(error) && ++clashes < 3) continue;
       if (!isLockTimeout(error) || !(await isRepeatBeingStored(scope, rows))) throw error;
-      if (performance.now() - startedAt >= repeatWaitMs) {
+      if (performance.now() - startedAt + requestPatience.lockMs > repeatWaitMs) {
         throw new Problem('repeat-in-progress', 'the first of these posts is still being stored', { cause: error });
       }
     }
@@ -73,14 +83,16 @@ async function answerAll(
   scope: Scope,
   rows: readonly Row[],
   receivedAt: ReadonlyMap<number, Date>,
-): Promise<StoreResult[]> {
+): Promise<(StoreResult | undefined)[]> {
   const lost = rows.filter((row) => !receivedAt.has(row.n));
   const first = lost.length === 0 ? [] : await findFirstAnswers(scope, lost);
   return rows.map((row) => {
     const at = receivedAt.get(row.n);
-    return at === undefined
-      ? (first[lost.indexOf(row)] ?? { refused: new Problem('captcha-wrong', 'this captcha was used before') })
-      : { stored: { id: row.messageId, receipt: row.receipt, receivedAt: at }, repeated: false };
+    if (at !== undefined)
+      return { stored: { id: row.messageId, receipt: row.receipt, receivedAt: at }, repeated: false };
+    const answer = first[lost.indexOf(row)];
+    if (answer !== undefined || row.captchaId === null) return answer;
+    return { refused: new Problem('captcha-wrong', 'this captcha was used before') };
   });
 }
 
@@ -149,6 +161,7 @@ function bind(rows: readonly Row[]): unknown[] {
     rows.map((it) => it.fingerprint),
     rows.map((it) => it.captchaId),
     rows.map((it) => it.captchaExpiresMs),
+    rows.map((it) => it.window),
   ];
 }
 
@@ -160,6 +173,7 @@ function lockKeys(rows: readonly Row[]): string[] {
   const keys = rows.flatMap((row) => [
     row.addressIndex.readBigInt64BE(0),
     repeatLock(row),
+    row.window.readBigInt64BE(8),
     ...(row.captchaId === null ? [] : [createHash('sha256').update(row.captchaId).digest().readBigInt64BE(0)]),
     ...(row.replyIndex === null ? [] : [row.replyIndex.readBigInt64BE(0), formKey(row.formId)]),
   ]);

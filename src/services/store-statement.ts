@@ -13,7 +13,7 @@ export const repliesPerFormAndHour = 100;
  *   posted         the parameters as rows, in the order given
  *   captcha_won    solved captchas that nobody has used before
  *   key_won        idempotency keys that stand for nothing yet, or for something older than a day
- *   window_won     posts without a key that are not the same as one of the last ten minutes
+ *   window_won     posts that are not the same as one of the last ten minutes; it refuses those without a key only
  *   won            what is stored: rows whose captcha, if any, and whose key or window were won. The others leave
  *                  no trace, and `settle-repeats.ts` finds out what they are to be answered
  *   found          the sender of each address, new or known; a known one's sealed columns stay as first given,
@@ -37,11 +37,11 @@ posted as materialized (
   from locked, unnest(
     $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::bytea[], $8::bytea[],
     $9::uuid[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::uuid[], $15::text[],
-    $21::bytea[], $22::bytea[], $23::bytea[], $24::text[], $25::float8[]
+    $21::bytea[], $22::bytea[], $23::bytea[], $24::text[], $25::float8[], $26::bytea[]
   ) with ordinality as given (
     message_id, receipt, form_id, status, reasons, content, client_address,
     sender_id, address_index, address, name, reply_index, reply_id, reply_internet_message_id,
-    text_index, key, fingerprint, captcha_id, captcha_expires_ms, n
+    text_index, key, fingerprint, captcha_id, captcha_expires_ms, window_print, n
   )
 ),
 captcha_first as (
@@ -70,18 +70,22 @@ key_won as (
   where message_keys.stored_at <= excluded.stored_at - interval '24 hours'
   returning message_id
 ),
+window_first as (
+  select distinct on (window_print) window_print, message_id from passed
+  where key is null or message_id in (select message_id from key_won)
+  order by window_print, key is null, n
+),
 window_won as (
   insert into recent_posts (fingerprint, message_id, stored_at)
-  select distinct on (fingerprint) fingerprint, message_id, now() from passed
-  where key is null
-  order by fingerprint, n
+  select window_print, message_id, now() from window_first
   on conflict (fingerprint) do update set message_id = excluded.message_id, stored_at = excluded.stored_at
   where recent_posts.stored_at <= excluded.stored_at - interval '10 minutes'
   returning message_id
 ),
 won as materialized (
   select passed.* from passed
-  where message_id in (select message_id from key_won union all select message_id from window_won)
+  where message_id in (select message_id from key_won)
+    or (key is null and message_id in (select message_id from window_won))
 ),
 found as (
   insert into senders (id, address_index, address, name, message_count, first_message_at, last_message_at)

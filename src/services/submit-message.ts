@@ -14,6 +14,8 @@ import { type Stored, type StoreResult, storeMessages, type Verdict } from './st
 /** What was stored, and where the form sends its visitors then; undefined for our own page. */
 export interface Submitted extends Stored {
   redirectUrl: string | undefined;
+  /** Whether it was stored before, and this is the first answer again. */
+  repeated: boolean;
 }
 
 /**
@@ -82,5 +84,5 @@ function settle(scope: Scope, form: Form, result: StoreResult): Submitted {
   if ('refused' in result) throw result.refused;
   const { stored, repeated } = result;
   scope.log.info({ message: stored.id, receipt: stored.receipt, repeated }, 'message stored');
-  return { ...stored, redirectUrl: form.redirectUrl ?? undefined };
+  return { ...stored, repeated, redirectUrl: form.redirectUrl ?? undefined };
 }

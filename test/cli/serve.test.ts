@@ -26,7 +26,9 @@ describe('serve and deliver', () => {
     expect(await readdir(join(folder.path, 'mail'))).to.have.lengthOf(2);
     expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 1, 'notification sent': 1 });
 
+    await db.query('truncate duties');
     await using worker = await RunningServer.startWorker(settings);
+    await until('the deliverer keeps house, too', async () => (await db.query('select name from duties')).length === 2);
     await clientOf(server.url).post('/api/messages', submission({ message: 'Another' }));
     await until('the deliverer sends it', async () => (await db.emails())['notification sent'] === 2);
     expect(await worker.stop('SIGINT')).to.deep.equal({ code: 0, signal: null });

@@ -142,7 +142,7 @@ describe('the server', () => {
         .to.include("default-src 'none'")
         .and.include("frame-ancestors 'none'");
       expect(headers.get('x-content-type-options')).to.equal('nosniff');
-      expect(headers.get('strict-transport-security')).to.equal('max-age=31536000; includeSubDomains');
+      expect(headers.get('strict-transport-security')).to.equal('max-age=31536000');
       expect(headers.get('cache-control')).to.equal('no-store');
     }
     const socket = connect(Number(new URL(server.url).port), '127.0.0.1');

@@ -114,8 +114,30 @@ describe('a suspicious message', () => {
     expect(`${mail?.text}${mail?.html}`).to.not.match(/quincunx|ada@example/i);
 
     await db.query(`update duties set done_at = done_at - interval '1 day'`);
-    await db.query(`update messages set received_at = received_at - interval '1 day'`);
+    await db.query(`update messages set received_at = received_at - interval '2 days'`);
     await keepHouseOnce(context);
     expect((await db.emails())['held-summary queued'], 'nothing was held today').to.equal(undefined);
+  });
+
+  it('is in the next summary, however late that comes', async () => {
+    await using smtp = await startSmtpServer();
+    const settings = { DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test', MAIL_FROM: 'Site <site@site.test>' };
+    await using context = await openTestContext(db, settings);
+    await http.post('/api/messages', submission({ _gotcha: 'x' }));
+    await keepHouseOnce(context);
+    const late = await http.post('/api/messages', submission({ _gotcha: 'x', message: 'Later' }));
+    // The first summary was two days ago; the second message came soon after it, and nobody was running since.
+    await db.query(
+      `update emails set created_at = created_at - interval '2 days', state = 'cancelled' where kind = 'held-summary'`,
+    );
+    await db.query(`update duties set done_at = done_at - interval '2 days'`);
+    await db.query(`update messages set received_at = received_at - interval '3 days' where id <> $1`, [late.json.id]);
+    await db.query(`update messages set received_at = received_at - interval '47 hours' where id = $1`, [late.json.id]);
+
+    await keepHouseOnce(context);
+    await ruffinweb(['deliver', '--once'], { ...settings, SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port) });
+    const [mail] = await Promise.all((await smtp.received(1)).map((it) => it.parsed()));
+    expect(mail?.subject).to.equal('1 held message at localhost:3000');
+    expect(mail?.text).to.include(late.json.receipt);
   });
 });

@@ -62,6 +62,14 @@ describe('the same post again', () => {
     expect(await db.count('messages')).to.equal(5);
   });
 
+  it('without the key that it came with the first time is the same post still', async () => {
+    const first = await post(0, {}, { 'Idempotency-Key': 'k' });
+    expect((await post(1)).text).to.equal(first.text);
+    const other = await post(0, {}, { 'Idempotency-Key': 'another' });
+    expect(other.json.id, 'whoever names another key means another post').to.not.equal(first.json.id);
+    expect(await db.count('messages')).to.equal(2);
+  });
+
   it('with the key of another post is refused, and the first stays as it was', async () => {
     const first = await post(0, {}, { 'Idempotency-Key': 'k' });
     const other = await post(1, { message: 'Another text' }, { 'Idempotency-Key': 'k' });

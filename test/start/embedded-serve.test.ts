@@ -100,6 +100,19 @@ describe('serve without DATABASE_URL', () => {
     expect(listed.stdout).to.equal('');
   });
 
+  it('is refused on a data folder that another server runs on', async () => {
+    const second = await ruffinweb(['serve'], { ...settings, PORT: '0' });
+    expect(second.code).to.equal(1);
+    expect(second.stderr).to.include('another server is running').and.include('DATABASE_URL');
+    expect((await clientOf(server.url).get('/readyz')).status, 'the first goes on').to.equal(200);
+  });
+
+  it('builds its links from the port that it got', async () => {
+    const { port } = new URL(server.url);
+    const sent = await clientOf(server.url).post('/f/contact', submission({ message: 'Links' }));
+    expect(sent.json.next).to.include(`http://localhost:${port}/thanks`);
+  });
+
   it('makes no new key for a database that was sealed with one that is gone', async () => {
     const [file, away] = [join(folder.path, 'encryption.keys'), join(folder.path, 'keys.away')];
     await rename(file, away);

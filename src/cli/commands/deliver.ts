@@ -21,12 +21,14 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
         { createBell },
         { listenForEmails },
         { deliverUntilIdle, runDeliveryLoop },
+        { keepHouse },
         { openScope },
       ] = await Promise.all([
         import('../../context.ts'),
         import('../../services/bell.ts'),
         import('../../services/email-channel.ts'),
         import('../../services/delivery-loop.ts'),
+        import('../../services/housekeeping.ts'),
         import('../../services/scope.ts'),
       ]);
       await using mailing = await openMailingContext(context);
@@ -46,7 +48,8 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
       output.note(`delivering to ${mailing.mailer.describes} until stopped (Ctrl-C)`);
       const bell = createBell();
       await using _listening = listenForEmails(mailing, bell);
-      await runDeliveryLoop(mailing, bell, stop);
+      // Each process offers to keep house; the database lets one do it.
+      await Promise.all([runDeliveryLoop(mailing, bell, stop), keepHouse(mailing, stop)]);
     });
   addExamples(deliver, ['ruffinweb deliver', 'ruffinweb deliver --once --json']);
 }
