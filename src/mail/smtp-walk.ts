@@ -33,7 +33,7 @@ export async function walkSmtp(
   const asked: StepName[] = ['connect'];
   const done = new Set<StepName>();
   const progress: Progress = { connected: true, began: false, handedOver: false };
-  let refused: { step: StepName; text: string } | undefined;
+  let refused = false;
   const tell = (step: StepName, isOk: boolean, detail: string) => {
     if (done.has(step)) return;
     done.add(step);
@@ -53,9 +53,9 @@ export async function walkSmtp(
       // A login may take several lines; TLS is told of once it is there, with what was agreed upon.
       const isLast = /^[245]/.test(String(text)) || (step === 'data' && /^3/.test(String(text)));
       if (step === undefined || !isLast) return;
-      if (/^[45]/.test(String(text))) refused ??= { step, text: String(text) };
+      if (/^[45]/.test(String(text))) refused = true;
       // With pipelining the answers to later commands come all the same.
-      else if (step !== 'tls' && refused === undefined) tell(step, true, String(text));
+      else if (step !== 'tls' && !refused) tell(step, true, String(text));
     }
   };
   const connection = new SMTPConnection({
@@ -102,8 +102,7 @@ export async function walkSmtp(
     const outcome = classify(failure, progress);
     const about = `${failure.code} ${failure.originalCode} ${failure.message}`;
     const isTls = !progress.began && !done.has('tls') && /TLS|SSL|CERT|EPROTO\b|certificate/i.test(about);
-    if (refused !== undefined) tell(refused.step, false, refused.text);
-    else tell(isTls ? 'tls' : (asked[0] ?? next(done)), false, outcome.reply);
+    tell(isTls ? 'tls' : next(done), false, outcome.reply);
     return { outcome, certificateEndsAt };
   } finally {
     clearTimeout(timer);

@@ -93,7 +93,7 @@ describe('the queue', () => {
     smtp.reset();
     await db.makeProbeDue();
     await smtp.received(6, 20_000);
-    await until('all are settled', async () => (await db.emails())['notification queued'] === undefined);
+    await until('all are settled', async () => !Object.keys(await db.emails()).some((it) => it.endsWith('queued')));
     await until('one says so', () => `${worker.log}${other.log}`.includes('lets us in again'));
     expect(`${worker.log}${other.log}`.match(/lets us in again/g)).to.have.lengthOf(1);
     expect(await pausedFor()).to.equal(null);
@@ -152,6 +152,18 @@ describe('the queue', () => {
     expect(await pausedFor()).to.equal('broken');
     await runHere(['emails', 'pause'], db);
     await ruffinweb(['deliver', '--once'], settings);
+    expect(await pausedFor()).to.equal('hand');
+
+    await runHere(['emails', 'resume'], db);
+    await db.makeAllDue();
+    await ruffinweb(['deliver', '--once'], { ...settings, SMTP_PASSWORD: 'wrong' });
+    smtp.answer('auth', 'hold');
+    await using mailing = await openTestMailing(db, settings);
+    const probe = probeMail(mailing, new AbortController().signal, { atOnce: true });
+    const held = await smtp.held('auth');
+    await runHere(['emails', 'pause'], db);
+    held.release();
+    expect(await probe, 'paused by hand while it was asked').to.equal(false);
     expect(await pausedFor()).to.equal('hand');
     expect(smtp.messages).to.have.lengthOf(0);
   });

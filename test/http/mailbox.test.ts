@@ -1,6 +1,8 @@
 import { copyFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { createFileMailer } from '../../src/mail/files.ts';
+import { hasMailbox } from '../../src/server/mailbox-routes.ts';
 import { browserAccept, clientOf, submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer, temporaryFolder } from '../support/program.ts';
@@ -71,6 +73,13 @@ describe('/mailbox', () => {
       expect(answer.text).to.not.include('secret');
     }
     expect((await http.get('/mailbox')).text).to.not.include('secret');
+  });
+
+  it('is not there in production even where mail went to files', () => {
+    const mailer = createFileMailer('/nowhere');
+    const parts = (production: boolean) => ({ mailer, config: { production } }) as Parameters<typeof hasMailbox>[0];
+    expect(hasMailbox(parts(false))).to.equal(true);
+    expect(hasMailbox(parts(true))).to.equal(false);
   });
 
   for (const [title, settings] of [
