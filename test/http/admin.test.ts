@@ -141,10 +141,14 @@ describe('the HTTP API with a key', () => {
 
   it('lets a key make three hundred requests at once, then asks it to wait', async () => {
     const key = await keyFor();
-    const answers = await Promise.all(Array.from({ length: 700 }, () => ask('GET', '/api/emails', key)));
-    const refused = answers.filter((it) => it.status === 429);
-    expect(answers.filter((it) => it.status === 200)).to.have.lengthOf.at.least(300);
-    expect(refused).to.have.lengthOf.at.least(1);
+    // A few at a time, so that a slow machine refuses none for another reason.
+    const answers: Answer[] = [];
+    while (answers.length < 5000 && answers.every((it) => it.status === 200)) {
+      answers.push(...(await Promise.all(Array.from({ length: 20 }, () => ask('GET', '/api/emails', key)))));
+    }
+    const refused = answers.filter((it) => it.status !== 200);
+    expect(answers.length - refused.length).to.be.at.least(300);
+    expect(refused[0]?.status).to.equal(429);
     expect(refused[0]?.json.code).to.equal('rate-limited');
     expect(Number(refused[0]?.headers.get('retry-after'))).to.be.within(1, 60);
     expect((await get('/api/emails')).status, 'another key').to.equal(200);
