@@ -20,8 +20,8 @@ const forMailPrograms = ['GET /unsubscribe', 'POST /unsubscribe'];
 const pages = [
   '/',
   '/mailbox',
-  '/mailbox/:name',
-  '/mailbox/:name/html',
+  '/mailbox/{name}',
+  '/mailbox/{name}/html',
   '/docs',
   '/form.js',
   '/icon.svg',
