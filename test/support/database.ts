@@ -87,7 +87,10 @@ export class TestDatabase implements AsyncDisposable {
   async empty(): Promise<void> {
     for (let run = 1; ; run++) {
       try {
-        await this.query('truncate messages, senders, reply_days, reply_hours, used_captchas, duties cascade');
+        await this.query(
+          'truncate messages, senders, reply_days, reply_hours, used_captchas, duties, suppressions cascade',
+        );
+        await this.query('update mail_queue set paused_at = null, cause = null, reason = null, probed_at = null');
         return;
       } catch (error) {
         // A server of the test may be keeping house on the same tables, in another order.
