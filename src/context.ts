@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type Captchas, createCaptchas } from './captcha/index.ts';
-import { type Config, type KeyConfig, readKeys } from './config.ts';
+import type { Config, KeyConfig } from './config.ts';
+import { readKeys } from './config-values.ts';
 import { EmbeddedUnavailable, joinEmbedded, startEmbedded } from './database/embedded.ts';
 import { hasStoredKeys, loadKeyring } from './database/encryption-keys.ts';
 import { commandPatience, type Orm, openOrm, requestPatience } from './database/orm.ts';
