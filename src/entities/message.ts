@@ -23,7 +23,7 @@ const MessageSchema = defineEntity({
     content: p.blob(),
     /** Keyed hash of a long text, to see the same one come from many addresses; empty for a short one. */
     textIndex: p.blob().nullable(),
-    /** Sealed address of the client that posted. */
+    /** Sealed network that it was posted from (see `services/client-network.ts`) */
     clientAddress: p.blob().nullable(),
     receivedAt: p.datetime(3),
   },

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { isIPv4, isIPv6 } from 'node:net';
+import { ipv6Network } from '../services/client-network.ts';
 
 /**
  * Whom a request comes from, as an IP address: the one place that says it. Each proxy adds the address that it
@@ -45,11 +46,5 @@ function unmapped(v6: string): string {
  */
 export function networkOf(address: string | undefined): string {
   if (address === undefined) return 'unknown';
-  if (!address.includes(':')) return address;
-  const [left = '', right] = address.split('::');
-  const groups = left === '' ? [] : left.split(':');
-  const after = right ? right.split(':') : [];
-  const all =
-    right === undefined ? groups : [...groups, ...Array(8 - groups.length - after.length).fill('0'), ...after];
-  return `${all.slice(0, 4).join(':')}::/64`;
+  return address.includes(':') ? ipv6Network(address, 64) : address;
 }

@@ -66,7 +66,7 @@ export const adminShapes = {
   Message: message,
   MessagePage: pageOf(message),
   MessageDetails: message.extend({
-    clientAddress: sealed.describe('Where it was posted from.'),
+    clientAddress: sealed.describe('The network that it was posted from: /24 or /48.'),
     emails: z.array(email),
   }),
   Email: email,

@@ -5,6 +5,7 @@ import { requestPatience } from '../database/orm.ts';
 import { runStatement } from '../database/statement.ts';
 import type { MessageStatus } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
+import { coarseNetwork } from './client-network.ts';
 import { newEmailIdentity } from './email-identity.ts';
 import { findFirstAnswers, isRepeatBeingStored, postIdentity, repeatLock } from './first-answers.ts';
 import { type MessageContent, sealContent } from './message-content.ts';
@@ -113,7 +114,11 @@ function prepareRow(scope: Scope, verdict: Verdict, n: number) {
     clientAddress:
       verdict.clientAddress === undefined
         ? null
-        : keyring.seal(verdict.clientAddress, { table: 'messages', column: 'client_address', row: messageId }),
+        : keyring.seal(coarseNetwork(verdict.clientAddress), {
+            table: 'messages',
+            column: 'client_address',
+            row: messageId,
+          }),
     addressIndex: keyring.addressIndex(normaliseAddress(content.address)),
     address: keyring.seal(content.address, { table: 'senders', column: 'address', row: senderId }),
     name:

@@ -156,7 +156,7 @@ describe('senders, messages and emails', () => {
         extra: { 'a\u200bfield': 'b\u001bc' },
         receivedAt: stored[2]?.receivedAt.toISOString(),
         senderId: message.senderId,
-        clientAddress: '203.0.113.7',
+        clientAddress: '203.0.113.0/24',
       });
       expect(emails.map((it: { kind: string }) => it.kind)).to.have.members(['notification', 'auto-reply']);
     });

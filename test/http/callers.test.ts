@@ -244,12 +244,12 @@ describe('who may call', () => {
     }
 
     it('is what the proxy says that it saw, and never what the client wrote', async () => {
-      expect(await storedAddress(http, '198.51.100.1, 203.0.113.7')).to.equal('203.0.113.7');
-      expect(await storedAddress(http)).to.equal('127.0.0.1');
+      expect(await storedAddress(http, '198.51.100.1, 203.0.113.7')).to.equal('203.0.113.0/24');
+      expect(await storedAddress(http)).to.equal('127.0.0.0/24');
     });
 
     it('is that of the connection where no proxy is trusted', async () => {
-      expect(await storedAddress(plain, '203.0.113.7')).to.equal('127.0.0.1');
+      expect(await storedAddress(plain, '203.0.113.7')).to.equal('127.0.0.0/24');
     });
   });
 });

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { expect } from 'chai';
 import { clientAddressOf, networkOf, readIp } from '../../src/server/client-address.ts';
+import { coarseNetwork } from '../../src/services/client-network.ts';
 
 function addressOf(proxies: number, forwarded: string | undefined, remoteAddress: string | undefined) {
   const request = { headers: { 'x-forwarded-for': forwarded }, socket: { remoteAddress } };
@@ -99,4 +100,17 @@ describe('networkOf', () => {
   it('is one and the same for everybody whose address is not known, and never empty', () => {
     expect(networkOf(undefined)).to.equal('unknown');
   });
+});
+
+describe('coarseNetwork', () => {
+  for (const [address, network] of [
+    ['203.0.113.7', '203.0.113.0/24'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1::/48'],
+    ['2001:db8::6', '2001:db8:0::/48'],
+    ['::1', '0:0:0::/48'],
+  ] as const) {
+    it(`keeps ${network} of ${address}`, () => {
+      expect(coarseNetwork(address)).to.equal(network);
+    });
+  }
 });
