@@ -12,7 +12,7 @@ const capacity = 20_000;
 /** Requests that one client may make for each post that it may have stored: room to correct what was refused. */
 const requestsPerPost = 10;
 
-/** What all clients together may ask for, whatever the limit for one is. */
+/** What all clients together may ask for; more only where a single one may. */
 const everybody = { requests: 1000, windowMs: 10_000 };
 
 /** One limit as it stands for this client. */
@@ -38,7 +38,7 @@ export interface Limits {
  */
 export function limitClients(limit: RateLimit | undefined): Limits {
   if (limit === undefined) return { requests: [], posts: [] };
-  const requests = [limitRequests(limit), limitEverybody()];
+  const requests = [limitRequests(limit), limitEverybody(limit)];
   return { requests, posts: [...requests, limitPosts(limit)] };
 }
 
@@ -51,9 +51,10 @@ function limitRequests({ posts, windowMs }: RateLimit): Middleware {
 }
 
 /** Forgetting clients forgives them, and a crowd of addresses is no client: this one nobody gets around. */
-function limitEverybody(): Middleware {
+function limitEverybody({ posts, windowMs }: RateLimit): Middleware {
+  const ofOne = Math.ceil((posts * requestsPerPost * everybody.windowMs) / windowMs);
   return countRequests(
-    { max: everybody.requests, duration: everybody.windowMs, id: () => 'everybody' },
+    { max: Math.max(everybody.requests, ofOne), duration: everybody.windowMs, id: () => 'everybody' },
     (ctx, left) => {
       setRetryAfter(ctx, left);
       throw new Problem('rate-limited', `this server is asked too much at the moment; ${tryAgain(left)}`);

@@ -103,6 +103,13 @@ describe('limitClients', () => {
     expect(await refusal(requests, '10.0.0.2')).to.equal(undefined);
   });
 
+  it('lets everybody together ask at least what one alone may', async () => {
+    const { requests } = limitClients({ posts: 20, windowMs: 1000 });
+    const ask = (i: number) => refusal(requests, `10.0.${i % 20}.1`);
+    for (let i = 0; i < 2000; i++) expect(await ask(i), `${i}`).to.equal(undefined);
+    expect((await ask(2000))?.message).to.match(/^this server is asked too much/);
+  });
+
   it('is nothing at all where it is off', () => {
     expect(limitClients(undefined)).to.deep.equal({ requests: [], posts: [] });
   });

@@ -1,0 +1,58 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { type Machine, query } from '../support/machine.ts';
+import { type Running, startServer } from '../support/program.ts';
+
+const run = promisify(execFile);
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+/** Every guard on, as a production server has it, with a limit for one client that this one client does not reach. */
+const settings = {
+  PORT: '0',
+  ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 7).toString('base64')}`,
+  NOTIFY_TO: 'owner@site.test',
+  RATE_LIMIT: '999999/1m',
+  LOG_LEVEL: 'info',
+  LOG_FORMAT: 'json',
+  METRICS_TOKEN: 'a-token-of-the-benchmark',
+};
+
+/** The whole program. */
+export async function startOurs(machine: Machine): Promise<Running> {
+  const DATABASE_URL = await machine.createDatabase('ours');
+  return await startServer('ours', { folder: machine.folder, env: { ...settings, DATABASE_URL } });
+}
+
+export async function startStackAlone(machine: Machine): Promise<Running> {
+  const command = [process.execPath, here('stack-alone.ts')] as const;
+  return await startServer('stack-alone', { folder: machine.folder, env: {}, command });
+}
+
+/** The same task as people write it with Django REST framework, under gunicorn with four workers. */
+export async function startDjango(machine: Machine): Promise<Running> {
+  const env = {
+    DATABASE_URL: await machine.createDatabase('django', { empty: true }),
+    DJANGO_SETTINGS_MODULE: 'settings',
+    PYTHONPATH: here('../django'),
+    PYTHONDONTWRITEBYTECODE: '1',
+  };
+  await run('/usr/bin/python3', [here('../django/create_tables.py')], { env });
+  const server = ['--workers=4', '--bind=127.0.0.1:0', '--log-file=-', '--keep-alive=5', 'wsgi:application'];
+  // It prints its address on stderr, with its log.
+  const command = ['/bin/sh', '-c', `exec /usr/bin/python3 -m gunicorn ${server.join(' ')} 2>&1`] as const;
+  return await startServer('django', { folder: machine.folder, env, command });
+}
+
+/** What the database does of three statements in a transaction, asked by pgbench. */
+export async function openThreeStatements(
+  machine: Machine,
+): Promise<(clients: number, seconds: number) => Promise<number>> {
+  const url = await machine.createDatabase('three');
+  const [form] = await query<{ id: string }>(url, 'select id from forms');
+  const fixed = ['-n', '-M', 'prepared', '-f', here('three-statements.sql'), '-D', `form=${form?.id}`];
+  return async (clients, seconds) => {
+    const { stdout } = await run('pgbench', [...fixed, '-c', String(clients), '-T', String(seconds), url]);
+    return Number(/tps = ([\d.]+)/.exec(stdout)?.[1]);
+  };
+}

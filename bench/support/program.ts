@@ -1,0 +1,60 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
+
+/** A server of a contender, as a process of its own. */
+export interface Running extends AsyncDisposable {
+  readonly url: string;
+  readonly pid: number;
+}
+
+export interface Start {
+  /** Empty and writable; its output goes into files there. */
+  folder: string;
+  env: Record<string, string>;
+  /** Another program than ours, or ours with other options. */
+  command?: readonly [string, ...string[]];
+}
+
+/**
+ * Starts a server and waits until it has printed its address. Its log goes to a file, as under systemd or in a
+ * container.
+ */
+export async function startServer(name: string, { folder, env, command }: Start): Promise<Running> {
+  const [program, ...args] = command ?? [process.execPath, launcher, 'serve', '--no-deliver'];
+  const log = openSync(join(folder, `${name}.log`), 'a');
+  const child = spawn(program, args, {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', log],
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, TZ: 'UTC', ...env },
+  });
+  closeSync(log);
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const url = await new Promise<string>((resolve, reject) => {
+    let printed = '';
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      printed += text;
+      const found = /http:\/\/[^\s/]+:\d+/.exec(printed)?.[0];
+      if (found !== undefined) resolve(found);
+    });
+    child.once('error', reject);
+    child.once('close', () => reject(new Error(`${name} ended: ${readFileSync(join(folder, `${name}.log`), 'utf8')}`)));
+  });
+  return {
+    url,
+    pid: child.pid ?? 0,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+/** What a process has in memory (`VmRSS`), in MB of 1,000,000 bytes. */
+export function residentMb(pid: number): number {
+  const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return (Number(kib) * 1024) / 1e6;
+}

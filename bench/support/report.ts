@@ -1,0 +1,92 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { styleText } from 'node:util';
+import type { Machine } from './machine.ts';
+
+/** One subcommand of `npm run bench`. */
+export interface Part {
+  /** What is measured, and how; stands in the results. */
+  readonly about: string;
+  run(machine: Machine): Promise<Result>;
+}
+
+export interface Result {
+  readonly columns: readonly string[];
+  /** The first cell of each row names it. */
+  readonly rows: readonly (readonly string[])[];
+  readonly bars: readonly Bar[];
+}
+
+/** What was promised, and what came out. */
+export interface Bar {
+  readonly what: string;
+  readonly is: string;
+  readonly asked: string;
+  readonly met: boolean;
+}
+
+export function atLeast(what: string, value: number, bar: number, unit = '×'): Bar {
+  return { what, is: figure(value, unit), asked: `≥ ${figure(bar, unit)}`, met: value >= bar };
+}
+
+export function atMost(what: string, value: number, bar: number, unit = '×'): Bar {
+  return { what, is: figure(value, unit), asked: `≤ ${figure(bar, unit)}`, met: value <= bar };
+}
+
+/** Three digits say as much as a measurement like these knows. */
+export function figure(value: number, unit = ''): string {
+  const text = value >= 100 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)));
+  return unit === '' || unit === '×' || unit === '%' ? text + unit : `${text} ${unit}`;
+}
+
+export function printResult(result: Result): void {
+  console.log(`\n${columned([result.columns, ...result.rows])}\n`);
+  for (const bar of result.bars) {
+    const sign = bar.met ? styleText('green', '✓') : styleText('red', '✗');
+    console.log(`${sign} ${bar.what}: ${bar.is} (${bar.asked})`);
+  }
+}
+
+const file = new URL('../results.md', import.meta.url);
+const preface = `# Results
+
+Written by \`npm run bench\`. Server, database and load share one machine, whatever else it does: only ratios within one
+run mean anything, and each figure is the median of interleaved rounds.
+`;
+
+/** Puts a part's section in the place of its last one; those of other parts stay. */
+export function writeResult(name: string, about: string, result: Result, machine: string): void {
+  const before = existsSync(file)
+    ? readFileSync(file, 'utf8')
+        .split(/^(?=## )/m)
+        .slice(1)
+    : [];
+  const date = new Date().toISOString().slice(0, 10);
+  const section = [
+    `## ${name}`,
+    `${about}`,
+    `${date}, ${machine}.`,
+    table(result.columns, result.rows),
+    table(
+      ['bar', 'asked', 'is', ''],
+      result.bars.map((bar) => [bar.what, bar.asked, bar.is, bar.met ? 'met' : '**missed**']),
+    ),
+  ].join('\n\n');
+  const sections = [...before.filter((it) => !it.startsWith(`## ${name}\n`)), `${section}\n`];
+  const order = (it: string) => it.slice(0, it.indexOf('\n'));
+  sections.sort((a, b) => order(a).localeCompare(order(b)));
+  writeFileSync(file, [preface, ...sections.map((it) => `${it.trim()}\n`)].join('\n'));
+}
+
+function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  return [line(columns), line(columns.map((_, index) => (index === 0 ? '---' : '--:'))), ...rows.map(line)].join('\n');
+}
+
+function columned(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map((row) =>
+      row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  '),
+    )
+    .join('\n');
+}
