@@ -88,6 +88,21 @@ export function databaseUrl(): z.ZodType<Secret> {
   });
 }
 
+export function redisUrl(): z.ZodType<Secret> {
+  return text((value) => {
+    const url = URL.parse(value);
+    if (
+      url === null ||
+      !/^rediss?:$/.test(url.protocol) ||
+      url.hostname === '' ||
+      !/^(\/\d{0,4})?$/.test(url.pathname)
+    ) {
+      throw new Error('must be a redis:// or rediss:// address, maybe with a login and the number of a database');
+    }
+    return new Secret(value);
+  });
+}
+
 export function mailbox(): z.ZodType<Mailbox> {
   return text((value) => {
     const found = readMailbox(value);

@@ -13,6 +13,7 @@ import {
   oneOf,
   onOrOff,
   portNumber,
+  redisUrl,
   secretText,
   tokenText,
   webAddress,
@@ -45,6 +46,8 @@ export interface Config {
   readonly trustProxy: number;
   /** Undefined: no limits. */
   readonly rateLimit: RateLimit | undefined;
+  /** Undefined: each server counts for itself. */
+  readonly redisUrl: Secret | undefined;
   /** Undefined: keys are kept in a file in the data folder. */
   readonly encryptionKeys: Secret<readonly KeyConfig[]> | undefined;
   /** For looking at the From domain. */
@@ -183,6 +186,7 @@ export function readConfig(env: Environment): Config {
     loopbackOrigins: !production && allowedOrigins === undefined,
     trustProxy: read('TRUST_PROXY', proxyCount(), 0),
     rateLimit: read<RateLimit | undefined>('RATE_LIMIT', rateLimit(), { posts: 10, windowMs: 60_000 }),
+    redisUrl: read<Secret | undefined>('REDIS_URL', redisUrl(), undefined),
     encryptionKeys: read<Config['encryptionKeys']>('ENCRYPTION_KEYS', keyList(), undefined),
     dkimSelector: read<string | undefined>('DKIM_SELECTOR', dkimSelector(), undefined),
     dnsServer: read<string | undefined>('DNS_SERVER', dnsServer(), undefined),

@@ -98,6 +98,12 @@ export const variables = {
     fallback: '10/1m',
     example: '30/1h',
   },
+  REDIS_URL: {
+    meaning: 'Redis in which several servers share the limits; without it, or while it is away, each counts for itself',
+    fallback: 'each server for itself',
+    example: 'rediss://:password@redis.example.com:6379',
+    secret: true,
+  },
   ENCRYPTION_KEYS: {
     meaning: 'keys that seal what visitors give: `id:base64key`, newest first, separated by commas',
     fallback: 'made in DATA_DIR on first start',

@@ -2,6 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Config } from '../config.ts';
 import { findKeys, openDatabaseContext, openMail } from '../context.ts';
 import type { Log } from '../log.ts';
+import { describeRedis } from '../redis.ts';
 import type { HealthParts } from '../services/health.ts';
 import { describeFailure } from './failures.ts';
 
@@ -16,6 +17,7 @@ export async function openHealthParts(config: Config, log: Log): Promise<HealthP
   });
   // The mailer does without database and keys, and so may a look at it.
   const mailer = await attempt(async () => opened.use(await openMail(config)).mailer);
+  const { redisUrl } = config;
   const owned = opened.move();
   return {
     config,
@@ -24,6 +26,7 @@ export async function openHealthParts(config: Config, log: Log): Promise<HealthP
     // Unlike a start, looking makes no keys.
     keys: () => findKeys(config),
     mailer,
+    redis: redisUrl && (() => describeRedis(redisUrl.reveal())),
     explain: (error) => describeFailure(error).message ?? `unexpected: ${(error as Error).message.split(' - ').at(-1)}`,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

@@ -15,6 +15,8 @@ export class Keyring {
   readonly textIndex: (text: string) => Buffer;
   /** of an idempotency key, */
   readonly keyIndex: (key: string) => Buffer;
+  /** of a client whose requests are counted outside this process, */
+  readonly limitIndex: (client: string) => Buffer;
   /** and of all that was posted. */
   readonly fingerprint: (posted: string) => Buffer;
   /** Vouches for a link that changes something without a login. */
@@ -30,6 +32,7 @@ export class Keyring {
     this.addressIndex = createBlindIndex(indexKey, 'senders.address_index');
     this.textIndex = createBlindIndex(indexKey, 'messages.text_index');
     this.keyIndex = createBlindIndex(indexKey, 'message_keys.key');
+    this.limitIndex = createBlindIndex(indexKey, 'limits');
     this.fingerprint = createBlindIndex(indexKey, 'fingerprint');
     this.linkSignature = createBlindIndex(indexKey, 'link signature');
     this.captchaSecret = createBlindIndex(indexKey, 'captcha secret')('').toString('hex');

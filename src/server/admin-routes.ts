@@ -18,6 +18,7 @@ import { blockSender, listSenders, showSender, unblockSender } from '../services
 import { moment, readQuery, readSmallBody } from './read-request.ts';
 import type { RequestState } from './request-scope.ts';
 import { keysFor } from './require-key.ts';
+import type { SharedCounts } from './shared-counts.ts';
 
 type Ctx = RouterContext<RequestState>;
 
@@ -37,8 +38,12 @@ const emailQuery = {
 };
 
 /** What the command line can do to senders, messages and emails, for programs that have a key. */
-export function addAdminRoutes(router: Router<RequestState>, config: Pick<Config, 'publicUrl'>): void {
-  const keys = keysFor();
+export function addAdminRoutes(
+  router: Router<RequestState>,
+  config: Pick<Config, 'publicUrl'>,
+  shared?: SharedCounts,
+): void {
+  const keys = keysFor(shared);
   const [reads, writes, exports] = [keys('read'), keys('write'), keys('export')];
 
   router.get('/api/senders', reads, forAllForms, async (ctx) => {

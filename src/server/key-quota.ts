@@ -1,12 +1,15 @@
 /** Requests that one key may make in a minute: more than a person's program needs, fewer than hurt. */
 const mostPerMinute = 300;
 
+/** The same share, as it is counted where several servers count together. */
+export const keyLimit = { posts: mostPerMinute, windowMs: 60_000 };
+
 /** So many keys are counted at once; keys are made by the operator, so that there are never nearly as many. */
 const mostKeys = 10_000;
 
 /**
  * How much each key has used of its share: a bucket that runs full by `mostPerMinute` in a minute (token bucket).
- * Counted in this process alone.
+ * Counted in this process alone, where no Redis counts for all.
  */
 export class KeyQuota {
   readonly #buckets = new Map<string, { left: number; at: number }>();

@@ -5,6 +5,7 @@ import { Problem } from '../problems.ts';
 import { CappedMap } from './capped-map.ts';
 import { networkOf } from './client-address.ts';
 import { PostQuota } from './post-quota.ts';
+import type { SharedCounts } from './shared-counts.ts';
 
 /** How many clients are remembered for each limit; the one that came first is forgotten for a further one. */
 const capacity = 20_000;
@@ -35,19 +36,30 @@ export interface Limits {
 /**
  * Three limits: for what one client has had stored (the configured one), for what one client asks at all, and
  * for what all ask together; the decision about rate limits says why.
+ *
+ * @param shared where several servers count a client together; what all ask each of them counts for itself.
  */
-export function limitClients(limit: RateLimit | undefined): Limits {
+export function limitClients(limit: RateLimit | undefined, shared?: SharedCounts): Limits {
   if (limit === undefined) return { requests: [], posts: [] };
-  const requests = [limitRequests(limit), limitEverybody(limit)];
-  return { requests, posts: [...requests, limitPosts(limit)] };
+  const requests = [limitRequests(limit, shared), limitEverybody(limit)];
+  return { requests, posts: [...requests, limitPosts(limit, shared)] };
 }
 
-function limitRequests({ posts, windowMs }: RateLimit): Middleware {
+function limitRequests({ posts, windowMs }: RateLimit, shared: SharedCounts | undefined): Middleware {
   const quota = posts * requestsPerPost;
-  return countRequests(
+  const countTogether = shared?.requestCounter({ posts: quota, windowMs });
+  const refuseFor = (ctx: Context, leftMs: number) =>
+    refuse(ctx, { name: 'requests', quota, windowMs, remaining: 0, leftMs });
+  const countHere = countRequests(
     { max: quota, duration: windowMs, id: (ctx) => networkOf(ctx.state.clientAddress) },
-    (ctx, left) => refuse(ctx, { name: 'requests', quota, windowMs, remaining: 0, leftMs: left }),
+    refuseFor,
   );
+  return async (ctx, next) => {
+    const leftMs = await countTogether?.(networkOf(ctx.state.clientAddress));
+    if (leftMs === undefined) return await countHere(ctx, next);
+    if (leftMs > 0) refuseFor(ctx, leftMs);
+    await next();
+  };
 }
 
 /** Forgetting clients forgives them, and a crowd of addresses is no client: this one nobody gets around. */
@@ -82,24 +94,25 @@ function countRequests(
   };
 }
 
-function limitPosts(limit: RateLimit): Middleware {
+function limitPosts(limit: RateLimit, shared: SharedCounts | undefined): Middleware {
   const quota = new PostQuota(limit, capacity);
   return async (ctx, next) => {
-    const { taken, window } = quota.take(networkOf(ctx.state.clientAddress));
+    const client = networkOf(ctx.state.clientAddress);
+    const place = (await shared?.take('posts', client, limit)) ?? quota.take(client);
     const standing = (): Standing => ({
       name: 'posts',
       quota: limit.posts,
       windowMs: limit.windowMs,
-      remaining: quota.remaining(window),
-      leftMs: quota.leftMs(window),
+      remaining: place.remaining,
+      leftMs: place.leftMs,
     });
-    if (!taken) refuse(ctx, standing());
+    if (!place.taken) refuse(ctx, standing());
     try {
       await next();
       // What was stored before is not stored again.
-      if (ctx.state.repeated) quota.giveBack(window);
+      if (ctx.state.repeated) place.giveBack();
     } catch (error) {
-      quota.giveBack(window);
+      place.giveBack();
       throw error;
     } finally {
       tell(ctx, standing());

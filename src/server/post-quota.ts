@@ -1,8 +1,18 @@
 import type { RateLimit } from '../config.ts';
 import { CappedMap } from './capped-map.ts';
 
+/** What a client asked for: whether there was a place, and how its window stands now. */
+export interface Place {
+  readonly taken: boolean;
+  readonly remaining: number;
+  /** Until the window's end, in milliseconds. */
+  readonly leftMs: number;
+  /** Nothing came of it. */
+  giveBack(): void;
+}
+
 /** One client's count in one window. */
-export interface Window {
+interface Window {
   taken: number;
   /** On the clock given to the quota, in milliseconds. */
   endsAt: number;
@@ -24,29 +34,31 @@ export class PostQuota {
     this.#now = now;
   }
 
-  /** The window in which a place was taken, or in which there was none left. */
-  take(client: string): { taken: boolean; window: Window } {
+  take(client: string): Place {
     const now = this.#now();
     let window = this.#windows.get(client);
     if (window === undefined || window.endsAt <= now) {
       window = { taken: 0, endsAt: now + this.#limit.windowMs };
       this.#windows.set(client, window);
     }
-    if (window.taken >= this.#limit.posts) return { taken: false, window };
-    window.taken += 1;
-    return { taken: true, window };
+    const taken = window.taken < this.#limit.posts;
+    if (taken) window.taken += 1;
+    return this.#placeIn(window, taken);
   }
 
-  giveBack(window: Window): void {
-    window.taken -= 1;
-  }
-
-  remaining(window: Window): number {
-    return this.#limit.posts - window.taken;
-  }
-
-  /** Until the window's end, in milliseconds. */
-  leftMs(window: Window): number {
-    return Math.max(0, window.endsAt - this.#now());
+  #placeIn(window: Window, taken: boolean): Place {
+    const [limit, now] = [this.#limit, this.#now];
+    return {
+      taken,
+      get remaining() {
+        return limit.posts - window.taken;
+      },
+      get leftMs() {
+        return Math.max(0, window.endsAt - now());
+      },
+      giveBack() {
+        window.taken -= 1;
+      },
+    };
   }
 }

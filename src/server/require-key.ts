@@ -2,11 +2,12 @@ import type { Middleware } from 'koa';
 import { Problem } from '../problems.ts';
 import type { KeyScope } from '../services/api-keys.ts';
 import { admitKey } from '../services/api-keys.ts';
-import { KeyQuota } from './key-quota.ts';
+import { KeyQuota, keyLimit } from './key-quota.ts';
 import type { RequestState } from './request-scope.ts';
+import type { SharedCounts } from './shared-counts.ts';
 
 /** Makes middlewares that let in only who has a key with a scope, and not too often. */
-export function keysFor(): (wanted: KeyScope) => Middleware<RequestState> {
+export function keysFor(shared?: SharedCounts): (wanted: KeyScope) => Middleware<RequestState> {
   const quota = new KeyQuota();
   return (wanted) => async (ctx, next) => {
     // Taken back below: only a refusal names it (RFC 9110 §11.6.1).
@@ -14,7 +15,9 @@ export function keysFor(): (wanted: KeyScope) => Middleware<RequestState> {
     const token = /^Bearer +(\S+)$/i.exec(ctx.get('Authorization'))?.[1];
     const admission = await admitKey(ctx.state.scope, token, wanted);
     ctx.remove('WWW-Authenticate');
-    const waitSeconds = quota.take(admission.keyId);
+    const place = await shared?.take('key', admission.keyId, keyLimit);
+    const waitSeconds =
+      place === undefined ? quota.take(admission.keyId) : place.taken ? 0 : Math.max(1, Math.ceil(place.leftMs / 1000));
     if (waitSeconds > 0) {
       ctx.set('Retry-After', String(waitSeconds));
       throw new Problem('rate-limited', `this API key has made too many requests; wait ${waitSeconds} s`);

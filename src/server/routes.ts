@@ -8,17 +8,20 @@ import { addAdminRoutes } from './admin-routes.ts';
 import { addDjangoRoutes } from './django-routes.ts';
 import { limitClients } from './limit-clients.ts';
 import type { RequestState } from './request-scope.ts';
+import type { SharedCounts } from './shared-counts.ts';
 import { takeSubmission } from './take-submission.ts';
 
 export interface ServerState {
   /** Set when the server has begun to stop: it finishes what it has and wants no more. */
   stopping: boolean;
+  /** Where several servers count together. */
+  shared?: SharedCounts | undefined;
 }
 
 export function createRoutes(context: Context, server: ServerState): Router<RequestState> {
   // With every method known, one that a route does not answer to is a 405, or a 404 where there is no route.
   const router = new Router<RequestState>({ methods: METHODS });
-  const limits = limitClients(context.config.rateLimit);
+  const limits = limitClients(context.config.rateLimit, server.shared);
 
   router.post('/api/messages', ...limits.posts, (ctx) => takeSubmission(ctx, defaultFormSlug));
   router.post('/api/forms/:slug/messages', ...limits.posts, (ctx) => takeSubmission(ctx, ctx.params.slug ?? ''));
@@ -30,7 +33,7 @@ export function createRoutes(context: Context, server: ServerState): Router<Requ
     ctx.body = await createChallenge(ctx.state.scope, typeof slug === 'string' ? slug : defaultFormSlug);
   });
 
-  addAdminRoutes(router, context.config);
+  addAdminRoutes(router, context.config, server.shared);
 
   const look = shared(readiness);
   router.get('/livez', (ctx) => {

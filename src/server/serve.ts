@@ -2,6 +2,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { MailingContext } from '../context.ts';
+import { openRedis } from '../redis.ts';
 import { createBell } from '../services/bell.ts';
 import { runDeliveryLoop } from '../services/delivery-loop.ts';
 import { listenForEmails } from '../services/email-channel.ts';
@@ -11,6 +12,7 @@ import { hasMailbox } from './mailbox-routes.ts';
 import { openPages } from './pages.ts';
 import type { ServerState } from './routes.ts';
 import { securityHeaders } from './security-headers.ts';
+import { shareCounts } from './shared-counts.ts';
 
 /** How long requests that have begun may take to finish after a stop is asked for, in milliseconds. */
 const finishMs = 10_000;
@@ -29,7 +31,8 @@ export interface ServeOptions {
  * @throws when the port cannot be had.
  */
 export async function serve(given: MailingContext, options: ServeOptions): Promise<void> {
-  const state: ServerState = { stopping: false };
+  await using opened = new AsyncDisposableStack();
+  const state: ServerState = { stopping: false, shared: await openSharedCounts(given, opened) };
   const secure = given.config.publicUrl.startsWith('https:');
   const server = createHttpServer(secure);
   await startListening(server, given.config.port, given.config.host);
@@ -43,6 +46,12 @@ export async function serve(given: MailingContext, options: ServeOptions): Promi
   const work = [serveUntilStopped(server, state, options.stop), keepHouse(context, options.stop)];
   if (options.deliver) work.push(deliverUntilStopped(context, options));
   await Promise.all(work);
+}
+
+async function openSharedCounts({ config, keyring, log }: MailingContext, opened: AsyncDisposableStack) {
+  if (config.redisUrl === undefined) return undefined;
+  const redis = opened.use(await openRedis(config.redisUrl.reveal(), log));
+  return shareCounts(redis, (client) => keyring.limitIndex(client).toString('base64url'));
 }
 
 async function deliverUntilStopped(context: MailingContext, options: ServeOptions): Promise<void> {

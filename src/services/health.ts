@@ -26,6 +26,7 @@ export interface HealthCheck {
     | 'held'
     | 'mail'
     | 'disk'
+    | 'redis'
     | 'clock'
     | 'spf'
     | 'dkim'
@@ -54,6 +55,8 @@ export interface HealthParts {
   /** The configured keys; undefined where none have been made yet. */
   keys: () => readonly ConfiguredKey[] | undefined;
   mailer: () => Mailer;
+  /** How the Redis answers in which limits are shared; undefined where none is configured. */
+  redis: (() => Promise<{ version: string; tookMs: number }>) | undefined;
   /** What an error means, in words for the operator. */
   explain: (error: unknown) => string;
 }
@@ -78,6 +81,7 @@ export async function checkHealth(parts: HealthParts, options: { deep?: boolean 
     ask('held', checkHeld),
     look(parts, 'mail', () => checkMail(parts)),
     look(parts, 'disk', () => checkDisk(parts)),
+    ...(parts.redis === undefined ? [] : [checkRedis(parts.redis)]),
     ...(options.deep ? [ask('clock', (em) => checkClock(parts, em)), ...deepChecks(parts)] : []),
   ]);
   const worst = (['fail', 'warn'] as const).find((status) => checks.some((it) => it.status === status));
@@ -263,6 +267,21 @@ async function checkMail(parts: HealthParts): Promise<HealthCheck> {
         ? 'make the folder writable, or set DATA_DIR'
         : 'mend SMTP_HOST, SMTP_PORT, SMTP_USER or SMTP_PASSWORD',
   };
+}
+
+/** Never a failure: without it posts are taken all the same. */
+async function checkRedis(describe: NonNullable<HealthParts['redis']>): Promise<HealthCheck> {
+  try {
+    const { version, tookMs } = await describe();
+    return good('redis', `Redis ${version} answers in ${tookMs.toFixed(1)} ms`);
+  } catch (error) {
+    return {
+      name: 'redis',
+      status: 'warn',
+      fact: `Redis does not answer: ${(error as Error).message}; each server counts limits for itself`,
+      fix: 'start Redis, or mend REDIS_URL',
+    };
+  }
 }
 
 const mebibyte = 1024 * 1024;

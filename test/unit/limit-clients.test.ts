@@ -38,8 +38,8 @@ describe('PostQuota', () => {
     expect([it.take('a').taken, it.take('a').taken, it.take('a').taken]).to.deep.equal([true, true, false]);
     expect(it.take('b').taken).to.equal(true);
     now = 60_999;
-    const { taken, window } = it.take('a');
-    expect([taken, it.leftMs(window), it.remaining(window)]).to.deep.equal([false, 1, 0]);
+    const { taken, leftMs, remaining } = it.take('a');
+    expect([taken, leftMs, remaining]).to.deep.equal([false, 1, 0]);
     now = 61_000;
     expect(it.take('a').taken).to.equal(true);
   });
@@ -47,13 +47,13 @@ describe('PostQuota', () => {
   it('gives a place back, also after others were refused in between, and never to a later window', () => {
     const it = quota(1);
     now = 0;
-    const { window } = it.take('a');
+    const place = it.take('a');
     expect(it.take('a').taken).to.equal(false);
-    it.giveBack(window);
+    place.giveBack();
     expect(it.take('a').taken).to.equal(true);
     now = 60_000;
     expect(it.take('a').taken).to.equal(true);
-    it.giveBack(window);
+    place.giveBack();
     expect(it.take('a').taken).to.equal(false);
   });
 
