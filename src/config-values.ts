@@ -47,6 +47,11 @@ export function portNumber(lowest: number): z.ZodType<number> {
   return z.coerce.number({ error }).int({ error }).min(lowest, { error }).max(65_535, { error });
 }
 
+export function dayCount(): z.ZodType<number> {
+  const error = 'must be a whole number of days, 0 for ever';
+  return z.coerce.number({ error }).int({ error }).min(0, { error }).max(36_500, { error });
+}
+
 export function hostName(): z.ZodType<string> {
   return text((value) => {
     if (isIP(value) === 0 && !/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(value)) {

@@ -5,6 +5,7 @@ import { bareHost, hostList, loopbackNames, originList, proxyCount, rateLimit } 
 import {
   addressList,
   databaseUrl,
+  dayCount,
   dkimSelector,
   dnsServer,
   hostName,
@@ -50,6 +51,8 @@ export interface Config {
   readonly redisUrl: Secret | undefined;
   /** Undefined: keys are kept in a file in the data folder. */
   readonly encryptionKeys: Secret<readonly KeyConfig[]> | undefined;
+  /** 0: for ever. */
+  readonly retentionDays: number;
   /** For looking at the From domain. */
   readonly dkimSelector: string | undefined;
   readonly dnsServer: string | undefined;
@@ -188,6 +191,7 @@ export function readConfig(env: Environment): Config {
     rateLimit: read<RateLimit | undefined>('RATE_LIMIT', rateLimit(), { posts: 10, windowMs: 60_000 }),
     redisUrl: read<Secret | undefined>('REDIS_URL', redisUrl(), undefined),
     encryptionKeys: read<Config['encryptionKeys']>('ENCRYPTION_KEYS', keyList(), undefined),
+    retentionDays: read('RETENTION_DAYS', dayCount(), 0),
     dkimSelector: read<string | undefined>('DKIM_SELECTOR', dkimSelector(), undefined),
     dnsServer: read<string | undefined>('DNS_SERVER', dnsServer(), undefined),
     metricsToken: read<Secret | undefined>('METRICS_TOKEN', tokenText(), undefined),

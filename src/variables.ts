@@ -111,6 +111,11 @@ export const variables = {
     secret: true,
     production: true,
   },
+  RETENTION_DAYS: {
+    meaning: 'days that messages are kept; `0` for ever, and a form can have its own instead',
+    fallback: '0',
+    example: '365',
+  },
   DKIM_SELECTOR: {
     meaning: 'name of the DKIM key that the mail service signs with, for `health --deep`',
     fallback: 'the usual names are tried',

@@ -9,6 +9,7 @@ import { addHealthCommand } from './commands/health.ts';
 import { addKeyCommands } from './commands/keys.ts';
 import { addMessageCommands } from './commands/messages.ts';
 import { addMigrateCommands } from './commands/migrate.ts';
+import { addPurgeCommand } from './commands/purge.ts';
 import { addSenderCommands } from './commands/senders.ts';
 import { addServeCommand } from './commands/serve.ts';
 import { addStatsCommand } from './commands/stats.ts';
@@ -50,6 +51,7 @@ export function createProgram(deps: Deps): Command {
   addSenderCommands(program, deps);
   addMessageCommands(program, deps);
   addEmailCommands(program, deps);
+  addPurgeCommand(program, deps);
   addStatsCommand(program, deps);
   addFormCommands(program, deps);
   addKeyCommands(program, deps);

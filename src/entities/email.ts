@@ -50,6 +50,8 @@ const EmailSchema = defineEntity({
     { properties: ['state', 'id'] },
     { properties: ['kind', 'id'] },
     { properties: ['message'] },
+    { properties: ['sender'], where: 'sender_id is not null', name: 'emails_sender_index' },
+    { properties: ['resendOf'], where: 'resend_of_id is not null', name: 'emails_resend_of_index' },
   ],
   checks: [
     { name: 'emails_one_recipient', expression: 'num_nonnulls(recipient, sender_id) = 1' },

@@ -23,6 +23,8 @@ const FormSchema = defineEntity({
     redirectUrl: p.text().nullable(),
     /** Fields that must be there beside `email` and `message`. */
     requiredFields: p.array().columnType('text[]').nullable(),
+    /** How many days its messages are kept, 0 for ever; empty means as `RETENTION_DAYS` says. */
+    retentionDays: p.integer().nullable(),
     closedAt: p.datetime(3).nullable(),
     createdAt: p.datetime(3).defaultRaw('now()'),
   },

@@ -23,27 +23,32 @@ const MessageSchema = defineEntity({
     content: p.blob(),
     /** Keyed hash of a long text, to see the same one come from many addresses; empty for a short one. */
     textIndex: p.blob().nullable(),
-    /** Sealed network that it was posted from (see `services/client-network.ts`) */
+    /** Sealed network that it was posted from (see `services/client-network.ts`); emptied after a month. */
     clientAddress: p.blob().nullable(),
     receivedAt: p.datetime(3),
+    /** When an operator held it; empty for one that was held from its arrival. */
+    heldAt: p.datetime(3).nullable(),
   },
   indexes: [
     { properties: ['sender', 'id'] },
     { properties: ['form', 'id'] },
     { properties: ['status', 'id'] },
     { properties: ['textIndex', 'receivedAt'], where: 'text_index is not null', name: 'messages_text_index' },
+    { properties: ['id'], where: 'client_address is not null', name: 'messages_client_address_index' },
   ],
 });
 
 /** A submission that was stored; belongs to one sender and one form. */
 export class Message extends MessageSchema.class {
-  hold(reason: string): void {
+  hold(reason: string, now: Date): void {
     this.status = 'held';
+    this.heldAt = now;
     this.reasons = [reason];
   }
 
   release(): void {
     this.status = 'accepted';
+    this.heldAt = null;
     this.reasons = [];
   }
 }

@@ -66,7 +66,7 @@ export const adminShapes = {
   Message: message,
   MessagePage: pageOf(message),
   MessageDetails: message.extend({
-    clientAddress: sealed.describe('The network that it was posted from: /24 or /48.'),
+    clientAddress: sealed.describe('The network that it was posted from: /24 or /48; null after a month.'),
     emails: z.array(email),
   }),
   Email: email,

@@ -1,6 +1,7 @@
-import { Message } from '../entities/index.ts';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import type { MessageChange } from './hold-message.ts';
 import { findMessage } from './messages.ts';
+import { removeMessages } from './remove-messages.ts';
 import type { Scope } from './scope.ts';
 
 /**
@@ -12,11 +13,9 @@ import type { Scope } from './scope.ts';
  * @throws {Problem} message-unknown
  */
 export async function deleteMessage(scope: Scope, which: string, within?: readonly string[]): Promise<MessageChange> {
-  const { id, receipt, sender } = await findMessage(scope, which, within);
+  const { id, receipt } = await findMessage(scope, which, within);
   return await scope.em.fork().transactional(async (em) => {
-    // The message first, as the statement that stores has it: what it remembers of posts, then the sender.
-    const deleted = await em.nativeDelete(Message, { id });
-    if (deleted > 0) await em.execute('update senders set message_count = message_count - 1 where id = ?', [sender.id]);
-    return { id, receipt, changed: deleted > 0 };
+    const removed = await removeMessages(em as EntityManager, [id]);
+    return { id, receipt, changed: removed.length > 0 };
   });
 }

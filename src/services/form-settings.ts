@@ -6,6 +6,7 @@ import { Problem } from '../problems.ts';
 import { fieldLimits } from './check-fields.ts';
 import { captchaOf, defaultFormSlug } from './forms.ts';
 import { ownersOf } from './held-summary.ts';
+import { retentionOf } from './retention.ts';
 import type { Scope } from './scope.ts';
 
 /** What may be set on a form. Null means as the environment says, or none where that says nothing. */
@@ -18,6 +19,8 @@ export interface FormSettings {
   requiredFields: readonly string[] | null;
   /** The origins whose pages may post; our own pages always may. */
   origins: readonly string[] | null;
+  /** How many days messages are kept; 0 for ever. */
+  retentionDays: number | null;
 }
 
 /** What the command line shows of a form. Times are ISO 8601 in UTC. */
@@ -28,7 +31,7 @@ export interface FormView extends FormSettings {
   /** Where its posts go. */
   address: string;
   /** What is in force, the environment's settings included. */
-  effective: { recipients: readonly string[]; autoReply: boolean; captcha: CaptchaKind };
+  effective: { recipients: readonly string[]; autoReply: boolean; captcha: CaptchaKind; retentionDays: number };
   createdAt: string;
   closedAt: string | null;
 }
@@ -99,7 +102,7 @@ type Stored = Omit<FormSettings, 'recipients' | 'requiredFields' | 'origins'> & 
 
 /** Only what is named, as it is stored. @throws {Problem} argument-invalid */
 function readSettings(scope: Scope, settings: Partial<FormSettings>): Partial<Stored> {
-  const { name, recipients, autoReply, captcha, redirectUrl, requiredFields, origins } = settings;
+  const { name, recipients, autoReply, captcha, redirectUrl, requiredFields, origins, retentionDays } = settings;
   return {
     ...(name !== undefined && { name: name?.trim() ? readName(name.trim()) : null }),
     ...(recipients !== undefined && { recipients: recipients?.length ? recipients.map(readRecipient) : null }),
@@ -110,6 +113,7 @@ function readSettings(scope: Scope, settings: Partial<FormSettings>): Partial<St
       requiredFields: requiredFields?.length ? [...new Set(requiredFields.map(readField))] : null,
     }),
     ...(origins !== undefined && { origins: origins?.length ? [...new Set(origins.map(readOrigin))] : null }),
+    ...(retentionDays !== undefined && { retentionDays: retentionDays === null ? null : readDays(retentionDays) }),
   };
 }
 
@@ -151,6 +155,11 @@ function readOrigin(text: string): string {
   throw new Problem('argument-invalid', `"${text}" is not an origin: write https:// and a host, nothing behind it`);
 }
 
+function readDays(days: number): number {
+  if (Number.isInteger(days) && days >= 0 && days <= 36_500) return days;
+  throw new Problem('argument-invalid', 'messages are kept a whole number of days up to 36500, 0 for ever');
+}
+
 function presentForm(scope: Scope, form: Form): FormView {
   const { config } = scope;
   return {
@@ -165,10 +174,12 @@ function presentForm(scope: Scope, form: Form): FormView {
     redirectUrl: form.redirectUrl ?? null,
     requiredFields: form.requiredFields ?? null,
     origins: form.origins ?? null,
+    retentionDays: form.retentionDays ?? null,
     effective: {
       recipients: ownersOf(config, form),
       autoReply: form.autoReply ?? config.autoReply,
       captcha: captchaOf(scope, form),
+      retentionDays: retentionOf(config, form),
     },
     createdAt: form.createdAt.toISOString(),
     closedAt: form.closedAt?.toISOString() ?? null,

@@ -32,7 +32,7 @@ export async function holdMessage(scope: Scope, which: string, within?: readonly
     if (emails.some((email) => email.isLeased(now))) {
       throw new Problem('email-leased', `mail of message ${message.receipt} is being sent at this moment: try again`);
     }
-    message.hold(heldByHand);
+    message.hold(heldByHand, now);
     for (const email of emails) if (email.state === 'queued') email.hold();
     return true;
   });

@@ -2,6 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Context } from '../context.ts';
 import { Duty } from '../entities/index.ts';
 import { queueHeldSummaries } from './held-summary.ts';
+import { countWaiting, openPurgeRound, type PurgeRound, type Removal } from './purge.ts';
 import { openScope, type Scope } from './scope.ts';
 
 /** How often a process looks whether something is to be done, in milliseconds. */
@@ -23,7 +24,7 @@ const expired = [
 export async function keepHouse(context: Context, stop: AbortSignal): Promise<void> {
   while (!stop.aborted) {
     try {
-      await keepHouseOnce(context);
+      await keepHouseOnce(context, stop);
     } catch (error) {
       context.log.warn({ err: error }, 'housekeeping has to wait');
     }
@@ -41,7 +42,7 @@ export async function keepHouse(context: Context, stop: AbortSignal): Promise<vo
 }
 
 /** One round of it. */
-export async function keepHouseOnce(context: Context): Promise<void> {
+export async function keepHouseOnce(context: Context, stop?: AbortSignal): Promise<void> {
   const scope = openScope(context, { task: 'housekeeping' });
   await doAtMostEvery(scope, 'forget-expired', '10 minutes', async ({ em }) => {
     for (const statement of expired) await em.execute(statement);
@@ -52,6 +53,35 @@ export async function keepHouseOnce(context: Context): Promise<void> {
     if (queued > 0) scope.log.info({ queued }, 'summaries of held messages queued');
     return queued > 0;
   });
+  await purgeEveryHour(scope, stop);
+}
+
+/** Each batch is a transaction of its own, under the lock of the duty: killed between two, the next one goes on. */
+async function purgeEveryHour(scope: Scope, stop: AbortSignal | undefined): Promise<void> {
+  const removed = { messages: 0, clientAddresses: 0, senders: 0 };
+  let round: PurgeRound | undefined;
+  const runBatch = async (inside: Scope) => {
+    round ??= await openPurgeRound(scope);
+    count(removed, await round.runBatch(inside));
+    return round.isDone;
+  };
+  while (stop?.aborted !== true && (await doAtMostEvery(scope, 'purge', '1 hour', runBatch))) {
+    if (round?.isDone) break;
+  }
+  if (round === undefined) return;
+  if (Object.values(removed).some((it) => it > 0)) scope.log.info(removed, 'purged what was past its time');
+  const waiting = await countWaiting(scope);
+  if (waiting === 0) return;
+  scope.log.warn(
+    { waiting },
+    'messages are kept beyond their time, since nobody was told of them yet: see "ruffinweb purge --dry-run"',
+  );
+}
+
+function count(removed: { messages: number; clientAddresses: number; senders: number }, removal: Removal): void {
+  removed.messages += removal.messages.length;
+  removed.clientAddresses += removal.clientAddresses;
+  removed.senders += removal.senders;
 }
 
 /**
@@ -59,22 +89,24 @@ export async function keepHouseOnce(context: Context): Promise<void> {
  * meanwhile, and whoever finds it locked goes on without.
  *
  * @param work is done in a transaction and says whether it counts; where it had nothing to do it is asked again next time.
+ * @returns whether it was done.
  */
 async function doAtMostEvery(
   scope: Scope,
   name: string,
   interval: string,
   work: (inside: Scope, now: Date, doneAt: Date) => Promise<boolean>,
-): Promise<void> {
-  await scope.em.fork().transactional(async (em) => {
+): Promise<boolean> {
+  return await scope.em.fork().transactional(async (em) => {
     await em.execute(`insert into duties (name, done_at) values (?, 'epoch') on conflict do nothing`, [name]);
     const [due] = await em.execute<{ now: Date; done_at: Date }[]>(
       `select now() as now, done_at from duties where name = ? and done_at <= now() - ?::interval for update skip locked`,
       [name, interval],
     );
-    if (due === undefined) return;
+    if (due === undefined) return false;
     const now = new Date(due.now);
     const done = await work({ ...scope, em: em as EntityManager }, now, new Date(due.done_at));
     if (done) await em.nativeUpdate(Duty, { name }, { doneAt: now });
+    return true;
   });
 }

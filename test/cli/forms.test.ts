@@ -73,7 +73,8 @@ describe('forms', () => {
       redirectUrl: null,
       requiredFields: null,
       origins: null,
-      effective: { recipients: ['owner@site.test'], autoReply: true, captcha: 'none' },
+      retentionDays: null,
+      effective: { recipients: ['owner@site.test'], autoReply: true, captcha: 'none', retentionDays: 0 },
       createdAt: plain.createdAt,
       closedAt: null,
     });
@@ -85,6 +86,7 @@ describe('forms', () => {
       redirectUrl: 'https://shop.test/thanks?x=1',
       requiredFields: ['company'],
       origins: ['https://shop.test'],
+      retentionDays: 30,
     };
     const changed = await json(
       'change',
@@ -105,18 +107,25 @@ describe('forms', () => {
       'company',
       '--origin',
       'https://shop.test/',
+      '--retention',
+      '30',
     );
     expect(changed).to.deep.include(own);
-    expect(changed.effective).to.deep.equal({ recipients: own.recipients, autoReply: false, captcha: 'altcha' });
+    expect(changed.effective).to.deep.equal({
+      recipients: own.recipients,
+      autoReply: false,
+      captcha: 'altcha',
+      retentionDays: 30,
+    });
     const { name, recipients, captcha } = plain;
     expect(await json('change', 'contact', '--reset', 'name', 'recipients', 'captcha')).to.deep.equal({
       ...changed,
       name,
       recipients,
       captcha,
-      effective: { ...plain.effective, autoReply: false },
+      effective: { ...plain.effective, autoReply: false, retentionDays: 30 },
     });
-    await json('change', 'contact', '--reset', 'auto-reply', 'redirect', 'required', 'origins');
+    await json('change', 'contact', '--reset', 'auto-reply', 'redirect', 'required', 'origins', 'retention');
     expect((await json('list')).items).to.deep.equal([plain]);
     expect((await json('list')).next).to.equal(null);
   });
@@ -146,6 +155,8 @@ describe('forms', () => {
       [['add', 'x', '--require', '_next'], 2, /cannot be a field/],
       [['add', 'x', '--origin', 'https://shop.test/page'], 2, /not an origin/],
       [['add', 'x', '--auto-reply', 'yes'], 2, /on, off/],
+      [['add', 'x', '--retention', 'never'], 2, /whole number of days/],
+      [['add', 'x', '--retention', '40000'], 2, /up to 36500/],
       [['change', 'shop'], 2, /say what to change/],
       [['change', 'shop', '--name', 'x', '--reset', 'name'], 2, /both set and reset/],
       [['change', 'shop', '--slug', 'contact'], 1, /already/],

@@ -110,6 +110,25 @@ export class TestDatabase implements AsyncDisposable {
     await this.query(`select pg_notify('ruffinweb_emails', '')`);
   }
 
+  /** Makes a message so many days older, its id as well, since that tells when it came. Its seals open no more. */
+  async age(messageId: string, days: number): Promise<string> {
+    const [row] = await this.query<{ id: string }>(
+      `select (lpad(to_hex((extract(epoch from now() - $2::int * interval '1 day') * 1000)::bigint), 12, '0')
+         || substr(replace($1::text, '-', ''), 13))::uuid::text as id`,
+      [messageId, days],
+    );
+    const id = row?.id ?? '';
+    // Nothing cascades to a new id.
+    await this.query(`
+      set session_replication_role = replica;
+      update messages set id = '${id}', received_at = received_at - interval '${days} days' where id = '${messageId}';
+      update emails set message_id = '${id}' where message_id = '${messageId}';
+      delete from recent_posts where message_id = '${messageId}';
+      delete from message_keys where message_id = '${messageId}';
+      set session_replication_role = default`);
+    return id;
+  }
+
   /** Holds an advisory lock, as a statement that is under way does. */
   async lockKey(key: bigint): Promise<{ release(): Promise<void> }> {
     const client = await this.#pool.connect();

@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type CaptchaKind, captchaKinds } from '../../captcha-kinds.ts';
 import { Problem } from '../../problems.ts';
 import type { FormSettings, FormView } from '../../services/form-settings.ts';
@@ -18,6 +18,7 @@ const resettable = {
   redirect: 'redirectUrl',
   required: 'requiredFields',
   origins: 'origins',
+  retention: 'retentionDays',
 } as const satisfies Record<string, keyof FormSettings>;
 
 interface SettingOptions extends GlobalOptions {
@@ -28,6 +29,7 @@ interface SettingOptions extends GlobalOptions {
   redirect?: string;
   require?: string[];
   origin?: string[];
+  retention?: number;
   json?: boolean;
 }
 
@@ -80,7 +82,7 @@ export function addFormCommands(program: Command, deps: Deps): void {
   addSettings(add);
   addExamples(add, [
     'ruffinweb forms add shop --to shop@example.com --require company',
-    'ruffinweb forms add jobs --captcha altcha --auto-reply off --keep 180 > jobs.html',
+    'ruffinweb forms add jobs --captcha altcha --auto-reply off --retention 180 > jobs.html',
   ]);
 
   const show = forms
@@ -162,11 +164,17 @@ function addSettings(command: Command): void {
     .option('--redirect <address>', 'where browsers without script go after a post')
     .option('--require <field...>', 'fields that must be there beside email and message')
     .option('--origin <origin...>', 'the sites whose pages may post')
+    .option('--retention <days>', 'how long its messages are kept; 0 for ever', readDays)
     .option('--json', 'print JSON');
 }
 
+function readDays(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It must be a whole number of days, 0 for ever.');
+  return Number(text);
+}
+
 function settingsOf(options: SettingOptions): Partial<FormSettings> {
-  const { name, to, autoReply, captcha, redirect, require, origin } = options;
+  const { name, to, autoReply, captcha, redirect, require, origin, retention } = options;
   return {
     ...(name !== undefined && { name }),
     ...(to !== undefined && { recipients: to }),
@@ -175,6 +183,7 @@ function settingsOf(options: SettingOptions): Partial<FormSettings> {
     ...(redirect !== undefined && { redirectUrl: redirect }),
     ...(require !== undefined && { requiredFields: require }),
     ...(origin !== undefined && { origins: origin }),
+    ...(retention !== undefined && { retentionDays: retention }),
   };
 }
 
@@ -224,10 +233,15 @@ function printForm(output: Output, form: FormView): void {
     ['redirect', form.redirectUrl ?? 'our own thank-you page'],
     ['required', ['email', 'message', ...(form.requiredFields ?? [])].join(', ')],
     ['origins', form.origins?.join(', ') ?? 'as ALLOWED_ORIGINS says'],
+    ['retention', `${daysInWords(effective.retentionDays)}${inherited(form.retentionDays, 'RETENTION_DAYS')}`],
     ['created', output.timeInFull(form.createdAt)],
     ['closed', form.closedAt && output.timeInFull(form.closedAt)],
     ['id', form.id, output.style.dim],
   ]);
+}
+
+function daysInWords(days: number): string {
+  return days === 0 ? 'for ever' : `${days} ${days === 1 ? 'day' : 'days'}`;
 }
 
 function onOff(value: boolean): string {

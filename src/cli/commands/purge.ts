@@ -1,0 +1,118 @@
+import type { Command } from 'commander';
+import type { Context } from '../../context.ts';
+import type { RuleView } from '../../services/purge-preview.ts';
+import type { Deps } from '../deps.ts';
+import { exitCode } from '../exit-codes.ts';
+import { addExamples, type DataOptions, optionsOf } from '../options.ts';
+import { Output } from '../output.ts';
+import { showProgress } from '../progress.ts';
+import { openCommandContext } from '../session.ts';
+
+interface PurgeOptions extends DataOptions {
+  dryRun?: boolean;
+}
+
+/** A rule, and how many rows went by it. */
+type DoneView = RuleView & { removed: number };
+
+export function addPurgeCommand(program: Command, deps: Deps): void {
+  const command = program
+    .command('purge')
+    .description('Remove what is past its time, as "serve" and "deliver" do once an hour')
+    .option('--dry-run', 'show what would go, by rule and form, and when the next will')
+    .option('--utc', 'print exact times')
+    .option('--json', 'print JSON')
+    .action(async (_options, self: Command) => {
+      const options = optionsOf<PurgeOptions>(self);
+      const output = new Output(deps, options);
+      const stop = deps.stopGently();
+      await using context = await openCommandContext(deps);
+      const [{ openScope }, { previewPurge }] = await Promise.all([
+        import('../../services/scope.ts'),
+        import('../../services/purge-preview.ts'),
+      ]);
+      const before = await previewPurge(openScope(context));
+      if (options.dryRun) {
+        print(
+          output,
+          options,
+          before.map((it) => ({ ...it, removed: 0 })),
+        );
+        return;
+      }
+      const removedBy = await run(deps, options, context, before, stop);
+      const after = await previewPurge(openScope(context));
+      print(
+        output,
+        options,
+        after.map((it) => ({ ...it, removed: removedBy(it) })),
+      );
+      if (stop.aborted) deps.setExitCode(exitCode.interrupted);
+    });
+  addExamples(command, ['ruffinweb purge --dry-run', 'ruffinweb purge --json']);
+}
+
+/** @returns how many rows went by a rule. */
+async function run(
+  deps: Deps,
+  options: PurgeOptions,
+  context: Context,
+  before: readonly RuleView[],
+  stop: AbortSignal,
+): Promise<(rule: RuleView) => number> {
+  const [{ openScope }, { purge }, { listForms }] = await Promise.all([
+    import('../../services/scope.ts'),
+    import('../../services/purge.ts'),
+    import('../../services/form-settings.ts'),
+  ]);
+  const scope = openScope(context);
+  const slugs = new Map((await listForms(scope)).map((form) => [form.id, form.slug]));
+  const gone = new Map<string, number>();
+  const count = (what: string, by: number) => gone.set(what, (gone.get(what) ?? 0) + by);
+  let done = 0;
+  const total = before.reduce((sum, it) => sum + it.due, 0);
+  using progress = showProgress(deps, options, total, 'removed');
+  await purge(scope, stop, (removal) => {
+    for (const { formId, status } of removal.messages) count(`${status} ${slugs.get(formId)}`, 1);
+    count('client-addresses', removal.clientAddresses);
+    count('senders', removal.senders);
+    done += removal.messages.length + removal.clientAddresses + removal.senders;
+    progress.report(done);
+  });
+  return ({ rule, form }) => gone.get(form === null ? rule : `${rule === 'held' ? 'held' : 'accepted'} ${form}`) ?? 0;
+}
+
+function print(output: Output, options: PurgeOptions, rules: readonly DoneView[]): void {
+  if (options.json) {
+    output.printJson({ dryRun: options.dryRun ?? false, items: rules });
+    return;
+  }
+  const { style } = output;
+  output.printTable(rules, [
+    { header: 'RULE', text: (it) => it.rule },
+    { header: 'FORM', text: (it) => it.form ?? '', least: 7, omit: 2 },
+    { header: 'KEPT', text: keptInWords, style: style.dim, omit: 1 },
+    options.dryRun
+      ? { header: 'WOULD GO', text: (it) => String(it.due), align: 'right' }
+      : { header: 'GONE', text: (it) => String(it.removed), align: 'right' },
+    {
+      header: 'WAITING',
+      text: (it) => (it.waiting === 0 ? '' : String(it.waiting)),
+      align: 'right',
+      style: (text) => style.warning(text),
+    },
+    { header: 'NEXT', text: (it) => (it.nextAt === null ? '' : output.time(it.nextAt)), style: style.dim },
+  ]);
+  const waiting = rules.reduce((sum, it) => sum + it.waiting, 0);
+  if (waiting > 0) {
+    output.note(
+      `\n${waiting} past their time ${waiting === 1 ? 'is' : 'are'} kept, since nobody was told of them yet.\n` +
+        '→ ruffinweb emails list --state failed, then "emails resend" or "emails cancel"; queued mail goes first',
+    );
+  }
+}
+
+function keptInWords({ days }: RuleView): string {
+  if (days === null) return 'with a message';
+  return days === 0 ? 'for ever' : `${days} days`;
+}

@@ -1,0 +1,111 @@
+import { Form } from '../entities/index.ts';
+import { clientAddressDays, heldDays, retentionOf, waitsForMail } from './retention.ts';
+import type { Scope } from './scope.ts';
+
+export const purgeRules = ['messages', 'held', 'client-addresses', 'senders'] as const;
+export type PurgeRule = (typeof purgeRules)[number];
+
+/** What one rule says, of one form where it is about messages. Times are ISO 8601 in UTC. */
+export interface RuleView {
+  rule: PurgeRule;
+  /** Slug; null where the rule is about all forms. */
+  form: string | null;
+  /** Days that it is kept; 0 for ever, null for senders, who are kept as long as a message of theirs. */
+  days: number | null;
+  /** Past their time: what the next purge removes. */
+  due: number;
+  /** Past their time, and kept since mail about them waits. */
+  waiting: number;
+  /** When the next one is past its time; null where there is none. */
+  nextAt: string | null;
+}
+
+/** What a purge would remove at this moment, rule by rule and form by form, and when there is something next. */
+export async function previewPurge(scope: Scope): Promise<RuleView[]> {
+  const em = scope.em.fork();
+  const forms = await em.findAll(Form, { orderBy: { slug: 'asc' } });
+  const daysOf = new Map(forms.map((form) => [form.id, retentionOf(scope.config, form)]));
+  const kept = keptSql(
+    forms.map((form) => form.id),
+    [...daysOf.values()],
+  );
+  const rows = await em.execute<CountRow[]>(
+    `${kept} select form_id, status,
+       count(*) filter (where is_due and not is_waiting)::int as due,
+       count(*) filter (where is_due and is_waiting)::int as waiting,
+       (extract(epoch from min(ends_at) filter (where not is_due)) * 1000)::float8 as next_ms
+     from kept group by form_id, status`,
+  );
+  const view = (form: Form, status: string): Omit<RuleView, 'rule' | 'days'> => {
+    const row = rows.find((it) => it.form_id === form.id && it.status === status);
+    return { form: form.slug, due: row?.due ?? 0, waiting: row?.waiting ?? 0, nextAt: isoOf(row?.next_ms) };
+  };
+  const days = (form: Form) => daysOf.get(form.id) ?? 0;
+  return [
+    ...forms.map((form): RuleView => ({ rule: 'messages', days: days(form), ...view(form, 'accepted') })),
+    ...forms
+      .filter((form) => rows.some((it) => it.form_id === form.id && it.status === 'held'))
+      .map(
+        (form): RuleView => ({ rule: 'held', days: Math.min(days(form) || heldDays, heldDays), ...view(form, 'held') }),
+      ),
+    await previewClientAddresses(em),
+    await previewSenders(em, kept, scope.config.retentionDays),
+  ];
+}
+
+interface CountRow {
+  form_id: string;
+  status: string;
+  due: number;
+  waiting: number;
+  next_ms: number | null;
+}
+
+/** Every message with the end of its time, which is null where it is kept for ever. */
+function keptSql(formIds: readonly string[], days: readonly number[]): string {
+  const ofForm = formIds.map((id, index) => `('${id}'::uuid, ${days[index]})`).join(', ');
+  return `
+with aged as (
+  select messages.id, messages.form_id, sender_id, status, case status
+    when 'held' then least(
+      received_at + nullif(days, 0) * interval '1 day',
+      coalesce(held_at, received_at) + interval '${heldDays} days')
+    else received_at + nullif(days, 0) * interval '1 day' end as ends_at
+  from messages join (values ${ofForm}) as retention (form_id, days) using (form_id)
+),
+kept as (
+  select messages.*, coalesce(ends_at < now(), false) as is_due,
+    case when ends_at < now() then ${waitsForMail} else false end as is_waiting
+  from aged as messages
+)`;
+}
+
+async function previewClientAddresses(em: Scope['em']): Promise<RuleView> {
+  const [row] = await em.execute<{ due: number; next_ms: number | null }[]>(
+    `select count(*) filter (where ends_at < now())::int as due,
+       (extract(epoch from min(ends_at) filter (where ends_at >= now())) * 1000)::float8 as next_ms
+     from (
+       select received_at + interval '${clientAddressDays} days' as ends_at from messages where client_address is not null
+     ) as addresses`,
+  );
+  const counts = { due: row?.due ?? 0, waiting: 0, nextAt: isoOf(row?.next_ms) };
+  return { rule: 'client-addresses', form: null, days: clientAddressDays, ...counts };
+}
+
+/** Those whose last message goes, and those whose messages were deleted by hand long ago. */
+async function previewSenders(em: Scope['em'], kept: string, retentionDays: number): Promise<RuleView> {
+  const [row] = await em.execute<{ due: number }[]>(
+    `${kept} select count(*)::int as due from senders
+     where blocked_at is null
+       and not exists (select from kept where sender_id = senders.id and (is_waiting or not is_due))
+       and (
+         exists (select from messages where sender_id = senders.id)
+         or (${retentionDays} > 0 and last_message_at < now() - interval '${retentionDays} days')
+       )`,
+  );
+  return { rule: 'senders', form: null, days: null, due: row?.due ?? 0, waiting: 0, nextAt: null };
+}
+
+function isoOf(ms: number | null | undefined): string | null {
+  return ms == null ? null : new Date(ms).toISOString();
+}

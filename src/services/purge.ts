@@ -1,0 +1,173 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Config } from '../config.ts';
+import { Form } from '../entities/index.ts';
+import { databaseNow } from './database-now.ts';
+import { idsOf } from './paging.ts';
+import { listOf, type RemovedMessage, removeMessages } from './remove-messages.ts';
+import { clientAddressDays, heldDays, retentionOf, waitsForMail } from './retention.ts';
+import type { Scope } from './scope.ts';
+
+/** Rows that one transaction removes: few enough that nobody waits for it. */
+const batchSize = 200;
+
+const dayMs = 24 * 60 * 60 * 1000;
+
+/** What went, or goes. */
+export interface Removal {
+  messages: RemovedMessage[];
+  clientAddresses: number;
+  senders: number;
+}
+
+export interface PurgeRound {
+  /**
+   * Removes the next few that are past their time, in the transaction of the given scope. Each batch is whole by
+   * itself, so that a round may end, or die, between any two of them.
+   */
+  runBatch(inside: Pick<Scope, 'em'>): Promise<Removal>;
+  /** Whether nothing was left at the last look. */
+  readonly isDone: boolean;
+}
+
+type Step = (em: EntityManager) => Promise<Removal>;
+
+/** One walk through everything that is past its time, rule after rule; read which they are at its beginning. */
+export async function openPurgeRound(scope: Scope): Promise<PurgeRound> {
+  const em = scope.em.fork();
+  const now = await databaseNow(em);
+  const forms = await em.findAll(Form, { orderBy: { slug: 'asc' } });
+  const steps: Step[] = [
+    ...forms.flatMap((form) => {
+      const days = retentionOf(scope.config, form);
+      return days === 0 ? [] : [oldMessages(form.id, days, now)];
+    }),
+    oldHeldMessages(now),
+    oldClientAddresses(now),
+    ...(scope.config.retentionDays === 0 ? [] : [sendersWithoutMessages(scope.config)]),
+  ];
+  let next = 0;
+  return {
+    async runBatch(inside) {
+      const step = steps[next];
+      if (step === undefined) return nothing;
+      const removal = await step(inside.em);
+      if (sizeOf(removal) < batchSize) next++;
+      return removal;
+    },
+    get isDone() {
+      return next >= steps.length;
+    },
+  };
+}
+
+/** Everything that is past its time, batch after batch, until `stop` is aborted. */
+export async function purge(
+  scope: Scope,
+  stop: AbortSignal,
+  report: (removal: Removal) => void = () => {},
+): Promise<void> {
+  const round = await openPurgeRound(scope);
+  while (!round.isDone && !stop.aborted) {
+    report(await scope.em.fork().transactional((em) => round.runBatch({ em: em as EntityManager })));
+  }
+}
+
+/** How many messages are kept beyond their time, since mail about them waits: see `retention.ts`. */
+export async function countWaiting(scope: Scope): Promise<number> {
+  const em = scope.em.fork();
+  const now = await databaseNow(em);
+  let waiting = 0;
+  for (const form of await em.findAll(Form)) {
+    const days = retentionOf(scope.config, form);
+    if (days === 0) continue;
+    const [row] = await em.execute<{ count: number }[]>(
+      `select count(*)::int as count from messages
+       where form_id = ? and id < ? and ${receivedBefore(days)} and ${waitsForMail}`,
+      [form.id, idBefore(days, now)],
+    );
+    waiting += row?.count ?? 0;
+  }
+  return waiting;
+}
+
+function sizeOf({ messages, clientAddresses }: Removal): number {
+  return messages.length + clientAddresses;
+}
+
+const nothing: Removal = { messages: [], clientAddresses: 0, senders: 0 };
+
+function oldMessages(formId: string, days: number, now: Date): Step {
+  return removing('form_id = ? and id < ?', [formId, idBefore(days, now)], receivedBefore(days));
+}
+
+function oldHeldMessages(now: Date): Step {
+  const due = `status = 'held' and coalesce(held_at, received_at) < now() - interval '${heldDays} days'`;
+  return removing('id < ?', [idBefore(heldDays, now)], due);
+}
+
+/** @param where what an index finds. @param due what settles it. */
+function removing(where: string, values: string[], due: string): Step {
+  const stillDue = `${due} and not ${waitsForMail}`;
+  return async (em) => {
+    const found = await em.execute<{ id: string }[]>(
+      `select id from messages where ${where} and ${stillDue} order by id limit ${batchSize}`,
+      values,
+    );
+    const messages = await removeMessages(
+      em,
+      found.map((it) => it.id),
+      stillDue,
+    );
+    return { ...nothing, messages, senders: await removeLonelySenders(em, messages) };
+  };
+}
+
+/**
+ * Of the senders of removed messages, which are locked: those who have none left go too. A blocked one stays, since
+ * what that address writes is held from the block on, and keeps nothing but its address.
+ */
+async function removeLonelySenders(em: EntityManager, removed: readonly RemovedMessage[]): Promise<number> {
+  if (removed.length === 0) return 0;
+  const ids = listOf(removed.map((it) => it.senderId));
+  const lonely = 'id = any(?::uuid[]) and not exists (select from messages where sender_id = senders.id)';
+  await em.execute(`update senders set name = null where blocked_at is not null and name is not null and ${lonely}`, [
+    ids,
+  ]);
+  const gone = await em.execute<unknown[]>(`delete from senders where blocked_at is null and ${lonely} returning id`, [
+    ids,
+  ]);
+  return gone.length;
+}
+
+function oldClientAddresses(now: Date): Step {
+  return async (em) => {
+    const emptied = await em.execute<unknown[]>(
+      `update messages set client_address = null where id in (
+         select id from messages
+         where client_address is not null and id < ? and ${receivedBefore(clientAddressDays)}
+         order by id limit ${batchSize} for update skip locked
+       ) returning id`,
+      [idBefore(clientAddressDays, now)],
+    );
+    return { ...nothing, clientAddresses: emptied.length };
+  };
+}
+
+/** Those whose messages were deleted by hand, when the time of those is over. */
+function sendersWithoutMessages({ retentionDays }: Pick<Config, 'retentionDays'>): Step {
+  return async (em) => {
+    const old = `last_message_at < now() - interval '${retentionDays} days' and message_count = 0 and blocked_at is null
+      and not exists (select from messages where sender_id = senders.id)`;
+    const gone = await em.execute<unknown[]>(`delete from senders where ${old} returning id`);
+    return { ...nothing, senders: gone.length };
+  };
+}
+
+function receivedBefore(days: number): string {
+  return `received_at < now() - interval '${days} days'`;
+}
+
+/** Lets the index on ids find what a condition on the time then settles. */
+function idBefore(days: number, now: Date): string {
+  return idsOf({ until: new Date(now.getTime() - days * dayMs) })?.$lt ?? '';
+}

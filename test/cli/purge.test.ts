@@ -1,0 +1,193 @@
+import { expect } from 'chai';
+import type { Context } from '../../src/context.ts';
+import { claimDue } from '../../src/services/claim-due.ts';
+import { keepHouseOnce } from '../../src/services/housekeeping.ts';
+import { openScope } from '../../src/services/scope.ts';
+import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { ruffinweb } from '../support/program.ts';
+import { runHere, withoutColours } from './terminal.ts';
+
+interface Rule {
+  rule: string;
+  form: string | null;
+  days: number | null;
+  due: number;
+  removed: number;
+  waiting: number;
+  nextAt: string | null;
+}
+
+describe('purge', () => {
+  const settings = { RETENTION_DAYS: '365' };
+  let db: TestDatabase;
+  let context: Context;
+
+  before(async () => {
+    db = await createDatabase();
+    context = await openTestContext(db, settings);
+    await db.query(`insert into forms (id, slug, retention_days) values (gen_random_uuid(), 'jobs', 30)`);
+  });
+  after(async () => {
+    await context[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  beforeEach(async () => {
+    await db.empty();
+    await db.query('truncate recent_posts, message_keys');
+  });
+
+  const run = (...args: string[]) => runHere(['purge', ...args], db, { settings });
+  const rules = async (...args: string[]): Promise<Rule[]> => {
+    const { code, stdout, stderr } = await run(...args, '--json');
+    expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
+    return JSON.parse(stdout).items;
+  };
+  const rule = (items: Rule[], name: string, form: string | null = null) =>
+    items.find((it) => it.rule === name && it.form === form);
+  /** Messages whose mail has been sent, so many days old. */
+  const aged = async (days: readonly number[], changes: Parameters<typeof buildMessages>[2] = () => ({})) => {
+    const stored = await buildMessages(context, days.length, changes);
+    await settleDue(context, () => mailOutcomes.accepted);
+    return await Promise.all(stored.map(({ id }, index) => db.age(id, days[index] ?? 0)));
+  };
+  const left = async () => (await db.query<{ id: string }>('select id from messages order by id')).map((it) => it.id);
+
+  it('removes what is older than its form keeps it, with mail and senders; a dry run only says so', async () => {
+    const [old, young, oldJob, youngJob] = await aged([366, 364, 31, 29]);
+    await db.query(`update messages set form_id = (select id from forms where slug = 'jobs') where id in ($1, $2)`, [
+      oldJob,
+      youngJob,
+    ]);
+    const planned = await rules('--dry-run');
+    expect(rule(planned, 'messages', 'contact')).to.include({ days: 365, due: 1, removed: 0, waiting: 0 });
+    expect(rule(planned, 'messages', 'jobs')).to.include({ days: 30, due: 1, removed: 0, waiting: 0 });
+    expect(rule(planned, 'senders')?.due).to.equal(2);
+    const [next] = await db.query<{ at: Date }>(
+      `select received_at + interval '365 days' as at from messages where id = $1`,
+      [young],
+    );
+    expect(rule(planned, 'messages', 'contact')?.nextAt).to.equal(next?.at.toISOString());
+    expect(await left()).to.have.lengthOf(4);
+
+    const done = await rules();
+    expect(rule(done, 'messages', 'contact')).to.include({ due: 0, removed: 1 });
+    expect(rule(done, 'messages', 'jobs')).to.include({ due: 0, removed: 1 });
+    expect(rule(done, 'senders')?.removed).to.equal(2);
+    expect(await left())
+      .to.have.members([young, youngJob])
+      .and.not.include(old);
+    expect([await db.count('senders'), await db.count('emails'), await db.count('attempts')]).to.deep.equal([2, 4, 4]);
+    expect((await rules()).every((it) => it.removed === 0)).to.equal(true);
+  });
+
+  it('keeps messages for ever where nothing else is said', async () => {
+    await aged([4000]);
+    const { stdout } = await runHere(['purge', '--json'], db);
+    expect(rule(JSON.parse(stdout).items, 'messages', 'contact')).to.include({ days: 0, removed: 0, nextAt: null });
+    expect(await db.count('messages')).to.equal(1);
+  });
+
+  it('never removes a message that nobody was told of, and says how many wait', async () => {
+    const stored = await buildMessages(context, 3);
+    await settleDue(context, ({ kind, message }) => {
+      if (message?.id === stored[0]?.id) return mailOutcomes.later;
+      return message?.id === stored[1]?.id && kind === 'notification' ? mailOutcomes.refused : mailOutcomes.accepted;
+    });
+    for (const { id } of stored) await db.age(id, 400);
+    const done = await rules();
+    expect(rule(done, 'messages', 'contact')).to.include({ removed: 1, due: 0, waiting: 2 });
+    const { stderr } = await run();
+    expect(stderr).to.include('2 past their time are kept').and.include('emails cancel');
+    await runHere(['emails', 'list', '--json'], db);
+    await db.query(`update emails set state = 'cancelled' where state in ('failed', 'queued')`);
+    expect(rule(await rules(), 'messages', 'contact')).to.include({ removed: 2, waiting: 0 });
+  });
+
+  it('leaves alone what a worker has in its hands', async () => {
+    const [message] = await buildMessages(context, 1);
+    await db.age(message?.id ?? '', 400);
+    const { emails } = await claimDue(openScope(context), 10);
+    expect(emails).to.have.lengthOf(2);
+    expect(rule(await rules(), 'messages', 'contact')).to.include({ removed: 0, waiting: 1 });
+  });
+
+  it('removes held messages after 90 days, counted from the day on which they were held by hand', async () => {
+    const [spam, byHand] = await aged([91, 91], (index) => (index === 0 ? { _gotcha: 'x' } : {}));
+    await runHere(['messages', 'hold', byHand ?? ''], db);
+    const done = await rules();
+    expect(rule(done, 'held', 'contact')).to.include({ days: 90, removed: 1 });
+    expect(await left())
+      .to.deep.equal([byHand])
+      .and.not.include(spam);
+    await runHere(['messages', 'release', byHand ?? ''], db);
+    expect(await db.query('select held_at from messages')).to.deep.equal([{ held_at: null }]);
+  });
+
+  it('forgets after 30 days where a message was posted from', async () => {
+    const [old, young] = await aged([31, 29]);
+    expect(rule(await rules('--dry-run'), 'client-addresses')).to.include({ days: 30, due: 1 });
+    expect(rule(await rules(), 'client-addresses')).to.include({ removed: 1, due: 0 });
+    expect(await db.query('select id, client_address is null as gone from messages order by id')).to.deep.equal([
+      { id: old, gone: true },
+      { id: young, gone: false },
+    ]);
+  });
+
+  it('keeps of a blocked sender the address alone, and suppressions for ever', async () => {
+    await aged([400]);
+    await runHere(['senders', 'block', '--email', 'ada@example.test'], db);
+    await db.query(`insert into suppressions values ('\\x01', now() - interval '9 years')`);
+    expect(rule(await rules(), 'senders')).to.include({ removed: 0, due: 0 });
+    const { stdout } = await runHere(['senders', 'show', '--email', 'ada@example.test', '--json'], db);
+    expect(JSON.parse(stdout)).to.include({ email: 'ada@example.test', name: null, messages: 0 });
+    expect(await db.query('select from suppressions')).to.have.lengthOf(1);
+  });
+
+  it('takes senders along whose messages were deleted by hand, when the time of those is over', async () => {
+    const [message] = await aged([0]);
+    await runHere(['messages', 'delete', message ?? '', '--yes'], db);
+    expect(rule(await rules(), 'senders')).to.include({ removed: 0 });
+    await db.query(`update senders set last_message_at = now() - interval '366 days'`);
+    expect(rule(await rules('--dry-run'), 'senders')).to.include({ due: 1 });
+    expect(rule(await rules(), 'senders')).to.include({ removed: 1 });
+    expect(await db.count('senders')).to.equal(0);
+  });
+
+  it('is done by one of the servers once an hour, to the end, batch after batch', async () => {
+    const [first = ''] = await aged([400]);
+    await db.query(
+      `insert into messages select (m).* from (select jsonb_populate_record(messages, jsonb_build_object(
+         'id', left($1, 14) || lpad(to_hex(n), 4, '0') || substr($1, 19), 'receipt', 'RW-' || lpad(n::text, 10, '0'))) as m
+       from messages, generate_series(4096, 4096 + 449) as n) as copies`,
+      [first],
+    );
+    await db.query('update senders set message_count = 451');
+    await Promise.all(Array.from({ length: 3 }, () => keepHouseOnce(context)));
+    expect([await db.count('messages'), await db.count('senders')]).to.deep.equal([0, 0]);
+
+    await aged([400]);
+    await keepHouseOnce(context);
+    expect(await db.count('messages'), 'not twice in an hour').to.equal(1);
+    await db.query(`update duties set done_at = now() - interval '61 minutes' where name = 'purge'`);
+    await keepHouseOnce(context);
+    expect(await db.count('messages')).to.equal(0);
+  });
+
+  it('tells people in a table, and refuses what it does not know', async () => {
+    await aged([400]);
+    const screen = await runHere(['purge', '--dry-run'], db, { settings, columns: 80 });
+    const table = withoutColours(screen.stdout);
+    expect(table)
+      .to.match(/^RULE +FORM +KEPT +WOULD GO +WAITING +NEXT\nmessages +contact +365 days +1/)
+      .and.match(/senders +with a message +1/);
+    expect(table.split('\n').every((line) => line.length <= 80)).to.equal(true);
+    const program = await ruffinweb(['purge', '--older-than', '1d'], { DATABASE_URL: db.url });
+    expect(program.code).to.equal(2);
+    const wrong = await ruffinweb(['purge'], { DATABASE_URL: db.url, RETENTION_DAYS: '1y' });
+    expect(wrong).to.include({ code: 2 });
+    expect(wrong.stderr).to.include('RETENTION_DAYS must be a whole number of days');
+    expect(await db.count('messages')).to.equal(1);
+  });
+});
