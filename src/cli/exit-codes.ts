@@ -60,6 +60,7 @@ export const exitCodeOfName: Readonly<Record<string, number>> = {
   TemplateFault: misused,
   EmbeddedNotRunning: refused,
   EmbeddedUnavailable: refused,
+  TablesBusy: refused,
   Refusal: refused,
   Interrupted: interrupted,
 };

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { migrations } from './migrations/index.ts';
 import type { Orm } from './orm.ts';
@@ -41,29 +42,77 @@ export async function readSchemaStatus(em: EntityManager): Promise<SchemaStatus>
   };
 }
 
-/** Applies what is pending. Safe to run from several machines at once: one works, the others wait and find nothing to do. */
-export async function migrateUp(orm: Orm): Promise<string[]> {
-  return await withMigrationLock(orm, async (em) => {
+/** Somebody has been at the tables all the time that a migration could wait for them. */
+export class TablesBusy extends Error {
+  override readonly name = 'TablesBusy';
+}
+
+export interface Migrating {
+  /** Called when the tables are not to be had yet and the wait begins. */
+  waiting?: () => void;
+  /** How often to ask for the tables before giving up. */
+  tries?: number;
+}
+
+/**
+ * Applies what is pending. Safe to run from several machines at once: one works, the others wait and find nothing to do.
+ *
+ * @throws {TablesBusy}
+ */
+export async function migrateUp(orm: Orm, options: Migrating = {}): Promise<string[]> {
+  return await whileServing(orm, options, async (em) => {
     const done = await orm.migrator.up({ transaction: em.getTransactionContext() });
     return done.map((it) => it.name);
   });
 }
 
-/** Takes back the newest applied migration, or none. Data in what it drops is lost. */
-export async function migrateDown(orm: Orm): Promise<string[]> {
-  return await withMigrationLock(orm, async (em) => {
+/** Takes back the newest applied migration, or none. Data in what it drops is lost. @throws {TablesBusy} */
+export async function migrateDown(orm: Orm, options: Migrating = {}): Promise<string[]> {
+  return await whileServing(orm, options, async (em) => {
     const done = await orm.migrator.down({ transaction: em.getTransactionContext() });
     return done.map((it) => it.name);
   });
 }
 
 /**
+ * A migration that waits for a table, which a backup is reading, say, makes everybody else wait behind it, and
+ * visitors wait two seconds for a lock. So it gives up sooner, lets them by, and tries again, for ten minutes.
+ */
+const tableLock = { waitMs: 500, pauseMs: 1000, tries: 400 };
+
+async function whileServing(
+  orm: Orm,
+  { waiting = () => {}, tries = tableLock.tries }: Migrating,
+  work: (em: EntityManager) => Promise<string[]>,
+): Promise<string[]> {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await withMigrationLock(orm, work);
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== lockNotAvailable) throw error;
+      if (tried >= tries) {
+        throw new TablesBusy(
+          'something keeps the tables to itself, such as a backup or a long export: let it finish, then migrate again; nothing was changed',
+          { cause: error },
+        );
+      }
+      if (tried === 1) waiting();
+      await pause(tableLock.pauseMs);
+    }
+  }
+}
+
+/** SQLSTATE of a lock that was not to be had in time (PostgreSQL manual, appendix A). */
+const lockNotAvailable = '55P03';
+
+/**
  * The lock comes first and lives as long as the transaction that migrates: a session's lock could be taken on
- * one pooled connection and released on another.
+ * one pooled connection and released on another. For that one, which keeps nobody else waiting, there is no haste.
  */
 async function withMigrationLock(orm: Orm, work: (em: EntityManager) => Promise<string[]>): Promise<string[]> {
   return await orm.em.fork().transactional(async (em) => {
     await em.execute(`select pg_advisory_xact_lock(${migrationLock})`);
+    await em.execute(`set local lock_timeout = ${tableLock.waitMs}`);
     return await work(em as EntityManager);
   });
 }

@@ -62,6 +62,9 @@ describe('migrate', () => {
       pending: [],
       unknown: ['29990101000000_later', '29990102000000_contract_x'],
     });
+    const server = await runHere(['serve'], db);
+    expect(server).to.include({ code: 4, stdout: '' });
+    expect(server.stderr).to.include('a newer release has removed what this one needs (29990102000000_contract_x)');
   });
 
   it('asks before it takes a migration back, and takes silence for a no', async () => {

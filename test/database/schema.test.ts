@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { migrateDown, migrateUp, readSchemaStatus } from '../../src/database/migrate.ts';
+import { migrateDown, migrateUp, readSchemaStatus, TablesBusy } from '../../src/database/migrate.ts';
 import { migrations } from '../../src/database/migrations/index.ts';
 import { commandPatience, openOrm } from '../../src/database/orm.ts';
 import { createDatabase } from '../support/database.ts';
@@ -29,6 +29,20 @@ describe('the migrations', () => {
     expect(tables).to.deep.equal([{ tablename: 'schema_migrations' }]);
     expect(await migrateUp(orm)).to.have.lengthOf(migrations.length);
     expect((await readSchemaStatus(orm.em.fork())).pending).to.deep.equal([]);
+    await orm.close();
+  });
+
+  it('give up on tables that somebody keeps to himself, and change nothing', async () => {
+    await using db = await createDatabase();
+    const orm = await openOrm(db.url, commandPatience);
+    const before = await readSchemaStatus(orm.em.fork());
+    const reader = await db.lockTable('schema_migrations', 'share');
+    let waited = 0;
+    const refusal = await migrateDown(orm, { tries: 2, waiting: () => waited++ }).catch((error: unknown) => error);
+    await reader.release();
+    expect(refusal).to.be.instanceOf(TablesBusy);
+    expect(waited).to.equal(1);
+    expect(await readSchemaStatus(orm.em.fork())).to.deep.equal(before);
     await orm.close();
   });
 });

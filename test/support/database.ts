@@ -142,10 +142,16 @@ export class TestDatabase implements AsyncDisposable {
     };
   }
 
-  /** Nobody else reads or writes this table until it is released. */
-  async lockTable(table: string): Promise<{ release(): Promise<void> }> {
+  /**
+   * Nobody else reads or writes these tables until it is released. `share` keeps away those who write, `access share`
+   * only those who would change the table itself.
+   */
+  async lockTable(
+    table: string,
+    mode: 'access exclusive' | 'share' | 'access share' = 'access exclusive',
+  ): Promise<{ release(): Promise<void> }> {
     const client = await this.#pool.connect();
-    await client.query(`begin; lock table ${table} in access exclusive mode`);
+    await client.query(`begin; lock table ${table} in ${mode} mode`);
     return {
       async release() {
         await client.query('rollback');

@@ -19,9 +19,14 @@ export interface Finished {
   stderr: string;
 }
 
-/** Runs one command of the real program to its end. */
-export async function ruffinweb(args: readonly string[], settings: Settings = {}, input = ''): Promise<Finished> {
-  const child = start(args, settings);
+/** Runs one command of the real program to its end; `program` is the launcher of another release. */
+export async function ruffinweb(
+  args: readonly string[],
+  settings: Settings = {},
+  input = '',
+  program: string = launcher,
+): Promise<Finished> {
+  const child = start(args, settings, program);
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
   child.stdin?.end(input);
   const [code, signal] = await ended(child);
@@ -49,8 +54,12 @@ export class RunningServer implements AsyncDisposable {
     this.#ended = whenEnded;
   }
 
-  static async start(settings: Settings, args: readonly string[] = ['serve']): Promise<RunningServer> {
-    const child = start(args, { PORT: '0', ...settings });
+  static async start(
+    settings: Settings,
+    args: readonly string[] = ['serve'],
+    program: string = launcher,
+  ): Promise<RunningServer> {
+    const child = start(args, { PORT: '0', ...settings }, program);
     child.stdin?.end();
     const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
     const whenEnded = ended(child);
@@ -72,7 +81,7 @@ export class RunningServer implements AsyncDisposable {
 
   /** Any command that goes on until it is stopped. */
   static async startCommand(args: readonly string[], settings: Settings): Promise<RunningServer> {
-    const child = start(args, settings);
+    const child = start(args, settings, launcher);
     child.stdin?.end();
     const streams = { stdout: collect(child.stdout), stderr: collect(child.stderr) };
     return new RunningServer(child, '', streams, ended(child));
@@ -115,8 +124,8 @@ export async function temporaryFolder(): Promise<AsyncDisposable & { path: strin
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
-function start(args: readonly string[], settings: Settings): ChildProcess {
-  return spawn(process.execPath, [launcher, ...args], {
+function start(args: readonly string[], settings: Settings, program: string): ChildProcess {
+  return spawn(process.execPath, [program, ...args], {
     stdio: 'pipe',
     // A folder without an .env file, and nothing of the surroundings but what programs need to run.
     cwd: tmpdir(),

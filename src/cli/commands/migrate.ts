@@ -21,7 +21,7 @@ export function addMigrateCommands(program: Command, deps: Deps): void {
       const output = new Output(deps, options);
       await using base = await openDatabase(deps);
       const { migrateUp } = await import('../../database/migrate.ts');
-      const applied = await migrateUp(base.orm);
+      const applied = await migrateUp(base.orm, { waiting: () => output.note(tablesBusy) });
       if (options.json) output.printJson({ applied });
       else if (applied.length === 0) output.print('nothing to do: the schema is up to date');
       for (const name of options.json ? [] : applied) output.print(`${output.style.good('applied')}  ${name}`);
@@ -44,7 +44,8 @@ export function addMigrateCommands(program: Command, deps: Deps): void {
         if (!isInteractive(deps)) throw new Problem('argument-invalid', 'this is no terminal to ask on: add --yes');
         if (!(await confirm(deps, question))) throw new Refusal('nothing was changed');
       }
-      const reverted = newest === undefined ? [] : await migrateDown(base.orm);
+      const reverted =
+        newest === undefined ? [] : await migrateDown(base.orm, { waiting: () => output.note(tablesBusy) });
       if (options.json) output.printJson({ reverted });
       else if (reverted.length === 0) output.print('nothing to take back: the database has no schema');
       for (const name of options.json ? [] : reverted) output.print(`${output.style.warning('taken back')}  ${name}`);
@@ -126,6 +127,9 @@ export function addMigrateCommands(program: Command, deps: Deps): void {
     'ruffinweb migrate create drop_old_name_contract_senders',
   ]);
 }
+
+/** What may take a while, so that nobody thinks it hangs. */
+const tablesBusy = 'the tables are in use, by a backup for one: waiting for them, and keeping no visitor waiting';
 
 function judge(require: () => string | undefined): { fits: boolean; said: string | undefined } {
   try {

@@ -41,5 +41,6 @@ async function bringUpToDate(base: DatabaseContext): Promise<void> {
     embedded: 'join',
     waiting: 'operator',
   });
-  for (const migration of await migrateUp(patient.orm)) base.log.info({ migration }, 'migration applied');
+  const waiting = () => base.log.warn('the tables are in use: the migration waits for them');
+  for (const migration of await migrateUp(patient.orm, { waiting })) base.log.info({ migration }, 'migration applied');
 }

@@ -1,0 +1,209 @@
+import { expect } from 'chai';
+import { clientOf, submission } from '../support/api.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { type Acknowledged, PostLoad } from '../support/post-load.ts';
+import { type Finished, RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
+import { earlierReleases, type UnpackedRelease, unpackRelease } from '../support/releases.ts';
+import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
+import { until } from '../support/until.ts';
+
+/**
+ * A database that every release so far has worked on, taken to today's release and back by one, while visitors go
+ * on posting. The tests build on each other, as the days of one installation do.
+ */
+describe('upgrading under load', () => {
+  let db: TestDatabase;
+  let smtp: SmtpServer;
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+  let settings: Settings;
+  /** The release before this one. */
+  let old: UnpackedRelease;
+  let oldKey: string;
+  /** The servers that posts go to at the end of one test are those of the next. */
+  let oldServer: RunningServer;
+  let newServer: RunningServer;
+  let oldMigrations: string[];
+  const opened = new AsyncDisposableStack();
+  /** Every message that a visitor was told is stored. */
+  const acknowledged: Acknowledged[] = [];
+
+  const byOld = (...args: string[]) => ruffinweb(args, settings, '', old.program);
+  const byNew = (...args: string[]) => ruffinweb(args, settings);
+  const startOld = () => RunningServer.start(settings, ['serve'], old.program);
+
+  before(async () => {
+    db = opened.use(await createDatabase({ empty: true }));
+    smtp = opened.use(await startSmtpServer());
+    folder = opened.use(await temporaryFolder());
+    settings = {
+      DATABASE_URL: db.url,
+      DATA_DIR: folder.path,
+      SMTP_HOST: smtp.host,
+      SMTP_PORT: String(smtp.port),
+      MAIL_FROM: 'Site <site@site.test>',
+      NOTIFY_TO: 'owner@site.test',
+    };
+    for (const release of earlierReleases) {
+      old = opened.use(await unpackRelease(release));
+      succeeded(await byOld('migrate', 'up'));
+      await using server = await startOld();
+      await post(server, '/api/messages', { message: `Written by ${release.version}` });
+      expect((await server.stop()).code).to.equal(0);
+    }
+    succeeded(await byOld('forms', 'add', 'shop', '--to', 'shop@site.test'));
+    oldKey = printed(await byOld('keys', 'create', '--name', 'old', '--scope', 'read', 'write', '--json')).key;
+    oldMigrations = await applied();
+    oldServer = opened.use(await startOld());
+  });
+  after(async () => {
+    await opened.disposeAsync();
+  });
+
+  it('migrate up during a backup, a new server beside the old one, and the end of the old one fail no post', async () => {
+    await using load = new PostLoad([oldServer.url]);
+    await load.goesOn();
+    // A backup is under way: whoever wants to change a table waits for it, and must not keep visitors waiting.
+    const backup = await db.lockTable(await allTables(), 'access share');
+    const migrating = byNew('migrate', 'up', '--json');
+    await load.goesOn(500);
+    await backup.release();
+    const up = await migrating;
+    console.log(`    ${printed(up).applied.length} migrations; said: ${up.stderr.trim() || 'nothing'}`);
+    await load.goesOn();
+    newServer = opened.use(await RunningServer.start(settings));
+    load.sendTo(oldServer.url, newServer.url);
+    await load.goesOn(200);
+    load.sendTo(newServer.url);
+    expect((await oldServer.stop()).code).to.equal(0);
+    await load.goesOn();
+    await end(load);
+  });
+
+  it('what either of them stored, both read, and the keys of one open the other', async () => {
+    const { receipt } = await post(newServer, '/api/forms/shop/messages', { _gotcha: 'x' });
+    await expectReadableByBoth();
+    for (const run of [byOld, byNew]) {
+      expect(printed(await run('messages', 'show', receipt, '--json'))).to.include({ status: 'held', form: 'shop' });
+      const form = printed(await run('forms', 'show', 'shop', '--json'));
+      expect(form).to.deep.include({ recipients: ['shop@site.test'] });
+    }
+    const newKey: string = printed(await byNew('keys', 'create', '--name', 'new', '--scope', 'read', '--json')).key;
+    await using back = await startOld();
+    for (const server of [newServer, back]) {
+      for (const key of [oldKey, newKey]) {
+        const listed = await clientOf(server.url).get('/api/messages?limit=1', { Authorization: `Bearer ${key}` });
+        expect([listed.status, listed.json.items.length]).to.deep.equal([200, 1]);
+      }
+    }
+    const released = await clientOf(back.url).post(
+      `/api/messages/${receipt}/release`,
+      {},
+      { Authorization: `Bearer ${oldKey}` },
+    );
+    expect(released.json).to.include({ status: 'accepted' });
+    expect((await back.stop()).code).to.equal(0);
+  });
+
+  it('going back by one release, on the new schema, fails no post', async () => {
+    await using load = new PostLoad([newServer.url]);
+    await load.goesOn();
+    oldServer = opened.use(await startOld());
+    load.sendTo(newServer.url, oldServer.url);
+    await load.goesOn(200);
+    load.sendTo(oldServer.url);
+    expect((await newServer.stop()).code).to.equal(0);
+    await load.goesOn();
+    await end(load);
+    await expectReadableByBoth();
+  });
+
+  it('taking the schema back as well, with the old server alone, fails no post and loses no message', async () => {
+    await using load = new PostLoad([oldServer.url]);
+    await load.goesOn();
+    while ((await applied()).length > oldMigrations.length) succeeded(await byNew('migrate', 'down', '--yes'));
+    expect(await applied()).to.deep.equal(oldMigrations);
+    await load.goesOn();
+    await end(load);
+    expectAll(await byOld(...exporting));
+  });
+
+  it('and up again, everything is there, and all mail was delivered, each once', async () => {
+    succeeded(await byNew('migrate', 'up'));
+    newServer = opened.use(await RunningServer.start(settings));
+    await post(newServer, '/api/messages', { message: 'After all that' });
+    await expectReadableByBoth();
+
+    await until('all mail is delivered', async () => !(await emailStates()).includes('queued'), 60_000);
+    expect(await emailStates()).to.deep.equal(['sent']);
+    const rows = await db.query<{ message_id: string; count: number }>(
+      `select message_id, count(*)::int from emails where kind = 'notification' group by 1`,
+    );
+    expect(rows).to.have.lengthOf(acknowledged.length);
+    expect(rows.every((row) => row.count === 1)).to.equal(true);
+    const ids = smtp.messages.map((it) => /^Message-ID: (.+)$/im.exec(it.raw)?.[1]);
+    expect(ids).to.have.lengthOf(await db.count('emails'));
+    expect(new Set(ids).size, 'each Message-ID once').to.equal(ids.length);
+    console.log(`    ${acknowledged.length} messages, ${ids.length} mails`);
+  });
+
+  async function end(load: PostLoad): Promise<void> {
+    await load.stop();
+    expect(load.failures.length, load.failures[0]).to.equal(0);
+    acknowledged.push(...load.acknowledged);
+  }
+
+  async function post(server: RunningServer, path: string, changes: Record<string, unknown>): Promise<Acknowledged> {
+    const body = submission(changes);
+    const answer = await clientOf(server.url).post(path, body);
+    expect(answer.status).to.equal(201);
+    const kept = { receipt: answer.json.receipt, email: String(body.email), message: String(body.message) };
+    acknowledged.push(kept);
+    return kept;
+  }
+
+  async function expectReadableByBoth(): Promise<void> {
+    for (const run of [byOld, byNew]) expectAll(await run(...exporting));
+  }
+
+  /** Everything that was acknowledged is there, as it was given, and nothing else. */
+  function expectAll(run: Finished): void {
+    succeeded(run);
+    const lines = run.stdout.trimEnd().split('\n');
+    const found = lines.map((line) => summaryOf(JSON.parse(line) as Acknowledged));
+    expect(found.toSorted()).to.deep.equal(acknowledged.map(summaryOf).toSorted());
+  }
+
+  async function applied(): Promise<string[]> {
+    const rows = await db.query<{ name: string }>('select name from schema_migrations order by id');
+    return rows.map((row) => row.name);
+  }
+
+  async function allTables(): Promise<string> {
+    const rows = await db.query<{ name: string }>(
+      `select tablename as name from pg_tables where schemaname = 'public'`,
+    );
+    return rows.map((row) => row.name).join(', ');
+  }
+
+  async function emailStates(): Promise<string[]> {
+    const rows = await db.query<{ state: string }>('select distinct state from emails');
+    return rows.map((row) => row.state);
+  }
+});
+
+const exporting = ['messages', 'export', '--format', 'jsonl'];
+
+function summaryOf({ receipt, email, message }: Acknowledged): string {
+  return `${receipt} ${email} ${message}`;
+}
+
+function succeeded(run: Finished): void {
+  expect(run.code, run.stderr).to.equal(0);
+}
+
+// What a test expects to find in it, it checks itself.
+// biome-ignore lint/suspicious/noExplicitAny: commands print many shapes
+function printed(run: Finished): any {
+  succeeded(run);
+  return JSON.parse(run.stdout);
+}
