@@ -1,4 +1,4 @@
-import { createHmac, hkdfSync } from 'node:crypto';
+import { createHmac, createSecretKey, hkdfSync } from 'node:crypto';
 
 /**
  * A keyed hash for looking values up that are stored sealed (blind index: CipherSweet, "Blind Indexing").
@@ -7,6 +7,6 @@ import { createHmac, hkdfSync } from 'node:crypto';
  * @returns HMAC-SHA-256, 32 bytes.
  */
 export function createBlindIndex(indexKey: Uint8Array, purpose: string): (value: string) => Buffer {
-  const key = Buffer.from(hkdfSync('sha256', indexKey, '', `ruffinweb index ${purpose}`, 32));
+  const key = createSecretKey(new Uint8Array(hkdfSync('sha256', indexKey, '', `ruffinweb index ${purpose}`, 32)));
   return (value) => createHmac('sha256', key).update(value, 'utf8').digest();
 }

@@ -1,6 +1,6 @@
-import { hkdfSync } from 'node:crypto';
+import { createSecretKey, hkdfSync } from 'node:crypto';
 import { createBlindIndex } from './blind-index.ts';
-import { type Place, SealBroken, type SealingKey, seal, sealedWith, unseal } from './sealing.ts';
+import { createNonces, type Place, SealBroken, type SealingKey, seal, sealedWith, unseal } from './sealing.ts';
 
 /**
  * The keys of one running program: the newest seals, every one of them opens. Made by `openKeyring` in
@@ -60,5 +60,6 @@ export class Keyring {
  * another purpose later without the two ever meeting.
  */
 export function sealingKey(id: string, secret: Uint8Array): SealingKey {
-  return { id, bytes: new Uint8Array(hkdfSync('sha256', secret, '', 'ruffinweb seal 1', 32)) };
+  const derived = new Uint8Array(hkdfSync('sha256', secret, '', 'ruffinweb seal 1', 32));
+  return { id, secret: createSecretKey(derived), nextNonce: createNonces() };
 }

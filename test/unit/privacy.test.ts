@@ -56,6 +56,14 @@ describe('the keyring', () => {
     expect(ring.addressIndex('ada@example.com').equals(ring.addressIndex('ada@example.com'))).to.equal(true);
     expect(ring.addressIndex('ada@example.com')).to.have.lengthOf(32);
   });
+
+  it('never uses a nonce twice, also after many', () => {
+    const rings = [ringOf(key('k1', 1)), ringOf(key('k1', 1))];
+    const nonces = rings.flatMap((ring) =>
+      Array.from({ length: 1000 }, () => ring.seal('', place).subarray(4, 16).toString('hex')),
+    );
+    expect(new Set(nonces)).to.have.lengthOf(2000);
+  });
 });
 
 describe('checkKeys', () => {
