@@ -1,6 +1,8 @@
 import { createRequire } from 'node:module';
 import { type DestinationStream, destination, type Logger, pino } from 'pino';
 
+const load = createRequire(import.meta.url);
+
 export type Log = Logger;
 
 /**
@@ -29,7 +31,7 @@ function stderrStream(): DestinationStream {
 
 /** Loaded only where someone reads along: `pino-pretty` in this process, so that nothing is lost at the end. */
 function prettyStream(): DestinationStream {
-  const { build } = createRequire(import.meta.url)('pino-pretty') as typeof import('pino-pretty');
+  const { build } = load('pino-pretty') as typeof import('pino-pretty');
   return build({
     destination: 2,
     sync: true,

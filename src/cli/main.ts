@@ -16,7 +16,11 @@ export async function main(): Promise<void> {
   guardStreams();
   process.on('uncaughtException', (error) => {
     // Nothing is known to be whole any more, so nothing is tidied up.
-    void reportFailure(error).then((code) => process.exit(code));
+    void reportFailure(error).then(
+      (code) => process.exit(code),
+      // Where even the log cannot be had, ending is all that is left.
+      () => process.exit(exitCode.ourFault),
+    );
   });
   try {
     await createProgram(depsOfProcess(signals)).parseAsync(process.argv);

@@ -70,6 +70,9 @@ export class RunningServer implements AsyncDisposable {
     const url = await until('the server prints its address', () => {
       if (over) throw new Error(`the server ended: ${stderr.text()}${stdout.text()}`);
       return /http:\/\/[^\s/]+:\d+/.exec(stdout.text())?.[0];
+    }).catch((error) => {
+      child.kill('SIGKILL');
+      throw error;
     });
     return new RunningServer(child, url, { stdout, stderr }, whenEnded);
   }

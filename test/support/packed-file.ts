@@ -1,0 +1,43 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+let packed: Promise<string> | undefined;
+
+/** The file that `npm pack` makes of this clone. Made once a run, since it takes seconds; the run's end removes it. */
+export function packedFile(): Promise<string> {
+  packed ??= pack();
+  return packed;
+}
+
+async function pack(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'ruffinweb-packed-'));
+  process.once('exit', () => void rm(folder, { recursive: true, force: true }));
+  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder], {
+    cwd: root,
+    maxBuffer: 2 ** 24,
+  });
+  // The scripts before and after write to the same output.
+  const [, filename = ''] = /"filename": "([^"]+)"/.exec(stdout) ?? [];
+  return join(folder, filename);
+}
+
+/**
+ * Installs a packed file as `npm install --global` does, below `prefix` and without asking a registry for anything.
+ *
+ * @returns the path of the command.
+ */
+export async function installPacked(file: string, prefix: string): Promise<string> {
+  await mkdir(prefix, { recursive: true });
+  const cache = join(prefix, 'empty-cache');
+  const options = ['--omit=optional', '--offline', '--no-audit', '--no-fund', `--cache=${cache}`];
+  await run('npm', ['install', '--global', `--prefix=${prefix}`, ...options, file], { cwd: prefix });
+  await rm(cache, { recursive: true, force: true });
+  return join(prefix, 'bin', 'ruffinweb');
+}
