@@ -68,7 +68,11 @@ export async function openDatabaseContext(config: Config, opening: Opening): Pro
   await using opened = new AsyncDisposableStack();
   const databaseUrl = await findDatabase(config, opening, opened);
   const orm = opened.adopt(
-    await openOrm(databaseUrl, opening.waiting === 'visitor' ? requestPatience : commandPatience),
+    await openOrm(
+      databaseUrl,
+      opening.waiting === 'visitor' ? requestPatience : commandPatience,
+      config.encryptionKeys?.reveal()[0]?.id,
+    ),
     (it) => it.close(),
   );
   // From here the caller owns them. Had a line above thrown, what was open is closed already.

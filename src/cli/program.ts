@@ -4,6 +4,7 @@ import { addCompletionCommands } from './commands/completion.ts';
 import { addConfigCommands } from './commands/config.ts';
 import { addDeliverCommand } from './commands/deliver.ts';
 import { addEmailCommands } from './commands/emails.ts';
+import { addEncryptionCommands } from './commands/encryption.ts';
 import { addFormCommands } from './commands/forms.ts';
 import { addHealthCommand } from './commands/health.ts';
 import { addKeyCommands } from './commands/keys.ts';
@@ -55,6 +56,7 @@ export function createProgram(deps: Deps): Command {
   addStatsCommand(program, deps);
   addFormCommands(program, deps);
   addKeyCommands(program, deps);
+  addEncryptionCommands(program, deps);
   addConfigCommands(program, deps);
   addCompletionCommands(program, deps);
 

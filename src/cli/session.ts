@@ -35,13 +35,17 @@ export async function openCommandContext(deps: Deps): Promise<Context> {
 export async function openKeys(base: DatabaseContext): Promise<Context> {
   await using opened = new AsyncDisposableStack();
   opened.use(base);
-  const [{ openContext }, { readSchemaStatus }, { requireFitSchema }] = await Promise.all([
-    import('../context.ts'),
+  const [{ openContext }] = await Promise.all([import('../context.ts'), requireSchema(base)]);
+  opened.move();
+  return await openContext(base);
+}
+
+/** @throws {Problem} schema-behind, schema-too-new */
+export async function requireSchema(base: DatabaseContext): Promise<void> {
+  const [{ readSchemaStatus }, { requireFitSchema }] = await Promise.all([
     import('../database/migrate.ts'),
     import('../services/schema.ts'),
   ]);
   const warning = requireFitSchema(await readSchemaStatus(base.orm.em.fork()));
   if (warning !== undefined) base.log.warn(warning);
-  opened.move();
-  return await openContext(base);
 }

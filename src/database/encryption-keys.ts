@@ -1,10 +1,17 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { EncryptionKey } from '../entities/index.ts';
+import { EncryptionKey, RetiredKey } from '../entities/index.ts';
+import type { StoredKey } from '../privacy/key-row.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 import { type ConfiguredKey, checkKeys } from '../privacy/keyring-check.ts';
 
 /** Lets one process at a time add keys, so that two first starts end with one blind index key. */
 const keyLock = 7_226_944;
+
+/** Every key that this database knows: `stored` may be in use, and must be configured; `retired` seal nothing. */
+export async function readKeyRows(em: EntityManager): Promise<{ stored: EncryptionKey[]; retired: RetiredKey[] }> {
+  const stored = await em.findAll(EncryptionKey, { orderBy: { createdAt: 'desc', id: 'desc' } });
+  return { stored, retired: await em.findAll(RetiredKey, { orderBy: { retiredAt: 'desc', id: 'desc' } }) };
+}
 
 /**
  * Compares the configured keys with the database's and writes down the new ones.
@@ -12,18 +19,13 @@ const keyLock = 7_226_944;
  * @throws {KeysWrong} and nothing is written then.
  */
 export async function loadKeyring(em: EntityManager, configured: readonly ConfiguredKey[]): Promise<Keyring> {
-  const { keyring, missing } = checkKeys(configured, await em.fork().findAll(EncryptionKey));
+  const { stored, retired } = await readKeyRows(em.fork());
+  const { keyring, missing } = checkKeys(configured, stored, retired);
   if (missing.length === 0) return keyring;
-  return await em.fork().transactional(async (locked) => {
-    await locked.execute(`select pg_advisory_xact_lock(${keyLock})`);
-    const checked = checkKeys(configured, await locked.findAll(EncryptionKey));
-    for (const row of checked.missing) {
-      locked.create(EncryptionKey, {
-        id: row.id,
-        canary: Buffer.from(row.canary),
-        wrappedIndexKey: Buffer.from(row.wrappedIndexKey),
-      });
-    }
+  return await changeKeys(em, async (locked) => {
+    const now = await readKeyRows(locked);
+    const checked = checkKeys(configured, now.stored, now.retired);
+    for (const row of checked.missing) await writeKey(locked, row);
     return checked.keyring;
   });
 }
@@ -31,4 +33,36 @@ export async function loadKeyring(em: EntityManager, configured: readonly Config
 /** Whether anything in this database may be sealed already. */
 export async function hasStoredKeys(em: EntityManager): Promise<boolean> {
   return (await em.fork().count(EncryptionKey)) > 0;
+}
+
+/** From now on a start need not have this key. */
+export async function retireKey(em: EntityManager, id: string): Promise<void> {
+  await changeKeys(em, async (locked) => {
+    await locked.execute(
+      `with gone as (delete from encryption_keys where id = ? returning id, canary)
+       insert into retired_keys (id, canary) select id, canary from gone
+       on conflict (id) do update set canary = excluded.canary, retired_at = excluded.retired_at`,
+      [id],
+    );
+  });
+}
+
+/** Writes down that a key is in use, maybe again. */
+export async function keepKey(em: EntityManager, row: StoredKey): Promise<void> {
+  await changeKeys(em, (locked) => writeKey(locked, row));
+}
+
+async function writeKey(locked: EntityManager, row: StoredKey): Promise<void> {
+  await locked.execute('delete from retired_keys where id = ?', [row.id]);
+  await locked.execute(
+    'insert into encryption_keys (id, canary, wrapped_index_key) values (?, ?, ?) on conflict (id) do nothing',
+    [row.id, Buffer.from(row.canary), Buffer.from(row.wrappedIndexKey)],
+  );
+}
+
+async function changeKeys<T>(em: EntityManager, change: (locked: EntityManager) => Promise<T>): Promise<T> {
+  return await em.fork().transactional(async (locked) => {
+    await locked.execute(`select pg_advisory_xact_lock(${keyLock})`);
+    return await change(locked as EntityManager);
+  });
 }

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { readDatabaseUrl } from './connection.ts';
+import { nameConnection } from './connection-name.ts';
 
 const firstWaitMs = 250;
 const longestWaitMs = 30_000;
@@ -7,13 +8,20 @@ const longestWaitMs = 30_000;
 /** A connection that went silent (a dead network) is found out by a question this often, in milliseconds. */
 const pulseMs = 20_000;
 
+export interface Listening {
+  databaseUrl: string;
+  channel: string;
+  /** The id of the key that this program seals with. */
+  sealingKey: string;
+}
+
 /**
  * Listens for PostgreSQL's NOTIFY on a connection of its own, and heals it. `onNotice` is also called after each
  * new connection, since notices may have been missed before it. Nobody may depend on being called.
  */
-export function listen(databaseUrl: string, channel: string, onNotice: () => void): AsyncDisposable {
+export function listen(to: Listening, onNotice: () => void): AsyncDisposable {
   const stop = new AbortController();
-  const ended = keepListening(databaseUrl, channel, onNotice, stop.signal);
+  const ended = keepListening(to, onNotice, stop.signal);
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();
@@ -22,10 +30,10 @@ export function listen(databaseUrl: string, channel: string, onNotice: () => voi
   };
 }
 
-async function keepListening(url: string, channel: string, onNotice: () => void, stop: AbortSignal): Promise<void> {
+async function keepListening(to: Listening, onNotice: () => void, stop: AbortSignal): Promise<void> {
   let waitMs = firstWaitMs;
   while (!stop.aborted) {
-    await listenOnce(url, channel, stop, () => {
+    await listenOnce(to, stop, () => {
       waitMs = firstWaitMs;
       onNotice();
     });
@@ -35,12 +43,12 @@ async function keepListening(url: string, channel: string, onNotice: () => void,
 }
 
 /** Resolves when the connection is gone, for whatever reason; never throws. */
-async function listenOnce(url: string, channel: string, stop: AbortSignal, onNotice: () => void): Promise<void> {
-  const { ssl, ...address } = readDatabaseUrl(url);
+async function listenOnce(to: Listening, stop: AbortSignal, onNotice: () => void): Promise<void> {
+  const { ssl, ...address } = readDatabaseUrl(to.databaseUrl);
   const client = new pg.Client({
     ...address,
     ssl,
-    application_name: 'ruffinweb listener',
+    application_name: nameConnection('ruffinweb listener', to.sealingKey),
     connectionTimeoutMillis: 5000,
     query_timeout: 5000,
     keepAlive: true,
@@ -55,7 +63,7 @@ async function listenOnce(url: string, channel: string, stop: AbortSignal, onNot
   try {
     client.on('notification', onNotice);
     await client.connect();
-    await client.query(`listen ${client.escapeIdentifier(channel)}`);
+    await client.query(`listen ${client.escapeIdentifier(to.channel)}`);
     onNotice();
     pulse = setInterval(() => {
       client.query('select 1').catch(() => client.connection.stream.destroy());

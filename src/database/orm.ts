@@ -3,6 +3,7 @@ import { MikroORM } from '@mikro-orm/postgresql';
 import type { Pool, PoolClient } from 'pg';
 import { entities } from '../entities/index.ts';
 import { type DatabaseAddress, readDatabaseUrl } from './connection.ts';
+import { nameConnection } from './connection-name.ts';
 import { migrations } from './migrations/index.ts';
 
 export type Orm = MikroORM;
@@ -21,8 +22,12 @@ export const requestPatience: Patience = { connectMs: 1500, statementMs: 2500, q
 /** An operator who asked for it can wait, and a migration must. */
 export const commandPatience: Patience = { connectMs: 5000, statementMs: 0, queryMs: 0, lockMs: 0 };
 
-/** Opens the pool. Nothing is connected until the first query; the caller closes it with `close()`. */
-export async function openOrm(url: string, patience: Patience): Promise<Orm> {
+/**
+ * Opens the pool. Nothing is connected until the first query; the caller closes it with `close()`.
+ *
+ * @param sealingKey the id of the key that this program seals with, for others to see.
+ */
+export async function openOrm(url: string, patience: Patience, sealingKey?: string): Promise<Orm> {
   const address = readDatabaseUrl(url);
   return await MikroORM.init({
     entities,
@@ -47,7 +52,7 @@ export async function openOrm(url: string, patience: Patience): Promise<Orm> {
     },
     driverOptions: {
       ssl: address.ssl,
-      application_name: 'ruffinweb',
+      application_name: nameConnection('ruffinweb', sealingKey),
       connectionTimeoutMillis: patience.connectMs,
       query_timeout: patience.queryMs,
       statement_timeout: patience.statementMs,

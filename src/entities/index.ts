@@ -8,6 +8,7 @@ import { MessageKey, RecentPost, UsedCaptcha } from './guard-memory.ts';
 import { MailQueue } from './mail-queue.ts';
 import { Message } from './message.ts';
 import { ReplyDay, ReplyHour } from './reply-limit.ts';
+import { RetiredKey } from './retired-key.ts';
 import { Sender } from './sender.ts';
 import { Suppression } from './suppression.ts';
 
@@ -36,6 +37,7 @@ export {
   RecentPost,
   ReplyDay,
   ReplyHour,
+  RetiredKey,
   Sender,
   Suppression,
   UsedCaptcha,
@@ -49,6 +51,7 @@ export const entities = [
   Email,
   Attempt,
   EncryptionKey,
+  RetiredKey,
   ReplyDay,
   ReplyHour,
   MessageKey,

@@ -1,14 +1,17 @@
 import { createSecretKey, hkdfSync } from 'node:crypto';
 import { createBlindIndex } from './blind-index.ts';
-import { createNonces, type Place, SealBroken, type SealingKey, seal, sealedWith, unseal } from './sealing.ts';
+import { describeKey, type StoredKey } from './key-row.ts';
+import type { SealedPlace } from './sealed-columns.ts';
+import { createNonces, SealBroken, type SealingKey, seal, sealedPrefix, sealedWith, unseal } from './sealing.ts';
 
 /**
- * The keys of one running program: the newest seals, every one of them opens. Made by `openKeyring` in
+ * The keys of one running program: the newest seals, every one of them opens. Made by `checkKeys` in
  * `keyring-check.ts`, which has compared them with the database.
  */
 export class Keyring {
   readonly #keys: ReadonlyMap<string, SealingKey>;
   readonly #newest: SealingKey;
+  readonly #indexKey: Uint8Array;
   /** 32-byte keyed hashes, each with a key of its own: of a sender's address, */
   readonly addressIndex: (address: string) => Buffer;
   /** of a message's text, */
@@ -28,6 +31,7 @@ export class Keyring {
     const [newest] = keys;
     if (newest === undefined) throw new RangeError('a keyring needs a key');
     this.#newest = newest;
+    this.#indexKey = indexKey;
     this.#keys = new Map(keys.map((key) => [key.id, key]));
     this.addressIndex = createBlindIndex(indexKey, 'senders.address_index');
     this.textIndex = createBlindIndex(indexKey, 'messages.text_index');
@@ -42,12 +46,26 @@ export class Keyring {
     return this.#newest.id;
   }
 
-  seal(text: string, place: Place): Buffer {
+  /** What every value begins with that the newest key sealed. */
+  get newestPrefix(): Buffer {
+    return sealedPrefix(this.#newest);
+  }
+
+  has(keyId: string): boolean {
+    return this.#keys.has(keyId);
+  }
+
+  /** The database's row for the newest key, made afresh. */
+  describeNewest(): StoredKey {
+    return describeKey(this.#newest, this.#indexKey);
+  }
+
+  seal(text: string, place: SealedPlace): Buffer {
     return seal(Buffer.from(text, 'utf8'), place, this.#newest);
   }
 
   /** @throws {SealBroken} where the key is not on this ring, or the value was moved or changed. */
-  open(sealed: Uint8Array, place: Place): string {
+  open(sealed: Uint8Array, place: SealedPlace): string {
     const keyId = sealedWith(sealed);
     const key = this.#keys.get(keyId);
     if (key === undefined) throw new SealBroken(`sealed with key "${keyId}", which ENCRYPTION_KEYS does not have`);

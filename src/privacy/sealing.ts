@@ -25,12 +25,17 @@ const tagLength = 16;
  * Layout: version (1 byte), length of the key id (1), key id, nonce (12), tag (16), ciphertext.
  */
 export function seal(plain: Uint8Array, place: Place, key: SealingKey): Buffer {
-  const keyId = Buffer.from(key.id, 'utf8');
   const nonce = key.nextNonce();
   const cipher = createCipheriv('aes-256-gcm', key.secret, nonce, { authTagLength: tagLength });
   cipher.setAAD(associatedData(place, key.id));
   const ciphertext = Buffer.concat([cipher.update(plain), cipher.final()]);
-  return Buffer.concat([Buffer.from([formatVersion, keyId.length]), keyId, nonce, cipher.getAuthTag(), ciphertext]);
+  return Buffer.concat([sealedPrefix(key), nonce, cipher.getAuthTag(), ciphertext]);
+}
+
+/** What every value begins with that this key sealed. */
+export function sealedPrefix(key: Pick<SealingKey, 'id'>): Buffer {
+  const keyId = Buffer.from(key.id, 'utf8');
+  return Buffer.concat([Buffer.from([formatVersion, keyId.length]), keyId]);
 }
 
 /** Random nonces, fetched from the system many at a time; each is given out once. */

@@ -6,6 +6,7 @@ import type { Bell } from './bell.ts';
 export const emailChannel = 'ruffinweb_emails';
 
 /** Rings at each email that any process queues, until disposed. */
-export function listenForEmails(context: Pick<MailingContext, 'databaseUrl'>, bell: Bell): AsyncDisposable {
-  return listen(context.databaseUrl, emailChannel, () => bell.ring());
+export function listenForEmails(context: Pick<MailingContext, 'databaseUrl' | 'keyring'>, bell: Bell): AsyncDisposable {
+  const { databaseUrl, keyring } = context;
+  return listen({ databaseUrl, channel: emailChannel, sealingKey: keyring.newestId }, () => bell.ring());
 }

@@ -1,8 +1,9 @@
 import { statfs } from 'node:fs/promises';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Config } from '../config.ts';
+import { readKeyRows } from '../database/encryption-keys.ts';
 import { readSchemaStatus } from '../database/migrate.ts';
-import { Email, EncryptionKey } from '../entities/index.ts';
+import { Email } from '../entities/index.ts';
 import type { Mailer } from '../mail/mailer.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 import { type ConfiguredKey, checkKeys, KeysWrong } from '../privacy/keyring-check.ts';
@@ -163,7 +164,7 @@ async function checkSchema(em: EntityManager): Promise<HealthCheck> {
 }
 
 async function checkKeyring(parts: HealthParts, em: EntityManager): Promise<HealthCheck> {
-  const stored = await em.findAll(EncryptionKey);
+  const { stored, retired } = await readKeyRows(em);
   const configured = parts.keys();
   if (configured === undefined) {
     if (stored.length === 0) return good('keys', 'none yet: the first start makes one');
@@ -175,7 +176,7 @@ async function checkKeyring(parts: HealthParts, em: EntityManager): Promise<Heal
     };
   }
   try {
-    const { keyring, missing } = checkKeys(configured, stored);
+    const { keyring, missing } = checkKeys(configured, stored, retired);
     const news = missing.length === 0 ? '' : `; ${missing.map((it) => it.id).join(', ')} not used yet`;
     return good('keys', `${keyring.newestId} seals, ${configured.length} can open${news}`);
   } catch (error) {
@@ -216,7 +217,9 @@ async function checkQueue(parts: HealthParts, em: EntityManager): Promise<Health
 async function openKeyring(parts: HealthParts, em: EntityManager): Promise<Keyring | undefined> {
   try {
     const configured = parts.keys();
-    return configured && checkKeys(configured, await em.findAll(EncryptionKey)).keyring;
+    if (configured === undefined) return undefined;
+    const { stored, retired } = await readKeyRows(em);
+    return checkKeys(configured, stored, retired).keyring;
   } catch {
     return undefined;
   }

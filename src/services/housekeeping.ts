@@ -4,6 +4,7 @@ import { Duty } from '../entities/index.ts';
 import { queueHeldSummaries } from './held-summary.ts';
 import { countWaiting, openPurgeRound, type PurgeRound, type Removal } from './purge.ts';
 import { openScope, type Scope } from './scope.ts';
+import { watchKeys } from './watch-keys.ts';
 
 /** How often a process looks whether something is to be done, in milliseconds. */
 const roundMs = 10 * 60_000;
@@ -44,6 +45,7 @@ export async function keepHouse(context: Context, stop: AbortSignal): Promise<vo
 /** One round of it. */
 export async function keepHouseOnce(context: Context, stop?: AbortSignal): Promise<void> {
   const scope = openScope(context, { task: 'housekeeping' });
+  await watchKeys(scope);
   await doAtMostEvery(scope, 'forget-expired', '10 minutes', async ({ em }) => {
     for (const statement of expired) await em.execute(statement);
     return true;

@@ -1,6 +1,6 @@
 import type { Message } from '../entities/index.ts';
 import type { Keyring } from '../privacy/keyring.ts';
-import type { Place } from '../privacy/sealing.ts';
+import type { SealedPlace } from '../privacy/sealed-columns.ts';
 
 /** What a visitor wrote. It is sealed as one JSON text, so that every character comes back as it was posted. */
 export interface MessageContent {
@@ -22,6 +22,6 @@ export function openContent(keyring: Keyring, message: Pick<Message, 'id' | 'con
   return JSON.parse(keyring.open(message.content, contentPlace(message.id))) as MessageContent;
 }
 
-function contentPlace(messageId: string): Place {
+function contentPlace(messageId: string): SealedPlace {
   return { table: 'messages', column: 'content', row: messageId };
 }

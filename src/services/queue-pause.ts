@@ -1,6 +1,7 @@
 import { runStatement, type Statement } from '../database/statement.ts';
 import { MailQueue, type PauseCause } from '../entities/index.ts';
 import type { Keyring } from '../privacy/keyring.ts';
+import type { SealedPlace } from '../privacy/sealed-columns.ts';
 import { emailChannel } from './email-channel.ts';
 import { openOrNull } from './open-seal.ts';
 import type { Scope } from './scope.ts';
@@ -90,4 +91,4 @@ export function describePause({ cause, reason }: Pick<PauseView, 'cause' | 'reas
   }
 }
 
-const reasonPlace = { table: 'mail_queue', column: 'reason', row: '1' };
+const reasonPlace: SealedPlace = { table: 'mail_queue', column: 'reason', row: '1' };

@@ -1,6 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import { runStatement, type Statement } from '../database/statement.ts';
 import type { AttemptOutcome } from '../entities/index.ts';
+import type { SealedPlace } from '../privacy/sealed-columns.ts';
 import type { ClaimedEmail } from './claim-due.ts';
 import type { NextStep } from './retry-schedule.ts';
 import type { Scope } from './scope.ts';
@@ -71,6 +72,6 @@ export async function settleEmails(scope: Scope, settlements: readonly Settlemen
 }
 
 /** Where an attempt's sealed reply stands. */
-export function replyPlace(attemptId: string) {
+export function replyPlace(attemptId: string): SealedPlace {
   return { table: 'attempts', column: 'reply', row: attemptId };
 }

@@ -2,7 +2,23 @@ import { expect } from 'chai';
 import { migrateDown, migrateUp, readSchemaStatus, TablesBusy } from '../../src/database/migrate.ts';
 import { migrations } from '../../src/database/migrations/index.ts';
 import { commandPatience, openOrm } from '../../src/database/orm.ts';
+import { sealedTableNames, sealedTables } from '../../src/privacy/sealed-columns.ts';
 import { createDatabase } from '../support/database.ts';
+
+/** Keyed hashes (`privacy/blind-index.ts`), and the hash of an API key. */
+const hashes = [
+  'api_keys.hash',
+  'message_keys.fingerprint',
+  'message_keys.key',
+  'messages.text_index',
+  'recent_posts.fingerprint',
+  'reply_days.address_index',
+  'senders.address_index',
+  'suppressions.address_index',
+];
+
+/** Each sealed with the very key that it is about. */
+const ofKeys = ['encryption_keys.canary', 'encryption_keys.wrapped_index_key', 'retired_keys.canary'];
 
 describe('the migrations', () => {
   it('make exactly the schema that the entities describe', async () => {
@@ -11,6 +27,16 @@ describe('the migrations', () => {
     const missing = await orm.schema.getUpdateSchemaSQL({ wrap: false });
     await orm.close();
     expect(missing.trim()).to.equal('');
+  });
+
+  it('know no column of bytes but the sealed ones, keyed hashes, and what is kept of a key', async () => {
+    await using db = await createDatabase();
+    const rows = await db.query<{ name: string }>(
+      `select table_name || '.' || column_name as name from information_schema.columns
+       where table_schema = 'public' and data_type = 'bytea'`,
+    );
+    const sealed = sealedTableNames.flatMap((table) => sealedTables[table].columns.map((it) => `${table}.${it}`));
+    expect(rows.map((row) => row.name)).to.have.members([...sealed, ...hashes, ...ofKeys]);
   });
 
   it('run once, however many machines start them at the same moment', async () => {

@@ -230,7 +230,7 @@ describe('delivery', () => {
     await using worker = await RunningServer.startWorker(settings);
     const listening = () =>
       db.query<{ pid: number }>(
-        `select pid from pg_stat_activity where datname = $1 and application_name = 'ruffinweb listener'`,
+        `select pid from pg_stat_activity where datname = $1 and application_name like 'ruffinweb listener%'`,
         [db.name],
       );
     const [first] = await until('the worker listens', async () => {

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { Keyring, sealingKey } from '../../src/privacy/keyring.ts';
 import { checkKeys, KeysWrong } from '../../src/privacy/keyring-check.ts';
+import { placesOf, sealedTableNames, sealedTables } from '../../src/privacy/sealed-columns.ts';
 import { SealBroken } from '../../src/privacy/sealing.ts';
 
 const key = (id: string, byte: number) => ({ id, secret: new Uint8Array(32).fill(byte) });
@@ -9,7 +10,7 @@ const ringOf = (...keys: { id: string; secret: Uint8Array }[]) =>
     keys.map((it) => sealingKey(it.id, it.secret)),
     new Uint8Array(32).fill(9),
   );
-const place = { table: 'messages', column: 'content', row: 'r1' };
+const place = { table: 'messages', column: 'content', row: 'r1' } as const;
 
 describe('the keyring', () => {
   it('opens what it sealed, whatever the text', () => {
@@ -19,15 +20,16 @@ describe('the keyring', () => {
     }
   });
 
-  it('opens nothing that was moved to another table, column or row', () => {
+  it('opens nothing that was moved to another table, column or row, from and to any place there is', () => {
     const ring = ringOf(key('k1', 1));
-    const sealed = ring.seal('secret', place);
-    for (const other of [
-      { ...place, table: 'senders' },
-      { ...place, column: 'name' },
-      { ...place, row: 'r2' },
-    ]) {
-      expect(() => ring.open(sealed, other)).to.throw(SealBroken);
+    const places = ['r1', 'r2'].flatMap((row) => sealedTableNames.flatMap((table) => placesOf(table, row)));
+    expect(places).to.have.lengthOf(2 * Object.values(sealedTables).flatMap((it) => it.columns).length);
+    for (const from of places) {
+      const sealed = ring.seal('secret', from);
+      for (const to of places) {
+        if (to === from) expect(ring.open(sealed, to)).to.equal('secret');
+        else expect(() => ring.open(sealed, to), JSON.stringify([from, to])).to.throw(SealBroken);
+      }
     }
   });
 
@@ -85,6 +87,18 @@ describe('checkKeys', () => {
         .keyring.addressIndex('x')
         .equals(fresh.keyring.addressIndex('x')),
     ).to.equal(true);
+  });
+
+  it('leaves a retired key in peace while it only opens, and takes it into use again where it seals', () => {
+    const both = checkKeys([key('k2', 2), key('k1', 1)], fresh.missing);
+    const [retired] = fresh.missing;
+    if (retired === undefined) throw new Error('unreachable');
+    const idsOf = (...keys: ReturnType<typeof key>[]) =>
+      checkKeys(keys, both.missing, [retired]).missing.map((it) => it.id);
+    expect(idsOf(key('k2', 2))).to.deep.equal([]);
+    expect(idsOf(key('k2', 2), key('k1', 1))).to.deep.equal([]);
+    expect(idsOf(key('k1', 1), key('k2', 2))).to.deep.equal(['k1']);
+    expect(() => idsOf(key('k2', 2), key('k1', 7))).to.throw(KeysWrong, /"k1".*is not the key of that name/);
   });
 
   it('refuses a key that is another one than its id promises, and one that is missing', () => {

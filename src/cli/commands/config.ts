@@ -28,7 +28,10 @@ export function addConfigCommands(program: Command, deps: Deps): void {
           : `It holds the encryption keys that were in ${written.keysFrom}.`,
       );
       output.note(
-        'Keep a copy of ENCRYPTION_KEYS in a safe place: a lost key is lost data. Nobody can open what it sealed.',
+        [
+          'Keep a copy of ENCRYPTION_KEYS in a safe place: a lost key is lost data. Nobody can open what it sealed.',
+          'Keep it apart from the backups of the database: whoever has both has the messages in clear.',
+        ].join('\n'),
       );
     });
   addExamples(init, ['ruffinweb config init', 'ruffinweb config init --force']);

@@ -4,6 +4,7 @@ import { Guard } from './20261122110000_guard.ts';
 import { MailQueue } from './20261122120000_mail_queue.ts';
 import { ApiKeys } from './20261122130000_api_keys.ts';
 import { FormSettings } from './20261122140000_form_settings.ts';
+import { RetiredKeys } from './20261124110000_retired_keys.ts';
 import { Retention } from './20261124120000_retention.ts';
 
 /**
@@ -17,5 +18,6 @@ export const migrations = [
   { name: '20261122120000_mail_queue', class: MailQueue },
   { name: '20261122130000_api_keys', class: ApiKeys },
   { name: '20261122140000_form_settings', class: FormSettings },
+  { name: '20261124110000_retired_keys', class: RetiredKeys },
   { name: '20261124120000_retention', class: Retention },
 ];

@@ -1,0 +1,128 @@
+import { runStatement, type Statement } from '../database/statement.ts';
+import { placesOf, type SealedTable, sealedTables } from '../privacy/sealed-columns.ts';
+import { SealBroken } from '../privacy/sealing.ts';
+import type { Scope } from './scope.ts';
+
+/** A row's sealed values as they are, in the order of its table's columns. */
+interface SealedRow {
+  id: string;
+  values: (Buffer | null)[];
+}
+
+/** What one batch came to. */
+export interface Batch {
+  resealed: number;
+  /** Rows that somebody else had locked or changed: they are met again. */
+  passedOver: number;
+  /** Ids of rows with a value that does not open. */
+  unopened: string[];
+}
+
+/** Rows with any value that another key than the newest sealed. `$1` is what all of that key's values begin with. */
+function isOutdated(table: SealedTable): string {
+  return sealedTables[table].columns
+    .map((column) => `(${column} is not null and substring(${column} from 1 for octet_length($1::bytea)) <> $1)`)
+    .join(' or ');
+}
+
+export async function countOutdated({ em, keyring }: Scope, table: SealedTable): Promise<number> {
+  const text = `select count(*)::int as count from ${table} where ${isOutdated(table)}`;
+  const [row] = await runStatement<{ count: number }>(em, { name: `count_outdated_${table}`, text }, [
+    keyring.newestPrefix,
+  ]);
+  return row?.count ?? 0;
+}
+
+/** Few enough that their rows are locked for a moment only, and that they fit into memory however long they are. */
+const batchSize = 100;
+
+/** Lower than every id: a condition with an alternative would keep the index from being used. */
+const beforeAll = { uuid: '00000000-0000-0000-0000-000000000000', smallint: '0' };
+
+/** Seals anew what is not sealed with the newest key, batch by batch, once through the table. */
+export async function* resealTable(scope: Scope, table: SealedTable): AsyncGenerator<Batch> {
+  for (let after = beforeAll[sealedTables[table].idType]; ; ) {
+    const rows = await findOutdated(scope, table, after);
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    after = last.id;
+    yield await resealBatch(scope, table, rows);
+    // What is sealed with an old key meanwhile is for the next time through, or this one might never end.
+    if (rows.length < batchSize) return;
+  }
+}
+
+async function findOutdated({ em, keyring }: Scope, table: SealedTable, after: string): Promise<SealedRow[]> {
+  const { columns, idType } = sealedTables[table];
+  const statement: Statement = {
+    name: `find_outdated_${table}`,
+    text: `
+select id::text, array[${columns.join(', ')}] as values from ${table}
+where id > $2::${idType} and (${isOutdated(table)})
+order by ${table}.id limit ${batchSize}`,
+  };
+  return await runStatement<SealedRow>(em, statement, [keyring.newestPrefix, after]);
+}
+
+/**
+ * A row is written only as it was read (compare and set), so that what was changed or erased meanwhile stays so; and
+ * only where nobody has it locked, so that no deadlock can come of it.
+ */
+function replaceStatement(table: SealedTable): Statement {
+  const { columns, idType } = sealedTables[table];
+  const each = (write: (column: string) => string, between: string) => columns.map(write).join(between);
+  const parameters = columns.map((_, index) => `$${2 * index + 2}::bytea[], $${2 * index + 3}::bytea[]`).join(', ');
+  return {
+    name: `reseal_${table}`,
+    text: `
+with given as materialized (
+  select * from unnest($1::${idType}[], ${parameters}) as given (id, ${each((it) => `old_${it}, new_${it}`, ', ')})
+),
+free as materialized (
+  select id from ${table} where id in (select id from given) for no key update skip locked
+)
+update ${table} as stored set ${each((it) => `${it} = given.new_${it}`, ', ')}
+from given join free using (id)
+where stored.id = given.id and ${each((it) => `stored.${it} is not distinct from given.old_${it}`, ' and ')}
+returning stored.id`,
+  };
+}
+
+async function resealBatch(scope: Scope, table: SealedTable, rows: readonly SealedRow[]): Promise<Batch> {
+  const unopened: string[] = [];
+  const opened: { id: string; before: (Buffer | null)[]; after: (Buffer | null)[] }[] = [];
+  for (const { id, values } of rows) {
+    const after = resealRow(scope, table, id, values);
+    if (after === undefined) unopened.push(id);
+    else opened.push({ id, before: values, after });
+  }
+  if (opened.length === 0) return { resealed: 0, passedOver: 0, unopened };
+  const written = await runStatement(scope.em, replaceStatement(table), [
+    opened.map((it) => it.id),
+    ...sealedTables[table].columns.flatMap((_, index) => [
+      opened.map((it) => it.before[index] ?? null),
+      opened.map((it) => it.after[index] ?? null),
+    ]),
+  ]);
+  return { resealed: written.length, passedOver: opened.length - written.length, unopened };
+}
+
+/** @returns undefined where one of its values does not open. */
+function resealRow(
+  { keyring }: Scope,
+  table: SealedTable,
+  id: string,
+  values: readonly (Buffer | null)[],
+): (Buffer | null)[] | undefined {
+  const newest = keyring.newestPrefix;
+  try {
+    return placesOf(table, id).map((place, index) => {
+      const value = values[index] ?? null;
+      if (value === null || value.subarray(0, newest.length).equals(newest)) return value;
+      return keyring.seal(keyring.open(value, place), place);
+    });
+  } catch (error) {
+    if (error instanceof SealBroken) return undefined;
+    throw error;
+  }
+}
