@@ -9,7 +9,7 @@ import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { ruffinweb, temporaryFolder } from '../support/program.ts';
+import { temporaryFolder } from '../support/program.ts';
 import { runHere } from './terminal.ts';
 
 describe('acting on one email', () => {
@@ -93,14 +93,15 @@ describe('acting on one email', () => {
 
   it('show --mail: prints the very mail that is sent, before and after', async () => {
     await using folder = await temporaryFolder();
-    const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path };
+    const settings = { DATA_DIR: folder.path };
     await buildMessages(context, 1, () => ({ message: 'Hello\u001b[2J there', subject: 'A subject' }));
     const show = async (kind: string) => {
-      const run = await ruffinweb(['emails', 'show', await idOf(`kind = '${kind}'`), '--mail', '--json'], settings);
+      const args = ['emails', 'show', await idOf(`kind = '${kind}'`), '--mail', '--json'];
+      const run = await runHere(args, db, { settings });
       return JSON.parse(run.stdout).mail;
     };
     const before = { notification: await show('notification'), 'auto-reply': await show('auto-reply') };
-    await ruffinweb(['deliver', '--once'], settings);
+    await runHere(['deliver', '--once'], db, { settings });
     const files = await readdir(join(folder.path, 'mail'));
     for (const kind of ['notification', 'auto-reply'] as const) {
       const file = files.find((it) => it.includes(kind)) ?? '';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
-import { ruffinweb } from '../support/program.ts';
+import { runHere } from './terminal.ts';
 
 const run = promisify(execFile);
 
@@ -15,7 +15,7 @@ describe('completion', () => {
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'ruffinweb-test-'));
     for (const shell of ['bash', 'zsh', 'fish']) {
-      const { code, stdout, stderr } = await ruffinweb(['completion', shell], { DATABASE_URL: 'nonsense' });
+      const { code, stdout, stderr } = await runHere(['completion', shell], { url: 'nonsense' });
       expect({ code, stderr }, shell).to.deep.equal({ code: 0, stderr: '' });
       scripts[shell] = join(folder, `ruffinweb.${shell}`);
       writeFileSync(scripts[shell], stdout);
@@ -56,7 +56,8 @@ describe('completion', () => {
   }
 
   it('is one of three shells, and nothing else', async () => {
-    const [none, other] = await Promise.all([ruffinweb(['completion']), ruffinweb(['completion', 'powershell'])]);
-    expect([none?.code, other?.code]).to.deep.equal([2, 2]);
+    for (const args of [['completion'], ['completion', 'powershell']]) {
+      expect((await runHere(args, { url: 'nonsense' })).code, args.join(' ')).to.equal(2);
+    }
   });
 });

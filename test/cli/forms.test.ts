@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import { checkFields } from '../../src/services/check-fields.ts';
 import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer, ruffinweb, type Settings } from '../support/program.ts';
+import { ruffinweb, type Settings } from '../support/program.ts';
+import { type ServerHere, startServerHere } from '../support/server-here.ts';
 import { runHere, withoutColours } from './terminal.ts';
 
 const settings: Settings = { PUBLIC_URL: 'https://forms.example.test/base', NOTIFY_TO: 'owner@site.test' };
@@ -179,11 +180,11 @@ describe('forms', () => {
   });
 
   describe('at the HTTP door', () => {
-    let server: RunningServer;
+    let server: ServerHere;
     let http: Client;
 
     beforeEach(async () => {
-      server = await RunningServer.start({ DATABASE_URL: db.url, ...settings }, ['serve', '--no-deliver']);
+      server = await startServerHere({ DATABASE_URL: db.url, ...settings });
       http = clientOf(server.url);
     });
     afterEach(async () => {

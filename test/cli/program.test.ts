@@ -93,13 +93,14 @@ describe('ruffinweb', () => {
       [['emails', 'resend'], /their ids, or --failed/],
       [['senders', 'show'], /an id, or --email/],
     ];
-    const runs = await Promise.all(
-      misuses.map(async ([args, said]) => ({ args, said, run: await ruffinweb(args, settings) })),
-    );
-    for (const { args, said, run } of runs) {
+    for (const [args, said] of misuses) {
+      const run = await runHere(args, db);
       expect(run.stderr, args.join(' ')).to.match(said);
       expect(run, args.join(' ')).to.include({ code: 2, stdout: '' });
     }
+    const real = await ruffinweb(['senders', 'lst']);
+    expect(real).to.include({ code: 2, stdout: '' });
+    expect(real.stderr).to.include('Did you mean list?');
   });
 
   it('exits 2 when the configuration is wrong, naming every fault, and 1 when the database is away', async () => {

@@ -76,9 +76,9 @@ describe('emails resend', () => {
     await settleDue(context, (email) => (email.kind === 'notification' ? mailOutcomes.refused : mailOutcomes.accepted));
     const [failed = '', sent = ''] = [...(await find(`state = 'failed'`)), ...(await find(`state = 'sent'`))];
     await using folder = await temporaryFolder();
-    const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path };
+    const settings = { DATA_DIR: folder.path };
 
-    const resent = await ruffinweb(['emails', 'resend', failed, sent, '--again', '--json'], settings);
+    const resent = await runHere(['emails', 'resend', failed, sent, '--again', '--json'], db, { settings });
     const { items, dryRun } = JSON.parse(resent.stdout);
     const newId = items[1].newId;
     expect({ code: resent.code, dryRun }).to.deep.equal({ code: 0, dryRun: false });
@@ -86,7 +86,7 @@ describe('emails resend', () => {
       { id: failed, result: 'queued', newId: null, code: null, reason: null },
       { id: sent, result: 'queued', newId, code: null, reason: 'was sent before' },
     ]);
-    const delivered = await ruffinweb(['deliver', '--once', '--json'], settings);
+    const delivered = await runHere(['deliver', '--once', '--json'], db, { settings });
     expect({ code: delivered.code, ...JSON.parse(delivered.stdout) }).to.deep.equal({ code: 0, tries: 2 });
 
     const files = await readdir(join(folder.path, 'mail'));

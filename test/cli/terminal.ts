@@ -27,7 +27,11 @@ interface Surroundings {
  * Runs one command in this process, where that is enough: starting one of its own costs half a second. All but
  * `main.ts` is the real thing.
  */
-export async function runHere(args: readonly string[], db: TestDatabase, options: Surroundings = {}): Promise<Screen> {
+export async function runHere(
+  args: readonly string[],
+  db: Pick<TestDatabase, 'url'>,
+  options: Surroundings = {},
+): Promise<Screen> {
   const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
   const terminal = options.columns === undefined ? {} : { isTTY: true, columns: options.columns };
   let code = 0;

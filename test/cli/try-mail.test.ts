@@ -1,43 +1,46 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { ruffinweb, temporaryFolder } from '../support/program.ts';
+import { ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
+import { runHere } from './terminal.ts';
 
 /** Neither needs a database. */
 const nowhere = { DATABASE_URL: 'postgresql://u:p@127.0.0.1:1/x' };
 
+const run = (args: readonly string[], settings: Settings) => runHere(args, { url: nowhere.DATABASE_URL }, { settings });
+
 describe('emails preview', () => {
   it('shows each kind as text, or writes its HTML to a file', async () => {
     await using folder = await temporaryFolder();
-    const settings = { ...nowhere, DATA_DIR: folder.path };
+    const settings = { DATA_DIR: folder.path };
     for (const kind of ['notification', 'auto-reply', 'held-summary']) {
-      const text = await ruffinweb(['emails', 'preview', kind], settings);
+      const text = await run(['emails', 'preview', kind], settings);
       expect(text).to.include({ code: 0, stderr: '' });
       expect(text.stdout)
         .to.match(/^Subject {2}.*/)
         .and.include('RW-0000000000');
       const file = join(folder.path, `${kind}.html`);
-      const html = await ruffinweb(['emails', 'preview', kind, '--html', file], settings);
+      const html = await run(['emails', 'preview', kind, '--html', file], settings);
       expect(html).to.include({ code: 0, stdout: '' });
       expect(await readFile(file, 'utf8'))
         .to.match(/^<!doctype html>/i)
         .and.include('RW-0000000000');
     }
-    expect((await ruffinweb(['emails', 'preview', 'nonsense'], settings)).code).to.equal(2);
+    expect((await run(['emails', 'preview', 'nonsense'], settings)).code).to.equal(2);
   });
 
   it("shows the operator's own templates, and names the file and line of one that is wrong", async () => {
     await using folder = await temporaryFolder();
-    const settings = { ...nowhere, DATA_DIR: folder.path };
+    const settings = { DATA_DIR: folder.path };
     const template = join(folder.path, 'templates', 'auto-reply.text.liquid');
     await mkdir(join(folder.path, 'templates'));
     await writeFile(template, 'Our own words, {{ receipt }}');
-    expect((await ruffinweb(['emails', 'preview', 'auto-reply'], settings)).stdout).to.include(
+    expect((await run(['emails', 'preview', 'auto-reply'], settings)).stdout).to.include(
       '│ Our own words, RW-0000000000',
     );
     await writeFile(template, 'one\n{{ message }}');
-    const wrong = await ruffinweb(['emails', 'preview', 'auto-reply'], settings);
+    const wrong = await run(['emails', 'preview', 'auto-reply'], settings);
     expect(wrong.code).to.equal(2);
     expect(wrong.stderr).to.include(`${template}, line 2: unknown variable "message"`);
   });
@@ -67,13 +70,13 @@ describe('emails test', () => {
     expect(headers.get('auto-submitted')).to.equal('auto-generated');
 
     smtp.answer('rcpt', '550 5.1.1 no such\u001b[31m user');
-    const refused = await ruffinweb(['emails', 'test', '--to', 'me@example.test', '--json'], settings);
+    const refused = await run(['emails', 'test', '--to', 'me@example.test', '--json'], settings);
     expect(refused.code).to.equal(1);
     const { steps, outcome } = JSON.parse(refused.stdout);
     expect(outcome).to.include({ result: 'refused', code: 550 });
     expect(steps.at(-1)).to.deep.include({ step: 'rcpt', isOk: false });
 
-    const wrong = await ruffinweb(['emails', 'test', '--to', 'me@example.test'], { ...settings, SMTP_PASSWORD: 'no' });
+    const wrong = await run(['emails', 'test', '--to', 'me@example.test'], { ...settings, SMTP_PASSWORD: 'no' });
     expect(wrong.code).to.equal(1);
     expect(wrong.stdout).to.match(/✗ login {5}535/);
     expect(wrong.stderr).to.include('SMTP_PASSWORD');
@@ -82,12 +85,12 @@ describe('emails test', () => {
 
   it('writes a file where there is no mail server, and takes one address only', async () => {
     await using folder = await temporaryFolder();
-    const settings = { ...nowhere, DATA_DIR: folder.path };
-    const run = await ruffinweb(['emails', 'test', '--to', 'me@example.test'], settings);
-    expect(run).to.include({ code: 0 });
+    const settings = { DATA_DIR: folder.path };
+    const written = await run(['emails', 'test', '--to', 'me@example.test'], settings);
+    expect(written).to.include({ code: 0 });
     expect(await readdir(join(folder.path, 'mail'))).to.have.lengthOf(1);
     for (const to of ['a@b.test, c@d.test', 'nonsense', '']) {
-      const refused = await ruffinweb(['emails', 'test', '--to', to], settings);
+      const refused = await run(['emails', 'test', '--to', to], settings);
       expect(refused.code, to).to.equal(2);
     }
   });

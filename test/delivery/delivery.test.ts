@@ -1,7 +1,9 @@
 import { expect } from 'chai';
+import { runHere } from '../cli/terminal.ts';
 import { clientOf, submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer, ruffinweb, type Settings } from '../support/program.ts';
+import { type ServerHere, startServerHere } from '../support/server-here.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
@@ -20,6 +22,8 @@ describe('delivery', () => {
   let db: TestDatabase;
   let smtp: SmtpServer;
   let settings: Settings;
+  /** A server that leaves delivering to others. */
+  let quiet: ServerHere;
 
   before(async () => {
     db = await createDatabase();
@@ -33,8 +37,10 @@ describe('delivery', () => {
       MAIL_FROM: 'Site <site@site.test>',
       NOTIFY_TO: 'owner@site.test',
     };
+    quiet = await startServerHere(settings);
   });
   after(async () => {
+    await quiet[Symbol.asyncDispose]();
     await smtp[Symbol.asyncDispose]();
     await db[Symbol.asyncDispose]();
   });
@@ -57,16 +63,14 @@ describe('delivery', () => {
     );
   }
 
-  async function post(server: RunningServer, changes: Record<string, unknown> = {}): Promise<{ receipt: string }> {
+  async function post(server: { url: string }, changes: Record<string, unknown> = {}): Promise<{ receipt: string }> {
     const answer = await clientOf(server.url).post('/api/messages', submission(changes));
     expect(answer.status).to.equal(201);
     return answer.json;
   }
 
-  async function postWithoutDelivery(changes: Record<string, unknown> = {}): Promise<{ receipt: string }> {
-    await using server = await RunningServer.start(settings, ['serve', '--no-deliver']);
-    return await post(server, changes);
-  }
+  const deliverOnce = (changes: Settings = {}) =>
+    runHere(['deliver', '--once'], db, { settings: { ...settings, ...changes } });
 
   it('(250) sends a notification the owner can answer and an auto-reply without a word of the visitor, and writes both down', async () => {
     await using server = await RunningServer.start(settings);
@@ -99,16 +103,16 @@ describe('delivery', () => {
   });
 
   it('(450) queues the email again with a later time, and sends the very same mail then', async () => {
-    await postWithoutDelivery();
+    await post(quiet);
     smtp.answer('rcpt', '450 4.2.0 greylisted', { to: 'owner', times: 1 });
 
-    await ruffinweb(['deliver', '--once'], settings);
+    await deliverOnce();
     const [, notice] = await emails();
     expect(notice).to.include({ kind: 'notification', state: 'queued', tries: 1, lease_token: null });
     expect(notice?.wait_seconds).to.be.within(45, 75);
 
     await db.makeAllDue();
-    const done = await ruffinweb(['deliver', '--once'], settings);
+    const done = await deliverOnce();
     expect(done.code).to.equal(0);
     expect((await emails())[1]).to.include({ state: 'sent', tries: 2 });
     expect((await attempts()).slice(1)).to.deep.equal([
@@ -118,25 +122,25 @@ describe('delivery', () => {
   });
 
   it('(550) fails the email with its reason, and leaves the other one alone', async () => {
-    await postWithoutDelivery();
+    await post(quiet);
     smtp.answer('rcpt', '550 5.1.1 no such user', { to: 'owner' });
 
-    await ruffinweb(['deliver', '--once'], settings);
+    await deliverOnce();
     expect((await emails()).map((it) => [it.kind, it.state, it.failure])).to.deep.equal([
       ['auto-reply', 'sent', null],
       ['notification', 'failed', 'refused'],
     ]);
     const id = (await emails())[1]?.id ?? '';
-    const shown = await ruffinweb(['emails', 'show', id], settings);
+    const shown = await runHere(['emails', 'show', id], db);
     expect(shown.stdout).to.include('refused').and.include('550').and.include('no such user');
   });
 
   it('comes to an end after the ninth try, and is kept', async () => {
-    await postWithoutDelivery();
+    await post(quiet);
     smtp.answer('rcpt', '451 4.3.0 not now');
     await db.query('update emails set tries = 8');
 
-    await ruffinweb(['deliver', '--once'], settings);
+    await deliverOnce();
     expect((await emails()).map((it) => [it.state, it.failure, it.tries])).to.deep.equal([
       ['failed', 'schedule-ended', 9],
       ['failed', 'schedule-ended', 9],
@@ -144,7 +148,7 @@ describe('delivery', () => {
   });
 
   it('(535) burns no try when the login is wrong, and says so loudly', async () => {
-    await postWithoutDelivery();
+    await post(quiet);
     const done = await ruffinweb(['deliver', '--once'], { ...settings, SMTP_PASSWORD: 'wrong' });
 
     for (const row of await emails()) {
@@ -155,16 +159,16 @@ describe('delivery', () => {
   });
 
   it('(connection lost after the final dot) sends the notification again and the auto-reply never', async () => {
-    await postWithoutDelivery();
+    await post(quiet);
     smtp.answer('dot', 'drop', { times: 2 });
 
-    await ruffinweb(['deliver', '--once'], settings);
+    await deliverOnce();
     expect((await emails()).map((it) => [it.state, it.failure])).to.deep.equal([
       ['failed', 'outcome-unknown'],
       ['queued', null],
     ]);
     await db.makeAllDue();
-    await ruffinweb(['deliver', '--once'], settings);
+    await deliverOnce();
     expect((await emails()).map((it) => it.state)).to.deep.equal(['failed', 'sent']);
     const copies = smtp.attempts.filter((it) => it.to[0] === 'owner@site.test').map((it) => it.raw);
     expect(copies).to.have.lengthOf(2);
@@ -217,8 +221,7 @@ describe('delivery', () => {
   });
 
   it('(two workers at once) sends each of forty emails once', async () => {
-    await using server = await RunningServer.start(settings, ['serve', '--no-deliver']);
-    await Promise.all(Array.from({ length: 20 }, (_, i) => post(server, { email: `p${i}@example.test` })));
+    await Promise.all(Array.from({ length: 20 }, (_, i) => post(quiet, { email: `p${i}@example.test` })));
     await Promise.all([ruffinweb(['deliver', '--once'], settings), ruffinweb(['deliver', '--once'], settings)]);
     expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 20, 'notification sent': 20 });
     expect(new Set(smtp.messages.map((it) => it.raw))).to.have.lengthOf(40);
@@ -226,7 +229,6 @@ describe('delivery', () => {
   });
 
   it('(a worker apart) hears of new mail at once, also after its listening connection was cut', async () => {
-    await using server = await RunningServer.start(settings, ['serve', '--no-deliver']);
     await using worker = await RunningServer.startWorker(settings);
     const listening = () =>
       db.query<{ pid: number }>(
@@ -237,7 +239,7 @@ describe('delivery', () => {
       const rows = await listening();
       return rows.length === 1 && rows;
     });
-    await post(server);
+    await post(quiet);
     await smtp.received(2, 4000);
 
     await db.query('select pg_terminate_backend($1)', [first?.pid]);
@@ -245,13 +247,13 @@ describe('delivery', () => {
       const [row] = await listening();
       return row !== undefined && row.pid !== first?.pid;
     });
-    await post(server, { email: 'bob@example.test' });
+    await post(quiet, { email: 'bob@example.test' });
     await smtp.received(4, 4000);
     expect((await worker.stop()).code).to.equal(0);
   });
 
   it('(nobody rings) finds by itself what fell due', async () => {
-    await postWithoutDelivery();
+    await post(quiet);
     await db.query(`update emails set due_at = now() + interval '2 seconds'`);
     await using worker = await RunningServer.startWorker(settings);
     await smtp.received(2, 12_000);
@@ -259,12 +261,12 @@ describe('delivery', () => {
   });
 
   it('(one mail that cannot be composed) delivers its neighbours', async () => {
-    await postWithoutDelivery();
-    await postWithoutDelivery({ email: 'bob@example.test' });
+    await post(quiet);
+    await post(quiet, { email: 'bob@example.test' });
     await db.query(
       `update messages set content = 'broken'::bytea where id = (select min(id::text)::uuid from messages)`,
     );
-    await ruffinweb(['deliver', '--once'], settings);
+    await deliverOnce();
     expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 2, 'notification queued': 1, 'notification sent': 1 });
   });
 });

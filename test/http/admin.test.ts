@@ -6,11 +6,11 @@ import { claimDue } from '../../src/services/claim-due.ts';
 import { openScope } from '../../src/services/scope.ts';
 import type { Stored } from '../../src/services/store-messages.ts';
 import { runHere } from '../cli/terminal.ts';
-import { type Answer, type Client, clientOf } from '../support/api.ts';
+import type { Answer, Client } from '../support/api.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer } from '../support/program.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { type Api, openApi, type ServerHere } from '../support/server-here.ts';
 import { until } from '../support/until.ts';
 
 const unknownId = '01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a';
@@ -32,9 +32,10 @@ const routes = [
 ] as const;
 
 describe('the HTTP API with a key', () => {
+  let api: Api;
   let db: TestDatabase;
   let context: Context;
-  let server: RunningServer;
+  let server: ServerHere;
   let http: Client;
   let everything: string;
 
@@ -57,20 +58,15 @@ describe('the HTTP API with a key', () => {
       .map((line) => JSON.parse(line));
 
   before(async () => {
-    db = await createDatabase();
+    api = await openApi({ PUBLIC_URL: 'https://forms.example.test/base' });
+    ({ db, server, http } = api);
     context = await openTestContext(db);
-    server = await RunningServer.start({ DATABASE_URL: db.url, PUBLIC_URL: 'https://forms.example.test/base' }, [
-      'serve',
-      '--no-deliver',
-    ]);
-    http = clientOf(server.url);
     await db.query(`insert into forms (id, slug) values (gen_random_uuid(), 'shop')`);
     everything = await keyFor();
   });
   after(async () => {
-    await server[Symbol.asyncDispose]();
     await context[Symbol.asyncDispose]();
-    await db[Symbol.asyncDispose]();
+    await api[Symbol.asyncDispose]();
   });
   beforeEach(async () => {
     await db.empty();

@@ -1,26 +1,22 @@
 import { connect } from 'node:net';
 import { text as readText } from 'node:stream/consumers';
 import { expect } from 'chai';
-import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer } from '../support/program.ts';
+import { browserAccept, type Client, submission } from '../support/api.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { type Api, openApi, type ServerHere } from '../support/server-here.ts';
 
 describe('the server', () => {
+  let api: Api;
   let db: TestDatabase;
-  let server: RunningServer;
+  let server: ServerHere;
   let http: Client;
 
   before(async () => {
-    db = await createDatabase();
-    server = await RunningServer.start({ DATABASE_URL: db.url, PUBLIC_URL: 'https://forms.example.test/base/' }, [
-      'serve',
-      '--no-deliver',
-    ]);
-    http = clientOf(server.url);
+    api = await openApi({ PUBLIC_URL: 'https://forms.example.test/base/' });
+    ({ db, server, http } = api);
   });
   after(async () => {
-    await server[Symbol.asyncDispose]();
-    await db[Symbol.asyncDispose]();
+    await api[Symbol.asyncDispose]();
   });
 
   it('says that it is alive and ready', async () => {

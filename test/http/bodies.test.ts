@@ -1,10 +1,10 @@
 import { expect } from 'chai';
 import { showMessage } from '../../src/services/messages.ts';
 import { openScope } from '../../src/services/scope.ts';
-import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
+import { browserAccept, type Client, submission } from '../support/api.ts';
 import { openTestContext } from '../support/context.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer } from '../support/program.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { type Api, openApi, type ServerHere } from '../support/server-here.ts';
 import { until } from '../support/until.ts';
 import { dial, exchange, rawPost } from '../support/wire.ts';
 
@@ -23,18 +23,17 @@ const part = (name: string, value: string) => `Content-Disposition: form-data; n
 const required = [part('email', 'ada@example.test'), part('message', 'Hello')];
 
 describe('the body of a post', () => {
+  let api: Api;
   let db: TestDatabase;
-  let server: RunningServer;
+  let server: ServerHere;
   let http: Client;
 
   before(async () => {
-    db = await createDatabase();
-    server = await RunningServer.start({ DATABASE_URL: db.url }, ['serve', '--no-deliver']);
-    http = clientOf(server.url);
+    api = await openApi();
+    ({ db, server, http } = api);
   });
   after(async () => {
-    await server[Symbol.asyncDispose]();
-    await db[Symbol.asyncDispose]();
+    await api[Symbol.asyncDispose]();
   });
   afterEach(async () => {
     await db.empty();

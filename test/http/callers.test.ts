@@ -4,7 +4,8 @@ import { openScope } from '../../src/services/scope.ts';
 import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer, type Settings } from '../support/program.ts';
+import type { Settings } from '../support/program.ts';
+import { type ServerHere, startServerHere } from '../support/server-here.ts';
 import { until } from '../support/until.ts';
 import { exchange, rawPost } from '../support/wire.ts';
 
@@ -12,14 +13,13 @@ const site = 'https://site.example.test';
 
 describe('who may call', () => {
   let db: TestDatabase;
-  let server: RunningServer;
+  let server: ServerHere;
   let http: Client;
   /** A second server on the same database, as it starts without any settings. */
-  let plainServer: RunningServer;
+  let plainServer: ServerHere;
   let plain: Client;
 
-  const start = (settings: Settings) =>
-    RunningServer.start({ DATABASE_URL: db.url, ...settings }, ['serve', '--no-deliver']);
+  const start = (settings: Settings) => startServerHere({ DATABASE_URL: db.url, ...settings });
 
   before(async () => {
     db = await createDatabase();

@@ -4,9 +4,9 @@ import { text as readText } from 'node:stream/consumers';
 import { solveChallenge } from 'altcha-lib';
 import { deriveKey } from 'altcha-lib/algorithms/pbkdf2';
 import { expect } from 'chai';
-import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer } from '../support/program.ts';
+import { browserAccept, type Client, submission } from '../support/api.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { type Api, openApi, type ServerHere } from '../support/server-here.ts';
 
 async function solve(http: Client, form = 'contact'): Promise<string> {
   const challenge = (await http.get(`/api/captcha?form=${form}`)).json;
@@ -15,19 +15,17 @@ async function solve(http: Client, form = 'contact'): Promise<string> {
 }
 
 describe('CAPTCHA=altcha', () => {
+  let api: Api;
   let db: TestDatabase;
-  let server: RunningServer;
   let http: Client;
 
   before(async () => {
-    db = await createDatabase();
-    server = await RunningServer.start({ DATABASE_URL: db.url, CAPTCHA: 'altcha' }, ['serve', '--no-deliver']);
-    http = clientOf(server.url);
+    api = await openApi({ CAPTCHA: 'altcha' });
+    ({ db, http } = api);
     await db.query(`insert into forms (id, slug, captcha) values (gen_random_uuid(), 'open', 'none')`);
   });
   after(async () => {
-    await server[Symbol.asyncDispose]();
-    await db[Symbol.asyncDispose]();
+    await api[Symbol.asyncDispose]();
   });
   afterEach(async () => {
     await db.empty();
@@ -114,15 +112,15 @@ describe('CAPTCHA=altcha', () => {
 });
 
 describe('a hosted captcha', () => {
+  let api: Api;
   let db: TestDatabase;
   let provider: Server;
-  let server: RunningServer;
+  let server: ServerHere;
   let http: Client;
   let answerWith: (solution: string) => { status: number; body: string } | undefined;
   const asked: URLSearchParams[] = [];
 
   before(async () => {
-    db = await createDatabase();
     provider = createServer(async (request, response) => {
       const form = new URLSearchParams(await readText(request));
       asked.push(form);
@@ -131,23 +129,18 @@ describe('a hosted captcha', () => {
       if (answer) response.writeHead(answer.status).end(answer.body);
     });
     await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve));
-    server = await RunningServer.start(
-      {
-        DATABASE_URL: db.url,
-        CAPTCHA: 'turnstile',
-        CAPTCHA_SECRET: 's3cret',
-        CAPTCHA_SITE_KEY: 'site',
-        CAPTCHA_VERIFY_URL: `http://127.0.0.1:${(provider.address() as AddressInfo).port}/siteverify`,
-      },
-      ['serve', '--no-deliver'],
-    );
-    http = clientOf(server.url);
+    api = await openApi({
+      CAPTCHA: 'turnstile',
+      CAPTCHA_SECRET: 's3cret',
+      CAPTCHA_SITE_KEY: 'site',
+      CAPTCHA_VERIFY_URL: `http://127.0.0.1:${(provider.address() as AddressInfo).port}/siteverify`,
+    });
+    ({ db, server, http } = api);
   });
   after(async () => {
-    await server[Symbol.asyncDispose]();
+    await api[Symbol.asyncDispose]();
     provider.closeAllConnections();
     provider.close();
-    await db[Symbol.asyncDispose]();
   });
   afterEach(async () => {
     asked.length = 0;

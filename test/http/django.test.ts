@@ -1,26 +1,21 @@
 import { expect } from 'chai';
-import { type Client, clientOf } from '../support/api.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer } from '../support/program.ts';
+import type { Client } from '../support/api.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { type Api, openApi } from '../support/server-here.ts';
 
 const site = 'https://portfolio.example.test';
 
 describe('the routes of the Django backend', () => {
+  let api: Api;
   let db: TestDatabase;
-  let server: RunningServer;
   let http: Client;
 
   before(async () => {
-    db = await createDatabase();
-    server = await RunningServer.start({ DATABASE_URL: db.url, ALLOWED_ORIGINS: site, RATE_LIMIT: '60/1h' }, [
-      'serve',
-      '--no-deliver',
-    ]);
-    http = clientOf(server.url);
+    api = await openApi({ ALLOWED_ORIGINS: site, RATE_LIMIT: '60/1h' });
+    ({ db, http } = api);
   });
   after(async () => {
-    await server[Symbol.asyncDispose]();
-    await db[Symbol.asyncDispose]();
+    await api[Symbol.asyncDispose]();
   });
   afterEach(async () => {
     await db.empty();

@@ -1,27 +1,23 @@
 import { createClient, isSubmissionError, type SubmissionError, type SubmissionSuccess } from '@formspree/core';
 import { expect } from 'chai';
-import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer } from '../support/program.ts';
+import { browserAccept, type Client, submission } from '../support/api.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { type Api, openApi, type ServerHere } from '../support/server-here.ts';
 
 describe("Formspree's own client (@formspree/core), with only its endpoint changed,", () => {
+  let api: Api;
   let db: TestDatabase;
-  let server: RunningServer;
+  let server: ServerHere;
   let http: Client;
   const client = createClient();
 
   before(async () => {
-    db = await createDatabase();
-    server = await RunningServer.start(
-      { DATABASE_URL: db.url, PUBLIC_URL: 'https://forms.example.test', ALLOWED_ORIGINS: 'https://site.example.test' },
-      ['serve', '--no-deliver'],
-    );
-    http = clientOf(server.url);
+    api = await openApi({ PUBLIC_URL: 'https://forms.example.test', ALLOWED_ORIGINS: 'https://site.example.test' });
+    ({ db, server, http } = api);
     await db.query(`insert into forms (id, slug, closed_at) values (gen_random_uuid(), 'closed', now())`);
   });
   after(async () => {
-    await server[Symbol.asyncDispose]();
-    await db[Symbol.asyncDispose]();
+    await api[Symbol.asyncDispose]();
   });
   afterEach(async () => {
     await db.empty();

@@ -1,27 +1,23 @@
 import { expect } from 'chai';
 import { keepHouseOnce } from '../../src/services/housekeeping.ts';
-import { type Client, clientOf, submission } from '../support/api.ts';
+import { runHere } from '../cli/terminal.ts';
+import { type Client, submission } from '../support/api.ts';
 import { openTestContext } from '../support/context.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer, ruffinweb } from '../support/program.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { type Api, openApi } from '../support/server-here.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
 
 describe('a suspicious message', () => {
+  let api: Api;
   let db: TestDatabase;
-  let server: RunningServer;
   let http: Client;
 
   before(async () => {
-    db = await createDatabase();
-    server = await RunningServer.start({ DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test' }, [
-      'serve',
-      '--no-deliver',
-    ]);
-    http = clientOf(server.url);
+    api = await openApi({ NOTIFY_TO: 'owner@site.test' });
+    ({ db, http } = api);
   });
   after(async () => {
-    await server[Symbol.asyncDispose]();
-    await db[Symbol.asyncDispose]();
+    await api[Symbol.asyncDispose]();
   });
   afterEach(async () => {
     await db.empty();
@@ -103,7 +99,9 @@ describe('a suspicious message', () => {
     await Promise.all(Array.from({ length: 4 }, () => keepHouseOnce(context)));
     await keepHouseOnce(context);
     expect((await db.emails())['held-summary queued']).to.equal(1);
-    await ruffinweb(['deliver', '--once'], { ...settings, SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port) });
+    await runHere(['deliver', '--once'], db, {
+      settings: { ...settings, SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port) },
+    });
     const [mail] = await Promise.all((await smtp.received(1)).map((it) => it.parsed()));
     expect(mail?.to?.[0]?.address).to.equal('owner@site.test');
     expect(mail?.subject).to.equal('1 held message at localhost:3000');
@@ -135,7 +133,9 @@ describe('a suspicious message', () => {
     await db.query(`update messages set received_at = received_at - interval '47 hours' where id = $1`, [late.json.id]);
 
     await keepHouseOnce(context);
-    await ruffinweb(['deliver', '--once'], { ...settings, SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port) });
+    await runHere(['deliver', '--once'], db, {
+      settings: { ...settings, SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port) },
+    });
     const [mail] = await Promise.all((await smtp.received(1)).map((it) => it.parsed()));
     expect(mail?.subject).to.equal('1 held message at localhost:3000');
     expect(mail?.text).to.include(late.json.receipt);

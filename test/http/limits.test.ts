@@ -1,27 +1,22 @@
 import { expect } from 'chai';
-import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer } from '../support/program.ts';
+import { browserAccept, type Client, submission } from '../support/api.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { type Api, openApi } from '../support/server-here.ts';
 
 const page = 'https://site.example.test';
 
 describe('the limits, at 3 posts an hour,', () => {
+  let api: Api;
   let db: TestDatabase;
-  let server: RunningServer;
   let http: Client;
   let serial = 0;
 
   before(async () => {
-    db = await createDatabase();
-    server = await RunningServer.start(
-      { DATABASE_URL: db.url, RATE_LIMIT: '3/1h', TRUST_PROXY: '1', ALLOWED_ORIGINS: page },
-      ['serve', '--no-deliver'],
-    );
-    http = clientOf(server.url);
+    api = await openApi({ RATE_LIMIT: '3/1h', TRUST_PROXY: '1', ALLOWED_ORIGINS: page });
+    ({ db, http } = api);
   });
   after(async () => {
-    await server[Symbol.asyncDispose]();
-    await db[Symbol.asyncDispose]();
+    await api[Symbol.asyncDispose]();
   });
   afterEach(async () => {
     await db.empty();

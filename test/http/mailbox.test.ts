@@ -5,7 +5,8 @@ import { createFileMailer } from '../../src/mail/files.ts';
 import { hasMailbox } from '../../src/server/mailbox-routes.ts';
 import { browserAccept, clientOf, submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer, temporaryFolder } from '../support/program.ts';
+import { temporaryFolder } from '../support/program.ts';
+import { startServerHere } from '../support/server-here.ts';
 import { until } from '../support/until.ts';
 
 describe('/mailbox', () => {
@@ -19,7 +20,7 @@ describe('/mailbox', () => {
 
   it('lists the mails that were written, and shows text, headers and the HTML in a sandbox', async () => {
     await using folder = await temporaryFolder();
-    await using server = await RunningServer.start({ DATABASE_URL: db.url, DATA_DIR: folder.path });
+    await using server = await startServerHere({ DATABASE_URL: db.url, DATA_DIR: folder.path }, { deliver: true });
     const http = clientOf(server.url);
     expect((await http.get('/mailbox')).text).to.include('No mail yet');
     await http.post('/api/messages', submission({ message: '<script>alert(1)</script>', name: '<b>x</b>' }));
@@ -57,7 +58,7 @@ describe('/mailbox', () => {
 
   it('shows no other file, whatever its name', async () => {
     await using folder = await temporaryFolder();
-    await using server = await RunningServer.start({ DATABASE_URL: db.url, DATA_DIR: folder.path });
+    await using server = await startServerHere({ DATABASE_URL: db.url, DATA_DIR: folder.path }, { deliver: true });
     const http = clientOf(server.url);
     await http.post('/api/messages', submission({ email: 'bob@example.test' }));
     const mail = join(folder.path, 'mail');
@@ -97,10 +98,12 @@ describe('/mailbox', () => {
   ] as const) {
     it(`is no route at all ${title}`, async () => {
       await using folder = await temporaryFolder();
-      await using server = await RunningServer.start(
-        { DATABASE_URL: db.url, DATA_DIR: folder.path, SMTP_PORT: '1', ...settings },
-        ['serve', '--no-deliver'],
-      );
+      await using server = await startServerHere({
+        DATABASE_URL: db.url,
+        DATA_DIR: folder.path,
+        SMTP_PORT: '1',
+        ...settings,
+      });
       const http = clientOf(server.url);
       expect((await http.get('/mailbox')).status).to.equal(404);
       expect((await http.get('/thanks', { Accept: browserAccept })).text).to.not.include('/mailbox');

@@ -1,24 +1,20 @@
 import { expect } from 'chai';
-import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer } from '../support/program.ts';
+import { browserAccept, type Client, submission } from '../support/api.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { type Api, openApi, type ServerHere } from '../support/server-here.ts';
 
 describe('POST /api/messages', () => {
+  let api: Api;
   let db: TestDatabase;
-  let server: RunningServer;
+  let server: ServerHere;
   let http: Client;
 
   before(async () => {
-    db = await createDatabase();
-    server = await RunningServer.start(
-      { DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test, office@site.test', MAIL_FROM: 'Site <site@site.test>' },
-      ['serve', '--no-deliver'],
-    );
-    http = clientOf(server.url);
+    api = await openApi({ NOTIFY_TO: 'owner@site.test, office@site.test', MAIL_FROM: 'Site <site@site.test>' });
+    ({ db, server, http } = api);
   });
   after(async () => {
-    await server[Symbol.asyncDispose]();
-    await db[Symbol.asyncDispose]();
+    await api[Symbol.asyncDispose]();
   });
   afterEach(async () => {
     await db.empty();

@@ -1,26 +1,26 @@
 import { expect } from 'chai';
+import { runHere } from '../cli/terminal.ts';
 import { type Client, clientOf, submission } from '../support/api.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer, ruffinweb } from '../support/program.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { type Api, openApi, type ServerHere, startServerHere } from '../support/server-here.ts';
 import { until } from '../support/until.ts';
 
 const token = 'a-token-for-the-tests';
 
 describe('/metrics', () => {
+  let api: Api;
   let db: TestDatabase;
-  let server: RunningServer;
+  let server: ServerHere;
   let http: Client;
 
   before(async () => {
-    db = await createDatabase();
-    server = await RunningServer.start({ DATABASE_URL: db.url, METRICS_TOKEN: token }, ['serve', '--no-deliver']);
-    http = clientOf(server.url);
+    api = await openApi({ METRICS_TOKEN: token });
+    ({ db, server, http } = api);
   });
   after(async () => {
-    await server[Symbol.asyncDispose]();
-    await db[Symbol.asyncDispose]();
+    await api[Symbol.asyncDispose]();
   });
   afterEach(async () => {
     await db.empty();
@@ -52,7 +52,7 @@ describe('/metrics', () => {
       expect(refused.headers.get('www-authenticate')).to.equal('Bearer');
       expect(refused.text).to.not.include('ruffinweb_emails');
     }
-    await using without = await RunningServer.start({ DATABASE_URL: db.url }, ['serve', '--no-deliver']);
+    await using without = await startServerHere({ DATABASE_URL: db.url });
     expect((await clientOf(without.url).get('/metrics', { Authorization: 'Bearer ' })).status).to.equal(404);
     expect(server.log).to.not.include(token);
   });
@@ -111,7 +111,7 @@ describe('/metrics', () => {
 
     const again = await Promise.all([scrape(), scrape(), scrape()]);
     for (const it of again) expect(it.get('ruffinweb_tries_total{result="unknown"}'), 'counted once').to.equal(3);
-    await ruffinweb(['emails', 'pause'], { DATABASE_URL: db.url });
+    await runHere(['emails', 'pause'], db);
     expect((await scrape()).get('ruffinweb_queue_paused{cause="hand"}')).to.equal(1);
     expect((await scrape()).get('ruffinweb_queue_paused{cause="broken"}')).to.equal(0);
   });

@@ -1,31 +1,25 @@
 import { expect } from 'chai';
-import { type Answer, browserAccept, type Client, clientOf } from '../support/api.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer } from '../support/program.ts';
+import { type Answer, browserAccept, type Client } from '../support/api.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { type Api, openApi } from '../support/server-here.ts';
 
 describe('_next', () => {
+  let api: Api;
   let db: TestDatabase;
-  let server: RunningServer;
   let http: Client;
 
   before(async () => {
-    db = await createDatabase();
-    server = await RunningServer.start(
-      {
-        DATABASE_URL: db.url,
-        PUBLIC_URL: 'https://forms.example.test/base',
-        ALLOWED_ORIGINS: 'https://site.example.test, http://plain.example.test:8080, https://bücher.example.test',
-      },
-      ['serve', '--no-deliver'],
-    );
-    http = clientOf(server.url);
+    api = await openApi({
+      PUBLIC_URL: 'https://forms.example.test/base',
+      ALLOWED_ORIGINS: 'https://site.example.test, http://plain.example.test:8080, https://bücher.example.test',
+    });
+    ({ db, http } = api);
     await db.query(
       `insert into forms (id, slug, origins) values (gen_random_uuid(), 'own', '{https://own.example.test}')`,
     );
   });
   after(async () => {
-    await server[Symbol.asyncDispose]();
-    await db[Symbol.asyncDispose]();
+    await api[Symbol.asyncDispose]();
   });
   afterEach(async () => {
     await db.empty();

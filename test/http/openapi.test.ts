@@ -10,8 +10,9 @@ import type { Schema } from '../../src/server/openapi-schemas.ts';
 import { openPages } from '../../src/server/pages.ts';
 import { checkFields } from '../../src/services/check-fields.ts';
 import { type Client, clientOf, submission } from '../support/api.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer, testKeys } from '../support/program.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { testKeys } from '../support/program.ts';
+import { type Api, openApi, startServerHere } from '../support/server-here.ts';
 
 /** For mail programs (RFC 8058); the address with its token stands in each auto-reply. */
 const forMailPrograms = ['GET /unsubscribe', 'POST /unsubscribe'];
@@ -36,18 +37,16 @@ describe('openapi.json', () => {
   const operations = Object.entries(api.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
   );
+  let served: Api;
   let db: TestDatabase;
-  let server: RunningServer;
   let http: Client;
 
   before(async () => {
-    db = await createDatabase();
-    server = await RunningServer.start({ DATABASE_URL: db.url }, ['serve', '--no-deliver']);
-    http = clientOf(server.url);
+    served = await openApi();
+    ({ db, http } = served);
   });
   after(async () => {
-    await server[Symbol.asyncDispose]();
-    await db[Symbol.asyncDispose]();
+    await served[Symbol.asyncDispose]();
   });
 
   const schemaNamed = (schema: Schema): z.ZodType => {
@@ -100,10 +99,7 @@ describe('openapi.json', () => {
   });
 
   it('is true of real answers', async () => {
-    await using captchaServer = await RunningServer.start({ DATABASE_URL: db.url, CAPTCHA: 'altcha' }, [
-      'serve',
-      '--no-deliver',
-    ]);
+    await using captchaServer = await startServerHere({ DATABASE_URL: db.url, CAPTCHA: 'altcha' });
     const withCaptcha = clientOf(captchaServer.url);
     const answers = [
       ['/api/messages', await http.post('/api/messages', submission())],

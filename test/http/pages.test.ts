@@ -7,28 +7,24 @@ import { Problem } from '../../src/problems.ts';
 import { scriptSettings } from '../../src/server/pages/script-settings.ts';
 import { openPages } from '../../src/server/pages.ts';
 import { describeProblem, problemKinds } from '../../src/server/problem-details.ts';
-import { browserAccept, type Client, clientOf } from '../support/api.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer } from '../support/program.ts';
+import { browserAccept, type Client } from '../support/api.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { type Api, openApi, type ServerHere } from '../support/server-here.ts';
 
 const source = new URL('../../src/server/assets/form.js', import.meta.url);
 
 describe('what is served to look at', () => {
+  let api: Api;
   let db: TestDatabase;
-  let server: RunningServer;
+  let server: ServerHere;
   let http: Client;
 
   before(async () => {
-    db = await createDatabase();
-    server = await RunningServer.start({ DATABASE_URL: db.url, PUBLIC_URL: 'http://localhost:8080/base/' }, [
-      'serve',
-      '--no-deliver',
-    ]);
-    http = clientOf(server.url);
+    api = await openApi({ PUBLIC_URL: 'http://localhost:8080/base/' });
+    ({ db, server, http } = api);
   });
   after(async () => {
-    await server[Symbol.asyncDispose]();
-    await db[Symbol.asyncDispose]();
+    await api[Symbol.asyncDispose]();
   });
 
   const page = (path: string) => http.get(path, { Accept: browserAccept });

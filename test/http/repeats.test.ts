@@ -2,18 +2,18 @@ import { expect } from 'chai';
 import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer } from '../support/program.ts';
+import { type ServerHere, startServerHere } from '../support/server-here.ts';
 import { until } from '../support/until.ts';
 
 describe('the same post again', () => {
   let db: TestDatabase;
-  let servers: RunningServer[];
+  let servers: ServerHere[];
   let http: Client[];
 
   before(async () => {
     db = await createDatabase();
     const settings = { DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test' };
-    const start = () => RunningServer.start(settings, ['serve', '--no-deliver']);
+    const start = () => startServerHere(settings);
     servers = await Promise.all([start(), start()]);
     http = servers.map((it) => clientOf(it.url));
   });
@@ -88,7 +88,7 @@ describe('the same post again', () => {
 
   it('keeps its answer over a restart', async () => {
     const first = await post(0, {}, { 'Idempotency-Key': 'k' });
-    await using other = await RunningServer.start({ DATABASE_URL: db.url }, ['serve', '--no-deliver']);
+    await using other = await startServerHere({ DATABASE_URL: db.url });
     const again = await clientOf(other.url).post('/api/messages', submission(), { 'Idempotency-Key': 'k' });
     expect(again.text).to.equal(first.text);
   });

@@ -12,6 +12,9 @@ export const testKeys = `k1:${Buffer.alloc(32).toString('base64')}`;
 
 export type Settings = Record<string, string | undefined>;
 
+/** What differs from a start without any settings. Tests post by the dozen from one address; those of the limits set one. */
+export const testSettings: Settings = { LOG_FORMAT: 'json', ENCRYPTION_KEYS: testKeys, RATE_LIMIT: 'off' };
+
 export interface Finished {
   code: number | null;
   signal: NodeJS.Signals | null;
@@ -136,10 +139,7 @@ function start(args: readonly string[], settings: Settings, program: string): Ch
       PATH: process.env.PATH,
       HOME: process.env.HOME,
       TZ: 'UTC',
-      LOG_FORMAT: 'json',
-      ENCRYPTION_KEYS: testKeys,
-      // Tests post by the dozen from one address; those of the limits set one.
-      RATE_LIMIT: 'off',
+      ...testSettings,
       ...settings,
     },
   });

@@ -1,0 +1,76 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readConfig } from '../../src/config.ts';
+import { openContext, openDatabaseContext, openMailingContext } from '../../src/context.ts';
+import { createLog } from '../../src/log.ts';
+import { serve } from '../../src/server/serve.ts';
+import { type Client, clientOf } from './api.ts';
+import { createDatabase, type TestDatabase } from './database.ts';
+import { type Settings, testSettings } from './program.ts';
+import { until } from './until.ts';
+
+/** A server in this process. */
+export interface ServerHere extends AsyncDisposable {
+  readonly url: string;
+  /** All that it has printed so far. */
+  readonly output: string;
+  /** All that it has logged so far. */
+  readonly log: string;
+}
+
+/**
+ * The server in this process, on a free port: all but the command in front of it is the real thing. One of its own
+ * costs half a second of the machine, so `RunningServer` is for tests of what a process does.
+ */
+export async function startServerHere(settings: Settings, options: { deliver?: true } = {}): Promise<ServerHere> {
+  const lines: string[] = [];
+  const printed: string[] = [];
+  const stop = new AbortController();
+  const config = readConfig({ PORT: '0', DATA_DIR: join(tmpdir(), 'data'), ...testSettings, ...settings });
+  const log = createLog({ level: config.log.level, format: 'json' }, { write: (line) => lines.push(line) });
+  const base = await openDatabaseContext(config, { log, embedded: 'join', waiting: 'visitor' });
+  const mailing = await openMailingContext(await openContext(base));
+  let failure: unknown;
+  const over = serve(mailing, {
+    deliver: options.deliver ?? false,
+    stop: stop.signal,
+    print: (line) => printed.push(line),
+  })
+    .catch((error: unknown) => {
+      failure = error;
+    })
+    .finally(() => mailing[Symbol.asyncDispose]());
+  const url = await until('the server prints its address', () => {
+    if (failure !== undefined) throw failure;
+    return /http:\/\/[^\s/]+:\d+/.exec(printed.join('\n'))?.[0];
+  });
+  return {
+    url,
+    get output() {
+      return printed.join('\n');
+    },
+    get log() {
+      return lines.join('');
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await over;
+      if (failure !== undefined) throw failure;
+    },
+  };
+}
+
+/** A database, the server on it and a client of that: what most tests of HTTP want. */
+export interface Api extends AsyncDisposable {
+  readonly db: TestDatabase;
+  readonly server: ServerHere;
+  readonly http: Client;
+}
+
+export async function openApi(settings: Settings = {}, options: { deliver?: true } = {}): Promise<Api> {
+  await using opened = new AsyncDisposableStack();
+  const db = opened.use(await createDatabase());
+  const server = opened.use(await startServerHere({ DATABASE_URL: db.url, ...settings }, options));
+  const owned = opened.move();
+  return { db, server, http: clientOf(server.url), [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
