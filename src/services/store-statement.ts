@@ -19,15 +19,18 @@ export const repliesPerFormAndHour = 100;
  *   found          the sender of each address, new or known; a known one's sealed columns stay as first given,
  *                  since a seal is bound to its row's id
  *   stored         the messages
- *   reply_wanted   the first of each mailbox, where its owner has not asked for none and the sender is not blocked
- *   day_free       addresses that have had no auto-reply for a day, now marked as having one
+ *   reply_wanted   the first of each mailbox, where its owner has not asked for none, the sender is not blocked and,
+ *                  as far as was known when the statement began, the mailbox has had none for a day
  *   hour_used      forms that have asked for fewer than the limit this hour, now counted up
+ *   hour_free      what that allows; whom the hour turns away keeps the day
+ *   day_free       mailboxes that have had no auto-reply for a day, now marked as having one; this settles what
+ *                  another statement did meanwhile, which then costs the hour one reply too many
  *   replies        what both allow
  *   queued         one email per recipient
  *   woken          tells the delivery loops, at the commit
  */
 export const storeStatement: Statement = {
-  name: 'store_messages_3',
+  name: 'store_messages_4',
   text: `
 with locked as materialized (
   select count(*) from (select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key) as taken
@@ -109,31 +112,36 @@ reply_wanted as (
   select distinct on (reply_index) n, form_id, reply_index from won join found using (address_index)
   where reply_index is not null and blocked_at is null
     and not exists (select from suppressions where suppressions.address_index = reply_index)
+    and not exists (select from reply_days
+      where reply_days.address_index = reply_index and replied_at > now() - interval '1 day')
   order by reply_index, n
 ),
-day_free as (
-  insert into reply_days (address_index, replied_at)
-  select reply_index, now() from reply_wanted
-  on conflict (address_index) do update set replied_at = excluded.replied_at
-  where reply_days.replied_at <= excluded.replied_at - interval '1 day'
-  returning address_index
-),
-reply_allowed as (
-  select n, form_id,
+reply_asked as (
+  select n, form_id, reply_index,
     row_number() over (partition by form_id order by n) as number,
     count(*) over (partition by form_id) as asked
-  from reply_wanted join day_free on day_free.address_index = reply_wanted.reply_index
+  from reply_wanted
 ),
 hour_used as (
   insert into reply_hours (form_id, hour, replies)
-  select form_id, date_trunc('hour', now(), 'UTC'), count(*) from reply_allowed group by form_id
+  select form_id, date_trunc('hour', now(), 'UTC'), count(*) from reply_asked group by form_id
   on conflict (form_id, hour) do update set replies = reply_hours.replies + excluded.replies
   where reply_hours.replies < $20::int
   returning form_id, replies
 ),
-replies as (
-  select n from reply_allowed join hour_used using (form_id)
+hour_free as (
+  select n, reply_index from reply_asked join hour_used using (form_id)
   where replies - asked + number <= $20::int
+),
+day_free as (
+  insert into reply_days (address_index, replied_at)
+  select reply_index, now() from hour_free
+  on conflict (address_index) do update set replied_at = excluded.replied_at
+  where reply_days.replied_at <= excluded.replied_at - interval '1 day'
+  returning address_index
+),
+replies as (
+  select n from hour_free join day_free on day_free.address_index = hour_free.reply_index
 ),
 queued as (
   insert into emails (id, kind, state, message_id, recipient, sender_id, due_at, internet_message_id, created_at)

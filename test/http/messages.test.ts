@@ -250,6 +250,22 @@ describe('POST /api/messages', () => {
       expect(await queued()).to.equal(2);
     });
 
+    it('comes the next time where the hour turned it away, since that mailbox has had none', async () => {
+      await db.query(`insert into reply_hours select id, date_trunc('hour', now(), 'UTC'), 100 from forms`);
+      await db.query(
+        `insert into reply_hours select id, date_trunc('hour', now(), 'UTC') + interval '1 hour', 100 from forms`,
+      );
+      await http.post('/api/messages', submission());
+      expect(await queued()).to.equal(0);
+      await db.query('truncate reply_hours');
+      await http.post('/api/messages', submission({ message: 'Another' }));
+      expect(await queued()).to.equal(1);
+      await http.post('/api/messages', submission({ message: 'A third' }));
+      expect(await queued(), 'one a day').to.equal(1);
+      const [hour] = await db.query<{ replies: number }>('select sum(replies)::int as replies from reply_hours');
+      expect(hour, 'whoever had one asks nothing of the hour').to.deep.equal({ replies: 1 });
+    });
+
     it('is as the form says, where it says', async () => {
       await db.query(`update forms set auto_reply = false, recipients = '{third@site.test}'`);
       await http.post('/api/messages', submission());
