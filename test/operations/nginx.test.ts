@@ -1,0 +1,124 @@
+import { expect } from 'chai';
+import { browserAccept, submission } from '../support/api.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { describeWith } from '../support/machine-programs.ts';
+import { Nginx } from '../support/nginx.ts';
+import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
+import { exchange } from '../support/wire.ts';
+
+describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
+  let db: TestDatabase;
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+  let settings: Settings;
+  let server: RunningServer;
+  let nginx: Nginx;
+  let serial = 0;
+
+  before(async () => {
+    db = await createDatabase();
+    folder = await temporaryFolder();
+    settings = {
+      ...{ DATABASE_URL: db.url, DATA_DIR: folder.path, PUBLIC_URL: 'https://localhost', TRUST_PROXY: '1' },
+      RATE_LIMIT: '3/1h',
+    };
+    server = await RunningServer.start(settings, ['serve', '--no-deliver']);
+    nginx = await Nginx.before([server.url]);
+  });
+  after(async () => {
+    await nginx?.[Symbol.asyncDispose]();
+    await server?.[Symbol.asyncDispose]();
+    await folder?.[Symbol.asyncDispose]();
+    await db?.[Symbol.asyncDispose]();
+  });
+  const body = (changes = {}) => submission({ message: `No ${++serial}`, ...changes });
+  const storedFrom = async () => {
+    const shown = await ruffinweb(['messages', 'show', 'latest', '--json'], settings);
+    return JSON.parse(shown.stdout).clientAddress;
+  };
+
+  it('lets our own 413 through up to 128 KiB, and answers above that so that a page can read it', async () => {
+    const ours = await nginx.post('/api/messages', body({ message: 'x'.repeat(100 * 1024) }));
+    expect([ours.status, ours.json.code]).to.deep.equal([413, 'body-too-large']);
+    const its = await nginx.post('/api/messages', body({ message: 'x'.repeat(200 * 1024) }));
+    expect([its.status, its.json.title]).to.deep.equal([413, 'The body is too large']);
+    expect(its.headers.get('access-control-allow-origin')).to.equal('*');
+    expect(its.headers.get('content-type')).to.equal('application/problem+json');
+    const page = await nginx.post('/api/messages', 'x'.repeat(200 * 1024), { Accept: browserAccept });
+    expect(page.text).to.include('<h1>That is too large</h1>');
+  });
+
+  it('the client is whom nginx sees: what it writes into X-Forwarded-For itself changes nothing', async () => {
+    const statuses = [];
+    for (const forged of ['198.51.100.1', '198.51.100.2, 198.51.100.3', '198.51.100.4', '198.51.100.5'])
+      statuses.push((await nginx.post('/api/messages', body(), { 'X-Forwarded-For': forged })).status);
+    expect(statuses).to.deep.equal([201, 201, 201, 429]);
+    expect(await storedFrom()).to.match(/^127\.0\.0\./);
+  });
+
+  it('speaks TLS with the certificate, keeps HSTS and the other headers, and sends plain HTTP there', async () => {
+    const page = await nginx.send('/');
+    expect(page.status).to.equal(200);
+    expect(page.headers.get('strict-transport-security')).to.include('max-age=');
+    expect(page.headers.get('content-security-policy')).to.include("default-src 'none'");
+    expect(page.headers.get('server')).to.equal('nginx');
+    const plain = await exchange(
+      `http://127.0.0.1:${nginx.plainPort}`,
+      'GET /docs?a=1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n',
+    );
+    expect(plain)
+      .to.match(/^HTTP\/1\.1 301 /)
+      .and.include('Location: https://forms.example.com/docs?a=1');
+  });
+
+  it('refuses a flood before it comes to us', async () => {
+    const answers = await Promise.all(Array.from({ length: 120 }, () => nginx.send('/livez')));
+    const refused = answers.filter((it) => it.status === 429);
+    expect(refused.length).to.be.greaterThan(20);
+    expect(refused[0]?.json.title).to.equal('Too many requests');
+    expect(refused[0]?.headers.get('retry-after')).to.equal('5');
+    expect(answers.filter((it) => it.status === 200).length).to.be.greaterThan(20);
+  });
+
+  it('behind CloudFront, the visitor is the one that CloudFront names', async () => {
+    await using other = await RunningServer.start({ ...settings, TRUST_PROXY: '2' }, ['serve', '--no-deliver']);
+    await using variant = await Nginx.before([other.url], (text) =>
+      text.replace('  default $binary_remote_addr;\n  # "~', '  "~'),
+    );
+    const answer = await variant.post('/api/messages', body(), { 'X-Forwarded-For': '198.51.100.9, 203.0.113.77' });
+    expect(answer.status).to.equal(201);
+    expect(await storedFrom()).to.match(/^203\.0\.113\./);
+    // Each visitor has a flood of his own.
+    const flood = async (address: string) =>
+      (
+        await Promise.all(
+          Array.from({ length: 60 }, () => variant.send('/livez', { headers: { 'X-Forwarded-For': address } })),
+        )
+      ).filter((it) => it.status === 429).length;
+    expect(await flood('203.0.113.78')).to.be.greaterThan(0);
+    expect((await variant.send('/livez', { headers: { 'X-Forwarded-For': '203.0.113.79' } })).status).to.equal(200);
+  });
+
+  it('logs neither address nor query, and writes nothing that visitors sent to a disk', async () => {
+    await nginx.send('/unsubscribe?token=secret-token');
+    const { access, error } = await nginx.logs();
+    expect(access).to.match(/^\S+ GET \/unsubscribe \d+ \d+ [\d.]+ 127\.0\.0\.1:\d+ \d+$/m);
+    expect(access).to.not.include('secret-token');
+    expect(error).to.not.include('buffered to a temporary file');
+  });
+
+  // The last: the server is gone after it.
+  it('while the server is away shows a page to people and problem details to programs, with 502', async () => {
+    await server.stop('SIGKILL');
+    const told = await nginx.post('/api/messages', body());
+    expect(told.status).to.equal(502);
+    expect(told.headers.get('content-type')).to.equal('application/problem+json');
+    expect(told.headers.get('retry-after')).to.equal('5');
+    expect(told.headers.get('access-control-allow-origin')).to.equal('*');
+    expect(told.json).to.include({ type: 'about:blank', title: 'The server is away' });
+    const page = await nginx.post('/api/messages', 'email=ada', { Accept: browserAccept });
+    expect(page.status).to.equal(502);
+    expect(page.headers.get('content-type')).to.equal('text/html; charset=utf-8');
+    expect(page.text).to.include('<h1>Away for a moment</h1>');
+    expect((await nginx.send('/.ruffinweb/away.html')).status, 'not for everybody').to.equal(404);
+  });
+});
