@@ -46,6 +46,9 @@ export function explainDatabase(error: unknown): string | undefined {
     if (refusal !== undefined) return refusal;
   }
   if (!isOutage(error)) return undefined;
+  const parameter = /unsupported startup parameter: (\w+)/.exec(firstWords(error))?.[1];
+  if (parameter !== undefined)
+    return `PgBouncer refuses ${parameter}: add it to ignore_startup_parameters, as deploy/pgbouncer/pgbouncer.ini has it`;
   return `the database does not answer (${firstWords(error)}): is it running, and is DATABASE_URL right?`;
 }
 

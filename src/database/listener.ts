@@ -33,17 +33,18 @@ export function listen(to: Listening, onNotice: () => void): AsyncDisposable {
 async function keepListening(to: Listening, onNotice: () => void, stop: AbortSignal): Promise<void> {
   let waitMs = firstWaitMs;
   while (!stop.aborted) {
-    await listenOnce(to, stop, () => {
+    const found = await listenOnce(to, stop, () => {
       waitMs = firstWaitMs;
       onNotice();
     });
+    if (found === 'pooler') return;
     await pause(waitMs, stop);
     waitMs = Math.min(waitMs * 2, longestWaitMs);
   }
 }
 
-/** Resolves when the connection is gone, for whatever reason; never throws. */
-async function listenOnce(to: Listening, stop: AbortSignal, onNotice: () => void): Promise<void> {
+/** Resolves when the connection is gone, for whatever reason, or where it makes no sense to listen; never throws. */
+async function listenOnce(to: Listening, stop: AbortSignal, onNotice: () => void): Promise<'gone' | 'pooler'> {
   const { ssl, ...address } = readDatabaseUrl(to.databaseUrl);
   const client = new pg.Client({
     ...address,
@@ -63,6 +64,7 @@ async function listenOnce(to: Listening, stop: AbortSignal, onNotice: () => void
   try {
     client.on('notification', onNotice);
     await client.connect();
+    if (await isBehindPooler(client)) return 'pooler';
     await client.query(`listen ${client.escapeIdentifier(to.channel)}`);
     onNotice();
     pulse = setInterval(() => {
@@ -75,6 +77,16 @@ async function listenOnce(to: Listening, stop: AbortSignal, onNotice: () => void
     clearInterval(pulse);
     await client.end().catch(() => {});
   }
+  return 'gone';
+}
+
+/**
+ * A pooler says a process of its own making. In transaction mode it would hand LISTEN to some connection of the
+ * database, never to be heard of again, and lose that connection at the first notice.
+ */
+async function isBehindPooler(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  return rows[0]?.pid !== (client as unknown as { processID: number | null }).processID;
 }
 
 function pause(ms: number, stop: AbortSignal): Promise<void> {

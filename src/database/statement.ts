@@ -14,6 +14,15 @@ const runAgainCodes = new Set(['40P01', '40001']);
 const stalePlanCode = '0A000';
 
 /**
+ * A name that is not known, or known already: a pooler stands between (PgBouncer in transaction mode), and a name that
+ * was given on one of the database's connections is asked for on another. Nothing was done.
+ */
+const namesLostCodes = new Set(['26000', '42P05']);
+
+/** Kept on the pool behind which that was seen: from then on its statements have no names. */
+const namesLost = Symbol('names lost');
+
+/**
  * Runs a statement by itself, that is in a transaction of its own, on the ORM's pool. Unlike the ORM's queries
  * its values travel as bind parameters, so that nothing a visitor gave ever stands in PostgreSQL's log.
  * When this resolves, it is committed.
@@ -23,15 +32,20 @@ export async function runStatement<Row extends QueryResultRow>(
   statement: Statement,
   values: unknown[],
 ): Promise<Row[]> {
-  const pool: Pool = await em.getConnection().getNativeClient();
+  const pool: Pool & { [namesLost]?: true } = await em.getConnection().getNativeClient();
   for (let run = 1; ; run++) {
     const client = await pool.connect();
     let faulty = false;
+    const named = !pool[namesLost];
     try {
-      const result = await client.query<Row>({ ...statement, values });
+      const result = await client.query<Row>({ ...(named ? statement : { text: statement.text }), values });
       return result.rows;
     } catch (error) {
       const code = (error as { code?: unknown }).code;
+      if (named && typeof code === 'string' && namesLostCodes.has(code)) {
+        pool[namesLost] = true;
+        continue;
+      }
       faulty = typeof code !== 'string' || code === stalePlanCode || code.startsWith('57') || code.startsWith('08');
       if (run >= 3 || !(code === stalePlanCode || (typeof code === 'string' && runAgainCodes.has(code)))) throw error;
     } finally {
