@@ -3,6 +3,7 @@ import { Attempt } from './attempt.ts';
 import { Duty } from './duty.ts';
 import { Email } from './email.ts';
 import { EncryptionKey } from './encryption-key.ts';
+import { Erasure } from './erasure.ts';
 import { Form } from './form.ts';
 import { MessageKey, RecentPost, UsedCaptcha } from './guard-memory.ts';
 import { MailQueue } from './mail-queue.ts';
@@ -30,6 +31,7 @@ export {
   Duty,
   Email,
   EncryptionKey,
+  Erasure,
   Form,
   MailQueue,
   Message,
@@ -61,4 +63,5 @@ export const entities = [
   MailQueue,
   Suppression,
   ApiKey,
+  Erasure,
 ];

@@ -22,7 +22,7 @@ export class Keyring {
   readonly limitIndex: (client: string) => Buffer;
   /** and of all that was posted. */
   readonly fingerprint: (posted: string) => Buffer;
-  /** Vouches for a link that changes something without a login. */
+  /** Vouches for a link, or a line of a file, that changes something without a login. */
   readonly linkSignature: (what: string) => Buffer;
   /** Signs captcha challenges; the same on every server of one database. */
   readonly captchaSecret: string;

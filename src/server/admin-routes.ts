@@ -10,6 +10,7 @@ import { deleteMessage } from '../services/delete-message.ts';
 import { emailKinds, emailStates, listEmails, showEmail } from '../services/emails.ts';
 import { eraseSender } from '../services/erase-sender.ts';
 import { exportMessages } from '../services/export-messages.ts';
+import { exportSender, jsonPieces } from '../services/export-sender.ts';
 import { holdMessage, releaseMessage } from '../services/hold-message.ts';
 import { listMessages, type MessageFilter, messageStatuses, showMessage } from '../services/messages.ts';
 import type { Page } from '../services/paging.ts';
@@ -59,9 +60,18 @@ export function addAdminRoutes(
     ctx.body = sender;
   });
   router.delete('/api/senders/:id', writes, forAllForms, async (ctx) => {
-    const { id, messages } = await eraseSender(ctx.state.scope, { id: idOf(ctx) });
-    audit(ctx, 'sender-erased', { sender: id, messages });
+    const { messages } = await eraseSender(ctx.state.scope, { id: idOf(ctx) });
+    audit(ctx, 'sender-erased', { sender: idOf(ctx), messages });
     ctx.status = 204;
+  });
+  router.get('/api/senders/:id/export', exports, forAllForms, async (ctx) => {
+    const everything = await exportSender(ctx.state.scope, { id: idOf(ctx) });
+    audit(ctx, 'sender-exported', { sender: idOf(ctx) });
+    stream(ctx, 'application/json', jsonPieces(everything, JSON.stringify));
+  });
+  // The address travels in the body: what stands in a URL, proxies write down.
+  router.post('/api/senders/search', reads, forAllForms, async (ctx) => {
+    ctx.body = await showSender(ctx.state.scope, await readSmallBody(ctx, { email: z.string() }));
   });
 
   const lines = async (ctx: Ctx, next: () => Promise<unknown>) => {
@@ -177,12 +187,16 @@ function exportTo(ctx: Ctx, filter: MessageFilter): void {
       yield views.map((view) => `${JSON.stringify(view)}\n`).join('');
     }
   };
-  const body = Readable.from(lines());
+  stream(ctx, 'application/jsonl', lines());
+}
+
+function stream(ctx: Ctx, type: string, pieces: AsyncIterable<string>): void {
+  const body = Readable.from(pieces);
   // Half of an export must not look like the whole.
   body.once('error', (error) => {
     ctx.state.log.error({ err: error }, 'export broke off');
     ctx.res.destroy();
   });
-  ctx.type = 'application/jsonl; charset=utf-8';
+  ctx.type = `${type}; charset=utf-8`;
   ctx.body = body;
 }

@@ -72,6 +72,25 @@ export const adminShapes = {
   Email: email,
   EmailPage: pageOf(email),
   EmailDetails: email.extend({ attempts: z.array(attempt) }),
+  SenderSearch: z.object({ email: text.describe('In any case.') }),
+  SenderExport: z.object({
+    exportedAt: time,
+    sender: sender.nullable(),
+    suppressedAt: time.nullable().describe('Since when no auto-reply goes there, because its owner asked for none.'),
+    lastAutoReplyAt: time.nullable().describe('While that keeps the next one back.'),
+    erasedAt: time.nullable().describe('When an earlier sender of this address was erased.'),
+    messages: z.array(
+      message.extend({
+        heldAt: time.nullable(),
+        clientAddress: sealed.describe('The network that it was posted from, while that is kept.'),
+        textCompared: z.boolean().describe('Whether a keyed hash of the text is kept.'),
+        repeats: z
+          .array(z.object({ kind: z.enum(['idempotency-key', 'double-click']), storedAt: time }))
+          .describe('Keyed hashes by which the same post is known again for a while.'),
+        emails: z.array(email.extend({ internetMessageId: text, attempts: z.array(attempt) })),
+      }),
+    ),
+  }),
   SenderChange: z.object({ blocked: z.boolean().describe('Whether further messages are held.') }),
   ResendRequest: z.object({
     again: z.boolean().optional().describe('Also one that was sent already, or may have been.'),

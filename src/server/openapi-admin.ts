@@ -184,7 +184,34 @@ export const adminPaths: OpenApi['paths'] = {
       { 204: { description: 'Gone.' } },
       {
         parameters: senderId,
-        refusals: ['sender-unknown', 'email-leased'],
+        description:
+          'Mail that is on its way at that moment may still arrive. A keyed hash and the time stay, so that a restored backup forgets as well.',
+        refusals: ['sender-unknown'],
+      },
+    ),
+  },
+  '/api/senders/{id}/export': {
+    get: operation(
+      'exportSender',
+      'export',
+      'Everything that is held about a sender',
+      { 200: answer('All of it.', 'SenderExport') },
+      {
+        parameters: senderId,
+        refusals: ['sender-unknown'],
+      },
+    ),
+  },
+  '/api/senders/search': {
+    post: operation(
+      'findSender',
+      'read',
+      'Find the sender of an address',
+      { 200: answer('The sender.', 'Sender') },
+      {
+        description: 'The address travels in the body, since proxies write down what stands in a URL.',
+        body: { schema: ref('SenderSearch'), example: { email: 'ada@example.com' } },
+        refusals: ['sender-unknown', 'body-unreadable', 'body-too-large', 'body-type-unknown'],
       },
     ),
   },

@@ -5,6 +5,7 @@ import { type Claim, claimDue } from './claim-due.ts';
 import { pauseIfRestored } from './database-identity.ts';
 import { deliverEmail } from './deliver-email.ts';
 import { probeMail } from './probe-mail.ts';
+import { syncErasures } from './replay-erasures.ts';
 import { openScope } from './scope.ts';
 
 /** New mail is heard of at once; this is for retries, for expired leases, and for when nobody rings. */
@@ -86,7 +87,10 @@ function createFlight(context: MailingContext, stop: AbortSignal) {
       const free = context.mailer.lanes - tries.size;
       if (free <= 0) return { started: 0, mayBeMore: true };
       const scope = openScope(context);
-      if (!knownQueue) await pauseIfRestored(scope);
+      if (!knownQueue) {
+        await pauseIfRestored(scope);
+        await syncErasures(scope);
+      }
       let claim = await claimDue(scope, free);
       // Nothing is due, or the queue is paused.
       if (isEmpty(claim) && (await probeMail(context, stop, { atOnce: !knownQueue })))

@@ -3,6 +3,7 @@ import type { Context } from '../context.ts';
 import { Duty } from '../entities/index.ts';
 import { queueHeldSummaries } from './held-summary.ts';
 import { countWaiting, openPurgeRound, type PurgeRound, type Removal } from './purge.ts';
+import { syncErasures } from './replay-erasures.ts';
 import { openScope, type Scope } from './scope.ts';
 import { watchKeys } from './watch-keys.ts';
 
@@ -46,6 +47,8 @@ export async function keepHouse(context: Context, stop: AbortSignal): Promise<vo
 export async function keepHouseOnce(context: Context, stop?: AbortSignal): Promise<void> {
   const scope = openScope(context, { task: 'housekeeping' });
   await watchKeys(scope);
+  // On each machine, since each has a log of its own.
+  await syncErasures(scope);
   await doAtMostEvery(scope, 'forget-expired', '10 minutes', async ({ em }) => {
     for (const statement of expired) await em.execute(statement);
     return true;

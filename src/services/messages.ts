@@ -1,5 +1,6 @@
 import { validate as isUuid } from 'uuid';
 import { Email, Message, type MessageStatus, messageStatuses } from '../entities/index.ts';
+import type { Keyring } from '../privacy/keyring.ts';
 import { Problem } from '../problems.ts';
 import { databaseNow } from './database-now.ts';
 import { findFormId } from './form-filter.ts';
@@ -89,17 +90,17 @@ export async function showMessage(scope: Scope, which: string, within?: readonly
     { populate: ['message.form', 'sender'], orderBy: { id: 'asc' }, refresh: true },
   );
   const now = await databaseNow(scope.em);
-  const { clientAddress } = message;
   return {
     ...presentMessage(scope.keyring, message),
-    clientAddress:
-      clientAddress == null
-        ? null
-        : openOrNull(() =>
-            scope.keyring.open(clientAddress, { table: 'messages', column: 'client_address', row: message.id }),
-          ),
+    clientAddress: openClientAddress(scope.keyring, message),
     emails: emails.map((email) => presentEmail(scope.keyring, email, now)),
   };
+}
+
+/** The network that a message was posted from; null where it is not kept, or its seal does not open. */
+export function openClientAddress(keyring: Keyring, { id, clientAddress }: Message): string | null {
+  if (clientAddress == null) return null;
+  return openOrNull(() => keyring.open(clientAddress, { table: 'messages', column: 'client_address', row: id }));
 }
 
 async function findNewest(scope: Scope, within?: readonly string[]): Promise<Message> {

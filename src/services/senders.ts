@@ -39,12 +39,18 @@ export async function findSender(scope: Scope, which: { id: string } | { email: 
     if (found === null) throw new Problem('sender-unknown', `there is no sender ${which.id}`);
     return found;
   }
-  const address = readAddress(which.email.trim());
-  if (address === undefined) throw new Problem('argument-invalid', `"${which.email}" is not an e-mail address`);
+  const address = readSenderAddress(which.email);
   const addressIndex = scope.keyring.addressIndex(normaliseAddress(address));
   const found = await scope.em.findOne(Sender, { addressIndex });
   if (found === null) throw new Problem('sender-unknown', `nobody has written from ${address}`);
   return found;
+}
+
+/** @throws {Problem} argument-invalid for what cannot be an address. */
+export function readSenderAddress(text: string): string {
+  const address = readAddress(text.trim());
+  if (address === undefined) throw new Problem('argument-invalid', `"${text}" is not an e-mail address`);
+  return address;
 }
 
 /**

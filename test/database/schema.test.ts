@@ -12,6 +12,7 @@ const hashes = [
   'message_keys.key',
   'messages.text_index',
   'recent_posts.fingerprint',
+  'erasures.address_index',
   'reply_days.address_index',
   'senders.address_index',
   'suppressions.address_index',

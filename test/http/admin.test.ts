@@ -20,6 +20,8 @@ const routes = [
   ['GET', `/api/senders/${unknownId}`, 'read'],
   ['PATCH', `/api/senders/${unknownId}`, 'write'],
   ['DELETE', `/api/senders/${unknownId}`, 'write'],
+  ['GET', `/api/senders/${unknownId}/export`, 'export'],
+  ['POST', '/api/senders/search', 'read'],
   ['GET', '/api/messages', 'read'],
   ['GET', `/api/messages/${unknownId}`, 'read'],
   ['DELETE', `/api/messages/${unknownId}`, 'write'],
@@ -86,10 +88,13 @@ describe('the HTTP API with a key', () => {
         expect(lacking.status).to.equal(403);
         expect(lacking.json.code).to.equal('key-forbidden');
         expect(lacking.headers.get('www-authenticate')).to.equal('Bearer realm="ruffinweb"');
+        const content = path.endsWith('/search') ? '{"email":"nobody@example.test"}' : '{"blocked":true}';
         const body =
-          method === 'PATCH' ? { body: '{"blocked":true}', headers: { 'Content-Type': 'application/json' } } : {};
+          method === 'PATCH' || path.endsWith('/search')
+            ? { body: content, headers: { 'Content-Type': 'application/json' } }
+            : {};
         const enough = await ask(method, path, await keyFor({ scopes: [scope] }), body);
-        expect(enough.status).to.equal(path.includes(unknownId) ? 404 : 200);
+        expect(enough.status).to.equal(path.includes(unknownId) || path.endsWith('/search') ? 404 : 200);
         expect(enough.headers.get('www-authenticate')).to.equal(null);
       });
     }
@@ -265,6 +270,8 @@ describe('the HTTP API with a key', () => {
         ['POST', `/api/emails/${email.id}/cancel`, 404],
         ['GET', '/api/messages?sender=ada@example.test', 403],
         ['GET', '/api/senders', 403],
+        ['GET', `/api/senders/${unknownId}/export`, 403],
+        ['POST', '/api/senders/search', 403],
         ['DELETE', `/api/senders/${unknownId}`, 403],
       ] as const) {
         expect((await ask(method, path, shop)).status, `${method} ${path}`).to.equal(status);
@@ -418,6 +425,29 @@ describe('the HTTP API with a key', () => {
       });
       expect(again.json).to.include({ result: 'queued' });
       expect(audited().at(-1)).to.include({ audit: 'email-resent', email: sent, newEmail: again.json.newId });
+    });
+
+    it('finds a sender by an address in the body, and hands out all that is held as the command line does', async () => {
+      await buildMessages(context, 2);
+      const search = (body: unknown) =>
+        ask('POST', '/api/senders/search', everything, {
+          body: JSON.stringify(body),
+          headers: { 'Content-Type': 'application/json' },
+        });
+      const found = await search({ email: 'ADA@example.test' });
+      expect(found.json).to.deep.equal(await command('senders', 'show', '--email', 'ada@example.test'));
+      expect((await search({ email: 'nobody@example.test' })).json.code).to.equal('sender-unknown');
+      for (const wrong of [{}, { email: 'nobody' }, { email: 1 }, { mail: 'ada@example.test' }]) {
+        expect((await search(wrong)).json.code, JSON.stringify(wrong)).to.equal('argument-invalid');
+      }
+      const all = await ask('GET', `/api/senders/${found.json.id}/export`, everything);
+      expect(all.headers.get('content-type')).to.equal('application/json; charset=utf-8');
+      const { exportedAt, ...held } = all.json;
+      const { exportedAt: later, ...same } = await command('senders', 'export', found.json.id);
+      expect(held).to.deep.equal(same);
+      expect([typeof exportedAt, typeof later]).to.deep.equal(['string', 'string']);
+      expect(held.messages).to.have.lengthOf(1);
+      expect(audited().at(-1)).to.include({ audit: 'sender-exported', sender: found.json.id });
     });
 
     it('and never writes down whom they concern', () => {

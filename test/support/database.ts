@@ -142,6 +142,18 @@ export class TestDatabase implements AsyncDisposable {
     };
   }
 
+  /** Nobody else changes a row of this table until it is released. */
+  async lockRows(table: string): Promise<{ release(): Promise<void> }> {
+    const client = await this.#pool.connect();
+    await client.query(`begin; select from ${table} for update`);
+    return {
+      async release() {
+        await client.query('rollback');
+        client.release();
+      },
+    };
+  }
+
   /**
    * Nobody else reads or writes these tables until it is released. `share` keeps away those who write, `access share`
    * only those who would change the table itself.

@@ -18,6 +18,7 @@ import { showSafe } from '../safe-text.ts';
 import { openCommandContext } from '../session.ts';
 import type { Column } from '../table.ts';
 import { messageColumns } from './messages.ts';
+import { addSenderRights } from './sender-rights.ts';
 
 export function addSenderCommands(program: Command, deps: Deps): void {
   const senders = program.command('senders').description('People who wrote: one for each address');
@@ -122,6 +123,7 @@ export function addSenderCommands(program: Command, deps: Deps): void {
       `ruffinweb senders ${verb} 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a`,
     ]);
   }
+  addSenderRights(senders, deps, chooseOne);
 }
 
 function senderColumns(output: Output): Column<SenderView>[] {

@@ -6,6 +6,7 @@ import { ApiKeys } from './20261122130000_api_keys.ts';
 import { FormSettings } from './20261122140000_form_settings.ts';
 import { RetiredKeys } from './20261124110000_retired_keys.ts';
 import { Retention } from './20261124120000_retention.ts';
+import { Erasures } from './20261124120100_erasures.ts';
 
 /**
  * Every migration, oldest first; `migrate create` adds to it. A list and not a look at the folder, so that the
@@ -20,4 +21,5 @@ export const migrations = [
   { name: '20261122140000_form_settings', class: FormSettings },
   { name: '20261124110000_retired_keys', class: RetiredKeys },
   { name: '20261124120000_retention', class: Retention },
+  { name: '20261124120100_erasures', class: Erasures },
 ];

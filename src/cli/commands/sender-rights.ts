@@ -1,0 +1,163 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { Problem } from '../../problems.ts';
+import type { Erased } from '../../services/erase-sender.ts';
+import type { Scope } from '../../services/scope.ts';
+import type { Deps } from '../deps.ts';
+import { exitCode } from '../exit-codes.ts';
+import { addExamples, type GlobalOptions, optionsOf } from '../options.ts';
+import { Output } from '../output.ts';
+import { confirm, isInteractive } from '../prompt.ts';
+import { Refusal } from '../refusal.ts';
+import { safeJson, showSafe } from '../safe-text.ts';
+import { openCommandContext } from '../session.ts';
+import { writePieces } from '../write-pieces.ts';
+
+interface EraseOptions extends GlobalOptions {
+  email?: string;
+  replay?: string;
+  yes?: boolean;
+  json?: boolean;
+}
+
+type Which = { id: string } | { email: string };
+
+/** What people may ask for about themselves, and the record of it. */
+export function addSenderRights(
+  senders: Command,
+  deps: Deps,
+  chooseOne: (id: string | undefined, email: string | undefined) => Which,
+): void {
+  const take = senders
+    .command('export')
+    .description('Print everything that is held about one address, as one JSON object')
+    .argument('[id]', 'as shown by "senders list --json"')
+    .option('--email <address>', 'find by address; also where nobody writes from there any more')
+    .option('--json', 'print JSON, as it does anyway')
+    .action(async (id: string | undefined, _options, command: Command) => {
+      const which = chooseOne(id, optionsOf<GlobalOptions & { email?: string }>(command).email);
+      const stop = deps.stopGently();
+      await using context = await openCommandContext(deps);
+      const [{ openScope }, { exportSender, jsonPieces }] = await Promise.all([
+        import('../../services/scope.ts'),
+        import('../../services/export-sender.ts'),
+      ]);
+      const everything = await exportSender(openScope(context), which);
+      const pieces = jsonPieces(everything, (value) => safeJson(value, { oneLine: true }));
+      await writePieces(deps, pieces, stop);
+      if (stop.aborted) deps.setExitCode(exitCode.interrupted);
+    });
+  addExamples(take, [
+    'ruffinweb senders export --email ada@example.com > ada.json',
+    `ruffinweb senders export --email ada@example.com | jq '.messages[].receivedAt'`,
+  ]);
+
+  const erase = senders
+    .command('erase')
+    .description('Delete a sender for good, with all messages, their mail and every try')
+    .argument('[id]', 'as shown by "senders list --json"')
+    .option('--email <address>', 'find by address')
+    .option('--replay <file>', 'after a backup was restored: erase again whom this erasure log names')
+    .option('--yes', 'do not ask')
+    .option('--json', 'print JSON')
+    .action(async (id: string | undefined, _options, command: Command) => {
+      const options = optionsOf<EraseOptions>(command);
+      const output = new Output(deps, options);
+      if (options.replay !== undefined) {
+        if (id !== undefined || options.email !== undefined) {
+          throw new Problem('argument-invalid', 'say one of the two: a sender, or --replay with a file');
+        }
+        await replay(deps, output, options.replay, options);
+        return;
+      }
+      const which = chooseOne(id, options.email);
+      await ask(deps, options, `Erase ${showSafe('id' in which ? which.id : which.email)} for good, mail included?`);
+      await using context = await openCommandContext(deps);
+      const [{ openScope }, { eraseSender }] = await Promise.all([
+        import('../../services/scope.ts'),
+        import('../../services/erase-sender.ts'),
+      ]);
+      const scope = openScope(context);
+      const erased = await eraseSender(scope, which);
+      if (options.json) output.printJson(erased);
+      else await tellErased(output, scope, erased);
+    });
+  addExamples(erase, [
+    'ruffinweb senders erase --email ada@example.com',
+    'ruffinweb senders erase --replay /safe/place/erasures.jsonl --yes',
+  ]);
+
+  const erasures = senders
+    .command('erasures')
+    .description('Print the erasure log: a keyed hash and a time for each erased sender, one JSON object a line')
+    .option('--json', 'print JSON, as it does anyway')
+    .action(async () => {
+      await using context = await openCommandContext(deps);
+      const [{ openScope }, { listErasures }, { formatRecord }] = await Promise.all([
+        import('../../services/scope.ts'),
+        import('../../services/replay-erasures.ts'),
+        import('../../services/erasure-log.ts'),
+      ]);
+      for (const record of await listErasures(openScope(context))) {
+        deps.stdout.write(formatRecord(context.keyring, record));
+      }
+    });
+  addExamples(erasures, [
+    'ruffinweb senders erasures > /safe/place/erasures.jsonl',
+    'ruffinweb senders erasures | wc -l',
+  ]);
+}
+
+async function tellErased(output: Output, scope: Scope, erased: Erased): Promise<void> {
+  const { erasureLogFile } = await import('../../services/erasure-log.ts');
+  output.print(`erased: ${counted(erased.messages, 'message')} and ${counted(erased.emails, 'email')} are gone`);
+  if (erased.underway > 0) {
+    output.note(`${counted(erased.underway, 'email')} was on its way at that moment and may still arrive.`);
+  }
+  output.note(
+    erased.logged
+      ? `That it happened stands in ${erasureLogFile(scope.config)}, without a name, for when a backup is restored.`
+      : 'That it happened stands in the database, without a name; each server copies it to DATA_DIR/erasures.jsonl within ten minutes.',
+  );
+}
+
+async function replay(deps: Deps, output: Output, file: string, options: EraseOptions): Promise<void> {
+  const text = await readFile(file, 'utf8').catch((error: Error) => {
+    throw new Refusal(`${file} cannot be read: ${error.message}`);
+  });
+  await using context = await openCommandContext(deps);
+  const [{ openScope }, { replayErasures }, { noteErasures, parseLog }] = await Promise.all([
+    import('../../services/scope.ts'),
+    import('../../services/replay-erasures.ts'),
+    import('../../services/erasure-log.ts'),
+  ]);
+  const { records, strange } = parseLog(context.keyring, text);
+  if (records.length === 0 && strange > 0) {
+    throw new Refusal(`${file} is not the erasure log of this database: none of its lines was signed with its keys`);
+  }
+  await ask(deps, options, `Erase again whom the ${counted(records.length, 'record')} of ${showSafe(file)} name?`);
+  const scope = openScope(context);
+  const replayed = await replayErasures(scope, records);
+  if (replayed.records > 0) await noteErasures(scope, records);
+  if (options.json) output.printJson({ ...replayed, inFile: records.length, strange });
+  else {
+    output.print(
+      replayed.records === 0
+        ? `nothing to do: the database knows all ${counted(records.length, 'erasure')}`
+        : `${counted(replayed.records, 'erasure')} done again: ${counted(replayed.messages, 'message')} and ${counted(replayed.senders, 'sender')} are gone`,
+    );
+  }
+  if (strange > 0)
+    output.warn(`${counted(strange, 'line')} of the file cannot be used: torn, changed, or of another database`);
+}
+
+/** @throws {Problem} argument-invalid where nobody can be asked. @throws {Refusal} at a no. */
+async function ask(deps: Deps, options: EraseOptions, question: string): Promise<void> {
+  if (options.yes) return;
+  if (!isInteractive(deps)) throw new Problem('argument-invalid', 'this is no terminal to ask on: add --yes');
+  if (!(await confirm(deps, question))) throw new Refusal('nothing was changed');
+}
+
+function counted(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,16 @@
+import { Migration } from '@mikro-orm/migrations';
+
+/** That somebody was erased, and when: for a backup that still knows them. */
+export class Erasures extends Migration {
+  override up(): void {
+    this.addSql(`create table "erasures" (
+        "address_index" bytea not null,
+        "erased_at" timestamptz(3) not null,
+        primary key ("address_index")
+      )`);
+  }
+
+  override down(): void {
+    this.addSql(`drop table "erasures"`);
+  }
+}

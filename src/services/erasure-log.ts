@@ -1,0 +1,120 @@
+import { timingSafeEqual } from 'node:crypto';
+import { mkdir, open, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Keyring } from '../privacy/keyring.ts';
+import type { Scope } from './scope.ts';
+
+/** That the sender of an address was erased. */
+export interface ErasureRecord {
+  addressIndex: Buffer;
+  erasedAt: Date;
+}
+
+/** Where the records stand outside the database, so that they outlive a restore of it: one JSON object a line. */
+export function erasureLogFile(config: { dataDir: string }): string {
+  return join(config.dataDir, 'erasures.jsonl');
+}
+
+/** The signature tells a line of this database from one of another, and from one that somebody made up. */
+export function formatRecord(keyring: Keyring, { addressIndex, erasedAt }: ErasureRecord): string {
+  const [address, at] = [addressIndex.toString('base64url'), erasedAt.toISOString()];
+  return `${JSON.stringify({ erasedAt: at, address, signature: sign(keyring, address, at) })}\n`;
+}
+
+export interface ReadLog {
+  records: ErasureRecord[];
+  /** Lines that are none: torn by a crash, of another database, or changed. */
+  strange: number;
+}
+
+export function parseLog(keyring: Keyring, text: string): ReadLog {
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  const records = lines.flatMap((line) => parseRecord(keyring, line) ?? []);
+  return { records, strange: lines.length - records.length };
+}
+
+/** @returns nothing where there is no file yet. */
+export async function readErasureLog(keyring: Keyring, file: string): Promise<ReadLog> {
+  try {
+    return parseLog(keyring, await readFile(file, 'utf8'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { records: [], strange: 0 };
+    throw error;
+  }
+}
+
+/**
+ * Writes records down as soon as they are made, where this machine has a data folder; a command on any other leaves it
+ * to the servers. The erasure is done already: what goes wrong here is logged, and made good by the next server.
+ *
+ * @returns whether they are written.
+ */
+export async function noteErasures(scope: Scope, records: readonly ErasureRecord[]): Promise<boolean> {
+  try {
+    if (!(await stat(scope.config.dataDir)).isDirectory()) return false;
+    const { records: written } = await readErasureLog(scope.keyring, erasureLogFile(scope.config));
+    await appendRecords(scope, recordsNotIn(written, records));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') warnOfLog(scope, error);
+    return false;
+  }
+}
+
+/** Of `records`, the newest for each address that `known` does not have, or has of an earlier time. */
+export function recordsNotIn(known: readonly ErasureRecord[], records: readonly ErasureRecord[]): ErasureRecord[] {
+  const before = newestByAddress(known);
+  return [...newestByAddress(records)]
+    .filter(([address, { erasedAt }]) => (before.get(address)?.erasedAt.getTime() ?? 0) < erasedAt.getTime())
+    .map(([, record]) => record);
+}
+
+function newestByAddress(records: readonly ErasureRecord[]): Map<string, ErasureRecord> {
+  const newest = new Map<string, ErasureRecord>();
+  for (const record of records) {
+    const address = record.addressIndex.toString('base64url');
+    const other = newest.get(address);
+    if (other === undefined || other.erasedAt < record.erasedAt) newest.set(address, record);
+  }
+  return newest;
+}
+
+export async function appendRecords(
+  { keyring, config }: Pick<Scope, 'keyring' | 'config'>,
+  records: readonly ErasureRecord[],
+): Promise<void> {
+  if (records.length === 0) return;
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  await using file = await open(erasureLogFile(config), 'a+', 0o600);
+  const { size } = await file.stat();
+  const last = size === 0 ? '\n' : (await file.read(Buffer.alloc(1), 0, 1, size - 1)).buffer.toString();
+  // A line that a crash has torn must not take the next one with it.
+  const start = last === '\n' ? '' : '\n';
+  await file.appendFile(start + records.map((it) => formatRecord(keyring, it)).join(''));
+  await file.sync();
+}
+
+export function warnOfLog({ log, config }: Scope, error: unknown): void {
+  log.warn(
+    { err: error, file: erasureLogFile(config) },
+    'the erasure log cannot be read or written: a backup that is restored here would bring back who was erased since',
+  );
+}
+
+function parseRecord(keyring: Keyring, line: string): ErasureRecord | undefined {
+  let parsed: { erasedAt?: unknown; address?: unknown; signature?: unknown } | null;
+  try {
+    parsed = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  const { erasedAt, address, signature } = parsed ?? {};
+  if (typeof erasedAt !== 'string' || typeof address !== 'string' || typeof signature !== 'string') return undefined;
+  const [signed, expected] = [Buffer.from(signature), Buffer.from(sign(keyring, address, erasedAt))];
+  if (signed.length !== expected.length || !timingSafeEqual(signed, expected)) return undefined;
+  return { addressIndex: Buffer.from(address, 'base64url'), erasedAt: new Date(erasedAt) };
+}
+
+function sign(keyring: Keyring, address: string, erasedAt: string): string {
+  return keyring.linkSignature(`erasure ${address} ${erasedAt}`).toString('base64url');
+}

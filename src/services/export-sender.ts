@@ -1,0 +1,147 @@
+import { Attempt, Email, Erasure, Message, MessageKey, RecentPost, ReplyDay, Suppression } from '../entities/index.ts';
+import { Problem } from '../problems.ts';
+import { databaseNow } from './database-now.ts';
+import { findPerson } from './find-person.ts';
+import { openClientAddress } from './messages.ts';
+import {
+  type AttemptView,
+  type EmailView,
+  type MessageView,
+  presentAttempt,
+  presentEmail,
+  presentMessage,
+  presentSender,
+  type SenderView,
+} from './present.ts';
+import type { Scope } from './scope.ts';
+
+/** Everything that is held about one address, but its messages. Times are ISO 8601 in UTC. */
+export interface PersonView {
+  exportedAt: string;
+  /** Null where nobody writes from there any more, and only what follows is held. */
+  sender: SenderView | null;
+  /** Since when no auto-reply goes there, because its owner asked for none. */
+  suppressedAt: string | null;
+  /** When the last auto-reply went there, for as long as that keeps the next one back. */
+  lastAutoReplyAt: string | null;
+  /** When an earlier sender of this address was erased. */
+  erasedAt: string | null;
+}
+
+/** One message with all that belongs to it. */
+export interface HeldMessage extends MessageView {
+  heldAt: string | null;
+  /** The network that it was posted from, while that is kept. */
+  clientAddress: string | null;
+  /** Whether a keyed hash of its text is kept, to see the same one come from many addresses. */
+  textCompared: boolean;
+  /** Keyed hashes by which the same post is known again for a while. */
+  repeats: { kind: 'idempotency-key' | 'double-click'; storedAt: string }[];
+  emails: (EmailView & { internetMessageId: string; attempts: AttemptView[] })[];
+}
+
+export interface SenderExport {
+  person: PersonView;
+  /** The oldest first, page by page. */
+  messages: AsyncGenerator<HeldMessage[]>;
+}
+
+/** Messages in memory at a time. */
+const pageSize = 50;
+
+/**
+ * What somebody may ask to be told: all that is held about one address, also where there is no sender any more.
+ *
+ * @throws {Problem} sender-unknown, argument-invalid
+ */
+export async function exportSender(scope: Scope, which: { id: string } | { email: string }): Promise<SenderExport> {
+  const { sender, address, addressIndex, mailboxIndex } = await findPerson(scope, which);
+  const [suppression, reply, erasure] = await Promise.all([
+    mailboxIndex && scope.em.fork().findOne(Suppression, { addressIndex: mailboxIndex }),
+    mailboxIndex && scope.em.fork().findOne(ReplyDay, { addressIndex: mailboxIndex }),
+    scope.em.fork().findOne(Erasure, { addressIndex }),
+  ]);
+  if (sender === null && !suppression && !reply && !erasure) {
+    throw new Problem('sender-unknown', `nothing is stored about ${address}`);
+  }
+  return {
+    person: {
+      exportedAt: (await databaseNow(scope.em)).toISOString(),
+      sender: sender && presentSender(scope.keyring, sender),
+      suppressedAt: suppression?.suppressedAt.toISOString() ?? null,
+      lastAutoReplyAt: reply?.repliedAt.toISOString() ?? null,
+      erasedAt: erasure?.erasedAt.toISOString() ?? null,
+    },
+    messages: pagesOf(scope, sender?.id),
+  };
+}
+
+/**
+ * One JSON object, in pieces that are small whatever somebody wrote.
+ *
+ * @param stringify makes one line of JSON.
+ */
+export async function* jsonPieces(
+  { person, messages }: SenderExport,
+  stringify: (value: unknown) => string,
+): AsyncGenerator<string> {
+  yield `${stringify(person).slice(0, -1)},"messages":[`;
+  let separator = '\n';
+  for await (const page of messages) {
+    for (const message of page) {
+      yield separator + stringify(message);
+      separator = ',\n';
+    }
+  }
+  yield ']}\n';
+}
+
+async function* pagesOf(scope: Scope, sender: string | undefined): AsyncGenerator<HeldMessage[]> {
+  if (sender === undefined) return;
+  for (let after: string | undefined; ; ) {
+    const em = scope.em.fork();
+    const messages = await em.find(
+      Message,
+      { sender, ...(after !== undefined && { id: { $gt: after } }) },
+      { populate: ['form'], orderBy: { id: 'asc' }, limit: pageSize },
+    );
+    after = messages.at(-1)?.id;
+    if (after === undefined) return;
+    yield await presentPage({ ...scope, em }, messages);
+  }
+}
+
+async function presentPage({ em, keyring }: Scope, messages: readonly Message[]): Promise<HeldMessage[]> {
+  const ofThese = { message: { $in: messages.map((it) => it.id) } };
+  const emails = await em.find(Email, ofThese, { populate: ['message.form', 'sender'], orderBy: { id: 'asc' } });
+  const attempts = await em.find(
+    Attempt,
+    { email: { $in: emails.map((it) => it.id) } },
+    { orderBy: { finishedAt: 'asc', id: 'asc' } },
+  );
+  const keys = await em.find(MessageKey, ofThese);
+  const posts = await em.find(RecentPost, ofThese);
+  const now = await databaseNow(em);
+  const repeatsOf = (message: Message) => [
+    ...keys
+      .filter((it) => it.message.id === message.id)
+      .map((it) => ({ kind: 'idempotency-key' as const, storedAt: it.storedAt.toISOString() })),
+    ...posts
+      .filter((it) => it.message.id === message.id)
+      .map((it) => ({ kind: 'double-click' as const, storedAt: it.storedAt.toISOString() })),
+  ];
+  return messages.map((message) => ({
+    ...presentMessage(keyring, message),
+    heldAt: message.heldAt?.toISOString() ?? null,
+    clientAddress: openClientAddress(keyring, message),
+    textCompared: message.textIndex != null,
+    repeats: repeatsOf(message),
+    emails: emails
+      .filter((it) => it.message?.id === message.id)
+      .map((email) => ({
+        ...presentEmail(keyring, email, now),
+        internetMessageId: email.internetMessageId,
+        attempts: attempts.filter((it) => it.email.id === email.id).map((it) => presentAttempt(keyring, it)),
+      })),
+  }));
+}

@@ -1,0 +1,86 @@
+import { expect } from 'chai';
+import type { Context } from '../../src/context.ts';
+import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
+import { until } from '../support/until.ts';
+
+describe('deleting, killed half-way', () => {
+  let db: TestDatabase;
+  let context: Context;
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+  let settings: Settings;
+
+  beforeEach(async () => {
+    db = await createDatabase();
+    folder = await temporaryFolder();
+    context = await openTestContext(db);
+    settings = { DATABASE_URL: db.url, DATA_DIR: folder.path, RETENTION_DAYS: '365' };
+  });
+  afterEach(async () => {
+    await context[Symbol.asyncDispose]();
+    await folder[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+
+  /** 451 messages of one person, 400 days old; the newest one's mail is in the last batch of any walk. */
+  async function build(): Promise<void> {
+    const [stored] = await buildMessages(context, 1);
+    await settleDue(context, () => mailOutcomes.accepted);
+    const id = await db.age(stored?.id ?? '', 400);
+    await db.query(
+      `insert into messages select (m).* from (select jsonb_populate_record(messages, jsonb_build_object(
+         'id', '00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'), 'receipt', 'RW-' || lpad(n::text, 10, '0'))) as m
+       from messages, generate_series(1, 450) as n where messages.id = $1) as copies`,
+      [id],
+    );
+    await db.query('update senders set message_count = 451');
+  }
+
+  /** Kills a command that has come as far as the mail of the newest message. */
+  async function killMidway(args: string[]): Promise<void> {
+    const lock = await db.lockRows('emails');
+    await using running = await RunningServer.startCommand(args, settings);
+    await until('it waits for the last batch', async () => {
+      const waiting = await db.query(
+        `select 1 from pg_stat_activity where datname = $1 and application_name = 'ruffinweb' and wait_event_type = 'Lock'`,
+        [db.name],
+      );
+      return waiting.length > 0;
+    });
+    expect((await running.stop('SIGKILL')).signal).to.equal('SIGKILL');
+    await lock.release();
+    await until('the database has noticed', async () => {
+      const left = await db.query(
+        `select 1 from pg_stat_activity where datname = $1 and query ~ 'for update' and state <> 'idle' and pid <> pg_backend_pid()`,
+        [db.name],
+      );
+      return left.length === 0;
+    });
+    expect(await db.count('messages'), 'the batches before are gone').to.equal(51);
+    expect(await db.count('emails')).to.equal(2);
+    expect(await db.query('select message_count as count from senders')).to.deep.equal([{ count: 51 }]);
+  }
+
+  it('"purge" goes on where it was', async () => {
+    await build();
+    await killMidway(['purge']);
+    const again = await ruffinweb(['purge', '--json'], settings);
+    expect(again.code, again.stderr).to.equal(0);
+    expect(JSON.parse(again.stdout).items[0]).to.include({ rule: 'messages', removed: 51 });
+    expect([await db.count('messages'), await db.count('senders'), await db.count('emails')]).to.deep.equal([0, 0, 0]);
+  });
+
+  it('"senders erase" is done again, and only then on record', async () => {
+    await build();
+    const erase = ['senders', 'erase', '--email', 'ada@example.test', '--yes', '--json'];
+    await killMidway(erase);
+    expect(await db.query('select from erasures')).to.have.lengthOf(0);
+    const again = await ruffinweb(erase, settings);
+    expect(again.code, again.stderr).to.equal(0);
+    expect(JSON.parse(again.stdout)).to.include({ messages: 51, emails: 2, logged: true });
+    expect([await db.count('messages'), await db.count('senders'), await db.count('emails')]).to.deep.equal([0, 0, 0]);
+    expect(await db.query('select from erasures')).to.have.lengthOf(1);
+  });
+});

@@ -1,0 +1,250 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import type { Context } from '../../src/context.ts';
+import { adminShapes } from '../../src/server/openapi-admin-schemas.ts';
+import { claimDue } from '../../src/services/claim-due.ts';
+import { keepHouseOnce } from '../../src/services/housekeeping.ts';
+import { decideNextStep } from '../../src/services/retry-schedule.ts';
+import { openScope } from '../../src/services/scope.ts';
+import { settleEmails } from '../../src/services/settle-emails.ts';
+import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { ruffinweb, temporaryFolder } from '../support/program.ts';
+import { runHere } from './terminal.ts';
+
+const ada = ['--email', 'ADA@example.test'];
+
+describe('senders export and erase', () => {
+  let db: TestDatabase;
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+  let context: Context;
+  let log: string;
+
+  before(async () => {
+    db = await createDatabase();
+  });
+  after(async () => {
+    await db[Symbol.asyncDispose]();
+  });
+  beforeEach(async () => {
+    folder = await temporaryFolder();
+    log = join(folder.path, 'erasures.jsonl');
+    context = await openTestContext(db, { DATA_DIR: folder.path });
+    await db.empty();
+    await db.query('truncate recent_posts, message_keys, erasures');
+  });
+  afterEach(async () => {
+    await context[Symbol.asyncDispose]();
+    await folder[Symbol.asyncDispose]();
+  });
+
+  const run = (...args: string[]) => runHere(['senders', ...args], db, { settings: { DATA_DIR: folder.path } });
+  const json = async (...args: string[]) => {
+    const { code, stdout, stderr } = await run(...args, '--json');
+    expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
+    return JSON.parse(stdout);
+  };
+  const addresses = async () => (await json('list')).items.map((it: { email: string }) => it.email).toSorted();
+  /** Three messages of two people: the first and the last are Ada's. */
+  const build = () => buildMessages(context, 3, (index) => (index === 2 ? { email: 'Ada@example.test' } : {}));
+
+  describe('export', () => {
+    it('prints all that is held about one address, and nothing about another', async () => {
+      const stored = await build();
+      await settleDue(context, ({ kind }) => (kind === 'auto-reply' ? mailOutcomes.accepted : mailOutcomes.refused));
+      await runHere(['messages', 'hold', stored[2]?.id ?? ''], db);
+      const everything = await json('export', ...ada);
+      expect(adminShapes.SenderExport.parse(everything), 'nothing but what is described').to.deep.equal(everything);
+      expect(everything.sender).to.deep.equal(await json('show', ...ada));
+      expect(everything.lastAutoReplyAt).to.equal(stored[0]?.receivedAt.toISOString());
+      expect(everything).to.include({ suppressedAt: null, erasedAt: null });
+      expect(everything.messages.map((it: { id: string }) => it.id)).to.deep.equal([stored[0]?.id, stored[2]?.id]);
+      const [first, last] = everything.messages;
+      expect(first).to.include({ message: 'Hello there', email: 'ada@example.test', clientAddress: '203.0.113.0/24' });
+      expect(last).to.include({ status: 'held', email: 'Ada@example.test' });
+      expect(last.heldAt).to.be.a('string');
+      expect(first.repeats.map((it: { kind: string }) => it.kind)).to.deep.equal(['idempotency-key', 'double-click']);
+      expect(first.emails.map((it: { kind: string; state: string }) => `${it.kind} ${it.state}`)).to.have.members([
+        'notification failed',
+        'auto-reply sent',
+      ]);
+      for (const email of first.emails) expect(email.attempts, email.kind).to.have.lengthOf(1);
+      expect(JSON.stringify(everything)).to.not.include('ada2@example.test').and.not.include('Hello there 2');
+      expect(await json('export', everything.sender.id)).to.deep.include({ messages: everything.messages });
+    });
+
+    it('tells also what is left where nobody writes from there any more', async () => {
+      await build();
+      await db.query(`insert into suppressions select address_index, now() from reply_days`);
+      await run('erase', ...ada, '--yes');
+      const everything = await json('export', ...ada);
+      expect(everything).to.deep.include({ sender: null, lastAutoReplyAt: null, messages: [] });
+      expect(everything.suppressedAt).to.be.a('string');
+      expect(everything.erasedAt).to.be.a('string');
+      const nobody = await run('export', '--email', 'nobody@example.test');
+      expect(nobody).to.include({ code: 1, stdout: '' });
+      expect(nobody.stderr).to.include('nothing is stored about nobody@example.test');
+      expect((await run('export')).code).to.equal(2);
+      expect((await run('export', 'x', ...ada)).code).to.equal(2);
+    });
+  });
+
+  describe('erase', () => {
+    it('removes everything about one person, and leaves a record that names nobody', async () => {
+      await build();
+      await settleDue(context, () => mailOutcomes.accepted);
+      const erased = await json('erase', ...ada, '--yes');
+      expect(erased).to.include({ messages: 2, emails: 3, underway: 0, logged: true });
+      expect(await addresses()).to.deep.equal(['ada2@example.test']);
+      const [left] = await db.query(`select (select count(*) from messages)::int as messages,
+        (select count(*) from emails)::int as emails, (select count(*) from attempts)::int as attempts,
+        (select count(*) from recent_posts)::int as posts, (select count(*) from message_keys)::int as keys,
+        (select count(*) from reply_days)::int as replies, (select count(*) from erasures)::int as erasures`);
+      expect(left).to.deep.equal({ messages: 1, emails: 2, attempts: 2, posts: 1, keys: 1, replies: 1, erasures: 1 });
+      const text = await readFile(log, 'utf8');
+      expect(text).to.match(/^\{"erasedAt":"[^"]+Z","address":"[\w-]{43}","signature":"[\w-]{43}"\}\n$/);
+      expect(text)
+        .to.include(erased.erasedAt)
+        .and.not.match(/ada|example/i);
+      expect((await run('erasures')).stdout).to.equal(text);
+      const again = await run('erase', ...ada, '--yes');
+      expect(again).to.include({ code: 1, stdout: '' });
+      expect(again.stderr).to.include('nobody has written from');
+    });
+
+    it('asks on a terminal, and elsewhere wants --yes', async () => {
+      await build();
+      const unasked = await ruffinweb(['senders', 'erase', ...ada], { DATABASE_URL: db.url, DATA_DIR: folder.path });
+      expect(unasked).to.include({ code: 2, stdout: '' });
+      expect(unasked.stderr).to.include('add --yes');
+      const at = (types: string) =>
+        runHere(['senders', 'erase', ...ada], db, { columns: 80, types, settings: { DATA_DIR: folder.path } });
+      expect((await at('n\n')).code).to.equal(1);
+      expect(await addresses()).to.have.lengthOf(2);
+      const yes = await at('y\n');
+      expect(yes.code).to.equal(0);
+      expect(yes.stdout).to.equal('erased: 2 messages and 3 emails are gone\n');
+      expect(yes.stderr).to.include('Erase ADA@example.test for good').and.include('erasures.jsonl');
+      expect(await addresses()).to.deep.equal(['ada2@example.test']);
+      expect((await run('erase', '--yes')).code).to.equal(2);
+      expect((await run('erase', 'nothing', '--yes')).code).to.equal(1);
+    });
+
+    it('takes along what a worker has in its hands: whatever the mail server says, nothing is written of it', async () => {
+      await buildMessages(context, 1);
+      const scope = openScope(context);
+      const { emails } = await claimDue(scope, 10);
+      expect(await json('erase', ...ada, '--yes')).to.include({ messages: 1, emails: 2, underway: 2 });
+      const settled = await settleEmails(
+        scope,
+        emails.map((email) => {
+          const outcome = mailOutcomes.accepted;
+          return { email, startedAt: scope.now(), outcome, next: decideNextStep(email, outcome, 0) };
+        }),
+      );
+      expect(settled.size).to.equal(0);
+      expect([await db.count('attempts'), await db.count('emails')]).to.deep.equal([0, 0]);
+    });
+
+    it('of someone who wrote hundreds of times is whole', async () => {
+      const [first] = await buildMessages(context, 1);
+      await db.query(
+        `insert into messages select (m).* from (select jsonb_populate_record(messages, jsonb_build_object(
+           'id', lpad(to_hex(n), 8, '0') || substr($1, 9), 'receipt', 'RW-' || lpad(n::text, 10, '0'))) as m
+         from messages, generate_series(1, 450) as n) as copies`,
+        [first?.id],
+      );
+      expect(await json('erase', ...ada, '--yes')).to.include({ messages: 451, emails: 2 });
+      expect([await db.count('messages'), await db.count('senders')]).to.deep.equal([0, 0]);
+    });
+
+    it('on a machine without a data folder leaves the record to the servers', async () => {
+      await build();
+      const elsewhere = { DATA_DIR: join(folder.path, 'nowhere') };
+      const { stdout } = await runHere(['senders', 'erase', ...ada, '--yes', '--json'], db, { settings: elsewhere });
+      expect(JSON.parse(stdout).logged).to.equal(false);
+      await keepHouseOnce(context);
+      expect(await readFile(log, 'utf8')).to.equal((await run('erasures')).stdout);
+    });
+  });
+
+  describe('after a restore', () => {
+    /** Erases Ada, and then brings the database back as it was before. */
+    const eraseAndRestore = async () => {
+      const stored = await build();
+      const tables = ['senders', 'messages', 'emails'];
+      for (const table of tables) await db.query(`create table backup_${table} as select * from ${table}`);
+      await run('erase', ...ada, '--yes');
+      await db.query('delete from senders where not exists (select from messages where sender_id = senders.id)');
+      await db.query('truncate messages, senders, erasures cascade');
+      for (const table of tables) {
+        await db.query(`insert into ${table} select * from backup_${table}; drop table backup_${table}`);
+      }
+      expect(await addresses()).to.deep.equal(['ada2@example.test', 'ada@example.test']);
+      return stored;
+    };
+
+    it('"erase --replay" erases again, once, what was there then, and not what came since', async () => {
+      await eraseAndRestore();
+      await buildMessages(context, 1, () => ({ email: 'ada@example.test', message: 'Back again', name: 'A. L.' }));
+      const first = await json('erase', '--replay', log, '--yes');
+      expect(first).to.deep.equal({ records: 1, messages: 2, senders: 0, inFile: 1, strange: 0 });
+      const everything = await json('export', ...ada);
+      expect(everything.messages.map((it: { message: string }) => it.message)).to.deep.equal(['Back again']);
+      expect(everything.sender).to.include({ messages: 1, name: null });
+      expect(everything.sender.firstMessageAt).to.equal(everything.messages[0].receivedAt);
+      expect(await db.count('emails'), 'two of each message that is left').to.equal(4);
+
+      const second = await run('erase', '--replay', log, '--yes');
+      expect(second.stdout).to.equal('nothing to do: the database knows all 1 erasure\n');
+      expect(await db.count('messages')).to.equal(2);
+    });
+
+    it('each server does it by itself before any mail leaves', async () => {
+      await eraseAndRestore();
+      const done = await ruffinweb(['deliver', '--once'], {
+        DATABASE_URL: db.url,
+        DATA_DIR: folder.path,
+      });
+      expect(done.code).to.equal(0);
+      expect(done.stderr)
+        .to.include('they were done again')
+        .and.not.match(/ada@|Lovelace/);
+      expect(await addresses()).to.deep.equal(['ada2@example.test']);
+      expect(await db.emails(), 'of Ada none was sent').to.deep.equal({ 'auto-reply sent': 1, 'notification sent': 1 });
+    });
+
+    it('a line that is torn, changed or of another database does nothing, and spoils no other', async () => {
+      await eraseAndRestore();
+      const good = await readFile(log, 'utf8');
+      const changed = good.replace(/"erasedAt":"20/, '"erasedAt":"21');
+      await writeFile(log, changed + good.slice(0, 60));
+      const none = await run('erase', '--replay', log, '--yes');
+      expect(none).to.include({ code: 1, stdout: '' });
+      expect(none.stderr).to.include('is not the erasure log of this database');
+      await keepHouseOnce(context);
+      expect(await addresses()).to.have.lengthOf(2);
+
+      await run('erase', '--email', 'ada2@example.test', '--yes');
+      const lines = (await readFile(log, 'utf8')).split('\n');
+      expect(lines).to.have.lengthOf(4);
+      await writeFile(log, `${lines.join('\n')}${good}`);
+      const replayed = await run('erase', '--replay', log, '--yes', '--json');
+      expect(JSON.parse(replayed.stdout)).to.deep.equal({ records: 1, messages: 2, senders: 1, inFile: 2, strange: 2 });
+      expect(replayed.stderr).to.include('2 lines of the file cannot be used');
+      expect(await addresses()).to.deep.equal([]);
+    });
+
+    it('says what is wrong with the file, and asks', async () => {
+      await eraseAndRestore();
+      const missing = await run('erase', '--replay', join(folder.path, 'none'), '--yes');
+      expect(missing).to.include({ code: 1, stdout: '' });
+      expect(missing.stderr).to.include('cannot be read');
+      expect((await run('erase', '--replay', log)).code).to.equal(2);
+      expect((await run('erase', '--replay', log, ...ada)).code).to.equal(2);
+      expect(await addresses()).to.have.lengthOf(2);
+    });
+  });
+});
