@@ -5,18 +5,22 @@
  * This one file has to be understood by older Nodes (18 and 20), so that they can say what is missing instead of
  * failing at a word of newer JavaScript. Everything else is imported only after the check.
  */
-import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
-import * as nodeModule from 'node:module';
-import { constants } from 'node:os';
+import nodeModule, { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
-const required = readJson('../package.json').engines.node.replace('>=', '');
+// Not by `import`, which would load parts of them that a page of help does without.
+const load = createRequire(import.meta.url);
+const { existsSync, readFileSync, realpathSync } = load('node:fs');
+
+const manifest = readJson('../package.json');
+const required = manifest.engines.node.replace('>=', '');
 const bundled = pathTo('../node_modules/node/bin/node');
 
-if (isNewEnough(process.versions.node)) await startHere();
-else if (isNewEnough(bundledVersion()) && realpathSync(bundled) !== process.execPath) continueUnder(bundled);
-else refuse();
+if (!isNewEnough(process.versions.node) && mayContinue()) continueUnder(bundled);
+else if (!isNewEnough(process.versions.node)) refuse();
+// Of all questions the one that scripts ask most often; commander would answer the same.
+else if (/^(-V|--version)$/.test(process.argv[2]) && process.argv.length === 3) say(manifest.version);
+else await startHere();
 
 async function startHere() {
   const inClone = existsSync(pathTo('../src/cli/main.ts'));
@@ -35,6 +39,8 @@ async function startHere() {
 function continueUnder(node) {
   // Before the start: a signal in between would end us alone and leave the program running.
   // From a terminal Ctrl-C reaches the child directly as well; two at once have to mean the same as one there.
+  const { spawn } = load('node:child_process');
+  const { constants } = load('node:os');
   const forward = (signal) => child.kill(signal);
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   for (const signal of signals) process.on(signal, forward);
@@ -46,6 +52,16 @@ function continueUnder(node) {
     // Whoever waits for us shall see the same signal.
     if (signal) process.kill(process.pid, signal);
   });
+}
+
+function mayContinue() {
+  return isNewEnough(bundledVersion()) && realpathSync(bundled) !== process.execPath;
+}
+
+function say(line) {
+  // A reader that is gone has seen enough.
+  process.stdout.on('error', () => {});
+  process.stdout.write(`${line}\n`);
 }
 
 function refuse(...why) {

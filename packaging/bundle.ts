@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { relative } from 'node:path';
 import { build, type Metafile, type Plugin } from 'esbuild';
 
 /**
@@ -24,7 +26,7 @@ export async function bundleProgram(root: string, folder: string): Promise<Metaf
     banner: {
       js: "import { createRequire as createRequireOfBundle } from 'node:module'; const require = createRequireOfBundle(import.meta.url);",
     },
-    plugins: [lazyLoads],
+    plugins: [lazyLoads, frugalBuiltins(root)],
     metafile: true,
     logLevel: 'warning',
   });
@@ -40,7 +42,7 @@ const declaration = 'const load = createRequire(import.meta.url);\n';
 const lazyLoads: Plugin = {
   name: 'lazy loads',
   setup(builder) {
-    builder.onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
+    builder.onLoad({ filter: /\/src\/.*\.ts$/, namespace: 'file' }, ({ path }) => {
       const source = readFileSync(path, 'utf8');
       if (!source.includes('createRequire(')) return undefined;
       if (!source.includes(declaration)) throw new Error(`${path}: write it as "${declaration.trim()}"`);
@@ -51,3 +53,36 @@ const lazyLoads: Plugin = {
     });
   },
 };
+
+/**
+ * An ESM import of one of Node's modules looks at all its names, and that loads what Node itself keeps for later: behind
+ * `node:util` are worker threads, behind `node:fs` the promises and readline. It is a third of the time of a page of
+ * help, so each file of the bundle asks for the names that it uses. And commander asks for `child_process`, with all of
+ * Node's network code behind it, for commands that are programs of their own: we have none.
+ */
+const frugalBuiltins = (root: string): Plugin => ({
+  name: 'frugal builtins',
+  setup(builder) {
+    builder.onResolve({ filter: /^[a-z_:/]+$/ }, ({ path, importer, kind }) =>
+      kind === 'import-statement' && isBuiltin(path)
+        ? {
+            path: `${path.replace('node:', '')} for ${relative(root, importer)}`,
+            namespace: 'builtin',
+            sideEffects: false,
+          }
+        : undefined,
+    );
+    builder.onLoad({ filter: /^/, namespace: 'builtin' }, ({ path }) => {
+      const [name = '', , importer = ''] = path.split(' ');
+      const get = `process.getBuiltinModule(${JSON.stringify(name)})`;
+      if (name === 'child_process' && importer.includes('node_modules/commander/'))
+        return { contents: `export default new Proxy({}, { get: (_, name) => ${get}[name] });` };
+      const names = Object.keys(process.getBuiltinModule(name) ?? {}).filter((it) => it !== 'default');
+      const exported = names.map(
+        (it, index) => `const _${index} = /* @__PURE__ */ (() => it.${it})(); export { _${index} as ${it} };`,
+      );
+      // What nobody imports of it is left out of the bundle.
+      return { contents: [`const it = /* @__PURE__ */ ${get};`, 'export default it;', ...exported].join('\n') };
+    });
+  },
+});

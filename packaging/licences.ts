@@ -4,7 +4,9 @@ import type { Metafile } from 'esbuild';
 
 /** The licences of all that is in the bundle, which every one of them asks to be passed on. */
 export function collectLicences(root: string, bundled: Metafile['inputs']): string {
-  const folders = new Set(Object.keys(bundled).flatMap((path) => packageFolder(path) ?? []));
+  const folders = new Set(
+    Object.keys(bundled).flatMap((path) => (path.startsWith('builtin:') ? [] : (packageFolder(path) ?? []))),
+  );
   const texts = new Map([...folders].map((folder) => describePackage(join(root, folder))));
   const sorted = [...texts].toSorted(([a], [b]) => (a < b ? -1 : 1));
   return `The program holds parts of these packages.\n${sorted.map(([name, text]) => `\n==== ${name}\n\n${text}\n`).join('')}`;

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** A schema for one text; `read` says what is wrong by throwing, its message being the end of "NAME …". */
 export function text<T>(read: (text: string) => T): z.ZodType<T> {

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Mailbox, readMailbox } from './address.ts';
 import { type CaptchaKind, captchaKinds } from './captcha-kinds.ts';
 import { bareHost, hostList, loopbackNames, originList, proxyCount, rateLimit } from './config-callers.ts';

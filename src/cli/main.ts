@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { withSecretFiles } from '../environment.ts';
 import type { Deps, Settings } from './deps.ts';
@@ -97,7 +96,7 @@ async function reportFailure(error: unknown): Promise<number> {
     process.stderr.write(`ruffinweb: ${showSafe(failure.message, { keepLines: true })}\n`);
     return failure.exitCode;
   }
-  const errorId = randomUUID().slice(0, 8);
+  const errorId = crypto.randomUUID().slice(0, 8);
   const { createLog } = await import('../log.ts');
   const format = process.env.LOG_FORMAT ?? (process.stderr.isTTY ? 'pretty' : 'json');
   createLog({ level: 'error', format: format === 'pretty' ? 'pretty' : 'json' }).error(

@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises';
 import type { Deps } from './deps.ts';
 import { Interrupted } from './refusal.ts';
 
@@ -9,6 +8,7 @@ import { Interrupted } from './refusal.ts';
  */
 export async function confirm(deps: Deps, question: string): Promise<boolean> {
   if (!isInteractive(deps)) return false;
+  const { createInterface } = await import('node:readline/promises');
   const terminal = createInterface({ input: deps.stdin, output: deps.stderr, terminal: true });
   const { promise: answered, resolve, reject } = Promise.withResolvers<string>();
   terminal.once('SIGINT', () => reject(new Interrupted()));

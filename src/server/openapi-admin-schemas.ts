@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { attemptOutcomes, emailKinds, emailStates, failureReasons, messageStatuses } from '../services/present.ts';
 import { receipt, type Schema, schemaOf } from './openapi-schemas.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { solutionFields } from '../captcha-kinds.ts';
 import { fieldLimits, knownFields } from '../services/check-fields.ts';
 import { problemKinds } from './problem-details.ts';

@@ -1,6 +1,6 @@
 import type { Context } from 'koa';
 import readBody from 'raw-body';
-import { z } from 'zod';
+import * as z from 'zod';
 import { Problem } from '../problems.ts';
 
 /** More than any change needs, in bytes. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { readAddress } from '../address.ts';
 import { solutionFields } from '../captcha-kinds.ts';
 import { type FieldFault, Problem } from '../problems.ts';

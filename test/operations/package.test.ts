@@ -140,6 +140,17 @@ describe('the packed file', () => {
     expect(await server.stop()).to.deep.equal({ code: 0, signal: null });
   });
 
+  it('loads for a page of help nothing but what it takes', async () => {
+    const watch = `data:text/javascript,process.on('exit',()=>process.stderr.write(process.moduleLoadList.join('\\n')))`;
+    for (const args of [['--help'], ['senders', 'list', '--help'], ['completion', 'zsh']]) {
+      const { stderr } = await run(process.execPath, ['--import', watch, program, ...args], { cwd: folder.path });
+      const loaded = [...stderr.matchAll(/^NativeModule (.*)$/gm)].map(([, name]) => name);
+      expect(loaded, args.join(' ')).to.include('fs');
+      for (const heavy of ['crypto', 'http', 'child_process', 'worker_threads'])
+        expect(loaded, args.join(' ')).to.not.include(heavy);
+    }
+  });
+
   it('prints a completion that knows its commands', async () => {
     const { stdout } = await packed('completion', 'bash');
     expect(stdout).to.include("'emails resend'").and.include('complete -F _ruffinweb ruffinweb');

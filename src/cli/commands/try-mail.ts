@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import { Argument, type Command } from 'commander';
 import type { EmailKind } from '../../entities/index.ts';
 import type { Step } from '../../mail/mailer.ts';
@@ -38,6 +37,7 @@ export function addTryMailCommands(emails: Command, deps: Deps): void {
       await using way = await openMail(config);
       const mail = way.composer.preview(kind);
       if (options.html !== undefined) {
+        const { writeFile } = await import('node:fs/promises');
         await writeFile(options.html, mail.html);
         output.note(`written to ${options.html}: open it in a browser`);
       } else if (options.json) output.printJson({ kind, ...mail });
