@@ -1,10 +1,12 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { exitCodeOf } from '../../src/cli/exit-codes.ts';
 import { createProgram } from '../../src/cli/program.ts';
 import { Problem, type ProblemCode } from '../../src/problems.ts';
 import { describeProblem } from '../../src/server/problem-details.ts';
 import { variable, variableNames } from '../../src/variables.ts';
+import { documents, readDocument, rootFolder } from '../support/documents.ts';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const problemCodes = Object.keys(exitCodeOf) as ProblemCode[];
@@ -54,15 +56,42 @@ describe('the documents', () => {
     expect(rows).to.have.members(real);
   });
 
+  it('say of every package what it is for, and name no other', () => {
+    const { dependencies, devDependencies, optionalDependencies } = JSON.parse(read('package.json'));
+    const rows = [...read('docs/dependencies.md').matchAll(/^\| (`.+?`) \| (.+?) \| (.+?) \|$/gm)];
+    const named = rows.flatMap(([, names = '']) => names.split(', ').map((it) => it.replaceAll('`', '')));
+    expect(named).to.have.members(Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies }));
+  });
+
   it('name only files that are there', () => {
-    for (const document of ['README.md', 'docs/operating.md', 'docs/architecture.md', 'docs/api.md', 'docs/cli.md']) {
-      for (const [, target = ''] of read(document).matchAll(/\]\(([^)#:]+)\)/g)) {
-        const folder = document.includes('/') ? 'docs/' : '';
-        expect(
-          () => readFileSync(new URL(`../../${folder}${target}`, import.meta.url)),
-          `${document}: ${target}`,
-        ).to.not.throw(/ENOENT/);
+    for (const document of documents) {
+      const text = readDocument(document);
+      for (const [, target = ''] of text.matchAll(/\]\(([^)#:\s]+)(?:#[^)]*)?\)/g)) {
+        expect(existsSync(join(rootFolder, dirname(document), target)), `${document}: ${target}`).to.equal(true);
+      }
+      for (const [, path = ''] of text.matchAll(/`((?:src|test|docs|bin|deploy|packaging)\/[\w./-]+)`/g)) {
+        expect(existsSync(join(rootFolder, path)), `${document}: ${path}`).to.equal(true);
+      }
+    }
+  });
+
+  it('lead to headings that are there', () => {
+    const anchors = new Map(documents.map((it) => [it, headingsOf(readDocument(it))]));
+    for (const document of documents) {
+      for (const [, target = '', anchor = ''] of readDocument(document).matchAll(/\]\(([^)#:\s]*)#([^)\s]+)\)/g)) {
+        const page = target === '' ? document : join(dirname(document), target);
+        expect(anchors.get(page), `${document}: ${target}#${anchor}`).to.include(anchor);
       }
     }
   });
 });
+
+/** As GitHub makes anchors of headings. */
+function headingsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}

@@ -70,11 +70,16 @@ export class RunningServer implements AsyncDisposable {
     void whenEnded.then(() => {
       over = true;
     });
-    const url = await until('the server prints its address', () => {
-      if (over) throw new Error(`the server ended: ${stderr.text()}${stdout.text()}`);
-      return /http:\/\/[^\s/]+:\d+/.exec(stdout.text())?.[0];
-    }).catch((error) => {
-      child.kill('SIGKILL');
+    const url = await until(
+      'the server prints its address',
+      () => {
+        if (over) throw new Error(`the server ended: ${stderr.text()}${stdout.text()}`);
+        return /http:\/\/[^\s/]+:\d+/.exec(stdout.text())?.[0];
+      },
+      30_000,
+    ).catch(async (error: unknown) => {
+      child.kill();
+      await whenEnded;
       throw error;
     });
     return new RunningServer(child, url, { stdout, stderr }, whenEnded);

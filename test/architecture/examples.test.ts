@@ -1,0 +1,129 @@
+import { parseEnv } from 'node:util';
+import { expect } from 'chai';
+import type { Command } from 'commander';
+import type { Deps } from '../../src/cli/deps.ts';
+import { createProgram } from '../../src/cli/program.ts';
+import { readConfig } from '../../src/config.ts';
+import { withSecretFiles } from '../../src/environment.ts';
+import { blocksOf, callsIn, changesTheMachine, documents, readDocument, scriptOf } from '../support/documents.ts';
+import { testKeys } from '../support/program.ts';
+
+const blocks = documents.flatMap(blocksOf);
+
+describe('the examples in the documents', () => {
+  it('call commands that exist, with arguments and options that they take', async () => {
+    const faults: string[] = [];
+    let checked = 0;
+    for (const block of blocks) {
+      for (const args of callsIn(scriptOf(block) ?? '')) {
+        checked++;
+        const fault = await refusalOf(args);
+        if (fault !== undefined) faults.push(`${block.document}:${block.line}: ruffinweb ${args.join(' ')}: ${fault}`);
+      }
+    }
+    expect(faults).to.deep.equal([]);
+    expect(checked, 'the examples were found').to.be.above(20);
+  });
+
+  it('name, in the middle of a sentence too, commands and options that exist', () => {
+    const faults: string[] = [];
+    for (const document of documents) {
+      for (const [, code = ''] of readDocument(document).matchAll(
+        /(?<!`)`((?:\.\/bin\/)?ruffinweb(?:\.js)? [^`]+)`(?!`)/g,
+      )) {
+        const fault = unknownIn(code.split(/\s+/).slice(1));
+        if (fault !== undefined) faults.push(`${document}: ${code}: ${fault}`);
+      }
+    }
+    expect(faults).to.deep.equal([]);
+  });
+
+  it('set variables that exist to values that are taken', () => {
+    const faults: string[] = [];
+    for (const { document, line, language, text } of blocks) {
+      if (language !== 'env') continue;
+      try {
+        readConfig(withSecretFiles({ ...production, ...parseEnv(text) }, () => 'from-a-file'));
+      } catch (error) {
+        faults.push(`${document}:${line}: ${(error as Error).message}`);
+      }
+    }
+    expect(faults).to.deep.equal([]);
+  });
+
+  it('say why, where commands are not run by test/operations/documents.test.ts', () => {
+    for (const block of blocks) {
+      const changes = block.notRun === undefined && changesTheMachine(scriptOf(block) ?? '');
+      const advice = 'write <!-- not run: … --> above the block, with the reason and the test that does it instead';
+      expect(changes, `${block.document}:${block.line} changes the machine: ${advice}`).to.equal(false);
+    }
+  });
+
+  it('say so of no other block', () => {
+    for (const { document, line, notRun, ...block } of blocks) {
+      if (notRun !== undefined)
+        expect(scriptOf({ document, line, notRun, ...block }), `${document}:${line}`).to.be.a('string');
+    }
+    for (const document of documents) {
+      const marks = readDocument(document).match(/<!-- not run:/g)?.length ?? 0;
+      expect(blocks.filter((it) => it.document === document && it.notRun !== undefined).length, document).to.equal(
+        marks,
+      );
+    }
+  });
+});
+
+/** What a server in production has, whatever an example adds. */
+const production = {
+  NODE_ENV: 'production',
+  PUBLIC_URL: 'https://forms.example.com',
+  DATABASE_URL: 'postgresql://ruffinweb:password@db.example.com/ruffinweb',
+  SMTP_HOST: 'smtp.example.com',
+  MAIL_FROM: 'forms@example.com',
+  NOTIFY_TO: 'owner@example.com',
+  ENCRYPTION_KEYS: testKeys,
+};
+
+/** Why the command line refuses these arguments before it does anything; undefined where it takes them. */
+async function refusalOf(args: readonly string[]): Promise<string | undefined> {
+  let said = '';
+  const stream = { write: (text: string) => (said += text), columns: 80, isTTY: false };
+  const program = treeOf(stream);
+  for (const command of allCommands(program)) command.action(() => {});
+  try {
+    await program.parseAsync(['node', 'ruffinweb', ...args]);
+  } catch (error) {
+    const { code } = error as { code?: string };
+    return code === 'commander.version' || code === 'commander.helpDisplayed' || code === 'commander.help'
+      ? undefined
+      : said;
+  }
+  return undefined;
+}
+
+/** Words lead to a command as long as they name one; options have to be its own or everybody's. */
+function unknownIn(words: readonly string[]): string | undefined {
+  let command = treeOf({ write: () => true, columns: 80, isTTY: false });
+  const program = command;
+  for (const word of words) {
+    if (word.startsWith('-')) {
+      const [flag = ''] = word.split('=');
+      const known = [...command.options, ...program.options].some((it) => it.long === flag || it.short === flag);
+      if (!known && flag !== '--help') return `${command.name()} has no ${flag}`;
+    } else if (command.commands.length > 0) {
+      const next = command.commands.find((it) => it.name() === word);
+      if (next === undefined) return /^[a-z]+$/.test(word) ? `there is no ${word}` : undefined;
+      command = next;
+    }
+  }
+  return undefined;
+}
+
+function treeOf(stream: unknown): Command {
+  // The tree alone is looked at: nothing but the streams is asked for before a command runs.
+  return createProgram({ stdout: stream, stderr: stream, env: {} } as unknown as Deps);
+}
+
+function allCommands(parent: Command): Command[] {
+  return parent.commands.flatMap((it) => (it.commands.length > 0 ? allCommands(it) : [it]));
+}
