@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -16,12 +16,19 @@ const packages = {
   shellcheck: 'shellcheck',
   openssl: 'openssl',
   curl: 'curl',
+  pg_dump: 'postgresql-client',
+  pg_ctl: 'postgresql',
 } as const;
 
 export type MachineProgram = keyof typeof packages;
 
-/** Ordinary users do not have the last two in their PATH. */
-const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin'];
+/** Ordinary users do not have these in their PATH; Debian puts PostgreSQL's server programs apart by version. */
+const folders = [
+  ...(process.env.PATH ?? '').split(':'),
+  '/usr/sbin',
+  '/sbin',
+  ...globSync('/usr/lib/postgresql/*/bin').toSorted().toReversed(),
+];
 
 export function pathOf(program: string): string | undefined {
   return folders.map((folder) => join(folder, program)).find((path) => existsSync(path));

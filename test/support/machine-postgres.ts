@@ -1,0 +1,50 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { choosePrefix, type Prefix } from '../../src/database/embedded-account.ts';
+import { run } from '../../src/database/embedded-programs.ts';
+import { freePort, pathOf } from './machine-programs.ts';
+
+/** A PostgreSQL server of the machine's own version, with files of its own: what another machine would have. */
+export class MachinePostgres implements AsyncDisposable {
+  readonly port: number;
+  readonly #folder: string;
+  readonly #prefix: Prefix;
+
+  private constructor(folder: string, prefix: Prefix, port: number) {
+    this.#folder = folder;
+    this.#prefix = prefix;
+    this.port = port;
+  }
+
+  static async start(): Promise<MachinePostgres> {
+    const folder = await mkdtemp(join(tmpdir(), 'ruffinweb-postgres-'));
+    const files = join(folder, 'files');
+    await mkdir(files, { mode: 0o700 });
+    const server = new MachinePostgres(folder, await choosePrefix(files), await freePort());
+    await server.#run('initdb', '-D', files, '--username=owner', '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8');
+    const options = `-p ${server.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off`;
+    await server.#run('pg_ctl', 'start', '-w', '-s', '-D', files, '-l', join(folder, 'log'), '-o', options);
+    return server;
+  }
+
+  /** Where `database` is, or would be. */
+  urlOf(database: string): string {
+    return `postgresql://owner@127.0.0.1:${this.port}/${database}?sslmode=disable`;
+  }
+
+  /** For libpq's own programs. */
+  get environment(): Record<string, string> {
+    return { PGHOST: '127.0.0.1', PGPORT: String(this.port), PGUSER: 'owner' };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#run('pg_ctl', 'stop', '-w', '-s', '-m', 'immediate', '-D', join(this.#folder, 'files'));
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async #run(program: 'initdb' | 'pg_ctl', ...args: string[]): Promise<void> {
+    const { code, said } = await run([...this.#prefix, pathOf(program) ?? program, ...args], 60_000);
+    if (code !== 0) throw new Error(`${program} failed: ${said}`);
+  }
+}
