@@ -111,28 +111,11 @@ export async function openMailingContext(context: Context): Promise<MailingConte
 
 /** The way out for mail, and who writes it. Loaded here, since listing rows needs none of it. @throws {TemplateFault} */
 export async function openMail(config: Config): Promise<Pick<MailingContext, 'mailer' | 'composer'> & AsyncDisposable> {
-  const {
-    composeAutoReply,
-    composeHeldSummary,
-    composeNotification,
-    composeTest,
-    createMailer,
-    openTemplates,
-    securityFor,
-  } = await import('./mail/index.ts');
-  const templates = openTemplates({ overrideFolder: join(config.dataDir, 'templates') });
-  const { smtp } = config;
-  const mailer = createMailer({
-    folder: join(config.dataDir, 'mail'),
-    ...(smtp !== undefined && {
-      smtp: {
-        host: smtp.host,
-        port: smtp.port,
-        security: securityFor(smtp.host, smtp.port),
-        ...(smtp.user !== undefined && { user: smtp.user, password: smtp.password?.reveal() ?? '' }),
-      },
-    }),
-  });
+  const templates = await openMailTemplates(config);
+  const [mailer, { composeAutoReply, composeHeldSummary, composeNotification, composeTest }] = await Promise.all([
+    openMailer(config),
+    import('./mail/index.ts'),
+  ]);
   return {
     mailer,
     composer: {
@@ -144,6 +127,28 @@ export async function openMail(config: Config): Promise<Pick<MailingContext, 'ma
     },
     [Symbol.asyncDispose]: () => mailer[Symbol.asyncDispose](),
   };
+}
+
+/** Each tried. @throws {TemplateFault} */
+export async function openMailTemplates(config: Config): Promise<Templates> {
+  const { openTemplates } = await import('./mail/index.ts');
+  return openTemplates({ overrideFolder: join(config.dataDir, 'templates') });
+}
+
+export async function openMailer(config: Config): Promise<Mailer> {
+  const { createMailer, securityFor } = await import('./mail/index.ts');
+  const { smtp } = config;
+  return createMailer({
+    folder: join(config.dataDir, 'mail'),
+    ...(smtp !== undefined && {
+      smtp: {
+        host: smtp.host,
+        port: smtp.port,
+        security: securityFor(smtp.host, smtp.port),
+        ...(smtp.user !== undefined && { user: smtp.user, password: smtp.password?.reveal() ?? '' }),
+      },
+    }),
+  });
 }
 
 /** The configured keys, or those of the key file; undefined where there is neither. */

@@ -1,9 +1,9 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Config } from '../config.ts';
-import { findKeys, openDatabaseContext, openMail } from '../context.ts';
+import { findKeys, openDatabaseContext, openMailer, openMailTemplates } from '../context.ts';
 import type { Log } from '../log.ts';
 import { describeRedis } from '../redis.ts';
-import type { HealthParts } from '../services/health.ts';
+import type { HealthParts } from '../services/health-check.ts';
 import { describeFailure } from './failures.ts';
 
 /** Opens what `health` looks at, each part by itself: one that cannot be had must not hide the others. */
@@ -15,8 +15,9 @@ export async function openHealthParts(config: Config, log: Log): Promise<HealthP
     const context = opened.use(await openDatabaseContext(config, { log, embedded: 'join', waiting: 'visitor' }));
     return context.orm.em as EntityManager;
   });
-  // The mailer does without database and keys, and so may a look at it.
-  const mailer = await attempt(async () => opened.use(await openMail(config)).mailer);
+  // Mailer and templates do without database and keys, and so may a look at them.
+  const templates = await attempt(() => openMailTemplates(config));
+  const mailer = await attempt(async () => opened.use(await openMailer(config)));
   const { redisUrl } = config;
   const owned = opened.move();
   return {
@@ -25,6 +26,7 @@ export async function openHealthParts(config: Config, log: Log): Promise<HealthP
     database,
     // Unlike a start, looking makes no keys.
     keys: () => findKeys(config),
+    templates,
     mailer,
     redis: redisUrl && (() => describeRedis(redisUrl.reveal())),
     explain: (error) => describeFailure(error).message ?? `unexpected: ${(error as Error).message.split(' - ').at(-1)}`,

@@ -7,6 +7,7 @@ import { readiness } from '../services/readiness.ts';
 import { addAdminRoutes } from './admin-routes.ts';
 import { addDjangoRoutes } from './django-routes.ts';
 import { limitClients } from './limit-clients.ts';
+import { tellProxies } from './proxies-seen.ts';
 import type { RequestState } from './request-scope.ts';
 import type { SharedCounts } from './shared-counts.ts';
 import { takeSubmission } from './take-submission.ts';
@@ -37,6 +38,7 @@ export function createRoutes(context: Context, server: ServerState): Router<Requ
 
   const look = shared(readiness);
   router.get('/livez', (ctx) => {
+    tellProxies(ctx, context);
     ctx.body = { status: 'ok' };
   });
   router.get('/readyz', async (ctx) => {

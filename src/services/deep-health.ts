@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Step } from '../mail/mailer.ts';
-import type { HealthCheck, HealthParts } from './health.ts';
+import type { HealthCheck, HealthParts } from './health-check.ts';
 import { checkMailDomain, openResolver } from './mail-domain.ts';
 
 const day = 24 * 60 * 60_000;

@@ -1,5 +1,5 @@
 import { Resolver } from 'node:dns/promises';
-import type { HealthCheck } from './health.ts';
+import type { HealthCheck } from './health-check.ts';
 
 /** What the DNS says of the domain that mail is from: whether others believe that it is. */
 export interface MailDomain {

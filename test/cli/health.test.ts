@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import type { Health, HealthCheck } from '../../src/services/health.ts';
+import type { Health } from '../../src/services/health.ts';
+import type { HealthCheck } from '../../src/services/health-check.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -9,7 +10,7 @@ import { runHere } from './terminal.ts';
 
 describe('health', () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-  const names = ['database', 'durability', 'schema', 'keys', 'queue', 'failed', 'held', 'mail', 'disk'];
+  const names = ['database', 'durability', 'schema', 'keys', 'queue', 'failed', 'held', 'templates', 'mail', 'disk'];
 
   before(async () => {
     folder = await temporaryFolder();

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
-import type { Health, HealthStatus } from '../../services/health.ts';
+import type { Health } from '../../services/health.ts';
+import type { HealthStatus } from '../../services/health-check.ts';
 import type { Deps } from '../deps.ts';
 import { exitCode } from '../exit-codes.ts';
 import { addExamples, type DataOptions, optionsOf } from '../options.ts';
@@ -13,7 +14,10 @@ export function addHealthCommand(program: Command, deps: Deps): void {
   const health = program
     .command('health')
     .description('Look at everything that delivering depends on; exits 4 when something fails')
-    .option('--deep', 'also SPF, DKIM, DMARC and MX of the From domain, SMTP step by step, ports, and the clock')
+    .option(
+      '--deep',
+      'also SPF, DKIM, DMARC and MX of the From domain, SMTP step by step, ports, proxies, and the clock',
+    )
     .option('--watch', 'look again and again, until stopped')
     .option('--every <seconds>', 'with --watch: how often', readSeconds, 10)
     .option('--json', 'print JSON')

@@ -1,0 +1,20 @@
+import type { Context as KoaContext } from 'koa';
+import type { Context } from '../context.ts';
+import { inventedAddress, isProbe, type ProxiesSeen, probeHeader, proxiesHeader } from '../services/proxy-probe.ts';
+import { readIp } from './client-address.ts';
+import type { RequestState } from './request-scope.ts';
+
+/** Tells `health --deep`, and nobody else, by how many proxies its request came. */
+export function tellProxies(ctx: KoaContext & { state: RequestState }, context: Context): void {
+  const probe = ctx.get(probeHeader);
+  if (probe === '' || !isProbe(context.keyring, probe, context.now())) return;
+  const forwarded = ctx.get('X-Forwarded-For').split(',').map(readIp);
+  const seen: ProxiesSeen = {
+    // A proxy that starts the list anew leaves out what the client wrote.
+    added: forwarded.length - (forwarded[0] === inventedAddress ? 1 : 0),
+    trusted: context.config.trustProxy,
+    believed: ctx.state.clientAddress === inventedAddress,
+    local: /^(127\.|::1$)/.test(readIp(ctx.req.socket.remoteAddress ?? '') ?? ''),
+  };
+  ctx.set(proxiesHeader, JSON.stringify(seen));
+}

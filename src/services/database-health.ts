@@ -1,0 +1,101 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { readKeyRows } from '../database/encryption-keys.ts';
+import { readSchemaStatus } from '../database/migrate.ts';
+import type { Keyring } from '../privacy/keyring.ts';
+import { checkKeys, KeysWrong } from '../privacy/keyring-check.ts';
+import { Problem } from '../problems.ts';
+import { good, type HealthCheck, type HealthParts } from './health-check.ts';
+import { requireFitSchema } from './schema.ts';
+
+export async function checkDatabase(parts: HealthParts): Promise<HealthCheck> {
+  const em = parts.database().fork();
+  const [row] = await em.execute<{ version: string; number: number; name: string; ours: number; most: number }[]>(
+    `select current_setting('server_version') as version, current_setting('server_version_num')::int as number,
+       current_database() as name, (select count(*)::int from pg_stat_activity) as ours,
+       current_setting('max_connections')::int as most`,
+  );
+  // The first question opened the connection; this one tells how far away the database is.
+  const startedAt = performance.now();
+  await em.execute('select 1');
+  const tookMs = performance.now() - startedAt;
+  const version = row?.version.split(' ')[0] ?? '';
+  const fact = `PostgreSQL ${version}, database ${row?.name}, answers in ${tookMs.toFixed(1)} ms`;
+  if ((row?.number ?? 0) < 150_000) {
+    return { name: 'database', status: 'fail', fact, fix: 'upgrade to PostgreSQL 15 or newer' };
+  }
+  if (tookMs > 250)
+    return { name: 'database', status: 'warn', fact, fix: 'find out what keeps it busy, or move it closer' };
+  return good('database', fact);
+}
+
+/** An answer of 201 promises that the message survives a power cut. */
+export async function checkDurability(em: EntityManager): Promise<HealthCheck> {
+  const names = ['fsync', 'full_page_writes', 'synchronous_commit'];
+  const rows = await em.execute<{ name: string; setting: string }[]>(
+    `select name, setting from pg_settings where name in ('fsync', 'full_page_writes', 'synchronous_commit')`,
+  );
+  const settings = new Map(rows.map((row) => [row.name, row.setting]));
+  const fact = names.map((name) => `${name} ${settings.get(name)}`).join(', ');
+  const off = names.filter((name) => settings.get(name) === 'off');
+  if (off.length === 0) return good('durability', fact);
+  // Some file systems never tear a page, so that this one alone may be off for a good reason.
+  const status = off.every((name) => name === 'full_page_writes') ? 'warn' : 'fail';
+  return {
+    name: 'durability',
+    status,
+    fact,
+    fix: `stored messages can be lost in a power cut: set ${off.join(' and ')} to on`,
+  };
+}
+
+export async function checkSchema(em: EntityManager): Promise<HealthCheck> {
+  const status = await readSchemaStatus(em);
+  try {
+    const warning = requireFitSchema(status);
+    if (warning === undefined) return good('schema', `up to date (${status.applied.at(-1)?.name})`);
+    return { name: 'schema', status: 'warn', fact: warning, fix: null };
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    const fix = error.code === 'schema-behind' ? 'ruffinweb migrate up' : null;
+    return { name: 'schema', status: 'fail', fact: error.message.replace(/: run .*/, ''), fix };
+  }
+}
+
+export async function checkKeyring(parts: HealthParts, em: EntityManager): Promise<HealthCheck> {
+  const { stored, retired } = await readKeyRows(em);
+  const configured = parts.keys();
+  if (configured === undefined) {
+    if (stored.length === 0) return good('keys', 'none yet: the first start makes one');
+    return {
+      name: 'keys',
+      status: 'fail',
+      fact: `the database was written with ${stored.map((it) => it.id).join(', ')}, and there is no key`,
+      fix: 'put the keys back: ENCRYPTION_KEYS, or the file encryption.keys in DATA_DIR',
+    };
+  }
+  try {
+    const { keyring, missing } = checkKeys(configured, stored, retired);
+    const news = missing.length === 0 ? '' : `; ${missing.map((it) => it.id).join(', ')} not used yet`;
+    return good('keys', `${keyring.newestId} seals, ${configured.length} can open${news}`);
+  } catch (error) {
+    if (!(error instanceof KeysWrong)) throw error;
+    return {
+      name: 'keys',
+      status: 'fail',
+      fact: error.message,
+      fix: 'put the keys back that the database was written with',
+    };
+  }
+}
+
+/** Undefined where the keys cannot be had: the check of the keys says so. */
+export async function openKeyring(parts: HealthParts, em: EntityManager): Promise<Keyring | undefined> {
+  try {
+    const configured = parts.keys();
+    if (configured === undefined) return undefined;
+    const { stored, retired } = await readKeyRows(em);
+    return checkKeys(configured, stored, retired).keyring;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,54 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Config } from '../config.ts';
+import type { Mailer } from '../mail/mailer.ts';
+import type { Templates } from '../mail/templates.ts';
+import type { ConfiguredKey } from '../privacy/keyring-check.ts';
+
+export type HealthStatus = 'ok' | 'warn' | 'fail';
+
+export interface HealthCheck {
+  name:
+    | 'database'
+    | 'durability'
+    | 'schema'
+    | 'keys'
+    | 'queue'
+    | 'failed'
+    | 'held'
+    | 'templates'
+    | 'mail'
+    | 'disk'
+    | 'redis'
+    | 'clock'
+    | 'proxies'
+    | 'spf'
+    | 'dkim'
+    | 'dmarc'
+    | 'mx'
+    | 'smtp'
+    | 'smtp-ports';
+  status: HealthStatus;
+  /** What was seen. */
+  fact: string;
+  /** What to do about it; null where there is nothing to do. */
+  fix: string | null;
+}
+
+/** What can be looked at. A part that could not be had is a function that throws the reason. */
+export interface HealthParts {
+  config: Config;
+  now: () => Date;
+  database: () => EntityManager;
+  /** The configured keys; undefined where none have been made yet. */
+  keys: () => readonly ConfiguredKey[] | undefined;
+  templates: () => Templates;
+  mailer: () => Mailer;
+  /** How the Redis answers in which limits are shared; undefined where none is configured. */
+  redis: (() => Promise<{ version: string; tookMs: number }>) | undefined;
+  /** What an error means, in words for the operator. */
+  explain: (error: unknown) => string;
+}
+
+export function good(name: HealthCheck['name'], fact: string): HealthCheck {
+  return { name, status: 'ok', fact, fix: null };
+}

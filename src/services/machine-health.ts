@@ -1,0 +1,40 @@
+import { statfs } from 'node:fs/promises';
+import { good, type HealthCheck, type HealthParts } from './health-check.ts';
+
+const mebibyte = 1024 * 1024;
+
+export async function checkDisk(parts: HealthParts): Promise<HealthCheck> {
+  const { dataDir } = parts.config;
+  const disk = await statfs(dataDir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (disk === undefined) return good('disk', `${dataDir} is not there yet`);
+  const free = disk.bavail * disk.bsize;
+  const share = disk.blocks === 0 ? 1 : disk.bavail / disk.blocks;
+  const fact = `${formatBytes(free)} free (${Math.round(share * 100)} %) at ${dataDir}`;
+  const fix = 'make room, or move DATA_DIR';
+  if (free < 200 * mebibyte) return { name: 'disk', status: 'fail', fact, fix };
+  if (free < 1024 * mebibyte || share < 0.05) return { name: 'disk', status: 'warn', fact, fix };
+  return good('disk', fact);
+}
+
+/** Never a failure: without it posts are taken all the same. */
+export async function checkRedis(describe: NonNullable<HealthParts['redis']>): Promise<HealthCheck> {
+  try {
+    const { version, tookMs } = await describe();
+    return good('redis', `Redis ${version} answers in ${tookMs.toFixed(1)} ms`);
+  } catch (error) {
+    return {
+      name: 'redis',
+      status: 'warn',
+      fact: `Redis does not answer: ${(error as Error).message}; each server counts limits for itself`,
+      fix: 'start Redis, or mend REDIS_URL',
+    };
+  }
+}
+
+function formatBytes(bytes: number): string {
+  const gibibytes = bytes / (1024 * mebibyte);
+  return gibibytes >= 1 ? `${gibibytes.toFixed(1)} GiB` : `${Math.round(bytes / mebibyte)} MiB`;
+}

@@ -1,0 +1,91 @@
+import { dirname, join } from 'node:path';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { Email } from '../entities/index.ts';
+import { openKeyring } from './database-health.ts';
+import { good, type HealthCheck, type HealthParts } from './health-check.ts';
+import { idsOf } from './paging.ts';
+import { describePause, readPause } from './queue-pause.ts';
+import { oldestDueSeconds } from './readiness.ts';
+
+const lateSeconds = { warn: 2 * 60, fail: 15 * 60 };
+
+export async function checkQueue(parts: HealthParts, em: EntityManager): Promise<HealthCheck> {
+  const pause = await readPause(em, await openKeyring(parts, em));
+  const [waiting, oldest] = [await em.count(Email, { state: 'queued' }), await oldestDueSeconds({ em })];
+  const fact =
+    waiting === 0
+      ? 'empty'
+      : `${waiting} queued${oldest >= 1 ? `, the oldest overdue by ${formatSeconds(oldest)}` : ', none overdue'}`;
+  if (pause !== null) {
+    const why = describePause(pause);
+    const status = pause.cause === 'hand' ? 'warn' : 'fail';
+    return { name: 'queue', status, fact: `${why.fact}, since ${pause.since}; ${fact}`, fix: why.fix };
+  }
+  if (oldest < lateSeconds.warn) return good('queue', fact);
+  return {
+    name: 'queue',
+    status: oldest < lateSeconds.fail ? 'warn' : 'fail',
+    fact,
+    fix: 'nothing delivers, or not fast enough: is "ruffinweb serve" or "ruffinweb deliver" running? Look at its log',
+  };
+}
+
+const failedDays = 7;
+
+export async function checkFailed(parts: HealthParts, em: EntityManager): Promise<HealthCheck> {
+  const since = new Date(parts.now().getTime() - failedDays * 24 * 60 * 60 * 1000);
+  const count = await em.count(Email, { state: 'failed', id: idsOf({ since }) ?? {}, createdAt: { $gte: since } });
+  if (count === 0) return good('failed', `none in the last ${failedDays} days`);
+  return {
+    name: 'failed',
+    status: 'warn',
+    fact: `${count} ${count === 1 ? 'email' : 'emails'} in the last ${failedDays} days`,
+    fix: 'ruffinweb emails list --state failed, then ruffinweb emails resend --failed',
+  };
+}
+
+/** A person waits for an answer behind each that was held for no good reason. */
+export async function checkHeld(em: EntityManager): Promise<HealthCheck> {
+  const [row] = await em.execute<{ held: number; old: number }[]>(
+    `select count(*)::int as held, (count(*) filter (where received_at < now() - interval '1 day'))::int as old
+     from messages where status = 'held'`,
+  );
+  const { held = 0, old = 0 } = row ?? {};
+  if (held === 0) return good('held', 'none');
+  const fact = `${held} held, ${old} of them longer than a day`;
+  if (old === 0) return good('held', fact);
+  return { name: 'held', status: 'warn', fact, fix: 'ruffinweb messages list --status held' };
+}
+
+/** Opening them has tried each with an example; what is told is which are the operator's own. */
+export async function checkTemplates({ templates, config }: HealthParts): Promise<HealthCheck> {
+  const folder = join(config.dataDir, 'templates');
+  const own = [...templates().files].filter(([, path]) => dirname(path) === folder).map(([name]) => name);
+  if (own.length === 0) return good('templates', `none of your own in ${folder}`);
+  return good('templates', `${own.join(', ')} in ${folder}: ${own.length === 1 ? 'it renders' : 'all of them render'}`);
+}
+
+export async function checkMail(parts: HealthParts): Promise<HealthCheck> {
+  const mailer = parts.mailer();
+  const outcome = await mailer.verify();
+  if (outcome.result === 'accepted') {
+    return good(
+      'mail',
+      parts.config.smtp === undefined ? `${mailer.describes} (SMTP_HOST is not set)` : `${mailer.describes} lets us in`,
+    );
+  }
+  return {
+    name: 'mail',
+    status: 'fail',
+    fact: `${mailer.describes}: ${outcome.reply}`,
+    fix:
+      parts.config.smtp === undefined
+        ? 'make the folder writable, or set DATA_DIR'
+        : 'mend SMTP_HOST, SMTP_PORT, SMTP_USER or SMTP_PASSWORD',
+  };
+}
+
+function formatSeconds(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`;
+  return seconds < 7200 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
+}
