@@ -8,6 +8,8 @@ import { type Numbers, readNumbers } from '../services/numbers.ts';
 import type { RequestState } from './request-scope.ts';
 
 export interface Metrics {
+  /** What there is to scrape. */
+  readonly registry: Registry;
   /** Counts the posts that pass through it; stands where every answer comes by. */
   readonly countPosts: Middleware<RequestState>;
   /** `/metrics`, where `METRICS_TOKEN` is set; otherwise no route at all. */
@@ -61,6 +63,7 @@ export function createMetrics({ config, now }: Pick<Context, 'config' | 'now'>):
     });
   }
   return {
+    registry,
     routes: router,
     async countPosts(ctx, next) {
       await next();

@@ -1,41 +1,49 @@
 import type { FieldFault, Problem, ProblemCode } from '../problems.ts';
 
-/** HTTP status and title of each refusal. */
+/** HTTP status and title of each refusal, and when it comes, for whoever looks its code up. */
 const answers = {
-  'body-unreadable': [400, 'The body cannot be read'],
-  'body-too-large': [413, 'The body is too large'],
-  'body-type-unknown': [415, 'The body is of a type that is not taken here'],
-  'route-unknown': [404, 'There is nothing at this address'],
-  'method-not-allowed': [405, 'This address does not answer to that method'],
-  'host-unknown': [421, 'This server does not answer to that name'],
-  'rate-limited': [429, 'Too many requests'],
-  'origin-refused': [403, 'This website may not post here'],
-  'fields-invalid': [422, 'Some fields are missing or not valid'],
-  'captcha-required': [403, 'A solved captcha is required'],
-  'captcha-wrong': [403, 'The captcha is not solved'],
-  'idempotency-key-invalid': [400, 'The Idempotency-Key is not valid'],
-  'idempotency-key-reused': [422, 'The Idempotency-Key stands for something else'],
-  'repeat-in-progress': [409, 'The same post is being stored at this moment'],
-  'form-unknown': [404, 'There is no such form'],
-  'form-closed': [410, 'This form is closed'],
-  'form-exists': [409, 'There is such a form already'],
-  'sender-unknown': [404, 'There is no such sender'],
-  'message-unknown': [404, 'There is no such message'],
-  'email-unknown': [404, 'There is no such email'],
-  'email-leased': [409, 'The email is being sent at this moment'],
-  'email-not-resendable': [409, 'The email cannot be sent again'],
-  'email-not-cancellable': [409, 'The email cannot be cancelled'],
-  'token-required': [401, 'A token is required'],
-  'key-required': [401, 'An API key is required'],
-  'key-forbidden': [403, 'The API key may not do this'],
-  'key-unknown': [404, 'There is no such API key'],
-  'database-away': [503, 'The database is away'],
-  'schema-behind': [503, 'The database schema is behind'],
-  'schema-too-new': [503, 'The database schema is too new'],
-  'keys-wrong': [503, 'The encryption keys are wrong'],
-  'argument-invalid': [400, 'An argument is not valid'],
-  unexpected: [500, 'Something went wrong on our side'],
-} as const satisfies Record<ProblemCode, readonly [status: number, title: string]>;
+  'body-unreadable': [400, 'The body cannot be read', 'the body is not what its type says, or ended too soon'],
+  'body-too-large': [413, 'The body is too large', 'more than 64 KiB'],
+  'body-type-unknown': [415, 'The body is of a type that is not taken here', 'another type, charset or encoding'],
+  'route-unknown': [404, 'There is nothing at this address', 'nothing is served there'],
+  'method-not-allowed': [405, 'This address does not answer to that method', 'see the `Allow` header'],
+  'host-unknown': [421, 'This server does not answer to that name', 'the `Host` header names none of `ALLOWED_HOSTS`'],
+  'rate-limited': [
+    429,
+    'Too many requests',
+    'too many posts of this client, requests of all, or requests with one key; with `Retry-After`',
+  ],
+  'origin-refused': [403, 'This website may not post here', 'a page of this origin may not post to this form'],
+  'fields-invalid': [422, 'Some fields are missing or not valid', 'see `errors`'],
+  'captcha-required': [403, 'A solved captcha is required', 'the form asks for a solved captcha'],
+  'captcha-wrong': [403, 'The captcha is not solved', 'not solved, too old, or used before'],
+  'idempotency-key-invalid': [400, 'The Idempotency-Key is not valid', 'not 1 to 255 printable characters'],
+  'idempotency-key-reused': [422, 'The Idempotency-Key stands for something else', 'the key was used for another post'],
+  'repeat-in-progress': [
+    409,
+    'The same post is being stored at this moment',
+    'the first of the same posts is still being stored',
+  ],
+  'form-unknown': [404, 'There is no such form', 'no form of that name'],
+  'form-closed': [410, 'This form is closed', 'the form takes no more messages'],
+  'form-exists': [409, 'There is such a form already', 'another form has that slug (command line)'],
+  'sender-unknown': [404, 'There is no such sender', 'no such sender'],
+  'message-unknown': [404, 'There is no such message', 'no such message'],
+  'email-unknown': [404, 'There is no such email', 'no such email'],
+  'email-leased': [409, 'The email is being sent at this moment', 'a worker may be sending it at this moment'],
+  'email-not-resendable': [409, 'The email cannot be sent again', 'its state does not allow it'],
+  'email-not-cancellable': [409, 'The email cannot be cancelled', 'it was sent already'],
+  'token-required': [401, 'A token is required', '`/metrics` without its token'],
+  'key-required': [401, 'An API key is required', 'no API key, or one that is unknown, expired or revoked'],
+  'key-forbidden': [403, 'The API key may not do this', 'the key lacks the scope, or is limited to forms'],
+  'key-unknown': [404, 'There is no such API key', 'no such key (command line)'],
+  'database-away': [503, 'The database is away', 'with `Retry-After`; nothing was stored'],
+  'schema-behind': [503, 'The database schema is behind', 'run `ruffinweb migrate up`'],
+  'schema-too-new': [503, 'The database schema is too new', 'a newer release has removed what this one needs'],
+  'keys-wrong': [503, 'The encryption keys are wrong', '`ENCRYPTION_KEYS` does not fit the database'],
+  'argument-invalid': [400, 'An argument is not valid', 'an argument or filter is not valid'],
+  unexpected: [500, 'Something went wrong on our side', 'the fault is ours; `requestId` finds it in the log'],
+} as const satisfies Record<ProblemCode, readonly [status: number, title: string, when: string]>;
 
 /** `application/problem+json` (RFC 9457), with a stable `code` and the fields that are at fault. */
 export interface ProblemDetails {
@@ -64,5 +72,5 @@ export function describeProblem(problem: Problem, requestId: string): ProblemDet
 
 /** Every kind of refusal, as the documentation lists it. */
 export const problemKinds = Object.entries(answers)
-  .map(([code, [status, title]]) => ({ code: code as ProblemCode, status, title }))
+  .map(([code, [status, title, when]]) => ({ code: code as ProblemCode, status, title, when }))
   .toSorted((a, b) => a.status - b.status);
