@@ -7,6 +7,7 @@ import { addEmailCommands } from './commands/emails.ts';
 import { addEncryptionCommands } from './commands/encryption.ts';
 import { addFormCommands } from './commands/forms.ts';
 import { addHealthCommand } from './commands/health.ts';
+import { addImportCommands } from './commands/import.ts';
 import { addKeyCommands } from './commands/keys.ts';
 import { addMessageCommands } from './commands/messages.ts';
 import { addMigrateCommands } from './commands/migrate.ts';
@@ -57,6 +58,7 @@ export function createProgram(deps: Deps): Command {
   addFormCommands(program, deps);
   addKeyCommands(program, deps);
   addEncryptionCommands(program, deps);
+  addImportCommands(program, deps);
   addConfigCommands(program, deps);
   addCompletionCommands(program, deps);
 

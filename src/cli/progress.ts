@@ -3,6 +3,8 @@ import type { GlobalOptions } from './options.ts';
 
 export interface Progress extends Disposable {
   report(done: number): void;
+  /** Makes room for a line of another kind. */
+  clear(): void;
 }
 
 /** A line on the terminal that counts, and is gone at the end. Nothing where nobody looks, or for little work. */
@@ -13,6 +15,7 @@ export function showProgress(deps: Deps, options: GlobalOptions, total: number, 
   };
   return {
     report: (done) => write(`${done} of ${total} ${word}`),
+    clear: () => write(''),
     [Symbol.dispose]: () => write(''),
   };
 }

@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Pool, QueryResultRow } from 'pg';
+import type { Pool, PoolClient, QueryResultRow } from 'pg';
 
 /** One SQL statement with bind parameters, prepared once per connection under its name. */
 export interface Statement {
@@ -32,14 +32,50 @@ export async function runStatement<Row extends QueryResultRow>(
   statement: Statement,
   values: unknown[],
 ): Promise<Row[]> {
+  return await withClient(em, async (ask) => await ask<Row>(statement, values));
+}
+
+/**
+ * Runs a statement once the locks of another are held, both in one transaction: the second sees all that was
+ * committed while the first waited, which one statement alone would not.
+ */
+export async function runLocked<Row extends QueryResultRow>(
+  em: EntityManager,
+  lock: { statement: Statement; values: unknown[] },
+  statement: Statement,
+  values: unknown[],
+): Promise<Row[]> {
+  return await withClient(em, async (ask, client) => {
+    await client.query('begin');
+    try {
+      await ask(lock.statement, lock.values);
+      const rows = await ask<Row>(statement, values);
+      await client.query('commit');
+      return rows;
+    } catch (error) {
+      // Where the connection is lost, the database has rolled it back already.
+      await client.query('rollback').catch(() => {});
+      throw error;
+    }
+  });
+}
+
+type Ask = <Row extends QueryResultRow>(statement: Statement, values: unknown[]) => Promise<Row[]>;
+
+/** A connection of the pool for as long as a transaction takes, which is run again where the database says it may be. */
+async function withClient<Result>(
+  em: EntityManager,
+  work: (ask: Ask, client: PoolClient) => Promise<Result>,
+): Promise<Result> {
   const pool: Pool & { [namesLost]?: true } = await em.getConnection().getNativeClient();
   for (let run = 1; ; run++) {
     const client = await pool.connect();
     let faulty = false;
     const named = !pool[namesLost];
+    const ask: Ask = async <Row extends QueryResultRow>({ name, text }: Statement, values: unknown[]) =>
+      (await client.query<Row>({ ...(named && { name }), text, values })).rows;
     try {
-      const result = await client.query<Row>({ ...(named ? statement : { text: statement.text }), values });
-      return result.rows;
+      return await work(ask, client);
     } catch (error) {
       const code = (error as { code?: unknown }).code;
       if (named && typeof code === 'string' && namesLostCodes.has(code)) {

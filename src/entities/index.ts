@@ -6,6 +6,7 @@ import { EncryptionKey } from './encryption-key.ts';
 import { Erasure } from './erasure.ts';
 import { Form } from './form.ts';
 import { MessageKey, RecentPost, UsedCaptcha } from './guard-memory.ts';
+import { ImportedRow } from './imported-row.ts';
 import { MailQueue } from './mail-queue.ts';
 import { Message } from './message.ts';
 import { ReplyDay, ReplyHour } from './reply-limit.ts';
@@ -33,6 +34,7 @@ export {
   EncryptionKey,
   Erasure,
   Form,
+  ImportedRow,
   MailQueue,
   Message,
   MessageKey,
@@ -64,4 +66,5 @@ export const entities = [
   Suppression,
   ApiKey,
   Erasure,
+  ImportedRow,
 ];

@@ -20,8 +20,10 @@ export class Keyring {
   readonly keyIndex: (key: string) => Buffer;
   /** of a client whose requests are counted outside this process, */
   readonly limitIndex: (client: string) => Buffer;
-  /** and of all that was posted. */
+  /** of all that was posted, */
   readonly fingerprint: (posted: string) => Buffer;
+  /** and of a row that was taken over from another program. */
+  readonly importPrint: (row: string) => Buffer;
   /** Vouches for a link, or a line of a file, that changes something without a login. */
   readonly linkSignature: (what: string) => Buffer;
   /** Signs captcha challenges; the same on every server of one database. */
@@ -38,6 +40,7 @@ export class Keyring {
     this.keyIndex = createBlindIndex(indexKey, 'message_keys.key');
     this.limitIndex = createBlindIndex(indexKey, 'limits');
     this.fingerprint = createBlindIndex(indexKey, 'fingerprint');
+    this.importPrint = createBlindIndex(indexKey, 'imported_rows.print');
     this.linkSignature = createBlindIndex(indexKey, 'link signature');
     this.captchaSecret = createBlindIndex(indexKey, 'captcha secret')('').toString('hex');
   }

@@ -182,6 +182,11 @@ function lockKeys(rows: readonly Row[]): string[] {
     ...(row.captchaId === null ? [] : [createHash('sha256').update(row.captchaId).digest().readBigInt64BE(0)]),
     ...(row.replyIndex === null ? [] : [row.replyIndex.readBigInt64BE(0), formKey(row.formId)]),
   ]);
+  return sortLocks(keys);
+}
+
+/** Each once, in one order for everybody, as parameters. */
+export function sortLocks(keys: readonly bigint[]): string[] {
   return [...new Set(keys)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)).map(String);
 }
 
@@ -190,7 +195,8 @@ function formKey(formId: string): bigint {
   return BigInt.asIntN(64, BigInt(`0x${formId.replaceAll('-', '').slice(16)}`));
 }
 
-function isReceiptClash(error: unknown): boolean {
+/** Two receipts in a thousand million clash; another try has others. */
+export function isReceiptClash(error: unknown): boolean {
   const { code, constraint } = error as { code?: unknown; constraint?: unknown };
   return code === '23505' && constraint === 'messages_receipt_unique';
 }

@@ -8,6 +8,7 @@ import { createDatabase } from '../support/database.ts';
 /** Keyed hashes (`privacy/blind-index.ts`), and the hash of an API key. */
 const hashes = [
   'api_keys.hash',
+  'imported_rows.print',
   'message_keys.fingerprint',
   'message_keys.key',
   'messages.text_index',

@@ -7,6 +7,7 @@ import { FormSettings } from './20261122140000_form_settings.ts';
 import { RetiredKeys } from './20261124110000_retired_keys.ts';
 import { Retention } from './20261124120000_retention.ts';
 import { Erasures } from './20261124120100_erasures.ts';
+import { ImportedRows } from './20261124130000_imported_rows.ts';
 
 /**
  * Every migration, oldest first; `migrate create` adds to it. A list and not a look at the folder, so that the
@@ -22,4 +23,5 @@ export const migrations = [
   { name: '20261124110000_retired_keys', class: RetiredKeys },
   { name: '20261124120000_retention', class: Retention },
   { name: '20261124120100_erasures', class: Erasures },
+  { name: '20261124130000_imported_rows', class: ImportedRows },
 ];

@@ -1,0 +1,102 @@
+import type { Command } from 'commander';
+import type { Imported } from '../../services/import-report.ts';
+import type { OldFault } from '../../services/old-message.ts';
+import type { Deps } from '../deps.ts';
+import { exitCode } from '../exit-codes.ts';
+import { addExamples, type GlobalOptions, optionsOf } from '../options.ts';
+import { Output } from '../output.ts';
+import { showProgress } from '../progress.ts';
+import { openCommandContext } from '../session.ts';
+
+interface ImportOptions extends GlobalOptions {
+  form: string;
+  timeZone: string;
+  dryRun?: boolean;
+  json?: boolean;
+}
+
+export function addImportCommands(program: Command, deps: Deps): void {
+  const imports = program.command('import').description('Take over what another program has kept');
+
+  const django = imports
+    .command('django')
+    .description('Take over the messages and senders of the Django backend; sends no mail, can be run again')
+    .argument('<url>', 'postgresql://… or an SQLite file: a path, or sqlite:///…')
+    .option('--form <slug>', 'the form that the messages become part of', 'contact')
+    .option('--time-zone <zone>', 'of dates that name none, such as Europe/Amsterdam', 'UTC')
+    .option('--dry-run', 'only say what would happen')
+    .option('--json', 'print JSON')
+    .action(async (url: string, _options, command: Command) => {
+      const options = optionsOf<ImportOptions>(command);
+      const output = new Output(deps, options);
+      const stop = deps.stopGently();
+      await using context = await openCommandContext(deps);
+      const [{ openScope }, { importDjango }, { oldFaults }, { openOldDatabase }] = await Promise.all([
+        import('../../services/scope.ts'),
+        import('../../services/import-django.ts'),
+        import('../../services/old-message.ts'),
+        import('../../database/open-old-database.ts'),
+      ]);
+      await using old = await openOldDatabase(url);
+      using progress = showProgress(deps, options, await old.countMessages(), 'messages read');
+      const imported = await importDjango(openScope(context), old, {
+        form: options.form,
+        timeZone: options.timeZone,
+        dryRun: options.dryRun ?? false,
+        stop,
+        onProgress: progress.report,
+        onFault(id, faults) {
+          progress.clear();
+          output.warn(`message ${id} is not taken: ${faults.map((it) => oldFaults[it]).join('; ')}`);
+        },
+        onErased(id) {
+          progress.clear();
+          output.note(`message ${id} is not taken: its sender was erased here since`);
+        },
+        onSilentSender(id) {
+          progress.clear();
+          output.note(`sender ${id} is not taken: no message is by this address`);
+        },
+      });
+      progress.clear();
+      if (options.json) output.printJson(imported);
+      else printImported(output, imported, oldFaults);
+      if (stop.aborted) deps.setExitCode(exitCode.interrupted);
+      else if (imported.messages.notTaken > 0) deps.setExitCode(exitCode.refused);
+    });
+  addExamples(django, [
+    'ruffinweb import django /srv/old/db.sqlite3 --dry-run',
+    'PGPASSWORD=… ruffinweb import django postgresql://django@db.example.com/site?sslmode=require',
+  ]);
+}
+
+function printImported(output: Output, imported: Imported, texts: Readonly<Record<OldFault, string>>): void {
+  const { messages, senders, faults, dryRun, complete } = imported;
+  const { style } = output;
+  output.printDetails([
+    ['form', imported.form],
+    ['messages read', String(messages.found)],
+    [dryRun ? 'would be taken' : 'taken', String(messages.taken), style.good],
+    ['taken before', String(messages.takenBefore)],
+    ['sender was erased', messages.erased > 0 ? String(messages.erased) : null],
+    ['not taken', String(messages.notTaken), messages.notTaken > 0 ? style.bad : undefined],
+    // As the texts have it, an index signature would not.
+    ...(Object.keys(faults) as OldFault[]).map((it): [string, string] => [`  ${texts[it]}`, String(faults[it])]),
+    ['written', imported.period && `${imported.period.first} to ${imported.period.last}`],
+    ['new senders', senders.new === null ? null : String(senders.new)],
+    ['senders without a message', senders.silent > 0 ? String(senders.silent) : null],
+  ]);
+  const { assumed, messages: unzoned } = imported.timeZone;
+  if (unzoned > 0) {
+    output.note(`\n${unzoned} dates name no time zone and were read as ${assumed}: --time-zone says another.`);
+  }
+  const { days, past } = imported.retention;
+  if (past > 0) {
+    output.note(
+      `\n${past} of those taken are older than the ${days} days that messages are kept: the next purge removes them.`,
+    );
+  }
+  if (messages.notTaken > 0) output.note('\nMend in the old database what is not taken, and run this again.');
+  if (dryRun) output.note('\nNothing was changed.');
+  if (!complete) output.note('\nEnded before all was read: run this again to go on.');
+}

@@ -1,0 +1,33 @@
+import { readDatabaseUrl } from './connection.ts';
+import { type OldDatabase, OldDatabaseUnknown } from './old-database.ts';
+
+/**
+ * Opens the Django backend's database for reading.
+ *
+ * @param where `postgresql://…`, the path of an SQLite file, or that as `sqlite:///…`.
+ * @throws {OldDatabaseUnknown}
+ * @throws {OldDatabaseUnreadable}
+ */
+export async function openOldDatabase(where: string): Promise<OldDatabase> {
+  if (/^postgres(?:ql)?:/i.test(where)) {
+    const { openOldPostgresql } = await import('./old-postgresql.ts');
+    return await openOldPostgresql(readAddress(where));
+  }
+  const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(where)?.[1]?.toLowerCase();
+  if (where === '' || (scheme !== undefined && scheme !== 'sqlite')) {
+    throw new OldDatabaseUnknown(
+      `${scheme === undefined ? 'nothing' : `${scheme}://`} cannot be read: give postgresql://… or the path of an SQLite file`,
+    );
+  }
+  const { openOldSqlite } = await import('./old-sqlite.ts');
+  return await openOldSqlite(where);
+}
+
+/** What was wrong with an address is told without the address, which may hold a password. */
+function readAddress(url: string) {
+  try {
+    return readDatabaseUrl(url);
+  } catch (error) {
+    throw new OldDatabaseUnknown(`the URL of the old database is not valid: ${(error as Error).message}`);
+  }
+}

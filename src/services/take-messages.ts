@@ -1,0 +1,123 @@
+import { v7 as uuidv7 } from 'uuid';
+import { normaliseAddress } from '../address.ts';
+import { runLocked, runStatement } from '../database/statement.ts';
+import { importLockStatement, importStatement, leftStatement } from './import-statement.ts';
+import { sealContent } from './message-content.ts';
+import type { TakeableMessage } from './old-message.ts';
+import { makeReceipt } from './receipt.ts';
+import type { Scope } from './scope.ts';
+import { isReceiptClash, sortLocks } from './store-messages.ts';
+
+/** What stands in the way of a message being taken: nothing, or one of the other two. */
+export interface Sorted {
+  fresh: TakeableMessage[];
+  takenBefore: TakeableMessage[];
+  /** By people who were erased since. */
+  erased: TakeableMessage[];
+}
+
+/** A look first, so that running it again seals nothing for nothing. */
+export async function sortMessages(scope: Scope, messages: readonly TakeableMessage[]): Promise<Sorted> {
+  const rows = await runStatement<{ print: Buffer; taken: boolean }>(scope.em, leftStatement, [
+    messages.map((it) => it.print),
+    messages.map((it) => addressIndexOf(scope, it)),
+    messages.map((it) => it.date.at.getTime()),
+  ]);
+  const left = new Map(rows.map((row) => [keyOf(row.print), row.taken]));
+  return {
+    fresh: messages.filter((it) => !left.has(keyOf(it.print))),
+    takenBefore: messages.filter((it) => left.get(keyOf(it.print)) === true),
+    erased: messages.filter((it) => left.get(keyOf(it.print)) === false),
+  };
+}
+
+/** What became of messages that had not been taken before. */
+export interface Took {
+  messages: number;
+  newSenders: number;
+  /** By people who were erased at this very moment. */
+  erased: TakeableMessage[];
+}
+
+/**
+ * Stores messages with their senders, new or known, and the marks that they were taken, in one transaction.
+ *
+ * @param messages in the order they were written: the first of a sender says how the name is written.
+ */
+export async function takeMessages(scope: Scope, formId: string, messages: readonly TakeableMessage[]): Promise<Took> {
+  for (let clashes = 0; messages.length > 0; ) {
+    const rows = messages.map((message) => prepareRow(scope, message));
+    const lock = { statement: importLockStatement, values: [lockKeys(rows)] };
+    try {
+      const [took] = await runLocked<{ messages: number; new_senders: number; erased: Buffer[] }>(
+        scope.em,
+        lock,
+        importStatement,
+        bind(formId, rows),
+      );
+      const erased = new Set(took?.erased.map(keyOf));
+      return {
+        messages: took?.messages ?? 0,
+        newSenders: took?.new_senders ?? 0,
+        erased: messages.filter((it) => erased.has(keyOf(it.print))),
+      };
+    } catch (error) {
+      if (!isReceiptClash(error) || ++clashes >= 3) throw error;
+    }
+  }
+  return { messages: 0, newSenders: 0, erased: [] };
+}
+
+function keyOf(print: Buffer): string {
+  return print.toString('latin1');
+}
+
+function addressIndexOf({ keyring }: Scope, { content }: TakeableMessage): Buffer {
+  return keyring.addressIndex(normaliseAddress(content.address));
+}
+
+function prepareRow(scope: Scope, message: TakeableMessage) {
+  const { keyring } = scope;
+  const { content, date, oldId, print } = message;
+  const msecs = date.at.getTime();
+  // The order of ids is the order of arrival; of messages of one day or millisecond it is the order they had.
+  const messageId = uuidv7({ msecs, seq: Number(BigInt.asUintN(32, oldId)) });
+  const senderId = uuidv7({ msecs });
+  return {
+    messageId,
+    senderId,
+    print,
+    receivedMs: msecs,
+    receipt: makeReceipt(),
+    content: sealContent(keyring, messageId, content),
+    addressIndex: addressIndexOf(scope, message),
+    address: keyring.seal(content.address, { table: 'senders', column: 'address', row: senderId }),
+    name:
+      content.name === undefined
+        ? null
+        : keyring.seal(content.name, { table: 'senders', column: 'name', row: senderId }),
+  };
+}
+
+type Row = ReturnType<typeof prepareRow>;
+
+/** The parameters of `importStatement`, in its order: one array a column. */
+function bind(formId: string, rows: readonly Row[]): unknown[] {
+  return [
+    formId,
+    rows.map((it) => it.messageId),
+    rows.map((it) => it.receipt),
+    rows.map((it) => it.content),
+    rows.map((it) => it.receivedMs),
+    rows.map((it) => it.senderId),
+    rows.map((it) => it.addressIndex),
+    rows.map((it) => it.address),
+    rows.map((it) => it.name),
+    rows.map((it) => it.print),
+  ];
+}
+
+/** The locks of these senders, as those who store and erase take them, in one order for everybody. */
+function lockKeys(rows: readonly Row[]): string[] {
+  return sortLocks(rows.map((row) => row.addressIndex.readBigInt64BE(0)));
+}

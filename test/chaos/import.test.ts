@@ -1,0 +1,155 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { createDjangoPostgresql, createDjangoSqlite, type OldMessage, type OldSender } from '../support/django.ts';
+import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
+import { until } from '../support/until.ts';
+
+/** Has Node say at its end how much memory it had at most, and how much of that was in use whenever it tidied up. */
+const tellMemory = `data:text/javascript,${encodeURIComponent(`
+  let live = 0;
+  setInterval(() => { gc(); live = Math.max(live, process.memoryUsage().heapUsed); }, 250).unref();
+  process.on('exit', () => process.stderr.write('peak=' + process.resourceUsage().maxRSS * 1024 + ' live=' + live + '\\n'));
+`)}`;
+
+describe('a large import', () => {
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+
+  before(async () => {
+    folder = await temporaryFolder();
+  });
+  after(async () => {
+    await folder[Symbol.asyncDispose]();
+  });
+
+  /** So many messages of half as many people, a minute apart. */
+  function oldFile(count: number): string {
+    const path = join(folder.path, `${count}.sqlite3`);
+    if (existsSync(path)) return path;
+    const start = Date.parse('2019-01-01T00:00:00Z');
+    createDjangoSqlite(path, {
+      senders: Array.from({ length: count / 2 }, (_, n): OldSender => [n + 1, `p${n}@example.test`, `Person ${n}`]),
+      messages: Array.from(
+        { length: count },
+        (_, n): OldMessage => [
+          n + 1,
+          `Message ${n} ${'with some words '.repeat(20)}`,
+          new Date(start + n * 60_000).toISOString().replace('T', ' ').replace('Z', ''),
+          (n % (count / 2)) + 1,
+        ],
+      ),
+    });
+    return path;
+  }
+
+  async function importAll(db: TestDatabase, where: string): Promise<{ peak: number; live: number }> {
+    const startedAt = performance.now();
+    const { code, stdout, stderr } = await ruffinweb(['import', 'django', where, '--json'], {
+      DATABASE_URL: db.url,
+      NODE_OPTIONS: `--expose-gc --import=${tellMemory}`,
+    });
+    const seconds = (performance.now() - startedAt) / 1000;
+    expect(code, stderr).to.equal(0);
+    const { messages } = JSON.parse(stdout);
+    const [, peak, live] = (/peak=(\d+) live=(\d+)/.exec(stderr) ?? []).map(Number) as [number, number, number];
+    const perSecond = Math.round(messages.found / seconds);
+    console.log(
+      `    ${messages.taken} taken, ${messages.takenBefore} before: ${perSecond}/s, ${peak >> 20} MiB, ${live >> 20} in use`,
+    );
+    return { peak, live };
+  }
+
+  it('of 100,000 messages needs no more memory than one of 10,000, from SQLite and from PostgreSQL', async () => {
+    const [few, many] = [oldFile(10_000), oldFile(100_000)];
+    await using small = await createDatabase();
+    await using large = await createDatabase();
+    await using third = await createDatabase();
+    await using old = await createDjangoPostgresql();
+    await old.query(`insert into backend_sender (id, email, name) select n, 'p' || n || '@example.test', 'Person ' || n
+      from generate_series(1, 50000) as n`);
+    await old.query(`insert into backend_message (id, message, date, message_sender_id)
+      select n, 'Message ' || n || repeat(' with some words', 20), '2019-01-01'::timestamptz + n * interval '1 minute', (n % 50000) + 1
+      from generate_series(1, 100000) as n`);
+    const first = await importAll(small, few);
+    for (const [db, where] of [
+      [large, many],
+      [large, many],
+      [third, old.url],
+    ] as const) {
+      const { peak, live } = await importAll(db, where);
+      expect(live / first.live, 'what is in use').to.be.lessThan(1.2);
+      // What the process has taken from the system it gives back late.
+      expect(peak / first.peak, 'what was taken').to.be.lessThan(2);
+      expect([await db.count('messages'), await db.count('senders')]).to.deep.equal([100_000, 50_000]);
+      expect(await db.count('emails')).to.equal(0);
+    }
+  });
+
+  describe('that is ended half-way', () => {
+    let db: TestDatabase;
+    let settings: Settings;
+    let where: string;
+
+    before(async () => {
+      where = oldFile(10_000);
+    });
+    beforeEach(async () => {
+      db = await createDatabase();
+      settings = { DATABASE_URL: db.url };
+    });
+    afterEach(async () => {
+      await db[Symbol.asyncDispose]();
+    });
+
+    async function startAndWait(atLeast: number): Promise<RunningServer> {
+      const command = await RunningServer.startCommand(['import', 'django', where, '--json'], settings);
+      await until(`${atLeast} are taken`, async () => (await db.count('messages')) >= atLeast, 60_000);
+      return command;
+    }
+
+    /** Every message once, every sender's numbers those of the messages. */
+    async function expectWhole(): Promise<void> {
+      const { code, stderr } = await ruffinweb(['import', 'django', where, '--json'], settings);
+      expect(code, stderr).to.equal(0);
+      expect(await db.count('messages')).to.equal(10_000);
+      expect(await db.query('select count(*)::int from imported_rows')).to.deep.equal([{ count: 10_000 }]);
+      const wrong = await db.query(`select from senders left join (
+          select sender_id, count(*)::int, min(received_at), max(received_at) from messages group by 1
+        ) as real on sender_id = id
+        where (message_count, first_message_at, last_message_at) is distinct from (real.count, real.min, real.max)`);
+      expect(wrong).to.deep.equal([]);
+    }
+
+    it('by kill -9, five times, is whole after it was run to its end', async () => {
+      for (let round = 1; round <= 5; round++) {
+        await using command = await startAndWait(round * 1500);
+        await command.stop('SIGKILL');
+        expect(await db.count('messages')).to.be.lessThan(10_000);
+      }
+      await expectWhole();
+    });
+
+    it('by Ctrl-C ends after a whole page, says so and exits 130', async () => {
+      await using command = await startAndWait(1000);
+      const { code } = await command.stop('SIGINT');
+      const imported = JSON.parse(command.output);
+      expect(code).to.equal(130);
+      expect(imported.complete).to.equal(false);
+      expect(imported.messages.taken).to.equal(await db.count('messages'));
+      expect(imported.messages.taken).to.be.lessThan(10_000);
+      await expectWhole();
+    });
+
+    it('two at once: one is refused, and every message is taken once', async () => {
+      const [one, other] = await Promise.all(
+        [1, 2].map(() => ruffinweb(['import', 'django', where, '--json'], settings)),
+      );
+      expect([one?.code, other?.code].sort()).to.deep.equal([0, 1]);
+      expect(`${one?.stderr}${other?.stderr}`).to.match(
+        /^ruffinweb: another import into this database is at work.*\n$/,
+      );
+      await expectWhole();
+    });
+  });
+});
