@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { clientOf, submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
+import { randomFrom } from '../support/random.ts';
 import { until } from '../support/until.ts';
 
 /**
@@ -84,14 +85,3 @@ describe('kill -9 of the server while 200 posts are in flight, ten times', () =>
     expect(open).to.deep.equal([]);
   });
 });
-
-/** Mulberry32: small, seeded, good enough to draw moments. */
-function randomFrom(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
