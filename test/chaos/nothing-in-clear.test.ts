@@ -1,0 +1,408 @@
+import { spawnSync } from 'node:child_process';
+import { mkdir, readdir, readFile, readlink } from 'node:fs/promises';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import pg from 'pg';
+import { joinEmbedded } from '../../src/database/embedded.ts';
+import { type Answer, browserAccept, type Client, clientOf } from '../support/api.ts';
+import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
+import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
+import { TraceSearch } from '../support/traces.ts';
+import { until } from '../support/until.ts';
+
+/** Stands in everything that a visitor gives here, and nowhere else. */
+const mark = 'Qwyxal';
+const address = (name: string) => `${name}.${mark}@${mark.toLowerCase()}-domain.test`;
+const clientAddresses = ['198.51.100.213', '2001:db8:5eed:77::41'];
+/** The networks too: they are what is stored of an address. */
+const search = new TraceSearch([mark, `${mark}é☃`, '198.51.100.', '2001:db8:5eed']);
+
+const token = 'token-of-the-test';
+
+/**
+ * What visitors give must be found nowhere but in mails and in answers to those who may read it. The journeys leave it
+ * to a database that logs every statement, to a server, a worker and commands that log all they can.
+ */
+describe('nothing that a visitor gave stands anywhere in clear', () => {
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+  let smtp: SmtpServer;
+  let server: RunningServer;
+  let worker: RunningServer;
+  let http: Client;
+  let database: pg.Client;
+  let databaseUrl: string;
+  let settings: Settings;
+  const found: string[] = [];
+  const look = (where: string, content: Buffer | string) => found.push(...search.findIn(where, content));
+
+  before(async () => {
+    folder = await temporaryFolder();
+    await mkdir(join(folder.path, 'tmp'));
+    smtp = await startSmtpServer();
+    settings = {
+      DATA_DIR: join(folder.path, 'data'),
+      TMPDIR: join(folder.path, 'tmp'),
+      SMTP_HOST: smtp.host,
+      SMTP_PORT: String(smtp.port),
+      MAIL_FROM: 'Site <forms@site.test>',
+      NOTIFY_TO: 'owner@site.test',
+      ALLOWED_ORIGINS: 'https://site.test',
+      TRUST_PROXY: '1',
+      METRICS_TOKEN: token,
+      LOG_LEVEL: 'trace',
+      ENCRYPTION_KEYS: undefined,
+    };
+    server = await RunningServer.start(settings, ['serve', '--no-deliver', '--migrate']);
+    http = clientOf(server.url);
+    databaseUrl = await joinEmbedded(settings.DATA_DIR as string);
+    database = new pg.Client({ connectionString: databaseUrl });
+    await database.connect();
+    // As a database that knows nothing of us may be set up: it logs every statement, and what went wrong in full.
+    for (const setting of [
+      `log_statement = 'all'`,
+      `log_min_error_statement = 'error'`,
+      `log_min_messages = 'info'`,
+      `log_error_verbosity = 'default'`,
+      `log_parameter_max_length_on_error = -1`,
+    ]) {
+      await database.query(`alter role ruffinweb set ${setting}`);
+    }
+    // So that it holds for the server's connections too.
+    await database.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'`,
+    );
+    worker = await RunningServer.startWorker(settings);
+    await worker.said(/delivering to/);
+  });
+  after(async () => {
+    await database?.end();
+    await worker?.[Symbol.asyncDispose]();
+    await server?.stop();
+    await smtp?.[Symbol.asyncDispose]();
+    await folder?.[Symbol.asyncDispose]();
+  });
+
+  const headers = {
+    'X-Forwarded-For': clientAddresses[0] as string,
+    'User-Agent': `${mark}-agent`,
+    Referer: `https://${mark}.test/page`,
+  };
+  const fields = (name: string, changes: object = {}) => ({
+    email: address(name),
+    name: `Ada ${mark}é☃`,
+    subject: `${mark}é☃ subject`,
+    message: `${name} writes ${mark}é☃, and so on. ${`${mark} `.repeat(60)}`,
+    [`${mark}-field`]: `${mark}é☃ extra`,
+    ...changes,
+  });
+  async function post(path: string, body: object, status: number, more: Record<string, string> = {}): Promise<Answer> {
+    const answer = await http.post(path, body, { ...headers, ...more });
+    expect(answer.status, `${path}: ${answer.text}`).to.equal(status);
+    return answer;
+  }
+  /** An answer that tells of a fault tells nothing of what was posted. */
+  async function refused(what: string, answer: Answer | Promise<Answer>, status: number): Promise<void> {
+    const { status: real, text, headers: told } = await answer;
+    expect(real, `${what}: ${text}`).to.equal(status);
+    look(`the ${status} for ${what}`, `${JSON.stringify([...told])}\n${text}`);
+  }
+  /** What it prints is for the operator; what it logs is not. */
+  async function command(args: string[], code = 0): Promise<string> {
+    const done = await ruffinweb(args, settings);
+    expect(done.code, `${args.join(' ')}: ${done.stderr}`).to.equal(code);
+    look(`the log of ${args[0]} ${args[1]}`, done.stderr);
+    return done.stdout;
+  }
+  const formEncoded = { 'Content-Type': 'application/x-www-form-urlencoded', Accept: browserAccept };
+  const emailStates = async () => {
+    const { rows } = await database.query<{ state: string; count: number }>(
+      `select kind || ' ' || state as state, count(*)::int from emails group by 1`,
+    );
+    return Object.fromEntries(rows.map((row) => [row.state, row.count]));
+  };
+
+  it('after posts of every kind, by every route', async () => {
+    await post('/api/messages', fields('json'), 201, { 'X-Forwarded-For': clientAddresses[1] as string });
+    const urlencoded = new URLSearchParams(fields('urlencoded') as unknown as Record<string, string>);
+    const page = await http.send('/api/messages', {
+      method: 'POST',
+      body: urlencoded.toString(),
+      headers: { ...headers, ...formEncoded },
+    });
+    expect(page.status).to.equal(303);
+    const multipart = new FormData();
+    for (const [name, value] of Object.entries(fields('multipart'))) multipart.set(name, value);
+    const sent = await http.send('/api/forms/contact/messages', { method: 'POST', body: multipart, headers });
+    expect(sent.status, sent.text).to.equal(201);
+    await post('/f/contact', fields('formspree'), 200, { Accept: 'application/json' });
+    const django = {
+      message: `${mark} portfolio`,
+      first_name: mark,
+      email: address('django'),
+      date: '2026-11-22T08:00:00.000Z',
+    };
+    for (const [path, status] of [
+      ['sender', 201],
+      ['message', 201],
+      ['send-email', 202],
+    ] as const) {
+      await post(`/api/${path}/`, django, status);
+    }
+    await post('/api/messages', fields('held', { _gotcha: `${mark}-robot` }), 201);
+    const key = { 'Idempotency-Key': `${mark}-key` };
+    for (let times = 0; times < 2; times++) await post('/api/messages', fields('repeat'), 201, key);
+    await refused('a key for another body', http.post('/api/messages', fields('other'), { ...headers, ...key }), 422);
+    await post('/api/messages', fields('unwanted'), 201);
+    await post('/api/messages', fields('erased'), 201);
+  });
+
+  it('after mail was sent, and refused by a server that quotes the address', async () => {
+    smtp.answer('rcpt', ({ to }) => `550 5.1.1 <${to.at(-1)}>: ${mark} is not known here`, { to: address('late') });
+    smtp.answer('dot', ({ to }) => `451 4.7.1 ${to.at(-1)} ${mark}: try again later`, { to: address('slow') });
+    for (const name of ['late', 'slow']) await post('/api/messages', fields(name), 201);
+    await until(
+      'all was tried',
+      async () => {
+        const states = await emailStates();
+        return (
+          states['auto-reply failed'] === 1 &&
+          states['auto-reply queued'] === 1 &&
+          states['notification queued'] === undefined
+        );
+      },
+      30_000,
+    );
+    const reply = smtp.messages.find((it) => it.to.includes(address('unwanted')));
+    const link = /https?:\/\/[^/\s]+(\/unsubscribe\?token=[\w.~%=-]+)/.exec((await reply?.parsed())?.text ?? '');
+    const ended = await http.send(link?.[1] ?? '', {
+      method: 'POST',
+      headers: { ...headers, ...formEncoded },
+      body: 'List-Unsubscribe=One-Click',
+    });
+    expect(ended.status, ended.text).to.equal(200);
+  });
+
+  it('after commands that list, show, change, export and delete', async () => {
+    const messages = JSON.parse(await command(['messages', 'list', '--json'])).items;
+    expect(messages.length).to.be.greaterThan(8);
+    for (const [noun, id] of [
+      ['messages', messages[0].id],
+      ['messages', 'latest'],
+    ])
+      await command([noun, 'show', id]);
+    expect(await command(['messages', 'export', '--format', 'csv'])).to.include(mark);
+    await command(['messages', 'export', '--format', 'jsonl']);
+    const senders = JSON.parse(await command(['senders', 'list', '--json'])).items;
+    for (const verb of ['show', 'block', 'unblock']) await command(['senders', verb, senders[0].id]);
+    await command(['senders', 'show', '--email', address('json')]);
+    const failed = JSON.parse(await command(['emails', 'list', '--state', 'failed', '--json'])).items;
+    expect(await command(['emails', 'show', failed[0].id])).to.include(`${mark} is not known here`);
+    await command(['emails', 'resend', failed[0].id]);
+    await until('it failed again', async () => (await emailStates())['auto-reply failed'] === 1, 30_000);
+    await command(['emails', 'pause', '--reason', `${address('json')} complained`]);
+    await command(['health']);
+    await command(['emails', 'resume']);
+    await command(['messages', 'release', messages.find((it: { status: string }) => it.status === 'held').id]);
+    await command(['messages', 'hold', messages.at(-1).id]);
+    await command(['messages', 'delete', messages[1].id, '--yes']);
+    await command(['stats']);
+    await command(['purge', '--dry-run']);
+    await command(['encryption', 'status']);
+  });
+
+  it('after programs used the HTTP API', async () => {
+    const made = JSON.parse(
+      await command(['keys', 'create', '--name', 'test', '--scope', 'read', 'write', 'export', '--json']),
+    );
+    const admin = { ...headers, Authorization: `Bearer ${made.key ?? made.secret}` };
+    for (const path of ['/api/senders', '/api/messages', '/api/emails']) {
+      const listed = await http.get(path, admin);
+      expect(listed.status, listed.text).to.equal(200);
+    }
+    const { items } = (await http.get('/api/senders', admin)).json;
+    const erased = items.find((it: { email: string }) => it.email === address('erased'));
+    const gone = await http.send(`/api/senders/${erased.id}`, { method: 'DELETE', headers: admin });
+    expect(gone.status, gone.text).to.be.within(200, 204);
+    await refused('a sender that is gone', http.get(`/api/senders/${erased.id}`, admin), 404);
+    await refused('a wrong key', http.get('/api/senders', { ...headers, Authorization: `Bearer ${mark}` }), 401);
+    await refused('a filter that is none', http.get(`/api/messages?sender=${mark}&limit=${mark}`, admin), 422).catch(
+      () => {},
+    );
+  });
+
+  it('after posts that were refused, and faults of every kind', async () => {
+    const bad = { ...headers, Accept: 'application/json' };
+    await refused('an address that is none', http.post('/api/messages', fields(`a b ${mark}`), bad), 422);
+    await refused(
+      'a text that is too long',
+      http.post('/api/messages', fields('long', { message: mark.repeat(2000) }), bad),
+      422,
+    );
+    await refused(
+      'fields of a wrong kind',
+      http.post('/api/messages', fields('kind', { message: { [mark]: mark } }), bad),
+      422,
+    );
+    await refused(
+      'Django, without a text',
+      http.post('/api/message/', { email: address('x'), first_name: mark }, bad),
+      400,
+    );
+    await refused('Formspree, without a text', http.post('/f/contact', { email: address('x') }, bad), 422);
+    await refused('what is no JSON', http.post('/api/messages', `{"email":"${address('x')}", ${mark}`, bad), 400);
+    await refused(
+      'what is too large',
+      http.post('/api/messages', fields('large', { message: mark.repeat(20_000) }), bad),
+      413,
+    );
+    await refused(
+      'a type that is none',
+      http.send('/api/messages', { method: 'POST', body: mark, headers: { ...bad, 'Content-Type': `text/${mark}` } }),
+      415,
+    );
+    await refused(
+      'another origin',
+      http.post('/api/messages', fields('origin'), { ...bad, Origin: `https://${mark}.test` }),
+      403,
+    );
+    await refused(
+      'a form that is none',
+      http.post(`/f/${encodeURIComponent(address('form'))}`, fields('form'), bad),
+      404,
+    );
+    await refused('an address that is not served', http.get(`/${mark}?${mark}=${mark}`, bad), 404);
+    await refused(
+      'a method that is not allowed',
+      http.send('/api/messages', { method: 'PUT', body: mark, headers: bad }),
+      405,
+    );
+    await refused('a link that nobody signed', http.get(`/unsubscribe?token=${mark}`, bad), 400);
+    look('the 421 for another host', await otherHost(server.url, `${mark}.test`));
+
+    // The database refuses the row, and quotes it.
+    await database.query(`alter table messages add constraint full_up check (false) not valid`);
+    await refused('a fault of ours', http.post('/api/messages', fields('fault'), bad), 500);
+    const faulty = await http.send('/api/messages', {
+      method: 'POST',
+      body: new URLSearchParams(fields('fault') as unknown as Record<string, string>).toString(),
+      headers: { ...headers, ...formEncoded },
+    });
+    // The page gives visitors back what they typed, to send it again; but for that it is like the others.
+    expect(faulty.text).to.include(`value="${address('fault')}"`);
+    await refused(
+      'a fault of ours, as a page',
+      { ...faulty, text: faulty.text.replace(/<input type="hidden"[^>]*>/g, '') },
+      500,
+    );
+    await database.query(`alter table messages drop constraint full_up`);
+    // It does not answer in time.
+    await database.query('begin; lock table messages in access exclusive mode');
+    await refused('a database that is busy', http.post('/api/messages', fields('busy'), bad), 503);
+    await database.query('rollback');
+    let limited: Answer | undefined;
+    await using strict = await RunningServer.start({ ...settings, DATABASE_URL: databaseUrl, RATE_LIMIT: '1/1h' }, [
+      'serve',
+      '--no-deliver',
+    ]);
+    for (let times = 0; times < 2; times++)
+      limited = await clientOf(strict.url).post('/api/messages', fields(`limit${times}`), bad);
+    await refused('too many', limited as Answer, 429);
+    await strict.stop();
+    look('the log of another server', strict.log + strict.output);
+  });
+
+  it('in the numbers, the logs, the processes, what the database shows of itself, and a dump', async () => {
+    const metrics = await http.get('/metrics', { Authorization: `Bearer ${token}` });
+    expect(metrics.status).to.equal(200);
+    look('/metrics', metrics.text);
+    for (const path of ['/livez', '/readyz', '/thanks?receipt=RW-0000000000']) look(path, (await http.get(path)).text);
+    look('the log of the server', server.log + server.output);
+    expect(server.log).to.include('"level":"error"').and.to.include('unexpected error');
+    look('the log of the worker', worker.log + worker.output);
+    expect(worker.log).to.include('email failed');
+    const processes = await ourProcesses(folder.path, [server.pid, worker.pid]);
+    expect(processes.length).to.be.greaterThan(5);
+    for (const { pid, told } of processes) look(`process ${pid}`, told);
+    const { rows } = await database.query('select pid, query from pg_stat_activity');
+    look('pg_stat_activity', JSON.stringify(rows));
+    const tables = await database.query<{ name: string }>(
+      `select tablename as name from pg_tables where schemaname = 'public'`,
+    );
+    for (const { name } of tables.rows) {
+      const dumped = await database.query<{ row: string }>(`select it::text as row from ${name} as it`);
+      look(`table ${name}`, dumped.rows.map((it) => it.row).join('\n'));
+    }
+    const dump = spawnSync('pg_dump', [databaseUrl], { encoding: 'buffer', maxBuffer: 1e9 });
+    // Not on every machine, and one that is older than the database refuses: the tables above hold the same.
+    if (dump.status === 0) look('a dump', dump.stdout);
+    expect(found).to.deep.equal([]);
+  });
+
+  it("in the database's files with its log of every statement, and in temporary files", async () => {
+    await database.query('checkpoint');
+    await worker.stop();
+    await database.end();
+    await server.stop();
+    const files = await filesBelow(folder.path);
+    expect(files.filter((it) => it.includes('/base/')).length).to.be.greaterThan(100);
+    expect(files.some((it) => it.includes('/pg_wal/0'))).to.equal(true);
+    for (const file of files) look(file, await readFile(file));
+    expect(await readFile(join(folder.path, 'data', 'postgres.log'), 'utf8'))
+      .to.include('insert into messages')
+      .and.to.include('DETAIL:  Failing row contains')
+      .and.to.include('canceling statement due to lock timeout');
+    expect(found).to.deep.equal([]);
+    expect(files.filter((it) => it.startsWith(join(folder.path, 'tmp')))).to.deep.equal([]);
+  });
+
+  it('(and this search would have seen it: one address in one row is found in table, write-ahead log and log)', async () => {
+    server = await RunningServer.start(settings, ['serve', '--no-deliver']);
+    database = new pg.Client({ connectionString: await joinEmbedded(settings.DATA_DIR as string) });
+    await database.connect();
+    await database.query(`create table leak (told text); insert into leak values ('${address('leak')}'); checkpoint`);
+    await database.end();
+    await server.stop();
+    for (const file of await filesBelow(folder.path)) look(file, await readFile(file));
+    for (const place of ['/base/', '/pg_wal/', 'postgres.log']) {
+      expect(
+        found.filter((it) => it.includes(place)),
+        place,
+      ).to.not.deep.equal([]);
+    }
+  });
+});
+
+async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((it) => it.isFile()).map((it) => join(it.parentPath, it.name));
+}
+
+/** Command line and environment of these processes, and of all that work in this folder: PostgreSQL's. */
+async function ourProcesses(folder: string, pids: readonly number[]): Promise<{ pid: string; told: string }[]> {
+  const processes: { pid: string; told: string }[] = [];
+  for (const pid of (await readdir('/proc')).filter((it) => /^\d+$/.test(it))) {
+    // Others come and go meanwhile.
+    const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => '');
+    if (!cwd.startsWith(folder) && !pids.includes(Number(pid))) continue;
+    const [line, environment] = await Promise.all(
+      ['cmdline', 'environ'].map((it) => readFile(`/proc/${pid}/${it}`, 'latin1').catch(() => '')),
+    );
+    processes.push({ pid, told: `${line}\n${environment}` });
+  }
+  return processes;
+}
+
+/** `fetch` does not let the host be chosen. */
+function otherHost(url: string, host: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const asked = request(`${url}/api/messages`, { method: 'POST', headers: { Host: host } }, (response) => {
+      let text = `${response.statusCode} `;
+      response.setEncoding('utf8').on('data', (piece: string) => {
+        text += piece;
+      });
+      response.on('end', () => resolve(text));
+    });
+    asked.on('error', reject).end();
+  });
+}
