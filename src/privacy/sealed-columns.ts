@@ -18,6 +18,14 @@ export type SealedPlace = {
   [T in SealedTable]: { table: T; column: (typeof sealedTables)[T]['columns'][number]; row: string };
 }[SealedTable];
 
+/**
+ * The name of a statement that is written from this list. The columns are in it, since a name must never be given to
+ * another text: releases run side by side.
+ */
+export function nameStatement(verb: string, table: SealedTable): string {
+  return [verb, table, ...sealedTables[table].columns].join('_');
+}
+
 /** The places of one row, in the order of its table's columns. */
 export function placesOf(table: SealedTable, row: string): SealedPlace[] {
   // Each column comes from the entry of this very table, which is more than the type of a union can say.

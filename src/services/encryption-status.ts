@@ -4,7 +4,7 @@ import { runStatement } from '../database/statement.ts';
 import { isKeyOf } from '../privacy/key-row.ts';
 import { sealingKey } from '../privacy/keyring.ts';
 import type { ConfiguredKey } from '../privacy/keyring-check.ts';
-import { type SealedTable, sealedTableNames, sealedTables } from '../privacy/sealed-columns.ts';
+import { nameStatement, type SealedTable, sealedTableNames, sealedTables } from '../privacy/sealed-columns.ts';
 
 /**
  * - `seals`: stands first in the configuration, and opens too
@@ -86,7 +86,7 @@ async function countByKey(em: EntityManager): Promise<Map<string | null, Used>> 
   for (const table of sealedTableNames) {
     const counted = await runStatement<{ key: string | null; count: number; newest_ms: number | null }>(
       em,
-      { name: `count_keys_${table}`, text: countStatement(table) },
+      { name: nameStatement('count_keys', table), text: countStatement(table) },
       [],
     );
     for (const { key, count, newest_ms: newest } of counted) {

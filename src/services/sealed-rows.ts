@@ -1,5 +1,5 @@
 import { runStatement, type Statement } from '../database/statement.ts';
-import { placesOf, type SealedTable, sealedTables } from '../privacy/sealed-columns.ts';
+import { nameStatement, placesOf, type SealedTable, sealedTables } from '../privacy/sealed-columns.ts';
 import { SealBroken } from '../privacy/sealing.ts';
 import type { Scope } from './scope.ts';
 
@@ -27,7 +27,7 @@ function isOutdated(table: SealedTable): string {
 
 export async function countOutdated({ em, keyring }: Scope, table: SealedTable): Promise<number> {
   const text = `select count(*)::int as count from ${table} where ${isOutdated(table)}`;
-  const [row] = await runStatement<{ count: number }>(em, { name: `count_outdated_${table}`, text }, [
+  const [row] = await runStatement<{ count: number }>(em, { name: nameStatement('count_outdated', table), text }, [
     keyring.newestPrefix,
   ]);
   return row?.count ?? 0;
@@ -55,7 +55,7 @@ export async function* resealTable(scope: Scope, table: SealedTable): AsyncGener
 async function findOutdated({ em, keyring }: Scope, table: SealedTable, after: string): Promise<SealedRow[]> {
   const { columns, idType } = sealedTables[table];
   const statement: Statement = {
-    name: `find_outdated_${table}`,
+    name: nameStatement('find_outdated', table),
     text: `
 select id::text, array[${columns.join(', ')}] as values from ${table}
 where id > $2::${idType} and (${isOutdated(table)})
@@ -73,7 +73,7 @@ function replaceStatement(table: SealedTable): Statement {
   const each = (write: (column: string) => string, between: string) => columns.map(write).join(between);
   const parameters = columns.map((_, index) => `$${2 * index + 2}::bytea[], $${2 * index + 3}::bytea[]`).join(', ');
   return {
-    name: `reseal_${table}`,
+    name: nameStatement('reseal', table),
     text: `
 with given as materialized (
   select * from unnest($1::${idType}[], ${parameters}) as given (id, ${each((it) => `old_${it}, new_${it}`, ', ')})

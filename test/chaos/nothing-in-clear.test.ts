@@ -206,6 +206,9 @@ describe('nothing that a visitor gave stands anywhere in clear', () => {
     await command(['messages', 'release', messages.find((it: { status: string }) => it.status === 'held').id]);
     await command(['messages', 'hold', messages.at(-1).id]);
     await command(['messages', 'delete', messages[1].id, '--yes']);
+    expect(await command(['senders', 'export', '--email', address('formspree')])).to.include(mark);
+    await command(['senders', 'erase', '--email', address('formspree'), '--yes']);
+    await command(['senders', 'erasures']);
     await command(['stats']);
     await command(['purge', '--dry-run']);
     await command(['encryption', 'status']);
@@ -222,6 +225,10 @@ describe('nothing that a visitor gave stands anywhere in clear', () => {
     }
     const { items } = (await http.get('/api/senders', admin)).json;
     const erased = items.find((it: { email: string }) => it.email === address('erased'));
+    const exported = await http.get(`/api/senders/${erased.id}/export`, admin);
+    expect(exported.status, exported.text).to.equal(200);
+    const searched = await http.post('/api/senders/search', { email: address('erased') }, admin);
+    expect(searched.status, searched.text).to.equal(200);
     const gone = await http.send(`/api/senders/${erased.id}`, { method: 'DELETE', headers: admin });
     expect(gone.status, gone.text).to.be.within(200, 204);
     await refused('a sender that is gone', http.get(`/api/senders/${erased.id}`, admin), 404);

@@ -52,6 +52,19 @@ describe('the keyring', () => {
     expect(() => old.open(both.seal('secret', place), place)).to.throw(SealBroken, /"k2"/);
   });
 
+  it('uses no nonce twice', () => {
+    // More than are fetched at a time; `npm run test:fuzz` seals a million.
+    const ring = ringOf(key('k1', 1));
+    const start = ring.newestPrefix.length;
+    const nonces = Array.from({ length: 5000 }, () =>
+      ring
+        .seal('x', place)
+        .subarray(start, start + 12)
+        .toString('hex'),
+    );
+    expect(new Set(nonces).size).to.equal(nonces.length);
+  });
+
   it('never seals the same text alike, and always indexes the same address alike', () => {
     const ring = ringOf(key('k1', 1));
     expect(ring.seal('x', place).equals(ring.seal('x', place))).to.equal(false);
