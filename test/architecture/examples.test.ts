@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { expect } from 'chai';
 import type { Command } from 'commander';
@@ -5,7 +7,15 @@ import type { Deps } from '../../src/cli/deps.ts';
 import { createProgram } from '../../src/cli/program.ts';
 import { readConfig } from '../../src/config.ts';
 import { withSecretFiles } from '../../src/environment.ts';
-import { blocksOf, callsIn, changesTheMachine, documents, readDocument, scriptOf } from '../support/documents.ts';
+import {
+  blocksOf,
+  callsIn,
+  changesTheMachine,
+  documents,
+  readDocument,
+  rootFolder,
+  scriptOf,
+} from '../support/documents.ts';
 import { testKeys } from '../support/program.ts';
 
 const blocks = documents.flatMap(blocksOf);
@@ -60,9 +70,13 @@ describe('the examples in the documents', () => {
   });
 
   it('say so of no other block', () => {
-    for (const { document, line, notRun, ...block } of blocks) {
-      if (notRun !== undefined)
-        expect(scriptOf({ document, line, notRun, ...block }), `${document}:${line}`).to.be.a('string');
+    for (const block of blocks) {
+      if (block.notRun === undefined) continue;
+      const where = `${block.document}:${block.line}`;
+      expect(scriptOf(block), where).to.be.a('string');
+      for (const [path] of block.notRun.matchAll(/test\/\S+\.ts/g)) {
+        expect(existsSync(join(rootFolder, path)), `${where}: ${path}`).to.equal(true);
+      }
     }
     for (const document of documents) {
       const marks = readDocument(document).match(/<!-- not run:/g)?.length ?? 0;

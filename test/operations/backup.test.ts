@@ -5,23 +5,23 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { clientOf, submission } from '../support/api.ts';
+import { blocksOf } from '../support/documents.ts';
 import { MachinePostgres } from '../support/machine-postgres.ts';
 import { describeWith, pathOf, programFolder } from '../support/machine-programs.ts';
 import { RunningServer, ruffinweb, type Settings, testKeys } from '../support/program.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 
-interface Block {
+interface Step {
   machine: string;
   script: string;
 }
 
 /** The shell of the drill, as the document has it; the first line of each block says where it is run. */
-async function readDrill(): Promise<Block[]> {
-  const document = await readFile(new URL('../../docs/operating.md', import.meta.url), 'utf8');
-  const drill = /^## Backups$(.*?)^## /ms.exec(document)?.[1] ?? '';
-  return [...drill.matchAll(/^```sh\n# (on the server|on the other machine)\n(.*?)^```$/gms)].map(
-    ([, machine = '', script = '']) => ({ machine, script }),
-  );
+function readDrill(): Step[] {
+  return blocksOf('docs/how-to/restoring.md').map(({ text }) => {
+    const [, machine = '', script = ''] = /^# (on the server|on the other machine)\n(.*)$/s.exec(text) ?? [];
+    return { machine, script };
+  });
 }
 
 interface Printed {
@@ -51,9 +51,9 @@ class Machine {
 
 const people = ['ada@example.test', 'grace@example.test', 'edith@example.test'];
 
-describeWith(['pg_dump', 'pg_ctl'], 'the drill of docs/operating.md', () => {
+describeWith(['pg_dump', 'pg_ctl'], 'the drill of docs/how-to/restoring.md', () => {
   const opened = new AsyncDisposableStack();
-  let blocks: Block[];
+  let blocks: Step[];
   let server: Machine;
   let other: Machine;
   let settings: Settings;
@@ -64,7 +64,7 @@ describeWith(['pg_dump', 'pg_ctl'], 'the drill of docs/operating.md', () => {
   let otherFolder: string;
 
   before(async () => {
-    blocks = await readDrill();
+    blocks = readDrill();
     const [one, two] = [opened.use(await MachinePostgres.start()), opened.use(await MachinePostgres.start())];
     smtp = opened.use(await startSmtpServer());
     const { path } = opened.use(await programFolder('drill'));

@@ -4,8 +4,9 @@ import { expect } from 'chai';
 import { clientOf, submission } from '../support/api.ts';
 import { createDatabase } from '../support/database.ts';
 import { type Block, blocksOf, documents, scriptOf } from '../support/documents.ts';
+import { freePort } from '../support/machine-programs.ts';
 import { RunningServer, ruffinweb, type Settings, testKeys } from '../support/program.ts';
-import { freePort, Reader } from '../support/reader.ts';
+import { Reader } from '../support/reader.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
 
 /** The blocks that a reader does: commands and files, but for those that say why they are not run. */

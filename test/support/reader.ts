@@ -1,6 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { chmod, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { type Block, changesTheMachine, rootFolder, scriptOf } from './documents.ts';
 import { type Settings, temporaryFolder } from './program.ts';
@@ -129,13 +128,4 @@ function partsOf(script: string): string[] {
 
 function isLasting(line: string): boolean {
   return /^\s*(?:npm start|(?:\w+=\S+ )*(?:node )?\S*ruffinweb(?:\.js)? serve\b[^|&;\n]*)\s*(?:#.*)?$/.test(line);
-}
-
-/** A port that nobody listens on at this moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
