@@ -30,6 +30,23 @@ export async function loadKeyring(em: EntityManager, configured: readonly Config
   });
 }
 
+/**
+ * The same question before a migration, asked of whatever schema there is. Writes nothing.
+ *
+ * @throws {KeysWrong}
+ */
+export async function requireFitKeys(em: EntityManager, configured: readonly ConfiguredKey[]): Promise<void> {
+  const [found] = await em.execute<{ exists: boolean }[]>(
+    `select to_regclass('encryption_keys') is not null as exists`,
+  );
+  if (found?.exists !== true) return;
+  // Named one by one: what a later release keeps beside them is not there yet.
+  const stored = await em.execute<StoredKey[]>(
+    'select id, canary, wrapped_index_key as "wrappedIndexKey" from encryption_keys',
+  );
+  if (stored.length > 0) checkKeys(configured, stored);
+}
+
 /** Whether anything in this database may be sealed already. */
 export async function hasStoredKeys(em: EntityManager): Promise<boolean> {
   return (await em.fork().count(EncryptionKey)) > 0;

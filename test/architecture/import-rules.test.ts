@@ -176,6 +176,16 @@ describe('the architecture', () => {
     ).to.deep.equal([]);
   });
 
+  it('makes keyrings in one place, which has compared the keys with the database', () => {
+    expect(where(/new Keyring\(/)).to.deep.equal(['privacy/keyring-check.ts']);
+    // The context gives one to whatever opens and seals; health looks without writing.
+    expect(where(/(?<!function )(loadKeyring|checkKeys)\(/).toSorted()).to.deep.equal([
+      'context.ts',
+      'database/encryption-keys.ts',
+      'services/database-health.ts',
+    ]);
+  });
+
   it('keeps SQL out of the doors', () => {
     expect(
       where(/\b(select|insert into|update|delete from)\b .*\b(from|values|set|where)\b/i).filter((it) =>

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import pg from 'pg';
 import type { Context } from '../../src/context.ts';
+import { placesOf, type SealedPlace, type SealedTable, sealedTableNames } from '../../src/privacy/sealed-columns.ts';
 import { keepHouseOnce } from '../../src/services/housekeeping.ts';
 import { pauseQueue, readPause } from '../../src/services/queue-pause.ts';
 import { openScope } from '../../src/services/scope.ts';
@@ -192,6 +193,82 @@ describe('encryption', () => {
     expect(status.stderr).to.include('1 rows hold a value that is not a sealed one');
   });
 
+  it('a sealed value that was moved to another row, column or table reads as nothing there', async () => {
+    await using context = await contextWith(k1);
+    await fill(context);
+    const rowsOf = new Map<SealedTable, string[]>();
+    for (const table of sealedTableNames) {
+      const found = await db.query<{ id: string }>(`select id::text from ${table} order by id`);
+      rowsOf.set(
+        table,
+        found.map((it) => it.id),
+      );
+    }
+    const inRow = (index: number) =>
+      [...rowsOf].flatMap(([table, ids]) => (ids[index] === undefined ? [] : placesOf(table, ids[index])));
+    const places = inRow(0);
+    const read = async ({ table, column, row }: SealedPlace): Promise<unknown> => {
+      switch (table) {
+        case 'senders':
+          return (await json(`senders show ${row}`, k1))[column === 'address' ? 'email' : 'name'];
+        case 'messages':
+          return (await json(`messages show ${row}`, k1))[column === 'content' ? 'message' : 'clientAddress'];
+        case 'attempts': {
+          const [of] = await db.query<{ id: string }>('select email_id as id from attempts where id = $1', [row]);
+          return (await json(`emails show ${of?.id}`, k1)).attempts[0].reply;
+        }
+        case 'mail_queue':
+          return (await readPause(openScope(context).em, context.keyring))?.reason;
+      }
+    };
+    for (const [index, place] of places.entries()) {
+      const where = JSON.stringify(place);
+      const [own] = await db.query<{ value: Buffer }>(
+        `select ${place.column} as value from ${place.table} where id::text = $1`,
+        [place.row],
+      );
+      const write = async (value: Buffer | undefined) =>
+        await db.query(`update ${place.table} set ${place.column} = $1 where id::text = $2`, [value, place.row]);
+      expect(await read(place), where).to.be.a('string');
+      // Every pair of places has a test of its own, of the keyring; here it is about what the readers ask of it.
+      const others = [
+        ...inRow(1).filter((it) => it.table === place.table && it.column === place.column),
+        places[(index + 1) % places.length] as SealedPlace,
+      ];
+      for (const other of others) {
+        const [foreign] = await db.query<{ value: Buffer }>(
+          `select ${other.column} as value from ${other.table} where id::text = $1`,
+          [other.row],
+        );
+        await write(foreign?.value);
+        expect(await read(place), `${JSON.stringify(other)} in ${where}`).to.equal(null);
+      }
+      await write(own?.value);
+    }
+  });
+
+  it('after a key was lost for good the rest goes on, once the operator has said so', async () => {
+    {
+      await using context = await contextWith(k1);
+      await fill(context);
+    }
+    await run('senders list', `${k2},${k1}`);
+    expect((await run('senders list', k2)).code).to.equal(2);
+    // As docs/operating.md says.
+    await db.query(`delete from encryption_keys where id = 'k1'`);
+    expect((await json('senders list', k2)).items.map((it: { email: unknown }) => it.email)).to.deep.equal([
+      null,
+      null,
+    ]);
+    {
+      await using context = await contextWith(k2);
+      await fill(context, 'two');
+    }
+    const { items } = await json('messages list', k2);
+    expect(items.filter((it: { email: string | null }) => it.email !== null)).to.have.lengthOf(3);
+    expect((await run('encryption status', k2)).code).to.equal(4);
+  });
+
   it('a key that a running program seals with is kept, and named with what to do', async () => {
     await using old = await contextWith(`${k1},${k2}`);
     await fill(old);
@@ -283,10 +360,14 @@ describe('encryption', () => {
         expect(stderr, command).to.include('"k1"').and.to.include('ENCRYPTION_KEYS');
       }
     }
-    const served = await ruffinweb(['serve'], { DATABASE_URL: db.url, ENCRYPTION_KEYS: key('k1', 9), PORT: '0' });
+    expect(await state()).to.deep.equal(before);
+    await run('migrate down', k1);
+    const older = await state();
+    const served = await ruffinweb(['serve', '--migrate'], { DATABASE_URL: db.url, ENCRYPTION_KEYS: key('k1', 9) });
     expect(served.code).to.equal(2);
     expect(served.stdout).to.equal('');
-    expect(await state()).to.deep.equal(before);
+    expect(await state()).to.deep.equal(older);
+    await run('migrate up', k1);
   });
 });
 

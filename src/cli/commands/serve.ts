@@ -32,10 +32,13 @@ export function addServeCommand(program: Command, deps: Deps): void {
 
 /** A migration may take longer than a visitor waits, and another machine's, which it waits for, as well. */
 async function bringUpToDate(base: DatabaseContext): Promise<void> {
-  const [{ openDatabaseContext }, { migrateUp }] = await Promise.all([
+  const [{ findKeys, openDatabaseContext }, { requireFitKeys }, { migrateUp }] = await Promise.all([
     import('../../context.ts'),
+    import('../../database/encryption-keys.ts'),
     import('../../database/migrate.ts'),
   ]);
+  // A start with wrong keys is refused, and should not have changed anything before.
+  await requireFitKeys(base.orm.em.fork(), findKeys(base.config) ?? []);
   await using patient = await openDatabaseContext(base.config, {
     log: base.log,
     embedded: 'join',
