@@ -26,8 +26,11 @@ function firstOf(text: string): string {
   return [...text][0] ?? '';
 }
 
-export function maskSender<View extends SenderView>(view: View): View {
-  return { ...view, email: view.email && maskAddress(view.email), name: view.name && maskName(view.name) };
+export function maskSender<View extends Pick<SenderView, 'email'> & Partial<Pick<SenderView, 'name'>>>(
+  view: View,
+): View {
+  const email = view.email && maskAddress(view.email);
+  return { ...view, email, ...(view.name && { name: maskName(view.name) }) };
 }
 
 export function maskMessage<View extends MessageView>(view: View): View {

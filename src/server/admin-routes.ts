@@ -16,6 +16,7 @@ import { listMessages, type MessageFilter, messageStatuses, showMessage } from '
 import type { Page } from '../services/paging.ts';
 import { resendEmails } from '../services/resend-emails.ts';
 import { blockSender, listSenders, showSender, unblockSender } from '../services/senders.ts';
+import { suppressSender, unsuppressSender } from '../services/suppress-sender.ts';
 import { moment, readQuery, readSmallBody } from './read-request.ts';
 import type { RequestState } from './request-scope.ts';
 import { keysFor } from './require-key.ts';
@@ -54,10 +55,23 @@ export function addAdminRoutes(
     ctx.body = await showSender(ctx.state.scope, { id: idOf(ctx) });
   });
   router.patch('/api/senders/:id', writes, forAllForms, async (ctx) => {
-    const { blocked } = await readSmallBody(ctx, { blocked: z.boolean() });
-    const sender = await (blocked ? blockSender : unblockSender)(ctx.state.scope, { id: idOf(ctx) });
-    audit(ctx, blocked ? 'sender-blocked' : 'sender-unblocked', { sender: sender.id });
-    ctx.body = sender;
+    const { blocked, suppressed } = await readSmallBody(ctx, {
+      blocked: z.boolean().optional(),
+      suppressed: z.boolean().optional(),
+    });
+    if (blocked === undefined && suppressed === undefined) {
+      throw new Problem('argument-invalid', 'the body is not valid: say "blocked" or "suppressed"');
+    }
+    const which = { id: idOf(ctx) };
+    if (blocked !== undefined) {
+      await (blocked ? blockSender : unblockSender)(ctx.state.scope, which);
+      audit(ctx, blocked ? 'sender-blocked' : 'sender-unblocked', { sender: which.id });
+    }
+    if (suppressed !== undefined) {
+      await (suppressed ? suppressSender : unsuppressSender)(ctx.state.scope, which);
+      audit(ctx, suppressed ? 'sender-suppressed' : 'sender-unsuppressed', { sender: which.id });
+    }
+    ctx.body = await showSender(ctx.state.scope, which);
   });
   router.delete('/api/senders/:id', writes, forAllForms, async (ctx) => {
     const { messages } = await eraseSender(ctx.state.scope, { id: idOf(ctx) });

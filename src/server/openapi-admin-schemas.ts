@@ -12,6 +12,9 @@ const sender = z.object({
   name: sealed,
   messages: z.int().describe('How many are stored.'),
   blockedAt: time.nullable().describe('Since when further messages are held; null where they are not.'),
+  suppressedAt: time
+    .nullable()
+    .describe('Since when no auto-reply goes to this mailbox, because its owner asked for none; null where it may.'),
   firstMessageAt: time,
   lastMessageAt: time,
 });
@@ -91,7 +94,12 @@ export const adminShapes = {
       }),
     ),
   }),
-  SenderChange: z.object({ blocked: z.boolean().describe('Whether further messages are held.') }),
+  SenderChange: z
+    .object({
+      blocked: z.boolean().optional().describe('Whether further messages are held.'),
+      suppressed: z.boolean().optional().describe('Whether no auto-reply goes to this mailbox.'),
+    })
+    .meta({ minProperties: 1 }),
   ResendRequest: z.object({
     again: z.boolean().optional().describe('Also one that was sent already, or may have been.'),
   }),

@@ -169,7 +169,7 @@ export const adminPaths: OpenApi['paths'] = {
     patch: operation(
       'changeSender',
       'write',
-      'Block a sender, or let one in again',
+      'Block a sender, or let one in again; end automatic replies, or begin them again',
       { 200: answer('The sender.', 'Sender') },
       {
         parameters: senderId,

@@ -67,7 +67,7 @@ export async function exportSender(scope: Scope, which: { id: string } | { email
   return {
     person: {
       exportedAt: (await databaseNow(scope.em)).toISOString(),
-      sender: sender && presentSender(scope.keyring, sender),
+      sender: sender && presentSender(scope.keyring, sender, suppression?.suppressedAt),
       suppressedAt: suppression?.suppressedAt.toISOString() ?? null,
       lastAutoReplyAt: reply?.repliedAt.toISOString() ?? null,
       erasedAt: erasure?.erasedAt.toISOString() ?? null,

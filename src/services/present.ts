@@ -26,6 +26,8 @@ export interface SenderView {
   messages: number;
   /** Since when further messages are held; null where they are not. */
   blockedAt: string | null;
+  /** Since when no auto-reply goes to this mailbox, because its owner asked for none; null where it may. */
+  suppressedAt: string | null;
   firstMessageAt: string;
   lastMessageAt: string;
 }
@@ -75,7 +77,8 @@ export interface AttemptView {
   finishedAt: string;
 }
 
-export function presentSender(keyring: Keyring, sender: Sender): SenderView {
+/** @param suppressedAt as `readSuppressions` gives it. */
+export function presentSender(keyring: Keyring, sender: Sender, suppressedAt: Date | undefined): SenderView {
   return {
     id: sender.id,
     email: openOrNull(() => openSenderAddress(keyring, sender)),
@@ -84,6 +87,7 @@ export function presentSender(keyring: Keyring, sender: Sender): SenderView {
     firstMessageAt: sender.firstMessageAt.toISOString(),
     lastMessageAt: sender.lastMessageAt.toISOString(),
     blockedAt: sender.blockedAt?.toISOString() ?? null,
+    suppressedAt: suppressedAt?.toISOString() ?? null,
   };
 }
 

@@ -6,6 +6,7 @@ import { databaseNow } from './database-now.ts';
 import { cutPage, type Page, type PageRequest, readLimit, readTimeCursor } from './paging.ts';
 import { presentSender, type SenderView } from './present.ts';
 import type { Scope } from './scope.ts';
+import { readSuppressions } from './suppressions.ts';
 
 /** Everybody who wrote, whoever wrote last first. */
 export async function listSenders(scope: Scope, request: PageRequest = {}): Promise<Page<SenderView>> {
@@ -19,17 +20,18 @@ export async function listSenders(scope: Scope, request: PageRequest = {}): Prom
       : { lastMessageAt: { $lte: after.at }, $or: [{ lastMessageAt: { $lt: after.at } }, { id: { $lt: after.id } }] },
     { orderBy: { lastMessageAt: 'desc', id: 'desc' }, limit: limit + 1 },
   );
+  const suppressed = await readSuppressions(scope, rows);
   return cutPage(
     rows,
     limit,
-    (row) => presentSender(scope.keyring, row),
+    (row) => presentSender(scope.keyring, row, suppressed.get(row.id)),
     (row) => ({ id: row.id, at: row.lastMessageAt }),
   );
 }
 
 /** @throws {Problem} sender-unknown */
 export async function showSender(scope: Scope, which: { id: string } | { email: string }): Promise<SenderView> {
-  return presentSender(scope.keyring, await findSender(scope, which));
+  return await present(scope, await findSender(scope, which));
 }
 
 /** @throws {Problem} sender-unknown, argument-invalid for what cannot be an address. */
@@ -76,5 +78,9 @@ async function changeSender(
   const sender = await findSender(scope, which);
   change(sender, await databaseNow(scope.em));
   await scope.em.flush();
-  return presentSender(scope.keyring, sender);
+  return await present(scope, sender);
+}
+
+async function present(scope: Scope, sender: Sender): Promise<SenderView> {
+  return presentSender(scope.keyring, sender, (await readSuppressions(scope, [sender])).get(sender.id));
 }

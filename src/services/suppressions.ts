@@ -1,8 +1,10 @@
 import { timingSafeEqual } from 'node:crypto';
 import { runStatement, type Statement } from '../database/statement.ts';
+import type { Sender } from '../entities/index.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 import { Problem } from '../problems.ts';
 import type { ClaimedEmail } from './claim-due.ts';
+import { openOrNull } from './open-seal.ts';
 import { mailboxForLimits } from './reply-rules.ts';
 import type { Scope } from './scope.ts';
 import { openSenderAddress } from './sender-seals.ts';
@@ -36,7 +38,7 @@ function signature(keyring: Keyring, index: Buffer): Buffer {
   return keyring.linkSignature(`unsubscribe ${index.toString('base64url')}`);
 }
 
-const suppressStatement: Statement = {
+export const suppressStatement: Statement = {
   name: 'suppress_1',
   text: 'insert into suppressions (address_index, suppressed_at) values ($1::bytea, now()) on conflict do nothing',
 };
@@ -49,6 +51,31 @@ const suppressStatement: Statement = {
 export async function unsubscribe(scope: Scope, token: string): Promise<void> {
   await runStatement(scope.em, suppressStatement, [readUnsubscribeToken(scope.keyring, token)]);
   scope.log.info('a mailbox asked never to get an auto-reply again');
+}
+
+const readStatement: Statement = {
+  name: 'suppressed_1',
+  text: `
+select address_index, (extract(epoch from suppressed_at) * 1000)::float8 as suppressed_ms
+from suppressions where address_index = any($1::bytea[])`,
+};
+
+/** Since when each of these wants no auto-reply, by the sender's id; those whose seal does not open are left out. */
+export async function readSuppressions(scope: Scope, senders: readonly Sender[]): Promise<Map<string, Date>> {
+  const indexes = senders.flatMap((sender) => {
+    const address = openOrNull(() => openSenderAddress(scope.keyring, sender));
+    return address === null ? [] : [[sender.id, scope.keyring.addressIndex(mailboxForLimits(address))] as const];
+  });
+  const rows = await runStatement<{ address_index: Buffer; suppressed_ms: number }>(scope.em, readStatement, [
+    indexes.map(([, index]) => index),
+  ]);
+  const dates = new Map(rows.map((row) => [row.address_index.toString('hex'), new Date(row.suppressed_ms)]));
+  return new Map(
+    indexes.flatMap(([id, index]) => {
+      const date = dates.get(index.toString('hex'));
+      return date === undefined ? [] : [[id, date]];
+    }),
+  );
 }
 
 /** Only the worker that holds the lease changes anything, as in `settle-emails.ts`. */

@@ -78,6 +78,7 @@ describe('senders, messages and emails', () => {
         firstMessageAt: stored[0]?.receivedAt.toISOString(),
         lastMessageAt: stored[1]?.receivedAt.toISOString(),
         blockedAt: null,
+        suppressedAt: null,
       });
 
       const page = await json('senders list --limit 3');
@@ -92,6 +93,38 @@ describe('senders, messages and emails', () => {
       const { stdout } = await run(`senders show ${shown.id} --utc`);
       expect(stdout).to.match(/^email +ada@example\.test\nname +Ada Lovelace\nmessages +2\n/);
       expect(stdout).to.include(stored[0]?.receipt).and.to.include(stored[1]?.receipt);
+    });
+
+    it('who asked for no auto-reply are shown, and get them again by address, also where nobody wrote from there', async () => {
+      const ended = await json('senders block --email ada+other@example.test --replies');
+      expect(ended, 'one mailbox, whatever stands after the plus').to.deep.equal({
+        id: null,
+        email: 'ada+other@example.test',
+        suppressedAt: ended.suppressedAt,
+      });
+      expect(ended.suppressedAt).to.match(instant);
+      const shown = await json('senders show --email ada@example.test');
+      expect(shown).to.include({ suppressedAt: ended.suppressedAt, blockedAt: null });
+      expect((await json('senders list')).items[3]).to.deep.equal(shown);
+      expect((await run('senders list')).stdout)
+        .to.match(/^EMAIL .*NOTE/)
+        .and.match(/ada@example\.test .*no replies/);
+      expect((await run('senders show --email ada@example.test --utc')).stdout).to.match(/^no replies +\d{4}-/m);
+      expect(await json('senders block --email ada@example.test --replies'), 'twice is once').to.deep.equal(shown);
+
+      const again = await run('senders unblock --email ada@example.test --replies');
+      expect(again).to.deep.equal({ code: 0, stdout: 'ada@example.test gets automatic replies\n', stderr: '' });
+      expect((await json('senders show --email ada@example.test')).suppressedAt).to.equal(null);
+      expect((await run('senders list')).stdout).to.not.include('NOTE');
+      const nobody = await run('senders unblock --email nobody@example.test --replies');
+      expect(nobody.code).to.equal(1);
+      expect(nobody.stderr).to.include('nobody has written from nobody@example.test');
+      expect(await json('senders block --email nobody@example.test --replies --mask')).to.include({
+        id: null,
+        email: 'n***@example.test',
+      });
+      expect((await run('senders unblock --email nobody@example.test --replies')).code).to.equal(0);
+      expect((await run('senders block --email nonsense --replies')).code).to.equal(2);
     });
 
     it('that are not there exit 1, and say where to look', async () => {

@@ -6,7 +6,7 @@ import { claimDue } from '../../src/services/claim-due.ts';
 import { openScope } from '../../src/services/scope.ts';
 import type { Stored } from '../../src/services/store-messages.ts';
 import { runHere } from '../cli/terminal.ts';
-import type { Answer, Client } from '../support/api.ts';
+import { type Answer, type Client, submission } from '../support/api.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import type { TestDatabase } from '../support/database.ts';
@@ -383,6 +383,21 @@ describe('the HTTP API with a key', () => {
       for (const body of [{}, { blocked: 'yes' }, { blocked: true, name: 'x' }, []]) {
         expect((await patch(`/api/senders/${id}`, body)).json.code, JSON.stringify(body)).to.equal('argument-invalid');
       }
+      const suppressed = await patch(`/api/senders/${id}`, { suppressed: true });
+      expect(suppressed.json).to.deep.equal(await command('senders', 'show', id));
+      expect([suppressed.json.blockedAt, typeof suppressed.json.suppressedAt]).to.deep.equal([null, 'string']);
+      await http.post('/api/messages', submission({ email: 'ada@example.test', message: 'Without a reply' }));
+      await db.query(`update reply_days set replied_at = replied_at - interval '1 day'`);
+      expect((await db.emails())['auto-reply queued']).to.equal(undefined);
+      const both = await patch(`/api/senders/${id}`, { suppressed: false, blocked: false });
+      expect(both.json).to.include({ blockedAt: null, suppressedAt: null });
+      expect(
+        audited()
+          .slice(-3)
+          .map((it) => it.audit),
+      ).to.deep.equal(['sender-suppressed', 'sender-unblocked', 'sender-unsuppressed']);
+      await http.post('/api/messages', submission({ email: 'ada@example.test', message: 'With one' }));
+      expect((await db.emails())['auto-reply queued']).to.equal(1);
       const erased = await ask('DELETE', `/api/senders/${id}`, everything);
       expect([erased.status, erased.text]).to.deep.equal([204, '']);
       expect([
@@ -391,7 +406,7 @@ describe('the HTTP API with a key', () => {
         await db.count('emails'),
         await db.count('attempts'),
       ]).to.deep.equal([1, 1, 2, 2]);
-      expect(audited().at(-1)).to.include({ audit: 'sender-erased', sender: id, messages: 2 });
+      expect(audited().at(-1)).to.include({ audit: 'sender-erased', sender: id, messages: 4 });
       expect((await ask('DELETE', `/api/senders/${id}`, everything)).status).to.equal(404);
     });
 

@@ -39,7 +39,7 @@ export function addSenderCommands(program: Command, deps: Deps): void {
         output,
         options,
         options.mask ? mapPage(page, maskSender) : page,
-        senderColumns(output),
+        senderColumns(output, page.items),
         options.cursor
           ? 'No further senders.'
           : 'Nobody has written yet. Post to /api/messages, or open the landing page.',
@@ -74,10 +74,10 @@ export function addSenderCommands(program: Command, deps: Deps): void {
         ['email', sender.email ?? unopened, sender.email === null ? output.style.bad : output.style.bold],
         ['name', sender.name],
         ['messages', String(sender.messages)],
-        ['blocked', sender.blockedAt && output.timeInFull(sender.blockedAt), output.style.warning],
         ['first', output.timeInFull(sender.firstMessageAt)],
         ['last', output.timeInFull(sender.lastMessageAt)],
         ['blocked', sender.blockedAt && output.timeInFull(sender.blockedAt), output.style.bad],
+        ['no replies', sender.suppressedAt && output.timeInFull(sender.suppressedAt), output.style.warning],
         ['id', sender.id],
       ]);
       const { items } = await listMessages(scope, { sender: sender.id, limit: 5 });
@@ -103,31 +103,50 @@ export function addSenderCommands(program: Command, deps: Deps): void {
       .description(description)
       .argument('[id]', 'as shown by "senders list --json"')
       .option('--email <address>', 'find by address')
+      .option('--replies', repliesOf[verb])
       .action(async (id: string | undefined, _options, command: Command) => {
-        const options = optionsOf<DataOptions & { email?: string }>(command);
+        const options = optionsOf<DataOptions & { email?: string; replies?: boolean }>(command);
         const output = new Output(deps, options);
         const which = chooseOne(id, options.email);
         await using context = await openCommandContext(deps);
-        const [{ openScope }, { blockSender, unblockSender }] = await Promise.all([
-          import('../../services/scope.ts'),
-          import('../../services/senders.ts'),
-        ]);
-        const changed = await (verb === 'block' ? blockSender : unblockSender)(openScope(context), which);
+        const { openScope } = await import('../../services/scope.ts');
+        const scope = openScope(context);
+        if (options.replies) {
+          const { suppressSender, unsuppressSender } = await import('../../services/suppress-sender.ts');
+          const changed = await (verb === 'block' ? suppressSender : unsuppressSender)(scope, which);
+          const shown = options.mask ? maskSender(changed) : changed;
+          if (options.json) output.printJson(shown);
+          else {
+            const what = changed.suppressedAt ? 'gets no automatic replies' : 'gets automatic replies';
+            output.print(`${showSafe(shown.email ?? shown.id ?? '')} ${what}`);
+          }
+          return;
+        }
+        const { blockSender, unblockSender } = await import('../../services/senders.ts');
+        const changed = await (verb === 'block' ? blockSender : unblockSender)(scope, which);
         const sender = options.mask ? maskSender(changed) : changed;
         if (options.json) output.printJson(sender);
         else output.print(`${showSafe(sender.email ?? sender.id)} is ${sender.blockedAt ? 'blocked' : 'not blocked'}`);
       });
     addDataOptions(change);
     addExamples(change, [
-      `ruffinweb senders ${verb} --email ada@example.com`,
       `ruffinweb senders ${verb} 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a`,
+      `ruffinweb senders ${verb} --email ada@example.com --replies`,
     ]);
   }
   addSenderRights(senders, deps, chooseOne);
 }
 
-function senderColumns(output: Output): Column<SenderView>[] {
+/** What \`--replies\` does to each verb: it leaves the messages alone. */
+const repliesOf = {
+  block: 'only send no automatic reply there; messages are taken as before',
+  unblock: 'only send automatic replies there again, also where the owner asked for none',
+} as const;
+
+/** @param rows what will be shown: a note is given room only where there is one. */
+function senderColumns(output: Output, rows: readonly SenderView[]): Column<SenderView>[] {
   const { style } = output;
+  const note: Column<SenderView> = { header: 'NOTE', text: noteOf, style: style.warning, omit: 5 };
   return [
     {
       header: 'EMAIL',
@@ -136,11 +155,16 @@ function senderColumns(output: Output): Column<SenderView>[] {
       least: 20,
     },
     { header: 'NAME', text: (it) => it.name ?? '', least: 8, omit: 3 },
+    ...(rows.some((it) => noteOf(it) !== '') ? [note] : []),
     { header: 'MESSAGES', text: (it) => String(it.messages), align: 'right' },
     { header: 'FIRST', text: (it) => output.time(it.firstMessageAt), style: style.dim, omit: 2 },
     { header: 'LAST', text: (it) => output.time(it.lastMessageAt), omit: 1 },
     { header: 'ID', text: (it) => it.id, style: style.dim, omit: 4 },
   ];
+}
+
+function noteOf({ blockedAt, suppressedAt }: SenderView): string {
+  return [...(blockedAt ? ['blocked'] : []), ...(suppressedAt ? ['no replies'] : [])].join(', ');
 }
 
 /** @throws {Problem} argument-invalid */

@@ -1,0 +1,58 @@
+import { runStatement, type Statement } from '../database/statement.ts';
+import { Problem } from '../problems.ts';
+import { findPerson } from './find-person.ts';
+import type { SenderView } from './present.ts';
+import type { Scope } from './scope.ts';
+import { showSender } from './senders.ts';
+import { suppressStatement } from './suppressions.ts';
+
+const allowStatement: Statement = {
+  name: 'unsuppress_1',
+  text: 'delete from suppressions where address_index = $1::bytea returning address_index',
+};
+
+/** A sender, or an address that nobody has written from. */
+export type MaybeSender = SenderView | { id: null; email: string; suppressedAt: string | null };
+
+/**
+ * No auto-reply goes to this mailbox any more, as if its owner had used the link in one.
+ *
+ * @throws {Problem} sender-unknown for an id that is none, argument-invalid for what cannot be an address.
+ */
+export async function suppressSender(scope: Scope, which: { id: string } | { email: string }): Promise<MaybeSender> {
+  const { sender, address, mailboxIndex } = await findMailbox(scope, which);
+  await runStatement(scope.em, suppressStatement, [mailboxIndex]);
+  if (sender !== null) return await showSender(scope, { id: sender.id });
+  const [row] = await scope.em.execute<{ suppressed_ms: number }[]>(
+    'select (extract(epoch from suppressed_at) * 1000)::float8 as suppressed_ms from suppressions where address_index = ?',
+    [mailboxIndex],
+  );
+  return {
+    id: null,
+    email: address,
+    suppressedAt: row === undefined ? null : new Date(row.suppressed_ms).toISOString(),
+  };
+}
+
+/**
+ * Undoes what the owner of a mailbox, or an operator, asked for: auto-replies go there again.
+ *
+ * @throws {Problem} sender-unknown where nobody has written from there or asked for none, argument-invalid
+ */
+export async function unsuppressSender(scope: Scope, which: { id: string } | { email: string }): Promise<MaybeSender> {
+  const { sender, address, mailboxIndex } = await findMailbox(scope, which);
+  const gone = await runStatement(scope.em, allowStatement, [mailboxIndex]);
+  if (sender !== null) return await showSender(scope, { id: sender.id });
+  if (gone.length === 0) {
+    throw new Problem('sender-unknown', `nobody has written from ${address}, and nobody there asked for no auto-reply`);
+  }
+  return { id: null, email: address, suppressedAt: null };
+}
+
+async function findMailbox(scope: Scope, which: { id: string } | { email: string }) {
+  const { sender, address, mailboxIndex } = await findPerson(scope, which);
+  if (address === null || mailboxIndex === null) {
+    throw new Problem('argument-invalid', 'the seal of this address does not open; put the missing key back');
+  }
+  return { sender, address, mailboxIndex };
+}
