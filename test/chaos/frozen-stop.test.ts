@@ -41,13 +41,15 @@ describe('a stop while the database is frozen', () => {
   };
   const listening = async () =>
     (await db
-      .query(`select from pg_stat_activity where datname = $1 and application_name = 'ruffinweb listener'`, [db.name])
+      .query(`select from pg_stat_activity where datname = $1 and application_name like 'ruffinweb listener%'`, [
+        db.name,
+      ])
       .then((rows) => rows.length)) > 0;
 
   /** Asks it to stop; undefined where it does not in time. */
   async function stopped(process: RunningServer) {
     const { promise: late, resolve } = Promise.withResolvers<undefined>();
-    const timer = setTimeout(resolve, stopMs);
+    const timer = setTimeout(() => resolve(undefined), stopMs);
     const ended = await Promise.race([process.stop('SIGTERM'), late]);
     clearTimeout(timer);
     return ended;
