@@ -29,7 +29,8 @@ export interface PurgeRound {
   readonly isDone: boolean;
 }
 
-type Step = (em: EntityManager) => Promise<Removal>;
+/** @returns whether more was found than fits into one batch. What was found, another process may have removed first. */
+type Step = (em: EntityManager) => Promise<Removal & { mayBeMore: boolean }>;
 
 /** One walk through everything that is past its time, rule after rule; read which they are at its beginning. */
 export async function openPurgeRound(scope: Scope): Promise<PurgeRound> {
@@ -50,8 +51,8 @@ export async function openPurgeRound(scope: Scope): Promise<PurgeRound> {
     async runBatch(inside) {
       const step = steps[next];
       if (step === undefined) return nothing;
-      const removal = await step(inside.em);
-      if (sizeOf(removal) < batchSize) next++;
+      const { mayBeMore, ...removal } = await step(inside.em);
+      if (!mayBeMore) next++;
       return removal;
     },
     get isDone() {
@@ -90,10 +91,6 @@ export async function countWaiting(scope: Scope): Promise<number> {
   return waiting;
 }
 
-function sizeOf({ messages, clientAddresses }: Removal): number {
-  return messages.length + clientAddresses;
-}
-
 const nothing: Removal = { messages: [], clientAddresses: 0, senders: 0 };
 
 function oldMessages(formId: string, days: number, now: Date): Step {
@@ -118,7 +115,8 @@ function removing(where: string, values: string[], due: string): Step {
       found.map((it) => it.id),
       stillDue,
     );
-    return { ...nothing, messages, senders: await removeLonelySenders(em, messages) };
+    const senders = await removeLonelySenders(em, messages);
+    return { ...nothing, messages, senders, mayBeMore: found.length === batchSize };
   };
 }
 
@@ -149,7 +147,7 @@ function oldClientAddresses(now: Date): Step {
        ) returning id`,
       [idBefore(clientAddressDays, now)],
     );
-    return { ...nothing, clientAddresses: emptied.length };
+    return { ...nothing, clientAddresses: emptied.length, mayBeMore: emptied.length === batchSize };
   };
 }
 
@@ -159,7 +157,7 @@ function sendersWithoutMessages({ retentionDays }: Pick<Config, 'retentionDays'>
     const old = `last_message_at < now() - interval '${retentionDays} days' and message_count = 0 and blocked_at is null
       and not exists (select from messages where sender_id = senders.id)`;
     const gone = await em.execute<unknown[]>(`delete from senders where ${old} returning id`);
-    return { ...nothing, senders: gone.length };
+    return { ...nothing, senders: gone.length, mayBeMore: false };
   };
 }
 

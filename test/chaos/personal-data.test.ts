@@ -1,12 +1,16 @@
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
+import { type Erased, eraseSender } from '../../src/services/erase-sender.ts';
+import { purge } from '../../src/services/purge.ts';
+import { openScope } from '../../src/services/scope.ts';
+import { clientOf, submission } from '../support/api.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
 import { until } from '../support/until.ts';
 
-describe('deleting, killed half-way', () => {
+describe('deleting what people wrote', () => {
   let db: TestDatabase;
   let context: Context;
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -44,7 +48,7 @@ describe('deleting, killed half-way', () => {
     await using running = await RunningServer.startCommand(args, settings);
     await until('it waits for the last batch', async () => {
       const waiting = await db.query(
-        `select 1 from pg_stat_activity where datname = $1 and application_name = 'ruffinweb' and wait_event_type = 'Lock'`,
+        `select 1 from pg_stat_activity where datname = $1 and application_name like 'ruffinweb%' and wait_event_type = 'Lock'`,
         [db.name],
       );
       return waiting.length > 0;
@@ -63,7 +67,7 @@ describe('deleting, killed half-way', () => {
     expect(await db.query('select message_count as count from senders')).to.deep.equal([{ count: 51 }]);
   }
 
-  it('"purge" goes on where it was', async () => {
+  it('killed half-way: "purge" goes on where it was', async () => {
     await build();
     await killMidway(['purge']);
     const again = await ruffinweb(['purge', '--json'], settings);
@@ -72,7 +76,7 @@ describe('deleting, killed half-way', () => {
     expect([await db.count('messages'), await db.count('senders'), await db.count('emails')]).to.deep.equal([0, 0, 0]);
   });
 
-  it('"senders erase" is done again, and only then on record', async () => {
+  it('killed half-way: "senders erase" is done again, and only then on record', async () => {
     await build();
     const erase = ['senders', 'erase', '--email', 'ada@example.test', '--yes', '--json'];
     await killMidway(erase);
@@ -82,5 +86,62 @@ describe('deleting, killed half-way', () => {
     expect(JSON.parse(again.stdout)).to.include({ messages: 51, emails: 2, logged: true });
     expect([await db.count('messages'), await db.count('senders'), await db.count('emails')]).to.deep.equal([0, 0, 0]);
     expect(await db.query('select from erasures')).to.have.lengthOf(1);
+  });
+
+  it('while the same people go on posting, refuses nobody and miscounts nothing', async () => {
+    await build();
+    // Of ten more people, thirty old messages each.
+    const stored = await buildMessages(context, 10, (index) => ({ email: `p${index}@example.test` }));
+    await settleDue(context, () => mailOutcomes.accepted);
+    for (const [index, { id }] of stored.entries()) {
+      await db.query(
+        `insert into messages select (m).* from (select jsonb_populate_record(messages, jsonb_build_object(
+           'id', '00000000-0000-7000-9000-' || lpad(to_hex($2 * 1000 + n), 12, '0'),
+           'receipt', 'RX-' || lpad(($2 * 1000 + n)::text, 10, '0'), 'received_at', now() - interval '400 days')) as m
+         from messages, generate_series(1, 30) as n where messages.id = $1) as copies`,
+        [id, index],
+      );
+    }
+    await db.query('update senders set message_count = (select count(*) from messages where sender_id = senders.id)');
+    await using server = await RunningServer.start(settings, ['serve', '--no-deliver']);
+    const http = clientOf(server.url);
+    await using one = await openTestContext(db, settings);
+    await using two = await openTestContext(db, settings);
+    const contexts = [one, two];
+    const { signal } = new AbortController();
+    const erased: Erased[] = [];
+    const [answers] = await Promise.all([
+      Promise.all(
+        Array.from({ length: 200 }, (_, n) =>
+          http.post('/api/messages', submission({ email: `p${n % 10}@example.test`, message: `Number ${n}` })),
+        ),
+      ),
+      ...contexts.map((it) => purge(openScope(it), signal)),
+      ...contexts.map(async (it) => {
+        for (const person of [0, 1, 0, 1]) {
+          const email = `p${person}@example.test`;
+          // Nobody is there at a moment when the other one has just erased.
+          await eraseSender(openScope(it), { email }).then(
+            (done) => erased.push(done),
+            (error: Error & { code?: string }) => expect(error.code).to.equal('sender-unknown'),
+          );
+        }
+      }),
+    ]);
+    expect([...new Set(answers.map((it) => it.status))]).to.deep.equal([201]);
+    expect(erased.length).to.be.at.least(2);
+    const wrong = await db.query(
+      `select id, message_count, (select count(*)::int from messages where sender_id = senders.id) as real from senders
+       where message_count <> (select count(*) from messages where sender_id = senders.id) or message_count = 0`,
+    );
+    expect(wrong).to.deep.equal([]);
+    expect(await db.query(`select 1 from messages where received_at < now() - interval '365 days'`)).to.have.lengthOf(
+      0,
+    );
+    const [kept] = await db.query<{ count: number }>(
+      `select count(*)::int from messages join senders on senders.id = sender_id where receipt = any($1)`,
+      [answers.filter((_, n) => n % 10 > 1).map((it) => it.json.receipt)],
+    );
+    expect(kept?.count, 'of whom was not erased every post is there').to.equal(160);
   });
 });
