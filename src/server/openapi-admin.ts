@@ -1,26 +1,7 @@
-import type { ProblemCode } from '../problems.ts';
 import { attemptOutcomes, emailKinds, emailStates, messageStatuses } from '../services/present.ts';
-import type { ApiAnswer, MediaType, OpenApi, Operation, Parameter } from './openapi.ts';
-import { problemAnswer, ref } from './openapi-operations.ts';
-import type { Schema } from './openapi-schemas.ts';
-import { problemKinds } from './problem-details.ts';
-
-type Scope = 'read' | 'write' | 'export';
-
-const query = (name: string, description: string, schema: Schema = { type: 'string' }): Parameter => ({
-  name,
-  in: 'query',
-  description,
-  schema,
-});
-
-const id = (what: string): Parameter => ({
-  name: 'id',
-  in: 'path',
-  required: true,
-  description: what,
-  schema: { type: 'string' },
-});
+import type { OpenApi } from './openapi.ts';
+import { answer, id, operation, query } from './openapi-admin-operation.ts';
+import { ref } from './openapi-parts.ts';
 
 const paging = [
   query('limit', 'How many, up to 200.', { type: 'integer' }),
@@ -41,42 +22,6 @@ const emailFilters = [
   query('state', 'In this state.', { type: 'string', enum: emailStates }),
   query('kind', 'Of this kind.', { type: 'string', enum: emailKinds }),
 ];
-
-const answer = (description: string, schema: string): ApiAnswer => ({
-  description,
-  content: { 'application/json': { schema: ref(schema) } },
-});
-
-function operation(
-  operationId: string,
-  scope: Scope,
-  summary: string,
-  good: Record<string, ApiAnswer>,
-  more: { parameters?: Parameter[]; body?: MediaType; refusals?: ProblemCode[]; description?: string },
-): Operation {
-  const codes: ProblemCode[] = [
-    'argument-invalid',
-    'key-required',
-    'key-forbidden',
-    ...(more.refusals ?? []),
-    'rate-limited',
-  ];
-  const kinds = Map.groupBy(
-    problemKinds.filter(({ code }) => codes.includes(code)),
-    ({ status }) => status,
-  );
-  const refusals = [...kinds].map(([status, of]): [string, ApiAnswer] => [String(status), problemAnswer(of)]);
-  return {
-    operationId,
-    tags: ['Desk'],
-    summary,
-    description: `${more.description === undefined ? '' : `${more.description} `}Needs the scope \`${scope}\`.`,
-    ...(more.parameters && { parameters: more.parameters }),
-    ...(more.body && { requestBody: { required: true, content: { 'application/json': more.body } } }),
-    responses: { ...good, ...Object.fromEntries(refusals) },
-    security: [{ key: [] }],
-  };
-}
 
 const senderId = [id('The sender’s id.')];
 const messageId = [id('The message’s id or receipt.')];

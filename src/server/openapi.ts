@@ -1,6 +1,8 @@
 import { adminPaths } from './openapi-admin.ts';
 import { adminSchemas } from './openapi-admin-schemas.ts';
-import * as operations from './openapi-operations.ts';
+import * as django from './openapi-django.ts';
+import * as monitoring from './openapi-monitoring.ts';
+import * as posts from './openapi-posts.ts';
 import { answerSchemas, type Schema, submissionSchema } from './openapi-schemas.ts';
 
 /** The parts of an OpenAPI 3.1 document that are used here. Descriptions hold no markup but `code`. */
@@ -76,15 +78,15 @@ export function describeApi(publicUrl: string): OpenApi {
     ],
     paths: {
       ...adminPaths,
-      '/api/messages': { post: operations.postMessage, ...adminPaths['/api/messages'] },
-      '/api/forms/{slug}/messages': { post: operations.postMessageToForm },
-      '/api/captcha': { get: operations.getCaptcha },
-      '/f/{slug}': { post: operations.postFormspree },
-      '/api/sender/': { post: operations.postDjangoSender },
-      '/api/message/': { post: operations.postDjangoMessage },
-      '/api/send-email': { post: operations.postDjangoSendEmail },
-      '/livez': { get: operations.getAlive },
-      '/readyz': { get: operations.getReady },
+      '/api/messages': { post: posts.postMessage, ...adminPaths['/api/messages'] },
+      '/api/forms/{slug}/messages': { post: posts.postMessageToForm },
+      '/api/captcha': { get: posts.getCaptcha },
+      '/f/{slug}': { post: posts.postFormspree },
+      '/api/sender/': { post: django.postDjangoSender },
+      '/api/message/': { post: django.postDjangoMessage },
+      '/api/send-email': { post: django.postDjangoSendEmail },
+      '/livez': { get: monitoring.getAlive },
+      '/readyz': { get: monitoring.getReady },
     },
     components: {
       schemas: { Submission: submissionSchema(), ...answerSchemas(), ...adminSchemas() },

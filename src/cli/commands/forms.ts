@@ -1,43 +1,19 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type CaptchaKind, captchaKinds } from '../../captcha-kinds.ts';
-import { Problem } from '../../problems.ts';
-import type { FormSettings, FormView } from '../../services/form-settings.ts';
+import { type Command, Option } from 'commander';
 import type { Scope } from '../../services/scope.ts';
 import type { Deps } from '../deps.ts';
-import { addExamples, type GlobalOptions, optionsOf } from '../options.ts';
+import { addExamples, optionsOf } from '../options.ts';
 import { Output } from '../output.ts';
 import { showSafe } from '../safe-text.ts';
 import { openCommandContext } from '../session.ts';
-
-/** What `--reset` takes, and what it empties. */
-const resettable = {
-  name: 'name',
-  recipients: 'recipients',
-  'auto-reply': 'autoReply',
-  captcha: 'captcha',
-  redirect: 'redirectUrl',
-  required: 'requiredFields',
-  origins: 'origins',
-  retention: 'retentionDays',
-} as const satisfies Record<string, keyof FormSettings>;
-
-interface SettingOptions extends GlobalOptions {
-  name?: string;
-  to?: string[];
-  autoReply?: 'on' | 'off';
-  captcha?: CaptchaKind;
-  redirect?: string;
-  require?: string[];
-  origin?: string[];
-  retention?: number;
-  json?: boolean;
-}
-
-interface ChangeOptions extends SettingOptions {
-  slug?: string;
-  reset?: (keyof typeof resettable)[];
-  reopen?: boolean;
-}
+import {
+  addSettings,
+  type ChangeOptions,
+  changesOf,
+  resettable,
+  type SettingOptions,
+  settingsOf,
+} from './form-options.ts';
+import { printForm, printForms } from './form-screens.ts';
 
 export function addFormCommands(program: Command, deps: Deps): void {
   const forms = program.command('forms').description('Public forms: each with its address and its own settings');
@@ -153,97 +129,4 @@ async function open(
   ]);
   const owned = opened.move();
   return { scope: openScope(context), services, [Symbol.asyncDispose]: () => owned.disposeAsync() };
-}
-
-function addSettings(command: Command): void {
-  command
-    .option('--name <name>', 'what you call it')
-    .option('--to <address...>', 'who is told of its messages')
-    .addOption(new Option('--auto-reply <on|off>', 'whether senders get an automatic reply').choices(['on', 'off']))
-    .addOption(new Option('--captcha <kind>', 'what visitors are asked for').choices(captchaKinds))
-    .option('--redirect <address>', 'where browsers without script go after a post')
-    .option('--require <field...>', 'fields that must be there beside email and message')
-    .option('--origin <origin...>', 'the sites whose pages may post')
-    .option('--retention <days>', 'how long its messages are kept; 0 for ever', readDays)
-    .option('--json', 'print JSON');
-}
-
-function readDays(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It must be a whole number of days, 0 for ever.');
-  return Number(text);
-}
-
-function settingsOf(options: SettingOptions): Partial<FormSettings> {
-  const { name, to, autoReply, captcha, redirect, require, origin, retention } = options;
-  return {
-    ...(name !== undefined && { name }),
-    ...(to !== undefined && { recipients: to }),
-    ...(autoReply !== undefined && { autoReply: autoReply === 'on' }),
-    ...(captcha !== undefined && { captcha }),
-    ...(redirect !== undefined && { redirectUrl: redirect }),
-    ...(require !== undefined && { requiredFields: require }),
-    ...(origin !== undefined && { origins: origin }),
-    ...(retention !== undefined && { retentionDays: retention }),
-  };
-}
-
-/** @throws {Problem} argument-invalid */
-function changesOf(options: ChangeOptions): Partial<FormSettings> & { slug?: string; open?: boolean } {
-  const settings = settingsOf(options);
-  const reset = Object.fromEntries((options.reset ?? []).map((it) => [resettable[it], null]));
-  const both = Object.keys(reset).find((it) => it in settings);
-  if (both !== undefined) throw new Problem('argument-invalid', `${both} cannot be both set and reset`);
-  const changes = {
-    ...settings,
-    ...reset,
-    ...(options.slug !== undefined && { slug: options.slug }),
-    ...(options.reopen && { open: true }),
-  };
-  if (Object.keys(changes).length === 0) throw new Problem('argument-invalid', 'say what to change; see --help');
-  return changes;
-}
-
-function printForms(output: Output, forms: readonly FormView[]): void {
-  const { style } = output;
-  output.printTable(forms, [
-    { header: 'SLUG', text: (it) => it.slug },
-    {
-      header: 'STATE',
-      text: (it) => it.state,
-      style: (text, it) => (it.state === 'open' ? style.good(text) : style.bad(text)),
-    },
-    { header: 'NAME', text: (it) => it.name ?? '', least: 8, omit: 3 },
-    { header: 'RECIPIENTS', text: (it) => it.effective.recipients.join(' '), least: 16, omit: 4 },
-    { header: 'REPLY', text: (it) => onOff(it.effective.autoReply), omit: 2 },
-    { header: 'CAPTCHA', text: (it) => it.effective.captcha, omit: 1 },
-  ]);
-}
-
-function printForm(output: Output, form: FormView): void {
-  const { effective } = form;
-  const inherited = (own: unknown, variable: string) => (own === null ? ` (as ${variable} says)` : '');
-  output.printDetails([
-    ['slug', form.slug, output.style.bold],
-    ['name', form.name],
-    ['state', form.state, form.state === 'open' ? output.style.good : output.style.bad],
-    ['address', form.address],
-    ['recipients', `${effective.recipients.join(', ')}${inherited(form.recipients, 'NOTIFY_TO')}`],
-    ['auto-reply', `${onOff(effective.autoReply)}${inherited(form.autoReply, 'AUTO_REPLY')}`],
-    ['captcha', `${effective.captcha}${inherited(form.captcha, 'CAPTCHA')}`],
-    ['redirect', form.redirectUrl ?? 'our own thank-you page'],
-    ['required', ['email', 'message', ...(form.requiredFields ?? [])].join(', ')],
-    ['origins', form.origins?.join(', ') ?? 'as ALLOWED_ORIGINS says'],
-    ['retention', `${daysInWords(effective.retentionDays)}${inherited(form.retentionDays, 'RETENTION_DAYS')}`],
-    ['created', output.timeInFull(form.createdAt)],
-    ['closed', form.closedAt && output.timeInFull(form.closedAt)],
-    ['id', form.id, output.style.dim],
-  ]);
-}
-
-function daysInWords(days: number): string {
-  return days === 0 ? 'for ever' : `${days} ${days === 1 ? 'day' : 'days'}`;
-}
-
-function onOff(value: boolean): string {
-  return value ? 'on' : 'off';
 }

@@ -10,7 +10,7 @@ import { Output } from '../output.ts';
 import { openCommandContext } from '../session.ts';
 import type { Column } from '../table.ts';
 import { addMessageChanges } from './change-messages.ts';
-import { emailColumns } from './emails.ts';
+import { emailColumns } from './email-screens.ts';
 import { addExportCommand } from './export-messages.ts';
 
 export function addMessageCommands(program: Command, deps: Deps): void {

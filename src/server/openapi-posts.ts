@@ -1,13 +1,9 @@
 import type { ProblemCode } from '../problems.ts';
 import type { ApiAnswer, Operation, Parameter } from './openapi.ts';
-import type { Schema } from './openapi-schemas.ts';
+import { ada, json, problemAnswer, ref } from './openapi-parts.ts';
 import { problemKinds } from './problem-details.ts';
 import { bodyLimit } from './read-submission.ts';
 
-export const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
-export const json = (name: string, example: unknown) => ({ 'application/json': { schema: ref(name), example } });
-
-const ada = { name: 'Ada Lovelace', email: 'ada@example.com', message: 'Could you build me an engine?' };
 const bodyTypes = ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'];
 
 const submission: NonNullable<Operation['requestBody']> = {
@@ -32,19 +28,6 @@ const idempotencyKey: Parameter = {
     'same address within 10 minutes counts as a repeat.',
   schema: { type: 'string', maxLength: 255, examples: ['0f6c8e1a-7d1f-4c53-9b0e-3f1d7c0a5d11'] },
 };
-
-const faulty = {
-  type: 'urn:ruffinweb:problem:fields-invalid',
-  title: 'Some fields are missing or not valid',
-  status: 422,
-  detail: 'some fields are missing or not valid',
-  code: 'fields-invalid',
-  requestId: '3c1b3f0e-6d0a-4f6e-9a0e-0b8f6f3d2c11',
-  errors: [{ field: 'email', code: 'invalid', message: 'must be a single e-mail address, like ada@example.com' }],
-};
-
-/** Those that come with `Retry-After`. */
-const waitStatuses = new Set<number>([429, 503]);
 
 /** What no post can be answered with: it concerns what only an operator asks for. */
 const notOfPosts = new Set<ProblemCode>([
@@ -72,23 +55,6 @@ const problemAnswers: Record<string, ApiAnswer> = Object.fromEntries(
     .entries()
     .map(([status, kinds]) => [String(status), problemAnswer(kinds)]),
 );
-
-export function problemAnswer(kinds: typeof problemKinds): ApiAnswer {
-  const [first] = kinds;
-  const waits = waitStatuses.has(first?.status ?? 0);
-  return {
-    description: kinds.map(({ code, title }) => `\`${code}\`: ${title}.`).join(' '),
-    ...(waits && {
-      headers: { 'Retry-After': { description: 'Seconds to wait before the next try.', schema: { type: 'integer' } } },
-    }),
-    content: {
-      'application/problem+json': {
-        schema: ref('Problem'),
-        ...(kinds.some(({ code }) => code === 'fields-invalid') && { example: faulty }),
-      },
-    },
-  };
-}
 
 export const postMessage: Operation = {
   operationId: 'postMessage',
@@ -185,77 +151,5 @@ export const postFormspree: Operation = {
         ],
       }),
     },
-  },
-};
-
-const djangoRefusals: Record<string, ApiAnswer> = {
-  400: {
-    description: 'Faulty fields.',
-    content: json('DjangoFaults', { email: ['Enter a valid email address.'] }),
-  },
-  '4XX': { description: 'Refused otherwise.', content: json('DjangoDetail', { detail: 'this form is closed' }) },
-};
-
-const djangoBody: NonNullable<Operation['requestBody']> = {
-  required: true,
-  content: {
-    'application/json': {
-      schema: ref('Submission'),
-      example: { message: ada.message, first_name: 'Ada', email: ada.email, date: '2026-11-22' },
-    },
-  },
-};
-
-export const postDjangoSender: Operation = {
-  operationId: 'postDjangoSender',
-  tags: ['Django'],
-  summary: 'First request of three: checks, stores nothing',
-  requestBody: djangoBody,
-  responses: {
-    201: { description: 'Fit to be stored.', content: json('DjangoSender', { name: 'Ada', email: ada.email }) },
-    ...djangoRefusals,
-  },
-};
-
-export const postDjangoMessage: Operation = {
-  operationId: 'postDjangoMessage',
-  tags: ['Django'],
-  summary: 'Second request of three: stores the message',
-  requestBody: djangoBody,
-  responses: {
-    201: {
-      description: 'Stored.',
-      content: json('DjangoMessage', { message: ada.message, message_sender: ada.email, date: '2026-11-22' }),
-    },
-    ...djangoRefusals,
-  },
-};
-
-export const postDjangoSendEmail: Operation = {
-  operationId: 'postDjangoSendEmail',
-  tags: ['Django'],
-  summary: 'Last request of three: sends nothing, since storing the message did',
-  requestBody: djangoBody,
-  responses: { 202: { description: 'Always.', content: json('DjangoDetail', { detail: 'queued' }) } },
-};
-
-export const getAlive: Operation = {
-  operationId: 'getAlive',
-  tags: ['Monitoring'],
-  summary: 'Says that the server runs',
-  responses: { 200: { description: 'It runs.', content: json('Alive', { status: 'ok' }) } },
-};
-
-const ready = { status: 'ok', checks: { database: 'ok', oldestDueSeconds: 0, schema: 'ok' } };
-const away = { status: 'unavailable', checks: { database: 'away' } };
-
-export const getReady: Operation = {
-  operationId: 'getReady',
-  tags: ['Monitoring'],
-  summary: 'Says whether a message could be stored now',
-  description: 'Looks at the database and its schema, and says how long the oldest due email has waited.',
-  responses: {
-    200: { description: 'It could.', content: json('Ready', ready) },
-    503: { description: 'It could not.', content: json('Ready', away) },
   },
 };

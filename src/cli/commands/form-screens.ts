@@ -1,0 +1,47 @@
+import type { FormView } from '../../services/form-settings.ts';
+import type { Output } from '../output.ts';
+
+export function printForms(output: Output, forms: readonly FormView[]): void {
+  const { style } = output;
+  output.printTable(forms, [
+    { header: 'SLUG', text: (it) => it.slug },
+    {
+      header: 'STATE',
+      text: (it) => it.state,
+      style: (text, it) => (it.state === 'open' ? style.good(text) : style.bad(text)),
+    },
+    { header: 'NAME', text: (it) => it.name ?? '', least: 8, omit: 3 },
+    { header: 'RECIPIENTS', text: (it) => it.effective.recipients.join(' '), least: 16, omit: 4 },
+    { header: 'REPLY', text: (it) => onOff(it.effective.autoReply), omit: 2 },
+    { header: 'CAPTCHA', text: (it) => it.effective.captcha, omit: 1 },
+  ]);
+}
+
+export function printForm(output: Output, form: FormView): void {
+  const { effective } = form;
+  const inherited = (own: unknown, variable: string) => (own === null ? ` (as ${variable} says)` : '');
+  output.printDetails([
+    ['slug', form.slug, output.style.bold],
+    ['name', form.name],
+    ['state', form.state, form.state === 'open' ? output.style.good : output.style.bad],
+    ['address', form.address],
+    ['recipients', `${effective.recipients.join(', ')}${inherited(form.recipients, 'NOTIFY_TO')}`],
+    ['auto-reply', `${onOff(effective.autoReply)}${inherited(form.autoReply, 'AUTO_REPLY')}`],
+    ['captcha', `${effective.captcha}${inherited(form.captcha, 'CAPTCHA')}`],
+    ['redirect', form.redirectUrl ?? 'our own thank-you page'],
+    ['required', ['email', 'message', ...(form.requiredFields ?? [])].join(', ')],
+    ['origins', form.origins?.join(', ') ?? 'as ALLOWED_ORIGINS says'],
+    ['retention', `${daysInWords(effective.retentionDays)}${inherited(form.retentionDays, 'RETENTION_DAYS')}`],
+    ['created', output.timeInFull(form.createdAt)],
+    ['closed', form.closedAt && output.timeInFull(form.closedAt)],
+    ['id', form.id, output.style.dim],
+  ]);
+}
+
+function daysInWords(days: number): string {
+  return days === 0 ? 'for ever' : `${days} ${days === 1 ? 'day' : 'days'}`;
+}
+
+function onOff(value: boolean): string {
+  return value ? 'on' : 'off';
+}
