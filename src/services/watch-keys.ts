@@ -17,6 +17,10 @@ export async function watchKeys({ em, keyring, log }: Scope): Promise<void> {
   }
   const { newestId } = keyring;
   if (stored.some((it) => it.id === newestId)) return;
+  if (!stored.some((row) => keyring.sharesIndexKey(row))) {
+    log.error('this database is not the one that this program was started with: restart it');
+    return;
+  }
   await keepKey(em, keyring.describeNewest());
   log.warn(
     { key: newestId },

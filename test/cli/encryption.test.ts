@@ -300,6 +300,15 @@ describe('encryption', () => {
     expect(refused.stderr).to.include('"k1", which ENCRYPTION_KEYS does not have');
   });
 
+  it('a program under which the database was replaced by another one writes no key into that', async () => {
+    await using old = await contextWith(k1);
+    await fill(old);
+    await db.query('truncate encryption_keys');
+    await run('senders list', k2);
+    await keepHouseOnce(old);
+    expect(await db.query('select id from encryption_keys')).to.deep.equal([{ id: 'k2' }]);
+  });
+
   it('rotate does not go back to an older key by mistake', async () => {
     {
       await using context = await contextWith(k1);
