@@ -15,6 +15,7 @@ export interface HealthCheck {
     | 'queue'
     | 'failed'
     | 'held'
+    | 'retention'
     | 'templates'
     | 'mail'
     | 'disk'

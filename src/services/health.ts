@@ -5,6 +5,7 @@ import type { HealthCheck, HealthParts, HealthStatus } from './health-check.ts';
 import { checkDisk, checkRedis } from './machine-health.ts';
 import { checkFailed, checkHeld, checkMail, checkQueue, checkTemplates } from './mail-health.ts';
 import { checkProxies } from './proxy-health.ts';
+import { checkRetention } from './retention-health.ts';
 
 export interface Health {
   /** That of the worst check. */
@@ -30,6 +31,7 @@ export async function checkHealth(parts: HealthParts, options: { deep?: boolean 
     ask('queue', (em) => checkQueue(parts, em)),
     ask('failed', (em) => checkFailed(parts, em)),
     ask('held', checkHeld),
+    ask('retention', (em) => checkRetention(parts, em)),
     look(parts, 'templates', () => checkTemplates(parts), 'mend that file, or take it away to use ours'),
     look(parts, 'mail', () => checkMail(parts)),
     look(parts, 'disk', () => checkDisk(parts)),

@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Context } from '../context.ts';
 import { Duty } from '../entities/index.ts';
 import { queueHeldSummaries } from './held-summary.ts';
-import { countWaiting, openPurgeRound, type PurgeRound, type Removal } from './purge.ts';
+import { countWaiting, openPurgeRound, type PurgeRound, purgeDuty, type Removal } from './purge.ts';
 import { syncErasures } from './replay-erasures.ts';
 import { openScope, type Scope } from './scope.ts';
 import { watchKeys } from './watch-keys.ts';
@@ -70,7 +70,7 @@ async function purgeEveryHour(scope: Scope, stop: AbortSignal | undefined): Prom
     count(removed, await round.runBatch(inside));
     return round.isDone;
   };
-  while (stop?.aborted !== true && (await doAtMostEvery(scope, 'purge', '1 hour', runBatch))) {
+  while (stop?.aborted !== true && (await doAtMostEvery(scope, purgeDuty, '1 hour', runBatch))) {
     if (round?.isDone) break;
   }
   if (round === undefined) return;

@@ -1,11 +1,14 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Config } from '../config.ts';
-import { Form } from '../entities/index.ts';
+import { Duty, Form } from '../entities/index.ts';
 import { databaseNow } from './database-now.ts';
 import { idsOf } from './paging.ts';
 import { listOf, type RemovedMessage, removeMessages } from './remove-messages.ts';
 import { clientAddressDays, heldDays, retentionOf, waitsForMail } from './retention.ts';
 import type { Scope } from './scope.ts';
+
+/** Under which it is on record when everything that was past its time was last removed. */
+export const purgeDuty = 'purge';
 
 /** Rows that one transaction removes: few enough that nobody waits for it. */
 const batchSize = 200;
@@ -71,10 +74,11 @@ export async function purge(
   while (!round.isDone && !stop.aborted) {
     report(await scope.em.fork().transactional((em) => round.runBatch({ em: em as EntityManager })));
   }
+  if (round.isDone) await scope.em.fork().upsert(Duty, { name: purgeDuty, doneAt: await databaseNow(scope.em) });
 }
 
 /** How many messages are kept beyond their time, since mail about them waits: see `retention.ts`. */
-export async function countWaiting(scope: Scope): Promise<number> {
+export async function countWaiting(scope: Pick<Scope, 'em' | 'config'>): Promise<number> {
   const em = scope.em.fork();
   const now = await databaseNow(em);
   let waiting = 0;

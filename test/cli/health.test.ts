@@ -10,7 +10,19 @@ import { runHere } from './terminal.ts';
 
 describe('health', () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-  const names = ['database', 'durability', 'schema', 'keys', 'queue', 'failed', 'held', 'templates', 'mail', 'disk'];
+  const names = [
+    'database',
+    'durability',
+    'schema',
+    'keys',
+    'queue',
+    'failed',
+    'held',
+    'retention',
+    'templates',
+    'mail',
+    'disk',
+  ];
 
   before(async () => {
     folder = await temporaryFolder();
@@ -68,12 +80,28 @@ describe('health', () => {
     expect((await look(db)).failing).to.deep.equal(['queue']);
   });
 
+  it('warns of messages that nobody was told of when their time was over, and of nobody purging', async () => {
+    await using db = await createDatabase();
+    await using context = await openTestContext(db);
+    const [message] = await buildMessages(context, 1);
+    await settleDue(context, () => mailOutcomes.refused);
+    await db.age(message?.id ?? '', 400);
+    expect((await look(db)).seen('retention').fact).to.include('kept for ever');
+    const { seen } = await look(db, { RETENTION_DAYS: '365' });
+    expect(seen('retention')).to.include({ status: 'warn' });
+    expect(seen('retention').fact).to.include('kept 365 days').and.include('1 past their time waits');
+    await db.query(`insert into duties values ('purge', now() - interval '2 days')`);
+    expect((await look(db)).seen('retention').fact).to.include('not since 20');
+    await db.query(`update duties set done_at = now()`);
+    expect((await look(db)).seen('retention').status).to.equal('ok');
+  });
+
   it('still tells the rest when the database is away, the schema is behind, or the keys are wrong', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     await buildMessages(context, 1);
     const away = await look(db, { DATABASE_URL: 'postgresql://u:secret@127.0.0.1:1/x' });
-    expect(away.failing).to.deep.equal(names.slice(0, 7));
+    expect(away.failing).to.deep.equal(names.slice(0, 8));
     expect(away.seen('database').fact).to.include('ECONNREFUSED').and.to.not.include('secret');
     expect(away.seen('disk').status).to.equal('ok');
 

@@ -80,6 +80,9 @@ describe('purge', () => {
       .and.not.include(old);
     expect([await db.count('senders'), await db.count('emails'), await db.count('attempts')]).to.deep.equal([2, 4, 4]);
     expect((await rules()).every((it) => it.removed === 0)).to.equal(true);
+    expect(
+      await db.query(`select from duties where name = 'purge' and done_at > now() - interval '1 minute'`),
+    ).to.have.lengthOf(1);
   });
 
   it('keeps messages for ever where nothing else is said', async () => {

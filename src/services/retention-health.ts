@@ -1,0 +1,33 @@
+import { Duty } from '../entities/index.ts';
+import { databaseNow } from './database-now.ts';
+import { good, type HealthCheck, type HealthParts } from './health-check.ts';
+import { countWaiting, purgeDuty } from './purge.ts';
+import type { Scope } from './scope.ts';
+
+const dayMs = 24 * 60 * 60 * 1000;
+
+/** Whether what was promised about keeping is kept: something purges, and nothing stays beyond its time. */
+export async function checkRetention({ config }: HealthParts, em: Scope['em']): Promise<HealthCheck> {
+  const duty = await em.findOne(Duty, { name: purgeDuty });
+  const waiting = await countWaiting({ em, config });
+  const kept = config.retentionDays === 0 ? 'for ever' : `${config.retentionDays} days`;
+  const fact = `messages are kept ${kept}, unless a form says otherwise`;
+  if (waiting > 0) {
+    return {
+      name: 'retention',
+      status: 'warn',
+      fact: `${fact}; ${waiting} past their time ${waiting === 1 ? 'waits' : 'wait'}, since nobody was told of them yet`,
+      fix: 'ruffinweb emails resend --failed, or cancel what nobody wants',
+    };
+  }
+  if (duty !== null && (await databaseNow(em)).getTime() - duty.doneAt.getTime() > dayMs) {
+    const since = duty.doneAt.getTime() === 0 ? 'never' : `not since ${duty.doneAt.toISOString().slice(0, 10)}`;
+    return {
+      name: 'retention',
+      status: 'warn',
+      fact: `${fact}; what is past its time was ${since} removed to the end`,
+      fix: 'run "serve" or "deliver" all the time, or "ruffinweb purge" once a day',
+    };
+  }
+  return good('retention', fact);
+}
