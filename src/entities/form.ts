@@ -27,13 +27,15 @@ const FormSchema = defineEntity({
     retentionDays: p.integer().nullable(),
     closedAt: p.datetime(3).nullable(),
     createdAt: p.datetime(3).defaultRaw('now()'),
+    /** Another one after each change, whoever made it: PostgreSQL's own mark of the transaction that wrote the row. */
+    version: p.string().formula((row) => `${row}.xmin::text`),
   },
 });
 
 /** One public form. Its empty settings mean "as the environment says". */
 export class Form extends FormSchema.class {
   /** For the types of `em.create` alone: what is worked out is not given. */
-  declare [OptionalProps]?: 'isOpen';
+  declare [OptionalProps]?: 'isOpen' | 'version';
 
   get isOpen(): boolean {
     return this.closedAt == null;

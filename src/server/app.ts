@@ -1,5 +1,6 @@
 import Koa from 'koa';
 import type { MailingContext } from '../context.ts';
+import type { SharedByPosts } from '../services/scope.ts';
 import { allowOrigins } from './allow-origins.ts';
 import { answerProblems } from './answer-problems.ts';
 import { refuseUnknownHosts } from './known-hosts.ts';
@@ -13,12 +14,17 @@ import { setSecurityHeaders } from './security-headers.ts';
 import { createUnsubscribeRoutes } from './unsubscribe-routes.ts';
 
 /** Puts the public API together: the order here is the order in which a request passes. */
-export function createApp(context: MailingContext, pages: Pages, server: ServerState): Koa<RequestState> {
+export function createApp(
+  context: MailingContext,
+  pages: Pages,
+  server: ServerState,
+  shared?: SharedByPosts,
+): Koa<RequestState> {
   const app = new Koa<RequestState>();
   const routes = createRoutes(context, server);
   const metrics = createMetrics(context);
   const mailbox = createMailboxRoutes(context);
-  app.use(openRequestScope(context));
+  app.use(openRequestScope(context, shared));
   app.use(metrics.countPosts);
   app.use(mailbox.frameHeaders);
   app.use(setSecurityHeaders(context.config.publicUrl.startsWith('https:')));

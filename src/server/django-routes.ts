@@ -1,6 +1,6 @@
 import type Router from '@koa/router';
 import { checkSubmission } from '../services/check-submission.ts';
-import { defaultFormSlug } from '../services/forms.ts';
+import { defaultFormSlug, findOpenForm } from '../services/forms.ts';
 import type { Limits } from './limit-clients.ts';
 import type { RequestState } from './request-scope.ts';
 import { readPosted, takeSubmission } from './take-submission.ts';
@@ -11,7 +11,9 @@ import { readPosted, takeSubmission } from './take-submission.ts';
  */
 export function addDjangoRoutes(router: Router<RequestState>, limits: Limits): void {
   router.post('/api/sender', ...limits.requests, async (ctx) => {
-    const { content } = await checkSubmission(ctx.state.scope, await readPosted(ctx, defaultFormSlug));
+    const { scope } = ctx.state;
+    const submission = await readPosted(ctx, defaultFormSlug);
+    const content = checkSubmission(scope, await findOpenForm(scope, defaultFormSlug), submission);
     ctx.status = 201;
     ctx.body = { name: content.name ?? '', email: content.address };
   });

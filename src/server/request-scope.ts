@@ -4,7 +4,7 @@ import type { Context } from '../context.ts';
 import type { Log } from '../log.ts';
 import type { ProblemCode } from '../problems.ts';
 import type { Admission } from '../services/api-keys.ts';
-import { openScope, type Scope } from '../services/scope.ts';
+import { openScope, type Scope, type SharedByPosts } from '../services/scope.ts';
 import { clientAddressOf } from './client-address.ts';
 
 /** What the middlewares of one request tell each other. */
@@ -28,11 +28,11 @@ export interface RequestState {
  * Gives each request an id and a scope, and logs one line when it is answered: the route, never the path as it
  * was typed, since anything may stand in that.
  */
-export function openRequestScope(context: Context): Middleware<RequestState> {
+export function openRequestScope(context: Context, shared?: SharedByPosts): Middleware<RequestState> {
   return async (ctx, next) => {
     const startedAt = performance.now();
     const requestId = randomUUID();
-    const scope = openScope(context, { request: requestId });
+    const scope = openScope(context, { request: requestId }, shared);
     ctx.state.requestId = requestId;
     ctx.state.scope = scope;
     ctx.state.log = scope.log;

@@ -7,6 +7,7 @@ import { createBell } from '../services/bell.ts';
 import { runDeliveryLoop } from '../services/delivery-loop.ts';
 import { listenForEmails } from '../services/email-channel.ts';
 import { keepHouse } from '../services/housekeeping.ts';
+import { type BatchLimits, openStoreBatches } from '../services/store-batches.ts';
 import { createApp } from './app.ts';
 import { hasMailbox } from './mailbox-routes.ts';
 import { openPages } from './pages.ts';
@@ -23,6 +24,8 @@ export interface ServeOptions {
   stop: AbortSignal;
   /** Called with each line of what a person should know once the server listens. */
   print: (line: string) => void;
+  /** How posts are stored together; nothing but a measurement gives others than the usual ones. */
+  batches?: BatchLimits;
 }
 
 /**
@@ -38,7 +41,8 @@ export async function serve(given: MailingContext, options: ServeOptions): Promi
   await startListening(server, given.config.port, given.config.host);
   const { port } = server.address() as AddressInfo;
   const context = withRealPort(given, port);
-  answer(server, createApp(context, openPages(context.config), state).callback(), secure);
+  const shared = { forms: new Map(), batches: opened.use(openStoreBatches(context, options.batches)) };
+  answer(server, createApp(context, openPages(context.config), state, shared).callback(), secure);
   warnOfOpenDoors(context);
   announce(context, port, options.print);
 

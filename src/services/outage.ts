@@ -20,11 +20,17 @@ const socketCodes = new Set([
 const driverTexts =
   /timeout exceeded when trying to connect|timeout expired|Query read timeout|Connection terminated|Client has encountered a connection error/;
 
+/** The database answers, or may answer, but not soon enough for all who wait for it. */
+export class TooSlow extends Error {
+  override readonly name = 'TooSlow';
+}
+
 /** Whether an error means that the database is away or cannot serve us now, rather than that we are at fault. */
 export function isOutage(error: unknown): boolean {
   for (let it = error; it instanceof Error; it = it.cause) {
     const { code } = it as { code?: unknown };
     if (typeof code === 'string' && (socketCodes.has(code) || notNow.test(code))) return true;
+    if (it instanceof TooSlow) return true;
     if (driverTexts.test(it.message)) return true;
     if (it instanceof AggregateError && it.errors.some(isOutage)) return true;
   }

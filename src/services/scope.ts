@@ -4,6 +4,8 @@ import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
 import type { Log } from '../log.ts';
 import type { Keyring } from '../privacy/keyring.ts';
+import type { RememberedForms } from './forms.ts';
+import type { StoreBatches } from './store-batches.ts';
 
 /** What one request, one command or one delivery may use. */
 export interface Scope {
@@ -13,12 +15,23 @@ export interface Scope {
   readonly keyring: Keyring;
   readonly captchas: Captchas;
   readonly config: Config;
+  /** Where many post at once, those who take their posts share these; a scope without them asks and stores for itself. */
+  readonly forms?: RememberedForms;
+  readonly batches?: StoreBatches;
 }
 
-/** A fresh entity manager and a log that carries `tags` on every line. */
-export function openScope(context: Context, tags: Record<string, string> = {}): Scope {
+/** What the requests to one server have in common. */
+export type SharedByPosts = Required<Pick<Scope, 'forms' | 'batches'>>;
+
+/** An entity manager of its own, made when it is asked for, and a log that carries `tags` on every line. */
+export function openScope(context: Context, tags: Record<string, string> = {}, shared?: SharedByPosts): Scope {
+  let em: EntityManager | undefined;
   return {
-    em: context.orm.em.fork(),
+    ...shared,
+    get em() {
+      em ??= context.orm.em.fork();
+      return em;
+    },
     log: context.log.child(tags),
     now: context.now,
     keyring: context.keyring,

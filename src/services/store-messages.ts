@@ -8,6 +8,7 @@ import { Problem } from '../problems.ts';
 import { coarseNetwork } from './client-network.ts';
 import { newEmailIdentity } from './email-identity.ts';
 import { findFirstAnswers, isRepeatBeingStored, postIdentity, repeatLock } from './first-answers.ts';
+import { FormOutdated } from './forms.ts';
 import { type MessageContent, sealContent } from './message-content.ts';
 import { makeReceipt } from './receipt.ts';
 import { comparableText, isLong } from './repetition.ts';
@@ -18,6 +19,8 @@ import { repliesPerFormAndHour, storeStatement } from './store-statement.ts';
 /** A checked submission, with all that was decided about it. */
 export interface Verdict {
   formId: string;
+  /** Which version of the form it was judged by. */
+  formVersion: string;
   content: MessageContent;
   clientAddress: string | undefined;
   status: MessageStatus;
@@ -40,7 +43,13 @@ export interface Stored {
 }
 
 /** What became of one verdict: stored, now or (a repeat) before; or refused, and then nothing of it is stored. */
-export type StoreResult = { stored: Stored; repeated: boolean } | { refused: Problem };
+export type StoreResult = { stored: Stored; repeated: boolean } | { refused: Problem | FormOutdated };
+
+/**
+ * How long several wait for a lock together, in milliseconds. It may be the lock of one of them; there must be time
+ * enough left to store the others without it.
+ */
+const togetherLockMs = 500;
 
 /** How long a repeat waits for the first to be stored, in milliseconds. */
 const repeatWaitMs = 5000;
@@ -49,17 +58,22 @@ const repeatWaitMs = 5000;
  * Stores messages, each with its sender (found or new) and its emails, in one statement and so in one
  * transaction: when this returns they are all committed, and where it throws none is.
  *
+ * @param since when the first of them arrived, on the clock of `performance.now()`: a repeat that finds its first one
+ *   still being stored waits for it no longer than five seconds from then.
  * @returns one result for each verdict, in their order.
  * @throws {Problem} repeat-in-progress
  */
-export async function storeMessages(scope: Scope, verdicts: readonly Verdict[]): Promise<StoreResult[]> {
-  const startedAt = performance.now();
+export async function storeMessages(
+  scope: Scope,
+  verdicts: readonly Verdict[],
+  since = performance.now(),
+): Promise<StoreResult[]> {
   let clashes = 0;
   for (;;) {
     const rows = verdicts.map((verdict, index) => prepareRow(scope, verdict, index + 1));
     try {
-      const stored = await runStatement<{ n: number; received_ms: number }>(scope.em, storeStatement, bind(rows));
-      const results = await answerAll(scope, rows, new Map(stored.map((it) => [it.n, new Date(it.received_ms)])));
+      const told = await runStatement<ToldRow>(scope.em, storeStatement, bind(rows));
+      const results = await answerAll(scope, rows, new Map(told.map((it) => [it.n, it])));
       // Lost against something that was gone a moment later (a key that became a day old, a message that was
       // deleted): nobody has it, so it is stored now.
       const unexplained = results.flatMap((result, index) => (result === undefined ? [index] : []));
@@ -67,30 +81,40 @@ export async function storeMessages(scope: Scope, verdicts: readonly Verdict[]):
       const again = await storeMessages(
         scope,
         unexplained.map((index) => verdicts[index] as Verdict),
+        since,
       );
       return results.map((result, index) => result ?? (again[unexplained.indexOf(index)] as StoreResult));
     } catch (error) {
       if (isReceiptClash(error) && ++clashes < 3) continue;
-      if (!isLockTimeout(error) || !(await isRepeatBeingStored(scope, rows))) throw error;
-      if (performance.now() - startedAt + requestPatience.lockMs > repeatWaitMs) {
+      // Of several it is not known which one waits; whoever put them together stores them one by one.
+      if (!isLockTimeout(error) || rows.length > 1 || !(await isRepeatBeingStored(scope, rows))) throw error;
+      if (performance.now() - since + requestPatience.lockMs > repeatWaitMs) {
         throw new Problem('repeat-in-progress', 'the first of these posts is still being stored', { cause: error });
       }
     }
   }
 }
 
-/** Rows that were not stored lost against another one: what did that get? */
+/** What the statement says of a row: when it was stored, or null. */
+interface ToldRow {
+  n: number;
+  is_current: boolean;
+  received_ms: number | null;
+}
+
+/** Rows that were not stored lost against another one, what did that get?, or the form is another one by now. */
 async function answerAll(
   scope: Scope,
   rows: readonly Row[],
-  receivedAt: ReadonlyMap<number, Date>,
+  told: ReadonlyMap<number, ToldRow>,
 ): Promise<(StoreResult | undefined)[]> {
-  const lost = rows.filter((row) => !receivedAt.has(row.n));
+  const lost = rows.filter((row) => told.get(row.n)?.received_ms == null && told.get(row.n)?.is_current);
   const first = lost.length === 0 ? [] : await findFirstAnswers(scope, lost);
   return rows.map((row) => {
-    const at = receivedAt.get(row.n);
-    if (at !== undefined)
-      return { stored: { id: row.messageId, receipt: row.receipt, receivedAt: at }, repeated: false };
+    const { received_ms: at, is_current: isCurrent } = told.get(row.n) ?? {};
+    if (at != null)
+      return { stored: { id: row.messageId, receipt: row.receipt, receivedAt: new Date(at) }, repeated: false };
+    if (!isCurrent) return { refused: new FormOutdated('the form was changed in the meantime') };
     const answer = first[lost.indexOf(row)];
     if (answer !== undefined || row.captchaId === null) return answer;
     return { refused: new Problem('captcha-wrong', 'this captcha was used before') };
@@ -108,6 +132,7 @@ function prepareRow(scope: Scope, verdict: Verdict, n: number) {
     senderId,
     receipt: makeReceipt(),
     formId: verdict.formId,
+    formVersion: verdict.formVersion,
     status: verdict.status,
     reasons: JSON.stringify(verdict.reasons),
     content: sealContent(keyring, messageId, content),
@@ -167,6 +192,8 @@ function bind(rows: readonly Row[]): unknown[] {
     rows.map((it) => it.captchaId),
     rows.map((it) => it.captchaExpiresMs),
     rows.map((it) => it.window),
+    rows.map((it) => it.formVersion),
+    rows.length > 1 ? String(togetherLockMs) : null,
   ];
 }
 
@@ -180,7 +207,7 @@ function lockKeys(rows: readonly Row[]): string[] {
     repeatLock(row),
     row.window.readBigInt64BE(8),
     ...(row.captchaId === null ? [] : [createHash('sha256').update(row.captchaId).digest().readBigInt64BE(0)]),
-    ...(row.replyIndex === null ? [] : [row.replyIndex.readBigInt64BE(0), formKey(row.formId)]),
+    ...(row.replyIndex === null ? [] : [row.replyIndex.readBigInt64BE(0)]),
   ]);
   return sortLocks(keys);
 }
@@ -188,11 +215,6 @@ function lockKeys(rows: readonly Row[]): string[] {
 /** Each once, in one order for everybody, as parameters. */
 export function sortLocks(keys: readonly bigint[]): string[] {
   return [...new Set(keys)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)).map(String);
-}
-
-/** The last 64 bits of the form's UUID. */
-function formKey(formId: string): bigint {
-  return BigInt.asIntN(64, BigInt(`0x${formId.replaceAll('-', '').slice(16)}`));
 }
 
 /** Two receipts in a thousand million clash; another try has others. */

@@ -4,23 +4,31 @@ import { emailChannel } from './email-channel.ts';
 /** The most auto-replies one form asks for in one hour of the clock. */
 export const repliesPerFormAndHour = 100;
 
+/** So many other addresses sending one long text within a day are no coincidence. */
+const sameTextSenders = 3;
+
 /**
  * The statement that stores: everything about a list of messages, or nothing. Each step hangs on the one
  * before it:
  *
- *   locked         waits for statements that touch the same addresses, reply limits or forms. The order in which
- *                  PostgreSQL runs the steps below is not ours to choose; without this they would deadlock.
- *   posted         the parameters as rows, in the order given
+ *   patience       how long this statement waits for a lock; without one, as long as its connection does
+ *   locked         waits for statements that touch the same addresses, keys, texts or captchas. The order in
+ *                  which PostgreSQL runs the steps below is not ours to choose; without this they would deadlock.
+ *                  Of what others may want as well only the rows of hours are left, and those come after them, in order
+ *   posted         the parameters as rows, in the order given, and whether the form is still the one that was judged
+ *                  by; where it is not, nothing further happens to the row
  *   captcha_won    solved captchas that nobody has used before
  *   key_won        idempotency keys that stand for nothing yet, or for something older than a day
  *   window_won     posts that are not the same as one of the last ten minutes; it refuses those without a key only
  *   won            what is stored: rows whose captcha, if any, and whose key or window were won. The others leave
- *                  no trace, and `settle-repeats.ts` finds out what they are to be answered
+ *                  no trace, and `first-answers.ts` finds out what they are to be answered
  *   found          the sender of each address, new or known; a known one's sealed columns stay as first given,
  *                  since a seal is bound to its row's id
+ *   known          what only the database knows against them: the sender is blocked, or many sent the same text
+ *   judged         what is stored, held for that as well
  *   stored         the messages
- *   reply_wanted   the first of each mailbox, where its owner has not asked for none, the sender is not blocked and,
- *                  as far as was known when the statement began, the mailbox has had none for a day
+ *   reply_wanted   the first of each mailbox that is accepted, where its owner has not asked for none and, as far as was
+ *                  known when the statement began, the mailbox has had none for a day and the form's hour is not full
  *   hour_used      forms that have asked for fewer than the limit this hour, now counted up
  *   hour_free      what that allows; whom the hour turns away keeps the day
  *   day_free       mailboxes that have had no auto-reply for a day, now marked as having one; this settles what
@@ -30,26 +38,34 @@ export const repliesPerFormAndHour = 100;
  *   woken          tells the delivery loops, at the commit
  */
 export const storeStatement: Statement = {
-  name: 'store_messages_4',
+  name: 'store_messages_5',
   text: `
-with locked as materialized (
-  select count(*) from (select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key) as taken
+with patience as materialized (
+  select set_config('lock_timeout', coalesce($28::text, current_setting('lock_timeout')), true) as told
+),
+locked as materialized (
+  select count(*) from patience cross join lateral (
+    select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key where told is not null
+  ) as taken
 ),
 posted as materialized (
-  select given.*
-  from locked, unnest(
+  select given.*, forms.id is not null as is_current
+  from locked cross join unnest(
     $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::bytea[], $8::bytea[],
     $9::uuid[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::uuid[], $15::text[],
-    $21::bytea[], $22::bytea[], $23::bytea[], $24::text[], $25::float8[], $26::bytea[]
+    $21::bytea[], $22::bytea[], $23::bytea[], $24::text[], $25::float8[], $26::bytea[],
+    $27::text[]
   ) with ordinality as given (
     message_id, receipt, form_id, status, reasons, content, client_address,
     sender_id, address_index, address, name, reply_index, reply_id, reply_internet_message_id,
-    text_index, key, fingerprint, captcha_id, captcha_expires_ms, window_print, n
+    text_index, key, fingerprint, captcha_id, captcha_expires_ms, window_print,
+    form_version, n
   )
+    left join forms on forms.id = given.form_id and forms.xmin::text = given.form_version
 ),
 captcha_first as (
   select distinct on (captcha_id) n, captcha_id, captcha_expires_ms from posted
-  where captcha_id is not null
+  where captcha_id is not null and is_current
   order by captcha_id, n
 ),
 captcha_won as (
@@ -59,7 +75,7 @@ captcha_won as (
   returning id
 ),
 passed as (
-  select * from posted where captcha_id is null
+  select * from posted where captcha_id is null and is_current
   union all
   select posted.* from posted join captcha_first using (n) join captcha_won on captcha_won.id = posted.captcha_id
 ),
@@ -101,19 +117,40 @@ found as (
     last_message_at = greatest(senders.last_message_at, excluded.last_message_at)
   returning id, address_index, blocked_at
 ),
+known as materialized (
+  select won.*, found.id as found_id, blocked_at is not null as is_blocked,
+    (select count(*) from (
+      select distinct sender_id from messages
+      where messages.text_index = won.text_index and received_at > now() - interval '1 day' and sender_id <> found.id
+      limit ${sameTextSenders}
+    ) as others) >= ${sameTextSenders} as is_from_many
+  from won join found using (address_index)
+),
+judged as materialized (
+  select n, message_id, receipt, form_id, found_id, content, text_index, client_address,
+    reply_index, reply_id, reply_internet_message_id,
+    case when is_blocked or is_from_many then 'held' else status end as status,
+    array(select jsonb_array_elements_text(reasons::jsonb))
+      || case when is_blocked then array['sender-blocked'] else '{}' end
+      || case when is_from_many then array['same-text-from-many'] else '{}' end as reasons
+  from known
+),
 stored as (
   insert into messages (id, receipt, form_id, sender_id, status, reasons, content, text_index, client_address, received_at)
-  select message_id, receipt, form_id, found.id, status,
-    array(select jsonb_array_elements_text(reasons::jsonb)), content, text_index, client_address, now()
-  from won join found using (address_index)
-  returning id, sender_id, received_at
+  select message_id, receipt, form_id, found_id, status, reasons, content, text_index, client_address, now()
+  from judged
+  returning id, received_at
 ),
 reply_wanted as (
-  select distinct on (reply_index) n, form_id, reply_index from won join found using (address_index)
-  where reply_index is not null and blocked_at is null
+  select distinct on (reply_index) n, form_id, reply_index from judged
+  where reply_index is not null and status = 'accepted'
     and not exists (select from suppressions where suppressions.address_index = reply_index)
     and not exists (select from reply_days
       where reply_days.address_index = reply_index and replied_at > now() - interval '1 day')
+    and not exists (
+      select from reply_hours
+      where reply_hours.form_id = judged.form_id and hour = date_trunc('hour', now(), 'UTC') and replies >= $20::int
+    )
   order by reply_index, n
 ),
 reply_asked as (
@@ -125,6 +162,7 @@ reply_asked as (
 hour_used as (
   insert into reply_hours (form_id, hour, replies)
   select form_id, date_trunc('hour', now(), 'UTC'), count(*) from reply_asked group by form_id
+  order by form_id
   on conflict (form_id, hour) do update set replies = reply_hours.replies + excluded.replies
   where reply_hours.replies < $20::int
   returning form_id, replies
@@ -145,19 +183,18 @@ replies as (
 ),
 queued as (
   insert into emails (id, kind, state, message_id, recipient, sender_id, due_at, internet_message_id, created_at)
-  select notice.id, 'notification', case posted.status when 'held' then 'held' else 'queued' end,
-    posted.message_id, notice.recipient, null, now(), notice.internet_message_id, now()
+  select notice.id, 'notification', case status when 'held' then 'held' else 'queued' end,
+    message_id, notice.recipient, null, now(), notice.internet_message_id, now()
   from unnest($16::int[], $17::uuid[], $18::text[], $19::text[]) as notice (n, id, recipient, internet_message_id)
-    join won as posted on posted.n = notice.n
+    join judged on judged.n = notice.n
   union all
-  select posted.reply_id, 'auto-reply', 'queued',
-    posted.message_id, null, stored.sender_id, now(), posted.reply_internet_message_id, now()
-  from replies join won as posted using (n) join stored on stored.id = posted.message_id
+  select reply_id, 'auto-reply', 'queued', message_id, null, found_id, now(), reply_internet_message_id, now()
+  from replies join judged using (n)
   returning state
 ),
 woken as (
   select pg_notify('${emailChannel}', '') from (select 1 from queued where state = 'queued' limit 1) as any_queued
 )
-select posted.n::int as n, (extract(epoch from stored.received_at) * 1000)::float8 as received_ms
-from stored join won as posted on posted.message_id = stored.id left join woken on true`,
+select posted.n::int as n, is_current, (extract(epoch from stored.received_at) * 1000)::float8 as received_ms
+from posted left join stored on stored.id = posted.message_id left join woken on true`,
 };

@@ -3,13 +3,14 @@ import { Problem } from '../problems.ts';
 import type { Submission } from './check-fields.ts';
 import { checkSubmission } from './check-submission.ts';
 import { findFirstAnswers, postIdentity } from './first-answers.ts';
-import { captchaOf } from './forms.ts';
+import { captchaOf, withOpenForm } from './forms.ts';
 import { type GuardVerdict, guardSubmission } from './guard-submission.ts';
 import { ownersOf } from './held-summary.ts';
 import type { MessageContent } from './message-content.ts';
 import { mayReplyTo } from './reply-rules.ts';
 import type { Scope } from './scope.ts';
-import { type Stored, type StoreResult, storeMessages, type Verdict } from './store-messages.ts';
+import { storeTogether } from './store-batches.ts';
+import type { Stored, StoreResult, Verdict } from './store-messages.ts';
 
 /** What was stored, and where the form sends its visitors then; undefined for our own page. */
 export interface Submitted extends Stored {
@@ -27,14 +28,14 @@ export interface Submitted extends Stored {
  *   idempotency-key-invalid, idempotency-key-reused, repeat-in-progress. Nothing is stored in those cases.
  */
 export async function submitMessage(scope: Scope, submission: Submission): Promise<Submitted> {
-  const { form, content } = await checkSubmission(scope, submission);
-  checkIdempotencyKey(submission.idempotencyKey);
-  const replay = await findReplay(scope, form, submission, content);
-  if (replay !== undefined) return settle(scope, form, replay);
-  const guarded = await guardSubmission(scope, form, submission, content);
-  const [result] = await storeMessages(scope, [judge(scope, form, submission, content, guarded)]);
-  // One verdict in, one result out: `storeMessages` promises it.
-  return settle(scope, form, result as StoreResult);
+  return await withOpenForm(scope, submission.formSlug, async (form) => {
+    const content = checkSubmission(scope, form, submission);
+    checkIdempotencyKey(submission.idempotencyKey);
+    const replay = await findReplay(scope, form, submission, content);
+    if (replay !== undefined) return settle(scope, form, replay);
+    const guarded = await guardSubmission(scope, form, submission, content);
+    return settle(scope, form, await storeTogether(scope, judge(scope, form, submission, content, guarded)));
+  });
 }
 
 function checkIdempotencyKey(key: string | undefined): void {
@@ -72,6 +73,7 @@ function judge(
   return {
     ...guarded,
     formId: form.id,
+    formVersion: form.version,
     content,
     clientAddress: submission.clientAddress,
     idempotencyKey: submission.idempotencyKey,
