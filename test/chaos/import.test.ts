@@ -60,7 +60,9 @@ describe('a large import', () => {
     return { peak, live };
   }
 
-  it('of 100,000 messages needs no more memory than one of 10,000, from SQLite and from PostgreSQL', async () => {
+  it('of 100,000 messages needs no more memory than one of 10,000, from SQLite and from PostgreSQL', async function () {
+    // Minutes where the machine has other work as well.
+    this.timeout(900_000);
     const [few, many] = [oldFile(10_000), oldFile(100_000)];
     await using small = await createDatabase();
     await using large = await createDatabase();
@@ -79,8 +81,7 @@ describe('a large import', () => {
     ] as const) {
       const { peak, live } = await importAll(db, where);
       expect(live / first.live, 'what is in use').to.be.lessThan(1.2);
-      // What the process has taken from the system it gives back late.
-      expect(peak / first.peak, 'what was taken').to.be.lessThan(2);
+      expect(peak / first.peak, 'what the process had').to.be.lessThan(1.4);
       expect([await db.count('messages'), await db.count('senders')]).to.deep.equal([100_000, 50_000]);
       expect(await db.count('emails')).to.equal(0);
     }

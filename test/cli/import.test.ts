@@ -382,7 +382,12 @@ describe('import django', () => {
         const wrong = await refused(url({ ...login, password: 'wrong-word' }));
         expect(wrong).to.include('refuses the login').and.not.include('wrong-word');
         expect(await refused(url({ ...login, password: '' }))).to.include('set PGPASSWORD');
+        // No more than that is needed.
+        await renamed.query('alter table backend_message rename sent to date');
+        await renamed.query(`grant select on backend_sender, backend_message to ${renamed.name}`);
+        expect((await run(url({ ...login, password: 'secret-word' }))).code).to.equal(0);
       } finally {
+        await renamed.query(`drop owned by ${renamed.name}`);
         await renamed.query(`drop role ${renamed.name}`);
       }
     });
