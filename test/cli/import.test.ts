@@ -154,7 +154,7 @@ describe('import django', () => {
     );
     expect({ code, stderr: stderr.trim() }).to.deep.equal({
       code: 0,
-      stderr: '2 dates name no time zone and were read as Europe/Amsterdam: --time-zone says another.',
+      stderr: 'Dates that name no time zone: 2, read as Europe/Amsterdam; --time-zone says another.',
     });
     expect(stdout).to.match(/^taken +3$/m);
     expect({ file: readFileSync(path).toString('hex'), folder: readdirSync(folder.path) }).to.deep.equal(before);

@@ -88,12 +88,12 @@ function printImported(output: Output, imported: Imported, texts: Readonly<Recor
   ]);
   const { assumed, messages: unzoned } = imported.timeZone;
   if (unzoned > 0) {
-    output.note(`\n${unzoned} dates name no time zone and were read as ${assumed}: --time-zone says another.`);
+    output.note(`\nDates that name no time zone: ${unzoned}, read as ${assumed}; --time-zone says another.`);
   }
   const { days, past } = imported.retention;
   if (past > 0) {
     output.note(
-      `\n${past} of those taken are older than the ${days} days that messages are kept: the next purge removes them.`,
+      `\nTaken, but older than the ${days} days that messages are kept: ${past}; the next purge removes them.`,
     );
   }
   if (messages.notTaken > 0) output.note('\nMend in the old database what is not taken, and run this again.');
