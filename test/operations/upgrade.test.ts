@@ -2,7 +2,14 @@ import { expect } from 'chai';
 import { clientOf, submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { type Acknowledged, PostLoad } from '../support/post-load.ts';
-import { type Finished, RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
+import {
+  type Finished,
+  RunningServer,
+  ruffinweb,
+  type Settings,
+  temporaryFolder,
+  testKeys,
+} from '../support/program.ts';
 import { earlierReleases, type UnpackedRelease, unpackRelease } from '../support/releases.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
@@ -65,14 +72,13 @@ describe('upgrading under load', () => {
     // A backup is under way: whoever wants to change a table waits for it, and must not keep visitors waiting.
     const backup = await db.lockTable(await allTables(), 'access share');
     const migrating = byNew('migrate', 'up', '--json');
-    await load.goesOn(500);
-    await backup.release();
+    await load.goesOn(300).finally(() => backup.release());
     const up = await migrating;
     console.log(`    ${printed(up).applied.length} migrations; said: ${up.stderr.trim() || 'nothing'}`);
     await load.goesOn();
     newServer = opened.use(await RunningServer.start(settings));
     load.sendTo(oldServer.url, newServer.url);
-    await load.goesOn(200);
+    await load.goesOn(120);
     load.sendTo(newServer.url);
     expect((await oldServer.stop()).code).to.equal(0);
     await load.goesOn();
@@ -109,7 +115,7 @@ describe('upgrading under load', () => {
     await load.goesOn();
     oldServer = opened.use(await startOld());
     load.sendTo(newServer.url, oldServer.url);
-    await load.goesOn(200);
+    await load.goesOn(120);
     load.sendTo(oldServer.url);
     expect((await newServer.stop()).code).to.equal(0);
     await load.goesOn();
@@ -144,6 +150,19 @@ describe('upgrading under load', () => {
     expect(ids).to.have.lengthOf(await db.count('emails'));
     expect(new Set(ids).size, 'each Message-ID once').to.equal(ids.length);
     console.log(`    ${acknowledged.length} messages, ${ids.length} mails`);
+  });
+
+  it('what the new release has sealed with a new key, the old one opens, given the same keys', async () => {
+    for (const server of [oldServer, newServer]) expect((await server.stop()).code).to.equal(0);
+    const newKey = `k2:${Buffer.alloc(32, 2).toString('base64')}`;
+    const both = { ...settings, ENCRYPTION_KEYS: `${newKey},${testKeys}` };
+    succeeded(await ruffinweb(['encryption', 'rotate'], both));
+    for (const program of [old.program, undefined]) expectAll(await ruffinweb(exporting, both, '', program));
+    await using back = await RunningServer.start(both, ['serve'], old.program);
+    await post(back, '/api/messages', { message: 'Sealed by the old one with the new key' });
+    expect((await back.stop()).code).to.equal(0);
+    succeeded(await ruffinweb(['encryption', 'rotate'], both));
+    expectAll(await ruffinweb(exporting, { ...settings, ENCRYPTION_KEYS: newKey }));
   });
 
   async function end(load: PostLoad): Promise<void> {
@@ -198,7 +217,7 @@ function summaryOf({ receipt, email, message }: Acknowledged): string {
 }
 
 function succeeded(run: Finished): void {
-  expect(run.code, run.stderr).to.equal(0);
+  expect(run.code, `${run.stderr}${run.stdout}`).to.equal(0);
 }
 
 // What a test expects to find in it, it checks itself.

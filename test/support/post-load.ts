@@ -37,12 +37,12 @@ export class PostLoad implements AsyncDisposable {
   }
 
   /** Waits until so many more posts were answered. */
-  async goesOn(count = 100): Promise<void> {
+  async goesOn(count = 60): Promise<void> {
     const goal = this.acknowledged.length + count;
     await until(
       `${count} more posts are answered`,
       () => this.acknowledged.length >= goal || this.failures.length > 0,
-      30_000,
+      120_000,
     );
   }
 
