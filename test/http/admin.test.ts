@@ -407,6 +407,7 @@ describe('the HTTP API with a key', () => {
         await db.count('attempts'),
       ]).to.deep.equal([1, 1, 2, 2]);
       expect(audited().at(-1)).to.include({ audit: 'sender-erased', sender: id, messages: 4 });
+      expect(await db.query('select from erasures')).to.have.lengthOf(1);
       expect((await ask('DELETE', `/api/senders/${id}`, everything)).status).to.equal(404);
     });
 

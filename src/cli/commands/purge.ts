@@ -7,6 +7,7 @@ import { addExamples, type DataOptions, optionsOf } from '../options.ts';
 import { Output } from '../output.ts';
 import { showProgress } from '../progress.ts';
 import { openCommandContext } from '../session.ts';
+import type { Column } from '../table.ts';
 
 interface PurgeOptions extends DataOptions {
   dryRun?: boolean;
@@ -88,6 +89,13 @@ function print(output: Output, options: PurgeOptions, rules: readonly DoneView[]
     return;
   }
   const { style } = output;
+  const waiting = rules.reduce((sum, it) => sum + it.waiting, 0);
+  const waitingColumn: Column<DoneView> = {
+    header: 'WAITING',
+    text: (it) => (it.waiting === 0 ? '' : String(it.waiting)),
+    align: 'right',
+    style: style.warning,
+  };
   output.printTable(rules, [
     { header: 'RULE', text: (it) => it.rule },
     { header: 'FORM', text: (it) => it.form ?? '', least: 7, omit: 2 },
@@ -95,15 +103,9 @@ function print(output: Output, options: PurgeOptions, rules: readonly DoneView[]
     options.dryRun
       ? { header: 'WOULD GO', text: (it) => String(it.due), align: 'right' }
       : { header: 'GONE', text: (it) => String(it.removed), align: 'right' },
-    {
-      header: 'WAITING',
-      text: (it) => (it.waiting === 0 ? '' : String(it.waiting)),
-      align: 'right',
-      style: (text) => style.warning(text),
-    },
+    ...(waiting > 0 ? [waitingColumn] : []),
     { header: 'NEXT', text: (it) => (it.nextAt === null ? '' : output.time(it.nextAt)), style: style.dim },
   ]);
-  const waiting = rules.reduce((sum, it) => sum + it.waiting, 0);
   if (waiting > 0) {
     output.note(
       `\n${waiting} past their time ${waiting === 1 ? 'is' : 'are'} kept, since nobody was told of them yet.\n` +
