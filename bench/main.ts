@@ -9,6 +9,7 @@ import { type Part, printResult, writeResult } from './support/report.ts';
 /** Loaded when it is its turn: a part may need what another does not. */
 const parts: Record<string, () => Promise<Part>> = {
   accept: async () => (await import('./accept.ts')).accept,
+  deliver: async () => (await import('./deliver.ts')).deliver,
 };
 
 const asked = process.argv.slice(2);

@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
+export const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
 
 /** A server of a contender, as a process of its own. */
 export interface Running extends AsyncDisposable {
@@ -57,4 +57,25 @@ export async function startServer(name: string, { folder, env, command }: Start)
 export function residentMb(pid: number): number {
   const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
   return (Number(kib) * 1024) / 1e6;
+}
+
+/** The delivery loop in a process of its own; it listens to no port, so its log tells when it is there. */
+export async function startWorker({ folder, env }: Start): Promise<AsyncDisposable> {
+  const child = spawn(process.execPath, [launcher, 'deliver'], {
+    cwd: folder,
+    env,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  await new Promise<void>((resolve, reject) => {
+    child.stderr.once('data', () => resolve());
+    child.once('close', () => reject(new Error('the worker ended')));
+  });
+  child.stderr.resume();
+  return {
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
 }

@@ -1,4 +1,6 @@
-import { createTransport, type SMTPPoolOptions } from 'nodemailer';
+import type { Writable } from 'node:stream';
+import type { SMTPPoolOptions } from 'nodemailer';
+import SMTPPool from 'nodemailer/lib/smtp-pool';
 import { classify, type Progress } from './classify.ts';
 import type { Outcome } from './mailer.ts';
 import type { Built } from './mime.ts';
@@ -84,6 +86,17 @@ function accepted(reply: string): Outcome {
   return { result: 'accepted', ...(code ? { code } : {}), reply: cleanReply(reply) };
 }
 
+/** What nodemailer asks of a stream: that it can be read, and whether any of it was. */
+function sourceOf(raw: Buffer) {
+  return {
+    readableDidRead: false,
+    pipe(target: Writable) {
+      this.readableDidRead = true;
+      target.end(raw);
+    },
+  };
+}
+
 interface Transport {
   /** Forgets the mail before and returns what the log will tell of the next one. */
   startProgress(): Progress;
@@ -99,15 +112,12 @@ function openTransport(connection: ConnectionOptions, idleMs: number): Transport
     if (tnx === 'send') progress.began = true;
     if (tnx === 'message') progress.handedOver = true;
   };
-  const transport = createTransport({
+  const transport = new SMTPPool({
     ...connection,
-    pool: true,
     maxConnections: 1,
     // Every try is counted in the queue; a hidden second one would not be.
     maxRequeues: 0,
     idleTimeout: idleMs,
-    disableFileAccess: true,
-    disableUrlAccess: true,
     logger: { trace: note, debug: note, info: note, warn: note, error: note, fatal: note },
   });
   return {
@@ -115,11 +125,18 @@ function openTransport(connection: ConnectionOptions, idleMs: number): Transport
       progress = { connected: false, began: false, handedOver: false };
       return progress;
     },
-    async send(built, signal) {
-      const { from, to } = built.envelope;
-      const info = await transport.sendMail({ envelope: { from, to: [...to] }, raw: built.raw, signal });
-      return info.response ?? '';
-    },
+    send: ({ envelope, raw }, signal) =>
+      new Promise((resolve, reject) => {
+        // The mail is built: nodemailer's own message would take it apart and put it together again.
+        const message = {
+          getEnvelope: () => ({ from: envelope.from, to: [...envelope.to] }),
+          messageId: () => '',
+          getHeader: () => '',
+          createReadStream: () => sourceOf(raw),
+        };
+        const mail = { data: { signal }, message } as unknown as Parameters<typeof transport.send>[0];
+        transport.send(mail, (error, info) => (error ? reject(error) : resolve(info?.response ?? '')));
+      }),
     close: () => transport.close({ force: true }),
   };
 }

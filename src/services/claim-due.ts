@@ -5,8 +5,8 @@ import { mostTries } from './retry-schedule.ts';
 import type { Scope } from './scope.ts';
 
 /**
- * How long a worker may take for one email. Longer than the hard deadline of a send (60 s), so that a live worker
- * always settles first; short enough that the email of a dead one is not late.
+ * How long a worker may take for one email. Longer than the time in the hand (2 s) and the hard deadline of a send
+ * (60 s) together, so that a live worker always settles first; short enough that the email of a dead one is not late.
  */
 export const leaseMs = 90_000;
 
@@ -135,4 +135,17 @@ function describe(row: ClaimRow, kind: EmailKind, leaseToken: string): ClaimedEm
             formSlug: row.slug,
           },
   };
+}
+
+const giveBackStatement: Statement = {
+  name: 'give_back_1',
+  text: `
+update emails set lease_token = null, due_at = now(), tries = emails.tries - 1
+from unnest($1::uuid[], $2::uuid[]) as given (email_id, lease_token)
+where emails.id = given.email_id and emails.lease_token = given.lease_token`,
+};
+
+/** Lets go of emails whose try has not begun: they are due again at once, as if nobody had taken them. */
+export async function giveBack(scope: Scope, emails: readonly ClaimedEmail[]): Promise<void> {
+  await runStatement(scope.em, giveBackStatement, [emails.map((it) => it.id), emails.map((it) => it.leaseToken)]);
 }

@@ -1,39 +1,37 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import type { MailingContext } from '../context.ts';
 import type { Mail, Outcome } from '../mail/mailer.ts';
-import { type ClaimedEmail, leaseMs } from './claim-due.ts';
+import type { ClaimedEmail } from './claim-due.ts';
 import { composeEmail } from './compose-email.ts';
 import { pauseQueue } from './queue-pause.ts';
 import { decideNextStep } from './retry-schedule.ts';
 import { openScope, type Scope } from './scope.ts';
-import { type Settlement, settleEmails } from './settle-emails.ts';
-import { cancelIfUnwanted } from './suppressions.ts';
+import type { Settle } from './settle-queue.ts';
 
 /**
  * One try to deliver one claimed email: composed, sent, and written down as the very next thing. Never throws.
  *
  * @param interrupt ends a try that has not handed its mail over; such a try does not count.
+ * @returns what it came to.
  */
 export async function deliverEmail(
   context: MailingContext,
   email: ClaimedEmail,
+  settle: Settle,
   interrupt: AbortSignal,
-): Promise<void> {
+): Promise<Outcome['result']> {
   const scope = openScope(context, { email: email.id, ...(email.message && { receipt: email.message.receipt }) });
   const startedAt = scope.now();
   const outcome = await send(context, scope, email, interrupt);
-  if (outcome === 'unwanted') {
-    scope.log.info({ kind: email.kind }, 'email cancelled: its recipient wants none');
-    return;
-  }
   const interrupted = interrupt.aborted && outcome.result === 'later';
   const next = interrupted
     ? ({ state: 'queued', failure: null, waitMs: 0, counts: false } as const)
     : decideNextStep(email, outcome, Math.random());
   // Before the email is free again, or another worker would take it to the same closed door.
   if (outcome.result === 'broken') await pauseBroken(scope, outcome);
-  const written = await settleWithinLease(scope, { email, startedAt, outcome, next }, interrupt);
-  if (written) report(scope, email, outcome, next);
+  const written = await settle({ email, startedAt, outcome, next });
+  if (written === 'written') report(scope, email, outcome, next);
+  else if (written === 'lease-lost') scope.log.warn('lease was lost before the outcome could be written down');
+  return outcome.result;
 }
 
 async function send(
@@ -41,10 +39,9 @@ async function send(
   scope: Scope,
   email: ClaimedEmail,
   interrupt: AbortSignal,
-): Promise<Outcome | 'unwanted'> {
+): Promise<Outcome> {
   let mail: Mail;
   try {
-    if (await cancelIfUnwanted(scope, email)) return 'unwanted';
     mail = await composeEmail(context, scope, email);
   } catch (error) {
     // A template or a seal that is at fault may be mended while the schedule lasts.
@@ -52,28 +49,6 @@ async function send(
     return { result: 'later', reply: `could not be composed: ${(error as Error).message}` };
   }
   return await context.mailer.send(mail, { signal: interrupt });
-}
-
-/**
- * The mail server has spoken and the database must hear of it: asks again until the lease is over, or until this
- * process has to end.
- *
- * @returns whether it is written down.
- */
-async function settleWithinLease(scope: Scope, settlement: Settlement, interrupt: AbortSignal): Promise<boolean> {
-  const lastTryAt = Date.now() + leaseMs;
-  for (;;) {
-    try {
-      const settled = await settleEmails(scope, [settlement]);
-      if (settled.has(settlement.email.id)) return true;
-      scope.log.warn('lease was lost before the outcome could be written down');
-      return false;
-    } catch (error) {
-      scope.log.error({ err: error, outcome: settlement.outcome.result }, 'outcome could not be written down yet');
-      if (Date.now() > lastTryAt || interrupt.aborted) return false;
-      await pause(1000);
-    }
-  }
 }
 
 /** Every further email would meet the same: nobody tries one until the mail server lets us in again. */

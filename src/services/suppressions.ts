@@ -80,30 +80,36 @@ export async function readSuppressions(scope: Scope, senders: readonly Sender[])
 
 /** Only the worker that holds the lease changes anything, as in `settle-emails.ts`. */
 const cancelStatement: Statement = {
-  name: 'cancel_unwanted_1',
+  name: 'cancel_unwanted_2',
   text: `
 update emails set state = 'cancelled', lease_token = null, tries = tries - 1
-where id = $1::uuid and lease_token = $2::uuid and (
+from unnest($1::uuid[], $2::uuid[], $3::bytea[]) as given (email_id, lease_token, address_index)
+where emails.id = given.email_id and emails.lease_token = given.lease_token and (
   exists (select from senders where senders.id = emails.sender_id and blocked_at is not null)
-  or exists (select from suppressions where address_index = $3::bytea)
+  or exists (select from suppressions where suppressions.address_index = given.address_index)
 )
-returning id`,
+returning emails.id`,
 };
 
 /**
- * Cancels an email that a worker has just taken, if it is an auto-reply that is unwanted by now: its sender was
+ * Cancels, of the emails that a worker has just taken, the auto-replies that are unwanted by now: their sender was
  * blocked or asked for none after the message was stored.
  *
- * @returns whether it was.
- * @throws {SealBroken} where a key is missing.
+ * @returns the ids of those.
  */
-export async function cancelIfUnwanted(scope: Scope, email: ClaimedEmail): Promise<boolean> {
-  if (email.kind !== 'auto-reply' || email.message === null) return false;
-  const mailbox = mailboxForLimits(openSenderAddress(scope.keyring, email.message.sender));
-  const cancelled = await runStatement(scope.em, cancelStatement, [
-    email.id,
-    email.leaseToken,
-    scope.keyring.addressIndex(mailbox),
+export async function cancelUnwanted(scope: Scope, emails: readonly ClaimedEmail[]): Promise<Set<string>> {
+  const asked = emails.flatMap((email) => {
+    const { message } = email;
+    if (email.kind !== 'auto-reply' || message === null) return [];
+    const address = openOrNull(() => openSenderAddress(scope.keyring, message.sender));
+    // Without its key nobody knows where it would go, and so it cannot be sent either.
+    return address === null ? [] : [{ email, index: scope.keyring.addressIndex(mailboxForLimits(address)) }];
+  });
+  if (asked.length === 0) return new Set();
+  const cancelled = await runStatement<{ id: string }>(scope.em, cancelStatement, [
+    asked.map((it) => it.email.id),
+    asked.map((it) => it.email.leaseToken),
+    asked.map((it) => it.index),
   ]);
-  return cancelled.length > 0;
+  return new Set(cancelled.map((row) => row.id));
 }

@@ -1,5 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
-import { claimDue } from '../../src/services/claim-due.ts';
+import { claimDue, giveBack } from '../../src/services/claim-due.ts';
 import { decideNextStep } from '../../src/services/retry-schedule.ts';
 import { openScope, type Scope } from '../../src/services/scope.ts';
 import { settleEmails } from '../../src/services/settle-emails.ts';
@@ -58,6 +59,19 @@ describe('a lease', () => {
     expect(await db.emails()).to.deep.equal({ 'notification sent': 1 });
     const outcomes = await db.query('select outcome from attempts order by finished_at');
     expect(outcomes).to.deep.equal([{ outcome: 'unknown' }, { outcome: 'accepted' }]);
+  });
+
+  it('that is given back unbegun counts for nothing, and only its worker can', async () => {
+    const { emails } = await claimDue(scope, 10);
+    await giveBack(
+      scope,
+      emails.map((it) => ({ ...it, leaseToken: randomUUID() })),
+    );
+    expect((await claimDue(scope, 10)).emails, 'another worker cannot').to.deep.equal([]);
+    await giveBack(scope, emails);
+    const again = await claimDue(scope, 10);
+    expect(again.emails.map((it) => [it.id, it.tries])).to.deep.equal([[emails[0]?.id, 1]]);
+    expect(await db.count('attempts')).to.equal(0);
   });
 
   it('of a worker that died again and again ends with the schedule', async () => {

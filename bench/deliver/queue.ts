@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto';
+import { readConfig } from '../../src/config.ts';
+import { openContext, openDatabaseContext, openMailingContext } from '../../src/context.ts';
+import { createLog } from '../../src/log.ts';
+import type { Mail } from '../../src/mail/index.ts';
+import { claimDue, giveBack } from '../../src/services/claim-due.ts';
+import { composeEmail } from '../../src/services/compose-email.ts';
+import { openScope } from '../../src/services/scope.ts';
+import { submitMessage } from '../../src/services/submit-message.ts';
+import { query } from '../support/machine.ts';
+import { startWorker } from '../support/program.ts';
+
+/** Six letters. */
+function word(): string {
+  return Math.random()
+    .toString(36)
+    .replace(/[^a-z]/g, 'e')
+    .slice(2, 8);
+}
+
+/** A database with queued emails, and who empties it. */
+export interface Queue extends AsyncDisposable {
+  readonly url: string;
+  readonly folder: string;
+  readonly env: Record<string, string>;
+  /** Stores messages as the server does, until so many emails are queued. @returns their mails. */
+  fill(count: number): Promise<Mail[]>;
+  makeAllDue(): Promise<void>;
+  countQueued(): Promise<number>;
+  /** Stores a message with one notification, and resolves when it is committed. */
+  storeOne(): Promise<void>;
+  startWorker(): Promise<AsyncDisposable>;
+}
+
+export async function openQueue(url: string, smtpPort: number, folder: string): Promise<Queue> {
+  const env = {
+    PATH: process.env.PATH ?? '',
+    DATABASE_URL: url,
+    DATA_DIR: folder,
+    ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 1).toString('base64')}`,
+    SMTP_HOST: '127.0.0.1',
+    SMTP_PORT: String(smtpPort),
+    MAIL_FROM: 'Bench <bench@example.com>',
+    NOTIFY_TO: 'owner@example.com',
+    AUTO_REPLY: 'off',
+    LOG_LEVEL: 'info',
+    LOG_FORMAT: 'json',
+  };
+  const log = createLog({ level: 'silent', format: 'json' });
+  const base = await openDatabaseContext(readConfig(env), { log, embedded: 'join', waiting: 'operator' });
+  const context = await openMailingContext(await openContext(base));
+  let serial = 0;
+
+  async function store(): Promise<void> {
+    serial += 1;
+    const values = new Map(
+      Object.entries({
+        name: `Visitor ${serial}`,
+        email: `visitor${serial}@example.net`,
+        subject: 'About your offer',
+        // The same words from many addresses would be held.
+        message: `Hello,\n\n${Array.from({ length: 60 }, word).join(' ')}`,
+        company: 'Engines Ltd',
+      }),
+    );
+    await submitMessage(openScope(context), {
+      formSlug: 'contact',
+      values,
+      clientAddress: '203.0.113.7',
+      idempotencyKey: randomUUID(),
+    });
+  }
+
+  return {
+    url,
+    folder,
+    env,
+    async fill(count) {
+      for (let stored = 0; stored < count / 2; stored += 50) await Promise.all(Array.from({ length: 50 }, store));
+      // The limit of auto-replies an hour would keep most of them back.
+      await query(
+        url,
+        `insert into emails (id, kind, state, message_id, sender_id, due_at, tries, internet_message_id, created_at)
+         select gen_random_uuid(), 'auto-reply', 'queued', id, sender_id, now(), 0, '<' || id || '@example.com>', received_at
+         from messages`,
+      );
+      const scope = openScope(context);
+      const { emails } = await claimDue(scope, count);
+      const mails = await Promise.all(emails.map((email) => composeEmail(context, scope, email)));
+      await giveBack(scope, emails);
+      if (mails.length !== count) throw new Error(`${mails.length} emails are queued instead of ${count}`);
+      return mails;
+    },
+    async makeAllDue() {
+      await query(url, 'truncate attempts');
+      await query(
+        url,
+        `update emails set state = 'queued', tries = 0, lease_token = null, due_at = now(), sent_at = null`,
+      );
+      await query(url, 'vacuum analyze emails');
+    },
+    async countQueued() {
+      const [row] = await query<{ count: number }>(url, `select count(*)::int from emails where state <> 'sent'`);
+      return row?.count ?? Number.NaN;
+    },
+    storeOne: store,
+    startWorker: async () => await startWorker({ folder, env }),
+    [Symbol.asyncDispose]: () => context[Symbol.asyncDispose](),
+  };
+}

@@ -1,0 +1,194 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { MailingContext } from '../context.ts';
+import { type Claim, type ClaimedEmail, claimDue, giveBack } from './claim-due.ts';
+import { pauseIfRestored } from './database-identity.ts';
+import { deliverEmail } from './deliver-email.ts';
+import { probeMail } from './probe-mail.ts';
+import { syncErasures } from './replay-erasures.ts';
+import { openScope } from './scope.ts';
+import { createSettleQueue } from './settle-queue.ts';
+import { cancelUnwanted } from './suppressions.ts';
+
+/** After a stop is asked for: how long tries may go on, and how long those past their final dot after that. */
+const finishMs = 10_000;
+
+/**
+ * How long an email may wait in the hand. Together with a send's deadline it must end before the lease does; and it is
+ * so short since nothing that happens meanwhile (a pause, a block) reaches an email in the hand.
+ */
+const handMs = 2000;
+
+/** At most so many for each lane wait in the hand. */
+const mostPerLane = 2;
+
+/** An email that was claimed, and until when it may be begun. */
+interface Held {
+  readonly email: ClaimedEmail;
+  until: number;
+}
+
+const isStale = (it: Held) => Date.now() > it.until;
+
+/**
+ * What one worker has to do with emails: those in the hand, claimed and not begun, and the tries that are under way, at
+ * most one for each lane of the mailer.
+ *
+ * It takes as many ahead as were done within the last second, so that where mail flows it is claimed by the dozen and
+ * no lane waits for the database; where it trickles, or the mail server is slow, nothing is taken before its turn.
+ */
+export function createFlight(context: MailingContext, stop: AbortSignal) {
+  const { lanes } = context.mailer;
+  const scope = openScope(context);
+  const interrupt = new AbortController();
+  const settle = createSettleQueue(context, interrupt.signal);
+  const tries = new Set<Promise<void>>();
+  const rate = createRate();
+  let hand: Held[] = [];
+  /** In the hand as well, and not yet known to be wanted still. */
+  let unasked: Held[] = [];
+  let begun = 0;
+  let knownQueue = false;
+  let wake = Promise.withResolvers<void>();
+  stop.addEventListener('abort', () => wake.resolve(), { once: true });
+
+  const ahead = () => Math.min(lanes * mostPerLane, rate.lastSecond());
+
+  function begin(): void {
+    while (tries.size < lanes && !stop.aborted) {
+      if (hand[0] === undefined || isStale(hand[0])) return;
+      const { email } = hand.shift() as Held;
+      begun += 1;
+      const delivery = deliverEmail(context, email, settle, interrupt.signal).then((result) => {
+        tries.delete(delivery);
+        rate.count();
+        // The queue is paused by now: what is in the hand must not meet the same fault.
+        if (result === 'broken') for (const it of [...hand, ...unasked]) it.until = 0;
+        begin();
+        wake.resolve();
+      });
+      tries.add(delivery);
+    }
+  }
+
+  /** Cancels what nobody wants any more; where that cannot be asked now, it is asked again before anything is begun. */
+  async function askWhetherWanted(): Promise<void> {
+    if (unasked.length === 0) return;
+    const cancelled = await cancelUnwanted(
+      scope,
+      unasked.map((it) => it.email),
+    );
+    for (const { email } of unasked) {
+      if (!cancelled.has(email.id)) continue;
+      const facts = { email: email.id, receipt: email.message?.receipt, kind: email.kind };
+      scope.log.info(facts, 'email cancelled: its recipient wants none');
+    }
+    hand.push(...unasked.filter((it) => !cancelled.has(it.email.id)));
+    unasked = [];
+    begin();
+  }
+
+  async function letGo(which: (it: Held) => boolean): Promise<void> {
+    const gone = [...hand, ...unasked].filter(which);
+    if (gone.length === 0) return;
+    hand = hand.filter((it) => !which(it));
+    unasked = unasked.filter((it) => !which(it));
+    await giveBack(
+      scope,
+      gone.map((it) => it.email),
+    );
+  }
+
+  async function claim(limit: number): Promise<Claim> {
+    if (!knownQueue) {
+      await pauseIfRestored(scope);
+      await syncErasures(scope);
+    }
+    let found = await claimDue(scope, limit);
+    // Nothing is due, or the queue is paused.
+    if (isEmpty(found) && (await probeMail(context, stop, { atOnce: !knownQueue })))
+      found = await claimDue(scope, limit);
+    knownQueue = true;
+    for (const id of found.givenUp) {
+      scope.log.error({ email: id }, 'email failed: its worker was lost and nobody knows whether it was sent');
+    }
+    return found;
+  }
+
+  return {
+    /** How many tries were begun. */
+    get begun(): number {
+      return begun;
+    },
+    /** Whether there is nothing to be taken before a try has ended. */
+    get isFull(): boolean {
+      return tries.size >= lanes && hand.length + unasked.length >= ahead() / 2;
+    },
+    /** Whether something waits for a lane. */
+    get hasWaiting(): boolean {
+      return hand.length + unasked.length > 0;
+    },
+    get isIdle(): boolean {
+      return tries.size + hand.length + unasked.length === 0;
+    },
+    /** After an outage the database may be another one: somebody may have restored it. */
+    forgetQueue(): void {
+      knownQueue = false;
+    },
+    /** Resolves when a try has ended, when the hand has waited too long, or at the stop. */
+    async turn(): Promise<void> {
+      const timer = setTimeout(() => wake.resolve(), handMs);
+      await wake.promise;
+      clearTimeout(timer);
+      if (!stop.aborted) wake = Promise.withResolvers<void>();
+    },
+    /** Claims what is due for the lanes that are free and some ahead, and begins to send it. */
+    async takeDue(): Promise<{ mayBeMore: boolean }> {
+      await letGo(isStale);
+      await askWhetherWanted();
+      const limit = lanes + ahead() - tries.size - hand.length;
+      if (limit <= 0) return { mayBeMore: true };
+      const { emails, givenUp } = await claim(limit);
+      const until = Date.now() + handMs;
+      for (const email of emails) (email.kind === 'auto-reply' ? unasked : hand).push({ email, until });
+      begin();
+      await askWhetherWanted();
+      return { mayBeMore: emails.length + givenUp.length === limit };
+    },
+    async finish(): Promise<void> {
+      const all = Promise.all(tries);
+      const back = letGo(() => true).catch((error) =>
+        scope.log.warn({ err: error }, 'emails that were not begun could not be given back; their leases will end'),
+      );
+      await Promise.race([all, pause(finishMs, undefined, { ref: false })]);
+      interrupt.abort();
+      await Promise.race([all, pause(finishMs, undefined, { ref: false })]);
+      await context.mailer[Symbol.asyncDispose]();
+      await Promise.all([all, back]);
+    },
+  };
+}
+
+/** Counts what happened within the last second, in steps of a tenth. */
+function createRate(): { count(): void; lastSecond(): number } {
+  const steps = new Array<number>(10).fill(0);
+  let now = 0;
+  const turn = () => {
+    const step = Math.floor(performance.now() / 100);
+    for (let it = Math.max(now + 1, step - 9); it <= step; it++) steps[it % 10] = 0;
+    now = step;
+  };
+  return {
+    count() {
+      turn();
+      steps[now % 10] = (steps[now % 10] ?? 0) + 1;
+    },
+    lastSecond() {
+      turn();
+      return steps.reduce((sum, it) => sum + it, 0);
+    },
+  };
+}
+
+function isEmpty(claim: Claim): boolean {
+  return claim.emails.length === 0 && claim.givenUp.length === 0;
+}
