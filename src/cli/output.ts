@@ -67,13 +67,15 @@ export class Output {
   }
 
   /** What a person wants to know and a script does not. */
-  note(line: string): void {
-    if (!this.#quiet) this.#deps.stderr.write(`${showSafe(line, { keepLines: true })}\n`);
+  note(text: string): void {
+    if (!this.#quiet) this.warn(text);
   }
 
   /** Also said to those who want it quiet. */
-  warn(line: string): void {
-    this.#deps.stderr.write(`${showSafe(line, { keepLines: true })}\n`);
+  warn(text: string): void {
+    const width = widthOf(this.#deps, this.#deps.stderr);
+    const lines = showSafe(text, { keepLines: true }).split('\n');
+    for (const line of lines.flatMap((it) => wrapAdvice(it, width))) this.#deps.stderr.write(`${line}\n`);
   }
 
   /** `3 min ago`, or the exact time where that was asked for. */
@@ -86,6 +88,13 @@ export class Output {
     const exact = formatExact(new Date(at));
     return this.#utc ? exact : `${formatRelative(new Date(at), this.#now())} (${exact})`;
   }
+}
+
+/** Between words; a command stays in one piece, so that it can be copied. */
+function wrapAdvice(line: string, width: number): string[] {
+  const command = line.indexOf(': ruffinweb ');
+  if (textWidth(line) <= width || command < 0) return wrap(line, width);
+  return [...wrap(line.slice(0, command + 1), width), `  ${line.slice(command + 2)}`];
 }
 
 type Paint = (text: string) => string;

@@ -97,7 +97,7 @@ export function openTemplates(options: { overrideFolder?: string } = {}): Templa
   const templates: Templates = {
     files,
     render: (kind, values) => ({
-      subject: renderPart(`${kind}.subject.liquid`, values),
+      subject: renderPart(`${kind}.subject.liquid`, values).trim(),
       text: `${renderPart(`${kind}.text.liquid`, values).trim()}\n`,
       html: renderPart(`${kind}.html.liquid`, values),
     }),

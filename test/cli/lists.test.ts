@@ -249,6 +249,20 @@ describe('senders, messages and emails', () => {
   });
 
   describe('emails', () => {
+    it('that were tried show all that the mail server said, and the command that comes next in one piece', async () => {
+      const [{ id }] = (await json('emails list --state failed --kind auto-reply')).items;
+      const said = 'connection lost after the final dot';
+      const narrow = await run(`emails show ${id}`, 60);
+      expect(withoutColours(narrow.stdout)).to.not.match(new RegExp(`unknown.*${said}`));
+      expect(withoutColours(narrow.stdout)).to.include(`\n│ ${said}\n`);
+      expect(narrow.stderr).to.equal(`\nSend it again:\n  ruffinweb emails resend ${id} --again\n`);
+      const wide = await run(`emails show ${id}`, 140);
+      expect(wide.stdout)
+        .to.match(new RegExp(`unknown.*${said}`))
+        .and.not.include('│');
+      expect(wide.stderr).to.equal(`\nSend it again: ruffinweb emails resend ${id} --again\n`);
+    });
+
     it('are listed the newest first, and limited by state, kind, form and time', async () => {
       const [all, failed, sent, replies, other, old] = await Promise.all([
         json('emails list'),

@@ -45,11 +45,12 @@ describe('ruffinweb', () => {
         ruffinweb(args, { NODE_OPTIONS: `--import=${reportLoaded}` }),
       ),
     );
-    for (const { code, stdout, stderr } of runs) {
+    for (const [index, { code, stdout, stderr }] of runs.entries()) {
       expect(code).to.equal(0);
       expect(stdout).to.not.equal('');
       const loaded = JSON.parse(stderr.slice(stderr.lastIndexOf('loaded ') + 7)) as string[];
-      expect(loaded.some((url) => url.endsWith('/src/cli/program.ts'))).to.equal(true);
+      // The launcher answers for the version by itself.
+      expect(loaded.some((url) => url.endsWith('/src/cli/program.ts'))).to.equal(index !== 1);
       expect(loaded.filter((url) => /mikro-orm|kysely|zod|pino|nodemailer|koa|\/pg\//.test(url))).to.deep.equal([]);
     }
     expect(runs[1]?.stdout).to.match(/^\d+\.\d+\.\d+\n$/);

@@ -2,7 +2,9 @@ import type { EmailDetails } from '../../services/emails.ts';
 import type { EmailView } from '../../services/present.ts';
 import { unopened } from '../lists.ts';
 import type { Output } from '../output.ts';
+import { showSafe } from '../safe-text.ts';
 import type { Column } from '../table.ts';
+import { textWidth } from '../text-width.ts';
 
 /** @param rows what will be shown: a reason is given room only where there is one. */
 export function emailColumns(output: Output, rows: readonly EmailView[] = []): Column<EmailView>[] {
@@ -78,10 +80,21 @@ export function printEmail(output: Output, email: EmailDetails): void {
         least: 20,
       },
     ]);
+    printWholeReply(output, email.attempts.at(-1)?.reply ?? '');
   }
   if (email.state === 'failed')
     output.note(`\nSend it again: ruffinweb emails resend ${email.id}${needsAgain(email) ? ' --again' : ''}`);
 }
+
+/** What the mail server said last, where the table had to cut it. */
+function printWholeReply(output: Output, reply: string): void {
+  if (textWidth(showSafe(reply)) <= output.width - widthBeforeReply) return;
+  output.print();
+  output.printText(reply);
+}
+
+/** As much as the other columns may take: a reply that would have fitted is printed twice, none is left cut. */
+const widthBeforeReply = '59 min ago  accepted  CODE  999 ms  '.length;
 
 /** After an auto-reply with an unknown outcome; see `resendEmails`. */
 function needsAgain(email: EmailView): boolean {

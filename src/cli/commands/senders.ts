@@ -146,7 +146,7 @@ const repliesOf = {
 /** @param rows what will be shown: a note is given room only where there is one. */
 function senderColumns(output: Output, rows: readonly SenderView[]): Column<SenderView>[] {
   const { style } = output;
-  const note: Column<SenderView> = { header: 'NOTE', text: noteOf, style: style.warning, omit: 5 };
+  const note: Column<SenderView> = { header: 'NOTE', text: noteOf, style: style.warning, omit: 1 };
   return [
     {
       header: 'EMAIL',
@@ -157,9 +157,9 @@ function senderColumns(output: Output, rows: readonly SenderView[]): Column<Send
     { header: 'NAME', text: (it) => it.name ?? '', least: 8, omit: 3 },
     ...(rows.some((it) => noteOf(it) !== '') ? [note] : []),
     { header: 'MESSAGES', text: (it) => String(it.messages), align: 'right' },
-    { header: 'FIRST', text: (it) => output.time(it.firstMessageAt), style: style.dim, omit: 2 },
-    { header: 'LAST', text: (it) => output.time(it.lastMessageAt), omit: 1 },
-    { header: 'ID', text: (it) => it.id, style: style.dim, omit: 4 },
+    { header: 'FIRST', text: (it) => output.time(it.firstMessageAt), style: style.dim, omit: 4 },
+    { header: 'LAST', text: (it) => output.time(it.lastMessageAt), omit: 2 },
+    { header: 'ID', text: (it) => it.id, style: style.dim, omit: 5 },
   ];
 }
 
