@@ -67,6 +67,7 @@ async function operator(opened: AsyncDisposableStack, blocks: Block[]): Promise<
   const settings: Settings = {
     DATABASE_URL: db.url,
     PUBLIC_URL: url,
+    ALLOWED_ORIGINS: 'https://example.com',
     SMTP_HOST: smtp.host,
     SMTP_PORT: String(smtp.port),
     MAIL_FROM: 'Example Contact <forms@example.com>',
