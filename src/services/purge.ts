@@ -81,18 +81,16 @@ export async function purge(
 export async function countWaiting(scope: Pick<Scope, 'em' | 'config'>): Promise<number> {
   const em = scope.em.fork();
   const now = await databaseNow(em);
-  let waiting = 0;
+  const old = [`(id < '${idBefore(heldDays, now)}' and ${heldTooLong})`];
   for (const form of await em.findAll(Form)) {
     const days = retentionOf(scope.config, form);
     if (days === 0) continue;
-    const [row] = await em.execute<{ count: number }[]>(
-      `select count(*)::int as count from messages
-       where form_id = ? and id < ? and ${receivedBefore(days)} and ${waitsForMail}`,
-      [form.id, idBefore(days, now)],
-    );
-    waiting += row?.count ?? 0;
+    old.push(`(form_id = '${form.id}' and id < '${idBefore(days, now)}' and ${receivedBefore(days)})`);
   }
-  return waiting;
+  const [row] = await em.execute<{ count: number }[]>(
+    `select count(*)::int as count from messages where (${old.join(' or ')}) and ${waitsForMail}`,
+  );
+  return row?.count ?? 0;
 }
 
 const nothing: Removal = { messages: [], clientAddresses: 0, senders: 0 };
@@ -101,9 +99,10 @@ function oldMessages(formId: string, days: number, now: Date): Step {
   return removing('form_id = ? and id < ?', [formId, idBefore(days, now)], receivedBefore(days));
 }
 
+const heldTooLong = `status = 'held' and coalesce(held_at, received_at) < now() - interval '${heldDays} days'`;
+
 function oldHeldMessages(now: Date): Step {
-  const due = `status = 'held' and coalesce(held_at, received_at) < now() - interval '${heldDays} days'`;
-  return removing('id < ?', [idBefore(heldDays, now)], due);
+  return removing('id < ?', [idBefore(heldDays, now)], heldTooLong);
 }
 
 /** @param where what an index finds. @param due what settles it. */

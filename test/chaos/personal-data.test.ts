@@ -88,6 +88,15 @@ describe('deleting what people wrote', () => {
     expect(await db.query('select from erasures')).to.have.lengthOf(1);
   });
 
+  it('a server does it by itself, and says how much', async () => {
+    await build();
+    await using server = await RunningServer.start(settings, ['serve', '--no-deliver']);
+    await server.said(/purged what was past its time/);
+    expect([await db.count('messages'), await db.count('senders'), await db.count('emails')]).to.deep.equal([0, 0, 0]);
+    const line = server.log.split('\n').find((it) => it.includes('purged what')) ?? '';
+    expect(JSON.parse(line)).to.include({ messages: 451, senders: 1 });
+  });
+
   it('while the same people go on posting, refuses nobody and miscounts nothing', async () => {
     await build();
     // Of ten more people, thirty old messages each.

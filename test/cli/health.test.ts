@@ -90,6 +90,9 @@ describe('health', () => {
     const { seen } = await look(db, { RETENTION_DAYS: '365' });
     expect(seen('retention')).to.include({ status: 'warn' });
     expect(seen('retention').fact).to.include('kept 365 days').and.include('1 past their time waits');
+    await db.query(`update messages set status = 'held'`);
+    expect((await look(db)).seen('retention').fact, 'held for 400 days').to.include('1 past their time waits');
+    await db.query(`update messages set status = 'accepted'`);
     await db.query(`insert into duties values ('purge', now() - interval '2 days')`);
     expect((await look(db)).seen('retention').fact).to.include('not since 20');
     await db.query(`update duties set done_at = now()`);
