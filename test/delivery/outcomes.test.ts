@@ -1,0 +1,158 @@
+import { expect } from 'chai';
+import type { MailingContext } from '../../src/context.ts';
+import type { Result } from '../../src/mail/mailer.ts';
+import type { SmtpOptions } from '../../src/mail/smtp.ts';
+import { deliverUntilIdle } from '../../src/services/delivery-loop.ts';
+import { showEmail } from '../../src/services/emails.ts';
+import { openScope } from '../../src/services/scope.ts';
+import { buildMessages } from '../support/build.ts';
+import { openTestMailing } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { mailerTo } from '../support/smtp-mail.ts';
+import { type Answer, type SmtpServer, type Step, startSmtpServer } from '../support/smtp-server.ts';
+
+interface Scenario {
+  title: string;
+  step?: Step;
+  answer?: Answer;
+  mailer?: Partial<SmtpOptions>;
+  result: Result;
+  code?: number;
+}
+
+const scenarios: Scenario[] = [
+  { title: '421 as the greeting', step: 'greeting', answer: '421 4.3.2 busy', result: 'later', code: 421 },
+  { title: '450 at RCPT', step: 'rcpt', answer: '450 4.2.0 greylisted', result: 'later', code: 450 },
+  { title: '550 at RCPT', step: 'rcpt', answer: '550 5.1.1 no such user', result: 'refused', code: 550 },
+  { title: '451 at DATA', step: 'data', answer: '451 4.3.0 no disk', result: 'later', code: 451 },
+  { title: '552 at DATA', step: 'data', answer: '552 5.3.4 too big', result: 'refused', code: 552 },
+  { title: '451 after the dot', step: 'dot', answer: '451 4.3.0 try later', result: 'later', code: 451 },
+  { title: '552 after the dot', step: 'dot', answer: '552 5.3.4 too big', result: 'refused', code: 552 },
+  { title: 'a drop before the greeting', step: 'greeting', answer: 'drop', result: 'later' },
+  { title: 'a drop at DATA', step: 'data', answer: 'drop', result: 'later' },
+  { title: 'a drop while DATA is read, all of it having left', step: 'body', answer: 'drop', result: 'unknown' },
+  { title: 'a drop after the dot', step: 'dot', answer: 'drop', result: 'unknown' },
+  { title: 'a reset after the dot', step: 'dot', answer: 'reset', result: 'unknown' },
+  ...(['greeting', 'ehlo', 'mail', 'rcpt', 'data'] as const).map(
+    (step): Scenario => ({ title: `hanging at ${step}`, step, answer: 'hold', result: 'later' }),
+  ),
+  { title: 'hanging after the dot', step: 'dot', answer: 'hold', result: 'unknown' },
+  { title: 'dripping at RCPT', step: 'rcpt', answer: { drip: '250-still here ', everyMs: 10 }, result: 'later' },
+  { title: 'dripping after the dot', step: 'dot', answer: { drip: '250-still ', everyMs: 10 }, result: 'unknown' },
+  { title: 'no TLS where it is asked for', mailer: { security: 'starttls' }, result: 'broken', code: 502 },
+  {
+    title: '535 at the login',
+    step: 'auth',
+    answer: '535 5.7.8 wrong user or password',
+    result: 'broken',
+    code: 535,
+  },
+  { title: 'a line of 1 MB at RCPT', step: 'rcpt', answer: { raw: `550 ${'x'.repeat(1 << 20)}` }, result: 'later' },
+  {
+    title: 'escape codes at RCPT',
+    step: 'rcpt',
+    answer: `550 5.1.1 \u001b]0;owned\u0007\u001b[2J\u202e no ${'x'.repeat(2000)}`,
+    result: 'refused',
+    code: 550,
+  },
+];
+
+/** For servers that never end. */
+const impatience = { deadlineMs: 600, silenceMs: 500 };
+
+describe('what a mail server does to one notification and one auto-reply', () => {
+  let db: TestDatabase;
+  let smtp: SmtpServer;
+  let context: MailingContext;
+
+  before(async () => {
+    db = await createDatabase();
+    smtp = await startSmtpServer({ auth: { user: 'site', password: 'p4ss' } });
+    context = await openTestMailing(db, { MAIL_FROM: 'site@site.test', NOTIFY_TO: 'owner@site.test' });
+  });
+  after(async () => {
+    await context[Symbol.asyncDispose]();
+    await smtp[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  afterEach(async () => {
+    smtp.reset();
+    await db.empty();
+  });
+
+  const deliver = async (changes: Partial<SmtpOptions> = {}) => {
+    await using mailer = mailerTo(smtp, { user: 'site', password: 'p4ss', ...changes });
+    await deliverUntilIdle({ ...context, mailer }, new AbortController().signal);
+  };
+  const rows = () =>
+    db.query<{ id: string; kind: string; state: string; failure: string | null; tries: number }>(
+      'select id, kind, state, failure, tries from emails order by kind',
+    );
+  const attempts = () => db.query('select outcome, code from attempts');
+  const arrived = () => smtp.messages.map((it) => it.to[0]).toSorted();
+
+  /** What stands in the rows after that try, and who has got mail once the server is well again. */
+  const consequences: Record<
+    Exclude<Result, 'accepted'>,
+    { rows: [reply: unknown[], notice: unknown[]]; arrived: string[] }
+  > = {
+    later: {
+      rows: [
+        ['queued', null, 1],
+        ['queued', null, 1],
+      ],
+      arrived: ['ada@example.test', 'owner@site.test'],
+    },
+    refused: {
+      rows: [
+        ['failed', 'refused', 1],
+        ['failed', 'refused', 1],
+      ],
+      arrived: [],
+    },
+    // Two notifications are better than none, and no auto-reply is better than two.
+    unknown: {
+      rows: [
+        ['failed', 'outcome-unknown', 1],
+        ['queued', null, 1],
+      ],
+      arrived: ['owner@site.test'],
+    },
+    broken: {
+      rows: [
+        ['queued', null, 0],
+        ['queued', null, 0],
+      ],
+      arrived: ['ada@example.test', 'owner@site.test'],
+    },
+  };
+
+  for (const { title, step, answer, mailer, result, code } of scenarios) {
+    const expected = consequences[result as Exclude<Result, 'accepted'>];
+    it(`${title}: "${result}", and afterwards ${expected.arrived.length} of 2 arrive`, async () => {
+      await buildMessages(context, 1);
+      if (step !== undefined && answer !== undefined) smtp.answer(step, answer);
+      await deliver({ ...(answer === 'hold' || typeof answer === 'object' ? impatience : {}), ...mailer });
+
+      expect((await rows()).map((it) => [it.state, it.failure, it.tries])).to.deep.equal(expected.rows);
+      const written = await attempts();
+      for (const it of written) expect(it).to.include({ outcome: result, code: code ?? null });
+      // The first that finds the door closed pauses the queue, and the other may not have begun by then.
+      expect(written).to.have.lengthOf.within(result === 'broken' ? 1 : 2, 2);
+      expect(smtp.messages).to.be.empty;
+      for (const { id } of await rows()) {
+        const [attempt] = (await showEmail(openScope(context), id)).attempts;
+        if (attempt === undefined && result === 'broken') continue;
+        expect(attempt?.reply).to.be.a('string').with.lengthOf.within(1, 500);
+        expect(attempt?.reply).to.match(/^[\P{C}]*$/u);
+      }
+
+      smtp.reset();
+      await db.makeAllDue();
+      await deliver();
+      expect(arrived()).to.deep.equal(expected.arrived);
+      expect(new Set(smtp.messages.map((it) => it.raw))).to.have.lengthOf(expected.arrived.length);
+      expect((await rows()).filter((it) => it.state === 'sent')).to.have.lengthOf(expected.arrived.length);
+    });
+  }
+});
