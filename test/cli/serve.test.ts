@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -28,11 +28,24 @@ describe('serve and deliver', () => {
 
     await db.query('truncate duties');
     await using worker = await RunningServer.startWorker(settings);
-    await until('the deliverer keeps house, too', async () => (await db.query('select name from duties')).length === 2);
+    await until('the deliverer keeps house, too', async () => (await db.query('select name from duties')).length > 0);
     await clientOf(server.url).post('/api/messages', submission({ message: 'Another' }));
     await until('the deliverer sends it', async () => (await db.emails())['notification sent'] === 2);
     expect(await worker.stop('SIGINT')).to.deep.equal({ code: 0, signal: null });
     expect(await server.stop('SIGTERM')).to.deep.equal({ code: 0, signal: null });
+  });
+
+  it('neither starts with a template that would fail later: the file, its line and what is wrong are told', async () => {
+    await using db = await createDatabase();
+    await using folder = await temporaryFolder();
+    const template = join(folder.path, 'templates', 'notification.text.liquid');
+    await mkdir(join(folder.path, 'templates'));
+    await writeFile(template, 'Hello\n{{ nonsense }}');
+    for (const args of [['serve'], ['deliver'], ['deliver', '--once']]) {
+      const run = await runHere(args, db, { settings: { DATA_DIR: folder.path, PORT: '0' } });
+      expect(run, args.join(' ')).to.include({ code: 2, stdout: '' });
+      expect(run.stderr).to.include(`${template}, line 2: unknown variable "nonsense"`);
+    }
   });
 
   it('serve says which port is taken', async () => {

@@ -1,0 +1,55 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { buildMessages } from '../support/build.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase } from '../support/database.ts';
+import { testSettings } from '../support/program.ts';
+
+const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
+
+/** Has Node say at its end how much memory it had at most. */
+const tellMemory = `data:text/javascript,${encodeURIComponent(
+  `process.on('exit', () => process.stderr.write('peak=' + process.resourceUsage().maxRSS + '\\n'))`,
+)}`;
+
+/** Runs an export to its end: how many lines it wrote, how many bytes, and its memory in KiB. */
+async function exportAll(databaseUrl: string): Promise<{ lines: number; bytes: number; peak: number }> {
+  const child = spawn(process.execPath, [launcher, 'messages', 'export', '--format', 'jsonl'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env.PATH, ...testSettings, DATABASE_URL: databaseUrl, NODE_OPTIONS: `--import=${tellMemory}` },
+  });
+  const seen = { lines: 0, bytes: 0 };
+  child.stdout.on('data', (chunk: Buffer) => {
+    seen.bytes += chunk.length;
+    for (const byte of chunk) if (byte === 10) seen.lines++;
+  });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  expect(await new Promise((resolve) => child.on('close', resolve)), stderr).to.equal(0);
+  return { ...seen, peak: Number(/peak=(\d+)/.exec(stderr)?.[1]) };
+}
+
+describe('messages export', () => {
+  it('of two hundred megabytes needs no more memory than of a tenth of them', async () => {
+    await using db = await createDatabase();
+    await using context = await openTestContext(db);
+    const [original] = await buildMessages(context, 1, () => ({ message: 'x'.repeat(9900) }));
+    // Of a copy the seal does not open, but it is read all the same.
+    const fill = (from: number, to: number) =>
+      db.query(
+        `insert into messages select (m).* from (select jsonb_populate_record(messages, jsonb_build_object(
+           'id', lpad(to_hex(n), 8, '0') || '-0000-7000-8000-000000000000', 'receipt', 'RW-' || lpad(n::text, 10, '0'))) as m
+         from messages, generate_series($1::int, $2::int) as n where id = $3::uuid) as copies`,
+        [from, to, original?.id],
+      );
+    await fill(1, 2000);
+    const few = await exportAll(db.url);
+    await fill(2001, 20_000);
+    const many = await exportAll(db.url);
+    expect([few.lines, many.lines]).to.deep.equal([2001, 20_001]);
+    expect(many.peak / few.peak).to.be.lessThan(1.4);
+  });
+});
