@@ -1,0 +1,95 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { parse } from 'yaml';
+import { variableNames } from '../../src/variables.ts';
+import { clientOf, submission } from '../support/api.ts';
+import { createDatabase } from '../support/database.ts';
+import { buildByHand, startInImage } from '../support/image.ts';
+import { freePort } from '../support/machine-programs.ts';
+import { temporaryFolder, testKeys } from '../support/program.ts';
+import { until } from '../support/until.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+describe('deploy/Dockerfile, step by step in plain folders', () => {
+  it('makes an image that migrates, serves, says how it is, and stops in peace', async () => {
+    await using folder = await temporaryFolder();
+    await using db = await createDatabase({ empty: true });
+    const image = await buildByHand(join(root, 'deploy/Dockerfile'), root, folder.path);
+    expect(image.user).to.equal('node');
+    expect(image.from).to.match(/^node:24-.*slim$/);
+    expect(await readdir(join(image.root, image.workdir)), 'nothing but the packed release').to.have.members([
+      'bin',
+      'dist',
+      'package.json',
+      'README.md',
+      'LICENSE',
+      'CHANGELOG.md',
+    ]);
+
+    const port = await freePort();
+    const env = {
+      ...{ PORT: String(port), HOST: '127.0.0.1', DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys },
+      ...{ PUBLIC_URL: `http://127.0.0.1:${port}`, SMTP_HOST: '127.0.0.1', MAIL_FROM: 'forms@site.test' },
+      ...{ NOTIFY_TO: 'owner@site.test', DATA_DIR: join(folder.path, 'not-there') },
+    };
+    const health = async () => {
+      const [code] = await once(startInImage(image, image.health ?? [], env), 'exit');
+      return code;
+    };
+    expect(await health(), 'before it runs').to.equal(1);
+    const server = startInImage(image, [...(image.entrypoint ?? []), ...(image.cmd ?? [])], env);
+    let said = '';
+    server.stderr.on('data', (bytes: Buffer) => {
+      said += bytes;
+    });
+    try {
+      await until(
+        'it is healthy',
+        async () => {
+          if (server.exitCode !== null) throw new Error(`ended: ${said}`);
+          return (await health()) === 0;
+        },
+        30_000,
+      );
+      const answer = await clientOf(env.PUBLIC_URL).post('/api/messages', submission());
+      expect(answer.status).to.equal(201);
+    } finally {
+      server.kill('SIGTERM');
+    }
+    expect((await once(server, 'exit'))[0]).to.equal(0);
+  });
+});
+
+describe('deploy/compose.yaml', () => {
+  const compose = parse(readFileSync(join(root, 'deploy/compose.yaml'), 'utf8'));
+  const { server, database } = compose.services;
+
+  it('gives the server secrets under names that it reads, each of them a file that is named', () => {
+    for (const [name, path] of Object.entries(server.environment as Record<string, string>)) {
+      expect(variableNames).to.include(name.replace(/_FILE$/, ''));
+      const secret = path.replace('/run/secrets/', '');
+      expect(server.secrets).to.include(secret);
+      expect(compose.secrets[secret].file).to.equal(`secrets/${secret}`);
+    }
+    expect(database.secrets.every((it: string) => it in compose.secrets)).to.equal(true);
+  });
+
+  it('waits for the database, keeps its data, opens the port to this machine alone, and lets both end in their time', () => {
+    expect(server.depends_on.database.condition).to.equal('service_healthy');
+    expect(database.healthcheck.test).to.include.members(['CMD-SHELL']);
+    expect(Object.keys(compose.volumes)).to.include(database.volumes[0].split(':')[0]);
+    // From 18 on the image keeps its data one folder further up.
+    expect([database.image, database.volumes[0].split(':')[1]]).to.deep.equal([
+      'postgres:18-bookworm',
+      '/var/lib/postgresql',
+    ]);
+    for (const port of server.ports) expect(port).to.match(/^127\.0\.0\.1:\d+:3000$/);
+    expect(Number.parseInt(server.stop_grace_period, 10)).to.be.greaterThan(30);
+    expect(server.build).to.deep.equal({ context: '..', dockerfile: 'deploy/Dockerfile' });
+  });
+});
