@@ -202,6 +202,35 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     expect(await linked('current')).to.equal(current);
   });
 
+  it('comes over ssh, with the host checked, and the exit code comes back', async () => {
+    // Stand-ins for the way there alone: what the other machine is told to do is done.
+    const there = join(folder.path, 'there');
+    await mkdir(there);
+    await writeFile(join(there, 'ssh'), `#!/bin/bash\necho "$@" >> "${there}/said"\nexec bash -c "\${@: -1}"\n`);
+    await writeFile(join(there, 'sudo'), '#!/bin/bash\nshift\nexec "$@"\n');
+    await cp(join(deploy, 'install-release.sh'), join(there, 'install-release'));
+    for (const name of ['ssh', 'sudo', 'install-release']) await chmod(join(there, name), 0o755);
+    const push = (what: string) =>
+      run(join(deploy, 'github/push-release.sh'), [what], {
+        env: {
+          ...{ ...env, PATH: `${there}:${env.PATH}` },
+          ...{ DEPLOY_TO: 'deploy@forms.example.com', DEPLOY_KEY: 'a key', DEPLOY_KNOWN_HOSTS: 'forms.example.com a' },
+        },
+      });
+    await push(await release('0.5.1'));
+    expect(await linked('current')).to.match(/^0\.5\.1-/);
+    await push('--back');
+    expect(await linked('current')).to.match(/^0\.5\.0-/);
+    await push('--back');
+    const refused = await push(join(folder.path, 'no.tgz')).catch((error) => error);
+    expect(refused.code).to.equal(2);
+    const said = await readFile(join(there, 'said'), 'utf8');
+    expect(said)
+      .to.include('StrictHostKeyChecking=yes')
+      .and.include('deploy@forms.example.com')
+      .and.not.include('a key');
+  });
+
   it('keeps the last three, and never removes the one that runs or the one before', async () => {
     const back = await linked('current');
     expect((await install(await release('0.6.0'))).code).to.equal(0);

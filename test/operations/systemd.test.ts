@@ -1,0 +1,124 @@
+import { execFile } from 'node:child_process';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+import { clientOf, submission } from '../support/api.ts';
+import { createDatabase } from '../support/database.ts';
+import { describeWith, freePort, pathOf } from '../support/machine-programs.ts';
+import { packedFile } from '../support/packed-file.ts';
+import { PrivateSystemd, whyNoSystemd } from '../support/private-systemd.ts';
+import { temporaryFolder, testKeys } from '../support/program.ts';
+import { until } from '../support/until.ts';
+
+const run = promisify(execFile);
+const deploy = fileURLToPath(new URL('../../deploy/', import.meta.url));
+const units = ['ruffinweb.service', 'ruffinweb-worker.service'];
+
+describeWith(['systemd-analyze'], 'the units in deploy/systemd', () => {
+  it('are in order for systemd, and as closed as the documents say', async () => {
+    await using folder = await temporaryFolder();
+    const documented = /overall exposure level of (\d\.\d)/.exec(
+      await readFile(join(deploy, '../docs/deploying.md'), 'utf8'),
+    );
+    for (const unit of units) {
+      const path = join(folder.path, unit);
+      // Here there is no release: any program will do in its place.
+      const text = (await readFile(join(deploy, 'systemd', unit), 'utf8')).replaceAll(
+        '/opt/ruffinweb/current/bin/ruffinweb.js',
+        '/bin/true',
+      );
+      await writeFile(path, text);
+      const verified = await run(pathOf('systemd-analyze') ?? '', ['verify', '--man=no', path]).catch((error) => error);
+      expect(verified.stderr.split('\n').filter((line: string) => line.includes(unit))).to.deep.equal([]);
+      const { stdout } = await run(pathOf('systemd-analyze') ?? '', ['security', '--offline=true', '--no-pager', path]);
+      expect(/Overall exposure level for \S+: (\d\.\d)/.exec(stdout)?.[1]).to.equal(documented?.[1]);
+    }
+  });
+
+  it('set-up.sh puts everything where units and scripts look for it, once, and keeps the keys', async () => {
+    await using folder = await temporaryFolder();
+    const env = { ...process.env, DESTDIR: folder.path };
+    await run(join(deploy, 'set-up.sh'), [], { env });
+    const keyFile = join(folder.path, 'etc/ruffinweb/credentials/ENCRYPTION_KEYS');
+    const keys = await readFile(keyFile, 'utf8');
+    expect(keys).to.match(/^k\d{8}:[A-Za-z0-9+/]{43}=\n$/);
+    await writeFile(join(folder.path, 'etc/ruffinweb/.env'), 'PORT=1\n');
+    await run(join(deploy, 'set-up.sh'), [], { env });
+    expect(await readFile(keyFile, 'utf8')).to.equal(keys);
+    expect(await readFile(join(folder.path, 'etc/ruffinweb/.env'), 'utf8')).to.equal('PORT=1\n');
+    for (const unit of units)
+      expect(await readFile(join(folder.path, 'etc/systemd/system', unit), 'utf8')).to.include('LoadCredential=');
+  });
+});
+
+if (whyNoSystemd !== undefined) console.warn(`skipped "under a real systemd": ${whyNoSystemd}`);
+else
+  describe('under a real systemd', () => {
+    it('the hardened service migrates, takes posts, comes back after kill -9, and ends in peace', async () => {
+      await using folder = await temporaryFolder();
+      await using db = await createDatabase({ empty: true });
+      const [releases, etc, at] = ['opt', 'etc', 'units'].map((name) => join(folder.path, name)) as [
+        string,
+        string,
+        string,
+      ];
+      const release = join(releases, 'current');
+      await mkdir(join(etc, 'credentials'), { recursive: true });
+      await mkdir(release, { recursive: true });
+      await run('tar', ['-xzf', await packedFile(), '-C', release, '--strip-components=1', '--no-same-owner']);
+      const port = await freePort();
+      const url = `http://127.0.0.1:${port}`;
+      await writeFile(
+        join(etc, '.env'),
+        `PORT=${port}\nPUBLIC_URL=${url}\nSMTP_HOST=127.0.0.1\nSMTP_USER=forms@site.test\nNOTIFY_TO=owner@site.test\n`,
+      );
+      const secrets = { DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys, SMTP_PASSWORD: 'secret' };
+      for (const [name, value] of Object.entries(secrets))
+        await writeFile(join(etc, 'credentials', name), value, { mode: 0o600 });
+      await mkdir(join(at, 'ruffinweb.service.d'), { recursive: true });
+      const text = await readFile(join(deploy, 'systemd/ruffinweb.service'), 'utf8');
+      await writeFile(
+        join(at, 'ruffinweb.service'),
+        text.replaceAll('/opt/ruffinweb/', '/run/test-opt/').replaceAll('/etc/ruffinweb', '/run/test-etc'),
+      );
+      await writeFile(
+        join(at, 'ruffinweb.service.d/test.conf'),
+        // No account is made for a test: "nobody" is on every machine. The Node is that of these tests.
+        `[Service]\nUser=nobody\nGroup=nogroup\nEnvironment=PATH=/run/test-node:/usr/bin:/bin\nRestartSec=1\n`,
+      );
+      for (const path of [folder.path, etc]) await chmod(path, 0o755);
+      await using systemd = await PrivateSystemd.start(folder.path, at, {
+        [releases]: '/run/test-opt',
+        [etc]: '/run/test-etc',
+        [dirname(process.execPath)]: '/run/test-node',
+      });
+      const property = async (name: string) => (await systemd.systemctl('show', 'ruffinweb', '-P', name)).trim();
+      const ready = () =>
+        until(
+          'it is ready',
+          async () =>
+            (
+              await clientOf(url)
+                .get('/readyz')
+                .catch(() => undefined)
+            )?.status === 200,
+          60_000,
+        ).catch(async (error) => {
+          throw new Error(`${error.message}\n${await systemd.systemctl('status', 'ruffinweb')}`);
+        });
+      await systemd.systemctl('start', '--no-block', 'ruffinweb');
+      await ready();
+      expect((await clientOf(url).post('/api/messages', submission())).status).to.equal(201);
+
+      const first = await property('MainPID');
+      await systemd.systemctl('kill', '--signal=KILL', 'ruffinweb');
+      await until('another one runs', async () => !['0', first].includes(await property('MainPID')), 30_000);
+      await ready();
+      expect(await db.count('messages')).to.equal(1);
+
+      await systemd.systemctl('stop', 'ruffinweb');
+      expect([await property('Result'), await property('ExecMainStatus')]).to.deep.equal(['success', '0']);
+    });
+  });

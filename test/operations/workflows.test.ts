@@ -1,0 +1,87 @@
+import { execFile } from 'node:child_process';
+import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+import { parse } from 'yaml';
+import { describeWith, pathOf } from '../support/machine-programs.ts';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
+
+interface Step {
+  uses?: string;
+  run?: string;
+  env?: Record<string, string>;
+}
+
+interface Workflow {
+  permissions: Record<string, string>;
+  jobs: Record<
+    string,
+    { 'timeout-minutes': number; 'runs-on': string; steps: Step[]; strategy?: { matrix: { postgres: number[] } } }
+  >;
+}
+
+const workflows = ['.github/workflows/ci.yml', 'deploy/github/deploy.yml'].map((path) => ({
+  path,
+  workflow: parse(readFileSync(join(root, path), 'utf8')) as Workflow,
+}));
+
+for (const { path, workflow } of workflows) {
+  describe(path, () => {
+    const steps = Object.values(workflow.jobs).flatMap((job) => job.steps);
+
+    it('runs nothing but scripts that are there: npm’s, and executable files of ours', () => {
+      const runs = steps.flatMap((it) => (it.run === undefined ? [] : it.run.trim().split('\n')));
+      expect(runs).to.not.be.empty;
+      for (const line of runs) {
+        const [, script = ''] = /^npm (?:run )?(\S+)$/.exec(line) ?? [];
+        if (line === 'npm ci' || script in scripts) continue;
+        const file = line.split(' ')[0] ?? '';
+        expect(file, line).to.match(/^(\.ci|deploy)\//);
+        accessSync(join(root, file), constants.X_OK);
+      }
+    });
+
+    it('pins what it uses, ends each job in time, and may only read', () => {
+      for (const { uses } of steps) if (uses !== undefined) expect(uses).to.match(/^actions\/[\w-]+@v\d+$/);
+      for (const job of Object.values(workflow.jobs)) expect(job['timeout-minutes']).to.be.within(1, 60);
+      expect(workflow.permissions).to.deep.equal({ contents: 'read' });
+    });
+  });
+}
+
+describe('.github/workflows/ci.yml, as a whole', () => {
+  const jobs = workflows[0]?.workflow.jobs ?? {};
+
+  it('runs every test that there is, on PostgreSQL 15 and 18, and packs', () => {
+    const runs = Object.values(jobs).flatMap((job) => job.steps.map((it) => it.run));
+    const tests = Object.keys(scripts)
+      .filter((it) => /^test:|^check$/.test(it))
+      .map((it) => `npm run ${it}`);
+    expect(runs).to.include.members(['npm test', ...tests, 'deploy/github/pack-release.sh release']);
+    expect(jobs['test']?.strategy?.matrix.postgres).to.deep.equal([15, 18]);
+  });
+});
+
+describe('deploy/github/deploy.yml, as a whole', () => {
+  it('gives the key to the steps that need it and to no other', () => {
+    const steps = Object.values(workflows[1]?.workflow.jobs ?? {}).flatMap((job) => job.steps);
+    for (const step of steps)
+      expect('DEPLOY_KEY' in (step.env ?? {}), step.run).to.equal(step.run?.includes('push-release.sh') === true);
+  });
+});
+
+describeWith(['shellcheck'], 'shell scripts', () => {
+  it('are in order for shellcheck', async () => {
+    const files = ['.ci', 'deploy', 'deploy/bin', 'deploy/github']
+      .flatMap((folder) => readdirSync(join(root, folder)).map((name) => join(root, folder, name)))
+      .filter((file) => /\.ci\/|deploy\/bin\/|\.sh$/.test(file));
+    expect(files.length).to.be.greaterThan(5);
+    const { stdout } = await run(pathOf('shellcheck') ?? '', ['--severity=warning', ...files]).catch((error) => error);
+    expect(stdout).to.equal('');
+  });
+});

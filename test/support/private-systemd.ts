@@ -1,0 +1,84 @@
+import { execFile, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { until } from './until.ts';
+
+const run = promisify(execFile);
+
+/** What services hang on by themselves; here there is nothing behind it. */
+const targets = ['sysinit', 'basic', 'multi-user', 'shutdown', 'network-online', 'paths', 'sockets', 'timers'];
+
+/** Why a systemd of our own cannot be run here; undefined where it can. */
+export const whyNoSystemd =
+  process.getuid?.() !== 0
+    ? 'it takes root'
+    : !existsSync('/sys/fs/cgroup/systemd') && !existsSync('/sys/fs/cgroup/cgroup.procs')
+      ? 'there are no control groups'
+      : undefined;
+
+/**
+ * A real systemd as process 1 of namespaces of its own, which knows the units in one folder and nothing else of this
+ * machine. What it mounts is its own; `bindings` shows folders of ours below /run, which no sandbox of a unit hides.
+ */
+export class PrivateSystemd implements AsyncDisposable {
+  readonly #pid: number;
+
+  private constructor(pid: number) {
+    this.#pid = pid;
+  }
+
+  static async start(folder: string, units: string, bindings: Record<string, string>): Promise<PrivateSystemd> {
+    for (const name of targets)
+      await writeFile(join(units, `${name}.target`), `[Unit]\nDescription=${name}\nDefaultDependencies=no\n`);
+    const script = join(folder, 'run.sh');
+    const binds = Object.entries(bindings).map(([from, to]) => `mkdir -p ${to}; mount --bind ${from} ${to}`);
+    await writeFile(
+      script,
+      `#!/bin/bash
+set -eu
+mount --make-rprivate /
+# Credentials reach a service by propagation.
+mount --make-rshared /
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd /run/lock
+mount -t tmpfs tmpfs /var/lib
+mount -t tmpfs tmpfs /var/cache
+${binds.join('\n')}
+export container=test SYSTEMD_UNIT_PATH=${units}
+exec /lib/systemd/systemd --system --unit=basic.target
+`,
+    );
+    await chmod(script, 0o755);
+    const flags = ['--pid', '--fork', '--mount', '--uts', '--ipc', '--cgroup', '--mount-proc'];
+    const outer = spawn('unshare', [...flags, script], { stdio: 'ignore' });
+    const pid = await until('systemd runs', async () => {
+      if (outer.exitCode !== null) throw new Error(`unshare ended with ${outer.exitCode}`);
+      const children = await readFile(`/proc/${outer.pid}/task/${outer.pid}/children`, 'utf8').catch(() => '');
+      const [child] = children.trim().split(' ').filter(Boolean);
+      const name = child && (await readFile(`/proc/${child}/comm`, 'utf8').catch(() => ''));
+      return name?.trim() === 'systemd' ? Number(child) : undefined;
+    });
+    const made = new PrivateSystemd(pid);
+    await until('systemd answers', async () => /^(running|degraded)/.test(await made.systemctl('is-system-running')));
+    return made;
+  }
+
+  /** @returns what it prints, also where it exits with another code than 0. */
+  async systemctl(...args: string[]): Promise<string> {
+    return await this.inside('systemctl', '--no-pager', ...args);
+  }
+
+  async inside(...command: string[]): Promise<string> {
+    const enter = ['-t', String(this.#pid), '-m', '-p', '-u', '-i', ...command];
+    const { stdout, stderr } = await run('nsenter', enter, { timeout: 60_000 }).catch((error) => error);
+    return `${stdout}${stderr}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // With process 1 everything in its namespace ends.
+    process.kill(this.#pid, 'SIGKILL');
+    await until('systemd is gone', () => !existsSync(`/proc/${this.#pid}`));
+  }
+}
