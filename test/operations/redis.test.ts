@@ -43,7 +43,25 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
   };
   const logged = (what: string) => servers.map((it) => it.log.split('\n').filter((line) => line.includes(what)).length);
 
-  it('take three posts of one address together, and refuse the fourth at either', async () => {
+  const isShared = () => logged('Redis is away').join() === logged('Redis is back').join();
+  /**
+   * Runs what happens while Redis is there. On a machine that is busy with other work an answer of its may take
+   * longer than the servers wait; they say so then, and it is run again.
+   */
+  async function whileShared(scenario: () => Promise<void>): Promise<void> {
+    for (let run = 1; ; run++) {
+      await until('both servers share', isShared);
+      const before = logged('Redis is away').join();
+      try {
+        return await scenario();
+      } catch (error) {
+        if (run === 5 || logged('Redis is away').join() === before) throw error;
+      }
+    }
+  }
+  const itShares = (title: string, scenario: () => Promise<void>) => it(title, () => whileShared(scenario));
+
+  itShares('take three posts of one address together, and refuse the fourth at either', async () => {
     const address = someAddress();
     const statuses = [];
     for (const client of [one, other, one, other, one]) statuses.push((await post(client, address)).status);
@@ -53,13 +71,13 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
     expect(refused.headers.get('ratelimit')).to.match(/^"posts";r=0;t=3[56]\d\d$/);
   });
 
-  it('take three of thirty posts that arrive at both at once', async () => {
+  itShares('take three of thirty posts that arrive at both at once', async () => {
     const address = someAddress();
     const answers = await Promise.all(Array.from({ length: 30 }, (_, i) => post(i % 2 ? one : other, address)));
     expect(answers.filter((it) => it.status === 201)).to.have.lengthOf(3);
   });
 
-  it('count what is stored: refused and repeated posts give their place back, whoever took it', async () => {
+  itShares('count what is stored: refused and repeated posts give their place back, whoever took it', async () => {
     const address = someAddress();
     for (const client of [one, other, one, other, one])
       expect((await post(client, address, submission({ email: 'ada@' }))).status).to.equal(422);
@@ -68,7 +86,7 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
     expect((await post(other, address)).headers.get('x-ratelimit-remaining')).to.equal('1');
   });
 
-  it('count requests together as well, and say when to come again', async () => {
+  itShares('count requests together as well, and say when to come again', async () => {
     const address = someAddress();
     for (let i = 0; i < 30; i++) expect((await post(i % 2 ? one : other, address, '{')).status).to.equal(400);
     const refused = await post(one, address, '{');
@@ -77,7 +95,7 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
     expect((await post(other, address)).status).to.equal(429);
   });
 
-  it('share what an API key may ask', async () => {
+  itShares('share what an API key may ask', async () => {
     const made = await ruffinweb(['keys', 'create', '--name', 'test', '--scope', 'read', '--json'], settings);
     const { secret, key } = JSON.parse(made.stdout);
     const ask = async (client: Client | undefined) =>
@@ -104,7 +122,8 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
     ['keeps its connections and says nothing', async () => redis.freeze(), async () => redis.thaw()],
   ] as const) {
     it(`count by themselves while Redis ${situation}, say it once, and share again afterwards`, async () => {
-      const [away, back] = [logged('Redis is away'), logged('Redis is back')];
+      await until('both servers share', isShared);
+      const away = logged('Redis is away');
       await takeAway();
       const address = someAddress();
       const statuses = [];
@@ -113,11 +132,12 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
       expect(statuses).to.deep.equal([201, 201, 201, 429, 201, 201, 201, 429]);
       expect(logged('Redis is away')).to.deep.equal(away.map((it) => it + 1));
       await giveBack();
-      await until('both share again', () => logged('Redis is back').every((it, i) => it === (back[i] ?? 0) + 1));
-      const next = someAddress();
-      const shared = [];
-      for (const client of [one, other, one, other]) shared.push((await post(client, next)).status);
-      expect(shared).to.deep.equal([201, 201, 201, 429]);
+      await whileShared(async () => {
+        const next = someAddress();
+        const shared = [];
+        for (const client of [one, other, one, other]) shared.push((await post(client, next)).status);
+        expect(shared).to.deep.equal([201, 201, 201, 429]);
+      });
     });
   }
 

@@ -8,8 +8,11 @@ import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../sup
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
-/** Mails that one worker may have in its hands when it dies: one for each of its lanes. */
+/** Mails that a worker may be handing over when it dies: one for each of its lanes. */
 const lanes = 10;
+
+/** And so many that it has claimed; an auto-reply among them is not tried again. */
+const mostClaimed = 3 * lanes;
 
 /** So many visitors post at the same time, one after the other each. */
 const visitors = 8;
@@ -107,7 +110,7 @@ describeWith(
       expect(emails['notification sent']).to.equal(posts);
       const lost = emails['auto-reply failed'] ?? 0;
       expect(emails['auto-reply sent']).to.equal(repliesPerFormAndHour - lost);
-      expect(lost).to.be.at.most(lanes);
+      expect(lost).to.be.at.most(mostClaimed);
 
       const copies = new Map<string, number>();
       for (const { raw } of mailbox.messages) {
