@@ -10,6 +10,8 @@ import { type Part, printResult, writeResult } from './support/report.ts';
 const parts: Record<string, () => Promise<Part>> = {
   accept: async () => (await import('./accept.ts')).accept,
   deliver: async () => (await import('./deliver.ts')).deliver,
+  cli: async () => (await import('./cli.ts')).cli,
+  list: async () => (await import('./list.ts')).list,
 };
 
 const asked = process.argv.slice(2);

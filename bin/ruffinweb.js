@@ -28,11 +28,21 @@ async function startHere() {
     fail('ruffinweb: its packages are not installed. Run "npm ci" in', pathTo('..'));
     return;
   }
-  // Next to the program and not in the machine's temporary folder, where others could leave compiled code for us to
-  // run. A folder that cannot be written to means no cache, nothing worse.
-  nodeModule.enableCompileCache?.(process.env.NODE_COMPILE_CACHE ?? pathTo('../node_modules/.cache/compiled'));
+  keepCompiled();
   const { main } = await import(inClone ? '../src/cli/main.ts' : '../dist/cli/main.js');
   await main();
+}
+
+/**
+ * What V8 made of our files is kept for the next start: next to the program, or where that belongs to somebody else in
+ * the user's own folder. Not in the machine's temporary folder, where others could leave compiled code for us to run. A
+ * folder that cannot be written to means no cache, nothing worse.
+ */
+function keepCompiled() {
+  const { NODE_COMPILE_CACHE: asked, HOME: home } = process.env;
+  const kept = nodeModule.enableCompileCache?.(asked ?? pathTo('../node_modules/.cache/compiled'));
+  if (kept?.status !== nodeModule.constants?.compileCacheStatus.FAILED || asked || !home) return;
+  nodeModule.enableCompileCache(`${home}/.cache/ruffinweb`);
 }
 
 /** Hands everything over to another Node: arguments, terminal, signals and, at the end, how it ended. */

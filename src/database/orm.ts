@@ -29,7 +29,8 @@ export const commandPatience: Patience = { connectMs: 5000, statementMs: 0, quer
  */
 export async function openOrm(url: string, patience: Patience, sealingKey?: string): Promise<Orm> {
   const address = readDatabaseUrl(url);
-  return await MikroORM.init({
+  // Not by `init`, which would ask the database something before anybody has a question.
+  return new MikroORM({
     entities,
     ...ormAddress(address),
     pool: { min: 0, max: 10, idleTimeoutMillis: 30_000 },

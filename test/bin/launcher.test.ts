@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -42,6 +42,17 @@ describe('the launcher', () => {
     await write('dist/cli/main.js', "export async function main() { console.log('built'); }");
 
     expect(await run(process.execPath)).to.deep.include({ code: 0, out: 'built\n', err: '' });
+  });
+
+  it('keeps what was compiled in the user’s own folder where the program lies in somebody else’s', async () => {
+    await write('dist/cli/main.js', "export async function main() { console.log('built'); }");
+    // As good as a folder that may not be written to, which a test that runs as root cannot have.
+    await write('node_modules/.cache', 'in the way');
+    const env = { PATH: process.env.PATH, HOME: join(root, 'home') };
+    const child = spawn(process.execPath, [join(root, 'bin', 'ruffinweb.js')], { env });
+
+    expect(await ended(child)).to.deep.include({ code: 0, out: 'built\n', err: '' });
+    expect(await readdir(join(root, 'home', '.cache', 'ruffinweb'))).to.have.lengthOf(1);
   });
 
   it('says to install the packages in a clone that has none', async () => {

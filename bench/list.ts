@@ -1,0 +1,145 @@
+import { spawnSync } from 'node:child_process';
+import { readConfig } from '../src/config.ts';
+import { openContext, openDatabaseContext } from '../src/context.ts';
+import { createLog } from '../src/log.ts';
+import { createKey } from '../src/services/api-keys.ts';
+import { cutPage } from '../src/services/paging.ts';
+import { openScope } from '../src/services/scope.ts';
+import { fill, rareForm, sealPage } from './list/fill.ts';
+import { type Machine, query } from './support/machine.ts';
+import { launcher, startServer } from './support/program.ts';
+import { atMost, figure, type Part, type Result } from './support/report.ts';
+import { median } from './support/rounds.ts';
+
+/** `BENCH_ROWS` makes it quicker, and less of a proof. */
+const rows = Number(process.env.BENCH_ROWS ?? 3_000_000);
+const rounds = { http: 40, cli: 9 };
+
+export const list: Part = {
+  about: `The deepest page of 50 beside the first one: ${rows.toLocaleString('en')} messages, a third as many senders and as many emails; over HTTP in milliseconds, and as a command.`,
+  run: measure,
+};
+
+const day = 24 * 60 * 60 * 1000;
+const since = new Date(Date.now() - 60 * day).toISOString();
+const until = new Date(Date.now() - 30 * day).toISOString();
+const sender = `(select sender_id from messages where receipt = 'RW-0000001000')`;
+
+/** What is asked for, and which rows these are. */
+const lists: [noun: 'senders' | 'messages' | 'emails', params: Record<string, string>, where: string][] = [
+  ['senders', {}, 'true'],
+  ['messages', {}, 'true'],
+  ['messages', { form: 'rare' }, `form_id = '${rareForm}'`],
+  ['messages', { status: 'held' }, `status = 'held'`],
+  ['messages', { sender: '' }, `sender_id = ${sender}`],
+  ['messages', { since, until }, `received_at >= '${since}' and received_at < '${until}'`],
+  ['messages', { form: 'contact', status: 'held' }, `form_id <> '${rareForm}' and status = 'held'`],
+  ['emails', {}, 'true'],
+  ['emails', { state: 'failed' }, `state = 'failed'`],
+  ['emails', { kind: 'auto-reply' }, `kind = 'auto-reply'`],
+  ['emails', { state: 'failed', kind: 'notification' }, `state = 'failed' and kind = 'notification'`],
+  ['emails', { form: 'rare' }, `message_id in (select id from messages where form_id = '${rareForm}')`],
+  ['emails', { since, until }, `created_at >= '${since}' and created_at < '${until}'`],
+];
+
+async function measure(machine: Machine): Promise<Result> {
+  const url = await machine.createDatabase('list');
+  await fill(url, rows);
+  const env = {
+    DATABASE_URL: url,
+    DATA_DIR: machine.folder,
+    ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 1).toString('base64')}`,
+    RATE_LIMIT: 'off',
+    PORT: '0',
+  };
+  const log = createLog({ level: 'silent', format: 'json' });
+  const base = await openDatabaseContext(readConfig(env), { log, embedded: 'join', waiting: 'operator' });
+  await using context = await openContext(base);
+  const run = (...args: string[]) => {
+    const { stdout, stderr, status } = spawnSync(process.execPath, [launcher, ...args], {
+      cwd: machine.folder,
+      env: { PATH: process.env.PATH, ...env },
+      encoding: 'utf8',
+    });
+    if (status !== 0) throw new Error(`${args.join(' ')}: ${stderr}`);
+    return stdout;
+  };
+  await using server = await startServer('list', { folder: machine.folder, env });
+  const [busy] = await query<{ id: string }>(url, `select ${sender} as id`);
+
+  const timed: { name: string; http: [number, number]; cli?: [number, number] }[] = [];
+  for (const [noun, params, where] of lists) {
+    const filter = { ...params, ...(params.sender === '' && { sender: busy?.id ?? '' }) };
+    const cursor = await deepestCursor(url, noun, where);
+    // One for each, so that none comes to its share of requests a minute.
+    const { key } = await createKey(openScope(context), { name: noun, scopes: ['read'] });
+    const ask = async (extra: Record<string, string>) => {
+      const address = `${server.url}/api/${noun}?${new URLSearchParams({ ...filter, ...extra })}`;
+      const begun = performance.now();
+      const answer = await fetch(address, { headers: { Authorization: `Bearer ${key}` } });
+      const { items } = (await answer.json()) as { items: Record<string, string>[] };
+      const ms = performance.now() - begun;
+      if (items?.length !== 50) throw new Error(`${address}: ${answer.status}, ${items?.length} items`);
+      return { ms, items };
+    };
+    for (const { items } of [await ask({}), await ask({ cursor })]) {
+      await sealPage(context, {
+        messages: noun === 'messages' ? items.map((it) => it.id ?? '') : [],
+        senders: noun === 'senders' ? items.map((it) => it.id ?? '') : [],
+      });
+    }
+    const http: [number[], number[]] = [[], []];
+    for (let round = 0; round < rounds.http; round++) {
+      http[0].push((await ask({})).ms);
+      http[1].push((await ask({ cursor })).ms);
+    }
+    const name = [noun, ...Object.keys(params)].join(' ');
+    process.stdout.write(`  ${name}\n`);
+    const found = { name, http: [median(http[0]), median(http[1])] as [number, number] };
+    if (Object.keys(params).length > 0) {
+      timed.push(found);
+      continue;
+    }
+    const command: [number[], number[]] = [[], []];
+    for (let round = 0; round < rounds.cli; round++) {
+      for (const [index, extra] of [[], ['--cursor', cursor]].entries()) {
+        const begun = performance.now();
+        run(noun, 'list', ...extra);
+        command[index]?.push(performance.now() - begun);
+      }
+    }
+    timed.push({ ...found, cli: [median(command[0]), median(command[1])] });
+  }
+
+  const ratio = ([first, deep]: [number, number]) => deep / first;
+  return {
+    columns: ['', 'HTTP first', 'HTTP deepest', 'ratio', 'CLI first', 'CLI deepest', 'ratio'],
+    rows: timed.map(({ name, http, cli }) => [
+      name,
+      ...http.map((ms) => figure(ms)),
+      figure(ratio(http), '×'),
+      ...(cli ? [...cli.map((ms) => figure(ms)), figure(ratio(cli), '×')] : ['', '', '']),
+    ]),
+    bars: timed.flatMap(({ name, http, cli }) => [
+      atMost(`${name}, HTTP`, ratio(http), 2),
+      ...(cli ? [atMost(`${name}, CLI`, ratio(cli), 2)] : []),
+    ]),
+  };
+}
+
+/** Where the last page of fifty begins. */
+async function deepestCursor(url: string, noun: string, where: string): Promise<string> {
+  const order = noun === 'senders' ? 'last_message_at, id' : 'id';
+  const [row] = await query<{ id: string; at: Date }>(
+    url,
+    `select id${noun === 'senders' ? ', last_message_at as at' : ''} from ${noun} where ${where} order by ${order} offset 50 limit 1`,
+  );
+  if (row === undefined) throw new Error(`there are no fifty ${noun} where ${where}`);
+  const { next } = cutPage(
+    [row, row],
+    1,
+    () => null,
+    noun === 'senders' ? ({ id, at }) => ({ id, at }) : ({ id }) => ({ id }),
+  );
+  return next ?? '';
+}
