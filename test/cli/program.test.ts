@@ -221,6 +221,30 @@ describe('ruffinweb', () => {
     expect(await worker.stop('SIGINT')).to.deep.equal({ code: 130, signal: null });
   });
 
+  it('counts long work on a terminal, on stderr alone, and leaves nothing of that behind', async () => {
+    const fail = () =>
+      db.query(
+        `update emails set state = 'failed', failure = 'refused', lease_token = null where kind = 'notification'`,
+      );
+    const resend = ['emails', 'resend', '--failed', '--yes', '--json'];
+    // The same long text again and again is held.
+    await db.query(`update messages set status = 'accepted', reasons = '{}'`);
+    await fail();
+    const seen = await runHere(resend, db, { columns: 80 });
+    expect(seen.code).to.equal(0);
+    expect(seen.stderr)
+      .to.match(/\r\u001b\[K\d+ of 200 queued/)
+      .and.match(/\r\u001b\[K$/);
+    expect(JSON.parse(seen.stdout).items).to.have.lengthOf(200);
+    for (const [args, options] of [
+      [resend, {}],
+      [[...resend, '--quiet'], { columns: 80 }],
+    ] as const) {
+      await fail();
+      expect((await runHere(args, db, options)).stderr).to.not.include(' of 200');
+    }
+  });
+
   it('prints colours on a terminal, and never with NO_COLOR, --no-color or a dumb terminal', async () => {
     const show = async (args: string[], env: Settings = {}) =>
       (await runHere([...args, 'migrate', 'status', '--utc'], db, { columns: 80, env })).stdout;
