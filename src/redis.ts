@@ -1,6 +1,9 @@
+import { createRequire } from 'node:module';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Log } from './log.ts';
+
+const load = createRequire(import.meta.url);
 
 /** So long may a question to Redis keep a visitor, in milliseconds; then it is answered without. */
 const patienceMs = 40;
@@ -19,7 +22,7 @@ export interface SharedRedis extends AsyncDisposable {
 
 /** Connects, or goes on without where that does not work at once. `ioredis` is loaded only here. */
 export async function openRedis(url: string, log: Log): Promise<SharedRedis> {
-  const redis = await createClient(url);
+  const redis = createClient(url);
   const stop = new AbortController();
   let away = false;
 
@@ -60,7 +63,7 @@ export async function openRedis(url: string, log: Log): Promise<SharedRedis> {
 
 /** How Redis does, for an operator. @throws where it does not answer. */
 export async function describeRedis(url: string): Promise<{ version: string; tookMs: number }> {
-  const redis = await createClient(url, { retry: false });
+  const redis = createClient(url, { retry: false });
   try {
     await connect(redis);
     const version = /^redis_version:(\S+)/m.exec(await redis.info('server'))?.[1] ?? 'unknown';
@@ -72,8 +75,8 @@ export async function describeRedis(url: string): Promise<{ version: string; too
   }
 }
 
-async function createClient(url: string, { retry = true } = {}): Promise<Redis> {
-  const { Redis } = await import('ioredis');
+function createClient(url: string, { retry = true } = {}): Redis {
+  const { Redis } = load('ioredis') as typeof import('ioredis');
   const redis = new Redis(url, {
     connectionName: 'ruffinweb',
     lazyConnect: true,

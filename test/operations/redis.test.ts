@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { type Client, clientOf, submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { describeWith, RedisServer } from '../support/machine-programs.ts';
+import { installPacked, packedFile } from '../support/packed-file.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
 import { until } from '../support/until.ts';
 
@@ -162,6 +164,13 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
     const away = await look('redis://user:hunter2@127.0.0.1:1');
     expect(away).to.include({ code: 0, status: 'warn', fix: 'start Redis, or mend REDIS_URL' });
     expect(away.fact).to.include('ECONNREFUSED');
+  });
+
+  it('is used by the packed program as well, where libraries are loaded in another way', async () => {
+    const program = await installPacked(await packedFile(), join(folder.path, 'prefix'));
+    const health = await ruffinweb(['health', '--json'], settings, '', program);
+    const check = JSON.parse(health.stdout).checks.find((it: { name: string }) => it.name === 'redis');
+    expect(check.status, check.fact).to.equal('ok');
   });
 
   it('a wrong REDIS_URL is refused at the start', async () => {
