@@ -1,4 +1,4 @@
-import { mkdtemp, rm, statfs } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -189,7 +189,9 @@ function template(): string {
 }
 
 async function embeddedServer() {
-  const folder = await mkdtemp(join(await quickestFolder(), 'ruffinweb-test-'));
+  const place = await quickestFolder();
+  await removeLeftovers(place);
+  const folder = await mkdtemp(join(place, folderPrefix));
   const embedded = await startEmbedded(folder);
   return {
     url: embedded.url,
@@ -211,6 +213,32 @@ async function quickestFolder(): Promise<string> {
     () => 0,
   );
   return room > 2 * 1024 ** 3 ? memory : tmpdir();
+}
+
+const folderPrefix = 'ruffinweb-test-server-';
+
+/** What runs that were killed have left: an hour old, and no server on it. In memory that would stay until a restart. */
+async function removeLeftovers(place: string): Promise<void> {
+  for (const name of await readdir(place)) {
+    if (!name.startsWith(folderPrefix)) continue;
+    const path = join(place, name);
+    const [{ mtimeMs }, pidFile] = await Promise.all([
+      stat(path).catch(() => ({ mtimeMs: Date.now() })),
+      readFile(join(path, 'postgres', 'postmaster.pid'), 'utf8').catch(() => ''),
+    ]);
+    if (Date.now() - mtimeMs < 3_600_000 || isRunning(Number.parseInt(pidFile, 10))) continue;
+    await rm(path, { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  if (!(pid > 0)) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }
 
 function urlOf(database: string): string {
