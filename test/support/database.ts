@@ -1,10 +1,7 @@
-import { mkdtemp, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import pg from 'pg';
-import { startEmbedded } from '../../src/database/embedded.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
 import { commandPatience, openOrm } from '../../src/database/orm.ts';
+import { startEmbeddedServer } from './embedded-server.ts';
 
 let serial = 0;
 
@@ -17,7 +14,7 @@ let serial = 0;
  */
 export async function startTestServer(): Promise<() => Promise<void>> {
   const given = process.env.TEST_DATABASE_URL;
-  const server = given === undefined ? await embeddedServer() : { url: given, stop: async () => {} };
+  const server = given === undefined ? await startEmbeddedServer() : { url: given, stop: async () => {} };
   process.env[serverVariable] = server.url;
   process.env[templateVariable] = `ruffinweb_template_${process.pid}`;
   await onServer(`create database ${template()}`);
@@ -186,59 +183,6 @@ function openPool(url: string): pg.Pool {
 
 function template(): string {
   return process.env[templateVariable] ?? '';
-}
-
-async function embeddedServer() {
-  const place = await quickestFolder();
-  await removeLeftovers(place);
-  const folder = await mkdtemp(join(place, folderPrefix));
-  const embedded = await startEmbedded(folder);
-  return {
-    url: embedded.url,
-    async stop() {
-      await embedded.stop();
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
-}
-
-/**
- * In memory where there is room, since cloning and dropping a database waits for a disk many times; otherwise the
- * temporary folder. PostgreSQL does all that it does elsewhere.
- */
-async function quickestFolder(): Promise<string> {
-  const memory = '/dev/shm';
-  const room = await statfs(memory).then(
-    (it) => it.bavail * it.bsize,
-    () => 0,
-  );
-  return room > 2 * 1024 ** 3 ? memory : tmpdir();
-}
-
-const folderPrefix = 'ruffinweb-test-server-';
-
-/** What runs that were killed have left: an hour old, and no server on it. In memory that would stay until a restart. */
-async function removeLeftovers(place: string): Promise<void> {
-  for (const name of await readdir(place)) {
-    if (!name.startsWith(folderPrefix)) continue;
-    const path = join(place, name);
-    const [{ mtimeMs }, pidFile] = await Promise.all([
-      stat(path).catch(() => ({ mtimeMs: Date.now() })),
-      readFile(join(path, 'postgres', 'postmaster.pid'), 'utf8').catch(() => ''),
-    ]);
-    if (Date.now() - mtimeMs < 3_600_000 || isRunning(Number.parseInt(pidFile, 10))) continue;
-    await rm(path, { recursive: true, force: true });
-  }
-}
-
-function isRunning(pid: number): boolean {
-  if (!(pid > 0)) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 function urlOf(database: string): string {

@@ -1,0 +1,58 @@
+import { mkdtemp, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startEmbedded } from '../../src/database/embedded.ts';
+
+/** The embedded PostgreSQL in a folder of its own, for one run of tests. */
+export async function startEmbeddedServer() {
+  const place = await quickestFolder();
+  await removeLeftovers(place);
+  const folder = await mkdtemp(join(place, folderPrefix));
+  const embedded = await startEmbedded(folder);
+  return {
+    url: embedded.url,
+    async stop() {
+      await embedded.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/**
+ * In memory where there is room, since cloning and dropping a database waits for a disk many times; otherwise the
+ * temporary folder. PostgreSQL does all that it does elsewhere.
+ */
+async function quickestFolder(): Promise<string> {
+  const memory = '/dev/shm';
+  const room = await statfs(memory).then(
+    (it) => it.bavail * it.bsize,
+    () => 0,
+  );
+  return room > 2 * 1024 ** 3 ? memory : tmpdir();
+}
+
+const folderPrefix = 'ruffinweb-test-server-';
+
+/** What runs that were killed have left: an hour old, and no server on it. In memory that would stay until a restart. */
+async function removeLeftovers(place: string): Promise<void> {
+  for (const name of await readdir(place)) {
+    if (!name.startsWith(folderPrefix)) continue;
+    const path = join(place, name);
+    const [{ mtimeMs }, pidFile] = await Promise.all([
+      stat(path).catch(() => ({ mtimeMs: Date.now() })),
+      readFile(join(path, 'postgres', 'postmaster.pid'), 'utf8').catch(() => ''),
+    ]);
+    if (Date.now() - mtimeMs < 3_600_000 || isRunning(Number.parseInt(pidFile, 10))) continue;
+    await rm(path, { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  if (!(pid > 0)) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
