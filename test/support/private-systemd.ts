@@ -1,5 +1,5 @@
-import { execFile, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { execFile, spawn, spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,13 +10,21 @@ const run = promisify(execFile);
 /** What services hang on by themselves; here there is nothing behind it. */
 const targets = ['sysinit', 'basic', 'multi-user', 'shutdown', 'network-online', 'paths', 'sockets', 'timers'];
 
+const namespaces = ['--pid', '--fork', '--mount', '--uts', '--ipc', '--cgroup', '--mount-proc'];
+
 /** Why a systemd of our own cannot be run here; undefined where it can. */
-export const whyNoSystemd =
-  process.getuid?.() !== 0
-    ? 'it takes root'
-    : !existsSync('/sys/fs/cgroup/systemd') && !existsSync('/sys/fs/cgroup/cgroup.procs')
-      ? 'there are no control groups'
-      : undefined;
+export const whyNoSystemd = findObstacle();
+
+function findObstacle(): string | undefined {
+  if (process.getuid?.() !== 0) return 'it takes root';
+  try {
+    accessSync(existsSync('/sys/fs/cgroup/systemd') ? '/sys/fs/cgroup/systemd' : '/sys/fs/cgroup', constants.W_OK);
+  } catch {
+    return 'the control groups cannot be written';
+  }
+  const tried = spawnSync('unshare', [...namespaces, 'mount', '-t', 'tmpfs', 'tmpfs', '/run']);
+  return tried.status === 0 ? undefined : 'no namespaces can be made';
+}
 
 /**
  * A real systemd as process 1 of namespaces of its own, which knows the units in one folder and nothing else of this
@@ -51,8 +59,7 @@ exec /lib/systemd/systemd --system --unit=basic.target
 `,
     );
     await chmod(script, 0o755);
-    const flags = ['--pid', '--fork', '--mount', '--uts', '--ipc', '--cgroup', '--mount-proc'];
-    const outer = spawn('unshare', [...flags, script], { stdio: 'ignore' });
+    const outer = spawn('unshare', [...namespaces, script], { stdio: 'ignore' });
     const pid = await until('systemd runs', async () => {
       if (outer.exitCode !== null) throw new Error(`unshare ended with ${outer.exitCode}`);
       const children = await readFile(`/proc/${outer.pid}/task/${outer.pid}/children`, 'utf8').catch(() => '');
