@@ -71,7 +71,7 @@ export async function openDatabaseContext(config: Config, opening: Opening): Pro
     await openOrm(
       databaseUrl,
       opening.waiting === 'visitor' ? requestPatience : commandPatience,
-      config.encryptionKeys?.reveal()[0]?.id,
+      findSealingKey(config),
     ),
     (it) => it.close(),
   );
@@ -155,6 +155,15 @@ export async function openMailer(config: Config): Promise<Mailer> {
 export function findKeys(config: Config): readonly KeyConfig[] | undefined {
   const file = config.encryptionKeys === undefined ? readKeyFile(config.dataDir) : undefined;
   return config.encryptionKeys?.reveal() ?? (file === undefined ? undefined : readKeys(file));
+}
+
+/** Its id. Whoever needs the keys is told what is wrong with them where they are read. */
+function findSealingKey(config: Config): string | undefined {
+  try {
+    return findKeys(config)?.[0]?.id;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Keys for a database that nothing has been sealed in. */

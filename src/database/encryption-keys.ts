@@ -7,7 +7,10 @@ import { type ConfiguredKey, checkKeys } from '../privacy/keyring-check.ts';
 /** Lets one process at a time add keys, so that two first starts end with one blind index key. */
 const keyLock = 7_226_944;
 
-/** Every key that this database knows: `stored` may be in use, and must be configured; `retired` seal nothing. */
+/**
+ * Every key that this database knows: `stored` may be in use, and must be configured; `retired` sealed nothing when they
+ * were retired. One that came back into use since is both.
+ */
 export async function readKeyRows(em: EntityManager): Promise<{ stored: EncryptionKey[]; retired: RetiredKey[] }> {
   const stored = await em.findAll(EncryptionKey, { orderBy: { createdAt: 'desc', id: 'desc' } });
   return { stored, retired: await em.findAll(RetiredKey, { orderBy: { retiredAt: 'desc', id: 'desc' } }) };
@@ -52,9 +55,15 @@ export async function hasStoredKeys(em: EntityManager): Promise<boolean> {
   return (await em.fork().count(EncryptionKey)) > 0;
 }
 
-/** From now on a start need not have this key. */
-export async function retireKey(em: EntityManager, id: string): Promise<void> {
+/**
+ * From now on a start need not have this key.
+ *
+ * @param kept the key that everything is sealed with: written down with it, should another rotation have retired that one
+ *   meanwhile. Without any row the key of all keyed hashes would be lost.
+ */
+export async function retireKey(em: EntityManager, id: string, kept: StoredKey): Promise<void> {
   await changeKeys(em, async (locked) => {
+    await writeKey(locked, kept);
     await locked.execute(
       `with gone as (delete from encryption_keys where id = ? returning id, canary)
        insert into retired_keys (id, canary) select id, canary from gone
@@ -69,8 +78,8 @@ export async function keepKey(em: EntityManager, row: StoredKey): Promise<void> 
   await changeKeys(em, (locked) => writeKey(locked, row));
 }
 
+/** That it was retired once stays on record: by that it is known to be no new one. */
 async function writeKey(locked: EntityManager, row: StoredKey): Promise<void> {
-  await locked.execute('delete from retired_keys where id = ?', [row.id]);
   await locked.execute(
     'insert into encryption_keys (id, canary, wrapped_index_key) values (?, ?, ?) on conflict (id) do nothing',
     [row.id, Buffer.from(row.canary), Buffer.from(row.wrappedIndexKey)],

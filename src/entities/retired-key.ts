@@ -12,7 +12,7 @@ const RetiredKeySchema = defineEntity({
   },
 });
 
-/** A key that sealed nothing any more when it was retired. Backups of before still need it. */
+/** A key that sealed nothing any more when it was retired. Backups of before still need it. One that came back into use stays on record. */
 export class RetiredKey extends RetiredKeySchema.class {}
 
 RetiredKeySchema.setClass(RetiredKey);

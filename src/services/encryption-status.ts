@@ -68,7 +68,7 @@ export async function readEncryptionStatus(
       total,
       newestRowAt: newest === null ? null : new Date(newest).toISOString(),
       addedAt: inUse?.createdAt.toISOString() ?? null,
-      retiredAt: atRest?.retiredAt.toISOString() ?? null,
+      retiredAt: (inUse === undefined && atRest?.retiredAt.toISOString()) || null,
     };
   });
   return { keys, damaged: used.get(null)?.rows ?? noRows().rows };

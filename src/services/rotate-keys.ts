@@ -93,9 +93,17 @@ async function sealOnceThrough(scope: Scope, rotated: Rotated, request: RotateRe
 /** The first key of the configuration seals; an old one there by mistake would undo what was done. */
 async function requireNewestFirst({ em, keyring }: Scope, request: RotateRequest): Promise<void> {
   if (request.evenOlder) return;
-  const { stored } = await readKeyRows(em.fork());
+  const { stored, retired } = await readKeyRows(em.fork());
+  // One that came back into use is old, whenever that was.
+  const cameBack = new Set(retired.map((it) => it.id));
   const sealing = stored.find((it) => it.id === keyring.newestId);
-  const newer = stored.find((it) => sealing !== undefined && it.createdAt > sealing.createdAt);
+  const newer = stored.find(
+    (it) =>
+      sealing !== undefined &&
+      it !== sealing &&
+      !cameBack.has(it.id) &&
+      (cameBack.has(sealing.id) || it.createdAt > sealing.createdAt),
+  );
   if (newer === undefined) return;
   throw new Problem(
     'keys-wrong',
@@ -115,7 +123,7 @@ async function retireUnneeded(scope: Scope): Promise<OtherKey[]> {
   const others: OtherKey[] = [];
   for (const { id } of before) {
     const reason = whyNeeded(id, needs.get(id) ?? 0, sealing);
-    if (reason === null) await retireKey(em, id);
+    if (reason === null) await retireKey(em, id, keyring.describeNewest());
     others.push({ id, needed: reason !== null, reason });
   }
   if (!others.some((it) => !it.needed) || (await countToRotate(scope, { evenOlder: true })) === 0) return others;
@@ -141,6 +149,6 @@ function whyNeeded(id: string, rows: number, sealing: { keys: Set<string>; untol
   }
   if (rows > 0) return `${rows} ${rows === 1 ? 'row needs' : 'rows need'} it`;
   if (sealing.untold)
-    return 'a server of release 0.1.0 is connected and may seal with it: upgrade it, and rotate again';
+    return 'a program is connected that does not say what it seals with, as release 0.1.0 does not: upgrade and restart it, and rotate again';
   return null;
 }

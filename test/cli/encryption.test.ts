@@ -1,14 +1,17 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import pg from 'pg';
 import type { Context } from '../../src/context.ts';
 import { placesOf, type SealedPlace, type SealedTable, sealedTableNames } from '../../src/privacy/sealed-columns.ts';
 import { keepHouseOnce } from '../../src/services/housekeeping.ts';
 import { pauseQueue, readPause } from '../../src/services/queue-pause.ts';
+import { rotateKeys } from '../../src/services/rotate-keys.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { ruffinweb } from '../support/program.ts';
+import { ruffinweb, temporaryFolder } from '../support/program.ts';
 import { until } from '../support/until.ts';
 import { runHere, withoutColours } from './terminal.ts';
 
@@ -298,6 +301,42 @@ describe('encryption', () => {
     const refused = await run('senders list', k2);
     expect(refused).to.include({ code: 2 });
     expect(refused.stderr).to.include('"k1", which ENCRYPTION_KEYS does not have');
+    await old[Symbol.asyncDispose]();
+    // It is no newer for having come back: the operator is not told to seal with it.
+    expect(await statesOf(`${k2},${k1}`)).to.satisfy((it: string[]) => it[1]?.startsWith('k1 opens'));
+    const again = await run('encryption rotate', `${k2},${k1}`);
+    expect(again, again.stderr).to.include({ code: 0 });
+    const mistaken = await run('encryption rotate', `${k1},${k2}`);
+    expect(mistaken.code).to.equal(2);
+    expect(mistaken.stderr).to.include('"k1" stands first').and.to.include('"k2" was added later');
+  });
+
+  it('two rotations towards different keys leave the key of the keyed hashes', async () => {
+    await using context = await contextWith(`${k2},${k1}`);
+    await fill(context);
+    // The other one, while this one was without a connection.
+    await db.query(`with gone as (delete from encryption_keys where id = 'k2' returning id, canary)
+      insert into retired_keys (id, canary) select id, canary from gone`);
+    const { others } = await rotateKeys(openScope(context));
+    expect(others).to.deep.equal([{ id: 'k1', needed: false, reason: null }]);
+    expect(await db.query('select id from encryption_keys')).to.deep.equal([{ id: 'k2' }]);
+    expect((await json('senders show --email 0-one@example.test', k2)).email).to.equal('0-one@example.test');
+  });
+
+  it('a server that only stores, with its keys in a file, says what it seals with; an older one is not trusted', async () => {
+    await using folder = await temporaryFolder();
+    await writeFile(join(folder.path, 'encryption.keys'), `${k1}\n`);
+    await using old = await openTestContext(db, { DATA_DIR: folder.path, ENCRYPTION_KEYS: undefined });
+    await fill(old);
+    expect((await run('encryption rotate', `${k2},${k1}`)).stdout).to.include('k1: a running program seals with it');
+    await old[Symbol.asyncDispose]();
+    const older = new pg.Client({ connectionString: db.url, application_name: 'ruffinweb' });
+    await older.connect();
+    expect((await run('encryption rotate', `${k2},${k1}`)).stdout).to.include(
+      'k1: a program is connected that does not',
+    );
+    await older.end();
+    expect((await run('encryption rotate', `${k2},${k1}`)).code).to.equal(0);
   });
 
   it('a program under which the database was replaced by another one writes no key into that', async () => {
