@@ -93,6 +93,8 @@ const production = {
   PUBLIC_URL: 'https://forms.example.com',
   DATABASE_URL: 'postgresql://ruffinweb:password@db.example.com/ruffinweb',
   SMTP_HOST: 'smtp.example.com',
+  SMTP_USER: 'forms@example.com',
+  SMTP_PASSWORD: 'from-a-file',
   MAIL_FROM: 'forms@example.com',
   NOTIFY_TO: 'owner@example.com',
   ENCRYPTION_KEYS: testKeys,
