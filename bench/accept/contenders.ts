@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { Load } from '../support/load.ts';
 import { type Machine, query } from '../support/machine.ts';
 import { type Running, startServer } from '../support/program.ts';
 
@@ -24,6 +25,13 @@ export async function startOurs(machine: Machine): Promise<Running> {
   return await startServer('ours', { folder: machine.folder, env: { ...settings, DATABASE_URL } });
 }
 
+/** The same without batches. */
+export async function startOneAtATime(machine: Machine): Promise<Running> {
+  const env = { ...settings, DATABASE_URL: await machine.createDatabase('one') };
+  const command = [process.execPath, here('one-at-a-time.ts')] as const;
+  return await startServer('one-at-a-time', { folder: machine.folder, env, command });
+}
+
 export async function startStackAlone(machine: Machine): Promise<Running> {
   const command = [process.execPath, here('stack-alone.ts')] as const;
   return await startServer('stack-alone', { folder: machine.folder, env: {}, command });
@@ -44,15 +52,36 @@ export async function startDjango(machine: Machine): Promise<Running> {
   return await startServer('django', { folder: machine.folder, env, command });
 }
 
-/** What the database does of three statements in a transaction, asked by pgbench. */
+/** Three statements in a transaction for each post, on tables like ours, asked by pgbench. */
 export async function openThreeStatements(
   machine: Machine,
-): Promise<(clients: number, seconds: number) => Promise<number>> {
+): Promise<(clients: number, seconds: number) => Promise<Load>> {
   const url = await machine.createDatabase('three');
   const [form] = await query<{ id: string }>(url, 'select id from forms');
   const fixed = ['-n', '-M', 'prepared', '-f', here('three-statements.sql'), '-D', `form=${form?.id}`];
   return async (clients, seconds) => {
     const { stdout } = await run('pgbench', [...fixed, '-c', String(clients), '-T', String(seconds), url]);
-    return Number(/tps = ([\d.]+)/.exec(stdout)?.[1]);
+    const perSecond = Number(/tps = ([\d.]+)/.exec(stdout)?.[1]);
+    if (!(perSecond > 0)) throw new Error(`pgbench said: ${stdout}`);
+    return { perSecond, p50: Number.NaN, p99: Number.NaN, answered: perSecond * seconds };
   };
+}
+
+/** What this part asks of the machine beside Node. */
+export async function requirePrograms(): Promise<void> {
+  const missing: string[] = [];
+  for (const [program, args] of [
+    ['wrk', ['-v']],
+    ['pgbench', ['--version']],
+    ['/usr/bin/python3', ['-c', 'import django, rest_framework, gunicorn, psycopg2']],
+  ] as const) {
+    // wrk shows its version and exits 1.
+    await run(program, [...args]).catch((error: { code?: unknown; stdout?: string }) => {
+      if (!(program === 'wrk' && error.stdout?.startsWith('wrk'))) missing.push(program);
+    });
+  }
+  if (missing.length === 0) return;
+  throw new Error(
+    'missing; on Debian: apt-get install wrk postgresql postgresql-contrib python3-django python3-djangorestframework gunicorn python3-psycopg2',
+  );
 }

@@ -1,0 +1,17 @@
+/** The whole program, but that each post is stored by itself, on as many connections as the pool has. */
+import { readConfig } from '../../src/config.ts';
+import { openContext, openDatabaseContext, openMailingContext } from '../../src/context.ts';
+import { createLog } from '../../src/log.ts';
+import { serve } from '../../src/server/serve.ts';
+
+const stop = new AbortController();
+process.once('SIGTERM', () => stop.abort());
+const config = readConfig(process.env);
+const base = await openDatabaseContext(config, { log: createLog({ ...config.log, format: 'json' }), embedded: 'join', waiting: 'visitor' });
+await using context = await openMailingContext(await openContext(base));
+await serve(context, {
+  deliver: false,
+  stop: stop.signal,
+  print: console.log,
+  batches: { flights: 10, posts: 1, waiting: 2000 },
+});
