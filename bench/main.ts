@@ -12,6 +12,7 @@ const parts: Record<string, () => Promise<Part>> = {
   deliver: async () => (await import('./deliver.ts')).deliver,
   cli: async () => (await import('./cli.ts')).cli,
   list: async () => (await import('./list.ts')).list,
+  memory: async () => (await import('./memory.ts')).memory,
 };
 
 const asked = process.argv.slice(2);

@@ -9,7 +9,7 @@ const run = promisify(execFile);
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 /** Every guard on, as a production server has it, with a limit for one client that this one client does not reach. */
-const settings = {
+export const settings = {
   PORT: '0',
   ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 7).toString('base64')}`,
   NOTIFY_TO: 'owner@site.test',

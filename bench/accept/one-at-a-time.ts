@@ -7,7 +7,11 @@ import { serve } from '../../src/server/serve.ts';
 const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort());
 const config = readConfig(process.env);
-const base = await openDatabaseContext(config, { log: createLog({ ...config.log, format: 'json' }), embedded: 'join', waiting: 'visitor' });
+const base = await openDatabaseContext(config, {
+  log: createLog({ ...config.log, format: 'json' }),
+  embedded: 'join',
+  waiting: 'visitor',
+});
 await using context = await openMailingContext(await openContext(base));
 await serve(context, {
   deliver: false,

@@ -1,0 +1,100 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
+import { requirePrograms, settings, startOurs } from './accept/contenders.ts';
+import { fillMessages } from './memory/fill.ts';
+import { openMeasured } from './support/context.ts';
+import { post } from './support/load.ts';
+import type { Machine } from './support/machine.ts';
+import { launcher, residentMb } from './support/program.ts';
+import { atLeast, atMost, figure, type Part, type Result } from './support/report.ts';
+
+const early = 50_000;
+const late = 500_000;
+const addresses = 100_000;
+const exported = 1_000_000;
+
+/** The posts are to be done in this time, so that the whole part ends in minutes also where little else does. */
+const postForMs = 6 * 60_000;
+
+export const memory: Part = {
+  about: `Resident memory (\`VmRSS\`, in MB of a million bytes) of \`ruffinweb serve --no-deliver\` with every guard on, while 64 clients post from a
+hundred thousand addresses, and of \`ruffinweb messages export --format jsonl\` on a million messages.`,
+  run: measure,
+};
+
+async function measure(machine: Machine): Promise<Result> {
+  await requirePrograms();
+  const posting = await measurePosting(machine);
+  const exporting = await measureExport(machine);
+  return {
+    columns: ['', 'MB'],
+    rows: [
+      ['idle', figure(posting.idle)],
+      ['most with 64 clients', figure(posting.most)],
+      [`after ${early.toLocaleString('en')} posts`, figure(posting.afterEarly)],
+      [`after ${posting.posts.toLocaleString('en')} posts`, figure(posting.afterLate)],
+      ['export, after a tenth', figure(exporting.early)],
+      ['export, most', figure(exporting.most)],
+    ],
+    bars: [
+      atMost('idle', posting.idle, 130, 'MB'),
+      atMost('most with 64 clients', posting.most, 220, 'MB'),
+      atLeast('posts that were made', posting.posts, late, ''),
+      atMost('after all posts, to after the first tenth', posting.afterLate / posting.afterEarly, 1.15),
+      atMost('export of a million, to its first tenth', exporting.most / exporting.early, 1.15),
+    ],
+  };
+}
+
+async function measurePosting(machine: Machine) {
+  await using ours = await startOurs(machine);
+  await post(ours.url, { clients: 1, seconds: 1 });
+  // Until what starting took has been given back.
+  await pause(3000);
+  const idle = residentMb(ours.pid);
+  let most = 0;
+  const watching = setInterval(() => {
+    most = Math.max(most, residentMb(ours.pid));
+  }, 100);
+  const until = performance.now() + postForMs;
+  let posts = 0;
+  let afterEarly: number | undefined;
+  while (posts < late && performance.now() < until) {
+    posts += (await post(ours.url, { clients: 64, seconds: 4, addresses })).answered;
+    if (posts >= early) afterEarly ??= residentMb(ours.pid);
+    process.stdout.write(`  ${posts.toLocaleString('en')} posts\n`);
+  }
+  clearInterval(watching);
+  const afterLate = residentMb(ours.pid);
+  return { idle, most, posts, afterEarly: afterEarly ?? afterLate, afterLate };
+}
+
+async function measureExport(machine: Machine) {
+  const DATABASE_URL = await machine.createDatabase('exported');
+  process.stdout.write(`  filling a database with ${exported.toLocaleString('en')} messages\n`);
+  {
+    await using context = await openMeasured({ ...settings, DATABASE_URL });
+    await fillMessages(DATABASE_URL, context.keyring, exported);
+  }
+  const child = spawn(process.execPath, [launcher, 'messages', 'export', '--format', 'jsonl'], {
+    cwd: machine.folder,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...settings, DATABASE_URL },
+  });
+  const ended = once(child, 'close');
+  let lines = 0;
+  let early = 0;
+  let most = 0;
+  for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
+    for (const byte of chunk) if (byte === 10) lines++;
+    if (lines < exported && child.exitCode === null) {
+      const now = residentMb(child.pid ?? 0);
+      if (lines <= exported / 10) early = Math.max(early, now);
+      most = Math.max(most, now);
+    }
+  }
+  await ended;
+  if (lines !== exported) throw new Error(`the export has ${lines} lines`);
+  return { early, most };
+}

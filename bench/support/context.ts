@@ -1,0 +1,9 @@
+import { readConfig } from '../../src/config.ts';
+import { type Context, openContext, openDatabaseContext } from '../../src/context.ts';
+import { createLog } from '../../src/log.ts';
+
+/** The program's own context on a database of the benchmark, for making what is to be measured. */
+export async function openMeasured(env: Record<string, string>): Promise<Context> {
+  const log = createLog({ level: 'silent', format: 'json' });
+  return await openContext(await openDatabaseContext(readConfig(env), { log, embedded: 'join', waiting: 'operator' }));
+}
