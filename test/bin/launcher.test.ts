@@ -55,6 +55,15 @@ describe('the launcher', () => {
     expect(await readdir(join(root, 'home', '.cache', 'ruffinweb'))).to.have.lengthOf(1);
   });
 
+  it('starts a server, and nothing else, with a heap that stays small', async () => {
+    await write('dist/cli/main.js', 'export async function main() { console.log(process.pid, ...process.execArgv); }');
+
+    const served = await run(process.execPath, 'serve');
+    expect(served.err).to.equal('');
+    expect(served.out).to.match(/^\d+ --max-semi-space-size=2 --heap-growing-percent=50\n$/);
+    expect((await run(process.execPath, 'health')).out).to.match(/^\d+\n$/);
+  });
+
   it('says to install the packages in a clone that has none', async () => {
     await write('src/cli/main.ts', "import 'commander';");
 
