@@ -21,19 +21,22 @@ interface Waiting {
   resolve: (written: Written) => void;
 }
 
+/** One alone leaves the lanes waiting for the disk; with more, each carries too little. */
+const mostFlights = 2;
+
 /**
- * The mail server has spoken and the database must hear of it: at once where nothing is being written, and otherwise
- * together with all that ended meanwhile, in the statement after that. So a try waits for one statement of others at
- * most, and many that end together cost one commit. While the database is away it is asked again, until the lease is
+ * The mail server has spoken and the database must hear of it: at once while fewer than two statements are under way,
+ * and otherwise together with all that ended meanwhile, as soon as one of the two is committed. So a try waits for one
+ * statement of others at most, and many that end together cost one commit. While the database is away it is asked again, until the lease is
  * over or this process has to end.
  */
 export function createSettleQueue(context: MailingContext, interrupt: AbortSignal): Settle {
   const scope = openScope(context);
   let waiting: Waiting[] = [];
-  let busy = false;
+  let flights = 0;
 
   async function writeAll(): Promise<void> {
-    busy = true;
+    flights += 1;
     while (waiting.length > 0) {
       const batch = waiting;
       waiting = [];
@@ -42,7 +45,7 @@ export function createSettleQueue(context: MailingContext, interrupt: AbortSigna
       waiting = [...left, ...waiting];
       await pause(1000);
     }
-    busy = false;
+    flights -= 1;
   }
 
   /** @returns those that shall be tried again. */
@@ -67,6 +70,6 @@ export function createSettleQueue(context: MailingContext, interrupt: AbortSigna
   return (settlement) =>
     new Promise((resolve) => {
       waiting.push({ settlement, lastTryAt: Date.now() + leaseMs, resolve });
-      if (!busy) void writeAll();
+      if (flights < mostFlights) void writeAll();
     });
 }
