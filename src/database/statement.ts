@@ -10,6 +10,11 @@ export interface Statement {
 /** Deadlock and serialisation failure: nothing was done, the whole statement may be run again. */
 const runAgainCodes = new Set(['40P01', '40001']);
 
+export function mayRunAgain(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' && runAgainCodes.has(code);
+}
+
 /** A prepared plan that a schema change on another connection has outdated. */
 const stalePlanCode = '0A000';
 
@@ -83,7 +88,7 @@ async function withClient<Result>(
         continue;
       }
       faulty = typeof code !== 'string' || code === stalePlanCode || code.startsWith('57') || code.startsWith('08');
-      if (run >= 3 || !(code === stalePlanCode || (typeof code === 'string' && runAgainCodes.has(code)))) throw error;
+      if (run >= 3 || !(code === stalePlanCode || mayRunAgain(error))) throw error;
     } finally {
       // A faulty connection is closed, not handed to the next one.
       client.release(faulty);

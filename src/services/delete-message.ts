@@ -1,4 +1,4 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
+import { inTransaction } from '../database/transaction.ts';
 import type { MessageChange } from './hold-message.ts';
 import { findMessage } from './messages.ts';
 import { removeMessages } from './remove-messages.ts';
@@ -14,8 +14,8 @@ import type { Scope } from './scope.ts';
  */
 export async function deleteMessage(scope: Scope, which: string, within?: readonly string[]): Promise<MessageChange> {
   const { id, receipt } = await findMessage(scope, which, within);
-  return await scope.em.fork().transactional(async (em) => {
-    const removed = await removeMessages(em as EntityManager, [id]);
+  return await inTransaction(scope.em, async (em) => {
+    const removed = await removeMessages(em, [id]);
     return { id, receipt, changed: removed.length > 0 };
   });
 }

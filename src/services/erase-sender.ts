@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { inTransaction } from '../database/transaction.ts';
 import { ReplyDay } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import { noteErasures } from './erasure-log.ts';
@@ -40,13 +41,11 @@ export async function eraseSender(scope: Scope, which: { id: string } | { email:
   const gone = { messages: 0, emails: 0, underway: 0 };
   let erasedAt: Date | undefined;
   while (erasedAt === undefined) {
-    erasedAt = await scope.em.fork().transactional(async (em) => {
-      const batch = await eraseBatch(em as EntityManager, person);
-      gone.messages += batch.messages;
-      gone.emails += batch.emails;
-      gone.underway += batch.underway;
-      return batch.erasedAt;
-    });
+    const batch = await inTransaction(scope.em, (em) => eraseBatch(em, person));
+    gone.messages += batch.messages;
+    gone.emails += batch.emails;
+    gone.underway += batch.underway;
+    erasedAt = batch.erasedAt;
   }
   const logged = await noteErasures(scope, [{ addressIndex: person.addressIndex, erasedAt }]);
   return { id: sender?.id ?? null, ...gone, erasedAt: erasedAt.toISOString(), logged };

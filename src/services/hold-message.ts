@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { LockMode } from '@mikro-orm/postgresql';
+import { inTransaction } from '../database/transaction.ts';
 import { Email, Message } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import { databaseNow } from './database-now.ts';
@@ -67,11 +68,11 @@ async function change(
   decide: (message: Message, emails: Email[], now: Date) => boolean,
 ): Promise<MessageChange> {
   const { id, receipt } = await findMessage(scope, which, within);
-  return await scope.em.fork().transactional(async (em) => {
-    const emails = await lockEmails(em as EntityManager, id);
+  return await inTransaction(scope.em, async (em) => {
+    const emails = await lockEmails(em, id);
     const message = await em.findOne(Message, { id }, { refresh: true });
     if (message === null) throw new Problem('message-unknown', `there is no message ${which}`);
-    const changed = decide(message, emails, await databaseNow(em as EntityManager));
+    const changed = decide(message, emails, await databaseNow(em));
     if (changed) {
       await em.flush();
       await em.execute('select pg_notify(?, ?)', [emailChannel, '']);

@@ -1,5 +1,5 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Context } from '../context.ts';
+import { inTransaction } from '../database/transaction.ts';
 import { Duty } from '../entities/index.ts';
 import { queueHeldSummaries } from './held-summary.ts';
 import { countWaiting, openPurgeRound, type PurgeRound, purgeDuty, type Removal } from './purge.ts';
@@ -102,7 +102,7 @@ async function doAtMostEvery(
   interval: string,
   work: (inside: Scope, now: Date, doneAt: Date) => Promise<boolean>,
 ): Promise<boolean> {
-  return await scope.em.fork().transactional(async (em) => {
+  return await inTransaction(scope.em, async (em) => {
     await em.execute(`insert into duties (name, done_at) values (?, 'epoch') on conflict do nothing`, [name]);
     const [due] = await em.execute<{ now: Date; done_at: Date }[]>(
       `select now() as now, done_at from duties where name = ? and done_at <= now() - ?::interval for update skip locked`,
@@ -110,7 +110,7 @@ async function doAtMostEvery(
     );
     if (due === undefined) return false;
     const now = new Date(due.now);
-    const done = await work({ ...scope, em: em as EntityManager }, now, new Date(due.done_at));
+    const done = await work({ ...scope, em }, now, new Date(due.done_at));
     if (done) await em.nativeUpdate(Duty, { name }, { doneAt: now });
     return true;
   });

@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Config } from '../config.ts';
+import { inTransaction } from '../database/transaction.ts';
 import { Duty, Form } from '../entities/index.ts';
 import { databaseNow } from './database-now.ts';
 import { idsOf } from './paging.ts';
@@ -72,7 +73,7 @@ export async function purge(
 ): Promise<void> {
   const round = await openPurgeRound(scope);
   while (!round.isDone && !stop.aborted) {
-    report(await scope.em.fork().transactional((em) => round.runBatch({ em: em as EntityManager })));
+    report(await inTransaction(scope.em, (em) => round.runBatch({ em })));
   }
   if (round.isDone) await scope.em.fork().upsert(Duty, { name: purgeDuty, doneAt: await databaseNow(scope.em) });
 }

@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { inTransaction } from '../database/transaction.ts';
 import { Erasure } from '../entities/index.ts';
 import { lockAddress, writeRecord } from './erase-sender.ts';
 import {
@@ -68,12 +69,10 @@ export async function syncErasures(scope: Scope): Promise<void> {
 async function replayOne(scope: Scope, { addressIndex, erasedAt }: ErasureRecord) {
   const gone = { messages: 0, senders: 0 };
   for (let isDone = false; !isDone; ) {
-    isDone = await scope.em.fork().transactional(async (em) => {
-      const done = await replayBatch(em as EntityManager, addressIndex, erasedAt);
-      gone.messages += done.messages;
-      gone.senders += done.senders;
-      return done.messages < batchSize;
-    });
+    const done = await inTransaction(scope.em, (em) => replayBatch(em, addressIndex, erasedAt));
+    gone.messages += done.messages;
+    gone.senders += done.senders;
+    isDone = done.messages < batchSize;
   }
   return gone;
 }

@@ -1,8 +1,12 @@
 import { expect } from 'chai';
+import pg from 'pg';
 import type { Context } from '../../src/context.ts';
+import { claimDue } from '../../src/services/claim-due.ts';
 import { type Erased, eraseSender } from '../../src/services/erase-sender.ts';
 import { purge } from '../../src/services/purge.ts';
+import { decideNextStep } from '../../src/services/retry-schedule.ts';
 import { openScope } from '../../src/services/scope.ts';
+import { settleEmails } from '../../src/services/settle-emails.ts';
 import { clientOf, submission } from '../support/api.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
@@ -95,6 +99,37 @@ describe('deleting what people wrote', () => {
     expect([await db.count('messages'), await db.count('senders'), await db.count('emails')]).to.deep.equal([0, 0, 0]);
     const line = server.log.split('\n').find((it) => it.includes('purged what')) ?? '';
     expect(JSON.parse(line)).to.include({ messages: 451, senders: 1 });
+  });
+
+  it('and settling the same mail, each with a row that the other one needs: neither fails', async () => {
+    await buildMessages(context, 1);
+    // PostgreSQL breaks off whoever looks first, which is the one that erases: its connection was there before.
+    await db.query(`alter database ${db.name} set deadlock_timeout = '1min'`);
+    await using own = await openTestContext(db);
+    const scope = openScope(own);
+    const { emails } = await claimDue(scope, 10);
+    const [first, second] = emails.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    const waiting = async () =>
+      await db.query(`select 1 from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'`, [db.name]);
+    const other = new pg.Client({ connectionString: db.url });
+    await other.connect();
+    await other.query('begin');
+    await other.query('select from emails where id = $1 for update', [first?.id]);
+    const erasing = eraseSender(openScope(context), { email: 'ada@example.test' });
+    await until('the one that erases waits for the first', async () => (await waiting()).length === 1);
+    const settling = settleEmails(
+      scope,
+      [second, first].flatMap((email) => {
+        const outcome = mailOutcomes.accepted;
+        return email ? [{ email, startedAt: scope.now(), outcome, next: decideNextStep(email, outcome, 0) }] : [];
+      }),
+    );
+    await until('the one that settles has the second and waits too', async () => (await waiting()).length === 2);
+    await other.query('rollback');
+    await other.end();
+    await settling;
+    expect(await erasing).to.include({ messages: 1, emails: 2 });
+    expect([await db.count('messages'), await db.count('senders'), await db.count('emails')]).to.deep.equal([0, 0, 0]);
   });
 
   it('while the same people go on posting, refuses nobody and miscounts nothing', async () => {
