@@ -4,11 +4,11 @@ export function formatCsvLine(cells: readonly string[]): string {
 }
 
 /**
- * A spreadsheet runs a cell that begins like a formula, and what it says was written by a stranger (OWASP, "CSV
- * Injection"): an apostrophe in front makes it a text. That makes CSV the form for looking at, and JSON Lines the one
+ * A spreadsheet runs a cell that begins like a formula, with full-width signs too where people write Japanese, and
+ * what it says was written by a stranger (OWASP, "CSV Injection"): an apostrophe in front makes it a text. That makes CSV the form for looking at, and JSON Lines the one
  * for taking along.
  */
 function formatCell(text: string): string {
-  const harmless = /^[=+\-@\t\r\0]/.test(text) ? `'${text}` : text;
+  const harmless = /^[=+\-@＝＋－＠\t\r\n\0]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }

@@ -10,7 +10,7 @@ import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { temporaryFolder } from '../support/program.ts';
-import { runHere } from './terminal.ts';
+import { runHere, withoutColours } from './terminal.ts';
 
 describe('acting on one email', () => {
   let db: TestDatabase;
@@ -77,6 +77,11 @@ describe('acting on one email', () => {
     ]);
     const table = await runHere(['emails', 'cancel', leased, sent ?? ''], db);
     expect(table.stdout).to.include('is being sent at this moment').and.include('was sent already');
+    const narrow = withoutColours(
+      (await runHere(['emails', 'cancel', queued ?? '', 'nonsense'], db, { columns: 80 })).stdout,
+    );
+    expect(narrow).to.include('already cancelled').and.include('there is no such email');
+    for (const line of narrow.split('\n')) expect(line.length, line).to.be.at.most(80);
   });
 
   it('cancel: and a worker that claims at that moment: one of the two has it', async () => {

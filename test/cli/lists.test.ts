@@ -365,6 +365,10 @@ describe('senders, messages and emails', () => {
         }
       }
     }
+    const failed = withoutColours((await run('emails list --state failed', 80)).stdout);
+    expect(failed)
+      .to.match(/REASON +WHEN +TO/)
+      .and.match(/failed +outcome/);
     const [whole, narrow] = await Promise.all([
       run('messages list'),
       runHere(['messages', 'list'], db, { env: { COLUMNS: '70' } }),

@@ -179,13 +179,13 @@ describe('messages', () => {
     const odd = '=cmd|\'/c calc\'!A1, "quoted"\r\nsecond line \u001b[2J \u202e';
 
     it('writes CSV that no spreadsheet runs anything of', async () => {
-      const stored = await buildMessages(context, 7, (index) => ({
-        message: odd.replace('=', ['=', '+', '-', '@', '\t', '\r', 'plain '][index] ?? ''),
+      const stored = await buildMessages(context, 9, (index) => ({
+        message: odd.replace('=', ['=', '+', '-', '@', '\t', '\r', '\n', '＝', 'plain '][index] ?? ''),
         name: '@SUM(1)',
         'a field': '=1+1',
       }));
       const { code, stdout, stderr } = await ruffinweb(['messages', 'export'], { DATABASE_URL: db.url });
-      expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '7 messages exported\n' });
+      expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '9 messages exported\n' });
       const [header, ...rows] = readCsv(stdout);
       expect(header?.join()).to.equal(
         'receipt,receivedAt,form,status,reasons,email,name,subject,message,extra,senderId,id',
@@ -198,9 +198,11 @@ describe('messages', () => {
         "'@cmd|",
         "'\tcmd|",
         "'\rcmd|",
+        "'\ncmd|",
+        "'＝cmd|",
         'plain ',
       ]);
-      for (const cell of rows.flat()) expect(cell).to.not.match(/^[=+\-@\t\r\0]/);
+      for (const cell of rows.flat()) expect(cell).to.not.match(/^[=+\-@＝\t\r\n\0]/);
       expect(rows[0]?.[8]).to.equal(`'${odd}`);
       expect(JSON.parse(rows[0]?.[9] ?? '')).to.deep.equal({ 'a field': '=1+1' });
     });
@@ -231,11 +233,18 @@ describe('messages', () => {
       expect(await receipts('--form', 'contact')).to.have.lengthOf(3);
       const runs = await Promise.all([run('export', '--form', 'nothing'), run('export', '--format', 'xml')]);
       expect(runs.map((it) => it.code)).to.deep.equal([1, 2]);
+      const seen = await runHere(['messages', 'export', '--form', 'nothing'], db, { columns: 80 });
+      expect(
+        [...runs, seen].map((it) => it.stdout),
+        'not even a header',
+      ).to.deep.equal(['', '', '']);
     });
 
     it('shows a terminal nothing that it would obey, and masks on demand', async () => {
-      await buildMessages(context, 1, () => ({ message: odd }));
+      await buildMessages(context, 1, () => ({ message: `${odd}\nRW-0000000000,2026-11-24` }));
       const screen = await runHere(['messages', 'export', '--mask'], db, { columns: 80 });
+      expect(screen.stdout, 'no line of a message passes for a row').to.include('⏎RW-0000000000');
+      expect(screen.stdout.split('\r\n')).to.have.lengthOf(3);
       expect(screen.stdout)
         .to.include('\\u{1b}[2J')
         .and.to.not.match(/[\u001b\u202e]/);

@@ -94,6 +94,9 @@ describe('senders export and erase', () => {
   describe('erase', () => {
     it('removes everything about one person, and leaves a record that names nobody', async () => {
       await build();
+      const none = await run('erasures');
+      expect(none).to.include({ code: 0, stdout: '' });
+      expect(none.stderr).to.include('Nobody was erased yet').and.include('ruffinweb senders erase --email');
       await settleDue(context, () => mailOutcomes.accepted);
       const erased = await json('erase', ...ada, '--yes');
       expect(erased).to.include({ messages: 2, emails: 3, underway: 0, logged: true });

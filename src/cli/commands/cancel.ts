@@ -37,8 +37,10 @@ export function addCancelCommand(emails: Command, deps: Deps): void {
             text: (it) => words[it.result],
             style: (text, it) => (it.code === null ? output.style.good(text) : output.style.bad(text)),
           },
-          { header: 'WAS', text: (it) => it.state ?? '' },
-          { header: 'WHY', text: (it) => it.reason ?? '', least: 16 },
+          { header: 'WAS', text: (it) => it.state ?? '', omit: 1 },
+          ...(results.some((it) => it.reason !== null)
+            ? [{ header: 'WHY', text: (it: Cancelled) => it.reason ?? '', least: 16 }]
+            : []),
         ]);
       }
       if (results.some((it) => it.code !== null)) deps.setExitCode(exitCode.refused);

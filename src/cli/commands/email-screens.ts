@@ -9,7 +9,13 @@ import { textWidth } from '../text-width.ts';
 /** @param rows what will be shown: a reason is given room only where there is one. */
 export function emailColumns(output: Output, rows: readonly EmailView[] = []): Column<EmailView>[] {
   const { style } = output;
-  const failure: Column<EmailView> = { header: 'REASON', text: (it) => it.failure ?? '', style: style.bad, omit: 4 };
+  const failure: Column<EmailView> = {
+    header: 'REASON',
+    text: (it) => it.failure ?? '',
+    style: style.bad,
+    least: 8,
+    omit: 3,
+  };
   return [
     { header: 'ID', text: (it) => it.id },
     { header: 'STATE', text: stateOf, style: (text, it) => paintState(output, it)(text) },
@@ -19,7 +25,8 @@ export function emailColumns(output: Output, rows: readonly EmailView[] = []): C
       header: 'TO',
       text: (it) => it.to ?? unopened,
       style: (text, it) => (it.to === null ? style.bad(text) : text),
-      least: 12,
+      // With a reason and "due in 4 min" beside it, all of that stands in 80 columns.
+      least: 10,
       omit: 2,
     },
     { header: 'KIND', text: (it) => it.kind, omit: 5 },

@@ -36,9 +36,10 @@ export function addExportCommand(messages: Command, deps: Deps): void {
         import('../../services/export-messages.ts'),
       ]);
       const scope = openScope(context);
+      // Before the first line is written: a filter that is wrong leaves no file with a header alone.
+      const total = await countMessages(scope, filter);
       // On a terminal the rows themselves are what moves.
-      const total = deps.stdout.isTTY ? 0 : await countMessages(scope, filter);
-      using progress = showProgress(deps, options, total, 'exported');
+      using progress = showProgress(deps, options, deps.stdout.isTTY ? 0 : total, 'exported');
       let exported = 0;
       const lines = async function* () {
         const isCsv = options.format === 'csv' && !options.json;
@@ -84,6 +85,6 @@ const columns: readonly [name: string, text: (view: MessageView) => string | nul
 
 function formatRow(view: MessageView, isTerminal: boolean): string {
   const cells = columns.map(([, text]) => text(view) ?? '');
-  // A file holds what was written; a terminal would obey it.
-  return formatCsvLine(isTerminal ? cells.map((it) => showSafe(it)) : cells);
+  // A file holds what was written, line breaks in quotes; a terminal would obey it, and a line could pass for a row.
+  return formatCsvLine(isTerminal ? cells.map((it) => showSafe(it.replaceAll(/\r?\n/g, '⏎'))) : cells);
 }

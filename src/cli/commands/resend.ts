@@ -120,7 +120,9 @@ function printResults(output: Output, results: readonly Resent[], dryRun: boolea
       style: (text, it) =>
         it.code !== null ? style.bad(text) : it.result === 'queued' ? style.good(text) : style.dim(text),
     },
-    { header: 'WHY', text: (it) => it.reason ?? '', least: 16 },
+    ...(results.some((it) => it.reason !== null)
+      ? [{ header: 'WHY', text: (it: Resent) => it.reason ?? '', least: 16 }]
+      : []),
     ...(results.some((it) => it.newId !== null) ? [{ header: 'NEW ID', text: (it: Resent) => it.newId ?? '' }] : []),
   ]);
   if (results.some((it) => it.result === 'skipped')) {

@@ -91,15 +91,18 @@ export function addSenderRights(
     .command('erasures')
     .description('Print the erasure log: a keyed hash and a time for each erased sender, one JSON object a line')
     .option('--json', 'print JSON, as it does anyway')
-    .action(async () => {
+    .action(async (_options, command: Command) => {
+      const output = new Output(deps, optionsOf(command));
       await using context = await openCommandContext(deps);
       const [{ openScope }, { listErasures }, { formatRecord }] = await Promise.all([
         import('../../services/scope.ts'),
         import('../../services/replay-erasures.ts'),
         import('../../services/erasure-log.ts'),
       ]);
-      for (const record of await listErasures(openScope(context))) {
-        deps.stdout.write(formatRecord(context.keyring, record));
+      const records = await listErasures(openScope(context));
+      for (const record of records) deps.stdout.write(formatRecord(context.keyring, record));
+      if (records.length === 0) {
+        output.note('Nobody was erased yet. Whoever asks for it: ruffinweb senders erase --email <address>');
       }
     });
   addExamples(erasures, [
