@@ -16,6 +16,7 @@ await using context = await openMailingContext(await openContext(base));
 await serve(context, {
   deliver: false,
   stop: stop.signal,
+  calledAs: 'ruffinweb',
   print: console.log,
   batches: { flights: 10, posts: 1, waiting: 2000 },
 });

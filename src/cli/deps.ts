@@ -8,6 +8,8 @@ export interface Deps {
   readonly stderr: Writable & { isTTY?: boolean; columns?: number };
   /** The surroundings as they are: for NO_COLOR and the like, never for settings. */
   readonly env: Environment;
+  /** What to type to call this program once more, from the same folder. */
+  readonly calledAs: string;
   /** The settings: environment, `.env` file and secret files put together. */
   readSettings(): Settings;
   /**

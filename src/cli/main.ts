@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
+import { basename, relative } from 'node:path';
 import { withSecretFiles } from '../environment.ts';
 import type { Deps, Settings } from './deps.ts';
 import { exitCode } from './exit-codes.ts';
+import { safeLines, widthOf } from './output.ts';
 import { createProgram } from './program.ts';
-import { showSafe } from './safe-text.ts';
 
 /**
  * Runs the command that this process was started for. The only place that reads the process's environment, and
@@ -36,12 +37,20 @@ function depsOfProcess(signals: Signals): Deps {
     stdout: process.stdout,
     stderr: process.stderr,
     env: process.env,
+    calledAs: calledAs(process.argv[1] ?? ''),
     readSettings,
     stopGently: () => signals.stopGently(),
     setExitCode(code) {
       process.exitCode = code;
     },
   };
+}
+
+/** By its name where it is installed; in a clone by its path. */
+function calledAs(program: string): string {
+  if (basename(program) === 'ruffinweb') return 'ruffinweb';
+  const path = relative(process.cwd(), program);
+  return path.startsWith('..') ? program : `./${path}`;
 }
 
 /** An `.env` file fills in what the environment lacks; secret files fill in what is lacking then. */
@@ -93,7 +102,8 @@ async function reportFailure(error: unknown): Promise<number> {
   const { describeFailure } = await import('./failures.ts');
   const failure = describeFailure(error);
   if (failure.message !== undefined) {
-    process.stderr.write(`ruffinweb: ${showSafe(failure.message, { keepLines: true })}\n`);
+    const width = widthOf(process, process.stderr);
+    for (const line of safeLines(`ruffinweb: ${failure.message}`, width)) process.stderr.write(`${line}\n`);
     return failure.exitCode;
   }
   const errorId = crypto.randomUUID().slice(0, 8);

@@ -73,9 +73,8 @@ export class Output {
 
   /** Also said to those who want it quiet. */
   warn(text: string): void {
-    const width = widthOf(this.#deps, this.#deps.stderr);
-    const lines = showSafe(text, { keepLines: true }).split('\n');
-    for (const line of lines.flatMap((it) => wrapAdvice(it, width))) this.#deps.stderr.write(`${line}\n`);
+    const { stderr } = this.#deps;
+    for (const line of safeLines(text, widthOf(this.#deps, stderr))) stderr.write(`${line}\n`);
   }
 
   /** `3 min ago`, or the exact time where that was asked for. */
@@ -90,9 +89,15 @@ export class Output {
   }
 }
 
+/** What is told to a person, in lines that fit. */
+export function safeLines(text: string, width: number): string[] {
+  const lines = showSafe(text, { keepLines: true }).split('\n');
+  return lines.flatMap((it) => wrapAdvice(it, width));
+}
+
 /** Between words; a command stays in one piece, so that it can be copied. */
 function wrapAdvice(line: string, width: number): string[] {
-  const command = line.indexOf(': ruffinweb ');
+  const command = line.search(/: (see ")?ruffinweb /);
   if (textWidth(line) <= width || command < 0) return wrap(line, width);
   return [...wrap(line.slice(0, command + 1), width), `  ${line.slice(command + 2)}`];
 }
@@ -105,7 +110,7 @@ export type Fact = [label: string, text: string | null | undefined, paint?: Pain
 type Stream = Deps['stdout'];
 
 /** How wide lines may be: as `COLUMNS` says, as the terminal is, or without limit where nobody looks. */
-export function widthOf(deps: Deps, stream: Stream): number {
+export function widthOf(deps: Pick<Deps, 'env'>, stream: Stream): number {
   const asked = Number(deps.env.COLUMNS);
   if (Number.isInteger(asked) && asked > 0) return asked;
   return stream.isTTY ? (stream.columns ?? 80) : Number.POSITIVE_INFINITY;

@@ -17,7 +17,7 @@ import { addServeCommand } from './commands/serve.ts';
 import { addStatsCommand } from './commands/stats.ts';
 import type { Deps } from './deps.ts';
 import { addExamples } from './options.ts';
-import { mayColour, widthOf } from './output.ts';
+import { mayColour, safeLines, widthOf } from './output.ts';
 
 /** A fresh tree of commands. Nothing heavier than itself is loaded before a command runs. */
 export function createProgram(deps: Deps): Command {
@@ -37,12 +37,16 @@ export function createProgram(deps: Deps): Command {
     .configureOutput({
       writeOut: (text) => deps.stdout.write(text),
       writeErr: (text) => deps.stderr.write(text),
-      outputError: (text, write) => write(text.replace(/^error: /, 'ruffinweb: ')),
+      outputError: (text, write) => {
+        const said = text.trimEnd().replace(/^error: /, 'ruffinweb: ');
+        for (const line of safeLines(said, widthOf(deps, deps.stderr))) write(`${line}\n`);
+      },
       getOutHelpWidth: () => helpWidth(widthOf(deps, deps.stdout)),
       getErrHelpWidth: () => helpWidth(widthOf(deps, deps.stderr)),
       getOutHasColors: () => program.opts().color !== false && mayColour(deps, deps.stdout),
       getErrHasColors: () => program.opts().color !== false && mayColour(deps, deps.stderr),
     })
+    .showHelpAfterError('Add --help to see how it is used.')
     // Set before any command is made: those made with `.command()` inherit all of the above.
     .exitOverride();
 

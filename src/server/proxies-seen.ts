@@ -8,7 +8,8 @@ import type { RequestState } from './request-scope.ts';
 export function tellProxies(ctx: KoaContext & { state: RequestState }, context: Context): void {
   const probe = ctx.get(probeHeader);
   if (probe === '' || !isProbe(context.keyring, probe, context.now())) return;
-  const forwarded = ctx.get('X-Forwarded-For').split(',').map(readIp);
+  const header = ctx.get('X-Forwarded-For');
+  const forwarded = header === '' ? [] : header.split(',').map(readIp);
   const seen: ProxiesSeen = {
     // A proxy that starts the list anew leaves out what the client wrote.
     added: forwarded.length - (forwarded[0] === inventedAddress ? 1 : 0),

@@ -22,6 +22,8 @@ export interface ServeOptions {
   /** Whether to run the delivery loop in this process. */
   deliver: boolean;
   stop: AbortSignal;
+  /** How this program is called from where it was started. */
+  calledAs: string;
   /** Called with each line of what a person should know once the server listens. */
   print: (line: string) => void;
   /** How posts are stored together; nothing but a measurement gives others than the usual ones. */
@@ -44,7 +46,7 @@ export async function serve(given: MailingContext, options: ServeOptions): Promi
   const shared = { forms: new Map(), batches: opened.use(openStoreBatches(context, options.batches)) };
   answer(server, createApp(context, openPages(context.config), state, shared).callback(), secure);
   warnOfOpenDoors(context);
-  announce(context, port, options.print);
+  announce(context, port, options);
 
   // Each process offers to keep house; the database lets one do it.
   const work = [serveUntilStopped(server, state, options.stop), keepHouse(context, options.stop)];
@@ -145,7 +147,7 @@ function warnOfOpenDoors({ config, log }: MailingContext): void {
   }
 }
 
-function announce(context: MailingContext, port: number, print: (line: string) => void): void {
+function announce(context: MailingContext, port: number, { print, calledAs }: ServeOptions): void {
   const { config, mailer } = context;
   const host = config.host === '0.0.0.0' || config.host === '::' ? '127.0.0.1' : config.host;
   const address = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -166,6 +168,6 @@ function announce(context: MailingContext, port: number, print: (line: string) =
   print('');
   print('and look at it:');
   print('');
-  print('  ./bin/ruffinweb.js messages list');
+  print(`  ${calledAs} messages list`);
   print('');
 }

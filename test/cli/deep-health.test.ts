@@ -220,6 +220,17 @@ describe('health --deep: the rest', () => {
     near.forwarding = 'replaces';
     expect(await seenWith(1, near)).to.include({ status: 'ok' });
     expect((await seenWith(2, near)).fact).to.include('passes 1 proxy');
+
+    // Where the world's address leads to a program on this machine that says nothing of its clients.
+    const world = { url: near.url.replace('127.0.0.1', '0.0.0.0') };
+    for (const silent of ['drops', 'passes'] as const) {
+      near.forwarding = silent;
+      const seen = await seenWith(0, world);
+      expect(seen.status, silent).to.equal('warn');
+      expect(seen.fact).to.match(/passes 0 proxies, and TRUST_PROXY is 0; yet .* all visitors may count as one$/);
+      expect(seen.fix).to.include('$proxy_add_x_forwarded_for');
+      expect(await seenWith(0, near), 'a machine for trying').to.include({ status: 'ok', fix: null });
+    }
   });
 
   it('warns where nobody answers by the public address, or somebody else does', async () => {

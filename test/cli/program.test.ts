@@ -89,7 +89,7 @@ describe('ruffinweb', () => {
       [['senders', 'list', 'x'], /too many arguments/],
       [['messages', 'list', '--limit', '201'], /from 1 to 200/],
       [['messages', 'list', '--status', 'hold'], /accepted, held/],
-      [['messages', 'show'], /missing required argument 'message'/],
+      [['messages', 'show'], /missing required argument 'message'\nAdd --help to see how it is used\.\n$/],
       [['messages', 'list', '--since', 'soon'], /--since "soon" is not a time/],
       [['emails', 'resend'], /their ids, or --failed/],
       [['senders', 'show'], /an id, or --email/],
@@ -99,9 +99,15 @@ describe('ruffinweb', () => {
       expect(run.stderr, args.join(' ')).to.match(said);
       expect(run, args.join(' ')).to.include({ code: 2, stdout: '' });
     }
-    const real = await ruffinweb(['senders', 'lst']);
+    const real = await ruffinweb(['messages', 'list', '--status', '\u009bheld'], { COLUMNS: '60' });
     expect(real).to.include({ code: 2, stdout: '' });
-    expect(real.stderr).to.include('Did you mean list?');
+    expect(real.stderr, 'whole words, and nothing that a terminal obeys').to.equal(
+      [
+        "ruffinweb: option '--status <status>' argument '\\u{9b}held'",
+        'is invalid. Allowed choices are accepted, held.',
+        'Add --help to see how it is used.\n',
+      ].join('\n'),
+    );
   });
 
   it('exits 2 when the configuration is wrong, naming every fault, and 1 when the database is away', async () => {
@@ -109,7 +115,7 @@ describe('ruffinweb', () => {
     const here = (changes: Settings) => runHere(list, db, { settings: changes });
     const [faulty, notRunning, keyless, away, missing] = await Promise.all([
       ruffinweb(list, { ...settings, PORT: 'x', SMTP_PORT: '0' }),
-      ruffinweb(list, { DATA_DIR: '/nowhere' }),
+      ruffinweb(list, { DATA_DIR: '/nowhere', COLUMNS: '80' }),
       here({ ENCRYPTION_KEYS: `other:${testKeys.slice(3)}` }),
       here({ DATABASE_URL: 'postgresql://nobody:secret@127.0.0.1:1/x' }),
       here({ DATABASE_URL: missingUrl }),
@@ -117,7 +123,8 @@ describe('ruffinweb', () => {
     expect(faulty.code).to.equal(2);
     expect(faulty.stderr).to.include('PORT must be').and.to.include('SMTP_PORT must be');
     expect(notRunning.code).to.equal(1);
-    expect(notRunning.stderr).to.match(/^ruffinweb: .*start the server \(npm start\) or set DATABASE_URL\n$/);
+    expect(notRunning.stderr).to.match(/^ruffinweb: .*start\sthe\sserver\s\(npm\sstart\)\sor\sset\sDATABASE_URL\n$/s);
+    for (const line of notRunning.stderr.split('\n')) expect(line.length, line).to.be.at.most(80);
     expect(keyless.code).to.equal(2);
     expect(keyless.stderr).to.include('sealed with key "k1"');
     expect(away.code).to.equal(1);

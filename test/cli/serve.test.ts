@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { expect } from 'chai';
 import { clientOf, submission } from '../support/api.ts';
 import { createDatabase } from '../support/database.ts';
@@ -19,6 +21,9 @@ describe('serve and deliver', () => {
 
     await using server = await RunningServer.start(settings, ['serve', '--migrate', '--no-deliver']);
     expect(server.log).to.include('migration applied');
+    const [command = ''] = /^ {2}.* messages list$/m.exec(server.output) ?? [];
+    const program = resolve(tmpdir(), command.trim().split(' ')[0] ?? '');
+    expect(existsSync(program), 'it can be typed as it is printed').to.equal(true);
     expect((await clientOf(server.url).post('/api/messages', submission())).status).to.equal(201);
     expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 1 });
     const once = await ruffinweb(['deliver', '--once'], settings);

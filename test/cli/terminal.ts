@@ -40,6 +40,7 @@ export async function runHere(
     stdout: Object.assign(stdout, terminal),
     stderr: Object.assign(stderr, terminal),
     env: options.env ?? {},
+    calledAs: 'ruffinweb',
     readSettings: () => ({
       values: { DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys, LOG_LEVEL: 'silent', ...options.settings },
       sourceOf: () => 'environment',

@@ -1,8 +1,8 @@
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** What it does with `X-Forwarded-For`: adds whom it sees, as it ought to; starts anew; or passes on what came. */
-export type Forwarding = 'adds' | 'replaces' | 'passes';
+/** What it does with `X-Forwarded-For`: adds whom it sees, as it ought to; starts anew; passes on what came; or takes it away. */
+export type Forwarding = 'adds' | 'replaces' | 'passes' | 'drops';
 
 /** A reverse proxy in front of a server, as nginx is one. */
 export interface HttpProxy extends AsyncDisposable {
@@ -16,7 +16,7 @@ export async function openHttpProxy(target = '', forwarding: Forwarding = 'adds'
   const server = createServer((incoming, outgoing) => {
     const seen = incoming.socket.remoteAddress ?? '';
     const before = [incoming.headers['x-forwarded-for'] ?? []].flat();
-    const forwarded = { adds: [...before, seen], replaces: [seen], passes: before }[proxy.forwarding];
+    const forwarded = { adds: [...before, seen], replaces: [seen], passes: before, drops: [] }[proxy.forwarding];
     const { 'x-forwarded-for': _, ...others } = incoming.headers;
     const headers = { ...others, ...(forwarded.length > 0 && { 'x-forwarded-for': forwarded.join(', ') }) };
     const onward = request(proxy.target + (incoming.url ?? ''), { method: incoming.method, headers }, (answer) => {

@@ -34,6 +34,7 @@ export async function startServerHere(settings: Settings, options: { deliver?: t
   const over = serve(mailing, {
     deliver: options.deliver ?? false,
     stop: stop.signal,
+    calledAs: 'ruffinweb',
     print: (line) => printed.push(line),
   })
     .catch((error: unknown) => {

@@ -24,6 +24,7 @@ export function addServeCommand(program: Command, deps: Deps): void {
       await serveUntilStopped(mailing, {
         deliver: options.deliver,
         stop,
+        calledAs: deps.calledAs,
         print: (line) => deps.stdout.write(`${line}\n`),
       });
     });
