@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { readSealingKeys } from '../database/connection-name.ts';
 import { keepKey, readKeyRows, retireKey } from '../database/encryption-keys.ts';
@@ -38,6 +39,9 @@ export interface OtherKey {
 /** What was changed or locked while it was read is met again the next time through. */
 const mostRounds = 5;
 
+/** Between two batches, in milliseconds. */
+const longestRestMs = 500;
+
 /** More places than that nobody reads. */
 const mostPlaces = 20;
 
@@ -77,6 +81,7 @@ async function sealOnceThrough(scope: Scope, rotated: Rotated, request: RotateRe
   let passedOver = 0;
   rotated.unopened = { count: 0, first: [] };
   for (const table of sealedTableNames) {
+    let began = performance.now();
     for await (const batch of resealTable(scope, table)) {
       rotated.resealed += batch.resealed;
       passedOver += batch.passedOver;
@@ -85,6 +90,9 @@ async function sealOnceThrough(scope: Scope, rotated: Rotated, request: RotateRe
         if (rotated.unopened.first.length < mostPlaces) rotated.unopened.first.push({ table, id });
       request.onProgress?.(rotated.resealed);
       if (request.stop?.aborted) return passedOver;
+      // As long a rest as the batch took, within bounds: visitors go first, and nobody waits for a rotation.
+      await pause(Math.min(performance.now() - began, longestRestMs));
+      began = performance.now();
     }
   }
   return passedOver;
