@@ -80,7 +80,7 @@ export function addAdminRoutes(
   });
   router.get('/api/senders/:id/export', exports, forAllForms, async (ctx) => {
     const everything = await exportSender(ctx.state.scope, { id: idOf(ctx) });
-    audit(ctx, 'sender-exported', { sender: idOf(ctx) });
+    audit(ctx, 'sender-exported', { sender: idOf(ctx) }, 'exported by key');
     stream(ctx, 'application/json', jsonPieces(everything, JSON.stringify));
   });
   // The address travels in the body: what stands in a URL, proxies write down.
@@ -171,9 +171,14 @@ function idOf(ctx: Ctx): string {
   return ctx.params.id ?? '';
 }
 
-/** For whoever asks later: which key changed what. Never a word about whom it concerns. */
-function audit(ctx: Ctx, change: string, what: Record<string, string | number | undefined>): void {
-  ctx.state.log.info({ audit: change, key: admissionOf(ctx).keyId, ...what }, 'changed by key');
+/** For whoever asks later: which key changed or took away what. Never a word about whom it concerns. */
+function audit(
+  ctx: Ctx,
+  change: string,
+  what: Record<string, string | number | undefined>,
+  words = 'changed by key',
+): void {
+  ctx.state.log.info({ audit: change, key: admissionOf(ctx).keyId, ...what }, words);
 }
 
 /** Without what was not asked for. */
@@ -196,6 +201,7 @@ function wantsLines(ctx: Ctx): boolean {
 
 /** Everything that matches, one message a line. */
 function exportTo(ctx: Ctx, filter: MessageFilter): void {
+  audit(ctx, 'messages-exported', {}, 'exported by key');
   const lines = async function* () {
     for await (const views of exportMessages(ctx.state.scope, filter)) {
       yield views.map((view) => `${JSON.stringify(view)}\n`).join('');

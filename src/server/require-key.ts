@@ -1,7 +1,7 @@
 import type { Middleware } from 'koa';
 import { Problem } from '../problems.ts';
 import type { KeyScope } from '../services/api-keys.ts';
-import { admitKey } from '../services/api-keys.ts';
+import { admitKey, requireScope } from '../services/api-keys.ts';
 import { KeyQuota, keyLimit } from './key-quota.ts';
 import type { RequestState } from './request-scope.ts';
 import type { SharedCounts } from './shared-counts.ts';
@@ -13,15 +13,18 @@ export function keysFor(shared?: SharedCounts): (wanted: KeyScope) => Middleware
     // Taken back below: only a refusal names it (RFC 9110 §11.6.1).
     ctx.set('WWW-Authenticate', 'Bearer realm="ruffinweb"');
     const token = /^Bearer +(\S+)$/i.exec(ctx.get('Authorization'))?.[1];
-    const admission = await admitKey(ctx.state.scope, token, wanted);
-    ctx.remove('WWW-Authenticate');
+    const admission = await admitKey(ctx.state.scope, token);
+    // What the key may not do counts as well: it costs the same to find out.
     const place = await shared?.take('key', admission.keyId, keyLimit);
     const waitSeconds =
       place === undefined ? quota.take(admission.keyId) : place.taken ? 0 : Math.max(1, Math.ceil(place.leftMs / 1000));
     if (waitSeconds > 0) {
+      ctx.remove('WWW-Authenticate');
       ctx.set('Retry-After', String(waitSeconds));
       throw new Problem('rate-limited', `this API key has made too many requests; wait ${waitSeconds} s`);
     }
+    requireScope(admission, wanted);
+    ctx.remove('WWW-Authenticate');
     ctx.state.admission = admission;
     await next();
   };

@@ -104,6 +104,7 @@ async function findKeyRow(scope: Scope, which: string): Promise<ApiKey> {
 /** Whom a request comes from, and what it may see. */
 export interface Admission {
   keyId: string;
+  scopes: readonly string[];
   /** Ids of the only forms that exist for it; undefined for all. */
   within: readonly string[] | undefined;
 }
@@ -112,11 +113,11 @@ export interface Admission {
 const lastUseStepMs = 60_000;
 
 /**
- * Lets the holder of a key in, for one scope.
+ * Finds out whose key it is; what it may do, `requireScope` says.
  *
- * @throws {Problem} key-required, key-forbidden
+ * @throws {Problem} key-required
  */
-export async function admitKey(scope: Scope, text: string | undefined, wanted: KeyScope): Promise<Admission> {
+export async function admitKey(scope: Scope, text: string | undefined): Promise<Admission> {
   const handle = text === undefined ? undefined : handleOfKey(text);
   if (text === undefined || handle === undefined) {
     throw new Problem('key-required', 'send an API key: "Authorization: Bearer rw_…"');
@@ -127,11 +128,15 @@ export async function admitKey(scope: Scope, text: string | undefined, wanted: K
   }
   const now = scope.now();
   if (key.isExpired(now)) throw new Problem('key-required', 'this API key has expired');
-  if (!key.scopes.includes(wanted)) throw new Problem('key-forbidden', `this API key lacks the scope "${wanted}"`);
   if (key.lastUsedAt == null || now.getTime() - key.lastUsedAt.getTime() >= lastUseStepMs) {
     await scope.em.nativeUpdate(ApiKey, { id: key.id }, { lastUsedAt: now });
   }
-  return { keyId: key.id, within: key.forms ?? undefined };
+  return { keyId: key.id, scopes: key.scopes, within: key.forms ?? undefined };
+}
+
+/** @throws {Problem} key-forbidden */
+export function requireScope({ scopes }: Admission, wanted: KeyScope): void {
+  if (!scopes.includes(wanted)) throw new Problem('key-forbidden', `this API key lacks the scope "${wanted}"`);
 }
 
 function presentKey(key: ApiKey, slugs: ReadonlyMap<string, string>, now: Date): KeyView {

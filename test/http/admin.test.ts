@@ -152,7 +152,14 @@ describe('the HTTP API with a key', () => {
     expect(refused[0]?.status).to.equal(429);
     expect(refused[0]?.json.code).to.equal('rate-limited');
     expect(Number(refused[0]?.headers.get('retry-after'))).to.be.within(1, 60);
+    expect(refused[0]?.headers.get('www-authenticate')).to.equal(null);
     expect((await get('/api/emails')).status, 'another key').to.equal(200);
+    const [forbidden, statuses] = [await keyFor({ scopes: ['write'] }), new Set<number>()];
+    for (let asked = 0; asked < 1000 && !statuses.has(429); asked += 20) {
+      const more = await Promise.all(Array.from({ length: 20 }, () => ask('GET', '/api/emails', forbidden)));
+      for (const { status } of more) statuses.add(status);
+    }
+    expect([...statuses], 'also of what it may not do').to.deep.equal([403, 429]);
   });
 
   describe('shows', () => {
@@ -294,6 +301,7 @@ describe('the HTTP API with a key', () => {
       expect(answer.headers.get('content-type')).to.equal('application/jsonl; charset=utf-8');
       expect(answer.headers.get('vary')).to.match(/accept/i);
       expect(answer.text).to.equal((await runHere(['messages', 'export', '--format', 'jsonl'], db)).stdout);
+      expect(audited().at(-1)).to.include({ audit: 'messages-exported', msg: 'exported by key' });
     });
   });
 
