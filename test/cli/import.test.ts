@@ -159,6 +159,7 @@ describe('import django', () => {
       stderr: 'Dates that name no time zone: 2, read as Europe/Amsterdam; --time-zone says another.',
     });
     expect(stdout).to.match(/^taken +3$/m);
+    expect(stdout, 'as other screens have it').to.match(/^written +\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ to \d{4}-[^T]*Z$/m);
     expect({ file: readFileSync(path).toString('hex'), folder: readdirSync(folder.path) }).to.deep.equal(before);
     expect((await stored()).map((it) => it.receivedAt)).to.deep.equal([
       '2024-01-15T11:00:00.123Z',

@@ -7,6 +7,7 @@ import { addExamples, type GlobalOptions, optionsOf } from '../options.ts';
 import { Output } from '../output.ts';
 import { showProgress } from '../progress.ts';
 import { openCommandContext } from '../session.ts';
+import { formatExact } from '../times.ts';
 
 interface ImportOptions extends GlobalOptions {
   form: string;
@@ -73,6 +74,7 @@ export function addImportCommands(program: Command, deps: Deps): void {
 function printImported(output: Output, imported: Imported, texts: Readonly<Record<OldFault, string>>): void {
   const { messages, senders, faults, dryRun, complete } = imported;
   const { style } = output;
+  const exact = (at: string) => formatExact(new Date(at));
   output.printDetails([
     ['form', imported.form],
     ['messages read', String(messages.found)],
@@ -82,7 +84,7 @@ function printImported(output: Output, imported: Imported, texts: Readonly<Recor
     ['not taken', String(messages.notTaken), messages.notTaken > 0 ? style.bad : undefined],
     // As the texts have it, an index signature would not.
     ...(Object.keys(faults) as OldFault[]).map((it): [string, string] => [`  ${texts[it]}`, String(faults[it])]),
-    ['written', imported.period && `${imported.period.first} to ${imported.period.last}`],
+    ['written', imported.period && `${exact(imported.period.first)} to ${exact(imported.period.last)}`],
     ['new senders', senders.new === null ? null : String(senders.new)],
     ['senders without a message', senders.silent > 0 ? String(senders.silent) : null],
   ]);
