@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { build, type Metafile, type Plugin } from 'esbuild';
 
 /**
@@ -22,15 +22,44 @@ export async function bundleProgram(root: string, folder: string): Promise<Metaf
     target: 'node24',
     // Errors and entities are known by the names of their classes.
     keepNames: true,
-    // Libraries written as CommonJS ask for Node's own modules by `require`.
-    banner: {
-      js: "import { createRequire as createRequireOfBundle } from 'node:module'; const require = createRequireOfBundle(import.meta.url);",
-    },
-    plugins: [lazyLoads, frugalBuiltins(root)],
+    // Names stay as they are, for stack traces; without the blanks there is a third less to read at every start.
+    minifyWhitespace: true,
+    lineLimit: 120,
+    // Libraries written as CommonJS ask for Node's own modules by `require`: all others are in the bundle.
+    banner: { js: 'const require = process.getBuiltinModule;' },
+    plugins: [gathered(root), lazyLoads, frugalBuiltins(root)],
     metafile: true,
     logLevel: 'warning',
   });
   return metafile.inputs;
+}
+
+/**
+ * Commands import each service by itself, when they need it. In a bundle split along those lines a command would look up
+ * and load some forty files, most of a few lines, and that takes longer than all that stands in them: so for them all
+ * services lie together.
+ */
+const gathered = (root: string): Plugin => ({
+  name: 'gathered',
+  setup(builder) {
+    const services = readdirSync(join(root, 'src/services')).map((it) => `src/services/${it}`);
+    const files = [...services, 'src/context.ts', 'src/database/migrate.ts'];
+    builder.onResolve({ filter: /\.ts$/ }, ({ path, kind, resolveDir }) =>
+      kind === 'dynamic-import' && files.includes(relative(root, join(resolveDir, path)))
+        ? { path: 'services', namespace: 'gathered' }
+        : undefined,
+    );
+    builder.onLoad({ filter: /^/, namespace: 'gathered' }, () => {
+      const names = files.flatMap((file) => exportedNames(readFileSync(join(root, file), 'utf8')));
+      const twice = names.find((name, index) => names.indexOf(name) !== index);
+      if (twice !== undefined) throw new Error(`two services export ${twice}, and in the bundle they lie together`);
+      return { contents: files.map((file) => `export * from './${file}';`).join('\n'), resolveDir: root };
+    });
+  },
+});
+
+function exportedNames(source: string): string[] {
+  return [...source.matchAll(/^export (?:async )?(?:function|const|class) (\w+)/gm)].map(([, name = '']) => name);
 }
 
 const declaration = 'const load = createRequire(import.meta.url);\n';
@@ -77,10 +106,14 @@ const frugalBuiltins = (root: string): Plugin => ({
       const get = `process.getBuiltinModule(${JSON.stringify(name)})`;
       if (name === 'child_process' && importer.includes('node_modules/commander/'))
         return { contents: `export default new Proxy({}, { get: (_, name) => ${get}[name] });` };
-      const names = Object.keys(process.getBuiltinModule(name) ?? {}).filter((it) => it !== 'default');
-      const exported = names.map(
-        (it, index) => `const _${index} = /* @__PURE__ */ (() => it.${it})(); export { _${index} as ${it} };`,
-      );
+      const found: Record<string, unknown> = { ...process.getBuiltinModule(name) };
+      const names = Object.keys(found).filter((it) => it !== 'default');
+      // The functions of these are no classes and need no `this`, so the module can wait until one of them is called.
+      const waits = (it: string) => name.endsWith('/promises') && /^[a-z]/.test(it) && typeof found[it] === 'function';
+      const exported = names.map((it, index) => {
+        const value = waits(it) ? `(...given) => ${get}.${it}(...given)` : `/* @__PURE__ */ (() => it.${it})()`;
+        return `const _${index} = ${value}; export { _${index} as ${it} };`;
+      });
       // What nobody imports of it is left out of the bundle.
       return { contents: [`const it = /* @__PURE__ */ ${get};`, 'export default it;', ...exported].join('\n') };
     });

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { type Captchas, createCaptchas } from './captcha/index.ts';
 import type { Config, KeyConfig } from './config.ts';
 import { readKeys } from './config-values.ts';
-import { EmbeddedUnavailable, joinEmbedded, startEmbedded } from './database/embedded.ts';
+import { EmbeddedUnavailable } from './database/embedded-unavailable.ts';
 import { hasStoredKeys, loadKeyring } from './database/encryption-keys.ts';
-import { commandPatience, type Orm, openOrm, requestPatience } from './database/orm.ts';
+import { commandPatience, type Orm, type OrmOptions, openOrm, requestPatience } from './database/orm.ts';
 import type { Log } from './log.ts';
 import type {
   composeAutoReply,
@@ -61,6 +61,8 @@ export interface Opening {
   embedded: 'start' | 'join';
   /** Whether a visitor waits for the answer, or an operator. */
   waiting: 'visitor' | 'operator';
+  /** What the command reads, where that is little. */
+  entities?: OrmOptions['entities'];
 }
 
 /** @throws {EmbeddedNotRunning} */
@@ -68,11 +70,10 @@ export async function openDatabaseContext(config: Config, opening: Opening): Pro
   await using opened = new AsyncDisposableStack();
   const databaseUrl = await findDatabase(config, opening, opened);
   const orm = opened.adopt(
-    await openOrm(
-      databaseUrl,
-      opening.waiting === 'visitor' ? requestPatience : commandPatience,
-      findSealingKey(config),
-    ),
+    await openOrm(databaseUrl, opening.waiting === 'visitor' ? requestPatience : commandPatience, {
+      sealingKey: findSealingKey(config),
+      entities: opening.entities,
+    }),
     (it) => it.close(),
   );
   // From here the caller owns them. Had a line above thrown, what was open is closed already.
@@ -179,6 +180,7 @@ async function makeFirstKeys({ config, now }: DatabaseContext, em: Orm['em']): P
 async function findDatabase(config: Config, opening: Opening, opened: AsyncDisposableStack): Promise<string> {
   const url = config.databaseUrl.reveal();
   if (url !== 'embedded') return url;
+  const { joinEmbedded, startEmbedded } = await import('./database/embedded.ts');
   if (opening.embedded === 'join') return await joinEmbedded(config.dataDir);
   const server = opened.use(await startEmbedded(config.dataDir, { log: (line) => opening.log.info(line) }));
   if (!server.owned) {

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { type DestinationStream, destination, type Logger, pino } from 'pino';
+import type { DestinationStream, Logger } from 'pino';
 
 const load = createRequire(import.meta.url);
 
@@ -10,6 +10,7 @@ export type Log = Logger;
  * of an error only what cannot quote a value is kept.
  */
 export function createLog(options: { level: string; format: 'json' | 'pretty' }, stream?: DestinationStream): Log {
+  const { pino } = loadPino();
   return pino(
     {
       level: options.level,
@@ -22,8 +23,24 @@ export function createLog(options: { level: string; format: 'json' | 'pretty' },
   );
 }
 
+/** The log that `make` makes, once a line is written: most commands write none, and loading pino takes a while. */
+export function logWhenUsed(make: () => Log): Log {
+  let made: Log | undefined;
+  return new Proxy({} as Log, {
+    get(_, name) {
+      made ??= make();
+      const found: unknown = Reflect.get(made, name);
+      return typeof found === 'function' ? found.bind(made) : found;
+    },
+  });
+}
+
+function loadPino() {
+  return load('pino') as typeof import('pino');
+}
+
 function stderrStream(): DestinationStream {
-  const stream = destination({ dest: 2, sync: true });
+  const stream = loadPino().destination({ dest: 2, sync: true });
   // A full disk or a closed pipe behind stderr must not end the server.
   stream.on('error', () => {});
   return stream;

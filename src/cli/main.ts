@@ -33,7 +33,10 @@ export async function main(): Promise<void> {
 
 function depsOfProcess(signals: Signals): Deps {
   return {
-    stdin: process.stdin,
+    // Node opens it when it is first asked for, and few commands read it.
+    get stdin() {
+      return process.stdin;
+    },
     stdout: process.stdout,
     stderr: process.stderr,
     env: process.env,

@@ -5,10 +5,10 @@ import type { Deps } from './deps.ts';
 
 /** @throws {ConfigFaulty} and what reading the settings throws. */
 export async function openConfig(deps: Deps): Promise<{ config: Config; log: Log }> {
-  const [{ readConfig }, { createLog }] = await Promise.all([import('../config.ts'), import('../log.ts')]);
+  const [{ readConfig }, { createLog, logWhenUsed }] = await Promise.all([import('../config.ts'), import('../log.ts')]);
   const config = readConfig(deps.readSettings().values);
   const format = config.log.format ?? (deps.stderr.isTTY ? 'pretty' : 'json');
-  return { config, log: createLog({ level: config.log.level, format }) };
+  return { config, log: logWhenUsed(() => createLog({ level: config.log.level, format })) };
 }
 
 /** The database as it is, whatever its schema. */
@@ -21,9 +21,13 @@ export async function openDatabase(
   return await openDatabaseContext(config, { log, ...opening });
 }
 
-/** What a command needs that shows or changes what visitors gave: a schema that fits, and the keys. */
-export async function openCommandContext(deps: Deps): Promise<Context> {
-  return await openKeys(await openDatabase(deps));
+/**
+ * What a command needs that shows or changes what visitors gave: a schema that fits, and the keys.
+ *
+ * @param entities what it reads, where that is little and the answer should come at once.
+ */
+export async function openCommandContext(deps: Deps, entities?: Opening['entities']): Promise<Context> {
+  return await openKeys(await openDatabase(deps, { embedded: 'join', waiting: 'operator', entities }));
 }
 
 /**

@@ -1,6 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { EncryptionKey, RetiredKey } from '../entities/index.ts';
-import type { StoredKey } from '../privacy/key-row.ts';
+import type { RetiredKey, StoredKey } from '../privacy/key-row.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 import { type ConfiguredKey, checkKeys } from '../privacy/keyring-check.ts';
 
@@ -11,10 +10,20 @@ const keyLock = 7_226_944;
  * Every key that this database knows: `stored` may be in use, and must be configured; `retired` sealed nothing when they
  * were retired. One that came back into use since is both.
  */
-export async function readKeyRows(em: EntityManager): Promise<{ stored: EncryptionKey[]; retired: RetiredKey[] }> {
-  const stored = await em.findAll(EncryptionKey, { orderBy: { createdAt: 'desc', id: 'desc' } });
-  return { stored, retired: await em.findAll(RetiredKey, { orderBy: { retiredAt: 'desc', id: 'desc' } }) };
+export async function readKeyRows(em: EntityManager): Promise<{ stored: UsedKey[]; retired: KeyAtRest[] }> {
+  const rows = await em.execute<(StoredKey & { at: string; retired: boolean })[]>(
+    `select id, canary, wrapped_index_key as "wrappedIndexKey", created_at as at, false as retired from encryption_keys
+     union all select id, canary, null, retired_at, true from retired_keys
+     order by at desc, id desc`,
+  );
+  return {
+    stored: rows.filter((it) => !it.retired).map((it) => ({ ...it, createdAt: new Date(it.at) })),
+    retired: rows.filter((it) => it.retired).map((it) => ({ ...it, retiredAt: new Date(it.at) })),
+  };
 }
+
+type UsedKey = StoredKey & { createdAt: Date };
+type KeyAtRest = RetiredKey & { retiredAt: Date };
 
 /**
  * Compares the configured keys with the database's and writes down the new ones.
@@ -52,7 +61,7 @@ export async function requireFitKeys(em: EntityManager, configured: readonly Con
 
 /** Whether anything in this database may be sealed already. */
 export async function hasStoredKeys(em: EntityManager): Promise<boolean> {
-  return (await em.fork().count(EncryptionKey)) > 0;
+  return (await readKeyRows(em.fork())).stored.length > 0;
 }
 
 /**

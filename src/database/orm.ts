@@ -1,7 +1,7 @@
 import { Migrator } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
 import type { Pool, PoolClient } from 'pg';
-import { entities } from '../entities/index.ts';
+import { type EntityClass, entities } from '../entities/index.ts';
 import { type DatabaseAddress, readDatabaseUrl } from './connection.ts';
 import { nameConnection } from './connection-name.ts';
 import { migrations } from './migrations/index.ts';
@@ -22,16 +22,19 @@ export const requestPatience: Patience = { connectMs: 1500, statementMs: 2500, q
 /** An operator who asked for it can wait, and a migration must. */
 export const commandPatience: Patience = { connectMs: 5000, statementMs: 0, queryMs: 0, lockMs: 0 };
 
-/**
- * Opens the pool. Nothing is connected until the first query; the caller closes it with `close()`.
- *
- * @param sealingKey the id of the key that this program seals with, for others to see.
- */
-export async function openOrm(url: string, patience: Patience, sealingKey?: string): Promise<Orm> {
+export interface OrmOptions {
+  /** The id of the key that this program seals with, for others to see. */
+  sealingKey?: string | undefined;
+  /** Which to know of, besides those that they refer to; all where it is left out. Each takes a while to look at. */
+  entities?: readonly EntityClass[] | undefined;
+}
+
+/** Opens the pool. Nothing is connected until the first query; the caller closes it with `close()`. */
+export async function openOrm(url: string, patience: Patience, options: OrmOptions = {}): Promise<Orm> {
   const address = readDatabaseUrl(url);
   // Not by `init`, which would ask the database something before anybody has a question.
   return new MikroORM({
-    entities,
+    entities: [...(options.entities ?? entities)],
     ...ormAddress(address),
     pool: { min: 0, max: 10, idleTimeoutMillis: 30_000 },
     // A typo in DATABASE_URL must not create a database.
@@ -53,7 +56,7 @@ export async function openOrm(url: string, patience: Patience, sealingKey?: stri
     },
     driverOptions: {
       ssl: address.ssl,
-      application_name: nameConnection('ruffinweb', sealingKey),
+      application_name: nameConnection('ruffinweb', options.sealingKey),
       connectionTimeoutMillis: patience.connectMs,
       query_timeout: patience.queryMs,
       statement_timeout: patience.statementMs,

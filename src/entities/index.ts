@@ -47,8 +47,10 @@ export {
   UsedCaptcha,
 };
 
+export type EntityClass = new () => object;
+
 /** Every entity, for the ORM. */
-export const entities = [
+export const entities: readonly EntityClass[] = [
   Form,
   Sender,
   Message,

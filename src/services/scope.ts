@@ -32,7 +32,7 @@ export function openScope(context: Context, tags: Record<string, string> = {}, s
       em ??= context.orm.em.fork();
       return em;
     },
-    log: context.log.child(tags),
+    log: Object.keys(tags).length > 0 ? context.log.child(tags) : context.log,
     now: context.now,
     keyring: context.keyring,
     captchas: context.captchas,

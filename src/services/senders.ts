@@ -8,6 +8,9 @@ import { presentSender, type SenderView } from './present.ts';
 import type { Scope } from './scope.ts';
 import { readSuppressions } from './suppressions.ts';
 
+/** All the entities that `listSenders` reads. */
+export const listedOfSenders = [Sender];
+
 /** Everybody who wrote, whoever wrote last first. */
 export async function listSenders(scope: Scope, request: PageRequest = {}): Promise<Page<SenderView>> {
   const limit = readLimit(request.limit);
