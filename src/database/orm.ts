@@ -25,7 +25,7 @@ export const commandPatience: Patience = { connectMs: 5000, statementMs: 0, quer
 export interface OrmOptions {
   /** The id of the key that this program seals with, for others to see. */
   sealingKey?: string | undefined;
-  /** Which to know of, besides those that they refer to; all where it is left out. Each takes a while to look at. */
+  /** Which to know of, and those that they refer to; all where it is left out. Looking at each takes a while. */
   entities?: readonly EntityClass[] | undefined;
 }
 
@@ -35,6 +35,7 @@ export async function openOrm(url: string, patience: Patience, options: OrmOptio
   // Not by `init`, which would ask the database something before anybody has a question.
   return new MikroORM({
     entities: [...(options.entities ?? entities)],
+    discovery: { warnWhenNoEntities: false },
     ...ormAddress(address),
     pool: { min: 0, max: 10, idleTimeoutMillis: 30_000 },
     // A typo in DATABASE_URL must not create a database.

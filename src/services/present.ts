@@ -77,8 +77,13 @@ export interface AttemptView {
   finishedAt: string;
 }
 
+type ShownOfSender = Pick<
+  Sender,
+  'id' | 'address' | 'name' | 'messageCount' | 'blockedAt' | 'firstMessageAt' | 'lastMessageAt'
+>;
+
 /** @param suppressedAt as `readSuppressions` gives it. */
-export function presentSender(keyring: Keyring, sender: Sender, suppressedAt: Date | undefined): SenderView {
+export function presentSender(keyring: Keyring, sender: ShownOfSender, suppressedAt: Date | undefined): SenderView {
   return {
     id: sender.id,
     email: openOrNull(() => openSenderAddress(keyring, sender)),

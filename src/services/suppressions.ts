@@ -61,7 +61,10 @@ from suppressions where address_index = any($1::bytea[])`,
 };
 
 /** Since when each of these wants no auto-reply, by the sender's id; those whose seal does not open are left out. */
-export async function readSuppressions(scope: Scope, senders: readonly Sender[]): Promise<Map<string, Date>> {
+export async function readSuppressions(
+  scope: Scope,
+  senders: readonly Pick<Sender, 'id' | 'address'>[],
+): Promise<Map<string, Date>> {
   const indexes = senders.flatMap((sender) => {
     const address = openOrNull(() => openSenderAddress(scope.keyring, sender));
     return address === null ? [] : [[sender.id, scope.keyring.addressIndex(mailboxForLimits(address))] as const];

@@ -29,11 +29,12 @@ export function addSenderCommands(program: Command, deps: Deps): void {
     .action(async (_options, command: Command) => {
       const options = optionsOf<ListOptions>(command);
       const output = new Output(deps, options);
-      const [{ openScope }, { listedOfSenders, listSenders }] = await Promise.all([
+      const [{ openScope }, { listSenders }] = await Promise.all([
         import('../../services/scope.ts'),
         import('../../services/senders.ts'),
       ]);
-      await using context = await openCommandContext(deps, listedOfSenders);
+      // It reads rows, not entities.
+      await using context = await openCommandContext(deps, []);
       const page = await listSenders(openScope(context), pageOf(options));
       printPage(
         output,
