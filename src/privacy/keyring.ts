@@ -2,7 +2,7 @@ import { createSecretKey, hkdfSync } from 'node:crypto';
 import { createBlindIndex } from './blind-index.ts';
 import { describeKey, type StoredKey, unwrapIndexKey } from './key-row.ts';
 import type { SealedPlace } from './sealed-columns.ts';
-import { createNonces, SealBroken, type SealingKey, seal, sealedPrefix, sealedWith, unseal } from './sealing.ts';
+import { createNonces, prefixOf, SealBroken, type SealingKey, seal, sealedWith, unseal } from './sealing.ts';
 
 /**
  * The keys of one running program: the newest seals, every one of them opens. Made by `checkKeys` in
@@ -51,7 +51,7 @@ export class Keyring {
 
   /** What every value begins with that the newest key sealed. */
   get newestPrefix(): Buffer {
-    return sealedPrefix(this.#newest);
+    return this.#newest.prefix;
   }
 
   has(keyId: string): boolean {
@@ -88,5 +88,5 @@ export class Keyring {
  */
 export function sealingKey(id: string, secret: Uint8Array): SealingKey {
   const derived = new Uint8Array(hkdfSync('sha256', secret, '', 'ruffinweb seal 1', 32));
-  return { id, secret: createSecretKey(derived), nextNonce: createNonces() };
+  return { id, secret: createSecretKey(derived), prefix: prefixOf(id), nextNonce: createNonces() };
 }

@@ -12,6 +12,8 @@ export interface SealingKey {
   id: string;
   /** 32 bytes. Given as bytes, Node would make such an object of them anew for each seal, which takes longer than sealing. */
   secret: KeyObject;
+  /** What every value begins with that this key sealed: version, length of the id, id. */
+  prefix: Buffer;
   /** The next random nonce, 96 bits. */
   nextNonce: () => Buffer;
 }
@@ -28,14 +30,15 @@ export function seal(plain: Uint8Array, place: Place, key: SealingKey): Buffer {
   const nonce = key.nextNonce();
   const cipher = createCipheriv('aes-256-gcm', key.secret, nonce, { authTagLength: tagLength });
   cipher.setAAD(associatedData(place, key.id));
-  const ciphertext = Buffer.concat([cipher.update(plain), cipher.final()]);
-  return Buffer.concat([sealedPrefix(key), nonce, cipher.getAuthTag(), ciphertext]);
+  // GCM is a stream cipher: all of the text comes out at once, and nothing is left for the end.
+  const ciphertext = cipher.update(plain);
+  cipher.final();
+  return Buffer.concat([key.prefix, nonce, cipher.getAuthTag(), ciphertext]);
 }
 
-/** What every value begins with that this key sealed. */
-export function sealedPrefix(key: Pick<SealingKey, 'id'>): Buffer {
-  const keyId = Buffer.from(key.id, 'utf8');
-  return Buffer.concat([Buffer.from([formatVersion, keyId.length]), keyId]);
+export function prefixOf(keyId: string): Buffer {
+  const id = Buffer.from(keyId, 'utf8');
+  return Buffer.concat([Buffer.from([formatVersion, id.length]), id]);
 }
 
 /** Random nonces, fetched from the system many at a time; each is given out once. */

@@ -47,11 +47,20 @@ export async function serve(given: MailingContext, options: ServeOptions): Promi
   answer(server, createApp(context, openPages(context.config), state, shared).callback(), secure);
   warnOfOpenDoors(context);
   announce(context, port, options);
+  giveBackWhatStartingTook();
 
   // Each process offers to keep house; the database lets one do it.
   const work = [serveUntilStopped(server, state, options.stop), keepHouse(context, options.stop)];
   if (options.deliver) work.push(deliverUntilStopped(context, options));
   await Promise.all(work);
+}
+
+/**
+ * What starting took is garbage after a second, and would be kept until there is load. Only the launcher's `--expose-gc`
+ * makes the collector callable; without it nothing happens.
+ */
+function giveBackWhatStartingTook(): void {
+  setTimeout(() => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }), 1000).unref();
 }
 
 async function openSharedCounts({ config, keyring, log }: MailingContext, opened: AsyncDisposableStack) {
