@@ -60,7 +60,7 @@ describe('the launcher', () => {
 
     const served = await run(process.execPath, 'serve');
     expect(served.err).to.equal('');
-    expect(served.out).to.match(/^\d+ --max-semi-space-size=2 --heap-growing-percent=50\n$/);
+    expect(served.out).to.match(/^\d+ --max-semi-space-size=16 --heap-growing-percent=50 --expose-gc\n$/);
     expect((await run(process.execPath, 'health')).out).to.match(/^\d+\n$/);
   });
 

@@ -415,9 +415,13 @@ describe('SMTP: lanes', () => {
   it('a mail that finds no lane in time is "later"', async () => {
     await using server = await startSmtpServer();
     server.answer('dot', 'hold');
-    await using mailer = mailerTo(server, { lanes: 1, deadlineMs: 200 });
+    await using mailer = mailerTo(server, { lanes: 1, deadlineMs: 400 });
 
-    const [first, second] = await Promise.all([mailer.send(someMail()), mailer.send(someMail())]);
+    const sending = [mailer.send(someMail()), mailer.send(someMail())];
+    await server.heldAfterDot();
+    // The lane is free for a moment when the first has ended: nothing may come of that.
+    server.answer('ehlo', 'hold');
+    const [first, second] = await Promise.all(sending);
 
     expect(first).to.include({ result: 'unknown' });
     expect(second).to.include({ result: 'later' });
