@@ -19,11 +19,15 @@ export function cleanLine(text: string, longest: number): string {
   return cut(line, longest);
 }
 
+/** Kept: making one takes longer than what it does to a line. */
+let segmenter: Intl.Segmenter | undefined;
+
 /** At most `longest` UTF-16 units, ending with "…" where something is missing; never half of a character. */
 function cut(text: string, longest: number): string {
   if (text.length <= longest) return text;
   let kept = '';
-  for (const { segment } of new Intl.Segmenter('en').segment(text)) {
+  segmenter ??= new Intl.Segmenter('en');
+  for (const { segment } of segmenter.segment(text)) {
     if (kept.length + segment.length >= longest) break;
     kept += segment;
   }

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as pause, setImmediate as turnOfEvents } from 'node:timers/promises';
 import type { MailingContext } from '../context.ts';
 import { leaseMs } from './claim-due.ts';
 import { isOutage } from './outage.ts';
@@ -37,6 +37,8 @@ export function createSettleQueue(context: MailingContext, interrupt: AbortSigna
 
   async function writeAll(): Promise<void> {
     flights += 1;
+    // Answers that have come already are read first: they are written down by the same statement.
+    await turnOfEvents();
     while (waiting.length > 0) {
       const batch = waiting;
       waiting = [];
