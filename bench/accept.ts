@@ -1,6 +1,7 @@
 import {
   openThreeStatements,
   requirePrograms,
+  startBareKoa,
   startDjango,
   startOneAtATime,
   startOurs,
@@ -21,7 +22,8 @@ export const accept: Part = {
   the log at \`info\` into a file, a notification for each post and auto-replies up to the hour's limit;
 - **one at a time**: the same, storing each post by itself;
 - **three statements**: pgbench upserting a sender and inserting a message and an email in a transaction, on tables with the same indexes;
-- **stack alone**: Koa, its router, our reading and checking of a post, and an answer: no database, guards, log or limits;
+- **stack alone**: our app with all that stands before the database (guards, limits, headers, metrics, the log), and a store that keeps nothing;
+- **bare Koa**: Koa, its router, our reading and checking of a post, and an answer: none of the above. A figure to see it by, without a bar;
 - **Django**: Django REST framework under gunicorn with four workers, storing a sender and a message in clear, without an outbox, guards or a log.
 
 wrk posts over kept connections from a process of its own. Ratios are medians of the rounds' own ratios.`,
@@ -34,9 +36,10 @@ async function measure(machine: Machine): Promise<Result> {
   const ours = servers.use(await startOurs(machine));
   const single = servers.use(await startOneAtATime(machine));
   const alone = servers.use(await startStackAlone(machine));
+  const bare = servers.use(await startBareKoa(machine));
   const django = servers.use(await startDjango(machine));
   const three = await openThreeStatements(machine);
-  for (const it of [ours, single, alone, django]) await post(it.url, { clients: 64, seconds: 2 });
+  for (const it of [ours, single, alone, bare, django]) await post(it.url, { clients: 64, seconds: 2 });
 
   const at = (it: { url: string }, clients: number) => () => post(it.url, { clients, seconds });
   const samples = await interleave(rounds, {
@@ -44,6 +47,7 @@ async function measure(machine: Machine): Promise<Result> {
     'one at a time, 64 clients': at(single, 64),
     'three statements, 64 clients': () => three(64, seconds),
     'stack alone, 64 clients': at(alone, 64),
+    'bare Koa, 64 clients': at(bare, 64),
     'Django, 64 clients': at(django, 64),
     'ours, 8 clients': at(ours, 8),
     'Django, 8 clients': at(django, 8),

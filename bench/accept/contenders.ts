@@ -32,9 +32,16 @@ export async function startOneAtATime(machine: Machine): Promise<Running> {
   return await startServer('one-at-a-time', { folder: machine.folder, env, command });
 }
 
+/** The same app, which stores nothing. */
 export async function startStackAlone(machine: Machine): Promise<Running> {
+  const env = { ...settings, DATABASE_URL: await machine.createDatabase('alone') };
   const command = [process.execPath, here('stack-alone.ts')] as const;
-  return await startServer('stack-alone', { folder: machine.folder, env: {}, command });
+  return await startServer('stack-alone', { folder: machine.folder, env, command });
+}
+
+export async function startBareKoa(machine: Machine): Promise<Running> {
+  const command = [process.execPath, here('bare-koa.ts')] as const;
+  return await startServer('bare-koa', { folder: machine.folder, env: {}, command });
 }
 
 /** The same task as people write it with Django REST framework, under gunicorn with four workers. */

@@ -1,0 +1,23 @@
+/** Koa, its router, our reading and checking of a post, and an answer. Nothing else, and nothing is kept. */
+import { randomUUID } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import Router from '@koa/router';
+import Koa from 'koa';
+import { readSubmission } from '../../src/server/read-submission.ts';
+import type { RequestState } from '../../src/server/request-scope.ts';
+import { checkFields } from '../../src/services/check-fields.ts';
+
+const router = new Router<RequestState>();
+router.post('/api/messages', async (ctx) => {
+  const submission = await readSubmission(ctx, 'contact');
+  const { text } = checkFields(submission.values);
+  ctx.status = 201;
+  ctx.body = { id: randomUUID(), receipt: `RW-${text.length}`, receivedAt: new Date().toISOString() };
+});
+
+const app = new Koa<RequestState>();
+app.use(router.routes());
+const server = app.listen(0, '127.0.0.1', () => {
+  console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+});
+process.once('SIGTERM', () => server.close().closeAllConnections());
