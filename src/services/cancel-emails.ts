@@ -1,6 +1,6 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
 import { LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
+import { inTransaction } from '../database/transaction.ts';
 import { Email, type EmailState } from '../entities/index.ts';
 import { Problem, type ProblemCode } from '../problems.ts';
 import { databaseNow } from './database-now.ts';
@@ -23,14 +23,14 @@ export interface Cancelled {
  * @returns what became of each, in the order of the ids.
  */
 export async function cancelEmails(scope: Scope, ids: readonly string[]): Promise<Cancelled[]> {
-  return await scope.em.fork().transactional(async (em) => {
+  return await inTransaction(scope.em, async (em) => {
     const emails = await em.find(
       Email,
       { id: { $in: ids.filter((id) => isUuid(id)) } },
       // The lock makes a worker that claims pass over them; the order is that of `resendEmails`.
       { orderBy: { id: 'asc' }, refresh: true, lockMode: LockMode.PESSIMISTIC_WRITE },
     );
-    const now = await databaseNow(em as EntityManager);
+    const now = await databaseNow(em);
     const byId = new Map(emails.map((email) => [email.id, email]));
     return [...new Set(ids)].map((id) => cancelOne(id, byId.get(id.toLowerCase()), now));
   });

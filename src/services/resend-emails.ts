@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
+import { inTransaction } from '../database/transaction.ts';
 import { Email } from '../entities/index.ts';
 import type { ProblemCode } from '../problems.ts';
 import { databaseNow } from './database-now.ts';
@@ -84,7 +85,7 @@ async function* inBatches(ids: readonly string[]): AsyncGenerator<string[]> {
 
 async function resendBatch(scope: Scope, ids: readonly string[], request: ResendRequest): Promise<Resent[]> {
   // An error inside goes through: one that was caught here would leave a transaction that PostgreSQL has given up.
-  return await scope.em.fork().transactional(async (em) => {
+  return await inTransaction(scope.em, async (em) => {
     const emails = await em.find(
       Email,
       { id: { $in: ids.filter((id) => isUuid(id)) } },
@@ -92,14 +93,12 @@ async function resendBatch(scope: Scope, ids: readonly string[], request: Resend
       { orderBy: { id: 'asc' }, refresh: true, ...(!request.dryRun && { lockMode: LockMode.PESSIMISTIC_WRITE }) },
     );
     await em.populate(emails, ['message'], { fields: ['message.status'], refresh: true });
-    const now = await databaseNow(em as EntityManager);
+    const now = await databaseNow(em);
     const byId = new Map(emails.map((email) => [email.id, email]));
     const results: Resent[] = [];
     for (const id of ids) {
       const email = byId.get(id.toLowerCase());
-      results.push(
-        email === undefined ? notFound(id) : await resendOne(em as EntityManager, scope, email, now, request),
-      );
+      results.push(email === undefined ? notFound(id) : await resendOne(em, scope, email, now, request));
     }
     if (!request.dryRun && results.some((it) => it.result === 'queued')) {
       await em.flush();
