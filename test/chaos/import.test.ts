@@ -3,15 +3,9 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { createDjangoPostgresql, createDjangoSqlite, type OldMessage, type OldSender } from '../support/django.ts';
+import { tellingMemory, toldMemory } from '../support/memory.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
 import { until } from '../support/until.ts';
-
-/** Has Node say at its end how much memory it had at most, and how much of that was in use whenever it tidied up. */
-const tellMemory = `data:text/javascript,${encodeURIComponent(`
-  let live = 0;
-  setInterval(() => { gc(); live = Math.max(live, process.memoryUsage().heapUsed); }, 250).unref();
-  process.on('exit', () => process.stderr.write('peak=' + process.resourceUsage().maxRSS * 1024 + ' live=' + live + '\\n'));
-`)}`;
 
 describe('a large import', () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -47,12 +41,12 @@ describe('a large import', () => {
     const startedAt = performance.now();
     const { code, stdout, stderr } = await ruffinweb(['import', 'django', where, '--json'], {
       DATABASE_URL: db.url,
-      NODE_OPTIONS: `--expose-gc --import=${tellMemory}`,
+      NODE_OPTIONS: tellingMemory,
     });
     const seconds = (performance.now() - startedAt) / 1000;
     expect(code, stderr).to.equal(0);
     const { messages } = JSON.parse(stdout);
-    const [, peak, live] = (/peak=(\d+) live=(\d+)/.exec(stderr) ?? []).map(Number) as [number, number, number];
+    const { peak, live } = toldMemory(stderr);
     const perSecond = Math.round(messages.found / seconds);
     console.log(
       `    ${messages.taken} taken, ${messages.takenBefore} before: ${perSecond}/s, ${peak >> 20} MiB, ${live >> 20} in use`,
