@@ -16,6 +16,7 @@ describe('posts that come at the same moment', () => {
       '--no-deliver',
     ]);
     http = clientOf(server.url);
+    await db.houseKept();
   });
   after(async () => {
     await server[Symbol.asyncDispose]();

@@ -2,6 +2,7 @@ import pg from 'pg';
 import { migrateUp } from '../../src/database/migrate.ts';
 import { commandPatience, openOrm } from '../../src/database/orm.ts';
 import { startEmbeddedServer } from './embedded-server.ts';
+import { until } from './until.ts';
 
 let serial = 0;
 
@@ -94,6 +95,16 @@ export class TestDatabase implements AsyncDisposable {
         if (run >= 5 || (error as { code?: string }).code !== '40P01') throw error;
       }
     }
+  }
+
+  /**
+   * Waits until the server has kept house for the first time, which it does when it starts: a message that is held before
+   * would be told of in a summary.
+   */
+  async houseKept(): Promise<void> {
+    await until('the server has kept house', async () => {
+      return (await this.query(`select from duties where name = 'purge' and done_at > 'epoch'`)).length > 0;
+    });
   }
 
   /** Lets time pass for the outbox: everything queued is due now, and every lease is over. */

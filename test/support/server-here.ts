@@ -72,6 +72,7 @@ export async function openApi(settings: Settings = {}, options: { deliver?: true
   await using opened = new AsyncDisposableStack();
   const db = opened.use(await createDatabase());
   const server = opened.use(await startServerHere({ DATABASE_URL: db.url, ...settings }, options));
+  await db.houseKept();
   const owned = opened.move();
   return { db, server, http: clientOf(server.url), [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
