@@ -2,7 +2,7 @@ import { createSecretKey, hkdfSync } from 'node:crypto';
 import { createBlindIndex } from './blind-index.ts';
 import { describeKey, type StoredKey, unwrapIndexKey } from './key-row.ts';
 import type { SealedPlace } from './sealed-columns.ts';
-import { createNonces, prefixOf, SealBroken, type SealingKey, seal, sealedWith, unseal } from './sealing.ts';
+import { prefixOf, SealBroken, type SealingKey, seal, sealedWith, unseal } from './sealing.ts';
 
 /**
  * The keys of one running program: the newest seals, every one of them opens. Made by `checkKeys` in
@@ -70,7 +70,7 @@ export class Keyring {
   }
 
   seal(text: string, place: SealedPlace): Buffer {
-    return seal(Buffer.from(text, 'utf8'), place, this.#newest);
+    return seal(text, place, this.#newest);
   }
 
   /** @throws {SealBroken} where the key is not on this ring, or the value was moved or changed. */
@@ -88,5 +88,5 @@ export class Keyring {
  */
 export function sealingKey(id: string, secret: Uint8Array): SealingKey {
   const derived = new Uint8Array(hkdfSync('sha256', secret, '', 'ruffinweb seal 1', 32));
-  return { id, secret: createSecretKey(derived), prefix: prefixOf(id), nextNonce: createNonces() };
+  return { id, secret: createSecretKey(derived), prefix: prefixOf(id) };
 }

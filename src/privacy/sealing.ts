@@ -1,4 +1,5 @@
-import { createCipheriv, createDecipheriv, type KeyObject, randomFillSync } from 'node:crypto';
+import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto';
+import { takeRandom } from './random.ts';
 
 /** Where a sealed value stands. A seal moved to another table, column or row does not open. */
 export interface Place {
@@ -14,8 +15,6 @@ export interface SealingKey {
   secret: KeyObject;
   /** What every value begins with that this key sealed: version, length of the id, id. */
   prefix: Buffer;
-  /** The next random nonce, 96 bits. */
-  nextNonce: () => Buffer;
 }
 
 const formatVersion = 1;
@@ -26,12 +25,12 @@ const tagLength = 16;
  * AES-256-GCM (NIST SP 800-38D) with a random 96-bit nonce; place and key id are authenticated with it.
  * Layout: version (1 byte), length of the key id (1), key id, nonce (12), tag (16), ciphertext.
  */
-export function seal(plain: Uint8Array, place: Place, key: SealingKey): Buffer {
-  const nonce = key.nextNonce();
+export function seal(plain: string | Uint8Array, place: Place, key: SealingKey): Buffer {
+  const nonce = takeRandom(nonceLength);
   const cipher = createCipheriv('aes-256-gcm', key.secret, nonce, { authTagLength: tagLength });
   cipher.setAAD(associatedData(place, key.id));
   // GCM is a stream cipher: all of the text comes out at once, and nothing is left for the end.
-  const ciphertext = cipher.update(plain);
+  const ciphertext = typeof plain === 'string' ? cipher.update(plain, 'utf8') : cipher.update(plain);
   cipher.final();
   return Buffer.concat([key.prefix, nonce, cipher.getAuthTag(), ciphertext]);
 }
@@ -39,21 +38,6 @@ export function seal(plain: Uint8Array, place: Place, key: SealingKey): Buffer {
 export function prefixOf(keyId: string): Buffer {
   const id = Buffer.from(keyId, 'utf8');
   return Buffer.concat([Buffer.from([formatVersion, id.length]), id]);
-}
-
-/** Random nonces, fetched from the system many at a time; each is given out once. */
-export function createNonces(): () => Buffer {
-  const fetched = Buffer.alloc(256 * nonceLength);
-  let used = fetched.length;
-  return () => {
-    if (used === fetched.length) {
-      randomFillSync(fetched);
-      used = 0;
-    }
-    const nonce = Buffer.from(fetched.subarray(used, used + nonceLength));
-    used += nonceLength;
-    return nonce;
-  };
 }
 
 /** The id of the key that a sealed value needs. */
@@ -89,5 +73,5 @@ export class SealBroken extends Error {
 }
 
 function associatedData(place: Place, keyId: string): Buffer {
-  return Buffer.from([place.table, place.column, place.row, keyId].join('\0'), 'utf8');
+  return Buffer.from(`${place.table}\0${place.column}\0${place.row}\0${keyId}`, 'utf8');
 }

@@ -19,7 +19,7 @@ export interface Schema {
   $ref?: string;
 }
 
-const meanings: Record<keyof z.input<typeof knownFields>, string> = {
+const meanings: Record<keyof typeof knownFields, string> = {
   email: 'Where an answer should go: one address.',
   message: 'The text.',
   name: 'The sender’s name, on one line. `first_name` and `firstName` are taken where it is absent.',
@@ -47,19 +47,18 @@ const instructions: Record<string, string> = {
 
 /** The body of a post: what `checkFields` takes, with its own limits. */
 export function submissionSchema(): Schema {
-  const known = z.toJSONSchema(knownFields, { io: 'input' }) as Schema;
-  const described = Object.entries(meanings).map(([name, description]): [string, Schema] => [
+  const described = Object.entries(knownFields).map(([name, { limit }]): [string, Schema] => [
     name,
     {
-      ...known.properties?.[name],
-      description,
-      maxLength: fieldLimits[name as keyof typeof meanings],
+      type: 'string',
+      description: meanings[name as keyof typeof meanings],
+      maxLength: limit,
       ...(name === 'email' && { format: 'email' }),
     },
   ]);
   return {
     type: 'object',
-    required: known.required ?? [],
+    required: Object.entries(knownFields).flatMap(([name, rule]) => ('required' in rule ? [name] : [])),
     properties: {
       ...Object.fromEntries(described),
       ...Object.fromEntries(

@@ -1,8 +1,9 @@
-import { validate as isUuid, v7 as uuidv7 } from 'uuid';
+import { validate as isUuid } from 'uuid';
 import { ApiKey, Form, type KeyScope, keyScopes } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import { findFormId } from './form-filter.ts';
 import { handleOfKey, hashKey, isSameKey, makeKeyText } from './key-text.ts';
+import { newId } from './new-id.ts';
 import type { Scope } from './scope.ts';
 
 export type { KeyScope };
@@ -51,7 +52,7 @@ export async function createKey(scope: Scope, request: KeyRequest): Promise<KeyV
   const forms = request.forms?.length ? await Promise.all(request.forms.map((slug) => findFormId(scope, slug))) : null;
   const { text, handle } = makeKeyText();
   const key = scope.em.create(ApiKey, {
-    id: uuidv7(),
+    id: newId(),
     name,
     handle,
     hash: hashKey(text),

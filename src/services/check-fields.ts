@@ -1,4 +1,3 @@
-import * as z from 'zod';
 import { readAddress } from '../address.ts';
 import { solutionFields } from '../captcha-kinds.ts';
 import { type FieldFault, Problem } from '../problems.ts';
@@ -30,32 +29,36 @@ export const fieldLimits = {
   extraValue: 2000,
 } as const;
 
-const notText = 'must be one text';
-
-const email = limitedText(fieldLimits.email).transform((value, context) => {
-  const address = readAddress(value);
-  if (address !== undefined) return address;
-  context.addIssue({ code: 'custom', message: 'must be a single e-mail address, like ada@example.com' });
-  return z.NEVER;
-});
+interface Rule {
+  limit: number;
+  required?: true;
+  /** White space around it is part of it. */
+  untrimmed?: true;
+  oneLine?: true;
+}
 
 /** The fields that every form has. A text that is empty but for white space counts as not given. */
-export const knownFields = z.object({
-  email,
-  message: limitedText(fieldLimits.message, { untrimmed: true }),
-  name: oneLine(fieldLimits.name).optional(),
-  subject: oneLine(fieldLimits.subject).optional(),
-});
+export const knownFields = {
+  email: { limit: fieldLimits.email, required: true },
+  message: { limit: fieldLimits.message, required: true, untrimmed: true },
+  name: { limit: fieldLimits.name, oneLine: true },
+  subject: { limit: fieldLimits.subject, oneLine: true },
+} as const satisfies Record<string, Rule>;
 
-const extraField = limitedText(fieldLimits.extraValue, { untrimmed: true });
+type KnownField = keyof typeof knownFields;
+
+const extraField: Rule = { limit: fieldLimits.extraValue, untrimmed: true };
 
 /** Other names that frontends send a known field under; the field's own name wins. */
-export const aliases: Readonly<Record<keyof z.input<typeof knownFields>, readonly string[]>> = {
+export const aliases: Readonly<Record<KnownField, readonly string[]>> = {
   email: ['_replyto'],
   message: [],
   name: ['first_name', 'firstName'],
   subject: ['_subject'],
 };
+
+/** Names that never make an extra field. */
+const takenNames = new Set<string>([...Object.entries(aliases).flat(2), ...Object.values(solutionFields)]);
 
 /**
  * Checks what was posted against what a form takes. Pure.
@@ -64,46 +67,48 @@ export const aliases: Readonly<Record<keyof z.input<typeof knownFields>, readonl
  * @throws {Problem} fields-invalid, naming every fault at once.
  */
 export function checkFields(posted: ReadonlyMap<string, unknown>, required: readonly string[] = []): MessageContent {
-  const faults = [...posted].filter(([, value]) => holdsFile(value)).map(([name]) => fileFault(name));
-  const values = new Map([...posted].filter(([, value]) => !holdsFile(value)));
-  const { given, names } = pickKnown(values);
-  const known = knownFields.safeParse(given);
-  if (!known.success) {
-    for (const issue of known.error.issues) {
-      const field = String(issue.path[0]);
-      const name = names.get(field);
-      if (name !== undefined) faults.push(faultOf(name, issue));
-      else if (!holdsFile(posted.get(field))) faults.push({ field, code: 'missing', message: 'is required' });
-    }
+  const faults: FieldFault[] = [];
+  for (const [name, value] of posted) if (holdsFile(value)) faults.push(fileFault(name));
+  const email = readKnown(posted, 'email', faults);
+  const address = email === undefined ? undefined : readAddress(email);
+  if (email !== undefined && address === undefined) {
+    const field = nameGiven(posted, 'email') ?? 'email';
+    faults.push({ field, code: 'invalid', message: 'must be a single e-mail address, like ada@example.com' });
   }
-  const extra = pickExtra(values, faults);
+  const text = readKnown(posted, 'message', faults);
+  const name = readKnown(posted, 'name', faults);
+  const subject = readKnown(posted, 'subject', faults);
+  const extra = readExtra(posted, faults);
   for (const field of required) {
-    const value = Object.hasOwn(aliases, field) ? given[field] : values.get(field);
+    const given = isKnown(field) ? nameGiven(posted, field) !== undefined : isGiven(posted.get(field));
     const told = faults.some((it) => it.field === field);
-    if (isBlank(value) && !told) faults.push({ field, code: 'missing', message: 'is required' });
+    if (!given && !told) faults.push({ field, code: 'missing', message: 'is required' });
   }
-  if (!known.success || faults.length > 0) {
+  if (faults.length > 0 || address === undefined || text === undefined) {
     throw new Problem('fields-invalid', 'some fields are missing or not valid', { faults });
   }
-  const { email: address, message: text, name, subject } = known.data;
   return { address, ...(name && { name }), ...(subject && { subject }), text, extra };
 }
 
-/** The known fields that were given, and the name that each was given under: a fault must name that one. */
-function pickKnown(values: ReadonlyMap<string, unknown>) {
-  const names = new Map(
-    Object.entries(aliases).flatMap(([field, others]): [string, string][] => {
-      const name = [field, ...others].find((it) => !isBlank(values.get(it)));
-      return name === undefined ? [] : [[field, name]];
-    }),
-  );
-  const given = Object.fromEntries([...names].map(([field, name]) => [field, values.get(name)]));
-  return { given, names };
+/** @returns undefined where it was not given, or is not as it should be: the latter is among the faults then. */
+function readKnown(posted: ReadonlyMap<string, unknown>, field: KnownField, faults: FieldFault[]): string | undefined {
+  const rule: Rule = knownFields[field];
+  const name = nameGiven(posted, field);
+  if (name !== undefined) return readText(name, posted.get(name), rule, faults);
+  if (rule.required && !holdsFile(posted.get(field))) faults.push({ field, code: 'missing', message: 'is required' });
+  return undefined;
 }
 
-function pickExtra(values: ReadonlyMap<string, unknown>, faults: FieldFault[]): [string, string][] {
-  const taken = new Set([...Object.entries(aliases).flat(2), ...Object.values(solutionFields)]);
-  const others = [...values].filter(([name]) => !taken.has(name) && !name.startsWith('_'));
+/** The name that a known field was given under: a fault must name that one. */
+function nameGiven(posted: ReadonlyMap<string, unknown>, field: KnownField): string | undefined {
+  return isGiven(posted.get(field)) ? field : aliases[field].find((name) => isGiven(posted.get(name)));
+}
+
+function readExtra(posted: ReadonlyMap<string, unknown>, faults: FieldFault[]): [string, string][] {
+  const others: [string, unknown][] = [];
+  for (const [name, value] of posted) {
+    if (!takenNames.has(name) && !name.startsWith('_') && !holdsFile(value)) others.push([name, value]);
+  }
   if (others.length > fieldLimits.extraFields) {
     faults.push({
       field: '',
@@ -124,12 +129,35 @@ function pickExtra(values: ReadonlyMap<string, unknown>, faults: FieldFault[]): 
     }
     if (value === null || value === '') return [];
     // Programs send numbers and check boxes as such; their text is what the visitor saw.
-    const text = typeof value === 'number' || typeof value === 'boolean' ? String(value) : value;
-    const parsed = extraField.safeParse(text);
-    if (parsed.success) return [[name, parsed.data]];
-    faults.push(...parsed.error.issues.map((issue) => faultOf(field, issue)));
-    return [];
+    const shown = typeof value === 'number' || typeof value === 'boolean' ? String(value) : value;
+    const text = readText(field, shown, extraField, faults);
+    return text === undefined ? [] : [[name, text]];
   });
+}
+
+/** @returns undefined with a fault where the value is not as the rule has it. */
+function readText(field: string, value: unknown, rule: Rule, faults: FieldFault[]): string | undefined {
+  if (typeof value !== 'string') {
+    faults.push({ field, code: 'invalid', message: 'must be one text' });
+    return undefined;
+  }
+  const before = faults.length;
+  const text = rule.untrimmed ? value : value.trim();
+  if (isLongerThan(text, rule.limit)) {
+    faults.push({ field, code: 'too-long', message: `must be no longer than ${rule.limit} characters` });
+  }
+  if (rule.oneLine && hasControls(text)) {
+    faults.push({ field, code: 'invalid', message: 'must be one line without control characters' });
+  }
+  return faults.length === before ? text : undefined;
+}
+
+function isKnown(field: string): field is KnownField {
+  return Object.hasOwn(knownFields, field);
+}
+
+function isGiven(value: unknown): boolean {
+  return !isBlank(value) && !holdsFile(value);
 }
 
 function isBlank(value: unknown): boolean {
@@ -144,30 +172,9 @@ function fileFault(name: string): FieldFault {
   return { field: name.slice(0, fieldLimits.extraName), code: 'file', message: 'must be text; files are not taken' };
 }
 
-function faultOf(field: string, issue: z.core.$ZodIssue): FieldFault {
-  return { field, code: issue.code === 'too_big' ? 'too-long' : 'invalid', message: issue.message };
-}
-
-function limitedText(limit: number, options: { untrimmed?: true } = {}) {
-  const text = z.string({ error: notText });
-  return (options.untrimmed ? text : text.trim()).superRefine((value, context) => {
-    // Every code point is one or two units long, so that most texts need no counting.
-    if (value.length <= limit || (value.length <= 2 * limit && [...value].length <= limit)) return;
-    context.addIssue({
-      code: 'too_big',
-      origin: 'string',
-      maximum: limit,
-      inclusive: true,
-      input: undefined,
-      message: `must be no longer than ${limit} characters`,
-    });
-  });
-}
-
-function oneLine(limit: number) {
-  return limitedText(limit).refine((value) => !hasControls(value), {
-    error: 'must be one line without control characters',
-  });
+/** In code points. Each is one or two units long, so that most texts need no counting. */
+function isLongerThan(text: string, limit: number): boolean {
+  return text.length > limit && (text.length > 2 * limit || [...text].length > limit);
 }
 
 /** C0 and C1 control characters, DEL, and the Unicode line and paragraph separators. */

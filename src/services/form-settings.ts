@@ -1,4 +1,3 @@
-import { v7 as uuidv7 } from 'uuid';
 import { readAddress } from '../address.ts';
 import { type CaptchaKind, captchaKinds } from '../captcha-kinds.ts';
 import { Form } from '../entities/index.ts';
@@ -6,6 +5,7 @@ import { Problem } from '../problems.ts';
 import { fieldLimits } from './check-fields.ts';
 import { captchaOf, defaultFormSlug } from './forms.ts';
 import { ownersOf } from './held-summary.ts';
+import { newId } from './new-id.ts';
 import { retentionOf } from './retention.ts';
 import type { Scope } from './scope.ts';
 
@@ -50,7 +50,7 @@ export async function showForm(scope: Scope, slug: string): Promise<FormView> {
 /** @throws {Problem} form-exists, argument-invalid */
 export async function addForm(scope: Scope, slug: string, settings: Partial<FormSettings>): Promise<FormView> {
   await requireFreeSlug(scope, slug);
-  const form = scope.em.create(Form, { id: uuidv7(), slug, createdAt: scope.now(), ...readSettings(scope, settings) });
+  const form = scope.em.create(Form, { id: newId(), slug, createdAt: scope.now(), ...readSettings(scope, settings) });
   await scope.em.flush();
   return presentForm(scope, form);
 }

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { takeRandom } from '../privacy/random.ts';
 
 /** Crockford's base 32: no I, L, O and U, so that it can be read aloud. */
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
@@ -10,7 +10,9 @@ export function makeReceipt(): string {
 
 /** Random characters of the alphabet, five bits each. */
 export function randomText(length: number): string {
-  return Array.from(randomBytes(length), (byte) => alphabet[byte & 31]).join('');
+  let text = '';
+  for (const byte of takeRandom(length)) text += alphabet[byte & 31];
+  return text;
 }
 
 /** Reads a receipt as people type it: any case, O for 0, I and L for 1. */

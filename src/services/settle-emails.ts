@@ -1,8 +1,8 @@
-import { v7 as uuidv7 } from 'uuid';
 import { runStatement, type Statement } from '../database/statement.ts';
 import type { AttemptOutcome } from '../entities/index.ts';
 import type { SealedPlace } from '../privacy/sealed-columns.ts';
 import type { ClaimedEmail } from './claim-due.ts';
+import { newId } from './new-id.ts';
 import type { NextStep } from './retry-schedule.ts';
 import type { Scope } from './scope.ts';
 
@@ -54,7 +54,7 @@ select id from settled`,
  */
 export async function settleEmails(scope: Scope, settlements: readonly Settlement[]): Promise<Set<string>> {
   const now = scope.now();
-  const rows = settlements.map((it) => ({ ...it, attemptId: uuidv7() }));
+  const rows = settlements.map((it) => ({ ...it, attemptId: newId() }));
   const settled = await runStatement<{ id: string }>(scope.em, settleStatement, [
     rows.map((it) => it.email.id),
     rows.map((it) => it.email.leaseToken),

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { v7 as uuidv7 } from 'uuid';
 import { normaliseAddress } from '../address.ts';
+import { binaryArray } from '../database/binary-array.ts';
 import { requestPatience } from '../database/orm.ts';
 import { runStatement } from '../database/statement.ts';
 import type { MessageStatus } from '../entities/index.ts';
@@ -10,6 +10,7 @@ import { newEmailIdentity } from './email-identity.ts';
 import { findFirstAnswers, isRepeatBeingStored, postIdentity, repeatLock } from './first-answers.ts';
 import { FormOutdated } from './forms.ts';
 import { type MessageContent, sealContent } from './message-content.ts';
+import { newId } from './new-id.ts';
 import { makeReceipt } from './receipt.ts';
 import { comparableText, isLong } from './repetition.ts';
 import { mailboxForLimits } from './reply-rules.ts';
@@ -124,8 +125,12 @@ async function answerAll(
 function prepareRow(scope: Scope, verdict: Verdict, n: number) {
   const { keyring, config } = scope;
   const { content } = verdict;
-  const messageId = uuidv7();
-  const senderId = uuidv7();
+  const messageId = newId();
+  const senderId = newId();
+  const address = normaliseAddress(content.address);
+  const mailbox = mailboxForLimits(content.address);
+  const addressIndex = keyring.addressIndex(address);
+  const text = comparableText(content.text);
   return {
     n,
     messageId,
@@ -144,15 +149,15 @@ function prepareRow(scope: Scope, verdict: Verdict, n: number) {
             column: 'client_address',
             row: messageId,
           }),
-    addressIndex: keyring.addressIndex(normaliseAddress(content.address)),
+    addressIndex,
     address: keyring.seal(content.address, { table: 'senders', column: 'address', row: senderId }),
     name:
       content.name === undefined
         ? null
         : keyring.seal(content.name, { table: 'senders', column: 'name', row: senderId }),
-    replyIndex: verdict.reply ? keyring.addressIndex(mailboxForLimits(content.address)) : null,
+    replyIndex: !verdict.reply ? null : mailbox === address ? addressIndex : keyring.addressIndex(mailbox),
     reply: newEmailIdentity(config),
-    textIndex: isLong(content.text) ? keyring.textIndex(comparableText(content.text)) : null,
+    textIndex: isLong(text) ? keyring.textIndex(text) : null,
     ...postIdentity(keyring, verdict.formId, content, verdict.idempotencyKey),
     captchaId: verdict.captchaUse?.id ?? null,
     captchaExpiresMs: verdict.captchaUse?.expiresAt.getTime() ?? null,
@@ -164,35 +169,36 @@ type Row = ReturnType<typeof prepareRow>;
 
 /** The parameters of `storeStatement`, in its order: one array a column. */
 function bind(rows: readonly Row[]): unknown[] {
+  const { bytes, floats, integers, texts, uuids } = binaryArray;
   const notifications = rows.flatMap((row) => row.notifications);
   return [
     lockKeys(rows),
-    rows.map((it) => it.messageId),
-    rows.map((it) => it.receipt),
-    rows.map((it) => it.formId),
-    rows.map((it) => it.status),
-    rows.map((it) => it.reasons),
-    rows.map((it) => it.content),
-    rows.map((it) => it.clientAddress),
-    rows.map((it) => it.senderId),
-    rows.map((it) => it.addressIndex),
-    rows.map((it) => it.address),
-    rows.map((it) => it.name),
-    rows.map((it) => it.replyIndex),
-    rows.map((it) => it.reply.id),
-    rows.map((it) => it.reply.internetMessageId),
-    notifications.map((it) => it.n),
-    notifications.map((it) => it.id),
-    notifications.map((it) => it.recipient),
-    notifications.map((it) => it.internetMessageId),
+    uuids(rows.map((it) => it.messageId)),
+    texts(rows.map((it) => it.receipt)),
+    uuids(rows.map((it) => it.formId)),
+    texts(rows.map((it) => it.status)),
+    texts(rows.map((it) => it.reasons)),
+    bytes(rows.map((it) => it.content)),
+    bytes(rows.map((it) => it.clientAddress)),
+    uuids(rows.map((it) => it.senderId)),
+    bytes(rows.map((it) => it.addressIndex)),
+    bytes(rows.map((it) => it.address)),
+    bytes(rows.map((it) => it.name)),
+    bytes(rows.map((it) => it.replyIndex)),
+    uuids(rows.map((it) => it.reply.id)),
+    texts(rows.map((it) => it.reply.internetMessageId)),
+    integers(notifications.map((it) => it.n)),
+    uuids(notifications.map((it) => it.id)),
+    texts(notifications.map((it) => it.recipient)),
+    texts(notifications.map((it) => it.internetMessageId)),
     repliesPerFormAndHour,
-    rows.map((it) => it.textIndex),
-    rows.map((it) => it.key),
-    rows.map((it) => it.fingerprint),
-    rows.map((it) => it.captchaId),
-    rows.map((it) => it.captchaExpiresMs),
-    rows.map((it) => it.window),
-    rows.map((it) => it.formVersion),
+    bytes(rows.map((it) => it.textIndex)),
+    bytes(rows.map((it) => it.key)),
+    bytes(rows.map((it) => it.fingerprint)),
+    texts(rows.map((it) => it.captchaId)),
+    floats(rows.map((it) => it.captchaExpiresMs)),
+    bytes(rows.map((it) => it.window)),
+    texts(rows.map((it) => it.formVersion)),
     rows.length > 1 ? String(togetherLockMs) : null,
   ];
 }
@@ -201,20 +207,19 @@ function bind(rows: readonly Row[]): unknown[] {
  * What two overlapping statements could both want to change, as 64-bit numbers in one order for everybody, so
  * that they wait for each other and never in a circle.
  */
-function lockKeys(rows: readonly Row[]): string[] {
-  const keys = rows.flatMap((row) => [
-    row.addressIndex.readBigInt64BE(0),
-    repeatLock(row),
-    row.window.readBigInt64BE(8),
-    ...(row.captchaId === null ? [] : [createHash('sha256').update(row.captchaId).digest().readBigInt64BE(0)]),
-    ...(row.replyIndex === null ? [] : [row.replyIndex.readBigInt64BE(0)]),
-  ]);
+function lockKeys(rows: readonly Row[]): Buffer {
+  const keys: bigint[] = [];
+  for (const row of rows) {
+    keys.push(row.addressIndex.readBigInt64BE(0), repeatLock(row), row.window.readBigInt64BE(8));
+    if (row.captchaId !== null) keys.push(createHash('sha256').update(row.captchaId).digest().readBigInt64BE(0));
+    if (row.replyIndex !== null) keys.push(row.replyIndex.readBigInt64BE(0));
+  }
   return sortLocks(keys);
 }
 
-/** Each once, in one order for everybody, as parameters. */
-export function sortLocks(keys: readonly bigint[]): string[] {
-  return [...new Set(keys)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)).map(String);
+/** Each once, in one order for everybody, as a parameter. */
+export function sortLocks(keys: readonly bigint[]): Buffer {
+  return binaryArray.bigints([...new Set(keys)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)));
 }
 
 /** Two receipts in a thousand million clash; another try has others. */

@@ -118,6 +118,6 @@ function bind(formId: string, rows: readonly Row[]): unknown[] {
 }
 
 /** The locks of these senders, as those who store and erase take them, in one order for everybody. */
-function lockKeys(rows: readonly Row[]): string[] {
+function lockKeys(rows: readonly Row[]): Buffer {
   return sortLocks(rows.map((row) => row.addressIndex.readBigInt64BE(0)));
 }
