@@ -20,7 +20,7 @@ export function readAddress(text: string, options: { localDomain?: boolean } = {
   const given = text.slice(at + 1);
   // Characters that a URL's host may be written with, but no mail domain.
   if (/[\s/\\?#:%@[\]]/.test(given)) return undefined;
-  const domain = domainToASCII(given);
+  const domain = isPlain(given) ? given : domainToASCII(given);
   const labels = domain.split('.');
   if (domain === '' || domain.length > 253 || !labels.every((it) => label.test(it))) return undefined;
   if (labels.length < 2 && options.localDomain !== true) return undefined;
@@ -28,6 +28,11 @@ export function readAddress(text: string, options: { localDomain?: boolean } = {
   if (/^\d+$/.test(labels.at(-1) ?? '')) return undefined;
   const address = `${local}@${domain}`;
   return address.length <= 254 ? address : undefined;
+}
+
+/** Whether a domain is written already as it would come back: most are, and to find that out is quicker. */
+function isPlain(domain: string): boolean {
+  return /^(?:[a-z0-9-]+\.)+[a-z][a-z0-9]*$/.test(domain) && !domain.includes('xn--');
 }
 
 /** The form under which an address is looked up: everybody treats `Ada@` and `ada@` as the same person. */

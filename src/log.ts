@@ -43,7 +43,41 @@ function stderrStream(): DestinationStream {
   const stream = loadPino().destination({ dest: 2, sync: true });
   // A full disk or a closed pipe behind stderr must not end the server.
   stream.on('error', () => {});
-  return stream;
+  return gathered(stream);
+}
+
+/** From here on a line is more than information; pino's number for `warn`. */
+const urgent = 40;
+
+/** In characters. */
+const mostGathered = 64 * 1024;
+
+/**
+ * What only informs leaves together, at the end of the turn of the event loop in which it was logged: under load a
+ * write for each line is a good part of a server's work. A warning leaves at once, with all that was logged before it.
+ */
+function gathered(stream: DestinationStream): DestinationStream {
+  let lines = '';
+  const leave = () => {
+    if (lines === '') return;
+    const leaving = lines;
+    lines = '';
+    process.off('exit', leave);
+    stream.write(leaving);
+  };
+  return {
+    // Has pino set the number of each line's level before it is written.
+    [Symbol.for('pino.metadata')]: true,
+    lastLevel: 0,
+    write(line: string) {
+      if (lines === '') {
+        setImmediate(leave);
+        process.on('exit', leave);
+      }
+      lines += line;
+      if (this.lastLevel >= urgent || lines.length > mostGathered) leave();
+    },
+  } as DestinationStream & { lastLevel: number };
 }
 
 /** Loaded only where someone reads along: `pino-pretty` in this process, so that nothing is lost at the end. */

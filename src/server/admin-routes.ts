@@ -178,7 +178,7 @@ function audit(
   what: Record<string, string | number | undefined>,
   words = 'changed by key',
 ): void {
-  ctx.state.log.info({ audit: change, key: admissionOf(ctx).keyId, ...what }, words);
+  ctx.state.scope.log.info({ audit: change, key: admissionOf(ctx).keyId, ...what }, words);
 }
 
 /** Without what was not asked for. */
@@ -214,7 +214,7 @@ function stream(ctx: Ctx, type: string, pieces: AsyncIterable<string>): void {
   const body = Readable.from(pieces);
   // Half of an export must not look like the whole.
   body.once('error', (error) => {
-    ctx.state.log.error({ err: error }, 'export broke off');
+    ctx.state.scope.log.error({ err: error }, 'export broke off');
     ctx.res.destroy();
   });
   ctx.type = `${type}; charset=utf-8`;

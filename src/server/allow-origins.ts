@@ -22,7 +22,7 @@ const maxAge = 600;
  */
 export function allowOrigins(context: Context): Middleware {
   const formOrigins = rememberFormOrigins(context);
-  return cors({
+  const answerOrigins = cors({
     async origin(ctx) {
       const origin = ctx.get('Origin');
       // Whoever asks whether we live must not wait for the database.
@@ -46,6 +46,12 @@ export function allowOrigins(context: Context): Middleware {
     // Errors are answered further out, where the headers that are set already stand.
     keepHeadersOnError: false,
   });
+  return (ctx, next) => {
+    if (ctx.headers.origin !== undefined) return answerOrigins(ctx, next);
+    // What a program gets, which names no origin, is still not for a cache to give to a page.
+    ctx.set('Vary', 'Origin');
+    return next();
+  };
 }
 
 /** While the database is away or slow, the last that was known holds. */

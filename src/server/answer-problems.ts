@@ -30,7 +30,7 @@ export function answerProblems(pages: Pages): Middleware<RequestState> {
 
 function asProblem(ctx: KoaContext & { state: RequestState }, error: unknown): Problem {
   if (error instanceof Problem) return error;
-  const { log } = ctx.state;
+  const { log } = ctx.state.scope;
   if (isOutage(error)) {
     log.error({ err: error }, 'database away');
     ctx.set('Retry-After', String(outageRetrySeconds));

@@ -16,8 +16,9 @@ export function clientAddressOf(
   request: Pick<IncomingMessage, 'headers' | 'socket'>,
   proxies: number,
 ): string | undefined {
+  if (proxies === 0) return readIp(request.socket.remoteAddress ?? '');
   const forwarded = [request.headers['x-forwarded-for'] ?? []].flat().join(',').split(',');
-  const hops = [...(proxies === 0 ? [] : forwarded.slice(-proxies)), request.socket.remoteAddress ?? ''];
+  const hops = [...forwarded.slice(-proxies), request.socket.remoteAddress ?? ''];
   return hops.map(readIp).find((address) => address !== undefined);
 }
 

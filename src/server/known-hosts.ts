@@ -12,16 +12,30 @@ const openPaths = new Set(['/livez', '/readyz']);
  */
 export function refuseUnknownHosts(allowedHosts: readonly string[]): Middleware {
   const known = new Set(allowedHosts);
-  return async (ctx, next) => {
-    if (!openPaths.has(ctx.path) && !askedHosts(ctx.req).every((host) => known.has(hostName(host)))) {
+  const isKnown = remember((host) => known.has(hostName(host)));
+  return (ctx, next) => {
+    if (!openPaths.has(ctx.path) && !askedHosts(ctx.req).every(isKnown)) {
       throw new Problem('host-unknown', 'this server does not answer to that name; see ALLOWED_HOSTS');
     }
-    await next();
+    return next();
+  };
+}
+
+/** What was found of the names that most ask for. The first ones are kept, so that nobody can make it grow. */
+function remember(find: (host: string) => boolean): (host: string) => boolean {
+  const found = new Map<string, boolean>();
+  return (host) => {
+    const before = found.get(host);
+    if (before !== undefined) return before;
+    const now = find(host);
+    if (found.size < 100) found.set(host, now);
+    return now;
   };
 }
 
 /** A request line may carry a whole address, whose host then counts (RFC 9112 §3.2.2); the header must do as well. */
 function askedHosts(request: { url?: string | undefined; headers: { host?: string | undefined } }): string[] {
+  if (request.url?.startsWith('/')) return [request.headers.host ?? ''];
   const target = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(request.url ?? '')?.[1];
   return [request.headers.host ?? '', ...(target === undefined ? [] : [target])];
 }

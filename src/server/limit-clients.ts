@@ -54,8 +54,9 @@ function limitRequests({ posts, windowMs }: RateLimit, shared: SharedCounts | un
     { max: quota, duration: windowMs, id: (ctx) => networkOf(ctx.state.clientAddress) },
     refuseFor,
   );
+  if (countTogether === undefined) return countHere;
   return async (ctx, next) => {
-    const leftMs = await countTogether?.(networkOf(ctx.state.clientAddress));
+    const leftMs = await countTogether(networkOf(ctx.state.clientAddress));
     if (leftMs === undefined) return await countHere(ctx, next);
     if (leftMs > 0) refuseFor(ctx, leftMs);
     await next();
@@ -65,13 +66,13 @@ function limitRequests({ posts, windowMs }: RateLimit, shared: SharedCounts | un
 /** Forgetting clients forgives them, and a crowd of addresses is no client: this one nobody gets around. */
 function limitEverybody({ posts, windowMs }: RateLimit): Middleware {
   const ofOne = Math.ceil((posts * requestsPerPost * everybody.windowMs) / windowMs);
-  return countRequests(
-    { max: Math.max(everybody.requests, ofOne), duration: everybody.windowMs, id: () => 'everybody' },
-    (ctx, left) => {
-      setRetryAfter(ctx, left);
-      throw new Problem('rate-limited', `this server is asked too much at the moment; ${tryAgain(left)}`);
-    },
-  );
+  const quota = new PostQuota({ posts: Math.max(everybody.requests, ofOne), windowMs: everybody.windowMs }, 1);
+  return (ctx, next) => {
+    const { taken, leftMs } = quota.take('everybody');
+    if (taken) return next();
+    setRetryAfter(ctx, leftMs);
+    throw new Problem('rate-limited', `this server is asked too much at the moment; ${tryAgain(leftMs)}`);
+  };
 }
 
 /** The library counts; its own headers have fractions and its own refusal is a text. */
@@ -98,7 +99,7 @@ function limitPosts(limit: RateLimit, shared: SharedCounts | undefined): Middlew
   const quota = new PostQuota(limit, capacity);
   return async (ctx, next) => {
     const client = networkOf(ctx.state.clientAddress);
-    const place = (await shared?.take('posts', client, limit)) ?? quota.take(client);
+    const place = (shared && (await shared.take('posts', client, limit))) ?? quota.take(client);
     const standing = (): Standing => ({
       name: 'posts',
       quota: limit.posts,
@@ -110,7 +111,7 @@ function limitPosts(limit: RateLimit, shared: SharedCounts | undefined): Middlew
     try {
       await next();
       // What was stored before is not stored again.
-      if (ctx.state.repeated) place.giveBack();
+      if (ctx.state.stored?.repeated) place.giveBack();
     } catch (error) {
       place.giveBack();
       throw error;

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Middleware } from 'koa';
 import type { Context } from '../context.ts';
-import type { Log } from '../log.ts';
 import type { ProblemCode } from '../problems.ts';
 import type { Admission } from '../services/api-keys.ts';
 import { openScope, type Scope, type SharedByPosts } from '../services/scope.ts';
@@ -11,22 +10,21 @@ import { clientAddressOf } from './client-address.ts';
 export interface RequestState {
   requestId: string;
   scope: Scope;
-  log: Log;
   clientAddress: string | undefined;
   /** The fields that were posted, for a page that lets the visitor correct them. */
   posted?: ReadonlyMap<string, unknown>;
   /** Where `_next` sends the visitor, if it may. */
   next?: string | undefined;
-  /** Set where the post was the repeat of one that is stored. */
-  repeated?: boolean;
+  /** What a post led to: a message, stored now or (where it was a repeat) before. */
+  stored?: { message: string; receipt: string; repeated: boolean };
   problem?: ProblemCode;
   /** Whose key a request to the admin routes came with. */
   admission?: Admission;
 }
 
 /**
- * Gives each request an id and a scope, and logs one line when it is answered: the route, never the path as it
- * was typed, since anything may stand in that.
+ * Gives each request an id and a scope, and logs one line when it is answered: what it led to, and the route; never the
+ * path as it was typed, since anything may stand in that.
  */
 export function openRequestScope(context: Context, shared?: SharedByPosts): Middleware<RequestState> {
   return async (ctx, next) => {
@@ -35,7 +33,6 @@ export function openRequestScope(context: Context, shared?: SharedByPosts): Midd
     const scope = openScope(context, { request: requestId }, shared);
     ctx.state.requestId = requestId;
     ctx.state.scope = scope;
-    ctx.state.log = scope.log;
     ctx.state.clientAddress = clientAddressOf(ctx.req, context.config.trustProxy);
     ctx.set('X-Request-Id', requestId);
     await next();
@@ -45,9 +42,10 @@ export function openRequestScope(context: Context, shared?: SharedByPosts): Midd
         route: typeof ctx._matchedRoute === 'string' ? ctx._matchedRoute : '-',
         status: ctx.status,
         problem: ctx.state.problem,
+        ...ctx.state.stored,
         ms: Math.round((performance.now() - startedAt) * 10) / 10,
       },
-      'answered',
+      ctx.state.stored === undefined ? 'answered' : 'message stored',
     );
   };
 }

@@ -36,10 +36,10 @@ export function securityHeaders(secure: boolean): Record<string, string> {
 }
 
 export function setSecurityHeaders(secure: boolean): Middleware<RequestState> {
-  const headers = securityHeaders(secure);
+  const headers = new Map(Object.entries(securityHeaders(secure)));
   return async (ctx, next) => {
-    ctx.set(headers);
+    ctx.res.setHeaders(headers);
     await next();
-    if (ctx.response.is('html')) ctx.set('Content-Security-Policy', pagePolicy(ctx.state.next));
+    if (ctx.response.type === 'text/html') ctx.set('Content-Security-Policy', pagePolicy(ctx.state.next));
   };
 }

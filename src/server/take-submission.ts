@@ -18,9 +18,10 @@ export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug:
   const { scope } = ctx.state;
   const submission = await readPosted(ctx, formSlug);
   // Before anything is stored: what comes after it must not fail.
-  ctx.state.next = await nextOf(ctx, submission);
+  const mayLead = submission.values.has('_next') || wantsPage(ctx);
+  ctx.state.next = mayLead ? await nextOf(ctx, submission) : undefined;
   const stored = await submitMessage(scope, submission);
-  ctx.state.repeated = stored.repeated;
+  ctx.state.stored = { message: stored.id, receipt: stored.receipt, repeated: stored.repeated };
 
   const thanks = `${scope.config.publicUrl}/thanks?receipt=${stored.receipt}`;
   if (wantsPage(ctx)) {

@@ -1,5 +1,5 @@
 import type { CaptchaVerdict } from '../captcha/captcha.ts';
-import { solutionFields } from '../captcha-kinds.ts';
+import { type CaptchaKind, solutionFields } from '../captcha-kinds.ts';
 import type { Form, MessageStatus } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import type { Submission } from './check-fields.ts';
@@ -28,7 +28,9 @@ export async function guardSubmission(
   submission: Submission,
   content: MessageContent,
 ): Promise<GuardVerdict> {
-  const captcha = await checkCaptcha(scope, form, submission);
+  const kind = captchaOf(scope, form);
+  const captcha: CaptchaVerdict =
+    kind === 'none' ? { result: 'passed' } : await checkCaptcha(scope, form, kind, submission);
   const reasons = [
     ...findSuspicions(content, submission.values),
     ...(captcha.result === 'unavailable' ? (['captcha-unavailable'] as const) : []),
@@ -40,9 +42,12 @@ export async function guardSubmission(
   };
 }
 
-async function checkCaptcha(scope: Scope, form: Form, submission: Submission): Promise<CaptchaVerdict> {
-  const kind = captchaOf(scope, form);
-  if (kind === 'none') return { result: 'passed' };
+async function checkCaptcha(
+  scope: Scope,
+  form: Form,
+  kind: Exclude<CaptchaKind, 'none'>,
+  submission: Submission,
+): Promise<CaptchaVerdict> {
   const solution = submission.values.get(solutionFields[kind]);
   if (typeof solution !== 'string' || solution.trim() === '') {
     throw new Problem('captcha-required', 'this form asks for a solved captcha');

@@ -23,16 +23,20 @@ export interface Scope {
 /** What the requests to one server have in common. */
 export type SharedByPosts = Required<Pick<Scope, 'forms' | 'batches'>>;
 
-/** An entity manager of its own, made when it is asked for, and a log that carries `tags` on every line. */
-export function openScope(context: Context, tags: Record<string, string> = {}, shared?: SharedByPosts): Scope {
+/** An entity manager of its own and a log that carries `tags` on every line, both made when they are asked for. */
+export function openScope(context: Context, tags?: Record<string, string>, shared?: SharedByPosts): Scope {
   let em: EntityManager | undefined;
+  let log: Log | undefined;
   return {
     ...shared,
     get em() {
       em ??= context.orm.em.fork();
       return em;
     },
-    log: Object.keys(tags).length > 0 ? context.log.child(tags) : context.log,
+    get log() {
+      log ??= tags === undefined ? context.log : context.log.child(tags);
+      return log;
+    },
     now: context.now,
     keyring: context.keyring,
     captchas: context.captchas,

@@ -31,10 +31,12 @@ export async function submitMessage(scope: Scope, submission: Submission): Promi
   return await withOpenForm(scope, submission.formSlug, async (form) => {
     const content = checkSubmission(scope, form, submission);
     checkIdempotencyKey(submission.idempotencyKey);
-    const replay = await findReplay(scope, form, submission, content);
-    if (replay !== undefined) return settle(scope, form, replay);
+    if (captchaOf(scope, form) !== 'none') {
+      const replay = await findReplay(scope, form, submission, content);
+      if (replay !== undefined) return settle(form, replay);
+    }
     const guarded = await guardSubmission(scope, form, submission, content);
-    return settle(scope, form, await storeTogether(scope, judge(scope, form, submission, content, guarded)));
+    return settle(form, await storeTogether(scope, judge(scope, form, submission, content, guarded)));
   });
 }
 
@@ -53,7 +55,6 @@ async function findReplay(
   submission: Submission,
   content: MessageContent,
 ): Promise<StoreResult | undefined> {
-  if (captchaOf(scope, form) === 'none') return undefined;
   const identity = postIdentity(scope.keyring, form.id, content, submission.idempotencyKey);
   const [found] = await findFirstAnswers(scope, [{ formId: form.id, ...identity }]);
   return found;
@@ -82,9 +83,8 @@ function judge(
   };
 }
 
-function settle(scope: Scope, form: Form, result: StoreResult): Submitted {
+function settle(form: Form, result: StoreResult): Submitted {
   if ('refused' in result) throw result.refused;
   const { stored, repeated } = result;
-  scope.log.info({ message: stored.id, receipt: stored.receipt, repeated }, 'message stored');
   return { ...stored, repeated, redirectUrl: form.redirectUrl ?? undefined };
 }

@@ -1,4 +1,6 @@
+import { createHmac, hkdfSync } from 'node:crypto';
 import { expect } from 'chai';
+import { createBlindIndex } from '../../src/privacy/blind-index.ts';
 import { Keyring, sealingKey } from '../../src/privacy/keyring.ts';
 import { checkKeys, KeysWrong } from '../../src/privacy/keyring-check.ts';
 import { placesOf, sealedTableNames, sealedTables } from '../../src/privacy/sealed-columns.ts';
@@ -117,5 +119,18 @@ describe('checkKeys', () => {
   it('refuses a key that is another one than its id promises, and one that is missing', () => {
     expect(() => checkKeys([key('k1', 7)], fresh.missing)).to.throw(KeysWrong, /"k1".*is not the key of that name/);
     expect(() => checkKeys([key('k2', 2)], fresh.missing)).to.throw(KeysWrong, /sealed with key "k1"/);
+  });
+});
+
+describe('a blind index', () => {
+  it('is the HMAC of the value under a key of its purpose', () => {
+    const indexKey = new Uint8Array(32).fill(9);
+    for (const purpose of ['senders.address_index', 'fingerprint']) {
+      const index = createBlindIndex(indexKey, purpose);
+      const key = new Uint8Array(hkdfSync('sha256', indexKey, '', `ruffinweb index ${purpose}`, 32));
+      for (const value of ['', 'ada@example.com', 'naïve ☃ 😀', 'x'.repeat(10_000)]) {
+        expect(index(value).toString('hex')).to.equal(createHmac('sha256', key).update(value).digest('hex'));
+      }
+    }
   });
 });

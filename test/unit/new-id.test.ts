@@ -1,0 +1,15 @@
+import { expect } from 'chai';
+import { validate, version } from 'uuid';
+import { newId } from '../../src/services/new-id.ts';
+
+describe('an id', () => {
+  it('is a UUID of version 7 with the time in front, and greater than every one before it', () => {
+    const before = Date.now();
+    const ids = Array.from({ length: 20_000 }, newId);
+    expect(ids.every((id) => validate(id) && version(id) === 7)).to.equal(true);
+    expect(ids).to.deep.equal(ids.toSorted());
+    expect(new Set(ids)).to.have.lengthOf(ids.length);
+    const time = Number.parseInt((ids[0] ?? '').replace('-', '').slice(0, 12), 16);
+    expect(time).to.be.within(before, Date.now());
+  });
+});
