@@ -35,7 +35,7 @@ export async function buildMime(mail: Mail): Promise<Built> {
   const from = readMailbox(mail.from);
   if (!from) throw new UnsendableMail('broken', 'the From address is not "address" or "Name <address>"');
   checkMail(mail);
-  const raw = await compile(mail, from);
+  const raw = endLines(await compile(mail, from));
   checkLines(raw);
   return { raw, envelope: { from: from.address, to: [mail.to] } };
 }
@@ -76,7 +76,6 @@ async function compile(mail: Mail, from: { name: string; address: string }): Pro
       headers: { ...mail.headers },
       // From the id, not random: two copies of a mail are the same bytes.
       baseBoundary: mail.id.replace(/[^A-Za-z0-9-]/g, ''),
-      newline: 'win',
       disableFileAccess: true,
       disableUrlAccess: true,
     });
@@ -87,6 +86,11 @@ async function compile(mail: Mail, from: { name: string; address: string }): Pro
       `could not be built: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
+}
+
+/** Each line by CR and LF (RFC 5322 §2.3). What was built is bytes of one character each, so nothing else changes. */
+function endLines(raw: Buffer): Buffer {
+  return Buffer.from(raw.toString('latin1').replaceAll(/(?<!\r)\n/g, '\r\n'), 'latin1');
 }
 
 function checkLines(raw: Buffer): void {

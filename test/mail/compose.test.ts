@@ -191,6 +191,7 @@ Your answer to this mail goes to the sender. It was sent by the form
       if (text.trim().length > 120) expect(mail.subject, hint).to.match(/… \[/);
       for (const line of head.split('\r\n')) expect(line.length, hint).to.be.below(998);
       for (const line of raw.toString('latin1').split('\r\n')) expect(line.length, hint).to.be.below(998);
+      expect(raw.toString('latin1'), `${hint}: a line that ends without CR`).to.not.match(/(?<!\r)\n/);
     }
   });
 
