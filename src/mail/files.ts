@@ -20,7 +20,7 @@ export function createFileMailer(folder: string): Mailer {
       if (signal?.aborted) return { result: 'later', reply: 'stopped before the mail was written' };
       try {
         const name = fileName(mail);
-        const { raw } = await buildMime(mail);
+        const { raw } = buildMime(mail);
         await mkdir(folder, { recursive: true, mode: 0o700 });
         await writeDurably(folder, name, raw);
         return { result: 'accepted', reply: `written to ${name}` };

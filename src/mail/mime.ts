@@ -1,4 +1,7 @@
+import * as base64 from 'nodemailer/lib/base64';
 import MailComposer from 'nodemailer/lib/mail-composer';
+import type MimeNode from 'nodemailer/lib/mime-node';
+import * as quotedPrintable from 'nodemailer/lib/qp';
 import { isPlainAddress, readMailbox } from './addresses.ts';
 import type { Mail, Outcome } from './mailer.ts';
 
@@ -31,11 +34,11 @@ const ownHeaders = new Set(
  *
  * @throws {UnsendableMail}
  */
-export async function buildMime(mail: Mail): Promise<Built> {
+export function buildMime(mail: Mail): Built {
   const from = readMailbox(mail.from);
   if (!from) throw new UnsendableMail('broken', 'the From address is not "address" or "Name <address>"');
   checkMail(mail);
-  const raw = endLines(await compile(mail, from));
+  const raw = endLines(compile(mail, from));
   checkLines(raw);
   return { raw, envelope: { from: from.address, to: [mail.to] } };
 }
@@ -60,7 +63,7 @@ function checkMail(mail: Mail): void {
   if (faults.length) throw new UnsendableMail('refused', `not sendable: ${faults.join('; ')}`);
 }
 
-async function compile(mail: Mail, from: { name: string; address: string }): Promise<Buffer> {
+function compile(mail: Mail, from: { name: string; address: string }): string {
   try {
     const composer = new MailComposer({
       from,
@@ -79,7 +82,7 @@ async function compile(mail: Mail, from: { name: string; address: string }): Pro
       disableFileAccess: true,
       disableUrlAccess: true,
     });
-    return await composer.compile().build();
+    return written(composer.compile());
   } catch (error) {
     throw new UnsendableMail(
       'refused',
@@ -88,9 +91,35 @@ async function compile(mail: Mail, from: { name: string; address: string }): Pro
   }
 }
 
-/** Each line by CR and LF (RFC 5322 §2.3). What was built is bytes of one character each, so nothing else changes. */
-function endLines(raw: Buffer): Buffer {
-  return Buffer.from(raw.toString('latin1').replaceAll(/(?<!\r)\n/g, '\r\n'), 'latin1');
+/**
+ * A mail with all its parts, one character a byte: what nodemailer's `build` gives, at once. That one goes through a
+ * dozen streams, for files and web pages that a part could stand for; ours are texts.
+ */
+export function written(mail: MimeNode): string {
+  const text = partOf(mail);
+  return text.endsWith('\n') ? text : `${text}\r\n`;
+}
+
+function partOf(node: MimeNode): string {
+  let text = `${node.buildHeaders()}\r\n\r\n${contentOf(node)}`;
+  for (const [index, child] of node.childNodes.entries()) {
+    text += `${index > 0 ? '\r\n' : ''}--${node.boundary}\r\n${partOf(child)}`;
+  }
+  if (node.childNodes.length > 0) text += `\r\n--${node.boundary}--\r\n`;
+  return text;
+}
+
+function contentOf(node: MimeNode): string {
+  const content = typeof node.content === 'string' ? node.content : '';
+  const encoding = node.getHeader('Content-Transfer-Encoding');
+  if (encoding === 'quoted-printable') return quotedPrintable.wrap(quotedPrintable.encode(content));
+  if (encoding === 'base64') return base64.wrap(base64.encode(content));
+  return content;
+}
+
+/** Each line by CR and LF (RFC 5322 §2.3). */
+function endLines(text: string): Buffer {
+  return Buffer.from(text.replaceAll(/(?<!\r)\n/g, '\r\n'), 'latin1');
 }
 
 function checkLines(raw: Buffer): void {

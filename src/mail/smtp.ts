@@ -79,7 +79,7 @@ export function createSmtpMailer(options: SmtpOptions): Mailer {
     const hard = AbortSignal.any([deadline.signal, closing.signal]);
     const soft = given ? AbortSignal.any([hard, given]) : hard;
     try {
-      const built = await buildMime(mail);
+      const built = buildMime(mail);
       if (built.envelope.to.length !== 1) throw new UnsendableMail('refused', 'not sendable: exactly one recipient');
       const lane = await takeLane(soft);
       if (!lane) return deadline.signal.aborted ? { result: 'later', reply: 'no lane became free in time' } : stopped;
@@ -113,7 +113,7 @@ export function createSmtpMailer(options: SmtpOptions): Mailer {
     verify: () => verify(connection, deadlineMs, closing.signal),
     async walk(mail, onStep) {
       try {
-        return await walkSmtp(connection, mail && (await buildMime(mail)), deadlineMs, onStep);
+        return await walkSmtp(connection, mail && buildMime(mail), deadlineMs, onStep);
       } catch (error) {
         if (error instanceof UnsendableMail) return { outcome: error.outcome, certificateEndsAt: undefined };
         throw error;

@@ -40,7 +40,7 @@ const reply: AutoReplyContent = {
 };
 
 async function sent(mail: Mail) {
-  const { raw, envelope: smtp } = await buildMime(mail);
+  const { raw, envelope: smtp } = buildMime(mail);
   const parsed = await PostalMime.parse(raw);
   const header = (name: string) => parsed.headers.find((it) => it.key === name)?.value;
   const [head = ''] = raw.toString('latin1').split('\r\n\r\n');
