@@ -60,7 +60,6 @@ const allowed: Record<string, string[]> = {
     'database/',
     'privacy/',
     '@mikro-orm/',
-    'zod',
     'uuid',
     ...plain,
     'type captcha/',
