@@ -110,7 +110,9 @@ function partOf(node: MimeNode): string {
 }
 
 function contentOf(node: MimeNode): string {
-  const content = typeof node.content === 'string' ? node.content : '';
+  const content = node.content || '';
+  // Never a mail without its text, whatever a later nodemailer keeps it as.
+  if (typeof content !== 'string') throw new TypeError('a part of the mail is no text');
   const encoding = node.getHeader('Content-Transfer-Encoding');
   if (encoding === 'quoted-printable') return quotedPrintable.wrap(quotedPrintable.encode(content));
   if (encoding === 'base64') return base64.wrap(base64.encode(content));

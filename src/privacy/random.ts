@@ -8,6 +8,7 @@ let used = 0;
 
 /** Random bytes that nobody can guess, each of them given out once. At most 4096. */
 export function takeRandom(length: number): Buffer {
+  if (length > atOnce) throw new RangeError(`no more than ${atOnce} random bytes at a time`);
   if (used + length > fetched.length) {
     fetched = randomFillSync(Buffer.allocUnsafeSlow(atOnce));
     used = 0;

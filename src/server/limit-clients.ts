@@ -47,13 +47,10 @@ export function limitClients(limit: RateLimit | undefined, shared?: SharedCounts
 
 function limitRequests({ posts, windowMs }: RateLimit, shared: SharedCounts | undefined): Middleware {
   const quota = posts * requestsPerPost;
-  const countTogether = shared?.requestCounter({ posts: quota, windowMs });
   const refuseFor = (ctx: Context, leftMs: number) =>
     refuse(ctx, { name: 'requests', quota, windowMs, remaining: 0, leftMs });
-  const countHere = countRequests(
-    { max: quota, duration: windowMs, id: (ctx) => networkOf(ctx.state.clientAddress) },
-    refuseFor,
-  );
+  const countHere = countRequests(quota, windowMs, refuseFor);
+  const countTogether = shared?.requestCounter({ posts: quota, windowMs });
   if (countTogether === undefined) return countHere;
   return async (ctx, next) => {
     const leftMs = await countTogether(networkOf(ctx.state.clientAddress));
@@ -76,13 +73,11 @@ function limitEverybody({ posts, windowMs }: RateLimit): Middleware {
 }
 
 /** The library counts; its own headers have fractions and its own refusal is a text. */
-function countRequests(
-  options: { max: number; duration: number; id: (ctx: Context) => string },
-  refuseFor: (ctx: Context, leftMs: number) => never,
-): Middleware {
+function countRequests(max: number, duration: number, refuseFor: (ctx: Context, leftMs: number) => never): Middleware {
   // Without a map of ours the library would make one for each request, and so limit nothing.
   const counts = new CappedMap<string, { reset: number }>(capacity);
-  const count = rateLimit({ driver: 'memory', db: counts, disableHeader: true, ...options });
+  const id = (ctx: Context) => networkOf(ctx.state.clientAddress);
+  const count = rateLimit({ driver: 'memory', db: counts, disableHeader: true, max, duration, id });
   return async (ctx, next) => {
     let isWithin = false;
     await count(ctx, async () => {
@@ -90,7 +85,7 @@ function countRequests(
       await next();
     });
     if (isWithin) return;
-    const endsAt = (counts.get(`limit:${options.id(ctx)}`)?.reset ?? 0) * 1000;
+    const endsAt = (counts.get(`limit:${id(ctx)}`)?.reset ?? 0) * 1000;
     refuseFor(ctx, Math.max(0, endsAt - performance.timeOrigin - performance.now()));
   };
 }

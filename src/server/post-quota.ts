@@ -19,8 +19,8 @@ interface Window {
 }
 
 /**
- * Counts what each client has had stored, in windows that begin with a client's first post. A place is taken
- * before the post is read, so that a hundred at once cannot all slip by, and given back if nothing came of it.
+ * Counts what each client has had stored, or what all together ask, in windows that begin with the first. A place is
+ * taken before the post is read, so that a hundred at once cannot all slip by, and given back if nothing came of it.
  */
 export class PostQuota {
   readonly #windows: CappedMap<string, Window>;
