@@ -26,7 +26,9 @@ export const accept: Part = {
 - **three statements**: pgbench upserting a sender and inserting a message and an email in a transaction, on tables with the same indexes;
 - **stack alone**: our app with all that stands before the database (guards, limits, headers, metrics, the log), and a store that keeps nothing;
 - **bare Koa**: Koa, its router, our reading and checking of a post, and an answer: none of the above. A figure to see it by, without a bar;
-- **Django**: Django REST framework under gunicorn with four workers, storing a sender and a message in clear, without an outbox, guards or a log.
+- **Django**: Django REST framework under gunicorn with four workers, storing a sender and a message in clear, without an outbox, guards or a log;
+  with kept connections to the database, and without what such an API can do without. The bars are to this one;
+- **Django as it comes**: the same with the settings of \`django-admin startproject\` and a connection for each request, as is the default. No bar.
 
 wrk posts over kept connections from a process of its own, each contender for two seconds before it is measured. Ratios are medians of the rounds' own ratios.`,
   run: measure,
@@ -39,9 +41,10 @@ async function measure(machine: Machine): Promise<Result> {
   const single = servers.use(await startOneAtATime(machine));
   const alone = servers.use(await startStackAlone(machine));
   const bare = servers.use(await startBareKoa(machine));
-  const django = servers.use(await startDjango(machine));
+  const django = servers.use(await startDjango(machine, 'settings'));
+  const asItComes = servers.use(await startDjango(machine, 'startproject'));
   const three = await openThreeStatements(machine);
-  for (const it of [ours, single, alone, bare, django]) await post(it.url, { clients: 64, seconds: 2 });
+  for (const it of [ours, single, alone, bare, django, asItComes]) await post(it.url, { clients: 64, seconds: 2 });
 
   const at = (it: { url: string }, clients: number) => async () => {
     await post(it.url, { clients, seconds: runIn });
@@ -57,6 +60,7 @@ async function measure(machine: Machine): Promise<Result> {
     'stack alone, 64 clients': at(alone, 64),
     'bare Koa, 64 clients': at(bare, 64),
     'Django, 64 clients': at(django, 64),
+    'Django as it comes, 64 clients': at(asItComes, 64),
     'ours, 8 clients': at(ours, 8),
     'Django, 8 clients': at(django, 8),
     'ours, 1 client': at(ours, 1),

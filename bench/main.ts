@@ -13,6 +13,7 @@ const parts: Record<string, () => Promise<Part>> = {
   cli: async () => (await import('./cli.ts')).cli,
   list: async () => (await import('./list.ts')).list,
   memory: async () => (await import('./memory.ts')).memory,
+  profile: async () => (await import('./profile.ts')).profile,
 };
 
 const asked = process.argv.slice(2);

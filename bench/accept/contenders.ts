@@ -20,9 +20,12 @@ export const settings = {
 };
 
 /** The whole program. */
-export async function startOurs(machine: Machine): Promise<Running> {
-  const DATABASE_URL = await machine.createDatabase('ours');
-  return await startServer('ours', { folder: machine.folder, env: { ...settings, DATABASE_URL } });
+export async function startOurs(
+  machine: Machine,
+  { name = 'ours', nodeOptions }: { name?: string; nodeOptions?: readonly string[] } = {},
+): Promise<Running> {
+  const env = { ...settings, DATABASE_URL: await machine.createDatabase(name) };
+  return await startServer(name, { folder: machine.folder, env, ...(nodeOptions && { nodeOptions }) });
 }
 
 /** The same without batches. */
@@ -44,11 +47,16 @@ export async function startBareKoa(machine: Machine): Promise<Running> {
   return await startServer('bare-koa', { folder: machine.folder, env: {}, command });
 }
 
-/** The same task as people write it with Django REST framework, under gunicorn with four workers. */
-export async function startDjango(machine: Machine): Promise<Running> {
+/**
+ * The same task as people write it with Django REST framework, under gunicorn with four workers.
+ *
+ * @param settings trimmed and with kept connections, or as they come.
+ */
+export async function startDjango(machine: Machine, settings: 'settings' | 'startproject'): Promise<Running> {
+  const name = `django_${settings}`;
   const env = {
-    DATABASE_URL: await machine.createDatabase('django', { empty: true }),
-    DJANGO_SETTINGS_MODULE: 'settings',
+    DATABASE_URL: await machine.createDatabase(name, { empty: true }),
+    DJANGO_SETTINGS_MODULE: settings,
     PYTHONPATH: here('../django'),
     PYTHONDONTWRITEBYTECODE: '1',
   };
@@ -56,7 +64,7 @@ export async function startDjango(machine: Machine): Promise<Running> {
   const server = ['--workers=4', '--bind=127.0.0.1:0', '--log-file=-', '--keep-alive=5', 'wsgi:application'];
   // It prints its address on stderr, with its log.
   const command = ['/bin/sh', '-c', `exec /usr/bin/python3 -m gunicorn ${server.join(' ')} 2>&1`] as const;
-  return await startServer('django', { folder: machine.folder, env, command });
+  return await startServer(name, { folder: machine.folder, env, command });
 }
 
 /** Three statements in a transaction for each post, on tables like ours, asked by pgbench. */

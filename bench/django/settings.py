@@ -1,4 +1,4 @@
-"""The smallest idiomatic settings for an API that stores contact messages in PostgreSQL."""
+"""Settings for an API that stores contact messages in PostgreSQL, with nothing that it does not need."""
 import os
 from urllib.parse import urlparse
 

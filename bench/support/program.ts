@@ -15,6 +15,8 @@ export interface Start {
   /** Empty and writable; its output goes into files there. */
   folder: string;
   env: Record<string, string>;
+  /** What Node is to do beside running our program. */
+  nodeOptions?: readonly string[];
   /** Another program than ours, or ours with other options. */
   command?: readonly [string, ...string[]];
 }
@@ -23,8 +25,8 @@ export interface Start {
  * Starts a server and waits until it has printed its address. Its log goes to a file, as under systemd or in a
  * container.
  */
-export async function startServer(name: string, { folder, env, command }: Start): Promise<Running> {
-  const [program, ...args] = command ?? [process.execPath, launcher, 'serve', '--no-deliver'];
+export async function startServer(name: string, { folder, env, nodeOptions = [], command }: Start): Promise<Running> {
+  const [program, ...args] = command ?? [process.execPath, ...nodeOptions, launcher, 'serve', '--no-deliver'];
   const log = openSync(join(folder, `${name}.log`), 'a');
   const child = spawn(program, args, {
     cwd: folder,

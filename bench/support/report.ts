@@ -66,15 +66,19 @@ export function writeResult(name: string, about: string, result: Result, machine
     `${about}`,
     `${date}, ${machine}.`,
     table(result.columns, result.rows),
-    table(
-      ['bar', 'asked', 'is', ''],
-      result.bars.map((bar) => [bar.what, bar.asked, bar.is, bar.met ? 'met' : '**missed**']),
-    ),
+    ...(result.bars.length > 0 ? [tableOf(result.bars)] : []),
   ].join('\n\n');
   const sections = [...before.filter((it) => !it.startsWith(`## ${name}\n`)), `${section}\n`];
   const order = (it: string) => it.slice(0, it.indexOf('\n'));
   sections.sort((a, b) => order(a).localeCompare(order(b)));
   writeFileSync(file, [preface, ...sections.map((it) => `${it.trim()}\n`)].join('\n'));
+}
+
+function tableOf(bars: readonly Bar[]): string {
+  return table(
+    ['bar', 'asked', 'is', ''],
+    bars.map((bar) => [bar.what, bar.asked, bar.is, bar.met ? 'met' : '**missed**']),
+  );
 }
 
 function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {

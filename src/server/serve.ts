@@ -9,6 +9,7 @@ import { listenForEmails } from '../services/email-channel.ts';
 import { keepHouse } from '../services/housekeeping.ts';
 import { type BatchLimits, openStoreBatches } from '../services/store-batches.ts';
 import { createApp } from './app.ts';
+import { collectWhenQuiet } from './collect-when-quiet.ts';
 import { hasMailbox } from './mailbox-routes.ts';
 import { openPages } from './pages.ts';
 import type { ServerState } from './routes.ts';
@@ -47,20 +48,12 @@ export async function serve(given: MailingContext, options: ServeOptions): Promi
   answer(server, createApp(context, openPages(context.config), state, shared).callback(), secure);
   warnOfOpenDoors(context);
   announce(context, port, options);
-  giveBackWhatStartingTook();
+  collectWhenQuiet(server);
 
   // Each process offers to keep house; the database lets one do it.
   const work = [serveUntilStopped(server, state, options.stop), keepHouse(context, options.stop)];
   if (options.deliver) work.push(deliverUntilStopped(context, options));
   await Promise.all(work);
-}
-
-/**
- * What starting took is garbage after a second, and would be kept until there is load. Only the launcher's `--expose-gc`
- * makes the collector callable; without it nothing happens.
- */
-function giveBackWhatStartingTook(): void {
-  setTimeout(() => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }), 1000).unref();
 }
 
 async function openSharedCounts({ config, keyring, log }: MailingContext, opened: AsyncDisposableStack) {
