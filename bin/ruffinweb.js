@@ -14,6 +14,8 @@ const { existsSync, readFileSync, realpathSync } = load('node:fs');
 
 const manifest = readJson('../package.json');
 const required = manifest.engines.node.replace('>=', '');
+/** Commands that run for long beside other programs: what they take of the memory those have not. */
+const takesLong = /^(serve|deliver|import|messages export|encryption rotate)\b/;
 const bundled = pathTo('../node_modules/node/bin/node');
 
 if (!isNewEnough(process.versions.node) && mayContinue()) continueUnder(bundled);
@@ -28,14 +30,14 @@ async function startHere() {
     fail('ruffinweb: its packages are not installed. Run "npm ci" in', pathTo('..'));
     return;
   }
-  if (process.argv[2] === 'serve') startWithSmallHeap();
+  if (takesLong.test(process.argv.slice(2, 4).join(' '))) startWithSmallHeap();
   keepCompiled();
   const { main } = await import(inClone ? '../src/cli/main.ts' : '../dist/cli/main.js');
   await main();
 }
 
 /**
- * Left to itself V8 lets a server's garbage grow to twice what the server needs, on a machine that has the memory. The
+ * Left to itself V8 lets a program's garbage grow to twice what it needs, on a machine that has the memory. The
  * limits can only be given at the start, so this process becomes another one, with the same number and the same
  * terminal. Where an operator has set one of them, or the system cannot do that (Windows), everything stays as it is.
  */
