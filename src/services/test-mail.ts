@@ -12,25 +12,30 @@ export interface TestedMail {
   steps: Step[];
 }
 
+/** @throws {Problem} argument-invalid, where that is not the address of one mailbox. */
+export function readRecipient(text: string): string {
+  const address = readAddress(text.trim(), { localDomain: true });
+  if (address === undefined) throw new Problem('argument-invalid', `"${text}" is not an e-mail address`);
+  return address;
+}
+
 /**
  * Sends one mail on the way of every mail, outside the queue and whether that is paused or not.
  *
- * @throws {Problem} argument-invalid
+ * @param to as `readRecipient` reads it.
  */
 export async function testMail(
   parts: Pick<MailingContext, 'mailer' | 'composer'> & { config: Config; now: () => Date },
   to: string,
   onStep: (step: Step) => void,
 ): Promise<TestedMail> {
-  const address = readAddress(to.trim(), { localDomain: true });
-  if (address === undefined) throw new Problem('argument-invalid', `"${to}" is not an e-mail address`);
   const { config } = parts;
   const { name, address: from } = config.mailFrom;
   const mail = parts.composer.test(
     {
       ...newEmailIdentity(config),
       from: name === undefined ? from : `${name} <${from}>`,
-      to: address,
+      to,
       date: parts.now(),
     },
     { publicUrl: config.publicUrl },

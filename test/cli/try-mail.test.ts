@@ -92,6 +92,7 @@ describe('emails test', () => {
     for (const to of ['a@b.test, c@d.test', 'nonsense', '']) {
       const refused = await run(['emails', 'test', '--to', to], settings);
       expect(refused.code, to).to.equal(2);
+      expect(refused.stderr, 'nothing is said of sending').to.match(/^"[^"\n]*" is not an e-mail address\n?$/);
     }
   });
 });

@@ -61,13 +61,14 @@ export function addTryMailCommands(emails: Command, deps: Deps): void {
       const options = optionsOf<DataOptions & { to: string }>(command);
       const output = new Output(deps, options);
       const { config } = await openConfig(deps);
-      const [{ openMail }, { testMail }] = await Promise.all([
+      const [{ openMail }, { readRecipient, testMail }] = await Promise.all([
         import('../../context.ts'),
         import('../../services/test-mail.ts'),
       ]);
+      const to = readRecipient(options.to);
       await using way = await openMail(config);
-      if (!options.json) output.note(`to ${options.to} through ${way.mailer.describes}`);
-      const tested = await testMail({ ...way, config, now: () => new Date() }, options.to, (step) => {
+      if (!options.json) output.note(`to ${to} through ${way.mailer.describes}`);
+      const tested = await testMail({ ...way, config, now: () => new Date() }, to, (step) => {
         if (!options.json) printStep(output, step);
       });
       const isOk = tested.outcome.result === 'accepted';
