@@ -42,7 +42,7 @@ async function startHere() {
  * terminal. Where an operator has set one of them, or the system cannot do that (Windows), everything stays as it is.
  */
 function startWithSmallHeap() {
-  const limits = ['--max-semi-space-size=16', '--heap-growing-percent=50', '--expose-gc'];
+  const limits = ['--max-semi-space-size=16', '--heap-growing-percent=50', '--no-maglev', '--expose-gc'];
   const asked = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
   if (/semi-space|heap-growing/.test(asked)) return;
   try {

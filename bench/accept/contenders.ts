@@ -19,6 +19,9 @@ export const settings = {
   METRICS_TOKEN: 'a-token-of-the-benchmark',
 };
 
+/** What the launcher gives `serve` (`bin/ruffinweb.js`), so that what is called the same below is the same. */
+const asLaunched = ['--max-semi-space-size=16', '--heap-growing-percent=50', '--no-maglev', '--expose-gc'];
+
 /** The whole program. */
 export async function startOurs(
   machine: Machine,
@@ -30,15 +33,15 @@ export async function startOurs(
 
 /** The same without batches. */
 export async function startOneAtATime(machine: Machine): Promise<Running> {
-  const env = { ...settings, DATABASE_URL: await machine.createDatabase('one') };
-  const command = [process.execPath, here('one-at-a-time.ts')] as const;
+  const env = { ...settings, MALLOC_ARENA_MAX: '2', DATABASE_URL: await machine.createDatabase('one') };
+  const command = [process.execPath, ...asLaunched, here('one-at-a-time.ts')] as const;
   return await startServer('one-at-a-time', { folder: machine.folder, env, command });
 }
 
 /** The same app, which stores nothing. */
 export async function startStackAlone(machine: Machine): Promise<Running> {
-  const env = { ...settings, DATABASE_URL: await machine.createDatabase('alone') };
-  const command = [process.execPath, here('stack-alone.ts')] as const;
+  const env = { ...settings, MALLOC_ARENA_MAX: '2', DATABASE_URL: await machine.createDatabase('alone') };
+  const command = [process.execPath, ...asLaunched, here('stack-alone.ts')] as const;
   return await startServer('stack-alone', { folder: machine.folder, env, command });
 }
 

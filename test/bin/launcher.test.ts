@@ -61,7 +61,9 @@ describe('the launcher', () => {
     for (const command of ['serve', 'deliver', 'import django', 'messages export', 'encryption rotate']) {
       const { out, err } = await run(process.execPath, ...command.split(' '));
       expect(err).to.equal('');
-      expect(out, command).to.match(/^\d+ --max-semi-space-size=16 --heap-growing-percent=50 --expose-gc\n$/);
+      expect(out, command).to.match(
+        /^\d+ --max-semi-space-size=16 --heap-growing-percent=50 --no-maglev --expose-gc\n$/,
+      );
     }
     for (const command of ['health', 'messages list', 'imports']) {
       expect((await run(process.execPath, ...command.split(' '))).out, command).to.match(/^\d+\n$/);
