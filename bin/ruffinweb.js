@@ -15,7 +15,7 @@ const { existsSync, readFileSync, realpathSync } = load('node:fs');
 const manifest = readJson('../package.json');
 const required = manifest.engines.node.replace('>=', '');
 /** Commands that run for long beside other programs: what they take of the memory those have not. */
-const takesLong = /^(serve|deliver|import|messages export|encryption rotate)\b/;
+const takesLong = /^(serve|deliver|messages export)\b/;
 const bundled = pathTo('../node_modules/node/bin/node');
 
 if (!isNewEnough(process.versions.node) && mayContinue()) continueUnder(bundled);

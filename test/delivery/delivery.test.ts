@@ -209,6 +209,7 @@ describe('delivery', () => {
     const server = await RunningServer.start(settings);
     await post(server);
     const held = await smtp.heldAfterDot();
+    await until('the other one is sent', async () => (await emails())[0]?.state === 'sent');
     const stopped = server.stop('SIGTERM');
     await until(
       'the server wants no more',
