@@ -37,9 +37,10 @@ async function startHere() {
 }
 
 /**
- * Left to itself V8 lets a program's garbage grow to twice what it needs, on a machine that has the memory. The
- * limits can only be given at the start, so this process becomes another one, with the same number and the same
- * terminal. Where an operator has set one of them, or the system cannot do that (Windows), everything stays as it is.
+ * Left to itself V8 lets a program's garbage grow to twice what it needs, on a machine that has the memory, and its
+ * middle compiler (Maglev) may take what is never given back (decision 53). The limits can only be given at the start,
+ * so this process becomes another one, with the same number and the same terminal. Where an operator has set one of
+ * them, or the system cannot do that (Windows), everything stays as it is.
  */
 function startWithSmallHeap() {
   const limits = ['--max-semi-space-size=16', '--heap-growing-percent=50', '--no-maglev', '--expose-gc'];

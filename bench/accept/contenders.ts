@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Load } from '../support/load.ts';
 import { type Machine, query } from '../support/machine.ts';
-import { type Running, startServer } from '../support/program.ts';
+import { launcher, type Running, startServer } from '../support/program.ts';
 
 const run = promisify(execFile);
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -19,8 +20,15 @@ export const settings = {
   METRICS_TOKEN: 'a-token-of-the-benchmark',
 };
 
-/** What the launcher gives `serve` (`bin/ruffinweb.js`), so that what is called the same below is the same. */
-const asLaunched = ['--max-semi-space-size=16', '--heap-growing-percent=50', '--no-maglev', '--expose-gc'];
+/** As `ours` has it from its launcher, so that what is called the same below stays the same. */
+const asLaunched = { nodeOptions: launcherLimits(), env: { MALLOC_ARENA_MAX: '2' } };
+
+function launcherLimits(): string[] {
+  const [, list = ''] = /const limits = \[(.*)\];/.exec(readFileSync(launcher, 'utf8')) ?? [];
+  const limits = [...list.matchAll(/'([^']*)'/g)].map(([, limit]) => limit as string);
+  if (limits.length === 0) throw new Error(`the limits of a server are not found in ${launcher}`);
+  return limits;
+}
 
 /** The whole program. */
 export async function startOurs(
@@ -33,15 +41,15 @@ export async function startOurs(
 
 /** The same without batches. */
 export async function startOneAtATime(machine: Machine): Promise<Running> {
-  const env = { ...settings, MALLOC_ARENA_MAX: '2', DATABASE_URL: await machine.createDatabase('one') };
-  const command = [process.execPath, ...asLaunched, here('one-at-a-time.ts')] as const;
+  const env = { ...settings, ...asLaunched.env, DATABASE_URL: await machine.createDatabase('one') };
+  const command = [process.execPath, ...asLaunched.nodeOptions, here('one-at-a-time.ts')] as const;
   return await startServer('one-at-a-time', { folder: machine.folder, env, command });
 }
 
 /** The same app, which stores nothing. */
 export async function startStackAlone(machine: Machine): Promise<Running> {
-  const env = { ...settings, MALLOC_ARENA_MAX: '2', DATABASE_URL: await machine.createDatabase('alone') };
-  const command = [process.execPath, ...asLaunched, here('stack-alone.ts')] as const;
+  const env = { ...settings, ...asLaunched.env, DATABASE_URL: await machine.createDatabase('alone') };
+  const command = [process.execPath, ...asLaunched.nodeOptions, here('stack-alone.ts')] as const;
   return await startServer('stack-alone', { folder: machine.folder, env, command });
 }
 

@@ -109,14 +109,13 @@ describe('deleting what people wrote', () => {
     const scope = openScope(own);
     const { emails } = await claimDue(scope, 10);
     const [first, second] = emails.toSorted((a, b) => (a.id < b.id ? -1 : 1));
-    const waiting = async () =>
-      await db.query(`select 1 from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'`, [db.name]);
     const other = new pg.Client({ connectionString: db.url });
     await other.connect();
     await other.query('begin');
     await other.query('select from emails where id = $1 for update', [first?.id]);
     const erasing = eraseSender(openScope(context), { email: 'ada@example.test' });
-    await until('the one that erases waits for the first', async () => (await waiting()).length === 1);
+    // The one that erases, for the first.
+    await db.waitingForLocks(1);
     const settling = settleEmails(
       scope,
       [second, first].flatMap((email) => {
@@ -124,7 +123,8 @@ describe('deleting what people wrote', () => {
         return email ? [{ email, startedAt: scope.now(), outcome, next: decideNextStep(email, outcome, 0) }] : [];
       }),
     );
-    await until('the one that settles has the second and waits too', async () => (await waiting()).length === 2);
+    // The one that settles has the second, and waits too.
+    await db.waitingForLocks(2);
     await other.query('rollback');
     await other.end();
     await settling;

@@ -3,7 +3,6 @@ import { type Answer, type Client, clientOf, submission } from '../support/api.t
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer } from '../support/program.ts';
-import { until } from '../support/until.ts';
 
 describe('posts that come at the same moment', () => {
   let db: TestDatabase;
@@ -30,22 +29,14 @@ describe('posts that come at the same moment', () => {
   const from = (n: number, headers: Record<string, string> = {}): Promise<Answer> =>
     http.post('/api/messages', submission({ email: `p${n}@example.test`, message: `Hello ${n}` }), headers);
 
-  const waiting = (count: number) =>
-    until(`${count} statements wait`, async () => {
-      const found = await db.query(`select 1 from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'`, [
-        db.name,
-      ]);
-      return found.length === count;
-    });
-
   it('are stored in few commits, each with its own emails, and a repeat among them gets the answer of the first', async () => {
     const post = (n: number) => (n % 2 ? from(n) : from(n % 10, { 'Idempotency-Key': `key-${n % 10}` }));
     // The first two are two statements, which wait; all that come meanwhile wait for them.
     const held = await db.lockTable('senders', 'share');
     const posts = [post(0)];
-    await waiting(1);
+    await db.waitingForLocks(1);
     posts.push(post(1));
-    await waiting(2);
+    await db.waitingForLocks(2);
     for (let n = 2; n < 50; n++) posts.push(post(n));
     await http.get('/livez');
     await held.release();

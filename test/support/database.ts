@@ -81,6 +81,16 @@ export class TestDatabase implements AsyncDisposable {
     return row?.count ?? 0;
   }
 
+  /** Waits until so many statements on this database wait for a lock. */
+  async waitingForLocks(count: number): Promise<void> {
+    await until(`${count} statements wait for a lock`, async () => {
+      const found = await this.query(`select 1 from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'`, [
+        this.name,
+      ]);
+      return found.length === count;
+    });
+  }
+
   /** Forgets everything that was posted. */
   async empty(): Promise<void> {
     for (let run = 1; ; run++) {
