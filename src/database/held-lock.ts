@@ -12,9 +12,11 @@ export async function holdLock(em: EntityManager, key: number): Promise<AsyncDis
   const pool: Pool = await em.getConnection().getNativeClient();
   const client = await pool.connect();
   // A connection that is lost while it only waits must not end the process.
-  client.on('error', () => {});
+  const ignore = () => {};
+  client.on('error', ignore);
   const letGo = async () => {
     const ended = await client.query('rollback').catch(() => undefined);
+    client.off('error', ignore);
     client.release(ended === undefined);
   };
   try {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { readDatabaseUrl } from './connection.ts';
 import { nameConnection } from './connection-name.ts';
@@ -38,46 +39,52 @@ async function keepListening(to: Listening, onNotice: () => void, stop: AbortSig
       onNotice();
     });
     if (found === 'pooler') return;
-    await pause(waitMs, stop);
+    await sleep(waitMs, undefined, { signal: stop }).catch(() => {});
     waitMs = Math.min(waitMs * 2, longestWaitMs);
   }
 }
 
 /** Resolves when the connection is gone, for whatever reason, or where it makes no sense to listen; never throws. */
 async function listenOnce(to: Listening, stop: AbortSignal, onNotice: () => void): Promise<'gone' | 'pooler'> {
-  const { ssl, ...address } = readDatabaseUrl(to.databaseUrl);
-  const client = new pg.Client({
-    ...address,
-    ssl,
+  const { promise: gone, resolve: end } = Promise.withResolvers<void>();
+  const onStop = () => end();
+  stop.addEventListener('abort', onStop);
+  let client: pg.Client | undefined;
+  let pulse: NodeJS.Timeout | undefined;
+  try {
+    const listener = createListener(to);
+    client = listener;
+    // Without a listener for it, a lost connection would end the process.
+    listener.on('error', () => end());
+    listener.on('end', () => end());
+    listener.on('notification', onNotice);
+    await listener.connect();
+    if (await isBehindPooler(listener)) return 'pooler';
+    await listener.query(`listen ${listener.escapeIdentifier(to.channel)}`);
+    onNotice();
+    pulse = setInterval(() => {
+      listener.query('select 1').catch(() => listener.connection.stream.destroy());
+    }, pulseMs);
+    await gone;
+  } catch {
+    // Away or refused, or its certificate is being changed at this moment: the caller tries again.
+  } finally {
+    clearInterval(pulse);
+    stop.removeEventListener('abort', onStop);
+    await client?.end().catch(() => {});
+  }
+  return 'gone';
+}
+
+/** @throws where the file of a certificate cannot be read. */
+function createListener(to: Listening): pg.Client {
+  return new pg.Client({
+    ...readDatabaseUrl(to.databaseUrl),
     application_name: nameConnection('ruffinweb listener', to.sealingKey),
     connectionTimeoutMillis: 5000,
     query_timeout: 5000,
     keepAlive: true,
   });
-  const gone = new Promise<void>((resolve) => {
-    // Without a listener for it, a lost connection would end the process.
-    client.on('error', () => resolve());
-    client.on('end', () => resolve());
-    stop.addEventListener('abort', () => resolve(), { once: true });
-  });
-  let pulse: NodeJS.Timeout | undefined;
-  try {
-    client.on('notification', onNotice);
-    await client.connect();
-    if (await isBehindPooler(client)) return 'pooler';
-    await client.query(`listen ${client.escapeIdentifier(to.channel)}`);
-    onNotice();
-    pulse = setInterval(() => {
-      client.query('select 1').catch(() => client.connection.stream.destroy());
-    }, pulseMs);
-    await gone;
-  } catch {
-    // Away or refused: the caller tries again.
-  } finally {
-    clearInterval(pulse);
-    await client.end().catch(() => {});
-  }
-  return 'gone';
 }
 
 /**
@@ -87,17 +94,4 @@ async function listenOnce(to: Listening, stop: AbortSignal, onNotice: () => void
 async function isBehindPooler(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
   return rows[0]?.pid !== (client as unknown as { processID: number | null }).processID;
-}
-
-function pause(ms: number, stop: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (stop.aborted) return resolve();
-    const timer = setTimeout(done, ms);
-    stop.addEventListener('abort', done, { once: true });
-    function done() {
-      clearTimeout(timer);
-      stop.removeEventListener('abort', done);
-      resolve();
-    }
-  });
 }

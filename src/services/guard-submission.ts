@@ -16,6 +16,12 @@ export interface GuardVerdict {
 }
 
 /**
+ * What was said of the captcha of one submission, by kinds. A provider lets a solution pass once, so it is not asked
+ * again where a submission is judged by a newer form.
+ */
+export type CaptchaVerdicts = Map<CaptchaKind, CaptchaVerdict>;
+
+/**
  * Decides whether a checked submission is accepted or held, as far as it shows by itself: what only the database knows
  * (a blocked sender, one text from many) the statement that stores adds. Nothing is ever dropped: only a captcha that
  * is missing or wrong refuses, and says so, so that a person can try again.
@@ -27,10 +33,15 @@ export async function guardSubmission(
   form: Form,
   submission: Submission,
   content: MessageContent,
+  known: CaptchaVerdicts,
 ): Promise<GuardVerdict> {
   const kind = captchaOf(scope, form);
   const captcha: CaptchaVerdict =
-    kind === 'none' ? { result: 'passed' } : await checkCaptcha(scope, form, kind, submission);
+    kind === 'none' ? { result: 'passed' } : (known.get(kind) ?? (await checkCaptcha(scope, form, kind, submission)));
+  known.set(kind, captcha);
+  if (captcha.result === 'wrong') {
+    throw new Problem('captcha-wrong', 'the captcha is not solved, or its time is over');
+  }
   const reasons = [
     ...findSuspicions(content, submission.values),
     ...(captcha.result === 'unavailable' ? (['captcha-unavailable'] as const) : []),
@@ -56,6 +67,5 @@ async function checkCaptcha(
   const verdict = await scope.captchas
     .of(kind)
     ?.check(solution, { formSlug: form.slug, clientAddress: submission.clientAddress });
-  if (verdict?.result === 'wrong') throw new Problem('captcha-wrong', 'the captcha is not solved, or its time is over');
   return verdict ?? { result: 'unavailable' };
 }

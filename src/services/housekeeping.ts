@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../context.ts';
 import { inTransaction } from '../database/transaction.ts';
 import { Duty } from '../entities/index.ts';
@@ -30,16 +31,7 @@ export async function keepHouse(context: Context, stop: AbortSignal): Promise<vo
     } catch (error) {
       context.log.warn({ err: error }, 'housekeeping has to wait');
     }
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(done, roundMs);
-      stop.addEventListener('abort', done, { once: true });
-      if (stop.aborted) done();
-      function done() {
-        clearTimeout(timer);
-        stop.removeEventListener('abort', done);
-        resolve();
-      }
-    });
+    await sleep(roundMs, undefined, { signal: stop }).catch(() => {});
   }
 }
 

@@ -31,7 +31,7 @@ export async function probeMail(
   const scope = openScope(context);
   const [chosen] = await runStatement(scope.em, probeStatement, [options.atOnce ? 0 : probeEveryMs]);
   if (chosen === undefined) return false;
-  const outcome = await Promise.race([context.mailer.verify(), aborted(stop)]);
+  const outcome = await untilStop(context.mailer.verify(), stop);
   if (outcome === undefined) return false;
   if (outcome.result !== 'accepted') {
     scope.log.debug({ outcome: outcome.result, code: outcome.code }, 'mail server still does not let us in');
@@ -42,9 +42,15 @@ export async function probeMail(
   return true;
 }
 
-function aborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
-  });
+/** Undefined where the stop comes first. The signal lives as long as the process, so nothing of ours stays on it. */
+async function untilStop<T>(work: Promise<T>, stop: AbortSignal): Promise<T | undefined> {
+  const { promise: stopped, resolve } = Promise.withResolvers<undefined>();
+  const onStop = () => resolve(undefined);
+  if (stop.aborted) onStop();
+  stop.addEventListener('abort', onStop);
+  try {
+    return await Promise.race([work, stopped]);
+  } finally {
+    stop.removeEventListener('abort', onStop);
+  }
 }

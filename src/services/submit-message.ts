@@ -4,7 +4,7 @@ import type { Submission } from './check-fields.ts';
 import { checkSubmission } from './check-submission.ts';
 import { findFirstAnswers, postIdentity } from './first-answers.ts';
 import { captchaOf, withOpenForm } from './forms.ts';
-import { type GuardVerdict, guardSubmission } from './guard-submission.ts';
+import { type CaptchaVerdicts, type GuardVerdict, guardSubmission } from './guard-submission.ts';
 import { ownersOf } from './held-summary.ts';
 import type { MessageContent } from './message-content.ts';
 import { mayReplyTo } from './reply-rules.ts';
@@ -28,6 +28,7 @@ export interface Submitted extends Stored {
  *   idempotency-key-invalid, idempotency-key-reused, repeat-in-progress. Nothing is stored in those cases.
  */
 export async function submitMessage(scope: Scope, submission: Submission): Promise<Submitted> {
+  const captchas: CaptchaVerdicts = new Map();
   return await withOpenForm(scope, submission.formSlug, async (form) => {
     const content = checkSubmission(scope, form, submission);
     checkIdempotencyKey(submission.idempotencyKey);
@@ -35,7 +36,7 @@ export async function submitMessage(scope: Scope, submission: Submission): Promi
       const replay = await findReplay(scope, form, submission, content);
       if (replay !== undefined) return settle(form, replay);
     }
-    const guarded = await guardSubmission(scope, form, submission, content);
+    const guarded = await guardSubmission(scope, form, submission, content, captchas);
     return settle(form, await storeTogether(scope, judge(scope, form, submission, content, guarded)));
   });
 }

@@ -1,7 +1,9 @@
+import { rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer } from '../support/program.ts';
+import { RunningServer, temporaryFolder } from '../support/program.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
@@ -89,5 +91,39 @@ describe('while the database is away', () => {
     await lock.release();
     expect(answer.status).to.equal(503);
     expect(performance.now() - startedAt).to.be.below(5000);
+  });
+});
+
+describe('while the database and the certificate for it are away', () => {
+  it('the server goes on answering, and listens again once both are back', async () => {
+    await using db = await createDatabase();
+    await using proxy = await TcpProxy.before(db.url);
+    await using folder = await temporaryFolder();
+    const certificate = join(folder.path, 'ca.pem');
+    // It is read for every mode, as libpq does not.
+    await writeFile(certificate, '');
+    const url = new URL(proxy.urlOf(db.url));
+    url.searchParams.set('sslrootcert', certificate);
+    await using server = await RunningServer.start({ DATABASE_URL: url.href });
+    const http = clientOf(server.url);
+    const listens = async () => {
+      const [row] = await db.query<{ n: number }>(
+        `select count(*)::int as n from pg_stat_activity where datname = $1 and application_name like 'ruffinweb listener%'`,
+        [db.name],
+      );
+      return row?.n === 1;
+    };
+    await until('it listens', listens);
+
+    await rename(certificate, `${certificate}.new`);
+    proxy.mode = 'refuse';
+    // The listener tries again after a quarter of a second, and after half a second more.
+    for (const end = performance.now() + 1500; performance.now() < end; ) {
+      expect((await http.post('/api/messages', submission())).status).to.equal(503);
+    }
+    proxy.mode = 'pass';
+    await rename(`${certificate}.new`, certificate);
+    await until('it listens again', listens, 20_000);
+    await until('posts are taken', async () => (await http.post('/api/messages', submission())).status === 201);
   });
 });

@@ -148,6 +148,24 @@ describe('a hosted captcha', () => {
   });
 
   const post = () => http.post('/api/messages', submission({ 'cf-turnstile-response': 'token' }));
+
+  it('is asked once for a post that is judged again, since its form was changed in the meantime', async () => {
+    const used = new Set<string>();
+    answerWith = (solution) => {
+      const success = !used.has(solution);
+      used.add(solution);
+      return { status: 200, body: JSON.stringify({ success, 'error-codes': success ? [] : ['timeout-or-duplicate'] }) };
+    };
+    const send = (solution: string) =>
+      http.post('/api/messages', submission({ 'cf-turnstile-response': solution, email: `${solution}@example.test` }));
+    expect((await send('first')).status).to.equal(201);
+    await db.query(`update forms set name = 'Another name' where slug = 'contact'`);
+    const answer = await send('second');
+    expect(answer.status, answer.text).to.equal(201);
+    expect(asked.map((it) => it.get('response'))).to.deep.equal(['first', 'second']);
+    const again = await send('second');
+    expect([again.status, again.json.receipt]).to.deep.equal([201, answer.json.receipt]);
+  });
   const json = (body: unknown) => () => ({ status: 200, body: JSON.stringify(body) });
 
   it('lets through what the provider passes', async () => {
