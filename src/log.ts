@@ -96,7 +96,7 @@ function prettyStream(): DestinationStream {
  * An error without what it could quote: drivers put statements with their values, details of conflicting rows
  * and raw bodies on theirs.
  */
-export function describeError(error: unknown): Record<string, unknown> {
+function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error };
   const code = (error as { code?: unknown }).code;
   return {

@@ -200,10 +200,11 @@ function wantsLines(ctx: Ctx): boolean {
 }
 
 /** Everything that matches, one message a line. */
-function exportTo(ctx: Ctx, filter: MessageFilter): void {
+async function exportTo(ctx: Ctx, filter: MessageFilter): Promise<void> {
+  const pages = await exportMessages(ctx.state.scope, filter);
   audit(ctx, 'messages-exported', {}, 'exported by key');
   const lines = async function* () {
-    for await (const views of exportMessages(ctx.state.scope, filter)) {
+    for await (const views of pages) {
       yield views.map((view) => `${JSON.stringify(view)}\n`).join('');
     }
   };

@@ -5,6 +5,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Context } from '../context.ts';
 import { Problem } from '../problems.ts';
 import { type Numbers, readNumbers } from '../services/numbers.ts';
+import { attemptOutcomes, pauseCauses } from '../services/present.ts';
 import type { RequestState } from './request-scope.ts';
 
 export interface Metrics {
@@ -16,17 +17,13 @@ export interface Metrics {
   readonly routes: Router<RequestState>;
 }
 
-const outcomes = ['accepted', 'refused', 'later', 'unknown', 'broken'] as const;
-const pauses = ['broken', 'hand', 'restored'] as const;
-
 /**
  * Numbers that answer "am I losing mail?" (Prometheus text format). Mail is read from the database at each scrape,
  * so that it is the same whoever delivers; posts are those that this process answered. No label holds anything
  * but words of this program.
  */
-export function createMetrics({ config, now }: Pick<Context, 'config' | 'now'>): Metrics {
+export function createMetrics({ config }: Pick<Context, 'config'>): Metrics {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry, prefix: 'ruffinweb_' });
   const registers = [registry];
   const posts = new Counter({
     name: 'ruffinweb_posts_total',
@@ -37,18 +34,21 @@ export function createMetrics({ config, now }: Pick<Context, 'config' | 'now'>):
   const mail = mailMetrics(registry);
   posts.inc({ outcome: 'stored' }, 0);
 
-  let since = now();
+  const startedAt = performance.now();
+  let since: Date | undefined;
   let reading: Promise<Numbers> | undefined;
   const router = new Router<RequestState>();
   const { metricsToken } = config;
   if (metricsToken !== undefined) {
+    // They wake the process a hundred times a second, which is too much for numbers that nobody can ask for.
+    collectDefaultMetrics({ register: registry, prefix: 'ruffinweb_' });
     router.get('/metrics', async (ctx) => {
       if (!isToken(ctx.get('Authorization'), metricsToken.reveal())) {
         ctx.set('WWW-Authenticate', 'Bearer');
         throw new Problem('token-required', 'this route asks for the token in METRICS_TOKEN');
       }
       // Two scrapes at once share one look, or the tries between would be counted by both.
-      reading ??= readNumbers(ctx.state.scope, since)
+      reading ??= readNumbers(ctx.state.scope, since ?? { agoMs: performance.now() - startedAt })
         .then((numbers) => {
           since = numbers.until;
           mail.set(numbers);
@@ -121,14 +121,14 @@ function mailMetrics(registry: Registry) {
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
     registers,
   });
-  for (const result of outcomes) tries.inc({ result }, 0);
+  for (const result of attemptOutcomes) tries.inc({ result }, 0);
   return {
     set(numbers: Numbers): void {
       for (const { kind, state, count } of numbers.emails) emails.set({ kind, state }, count);
       oldestDue.set(numbers.oldestDueSeconds);
       held.set(numbers.heldMessages);
       oldestHeld.set(numbers.oldestHeldSeconds);
-      for (const cause of pauses) paused.set({ cause }, numbers.pausedFor === cause ? 1 : 0);
+      for (const cause of pauseCauses) paused.set({ cause }, numbers.pausedFor === cause ? 1 : 0);
       for (const it of numbers.tries) {
         tries.inc({ result: it.outcome });
         if (it.outcome === 'accepted' && it.seconds !== null) seconds.observe(it.seconds);

@@ -1,6 +1,7 @@
 import { validate as isUuid } from 'uuid';
 import { ApiKey, Form, type KeyScope, keyScopes } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
+import { databaseNow } from './database-now.ts';
 import { findFormId } from './form-filter.ts';
 import { handleOfKey, hashKey, isSameKey, makeKeyText } from './key-text.ts';
 import { newId } from './new-id.ts';
@@ -45,7 +46,7 @@ export async function createKey(scope: Scope, request: KeyRequest): Promise<KeyV
   if (unknown !== undefined || request.scopes.length === 0) {
     throw new Problem('argument-invalid', `a key has one or more of the scopes ${keyScopes.join(', ')}`);
   }
-  const now = scope.now();
+  const now = await databaseNow(scope.em);
   if (request.expiresAt !== undefined && request.expiresAt <= now) {
     throw new Problem('argument-invalid', 'the key would have expired already');
   }
@@ -127,8 +128,10 @@ export async function admitKey(scope: Scope, text: string | undefined): Promise<
   if (!isSameKey(text, key?.hash) || key === null || key.revokedAt != null) {
     throw new Problem('key-required', 'this API key is not known');
   }
+  if (key.expiresAt != null && key.isExpired(await databaseNow(scope.em))) {
+    throw new Problem('key-required', 'this API key has expired');
+  }
   const now = scope.now();
-  if (key.isExpired(now)) throw new Problem('key-required', 'this API key has expired');
   if (key.lastUsedAt == null || now.getTime() - key.lastUsedAt.getTime() >= lastUseStepMs) {
     await scope.em.nativeUpdate(ApiKey, { id: key.id }, { lastUsedAt: now });
   }

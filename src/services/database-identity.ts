@@ -4,7 +4,7 @@ import type { Scope } from './scope.ts';
 /**
  * The cluster's number is made by `initdb`, the database's by `create database` and the table's by `create table`;
  * `pg_restore` and `psql` make at least one of them anew. A copy of the files (a snapshot, `pg_basebackup`) keeps
- * all three and cannot be told from the original: see docs/decisions/restored-queue.md.
+ * all three and cannot be told from the original: see docs/decisions/0027-restored-queue.md.
  */
 const localIdentity = `(select oid from pg_database where datname = current_database())::text || '/' || 'mail_queue'::regclass::oid::text`;
 

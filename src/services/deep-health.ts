@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Step } from '../mail/mailer.ts';
+import { databaseNow } from './database-now.ts';
 import type { HealthCheck, HealthParts } from './health-check.ts';
 import { checkMailDomain, openResolver } from './mail-domain.ts';
 
@@ -76,11 +77,9 @@ function canConnect(host: string, port: number): Promise<boolean> {
 export async function checkClock(parts: HealthParts, em: EntityManager): Promise<HealthCheck> {
   await em.execute('select 1');
   const before = parts.now().getTime();
-  const [row] = await em.execute<{ ms: number }[]>(
-    'select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms',
-  );
+  const database = (await databaseNow(em)).getTime();
   const after = parts.now().getTime();
-  const difference = (row?.ms ?? Number.NaN) - (before + after) / 2;
+  const difference = database - (before + after) / 2;
   const seconds = Math.abs(difference) / 1000;
   const fact =
     seconds < 1

@@ -8,12 +8,16 @@ const pageSize = 200;
 
 /**
  * Every message that matches, the oldest first, page by page; none that arrives meanwhile. A page is one short
- * query of its own, so that a slow reader holds neither a transaction nor a connection.
+ * query of its own, so that a slow reader holds neither a transaction nor a connection. A filter that is wrong is refused
+ * before the first page is asked for.
  *
  * @throws {Problem} form-unknown, sender-unknown, argument-invalid
  */
-export async function* exportMessages(scope: Scope, filter: MessageFilter = {}): AsyncGenerator<MessageView[]> {
-  const where = await messagesWhere(scope, filter);
+export async function exportMessages(scope: Scope, filter: MessageFilter = {}): Promise<AsyncGenerator<MessageView[]>> {
+  return pagesOf(scope, await messagesWhere(scope, filter));
+}
+
+async function* pagesOf(scope: Scope, where: Awaited<ReturnType<typeof messagesWhere>>): AsyncGenerator<MessageView[]> {
   const [newest] = await scope.em.fork().find(Message, where, { fields: ['id'], orderBy: { id: 'desc' }, limit: 1 });
   if (newest === undefined) return;
   for (let after: string | undefined; after !== newest.id; ) {

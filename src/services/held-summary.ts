@@ -3,10 +3,17 @@ import type { Composer } from '../context.ts';
 import { Email, Form, Message } from '../entities/index.ts';
 import type { ClaimedEmail } from './claim-due.ts';
 import { newEmailIdentity } from './email-identity.ts';
+import { idsOf } from './paging.ts';
 import type { Scope } from './scope.ts';
 
 /** As many as a person looks through in a mail. */
 const mostShown = 50;
+
+/**
+ * A message is dated by the beginning of the statement that stores it, and there to be seen at its commit, which may have
+ * had to wait for a lock. Of the seconds before a summary one may therefore be told of twice, and none is missed.
+ */
+const lateMs = 10_000;
 
 /** Who is told of the messages of a form. */
 export function ownersOf(config: Config, form: Pick<Form, 'recipients'>): readonly string[] {
@@ -20,7 +27,7 @@ export function ownersOf(config: Config, form: Pick<Form, 'recipients'>): readon
  * @param since when summaries were last queued; `now` is the database's time.
  */
 export async function queueHeldSummaries(scope: Scope, since: Date, now: Date): Promise<number> {
-  const forms = await scope.em.find(Form, { id: { $in: await formsThatHeld(scope, since, now) } });
+  const forms = await scope.em.find(Form, { id: { $in: await formsThatHeld(scope, someBefore(since), now) } });
   const owners = new Set(forms.flatMap((form) => ownersOf(scope.config, form)));
   for (const recipient of owners) {
     scope.em.create(Email, {
@@ -54,7 +61,7 @@ export async function summariseHeld(
   const forms = (await scope.em.findAll(Form)).filter((form) => ownersOf(scope.config, form).includes(recipient));
   const where = {
     status: 'held',
-    receivedAt: { $gt: before?.createdAt ?? new Date(0), $lte: email.createdAt },
+    receivedAt: { $gt: someBefore(before?.createdAt ?? new Date(0)), $lte: email.createdAt },
     form: { $in: forms.map((form) => form.id) },
   } as const;
   const [messages, count] = await scope.em.findAndCount(Message, where, {
@@ -75,11 +82,14 @@ export async function summariseHeld(
   };
 }
 
+function someBefore(moment: Date): Date {
+  return new Date(moment.getTime() - lateMs);
+}
+
 async function formsThatHeld(scope: Scope, since: Date, now: Date): Promise<string[]> {
-  const rows = await scope.em.find(
-    Message,
-    { status: 'held', receivedAt: { $gt: since, $lte: now } },
-    { fields: ['form'] },
+  const rows = await scope.em.execute<{ id: string }[]>(
+    `select distinct form_id as id from messages where status = 'held' and id >= ? and received_at > ? and received_at <= ?`,
+    [idsOf({ since })?.$gte, since.toISOString(), now.toISOString()],
   );
-  return [...new Set(rows.map((row) => row.form.id))];
+  return rows.map((row) => row.id);
 }

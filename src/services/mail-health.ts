@@ -6,6 +6,7 @@ import { good, type HealthCheck, type HealthParts } from './health-check.ts';
 import { idsOf } from './paging.ts';
 import { describePause, readPause } from './queue-pause.ts';
 import { oldestDueSeconds } from './readiness.ts';
+import { heldSince } from './retention.ts';
 
 const lateSeconds = { warn: 2 * 60, fail: 15 * 60 };
 
@@ -47,7 +48,7 @@ export async function checkFailed(parts: HealthParts, em: EntityManager): Promis
 /** A person waits for an answer behind each that was held for no good reason. */
 export async function checkHeld(em: EntityManager): Promise<HealthCheck> {
   const [row] = await em.execute<{ held: number; old: number }[]>(
-    `select count(*)::int as held, (count(*) filter (where received_at < now() - interval '1 day'))::int as old
+    `select count(*)::int as held, (count(*) filter (where ${heldSince} < now() - interval '1 day'))::int as old
      from messages where status = 'held'`,
   );
   const { held = 0, old = 0 } = row ?? {};

@@ -7,6 +7,7 @@ import {
   emailStates,
   type PauseCause,
 } from '../entities/index.ts';
+import { heldSince } from './retention.ts';
 import type { Scope } from './scope.ts';
 
 /** The state of this database's mail. None of it is about a single person. */
@@ -30,7 +31,7 @@ export interface Numbers {
 const settledAfter = `interval '5 seconds'`;
 
 const numbersStatement: Statement = {
-  name: 'numbers_1',
+  name: 'numbers_2',
   text: `
 select
   (select coalesce(json_agg(json_build_object('kind', kind, 'state', state, 'count', n)), '[]')
@@ -38,11 +39,11 @@ select
   (select coalesce(extract(epoch from now() - min(due_at)), 0)::float8
     from emails where state = 'queued' and due_at <= now()) as oldest_due,
   (select count(*)::int from messages where status = 'held') as held,
-  (select coalesce(extract(epoch from now() - min(received_at)), 0)::float8 from messages where status = 'held') as oldest_held,
+  (select coalesce(extract(epoch from now() - min(${heldSince})), 0)::float8 from messages where status = 'held') as oldest_held,
   (select cause from mail_queue where paused_at is not null) as paused,
   (select coalesce(json_agg(json_build_object(
       'outcome', outcome, 'seconds', extract(epoch from finished_at - started_at)::float8)), '[]')
-    from attempts where finished_at > to_timestamp($1::float8 / 1000) and finished_at <= now() - ${settledAfter}) as tries,
+    from attempts where finished_at > coalesce(to_timestamp($1::float8 / 1000), now() - $2::float8 * interval '1 millisecond') and finished_at <= now() - ${settledAfter}) as tries,
   (extract(epoch from now() - ${settledAfter}) * 1000)::float8 as until_ms`,
 };
 
@@ -56,9 +57,17 @@ interface NumbersRow {
   until_ms: number;
 }
 
-/** Reads all of them at one moment. */
-export async function readNumbers(scope: Scope, since: Date): Promise<Numbers> {
-  const [row] = await runStatement<NumbersRow>(scope.em, numbersStatement, [since.getTime()]);
+/**
+ * Reads all of them at one moment.
+ *
+ * @param since the last time's `until`, or how many milliseconds ago this process began to count: the two clocks may differ.
+ */
+export async function readNumbers(scope: Scope, since: Date | { agoMs: number }): Promise<Numbers> {
+  const last = since instanceof Date ? since.getTime() : null;
+  const [row] = await runStatement<NumbersRow>(scope.em, numbersStatement, [
+    last,
+    since instanceof Date ? null : since.agoMs,
+  ]);
   if (row === undefined) throw new Error('a statement without a table gives one row');
   const counts = new Map(row.emails.map((it) => [`${it.kind} ${it.state}`, it.count]));
   return {
@@ -71,6 +80,6 @@ export async function readNumbers(scope: Scope, since: Date): Promise<Numbers> {
     pausedFor: row.paused,
     tries: row.tries,
     // Never back: where the clock of the database was set back nothing is counted twice.
-    until: new Date(Math.max(row.until_ms, since.getTime())),
+    until: new Date(Math.max(row.until_ms, last ?? 0)),
   };
 }

@@ -15,7 +15,7 @@ export interface PageRequest {
   cursor?: string;
 }
 
-export const largestPage = 200;
+const largestPage = 200;
 const usualPage = 50;
 
 /** @throws {Problem} argument-invalid */

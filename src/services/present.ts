@@ -15,7 +15,14 @@ import { openOrNull } from './open-seal.ts';
 import { openSenderAddress, openSenderName } from './sender-seals.ts';
 import { replyPlace } from './settle-emails.ts';
 
-export { attemptOutcomes, emailKinds, emailStates, failureReasons, messageStatuses } from '../entities/index.ts';
+export {
+  attemptOutcomes,
+  emailKinds,
+  emailStates,
+  failureReasons,
+  messageStatuses,
+  pauseCauses,
+} from '../entities/index.ts';
 
 /** What the command line and the HTTP API show of a sender. Here and below, times are ISO 8601 in UTC. */
 export interface SenderView {

@@ -1,9 +1,8 @@
 import { Form } from '../entities/index.ts';
-import { clientAddressDays, heldDays, retentionOf, waitsForMail } from './retention.ts';
+import { clientAddressDays, heldDays, heldSince, retentionOf, waitsForMail } from './retention.ts';
 import type { Scope } from './scope.ts';
 
-export const purgeRules = ['messages', 'held', 'client-addresses', 'senders'] as const;
-export type PurgeRule = (typeof purgeRules)[number];
+export type PurgeRule = 'messages' | 'held' | 'client-addresses' | 'senders';
 
 /** What one rule says, of one form where it is about messages. Times are ISO 8601 in UTC. */
 export interface RuleView {
@@ -49,7 +48,7 @@ export async function previewPurge(scope: Scope): Promise<RuleView[]> {
         (form): RuleView => ({ rule: 'held', days: Math.min(days(form) || heldDays, heldDays), ...view(form, 'held') }),
       ),
     await previewClientAddresses(em),
-    await previewSenders(em, kept, scope.config.retentionDays),
+    await previewSenders(em, kept),
   ];
 }
 
@@ -69,7 +68,7 @@ with aged as (
   select messages.id, messages.form_id, sender_id, status, case status
     when 'held' then least(
       received_at + nullif(days, 0) * interval '1 day',
-      coalesce(held_at, received_at) + interval '${heldDays} days')
+      ${heldSince} + interval '${heldDays} days')
     else received_at + nullif(days, 0) * interval '1 day' end as ends_at
   from messages join (values ${ofForm}) as retention (form_id, days) using (form_id)
 ),
@@ -92,16 +91,12 @@ async function previewClientAddresses(em: Scope['em']): Promise<RuleView> {
   return { rule: 'client-addresses', form: null, days: clientAddressDays, ...counts };
 }
 
-/** Those whose last message goes, and those whose messages were deleted by hand long ago. */
-async function previewSenders(em: Scope['em'], kept: string, retentionDays: number): Promise<RuleView> {
+/** Those whose last message goes, and those whose messages were deleted by hand. */
+async function previewSenders(em: Scope['em'], kept: string): Promise<RuleView> {
   const [row] = await em.execute<{ due: number }[]>(
     `${kept} select count(*)::int as due from senders
      where blocked_at is null
-       and not exists (select from kept where sender_id = senders.id and (is_waiting or not is_due))
-       and (
-         exists (select from messages where sender_id = senders.id)
-         or (${retentionDays} > 0 and last_message_at < now() - interval '${retentionDays} days')
-       )`,
+       and not exists (select from kept where sender_id = senders.id and (is_waiting or not is_due))`,
   );
   return { rule: 'senders', form: null, days: null, due: row?.due ?? 0, waiting: 0, nextAt: null };
 }

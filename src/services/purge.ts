@@ -1,11 +1,10 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Config } from '../config.ts';
 import { inTransaction } from '../database/transaction.ts';
 import { Duty, Form } from '../entities/index.ts';
 import { databaseNow } from './database-now.ts';
 import { idsOf } from './paging.ts';
 import { listOf, type RemovedMessage, removeMessages } from './remove-messages.ts';
-import { clientAddressDays, heldDays, retentionOf, waitsForMail } from './retention.ts';
+import { clientAddressDays, heldDays, heldSince, retentionOf, waitsForMail } from './retention.ts';
 import type { Scope } from './scope.ts';
 
 /** Under which it is on record when everything that was past its time was last removed. */
@@ -48,7 +47,7 @@ export async function openPurgeRound(scope: Scope): Promise<PurgeRound> {
     }),
     oldHeldMessages(now),
     oldClientAddresses(now),
-    ...(scope.config.retentionDays === 0 ? [] : [sendersWithoutMessages(scope.config)]),
+    sendersWithoutMessages,
   ];
   let next = 0;
   return {
@@ -100,7 +99,7 @@ function oldMessages(formId: string, days: number, now: Date): Step {
   return removing('form_id = ? and id < ?', [formId, idBefore(days, now)], receivedBefore(days));
 }
 
-const heldTooLong = `status = 'held' and coalesce(held_at, received_at) < now() - interval '${heldDays} days'`;
+const heldTooLong = `status = 'held' and ${heldSince} < now() - interval '${heldDays} days'`;
 
 function oldHeldMessages(now: Date): Step {
   return removing('id < ?', [idBefore(heldDays, now)], heldTooLong);
@@ -155,14 +154,16 @@ function oldClientAddresses(now: Date): Step {
   };
 }
 
-/** Those whose messages were deleted by hand, when the time of those is over. */
-function sendersWithoutMessages({ retentionDays }: Pick<Config, 'retentionDays'>): Step {
-  return async (em) => {
-    const old = `last_message_at < now() - interval '${retentionDays} days' and message_count = 0 and blocked_at is null
-      and not exists (select from messages where sender_id = senders.id)`;
-    const gone = await em.execute<unknown[]>(`delete from senders where ${old} returning id`);
-    return { ...nothing, senders: gone.length, mayBeMore: false };
-  };
+/** Those whose messages were deleted by hand. */
+async function sendersWithoutMessages(em: EntityManager): Promise<Removal & { mayBeMore: boolean }> {
+  // The count is asked again of a row that somebody else had: who has just written again stays.
+  const lonely = 'message_count = 0 and not exists (select from messages where sender_id = senders.id)';
+  const few = (which: string) =>
+    `id in (select id from senders where ${which} and ${lonely} limit ${batchSize} for update skip locked)`;
+  const isNamed = 'blocked_at is not null and name is not null';
+  const emptied = await em.execute<unknown[]>(`update senders set name = null where ${few(isNamed)} returning id`);
+  const gone = await em.execute<unknown[]>(`delete from senders where ${few('blocked_at is null')} returning id`);
+  return { ...nothing, senders: gone.length, mayBeMore: Math.max(emptied.length, gone.length) === batchSize };
 }
 
 function receivedBefore(days: number): string {

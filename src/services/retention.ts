@@ -4,6 +4,9 @@ import type { Form } from '../entities/index.ts';
 /** Days that a held message is kept, unless its form keeps messages less long; held by hand, from then on. */
 export const heldDays = 90;
 
+/** The SQL of when a held message began to be held. */
+export const heldSince = 'coalesce(messages.held_at, messages.received_at)';
+
 /** Days that it is kept where a message was posted from. */
 export const clientAddressDays = 30;
 

@@ -2,7 +2,10 @@ import { findFormId } from './form-filter.ts';
 import { idsOf } from './paging.ts';
 import type { Scope } from './scope.ts';
 
-/** How long mail took from its being queued to a server's having taken it, in milliseconds: nearest ranks. */
+/**
+ * How long mail took from its being made to a server's having taken it, in milliseconds: nearest ranks. Where its message
+ * was held, or it was sent again after it had failed, that time is in it.
+ */
 export interface DeliveryTimes {
   /** How many were delivered. */
   emails: number;

@@ -13,7 +13,7 @@ export interface BatchLimits {
   waiting: number;
 }
 
-export const usualLimits: BatchLimits = { flights: 2, posts: 200, waiting: 2000 };
+const usualLimits: BatchLimits = { flights: 2, posts: 200, waiting: 2000 };
 
 /** How long a post waits for its statement to begin, in milliseconds. With what the statement itself may take: below five seconds. */
 const waitAtMostMs = 1500;

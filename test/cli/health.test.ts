@@ -80,6 +80,17 @@ describe('health', () => {
     expect((await look(db)).failing).to.deep.equal(['queue']);
   });
 
+  it('counts how long a message is held from the moment it was held, also where it is old', async () => {
+    await using db = await createDatabase();
+    await using context = await openTestContext(db);
+    const [message] = await buildMessages(context, 1);
+    await db.age(message?.id ?? '', 300);
+    await runHere(['messages', 'hold', message?.receipt ?? ''], db);
+    expect((await look(db)).seen('held')).to.include({ status: 'ok', fact: '1 held, 0 of them longer than a day' });
+    await db.query(`update messages set held_at = now() - interval '2 days'`);
+    expect((await look(db)).seen('held').status).to.equal('warn');
+  });
+
   it('warns of messages that nobody was told of when their time was over, and of nobody purging', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);

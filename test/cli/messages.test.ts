@@ -268,7 +268,7 @@ describe('messages', () => {
 
       it('goes on page by page, ends at what was there at its beginning, and skips what is deleted', async () => {
         const pages: number[] = [];
-        for await (const page of exportMessages(openScope(context))) {
+        for await (const page of await exportMessages(openScope(context))) {
           if (pages.length === 0) {
             await db.query(`delete from messages where receipt in ('RW-0000000300', 'RW-0000000700')`);
             await buildMessages(context, 2);

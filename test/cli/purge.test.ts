@@ -150,14 +150,22 @@ describe('purge', () => {
     expect(await db.query('select from suppressions')).to.have.lengthOf(1);
   });
 
-  it('takes senders along whose messages were deleted by hand, when the time of those is over', async () => {
-    const [message] = await aged([0]);
-    await runHere(['messages', 'delete', message ?? '', '--yes'], db);
-    expect(rule(await rules(), 'senders')).to.include({ removed: 0 });
-    await db.query(`update senders set last_message_at = now() - interval '366 days'`);
-    expect(rule(await rules('--dry-run'), 'senders')).to.include({ due: 1 });
-    expect(rule(await rules(), 'senders')).to.include({ removed: 1 });
-    expect(await db.count('senders')).to.equal(0);
+  it('takes senders along whose messages were deleted by hand, also where messages are kept for ever', async () => {
+    const addresses = ['ada@example.test', 'bea@example.test', 'cora@example.test'];
+    const [first = '', second = ''] = await aged([0, 0, 0], (i) => ({ name: 'A Name', email: addresses[i] ?? '' }));
+    await runHere(['senders', 'block', '--email', 'bea@example.test'], db);
+    await runHere(['messages', 'delete', first, second, '--yes'], db);
+    const forEver = async (...args: string[]) =>
+      JSON.parse((await runHere(['purge', ...args, '--json'], db)).stdout).items as Rule[];
+    expect(rule(await forEver('--dry-run'), 'senders')).to.include({ due: 1 });
+    expect(rule(await forEver(), 'senders')).to.include({ removed: 1 });
+    const senders = await db.query(
+      'select name is null as nameless, blocked_at is not null as blocked from senders order by 1',
+    );
+    expect(senders).to.deep.equal([
+      { nameless: false, blocked: false },
+      { nameless: true, blocked: true },
+    ]);
   });
 
   it('is done by one of the servers once an hour, to the end, batch after batch', async () => {

@@ -121,6 +121,8 @@ describe('the HTTP API with a key', () => {
         403,
       );
       expect((await ask('GET', '/api/messages', await keyFor({ scopes: ['export'] }), lines)).status).to.equal(200);
+      const unknown = await ask('GET', '/api/messages?form=nowhere', await keyFor({ scopes: ['export'] }), lines);
+      expect([unknown.status, unknown.json.code], 'before anything is sent').to.deep.equal([404, 'form-unknown']);
     });
   });
 

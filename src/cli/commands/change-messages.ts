@@ -51,7 +51,7 @@ export function addMessageChanges(messages: Command, deps: Deps): void {
 
   const remove = messages
     .command('delete')
-    .description('Delete messages for good, with their emails; the sender stays')
+    .description('Delete messages for good, with their emails; a sender without any goes with the next purge')
     .argument('<message...>', 'receipts or ids')
     .option('--yes', 'do not ask')
     .option('--json', 'print JSON')

@@ -37,14 +37,14 @@ export function addExportCommand(messages: Command, deps: Deps): void {
       ]);
       const scope = openScope(context);
       // Before the first line is written: a filter that is wrong leaves no file with a header alone.
-      const total = await countMessages(scope, filter);
+      const [total, pages] = [await countMessages(scope, filter), await exportMessages(scope, filter)];
       // On a terminal the rows themselves are what moves.
       using progress = showProgress(deps, options, deps.stdout.isTTY ? 0 : total, 'exported');
       let exported = 0;
       const lines = async function* () {
         const isCsv = options.format === 'csv' && !options.json;
         if (isCsv) yield formatCsvLine(columns.map(([name]) => name));
-        for await (const views of exportMessages(scope, filter)) {
+        for await (const views of pages) {
           yield views
             .map((view) => (options.mask ? maskMessage(view) : view))
             .map((view) =>
