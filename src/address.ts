@@ -52,5 +52,7 @@ export function readMailbox(text: string): Mailbox | undefined {
   const address = readAddress((named?.[2] ?? text).trim(), { localDomain: true });
   if (address === undefined) return undefined;
   const name = named?.[1]?.trim();
+  // What could not stand in a From header as it is.
+  if (name !== undefined && (name.length > 200 || /[\p{Cc}\p{Cf}\\]/u.test(name))) return undefined;
   return name ? { name, address } : { address };
 }

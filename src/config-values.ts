@@ -83,6 +83,14 @@ export function databaseUrl(): z.ZodType<Secret> {
     const isPostgres = url !== null && /^postgres(ql)?:$/.test(url.protocol) && url.pathname.length > 1;
     if (value !== 'embedded' && !isPostgres)
       throw new Error('must be "embedded" or a postgresql:// address with a database name');
+    for (const name of url?.searchParams.keys() ?? []) {
+      if (name === 'sslmode' || name === 'sslrootcert') continue;
+      const instead = name === 'ssl' ? 'write sslmode=require' : 'its parameters are sslmode and sslrootcert';
+      throw new Error(`has a parameter "${name}", which would mean nothing: ${instead}`);
+    }
+    if (url !== null && [url.username, url.password, url.pathname].some((part) => !isDecodable(part))) {
+      throw new Error('has a % that stands for itself: write it as %25');
+    }
     const mode = url?.searchParams.get('sslmode') ?? 'disable';
     if (!['disable', 'require', 'verify-ca', 'verify-full'].includes(mode)) {
       throw new Error(
@@ -91,6 +99,15 @@ export function databaseUrl(): z.ZodType<Secret> {
     }
     return new Secret(value);
   });
+}
+
+function isDecodable(part: string): boolean {
+  try {
+    decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export function redisUrl(): z.ZodType<Secret> {

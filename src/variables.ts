@@ -26,7 +26,8 @@ export const variables = {
     production: true,
   },
   DATABASE_URL: {
-    meaning: 'PostgreSQL 15 or newer (`sslmode` honoured); `embedded` asks for the embedded one',
+    meaning:
+      'PostgreSQL 15 or newer (its parameters `sslmode` and `sslrootcert` mean what they mean to libpq; others are refused); `embedded` asks for the embedded one',
     fallback: 'embedded',
     example: 'postgresql://ruffinweb:password@db.example.com/ruffinweb?sslmode=verify-full',
     secret: true,

@@ -17,6 +17,11 @@ export function maskText(text: string, name: string | null = null): string {
   return words.reduce((it, word) => it.replace(wholeWord(word), maskName), masked);
 }
 
+/** The same in the HTML part of a mail, where what mail programs would make a link of is taken apart by empty spans. */
+export function maskHtml(html: string, name: string | null): string {
+  return maskText(html.replace(/<span>([^<>])<\/span>/gu, '$1'), name);
+}
+
 function wholeWord(word: string): RegExp {
   const literal = word.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
   return new RegExp(`(?<![\\p{L}\\p{N}])${literal}(?![\\p{L}\\p{N}])`, 'giu');

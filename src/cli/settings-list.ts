@@ -29,6 +29,8 @@ function maskSecret(name: VariableName, value: string): string {
     const url = URL.parse(value);
     if (!url?.protocol.startsWith('postgres')) return '***';
     if (url.password !== '') url.password = '***';
+    // A parameter that is a fault may be a password as well.
+    for (const name of new Set(url.searchParams.keys())) if (!name.startsWith('ssl')) url.searchParams.set(name, '***');
     return url.href;
   }
   if (name !== 'ENCRYPTION_KEYS') return '***';

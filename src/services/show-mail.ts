@@ -2,6 +2,7 @@ import type { Composer, Context } from '../context.ts';
 import type { Email } from '../entities/index.ts';
 import { composeEmail } from './compose-email.ts';
 import { findEmail } from './emails.ts';
+import { openContent } from './message-content.ts';
 import { openScope } from './scope.ts';
 
 /** A mail as its recipient gets it: what is sent at the next try, or was at the last one. */
@@ -9,6 +10,8 @@ export interface MailView {
   headers: [name: string, value: string][];
   text: string;
   html: string;
+  /** Who it tells of; null where it names nobody. */
+  senderName: string | null;
 }
 
 /**
@@ -58,5 +61,6 @@ export async function showMail(context: Context & { composer: Composer }, id: st
     ],
     text: mail.text,
     html: mail.html,
+    senderName: message == null ? null : (openContent(context.keyring, message).name ?? null),
   };
 }

@@ -100,8 +100,8 @@ describe('acting on one email', () => {
     await using folder = await temporaryFolder();
     const settings = { DATA_DIR: folder.path };
     await buildMessages(context, 1, () => ({ message: 'Hello\u001b[2J there', subject: 'A subject' }));
-    const show = async (kind: string) => {
-      const args = ['emails', 'show', await idOf(`kind = '${kind}'`), '--mail', '--json'];
+    const show = async (kind: string, ...more: string[]) => {
+      const args = ['emails', 'show', await idOf(`kind = '${kind}'`), '--mail', '--json', ...more];
       const run = await runHere(args, db, { settings });
       return JSON.parse(run.stdout).mail;
     };
@@ -131,6 +131,10 @@ describe('acting on one email', () => {
     expect(text.stdout)
       .to.match(/^To +o\*\*\*@localhost$/m)
       .and.match(/^│ Hello/m);
-    expect(text.stdout).to.not.include('ada@example').and.not.include('\u001b');
+    expect(text.stdout).to.not.match(/ada@example|Ada|Lovelace|\u001b/);
+    const masked = await show('notification', '--mask');
+    expect(JSON.stringify(masked))
+      .to.include('A***')
+      .and.not.match(/ada@example|example<span>|Ada|Lovelace/);
   });
 });

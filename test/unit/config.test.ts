@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { ConfigFaulty, readConfig } from '../../src/config.ts';
 import { withSecretFiles } from '../../src/environment.ts';
+import { readMailbox as readSendingMailbox } from '../../src/mail/addresses.ts';
 import { type VariableName, variable, variableNames } from '../../src/variables.ts';
 
 function faultsOf(env: Record<string, string>): [string, string][] {
@@ -164,6 +165,29 @@ describe('readConfig', () => {
         faultsOf({ DATABASE_URL: `postgresql://h/db?sslmode=${mode}` }).map(([name]) => name),
         mode,
       ).to.deep.equal(['DATABASE_URL']);
+    }
+  });
+
+  it('refuses parameters of a database that would mean nothing, and a password that cannot be read', () => {
+    const wrong = (url: string) => faultsOf({ DATABASE_URL: url });
+    expect(wrong('postgresql://h/db?ssl=true')[0]?.[1]).to.include('sslmode=require');
+    expect(wrong('postgresql://h/db?sslmode=require&password=x')[0]?.[1]).to.include('"password"');
+    expect(wrong('postgresql://u:50%off@h/db')[0]?.[1]).to.include('%25');
+    expect(
+      readConfig({ DATABASE_URL: 'postgresql://u:50%25off@h/db?sslmode=disable' }).databaseUrl.reveal(),
+    ).to.include('%25');
+  });
+
+  it('takes no MAIL_FROM that no mail could be sent from', () => {
+    for (const name of ['Firma \\ Sohn', 'a'.repeat(201), 'zero\u200bwidth']) {
+      expect(
+        faultsOf({ MAIL_FROM: `${name} <info@example.test>` }).map(([it]) => it),
+        name,
+      ).to.deep.equal(['MAIL_FROM']);
+    }
+    for (const from of ['Müller & Söhne <info@example.test>', '"Ada, Inc." <info@example.test>', 'info@example.test']) {
+      const { name, address } = readConfig({ MAIL_FROM: from }).mailFrom;
+      expect(readSendingMailbox(name === undefined ? address : `${name} <${address}>`), from).to.include({ address });
     }
   });
 

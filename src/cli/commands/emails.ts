@@ -4,7 +4,7 @@ import type { EmailState } from '../../entities/index.ts';
 import type { EmailDetails, EmailFilter } from '../../services/emails.ts';
 import type { Deps } from '../deps.ts';
 import { mapPage, printPage } from '../lists.ts';
-import { maskEmail, maskText } from '../mask.ts';
+import { maskEmail, maskHtml, maskText } from '../mask.ts';
 import {
   addDataOptions,
   addExamples,
@@ -108,9 +108,9 @@ async function printMail(output: Output, options: DataOptions, context: Context,
   ]);
   await using way = await openMail(context.config);
   const mail = await showMail({ ...context, composer: way.composer }, email.id);
-  const hide = (text: string) => (options.mask ? maskText(text) : text);
+  const hide = (text: string) => (options.mask ? maskText(text, mail.senderName) : text);
   const headers = mail.headers.map(([name, value]): [string, string] => [name, hide(value)]);
-  const [text, html] = [hide(mail.text), hide(mail.html)];
+  const [text, html] = [hide(mail.text), options.mask ? maskHtml(mail.html, mail.senderName) : mail.html];
   if (options.json) {
     output.printJson({ ...email, mail: { headers, text, html } });
     return;
