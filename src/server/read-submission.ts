@@ -46,7 +46,7 @@ async function readValues(ctx: Context): Promise<Map<string, unknown>> {
   const bytes = await readBytes(ctx);
   if (type === 'multipart/form-data') return gather(await readMultipart(ctx.get('Content-Type'), bytes));
   const text = decode(bytes);
-  return type === 'json' ? readJson(text) : gather([...new URLSearchParams(text)]);
+  return type === 'json' ? readJson(text) : gather(readUrlencoded(text));
 }
 
 function readType(ctx: Context): BodyType {
@@ -85,9 +85,27 @@ function tooLarge(): Problem {
 }
 
 function decode(bytes: Buffer): string {
-  if (!isUtf8(bytes)) throw new Problem('body-unreadable', 'the body is not valid UTF-8');
+  if (!isUtf8(bytes)) throw notUtf8();
   const text = bytes.toString('utf8');
   return text.startsWith('\uFEFF') ? text.slice(1) : text;
+}
+
+function notUtf8(): Problem {
+  return new Problem('body-unreadable', 'the body is not valid UTF-8; a form sends it with accept-charset="utf-8"');
+}
+
+function readUrlencoded(text: string): [string, string][] {
+  const fields = [...new URLSearchParams(text)];
+  // It stands there for bytes that are no UTF-8, unless somebody typed it.
+  const mayBeRuined = text.includes('%') && fields.some((texts) => texts.some((it) => it.includes('\ufffd')));
+  if (mayBeRuined && !isEncodedUtf8(text)) throw notUtf8();
+  return fields;
+}
+
+/** A character is escaped whole or not at all: what stands between escapes is valid already. */
+function isEncodedUtf8(text: string): boolean {
+  const escaped = text.match(/(?:%[0-9a-f]{2})+/gi) ?? [];
+  return escaped.every((run) => isUtf8(Buffer.from(run.replaceAll('%', ''), 'hex')));
 }
 
 function readJson(text: string): Map<string, unknown> {

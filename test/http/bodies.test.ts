@@ -57,6 +57,15 @@ describe('the body of a post', () => {
     expect(stored).to.deep.include({ message, extra: { 'größe "L"': '%' } });
   });
 
+  it('as urlencoded keeps a replacement character that was typed, and a percent sign that escapes nothing', async () => {
+    for (const message of ['%EF%BF%BD', '\ufffd', '%ef%bf%bd+100%+%zz', 'Gr%C3%BC\u00dfe+\ufffd']) {
+      const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
+      const answer = await echo({ method: 'POST', headers, body: `email=ada@example.test&message=${message}` });
+      expect(answer.status, message).to.equal(201);
+      expect(answer.json.message).to.equal(new URLSearchParams(`m=${message}`).get('m'));
+    }
+  });
+
   it('as multipart takes a part in the character set that it declares, and one that a mail library wrote', async () => {
     const latin1 = Buffer.from(
       'Content-Type: text/plain; charset=ISO-8859-1\r\nContent-Disposition: form-data; name="message"\r\n\r\nGrüße',
@@ -228,6 +237,24 @@ describe('the body of a post', () => {
       const answer = await http.post('/api/messages', { _replyto: 'ada@', first_name: 'x'.repeat(201), message: 'x' });
       expect(answer.json.errors.map((it: { field: string }) => it.field)).to.deep.equal(['_replyto', 'first_name']);
     });
+
+    for (const [where, fields] of [
+      ['a value', 'name=J%FCrgen'],
+      ['a name', 'gr%F6%DFe=L'],
+      ['a value beside a character that was typed', 'name=%EF%BF%BD+%FC'],
+      ['a character that breaks off', 'name=%C3&company=%BC'],
+    ]) {
+      for (const form of ['escaped', 'raw'] as const) {
+        it(`with 400 and advice where urlencoded has Latin-1 in ${where}, ${form}`, async () => {
+          const text = `email=ada@example.test&message=Hello&${fields}`;
+          const body = form === 'escaped' ? text : Buffer.from(unescape(text), 'latin1');
+          const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
+          const answer = await http.send('/api/messages', { method: 'POST', headers, body });
+          expect([answer.status, answer.json.code]).to.deep.equal([400, 'body-unreadable']);
+          expect(answer.json.detail).to.include('accept-charset="utf-8"');
+        });
+      }
+    }
 
     const head = `--${boundary}\r\n`;
     for (const [what, init] of [
