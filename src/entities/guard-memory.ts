@@ -26,7 +26,7 @@ const RecentPostSchema = defineEntity({
   name: 'RecentPost',
   tableName: 'recent_posts',
   properties: {
-    /** Keyed hash of form, address and text. */
+    /** Keyed hash of the form and all that was posted to keep. */
     fingerprint: p.blob().primary(),
     message: () => p.manyToOne(Message).deleteRule('cascade'),
     storedAt: p.datetime(3),

@@ -24,8 +24,8 @@ const idempotencyKey: Parameter = {
   in: 'header',
   description:
     'Any text that is new for each filling of the form. A post that is repeated with it within 24 hours gets the ' +
-    'first answer and is not stored again; with another body it is refused (422). Without it the same text from the ' +
-    'same address within 10 minutes counts as a repeat.',
+    'first answer and is not stored again; with another body it is refused (422). Without it the same post, in every ' +
+    'field that is kept, counts as a repeat within 10 minutes.',
   schema: { type: 'string', maxLength: 255, examples: ['0f6c8e1a-7d1f-4c53-9b0e-3f1d7c0a5d11'] },
 };
 

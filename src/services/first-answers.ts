@@ -11,10 +11,8 @@ export interface PostIdentity {
   formId: string;
   /** Keyed hash of the idempotency key; null without one. */
   key: Buffer | null;
-  /** With a key: of all that was posted. Without: of form, address and text. */
+  /** Of the form and all that was posted to be kept. Without a key it alone tells a double click. */
   fingerprint: Buffer;
-  /** Of form, address and text, with a key as well: the same without one is a double click. */
-  window: Buffer;
 }
 
 export function postIdentity(
@@ -24,10 +22,11 @@ export function postIdentity(
   idempotencyKey: string | undefined,
 ): Omit<PostIdentity, 'formId'> {
   const posted = { ...content, address: normaliseAddress(content.address) };
-  const window = keyring.fingerprint(JSON.stringify(['window', formId, posted.address, posted.text]));
-  if (idempotencyKey === undefined) return { key: null, fingerprint: window, window };
-  const fingerprint = keyring.fingerprint(JSON.stringify(['key', formId, posted]));
-  return { key: keyring.keyIndex(idempotencyKey), fingerprint, window };
+  return {
+    key: idempotencyKey === undefined ? null : keyring.keyIndex(idempotencyKey),
+    // "key" is what releases before this one wrote there.
+    fingerprint: keyring.fingerprint(JSON.stringify(['key', formId, posted])),
+  };
 }
 
 const findStatement: Statement = {

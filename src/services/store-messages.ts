@@ -197,7 +197,6 @@ function bind(rows: readonly Row[]): unknown[] {
     bytes(rows.map((it) => it.fingerprint)),
     texts(rows.map((it) => it.captchaId)),
     floats(rows.map((it) => it.captchaExpiresMs)),
-    bytes(rows.map((it) => it.window)),
     texts(rows.map((it) => it.formVersion)),
     rows.length > 1 ? String(togetherLockMs) : null,
   ];
@@ -210,7 +209,7 @@ function bind(rows: readonly Row[]): unknown[] {
 function lockKeys(rows: readonly Row[]): Buffer {
   const keys: bigint[] = [];
   for (const row of rows) {
-    keys.push(row.addressIndex.readBigInt64BE(0), repeatLock(row), row.window.readBigInt64BE(8));
+    keys.push(row.addressIndex.readBigInt64BE(0), repeatLock(row), row.fingerprint.readBigInt64BE(8));
     if (row.captchaId !== null) keys.push(createHash('sha256').update(row.captchaId).digest().readBigInt64BE(0));
     if (row.replyIndex !== null) keys.push(row.replyIndex.readBigInt64BE(0));
   }

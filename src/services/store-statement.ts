@@ -52,10 +52,10 @@ function otherWithText(than: string): string {
  *   woken          tells the delivery loops, at the commit
  */
 export const storeStatement: Statement = {
-  name: 'store_messages_6',
+  name: 'store_messages_7',
   text: `
 with patience as materialized (
-  select set_config('lock_timeout', coalesce($28::text, current_setting('lock_timeout')), true) as told
+  select set_config('lock_timeout', coalesce($27::text, current_setting('lock_timeout')), true) as told
 ),
 locked as materialized (
   select count(*) from patience cross join lateral (
@@ -67,12 +67,12 @@ posted as materialized (
   from locked cross join unnest(
     $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::bytea[], $8::bytea[],
     $9::uuid[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::uuid[], $15::text[],
-    $21::bytea[], $22::bytea[], $23::bytea[], $24::text[], $25::float8[], $26::bytea[],
-    $27::text[]
+    $21::bytea[], $22::bytea[], $23::bytea[], $24::text[], $25::float8[],
+    $26::text[]
   ) with ordinality as given (
     message_id, receipt, form_id, status, reasons, content, client_address,
     sender_id, address_index, address, name, reply_index, reply_id, reply_internet_message_id,
-    text_index, key, fingerprint, captcha_id, captcha_expires_ms, window_print,
+    text_index, key, fingerprint, captcha_id, captcha_expires_ms,
     form_version, n
   )
     left join forms on forms.id = given.form_id and forms.xmin::text = given.form_version
@@ -104,13 +104,13 @@ key_won as (
   returning message_id
 ),
 window_first as (
-  select distinct on (window_print) window_print, message_id from passed
+  select distinct on (fingerprint) fingerprint, message_id from passed
   where key is null or message_id in (select message_id from key_won)
-  order by window_print, key is null, n
+  order by fingerprint, key is null, n
 ),
 window_won as (
   insert into recent_posts (fingerprint, message_id, stored_at)
-  select window_print, message_id, now() from window_first
+  select fingerprint, message_id, now() from window_first
   on conflict (fingerprint) do update set message_id = excluded.message_id, stored_at = excluded.stored_at
   where recent_posts.stored_at <= excluded.stored_at - interval '10 minutes'
   returning message_id

@@ -62,6 +62,19 @@ describe('the same post again', () => {
     expect(await db.count('messages')).to.equal(5);
   });
 
+  it('is another one where any other field that is kept differs, and the same where only what is not kept does', async () => {
+    const booking = { date: 'Tuesday', _elapsed: '5000', 'cf-turnstile-response': 'one' };
+    const first = await post(0, booking);
+    const again = await post(1, { ...booking, _elapsed: '6000', 'cf-turnstile-response': 'two', _gotcha: '' });
+    expect(again.text).to.equal(first.text);
+    for (const changes of [{ date: 'Wednesday' }, { name: 'Ada L.' }, { subject: 'Booking' }, { guests: '2' }]) {
+      const other = await post(0, { ...booking, ...changes });
+      expect(other.status).to.equal(201);
+      expect(other.json.id, JSON.stringify(changes)).to.not.equal(first.json.id);
+    }
+    expect(await db.count('messages')).to.equal(5);
+  });
+
   it('without the key that it came with the first time is the same post still', async () => {
     const first = await post(0, {}, { 'Idempotency-Key': 'k' });
     expect((await post(1)).text).to.equal(first.text);

@@ -21,7 +21,7 @@ export async function buildMessages(
   const stored: Stored[] = [];
   for (let index = 0; index < count; index++) {
     const email = `ada${index === 0 ? '' : index + 1}@example.test`;
-    // The same text twice from one address would be taken for a double click.
+    // The same post twice would be taken for a double click.
     const message = index === 0 ? 'Hello there' : `Hello there ${index + 1}`;
     const values = new Map(Object.entries(submission({ email, message, ...changes(index) })));
     stored.push(
