@@ -34,9 +34,12 @@ function asProblem(ctx: KoaContext & { state: RequestState }, error: unknown): P
   if (isOutage(error)) {
     log.error({ err: error }, 'database away');
     ctx.set('Retry-After', String(outageRetrySeconds));
-    return new Problem('database-away', 'the message could not be stored; please try again in a moment', {
-      cause: error,
-    });
+    // The answer to a commit may be what was lost.
+    const told =
+      ctx.state.posted === undefined
+        ? 'please try again in a moment'
+        : 'nobody knows whether the message was stored; please try again in a moment: the same message is stored once';
+    return new Problem('database-away', told, { cause: error });
   }
   log.error({ err: error }, 'unexpected error');
   return new Problem('unexpected', 'the fault is ours and was logged', { cause: error });

@@ -97,7 +97,9 @@ function refusal(details: ProblemDetails, posted: ReadonlyMap<string, unknown> |
     heading,
     status: details.status,
     detail: ours
-      ? 'Your message was not stored. The fault is on our side; please try again in a few minutes.'
+      ? posted === undefined
+        ? 'The fault is on our side; please try again in a few minutes.'
+        : 'Your message may not have been stored. The fault is on our side; please try again in a moment: the same message is never stored twice.'
       : details.status === 404
         ? 'There is no page at this address.'
         : `${details.detail[0]?.toUpperCase()}${details.detail.slice(1)}.`,

@@ -37,7 +37,11 @@ const answers = {
   'key-required': [401, 'An API key is required', 'no API key, or one that is unknown, expired or revoked'],
   'key-forbidden': [403, 'The API key may not do this', 'the key lacks the scope, or is limited to forms'],
   'key-unknown': [404, 'There is no such API key', 'no such key (command line)'],
-  'database-away': [503, 'The database is away', 'with `Retry-After`; nothing was stored'],
+  'database-away': [
+    503,
+    'The database is away',
+    'with `Retry-After`; a post may have been stored all the same, and the same one again is stored once',
+  ],
   'schema-behind': [503, 'The database schema is behind', 'run `ruffinweb migrate up`'],
   'schema-too-new': [503, 'The database schema is too new', 'a newer release has removed what this one needs'],
   'keys-wrong': [503, 'The encryption keys are wrong', '`ENCRYPTION_KEYS` does not fit the database'],

@@ -12,7 +12,7 @@ import { wantsPage } from './wants-page.ts';
  * Takes one post from reading to storing, for every address that takes messages. Browsers without script are sent
  * on; programs are told in the dialect of the address.
  *
- * @throws {Problem} what reading and submitting throw; nothing is stored then.
+ * @throws {Problem} what reading and submitting throw; nothing is stored then. Of what else is thrown nobody knows.
  */
 export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug: string): Promise<void> {
   const { scope } = ctx.state;

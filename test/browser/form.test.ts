@@ -224,11 +224,11 @@ describeInBrowser('a form', (browser) => {
   });
 
   for (const [code, wait, words] of [
-    [429, '30', 'Not sent. Please try again in 30 seconds.'],
-    [503, '1', 'Not sent. Please try again in 1 second.'],
-    [429, '3600', 'Not sent. Please try again in 60 minutes.'],
-    [503, undefined, 'Not sent. Please try again in a moment.'],
-    [409, undefined, 'Not sent. Please try again in a moment.'],
+    [429, '30', 'That did not work. Please try again in 30 seconds.'],
+    [503, '1', 'That did not work. Please try again in 1 second.'],
+    [429, '3600', 'That did not work. Please try again in 60 minutes.'],
+    [503, undefined, 'That did not work. Please try again in a moment.'],
+    [409, undefined, 'That did not work. Please try again in a moment.'],
   ] as const) {
     it(`says when to try again after ${code} with Retry-After ${wait}`, async () => {
       await using landing = await openLanding(browser());

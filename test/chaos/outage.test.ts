@@ -66,7 +66,7 @@ describe('while the database is away', () => {
       body: new URLSearchParams({ email: 'ada@example.test', message: 'x' }),
     });
     expect(page.status).to.equal(503);
-    expect(page.text).to.include('That did not work').and.include('not stored');
+    expect(page.text).to.include('That did not work').and.include('may not have been stored');
   });
 
   it('every connection being ended by the database costs no later post', async () => {

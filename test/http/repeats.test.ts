@@ -3,6 +3,7 @@ import { browserAccept, type Client, clientOf, submission } from '../support/api
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { type ServerHere, startServerHere } from '../support/server-here.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
 describe('the same post again', () => {
@@ -112,6 +113,35 @@ describe('the same post again', () => {
       expect([answer.status, answer.json.code]).to.deep.equal([400, 'idempotency-key-invalid']);
     }
     expect(await db.count('messages')).to.equal(0);
+  });
+
+  it('after an answer of the database that was lost gets the first answer: nobody was told that it was not stored', async () => {
+    await using proxy = await TcpProxy.before(db.url);
+    await using server = await startServerHere({ DATABASE_URL: proxy.urlOf(db.url) });
+    const visitor = clientOf(server.url);
+    expect((await visitor.post('/api/messages', submission({ message: 'before' }))).status).to.equal(201);
+
+    proxy.mode = 'mute';
+    const lost = await visitor.post('/api/messages', submission());
+    const [stored] = await db.query<{ receipt: string }>('select receipt from messages order by id desc');
+    expect([lost.status, await db.count('messages')]).to.deep.equal([503, 2]);
+    expect(lost.json.detail).to.include('nobody knows whether the message was stored');
+    proxy.mode = 'refuse';
+    const page = await visitor.send('/api/messages', {
+      method: 'POST',
+      headers: { Accept: browserAccept },
+      body: new URLSearchParams({ email: 'ada@example.test', message: 'What I typed' }),
+    });
+    expect(page.text).to.include('may not have been stored').and.include('never stored twice');
+    expect(page.text).to.include('What I typed').and.include('Try again');
+
+    proxy.mode = 'pass';
+    const again = await until('posts are taken', async () => {
+      const answer = await visitor.post('/api/messages', submission());
+      return answer.status === 201 ? answer : undefined;
+    });
+    expect(again.json.receipt).to.equal(stored?.receipt);
+    expect(await db.count('messages')).to.equal(2);
   });
 
   it('as a double click in a browser without script leads to the same receipt', async () => {

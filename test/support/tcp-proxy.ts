@@ -1,7 +1,10 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** What the proxy does with connections. `swallow`: keeps them open and drops every byte, as a dead network does. */
-export type ProxyMode = 'pass' | 'swallow' | 'refuse';
+/**
+ * What the proxy does with connections. `swallow`: keeps them open and drops every byte, as a dead network does;
+ * `mute`: only what the server answers.
+ */
+export type ProxyMode = 'pass' | 'swallow' | 'mute' | 'refuse';
 
 /** A TCP proxy in front of a server, to take the network away. */
 export class TcpProxy implements AsyncDisposable {
@@ -50,10 +53,12 @@ export class TcpProxy implements AsyncDisposable {
     this.#pairs.add(pair);
     // Bytes that are swallowed once are gone: a connection that lost some stays silent for ever.
     let dead = false;
+    let isMute = false;
     const forward = (from: Socket, to: Socket) => {
       from.on('data', (bytes) => {
         dead ||= this.#mode === 'swallow';
-        if (!dead) to.write(bytes);
+        isMute ||= this.#mode === 'mute' && from === target;
+        if (!dead && !(isMute && from === target)) to.write(bytes);
       });
       from.on('error', () => {});
       from.on('close', () => {

@@ -135,10 +135,11 @@
       lines.push(text(form, 'lost', 'The connection was lost. Everything you typed is still here; please try again.'));
     } else if ([409, 429, 503].includes(answer.status)) {
       const time = answer.wait > 0 ? duration(form, answer.wait) : '';
-      const later = text(form, 'later', `Not sent. Please try again ${time ? 'in {time}' : 'in a moment'}.`);
+      const later = text(form, 'later', `That did not work. Please try again ${time ? 'in {time}' : 'in a moment'}.`);
       lines.push(later.replace('{time}', time));
     } else if (!lines[0]) {
-      lines.push(text(form, 'failed', `Not sent: ${answer.detail ?? 'something went wrong at the server'}.`));
+      const what = answer.status < 500 ? 'Not sent' : 'That did not work';
+      lines.push(text(form, 'failed', `${what}: ${answer.detail ?? 'something went wrong at the server'}.`));
     }
     const status = say(form, first ? 'invalid' : 'failed', lines.join(' '));
     (first ?? status).focus();
