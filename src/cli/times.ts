@@ -1,4 +1,5 @@
 import { Problem } from '../problems.ts';
+import { isInKnownYears } from '../services/known-years.ts';
 
 const second = 1000;
 const minute = 60 * second;
@@ -42,6 +43,10 @@ const spans: Readonly<Record<string, number>> = { s: second, m: minute, min: min
  * @throws {Problem} argument-invalid
  */
 export function readMoment(option: string, text: string, now: Date): Date {
+  return requireKnownYear(option, text, parseMoment(option, text, now));
+}
+
+function parseMoment(option: string, text: string, now: Date): Date {
   const ago = /^(\d{1,6}) ?(s|m|min|h|d|w)$/.exec(text.trim());
   if (ago?.[1] !== undefined) return new Date(now.getTime() - Number(ago[1]) * (spans[ago[2] ?? ''] ?? day));
   const written = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)(Z|[+-]\d{2}:\d{2})?)?$/.exec(
@@ -63,8 +68,14 @@ export function readMoment(option: string, text: string, now: Date): Date {
  * @throws {Problem} argument-invalid
  */
 export function readFuture(option: string, text: string, now: Date): Date {
-  const at = readMoment(option, text, now);
-  return /^\d+ ?[a-z]/.test(text.trim()) ? new Date(2 * now.getTime() - at.getTime()) : at;
+  const at = parseMoment(option, text, now);
+  const isSpan = /^\d+ ?[a-z]/.test(text.trim());
+  return requireKnownYear(option, text, isSpan ? new Date(2 * now.getTime() - at.getTime()) : at);
+}
+
+function requireKnownYear(option: string, text: string, at: Date): Date {
+  if (isInKnownYears(at)) return at;
+  throw new Problem('argument-invalid', `${option} "${text}" is not in a year from 1970 to 9999 (UTC)`);
 }
 
 /** 30 February would become 2 March. */

@@ -91,7 +91,7 @@ export function addAdminRoutes(
   const lines = async (ctx: Ctx, next: () => Promise<unknown>) => {
     ctx.vary('Accept');
     if (!wantsLines(ctx)) return await next();
-    return await exports(ctx, async () => exportTo(ctx, messageFilterOf(ctx, readQuery(ctx, messageQuery))));
+    return await exports(ctx, () => exportTo(ctx, messageFilterOf(ctx, readQuery(ctx, messageQuery))));
   };
   router.get('/api/messages', lines, reads, async (ctx) => {
     const { limit, cursor, ...filter } = readQuery(ctx, { ...pageQuery, ...messageQuery });

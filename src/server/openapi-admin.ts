@@ -8,7 +8,7 @@ const paging = [
   query('cursor', 'Goes on where the page before ended: its `next`.'),
 ];
 const period = [
-  query('since', 'From then on: a time (RFC 3339) or a day.'),
+  query('since', 'From then on: a time (RFC 3339) or a day, of a year from 1970 to 9999 (UTC).'),
   query('until', 'Before then.'),
   query('form', 'Of this form.'),
 ];

@@ -2,12 +2,16 @@ import type { Context } from 'koa';
 import readBody from 'raw-body';
 import * as z from 'zod';
 import { Problem } from '../problems.ts';
+import { isInKnownYears } from '../services/known-years.ts';
 
 /** More than any change needs, in bytes. */
 const bodyLimit = 4096;
 
 /** A moment as RFC 3339 has it, or a day. */
-export const moment = z.union([z.iso.datetime({ offset: true }), z.iso.date()]).transform((text) => new Date(text));
+export const moment = z
+  .union([z.iso.datetime({ offset: true }), z.iso.date()])
+  .transform((text) => new Date(text))
+  .refine(isInKnownYears, 'a year from 1970 to 9999 (UTC) is wanted');
 
 /** Reads the query; a parameter that is not known is refused, since a filter that does nothing shows too much. */
 export function readQuery<Shape extends z.ZodRawShape>(ctx: Context, shape: Shape): z.infer<z.ZodObject<Shape>> {

@@ -1,5 +1,5 @@
-import { Form } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
+import { findForm } from './forms.ts';
 import type { Scope } from './scope.ts';
 
 /**
@@ -9,7 +9,7 @@ import type { Scope } from './scope.ts';
  * @throws {Problem} form-unknown
  */
 export async function findFormId(scope: Scope, slug: string, within?: readonly string[]): Promise<string> {
-  const form = await scope.em.findOne(Form, { slug });
+  const form = await findForm(scope, slug);
   if (form === null || within?.includes(form.id) === false)
     throw new Problem('form-unknown', `there is no form "${slug}"`);
   return form.id;

@@ -3,7 +3,7 @@ import { type CaptchaKind, captchaKinds } from '../captcha-kinds.ts';
 import { Form } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import { fieldLimits } from './check-fields.ts';
-import { captchaOf, defaultFormSlug } from './forms.ts';
+import { captchaOf, defaultFormSlug, findForm } from './forms.ts';
 import { ownersOf } from './held-summary.ts';
 import { newId } from './new-id.ts';
 import { retentionOf } from './retention.ts';
@@ -44,7 +44,7 @@ export async function listForms(scope: Scope): Promise<FormView[]> {
 
 /** @throws {Problem} form-unknown */
 export async function showForm(scope: Scope, slug: string): Promise<FormView> {
-  return presentForm(scope, await findForm(scope, slug));
+  return presentForm(scope, await requireForm(scope, slug));
 }
 
 /** @throws {Problem} form-exists, argument-invalid */
@@ -66,7 +66,7 @@ export async function changeForm(
   changes: Partial<FormSettings> & { slug?: string; open?: boolean },
 ): Promise<FormView> {
   const { slug: newSlug, open, ...settings } = changes;
-  const form = await findForm(scope, slug);
+  const form = await requireForm(scope, slug);
   if (newSlug !== undefined && newSlug !== slug) {
     if (slug === defaultFormSlug) {
       throw new Problem('argument-invalid', `"${slug}" keeps its slug: /api/messages belongs to it`);
@@ -81,8 +81,8 @@ export async function changeForm(
   return presentForm(scope, form);
 }
 
-async function findForm(scope: Scope, slug: string): Promise<Form> {
-  const form = await scope.em.findOne(Form, { slug });
+async function requireForm(scope: Scope, slug: string): Promise<Form> {
+  const form = await findForm(scope, slug);
   if (form === null) throw new Problem('form-unknown', `there is no form "${slug}"`);
   return form;
 }

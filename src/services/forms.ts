@@ -14,9 +14,14 @@ export class FormOutdated extends Error {
   override readonly name = 'FormOutdated';
 }
 
+/** The form of a slug, be it open or closed. What cannot be a slug is not asked for: PostgreSQL takes no NUL. */
+export async function findForm(scope: Scope, slug: string): Promise<Form | null> {
+  return /^[a-z0-9-]{1,64}$/.test(slug) ? await scope.em.findOne(Form, { slug }) : null;
+}
+
 /** @throws {Problem} form-unknown, form-closed */
 export async function findOpenForm(scope: Scope, slug: string): Promise<Form> {
-  const form = /^[a-z0-9-]{1,64}$/.test(slug) ? await scope.em.findOne(Form, { slug }) : null;
+  const form = await findForm(scope, slug);
   if (form === null) throw new Problem('form-unknown', 'there is no such form');
   if (!form.isOpen) throw new Problem('form-closed', 'this form is closed');
   return form;

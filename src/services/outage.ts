@@ -29,10 +29,19 @@ export class TooSlow extends Error {
 export function isOutage(error: unknown): boolean {
   for (let it = error; it instanceof Error; it = it.cause) {
     const { code } = it as { code?: unknown };
+    if (isOurFault(it as { code?: unknown; routine?: unknown })) return false;
     if (typeof code === 'string' && (socketCodes.has(code) || notNow.test(code))) return true;
     if (it instanceof TooSlow) return true;
     if (driverTexts.test(it.message)) return true;
     if (it instanceof AggregateError && it.errors.some(isOutage)) return true;
   }
   return false;
+}
+
+/**
+ * What PostgreSQL takes for a violation of its protocol (08P01, a NUL in a statement) it will take for one again.
+ * PgBouncer gives the same code to all that it cannot do now, but names no routine of the server.
+ */
+function isOurFault({ code, routine }: { code?: unknown; routine?: unknown }): boolean {
+  return code === '08P01' && routine !== undefined;
 }

@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { Problem } from '../problems.ts';
+import { isInKnownYears } from './known-years.ts';
 
 /** One page of a list, the newest first. */
 export interface Page<Item> {
@@ -62,7 +63,7 @@ export function readTimeCursor(cursor: string | undefined): { at: Date; id: stri
   if (cursor === undefined) return undefined;
   const bytes = readBytes(cursor, 24);
   const at = new Date(Number(bytes.readBigInt64BE()));
-  if (Number.isNaN(at.getTime())) throw cursorInvalid();
+  if (!isInKnownYears(at)) throw cursorInvalid();
   return { at, id: stringifyId(bytes.subarray(8)) };
 }
 

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync, openSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import pg from 'pg';
@@ -133,6 +134,22 @@ describe('ruffinweb', () => {
       .and.to.not.include('secret');
     expect(missing.code).to.equal(1);
     expect(missing.stderr).to.include('there is no such database');
+  });
+
+  it('exits 1 where a pooler cannot reach the database, which says so as of a fault in the protocol', async () => {
+    // As PgBouncer writes it: severity, code and words, but no routine of the server.
+    const fields = Buffer.from('SFATAL\0C08P01\0Mserver login has been failing\0\0');
+    const head = Buffer.from([0x45, 0, 0, 0, fields.length + 4]);
+    const pooler = createServer((socket) => socket.once('data', () => socket.end(Buffer.concat([head, fields]))));
+    await new Promise<void>((resolve) => pooler.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = pooler.address() as AddressInfo;
+      const screen = await runHere(['senders', 'list'], { url: `postgresql://nobody:x@127.0.0.1:${port}/x` });
+      expect(screen.code).to.equal(1);
+      expect(screen.stderr).to.match(/^the database does not answer .*server login has been failing/);
+    } finally {
+      await new Promise((resolve) => pooler.close(resolve));
+    }
   });
 
   it('exits 70 for what it did not expect, with an error id that the log carries too', async () => {

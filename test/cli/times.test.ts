@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { formatExact, formatRelative, readMoment } from '../../src/cli/times.ts';
+import { formatExact, formatRelative, readFuture, readMoment } from '../../src/cli/times.ts';
 import { Problem } from '../../src/problems.ts';
 
 describe('times', () => {
@@ -43,6 +43,15 @@ describe('times', () => {
       ['2026-11-01T00:33+02:00', '2026-10-31T22:33:00.000Z'],
     ];
     for (const [text, iso] of read) expect(readMoment('--since', text, now).toISOString(), text).to.equal(iso);
+  });
+
+  it('are of years that the database and ids can have', () => {
+    for (const text of ['1970-01-01', '9999-12-31T23:59:59Z', '2900w']) readMoment('--since', text, now);
+    for (const text of ['0000-01-01', '1969-12-31', '9999-12-31T23:59:59-23:59', '999999w']) {
+      expect(() => readMoment('--since', text, now), text).to.throw(Problem, '--since');
+    }
+    expect(() => readFuture('--expires', '999999w', now)).to.throw(Problem, '--expires');
+    expect(readFuture('--expires', '3000w', now).getUTCFullYear()).to.equal(2084);
   });
 
   it('that are none are refused', () => {

@@ -255,6 +255,53 @@ describe('the HTTP API with a key', () => {
       expect((await get('/api/messages/nothing')).json.code).to.equal('message-unknown');
     });
 
+    it('404 for a form or sender that cannot be, NUL included, also where all is asked for line by line', async () => {
+      const lines = { headers: { Accept: 'application/jsonl' } };
+      for (const [query, code] of [
+        ['form=%00', 'form-unknown'],
+        ['form=a%00b', 'form-unknown'],
+        ['form=Nothing%20at%20all', 'form-unknown'],
+        ['sender=%00', 'sender-unknown'],
+      ]) {
+        const answers = [
+          await get(`/api/messages?${query}`),
+          await ask('GET', `/api/messages?${query}`, everything, lines),
+          ...(query?.startsWith('form') ? [await get(`/api/emails?${query}`)] : []),
+        ];
+        for (const answer of answers) expect([answer.status, answer.json.code], query).to.deep.equal([404, code]);
+      }
+      expect((await get('/api/messages?sender=%00@example.test')).status).to.equal(400);
+      for (const path of ['messages', 'senders', 'emails'])
+        expect((await get(`/api/${path}/%00`)).status).to.equal(404);
+      expect(server.log).to.not.include('database away');
+    });
+
+    it('400 for a time that no message can have, and what lies at the edges', async () => {
+      const lines = { headers: { Accept: 'application/jsonl' } };
+      for (const [query, status] of [
+        ['since=0000-01-01', 400],
+        ['since=1969-12-31T23:59:59Z', 400],
+        ['since=1970-01-01T00:00:00%2B01:00', 400],
+        ['until=9999-12-31T23:59:59-23:59', 400],
+        ['since=1970-01-01', 200],
+        ['until=9999-12-31T23:59:59Z', 200],
+      ] as const) {
+        const answers = [
+          await get(`/api/messages?${query}`),
+          await get(`/api/emails?${query}`),
+          await ask('GET', `/api/messages?${query}`, everything, lines),
+        ];
+        for (const answer of answers) {
+          expect(answer.status, query).to.equal(status);
+          if (status === 400) expect(answer.json.code).to.equal('argument-invalid');
+          else expect(answer.text).to.include(stored[0]?.id);
+        }
+      }
+      const far = Buffer.alloc(24);
+      far.writeBigInt64BE(-8_640_000_000_000_000n);
+      expect((await get(`/api/senders?cursor=${far.toString('base64url')}`)).status).to.equal(400);
+    });
+
     it('a key of some forms nothing of the others', async () => {
       const shop = await keyFor({ forms: ['shop'] });
       await db.query(`update messages set form_id = (select id from forms where slug = 'shop') where id = $1`, [

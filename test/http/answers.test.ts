@@ -123,6 +123,18 @@ describe('the server', () => {
     }
   });
 
+  it('tells what PostgreSQL takes for our fault (08P01) from an outage', async () => {
+    await db.query(`create function refuse() returns trigger language plpgsql as
+      $$ begin raise exception 'invalid message format' using errcode = '08P01'; end $$`);
+    await db.query('create trigger refuse before insert on messages execute function refuse()');
+    try {
+      const answer = await http.post('/api/messages', submission());
+      expect([answer.status, answer.json.code]).to.deep.equal([500, 'unexpected']);
+    } finally {
+      await db.query('drop function refuse cascade');
+    }
+  });
+
   it('has its security headers on every answer, also where Node refuses the request itself', async () => {
     const answers = [
       await http.get('/livez'),
