@@ -12,6 +12,7 @@ export type ProblemCode =
   | 'body-type-unknown'
   | 'route-unknown'
   | 'method-not-allowed'
+  | 'host-repeated'
   | 'host-unknown'
   | 'rate-limited'
   | 'origin-refused'

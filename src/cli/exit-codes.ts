@@ -18,6 +18,7 @@ export const exitCodeOf = {
   'body-type-unknown': refused,
   'route-unknown': refused,
   'method-not-allowed': refused,
+  'host-repeated': refused,
   'host-unknown': refused,
   'rate-limited': refused,
   'origin-refused': refused,

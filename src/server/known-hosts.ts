@@ -8,17 +8,30 @@ const openPaths = new Set(['/livez', '/readyz']);
  * Refuses requests for names that are not ours, so that nobody else's name ever leads here (DNS rebinding, a
  * poisoned cache). Nothing is built from the name either way.
  *
- * @throws {Problem} host-unknown
+ * @throws {Problem} host-repeated, host-unknown
  */
 export function refuseUnknownHosts(allowedHosts: readonly string[]): Middleware {
   const known = new Set(allowedHosts);
   const isKnown = remember((host) => known.has(hostName(host)));
   return (ctx, next) => {
+    if (namesSeveralHosts(ctx.req.rawHeaders)) {
+      throw new Problem('host-repeated', 'a request has one Host header');
+    }
     if (!openPaths.has(ctx.path) && !askedHosts(ctx.req).every(isKnown)) {
       throw new Problem('host-unknown', 'this server does not answer to that name; see ALLOWED_HOSTS');
     }
     return next();
   };
+}
+
+/** Node keeps the first of them, and what stands in front may have gone by another (RFC 9112 §3.2). */
+function namesSeveralHosts(rawHeaders: readonly string[]): boolean {
+  let hosts = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index];
+    if (name?.length === 4 && name.toLowerCase() === 'host') hosts += 1;
+  }
+  return hosts > 1;
 }
 
 /** What was found of the names that most ask for. The first ones are kept, so that nobody can make it grow. */

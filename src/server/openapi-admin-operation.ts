@@ -1,8 +1,7 @@
 import type { ProblemCode } from '../problems.ts';
 import type { ApiAnswer, MediaType, Operation, Parameter } from './openapi.ts';
-import { problemAnswer, ref } from './openapi-parts.ts';
+import { answersOf, ref } from './openapi-parts.ts';
 import type { Schema } from './openapi-schemas.ts';
-import { problemKinds } from './problem-details.ts';
 
 type Scope = 'read' | 'write' | 'export';
 
@@ -35,17 +34,15 @@ export function operation(
   more: { parameters?: Parameter[]; body?: MediaType; refusals?: ProblemCode[]; description?: string },
 ): Operation {
   const codes: ProblemCode[] = [
+    'host-repeated',
+    'host-unknown',
     'argument-invalid',
     'key-required',
     'key-forbidden',
     ...(more.refusals ?? []),
     'rate-limited',
+    'database-away',
   ];
-  const kinds = Map.groupBy(
-    problemKinds.filter(({ code }) => codes.includes(code)),
-    ({ status }) => status,
-  );
-  const refusals = [...kinds].map(([status, of]): [string, ApiAnswer] => [String(status), problemAnswer(of)]);
   return {
     operationId,
     tags: ['Desk'],
@@ -53,7 +50,7 @@ export function operation(
     description: `${more.description === undefined ? '' : `${more.description} `}Needs the scope \`${scope}\`.`,
     ...(more.parameters && { parameters: more.parameters }),
     ...(more.body && { requestBody: { required: true, content: { 'application/json': more.body } } }),
-    responses: { ...good, ...Object.fromEntries(refusals) },
+    responses: { ...good, ...answersOf((code) => codes.includes(code)) },
     security: [{ key: [] }],
   };
 }

@@ -1,3 +1,4 @@
+import type { ProblemCode } from '../problems.ts';
 import { attemptOutcomes, emailKinds, emailStates, messageStatuses } from '../services/present.ts';
 import type { OpenApi } from './openapi.ts';
 import { answer, id, operation, query } from './openapi-admin-operation.ts';
@@ -26,6 +27,8 @@ const emailFilters = [
 const senderId = [id('The sender’s id.')];
 const messageId = [id('The message’s id or receipt.')];
 const emailId = [id('The email’s id.')];
+
+const bodyRefusals: ProblemCode[] = ['body-unreadable', 'body-too-large', 'body-type-unknown'];
 
 /** The routes for programs with a key. */
 export const adminPaths: OpenApi['paths'] = {
@@ -119,7 +122,7 @@ export const adminPaths: OpenApi['paths'] = {
       {
         parameters: senderId,
         body: { schema: ref('SenderChange'), example: { blocked: true } },
-        refusals: ['sender-unknown'],
+        refusals: ['sender-unknown', ...bodyRefusals],
       },
     ),
     delete: operation(
@@ -156,7 +159,7 @@ export const adminPaths: OpenApi['paths'] = {
       {
         description: 'The address travels in the body, since proxies write down what stands in a URL.',
         body: { schema: ref('SenderSearch'), example: { email: 'ada@example.com' } },
-        refusals: ['sender-unknown', 'body-unreadable', 'body-too-large', 'body-type-unknown'],
+        refusals: ['sender-unknown', ...bodyRefusals],
       },
     ),
   },
@@ -194,7 +197,7 @@ export const adminPaths: OpenApi['paths'] = {
       {
         parameters: emailId,
         body: { schema: ref('ResendRequest'), example: { again: true } },
-        refusals: ['email-unknown', 'email-leased', 'email-not-resendable'],
+        refusals: ['email-unknown', 'email-leased', 'email-not-resendable', ...bodyRefusals],
       },
     ),
   },

@@ -7,6 +7,10 @@ const djangoRefusals: Record<string, ApiAnswer> = {
     content: json('DjangoFaults', { email: ['Enter a valid email address.'] }),
   },
   '4XX': { description: 'Refused otherwise.', content: json('DjangoDetail', { detail: 'this form is closed' }) },
+  '5XX': {
+    description: 'Nobody knows whether it was stored; the same post again is stored once.',
+    content: json('DjangoDetail', { detail: 'The fault is ours and was logged.' }),
+  },
 };
 
 const djangoBody: NonNullable<Operation['requestBody']> = {

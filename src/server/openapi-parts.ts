@@ -1,6 +1,7 @@
+import type { ProblemCode } from '../problems.ts';
 import type { ApiAnswer } from './openapi.ts';
 import type { Schema } from './openapi-schemas.ts';
-import type { problemKinds } from './problem-details.ts';
+import { problemKinds } from './problem-details.ts';
 
 export const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
 
@@ -19,7 +20,16 @@ const faulty = {
 /** Those that come with `Retry-After`. */
 const waitStatuses = new Set<number>([429, 503]);
 
-export function problemAnswer(kinds: typeof problemKinds): ApiAnswer {
+/** Refusals by their status. */
+export function answersOf(isWanted: (code: ProblemCode) => boolean): Record<string, ApiAnswer> {
+  const kinds = Map.groupBy(
+    problemKinds.filter(({ code }) => isWanted(code)),
+    ({ status }) => status,
+  );
+  return Object.fromEntries([...kinds].map(([status, of]) => [String(status), problemAnswer(of)]));
+}
+
+function problemAnswer(kinds: typeof problemKinds): ApiAnswer {
   const [first] = kinds;
   const waits = waitStatuses.has(first?.status ?? 0);
   return {

@@ -1,7 +1,6 @@
 import type { ProblemCode } from '../problems.ts';
-import type { ApiAnswer, Operation, Parameter } from './openapi.ts';
-import { ada, json, problemAnswer, ref } from './openapi-parts.ts';
-import { problemKinds } from './problem-details.ts';
+import type { Operation, Parameter } from './openapi.ts';
+import { ada, answersOf, json, ref } from './openapi-parts.ts';
 import { bodyLimit } from './read-submission.ts';
 
 const bodyTypes = ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'];
@@ -47,14 +46,15 @@ const notOfPosts = new Set<ProblemCode>([
   'token-required',
 ]);
 
-const problemAnswers: Record<string, ApiAnswer> = Object.fromEntries(
-  Map.groupBy(
-    problemKinds.filter(({ code }) => !notOfPosts.has(code)),
-    ({ status }) => status,
-  )
-    .entries()
-    .map(([status, kinds]) => [String(status), problemAnswer(kinds)]),
-);
+const captchaRefusals = new Set<ProblemCode>([
+  'host-repeated',
+  'host-unknown',
+  'route-unknown',
+  'form-unknown',
+  'form-closed',
+  'rate-limited',
+  'database-away',
+]);
 
 export const postMessage: Operation = {
   operationId: 'postMessage',
@@ -78,7 +78,7 @@ export const postMessage: Operation = {
       description: 'Stored. For browsers that post a form by themselves: on to `_next` or to `/thanks`.',
       headers: { Location: { description: 'Where to go on.', schema: { type: 'string' } } },
     },
-    ...problemAnswers,
+    ...answersOf((code) => !notOfPosts.has(code)),
   },
 };
 
@@ -121,8 +121,7 @@ export const getCaptcha: Operation = {
         signature: '5d41402abc4b2a76b9719d911017c592ae1f0d8a6c0f0d6f5d41402abc4b2a76',
       }),
     },
-    404: problemAnswer(problemKinds.filter(({ code }) => code === 'route-unknown' || code === 'form-unknown')),
-    410: problemAnswer(problemKinds.filter(({ code }) => code === 'form-closed')),
+    ...answersOf((code) => captchaRefusals.has(code)),
   },
 };
 
@@ -150,6 +149,10 @@ export const postFormspree: Operation = {
           { field: 'email', code: 'TYPE_EMAIL', message: 'must be a single e-mail address, like ada@example.com' },
         ],
       }),
+    },
+    '5XX': {
+      description: 'Nobody knows whether it was stored; the same post again is stored once.',
+      content: json('FormspreeRefused', { errors: [{ message: 'The fault is ours and was logged.' }] }),
     },
   },
 };

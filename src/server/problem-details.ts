@@ -7,6 +7,7 @@ const answers = {
   'body-type-unknown': [415, 'The body is of a type that is not taken here', 'another type, charset or encoding'],
   'route-unknown': [404, 'There is nothing at this address', 'nothing is served there'],
   'method-not-allowed': [405, 'This address does not answer to that method', 'see the `Allow` header'],
+  'host-repeated': [400, 'The request names more than one host', 'more than one `Host` header'],
   'host-unknown': [421, 'This server does not answer to that name', 'the `Host` header names none of `ALLOWED_HOSTS`'],
   'rate-limited': [
     429,

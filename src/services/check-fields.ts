@@ -128,6 +128,11 @@ function readExtra(posted: ReadonlyMap<string, unknown>, faults: FieldFault[]): 
       return [];
     }
     if (value === null || value === '') return [];
+    if (typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER) {
+      // Its last digits were lost when it was read.
+      faults.push({ field, code: 'invalid', message: 'is too large a number to be kept exactly; send it as text' });
+      return [];
+    }
     // Programs send numbers and check boxes as such; their text is what the visitor saw.
     const shown = typeof value === 'number' || typeof value === 'boolean' ? String(value) : value;
     const text = readText(field, shown, extraField, faults);

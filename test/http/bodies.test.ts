@@ -97,6 +97,14 @@ describe('the body of a post', () => {
     expect(await db.count('messages')).to.equal(3);
   });
 
+  it('with numbers, and with larger ones as text, keeps every digit', async () => {
+    const order = '9007199254740993';
+    await http.post('/api/messages', submission({ largest: 9007199254740991, order, guests: 2 }));
+    await using context = await openTestContext(db);
+    const stored = await showMessage(openScope(context), 'latest');
+    expect(stored.extra).to.deep.equal({ largest: '9007199254740991', order, guests: '2' });
+  });
+
   it('may have the type text of any case and with parameters', async () => {
     const headers = { 'Content-Type': 'Application/JSON; Charset="UTF-8"' };
     expect((await http.post('/api/messages', submission(), headers)).status).to.equal(201);
@@ -231,6 +239,16 @@ describe('the body of a post', () => {
       const nested = new URLSearchParams({ 'email[$ne]': 'x', 'email.address': 'ada@example.test', message: 'x' });
       const answer = await http.send('/api/messages', { method: 'POST', body: nested });
       expect(answer.json.errors).to.deep.equal([{ field: 'email', code: 'missing', message: 'is required' }]);
+    });
+
+    it('with 422 for a number whose digits were lost when it was read: as text it is kept', async () => {
+      for (const number of ['9007199254740993', '-9007199254740992', '1e300', '1e400']) {
+        const answer = await http.post('/api/messages', `{"email":"a@example.test","message":"x","order":${number}}`);
+        expect(answer.status, number).to.equal(422);
+        expect(answer.json.errors).to.deep.equal([
+          { field: 'order', code: 'invalid', message: 'is too large a number to be kept exactly; send it as text' },
+        ]);
+      }
     });
 
     it('with the name that a field was posted under, where that is another name for it', async () => {

@@ -208,6 +208,17 @@ describe('who may call', () => {
       expect(await ask('localhost', '/', 'http://localhost:3000/')).to.match(/^HTTP\/1\.1 200 /);
     });
 
+    for (const second of ['evil.test', 'forms.example.test']) {
+      it(`"${second}" besides another: 400, on every path`, async () => {
+        for (const path of ['/', '/livez']) {
+          const answer = await ask(`forms.example.test\r\nhOsT: ${second}`, path);
+          expect(answer, path)
+            .to.match(/^HTTP\/1\.1 400 /)
+            .and.include('"code":"host-repeated"');
+        }
+      });
+    }
+
     it('leads to no link: what a page or an answer points to stands under PUBLIC_URL, whatever the headers say', async () => {
       const headers = {
         Accept: browserAccept,

@@ -5,14 +5,19 @@ import { readConfig } from '../../src/config.ts';
 import { openContext, openDatabaseContext, openMailingContext } from '../../src/context.ts';
 import { createLog } from '../../src/log.ts';
 import { createApp } from '../../src/server/app.ts';
-import { describeApi, type MediaType } from '../../src/server/openapi.ts';
+import { describeApi, type MediaType, type Operation } from '../../src/server/openapi.ts';
 import type { Schema } from '../../src/server/openapi-schemas.ts';
 import { openPages } from '../../src/server/pages.ts';
+import { createKey } from '../../src/services/api-keys.ts';
 import { checkFields } from '../../src/services/check-fields.ts';
-import { type Client, clientOf, submission } from '../support/api.ts';
+import { openScope } from '../../src/services/scope.ts';
+import { type Answer, type Client, clientOf, submission } from '../support/api.ts';
+import { openTestContext } from '../support/context.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { testKeys } from '../support/program.ts';
 import { type Api, openApi, startServerHere } from '../support/server-here.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
+import { exchange } from '../support/wire.ts';
 
 /** For mail programs (RFC 8058); the address with its token stands in each auto-reply. */
 const forMailPrograms = ['GET /unsubscribe', 'POST /unsubscribe'];
@@ -127,6 +132,51 @@ describe('openapi.json', () => {
       const type = answer.headers.get('content-type')?.split(';')[0] ?? '';
       expect(Object.keys(content), `${path} ${answer.status}`).to.deep.equal([type]);
       expect(schemaNamed(content[type]?.schema ?? {}).safeParse(answer.json).error).to.equal(undefined);
+    }
+  });
+
+  it('names the refusals that concern no message', async () => {
+    await using proxy = await TcpProxy.before(db.url);
+    await using server = await startServerHere({
+      DATABASE_URL: proxy.urlOf(db.url),
+      CAPTCHA: 'altcha',
+      RATE_LIMIT: '1/1h',
+    });
+    await using context = await openTestContext(db);
+    const { key } = await createKey(openScope(context), { name: 'openapi', scopes: ['read', 'write'] });
+    const other = clientOf(server.url);
+    const ask = (method: string, path: string, init: RequestInit = {}) =>
+      other.send(path, { method, ...init, headers: { Authorization: `Bearer ${key}`, ...init.headers } });
+    const id = '01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a';
+    const told: [method: 'get' | 'post' | 'patch', path: string, status: number, answer: Answer][] = [];
+    for (const [method, path] of [
+      ['patch', '/api/senders/{id}'],
+      ['post', '/api/senders/search'],
+    ] as const) {
+      const target = path.replace('{id}', id);
+      const send = (body: string, type: string) =>
+        ask(method.toUpperCase(), target, { body, headers: { 'Content-Type': type } });
+      told.push(
+        [method, path, 413, await send('x'.repeat(5000), 'application/json')],
+        [method, path, 415, await send('x', 'text/plain')],
+        [method, path, 400, await send('{', 'application/json')],
+      );
+    }
+    const asked = [];
+    for (let count = 0; count <= 10; count++) asked.push(await other.get('/api/captcha'));
+    told.push(['get', '/api/captcha', 429, asked.at(-1) as Answer]);
+    const twice = `GET /api/senders HTTP/1.1\r\nHost: localhost\r\nHost: a\r\nConnection: close\r\n\r\n`;
+    expect(await exchange(server.url, twice)).to.match(/^HTTP\/1\.1 400 /);
+    expect(await exchange(server.url, twice.replace('localhost\r\nHost: a', 'evil'))).to.match(/^HTTP\/1\.1 421 /);
+    for (const { responses } of [api.paths['/api/senders']?.get, api.paths['/api/captcha']?.get] as Operation[])
+      expect(responses).to.include.keys('400', '421');
+    proxy.mode = 'refuse';
+    for (const path of ['/api/senders', '/api/messages', '/api/emails'])
+      told.push(['get', path, 503, await ask('GET', path)]);
+    for (const [method, path, status, answer] of told) {
+      expect(answer.status, `${method} ${path}`).to.equal(status);
+      const documented = api.paths[path]?.[method]?.responses[status]?.description;
+      expect(documented, `${method} ${path} ${status}`).to.include(`\`${answer.json.code}\``);
     }
   });
 
