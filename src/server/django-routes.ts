@@ -2,8 +2,9 @@ import type Router from '@koa/router';
 import { checkSubmission } from '../services/check-submission.ts';
 import { defaultFormSlug, findOpenForm } from '../services/forms.ts';
 import type { Limits } from './limit-clients.ts';
+import { readPosted } from './read-posted.ts';
 import type { RequestState } from './request-scope.ts';
-import { readPosted, takeSubmission } from './take-submission.ts';
+import { takeSubmission } from './take-submission.ts';
 
 /**
  * The routes of the Django backend that this program replaces, with and without the slash at their end. Its

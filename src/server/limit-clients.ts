@@ -4,6 +4,7 @@ import type { RateLimit } from '../config.ts';
 import { Problem } from '../problems.ts';
 import { CappedMap } from './capped-map.ts';
 import { networkOf } from './client-address.ts';
+import { keepTyped } from './keep-typed.ts';
 import { PostQuota } from './post-quota.ts';
 import type { SharedCounts } from './shared-counts.ts';
 
@@ -25,7 +26,7 @@ interface Standing {
   leftMs: number;
 }
 
-/** Middlewares, to stand before anything is read of a request. */
+/** Middlewares, to stand before anything is read of a request; past the limit of posts alone a visitor's is read. */
 export interface Limits {
   /** For what is answered without storing anything. */
   readonly requests: readonly Middleware[];
@@ -42,7 +43,7 @@ export interface Limits {
 export function limitClients(limit: RateLimit | undefined, shared?: SharedCounts): Limits {
   if (limit === undefined) return { requests: [], posts: [] };
   const requests = [limitRequests(limit, shared), limitEverybody(limit)];
-  return { requests, posts: [...requests, limitPosts(limit, shared)] };
+  return { requests, posts: [...requests, keepTyped, limitPosts(limit, shared)] };
 }
 
 function limitRequests({ posts, windowMs }: RateLimit, shared: SharedCounts | undefined): Middleware {

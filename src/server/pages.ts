@@ -21,7 +21,7 @@ export interface Pages {
   thanks(receipt: string | undefined, from: string): string;
   /**
    * For any refusal. Where the visitor can do something about it, it is a form with what was posted to `action`, to
-   * be corrected; every 5xx has the same page, with a way to send again what was posted.
+   * be corrected; every 5xx has the same page, with a way to send again what was posted, which a limit has too.
    */
   problem(details: ProblemDetails, posted: ReadonlyMap<string, unknown> | undefined, action: string): string;
 }
@@ -107,7 +107,7 @@ function refusal(details: ProblemDetails, posted: ReadonlyMap<string, unknown> |
       ? 'Nothing was sent. Please go back to the form, solve the captcha there, and send it again; what you typed should still be there.'
       : '',
     request_id: ours ? details.requestId : '',
-    again: ours && posted !== undefined ? asInputs(posted) : [],
+    again: (ours || details.code === 'rate-limited') && posted !== undefined ? asInputs(posted) : [],
   };
 }
 

@@ -4,7 +4,7 @@ import { findOpenForm } from '../services/forms.ts';
 import { readNext } from '../services/origins.ts';
 import { submitMessage } from '../services/submit-message.ts';
 import { dialectOf } from './dialects/index.ts';
-import { readSubmission } from './read-submission.ts';
+import { readPosted } from './read-posted.ts';
 import type { RequestState } from './request-scope.ts';
 import { wantsPage } from './wants-page.ts';
 
@@ -37,13 +37,6 @@ export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug:
     ctx.status = told.status;
     ctx.body = told.body;
   }
-}
-
-/** Keeps what was posted at hand as well, for a page that lets the visitor correct it. */
-export async function readPosted(ctx: RouterContext<RequestState>, formSlug: string): Promise<Submission> {
-  const submission = await readSubmission(ctx, formSlug);
-  ctx.state.posted = submission.values;
-  return submission;
 }
 
 async function nextOf(ctx: RouterContext<RequestState>, submission: Submission): Promise<string | undefined> {

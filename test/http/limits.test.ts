@@ -115,13 +115,23 @@ describe('the limits, at 3 posts an hour,', () => {
   it('refuse a browser with a page', async () => {
     const address = someAddress();
     for (let i = 0; i < 3; i++) await post(address);
-    const refused = await http.send('/api/messages', {
-      method: 'POST',
-      headers: { ...from(address), Accept: browserAccept },
-      body: new URLSearchParams({ email: 'ada@example.test', message: 'x' }),
-    });
+    const send = (client: string, body: string) =>
+      http.send('/api/messages', {
+        method: 'POST',
+        headers: {
+          ...from(client),
+          Accept: browserAccept,
+          'Content-Type': 'application/x-www-form-urlencoded;charset=UTF-8',
+        },
+        body,
+      });
+    const refused = await send(address, 'email=ada@example.test&message=What+I+typed');
     expect(refused.status).to.equal(429);
     expect(refused.text).to.include('Too many requests').and.include('please try again in');
+    expect(refused.text, 'which keeps what was typed').to.include('name="message" value="What I typed"');
+    expect(refused.text).to.include('action="/api/messages"').and.include('Try again');
+    for (const body of ['x'.repeat(70_000), 'a=%FF'])
+      expect((await send(address, body)).status, 'what cannot be kept').to.equal(429);
   });
 
   it('let one address make ten requests for each post, and refuse more of them unread', async () => {
