@@ -104,9 +104,12 @@ interface ClaimRow {
   slug: string;
 }
 
-/** Takes up to `limit` due emails, the longest due first, or none. */
-export async function claimDue(scope: Scope, limit: number): Promise<Claim> {
-  const leaseToken = randomUUID();
+/**
+ * Takes up to `limit` due emails, the longest due first, or none.
+ *
+ * @param leaseToken a new one; whoever knows it can give back what was claimed though the answer was lost.
+ */
+export async function claimDue(scope: Scope, limit: number, leaseToken: string = randomUUID()): Promise<Claim> {
   const rows = await runStatement<ClaimRow>(scope.em, claimStatement, [limit, leaseToken]);
   return {
     emails: rows.flatMap((row) => (row.kind === null ? [] : [describe(row, row.kind, leaseToken)])),
@@ -135,17 +138,4 @@ function describe(row: ClaimRow, kind: EmailKind, leaseToken: string): ClaimedEm
             formSlug: row.slug,
           },
   };
-}
-
-const giveBackStatement: Statement = {
-  name: 'give_back_1',
-  text: `
-update emails set lease_token = null, due_at = now(), tries = emails.tries - 1
-from unnest($1::uuid[], $2::uuid[]) as given (email_id, lease_token)
-where emails.id = given.email_id and emails.lease_token = given.lease_token`,
-};
-
-/** Lets go of emails whose try has not begun: they are due again at once, as if nobody had taken them. */
-export async function giveBack(scope: Scope, emails: readonly ClaimedEmail[]): Promise<void> {
-  await runStatement(scope.em, giveBackStatement, [emails.map((it) => it.id), emails.map((it) => it.leaseToken)]);
 }

@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { MailingContext } from '../context.ts';
-import { type Claim, type ClaimedEmail, claimDue, giveBack } from './claim-due.ts';
+import { type Claim, type ClaimedEmail, claimDue } from './claim-due.ts';
 import { pauseIfRestored } from './database-identity.ts';
 import { deliverEmail } from './deliver-email.ts';
+import { createReturns } from './give-back.ts';
 import { probeMail } from './probe-mail.ts';
 import { syncErasures } from './replay-erasures.ts';
 import { openScope } from './scope.ts';
@@ -43,8 +45,9 @@ export function createFlight(context: MailingContext, stop: AbortSignal) {
   const settle = createSettleQueue(context, interrupt.signal);
   const tries = new Set<Promise<void>>();
   const rate = createRate();
+  const returns = createReturns(scope);
   let hand: Held[] = [];
-  /** In the hand as well, and not yet known to be wanted still. */
+  /** Before they come to the hand, while it is asked whether they are still wanted. */
   let unasked: Held[] = [];
   let begun = 0;
   let knownQueue = false;
@@ -70,13 +73,18 @@ export function createFlight(context: MailingContext, stop: AbortSignal) {
     }
   }
 
-  /** Cancels what nobody wants any more; where that cannot be asked now, it is asked again before anything is begun. */
+  /** Cancels what nobody wants any more. */
   async function askWhetherWanted(): Promise<void> {
     if (unasked.length === 0) return;
     const cancelled = await cancelUnwanted(
       scope,
       unasked.map((it) => it.email),
-    );
+    ).catch((error: unknown) => {
+      // Some may be cancelled, and only the answer lost: none of them may be begun.
+      returns.add(unasked.map((it) => it.email));
+      unasked = [];
+      throw error;
+    });
     for (const { email } of unasked) {
       if (!cancelled.has(email.id)) continue;
       const facts = { email: email.id, receipt: email.message?.receipt, kind: email.kind };
@@ -87,15 +95,20 @@ export function createFlight(context: MailingContext, stop: AbortSignal) {
     begin();
   }
 
-  async function letGo(which: (it: Held) => boolean): Promise<void> {
-    const gone = [...hand, ...unasked].filter(which);
-    if (gone.length === 0) return;
+  /** Takes out of the hand what is to be given back. */
+  function putAside(which: (it: Held) => boolean): void {
+    returns.add(hand.filter(which).map((it) => it.email));
     hand = hand.filter((it) => !which(it));
-    unasked = unasked.filter((it) => !which(it));
-    await giveBack(
-      scope,
-      gone.map((it) => it.email),
-    );
+  }
+
+  async function claimWithToken(limit: number): Promise<Claim> {
+    const leaseToken = randomUUID();
+    try {
+      return await claimDue(scope, limit, leaseToken);
+    } catch (error) {
+      returns.addClaim(leaseToken);
+      throw error;
+    }
   }
 
   async function claim(limit: number): Promise<Claim> {
@@ -103,10 +116,10 @@ export function createFlight(context: MailingContext, stop: AbortSignal) {
       await pauseIfRestored(scope);
       await syncErasures(scope);
     }
-    let found = await claimDue(scope, limit);
+    let found = await claimWithToken(limit);
     // Nothing is due, or the queue is paused.
     if (isEmpty(found) && (await probeMail(context, stop, { atOnce: !knownQueue })))
-      found = await claimDue(scope, limit);
+      found = await claimWithToken(limit);
     knownQueue = true;
     for (const id of found.givenUp) {
       scope.log.error({ email: id }, 'email failed: its worker was lost and nobody knows whether it was sent');
@@ -121,14 +134,14 @@ export function createFlight(context: MailingContext, stop: AbortSignal) {
     },
     /** Whether there is nothing to be taken before a try has ended. */
     get isFull(): boolean {
-      return tries.size >= lanes && hand.length + unasked.length >= ahead() / 2;
+      return tries.size >= lanes && hand.length >= ahead() / 2;
     },
     /** Whether something waits for a lane. */
     get hasWaiting(): boolean {
-      return hand.length + unasked.length > 0;
+      return hand.length > 0;
     },
     get isIdle(): boolean {
-      return tries.size + hand.length + unasked.length === 0;
+      return tries.size + hand.length === 0;
     },
     /** After an outage the database may be another one: somebody may have restored it. */
     forgetQueue(): void {
@@ -143,8 +156,8 @@ export function createFlight(context: MailingContext, stop: AbortSignal) {
     },
     /** Claims what is due for the lanes that are free and some ahead, and begins to send it. */
     async takeDue(): Promise<{ mayBeMore: boolean }> {
-      await letGo(isStale);
-      await askWhetherWanted();
+      putAside(isStale);
+      await returns.giveBackAll();
       const limit = lanes + ahead() - tries.size - hand.length;
       if (limit <= 0) return { mayBeMore: true };
       const { emails, givenUp } = await claim(limit);
@@ -156,9 +169,12 @@ export function createFlight(context: MailingContext, stop: AbortSignal) {
     },
     async finish(): Promise<void> {
       const all = Promise.all(tries);
-      const back = letGo(() => true).catch((error) =>
-        scope.log.warn({ err: error }, 'emails that were not begun could not be given back; their leases will end'),
-      );
+      putAside(() => true);
+      const back = returns
+        .giveBackAll()
+        .catch((error) =>
+          scope.log.warn({ err: error }, 'emails that were not begun could not be given back; their leases will end'),
+        );
       await Promise.race([all, pause(finishMs, undefined, { ref: false })]);
       interrupt.abort();
       await Promise.race([all, pause(finishMs, undefined, { ref: false })]);

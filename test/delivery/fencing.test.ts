@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
-import { claimDue, giveBack } from '../../src/services/claim-due.ts';
+import { claimDue } from '../../src/services/claim-due.ts';
+import { giveBack } from '../../src/services/give-back.ts';
 import { decideNextStep } from '../../src/services/retry-schedule.ts';
 import { openScope, type Scope } from '../../src/services/scope.ts';
 import { settleEmails } from '../../src/services/settle-emails.ts';
