@@ -9,7 +9,7 @@ export interface Envelope {
   readonly id: string;
   readonly from: string;
   readonly to: string;
-  /** For an auto-reply the owner. A notification answers to the sender and ignores it. */
+  /** For an auto-reply the owner of the form. A notification answers to the sender and ignores it. */
   readonly replyTo?: string;
   readonly internetMessageId: string;
   readonly date: Date;
@@ -54,7 +54,7 @@ export function composeNotification(templates: Templates, envelope: Envelope, co
   const parts = templates.render('notification', {
     receipt: content.receipt,
     form_slug: content.formSlug,
-    form_name: content.formName || content.formSlug,
+    form_name: cleanLine(content.formName ?? '', 100) || content.formSlug,
     received_at: writeTime(content.receivedAt),
     sender: cleanLine(senderName ?? address, longestSenderInSubject),
     sender_name: senderName,

@@ -30,7 +30,7 @@ export interface ClaimedMessage {
   content: Buffer;
   receivedAt: Date;
   sender: { id: string; address: Buffer };
-  formSlug: string;
+  form: { slug: string; name: string | null; recipients: string[] | null };
 }
 
 export interface Claim {
@@ -48,7 +48,7 @@ export interface Claim {
  * auto-reply, or an email without tries left, ends there. While the queue is paused nothing is due.
  */
 const claimStatement: Statement = {
-  name: 'claim_due_3',
+  name: 'claim_due_4',
   text: `
 with due as materialized (
   select id, kind, lease_token as lost_token, tries,
@@ -78,13 +78,13 @@ select claimed.id, claimed.kind, claimed.tries, claimed.internet_message_id, cla
   (extract(epoch from claimed.created_at) * 1000)::float8 as created_ms,
   messages.id as message_id, messages.receipt, messages.content,
   (extract(epoch from messages.received_at) * 1000)::float8 as received_ms,
-  senders.id as sender_id, senders.address, forms.slug
+  senders.id as sender_id, senders.address, forms.slug, forms.name as form_name, forms.recipients as form_recipients
 from claimed
   left join messages on messages.id = claimed.message_id
   left join senders on senders.id = messages.sender_id
   left join forms on forms.id = messages.form_id
 union all
-select id, null, null, null, null, null, null, null, null, null, null, null, null from given_up`,
+select id, null, null, null, null, null, null, null, null, null, null, null, null, null, null from given_up`,
 };
 
 interface ClaimRow {
@@ -102,6 +102,8 @@ interface ClaimRow {
   sender_id: string;
   address: Buffer;
   slug: string;
+  form_name: string | null;
+  form_recipients: string[] | null;
 }
 
 /**
@@ -135,7 +137,7 @@ function describe(row: ClaimRow, kind: EmailKind, leaseToken: string): ClaimedEm
             content: row.content,
             receivedAt: new Date(row.received_ms),
             sender: { id: row.sender_id, address: row.address },
-            formSlug: row.slug,
+            form: { slug: row.slug, name: row.form_name, recipients: row.form_recipients },
           },
   };
 }

@@ -1,7 +1,7 @@
 import type { Composer, MailingContext } from '../context.ts';
 import type { Mail } from '../mail/mailer.ts';
 import type { ClaimedEmail, ClaimedMessage } from './claim-due.ts';
-import { summariseHeld } from './held-summary.ts';
+import { ownersOf, summariseHeld } from './held-summary.ts';
 import { openContent } from './message-content.ts';
 import type { Scope } from './scope.ts';
 import { openSenderAddress } from './sender-seals.ts';
@@ -42,7 +42,7 @@ function composeReply(
     {
       ...envelope,
       to,
-      replyTo: config.notifyTo[0] ?? config.mailFrom.address,
+      replyTo: ownersOf(config, message.form)[0] ?? config.mailFrom.address,
     },
     {
       receipt: message.receipt,
@@ -66,7 +66,8 @@ function composeNotice(
     {
       receipt: message.receipt,
       receivedAt: message.receivedAt,
-      formSlug: message.formSlug,
+      formSlug: message.form.slug,
+      ...(message.form.name !== null && { formName: message.form.name }),
       sender: { address: content.address, ...(content.name !== undefined && { name: content.name }) },
       ...(content.subject !== undefined && { subject: content.subject }),
       message: content.text,

@@ -42,7 +42,11 @@ export async function showMail(context: Context & { composer: Composer }, id: st
             content: Buffer.from(message.content),
             receivedAt: message.receivedAt,
             sender: { id: message.sender.id, address: Buffer.from(message.sender.address) },
-            formSlug: message.form.slug,
+            form: {
+              slug: message.form.slug,
+              name: message.form.name ?? null,
+              recipients: message.form.recipients ?? null,
+            },
           },
   });
   const optional = (name: string, value: string | undefined): [string, string][] =>

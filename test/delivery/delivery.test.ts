@@ -102,6 +102,41 @@ describe('delivery', () => {
       .and.not.match(/ada@example|Canary|owner@site/);
   });
 
+  it('(a form with recipients and a name of its own) names the form, and the auto-reply answers to its first recipient', async () => {
+    const owners = ['shop@shop.test', 'second@shop.test'];
+    await runHere(['forms', 'add', 'shop', '--name', 'The <shop>', '--to', ...owners], db);
+    await runHere(['forms', 'add', 'plain'], db);
+    for (const slug of ['shop', 'plain']) {
+      const form = submission({ email: `visitor@${slug}.example.test` });
+      expect((await clientOf(quiet.url).post(`/api/forms/${slug}/messages`, form)).status).to.equal(201);
+    }
+    const shown = new Map<string, string[]>();
+    for (const { id } of await emails()) {
+      const { stdout } = await runHere(['emails', 'show', id, '--mail', '--json'], db, { settings });
+      const { headers, text } = JSON.parse(stdout).mail as { headers: [string, string][]; text: string };
+      const header = new Map(headers);
+      shown.set(header.get('To') ?? '', [header.get('Reply-To') ?? '', text]);
+    }
+
+    await deliverOnce();
+    const sent = new Map<string, string[]>();
+    for (const it of smtp.messages) {
+      const { replyTo, text, from } = await it.parsed();
+      expect(from, 'the environment, for every form').to.deep.include({ name: 'Site', address: 'site@site.test' });
+      sent.set(it.to[0] ?? '', [replyTo?.[0]?.address ?? '', text ?? '']);
+    }
+    expect([...sent.keys()]).to.have.members([
+      ...[...owners, 'visitor@shop.example.test'],
+      ...['owner@site.test', 'visitor@plain.example.test'],
+    ]);
+    for (const mails of [shown, sent]) {
+      expect(mails.get('visitor@shop.example.test')?.[0]).to.equal('shop@shop.test');
+      expect(mails.get('visitor@plain.example.test')?.[0]).to.equal('owner@site.test');
+      expect(mails.get('second@shop.test')?.[1]).to.match(/^Form: +The <shop>$/m);
+      expect(mails.get('owner@site.test')?.[1]).to.match(/^Form: +plain$/m);
+    }
+  });
+
   it('(450) queues the email again with a later time, and sends the very same mail then', async () => {
     await post(quiet);
     smtp.answer('rcpt', '450 4.2.0 greylisted', { to: 'owner', times: 1 });
