@@ -42,7 +42,7 @@ const EmailSchema = defineEntity({
     /** Also the Date header of every try. */
     createdAt: p.datetime(3),
     sentAt: p.datetime(3).nullable(),
-    /** The sent email that an operator asked to send once more. */
+    /** The email, sent or cancelled, that an operator asked to send once more. */
     resendOf: () => p.manyToOne(Email).nullable(),
   },
   indexes: [

@@ -47,7 +47,7 @@ const email = z.object({
   failure: z.enum(failureReasons).nullable(),
   createdAt: time,
   sentAt: time.nullable(),
-  resendOf: z.uuid().nullable().describe('The sent email that this one repeats.'),
+  resendOf: z.uuid().nullable().describe('The email, sent or cancelled, that this one repeats.'),
   leased: z.boolean().describe('Whether it may be on its way at this moment.'),
 });
 
@@ -101,12 +101,12 @@ export const adminShapes = {
     })
     .meta({ minProperties: 1 }),
   ResendRequest: z.object({
-    again: z.boolean().optional().describe('Also one that was sent already, or may have been.'),
+    again: z.boolean().optional().describe('Also one that was sent already or cancelled, or may have been sent.'),
   }),
   Resent: z.object({
     id: z.uuid(),
     result: z.enum(['queued', 'already-queued']),
-    newId: z.uuid().nullable().describe('The new email, in the place of one that was sent already.'),
+    newId: z.uuid().nullable().describe('The new email, in the place of one that was sent already or cancelled.'),
     code: z.null(),
     reason: text.nullable(),
   }),

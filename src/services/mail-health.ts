@@ -13,10 +13,8 @@ const lateSeconds = { warn: 2 * 60, fail: 15 * 60 };
 export async function checkQueue(parts: HealthParts, em: EntityManager): Promise<HealthCheck> {
   const pause = await readPause(em, await openKeyring(parts, em));
   const [waiting, oldest] = [await em.count(Email, { state: 'queued' }), await oldestDueSeconds({ em })];
-  const fact =
-    waiting === 0
-      ? 'empty'
-      : `${waiting} queued${oldest >= 1 ? `, the oldest overdue by ${formatSeconds(oldest)}` : ', none overdue'}`;
+  const overdue = oldest >= 1 ? `the oldest overdue by ${formatSeconds(oldest)}` : 'none overdue';
+  const fact = waiting === 0 ? 'empty' : `${waiting} queued, ${overdue}${await nextTry(em)}`;
   if (pause !== null) {
     const why = describePause(pause);
     const status = pause.cause === 'hand' ? 'warn' : 'fail';
@@ -29,6 +27,15 @@ export async function checkQueue(parts: HealthParts, em: EntityManager): Promise
     fact,
     fix: 'nothing delivers, or not fast enough: is "ruffinweb serve" or "ruffinweb deliver" running? Look at its log',
   };
+}
+
+/** When the first of those is tried that wait for a later time; of a leased one nobody knows. */
+async function nextTry(em: EntityManager): Promise<string> {
+  const [row] = await em.execute<{ seconds: number | null }[]>(
+    `select extract(epoch from min(due_at) - now())::float8 as seconds
+     from emails where state = 'queued' and lease_token is null and due_at > now()`,
+  );
+  return row?.seconds == null ? '' : `, the next try in ${formatSeconds(Math.ceil(row.seconds))}`;
 }
 
 const failedDays = 7;

@@ -10,9 +10,12 @@ import { newEmailIdentity } from './email-identity.ts';
 import { type EmailFilter, emailsWhere } from './emails.ts';
 import type { Scope } from './scope.ts';
 
-/** Which emails to send once more: these, or the failed ones of a query. */
-export type ResendRequest = ({ ids: readonly string[] } | { failed: Omit<EmailFilter, 'state'> }) & {
-  /** Also what was sent already, or may have been. */
+/** Emails of a query: failed ones, or queued ones that wait for a later time. */
+export type ResendQuery = EmailFilter & { state: 'failed' | 'queued' };
+
+/** Which emails to send once more: these, or those of a query. */
+export type ResendRequest = ({ ids: readonly string[] } | { query: ResendQuery }) & {
+  /** Also what was sent already or cancelled, or may have been sent. */
   again?: boolean;
   /** Only say what would happen. */
   dryRun?: boolean;
@@ -24,14 +27,14 @@ export type ResendRequest = ({ ids: readonly string[] } | { failed: Omit<EmailFi
 export interface Resent {
   id: string;
   /**
-   * `queued`: it will be sent again (with `dryRun`: would be). `already-queued`: so it would have been anyway.
+   * `queued`: it will be sent now (with `dryRun`: would be). `already-queued`: so it would have been anyway.
    * `skipped`: left out of a query, for a reason that asks for a person's decision.
    */
   result: 'queued' | 'already-queued' | 'skipped' | 'refused' | 'not-found';
-  /** The new email that is sent in the place of one that was sent already. */
+  /** The new email that is sent in the place of one that was sent already, or cancelled. */
   newId: string | null;
   code: Extract<ProblemCode, 'email-unknown' | 'email-leased' | 'email-not-resendable'> | null;
-  /** Why not, or why again. */
+  /** Why not, or why again, or what changed. */
   reason: string | null;
 }
 
@@ -39,9 +42,11 @@ export interface Resent {
 const batchSize = 100;
 
 /**
- * Queues emails once more. A failed one goes back into the queue as it is, Message-ID and all; for a sent one a new
- * row is written that links to it. Each batch of rows is locked while it is decided upon, so that of two operators
- * (or two programs) asking at once the second finds the emails queued.
+ * Queues emails once more. A failed one goes back into the queue as it is, Message-ID and all; so does a queued one
+ * that waits for a later time, which is due now; for a sent one, and for a notification that was cancelled, a new row
+ * is written that links to it. Each batch of rows is locked while it is decided upon, so that of two operators (or two
+ * programs) asking at once the second finds a failed email queued. A copy that has left is no reason against another
+ * one: that is what `again` asks for.
  *
  * An auto-reply whose outcome is unknown may have arrived: a query leaves it out, and by its id it needs `again`.
  *
@@ -50,7 +55,7 @@ const batchSize = 100;
  */
 export async function resendEmails(scope: Scope, request: ResendRequest): Promise<Resent[]> {
   const results: Resent[] = [];
-  for await (const ids of 'ids' in request ? inBatches([...new Set(request.ids)]) : failedIds(scope, request.failed)) {
+  for await (const ids of 'ids' in request ? inBatches([...new Set(request.ids)]) : idsOfQuery(scope, request.query)) {
     if (request.stop?.aborted) break;
     results.push(...(await resendBatch(scope, ids, request)));
     request.onProgress?.(results.length);
@@ -59,12 +64,17 @@ export async function resendEmails(scope: Scope, request: ResendRequest): Promis
 }
 
 /** How many emails a query is about. @throws {Problem} form-unknown */
-export async function countFailed(scope: Scope, filter: Omit<EmailFilter, 'state'>): Promise<number> {
-  return await scope.em.count(Email, await emailsWhere(scope, { ...filter, state: 'failed' }));
+export async function countResendable(scope: Scope, query: ResendQuery): Promise<number> {
+  return await scope.em.count(Email, await resendable(scope, query));
 }
 
-async function* failedIds(scope: Scope, filter: Omit<EmailFilter, 'state'>): AsyncGenerator<string[]> {
-  const where = await emailsWhere(scope, { ...filter, state: 'failed' });
+async function resendable(scope: Scope, query: ResendQuery) {
+  const waits = { leaseToken: null, dueAt: { $gt: await databaseNow(scope.em) } };
+  return { ...(await emailsWhere(scope, query)), ...(query.state === 'queued' && waits) };
+}
+
+async function* idsOfQuery(scope: Scope, query: ResendQuery): AsyncGenerator<string[]> {
+  const where = await resendable(scope, query);
   for (let after: string | undefined; ; ) {
     const rows = await scope.em
       .fork()
@@ -125,14 +135,20 @@ async function resendOne(
   });
   const byName = 'ids' in request;
 
-  if (email.isLeased(now)) return refused('email-leased', 'is being sent at this moment');
+  if (email.isLeased(now)) {
+    // A query is about those that wait; a worker has taken this one since it was asked.
+    if (!byName) return { ...answer, result: 'already-queued', reason: 'is being sent at this moment' };
+    return refused('email-leased', 'is being sent at this moment');
+  }
   switch (email.state) {
-    case 'queued':
-      return { ...answer, result: 'already-queued', reason: 'was queued already' };
+    case 'queued': {
+      if (email.dueAt <= now) return { ...answer, result: 'already-queued', reason: 'was queued already' };
+      const reason = `due now, was due ${email.dueAt.toISOString().slice(0, 16)}Z`;
+      if (!request.dryRun) email.queueAgain(now);
+      return { ...answer, result: 'queued', reason };
+    }
     case 'held':
       return refused('email-not-resendable', 'its message is held');
-    case 'cancelled':
-      return refused('email-not-resendable', 'was cancelled');
     case 'failed': {
       if (email.message?.status === 'held') return refused('email-not-resendable', 'its message is held');
       const mayHaveArrived = email.kind === 'auto-reply' && email.failure === 'outcome-unknown';
@@ -145,17 +161,23 @@ async function resendOne(
       if (!request.dryRun) email.queueAgain(now);
       return { ...answer, result: 'queued' };
     }
+    case 'cancelled':
     case 'sent': {
+      const what = email.state === 'sent' ? 'was sent' : 'was cancelled';
+      // A query is about others; this one was sent or cancelled since it was asked.
+      if (!byName) return { ...answer, result: 'skipped', reason: `${what} meanwhile` };
+      // A cancelled auto-reply is mostly one that its recipient does not want, or that would come late.
+      if (email.state === 'cancelled' && email.kind !== 'notification') {
+        return refused('email-not-resendable', `${what}, and only a notification is sent then`);
+      }
       if (email.message?.status === 'held') return refused('email-not-resendable', 'its message is held');
-      // A query is about failed ones; this one was sent since it was asked.
-      if (!byName) return { ...answer, result: 'skipped', reason: 'was sent meanwhile' };
-      if (!request.again) return refused('email-not-resendable', 'was sent already: needs --again');
+      if (!request.again) return refused('email-not-resendable', `${what} already: needs --again`);
       const waiting = await em.findOne(Email, { resendOf: id, state: 'queued' });
       if (waiting !== null) {
         return { ...answer, result: 'already-queued', newId: waiting.id, reason: 'queued once more already' };
       }
       const newId = request.dryRun ? null : writeCopy(em, scope, email, now);
-      return { ...answer, result: 'queued', newId, reason: 'was sent before' };
+      return { ...answer, result: 'queued', newId, reason: `${what} before` };
     }
   }
 }

@@ -70,6 +70,7 @@ describe('health', () => {
     await using context = await openTestContext(db);
     await buildMessages(context, 2);
     await settleDue(context, (email) => (email.kind === 'auto-reply' ? mailOutcomes.refused : mailOutcomes.later));
+    expect((await look(db)).seen('queue').fact).to.match(/^2 queued, none overdue, the next try in (5\d|[67]\d) s$/);
     await db.query(`update emails set due_at = now() - interval '5 minutes' where state = 'queued'`);
     const warned = await look(db);
     expect(warned.status).to.equal('warn');

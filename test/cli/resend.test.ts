@@ -11,6 +11,7 @@ import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { ruffinweb, temporaryFolder } from '../support/program.ts';
+import { startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 import { runHere } from './terminal.ts';
 
@@ -154,7 +155,7 @@ describe('emails resend', () => {
       ['refused', 'email-leased', 'is being sent at this moment'],
       ['refused', 'email-not-resendable', 'was sent already: needs --again'],
       ['refused', 'email-not-resendable', 'its message is held'],
-      ['refused', 'email-not-resendable', 'was cancelled'],
+      ['refused', 'email-not-resendable', 'was cancelled already: needs --again'],
       ['not-found', 'email-unknown', 'there is no such email'],
       ['not-found', 'email-unknown', 'there is no such email'],
     ]);
@@ -164,6 +165,81 @@ describe('emails resend', () => {
       'notification queued': 1,
       'notification sent': 1,
     });
+  });
+
+  it('makes mail due now that waits for its next try, and gives it a whole schedule of tries', async () => {
+    await using smtp = await startSmtpServer();
+    await using folder = await temporaryFolder();
+    const settings = {
+      DATA_DIR: folder.path,
+      SMTP_HOST: smtp.host,
+      SMTP_PORT: String(smtp.port),
+      MAIL_FROM: 'a@b.test',
+    };
+    const deliver = async () => {
+      const { stdout } = await runHere(['deliver', '--once', '--json'], db, { settings });
+      return JSON.parse(stdout).tries;
+    };
+    await buildMessages(context, 3);
+    smtp.answer('mail', '450 4.3.0 not now', { times: 6 });
+    expect([await deliver(), await deliver()]).to.deep.equal([6, 0]);
+    const [id = '', other = ''] = await find(`kind = 'notification'`);
+    const { stderr } = await runHere(['emails', 'show', id], db);
+    expect(stderr).to.equal(`\nDo not wait: ruffinweb emails resend ${id}\n`);
+    expect((await runHere(['emails', 'resume'], db)).stderr).to.match(/^6 wait .* ruffinweb emails resend --queued\n$/);
+
+    const again = await resend(id);
+    expect(again.code).to.equal(0);
+    expect(again.items[0]?.reason).to.match(/^due now, was due \d{4}-\d\d-\d\dT\d\d:\d\dZ$/);
+    expect(again.items).to.deep.include({ ...again.items[0], id, result: 'queued', newId: null, code: null });
+    expect((await resend(id)).items[0]).to.include({ result: 'already-queued', reason: 'was queued already' });
+    const tries = await db.query('select tries from emails where id = any($1) order by id', [[id, other]]);
+    expect(tries).to.deep.equal([{ tries: 0 }, { tries: 1 }]);
+    expect(await deliver()).to.equal(1);
+
+    await db.query(`update emails set lease_token = gen_random_uuid() where id = $1`, [other]);
+    expect((await resend(other)).items[0]).to.include({ result: 'refused', code: 'email-leased' });
+    const dry = await runHere(['emails', 'resend', '--queued', '--kind', 'auto-reply', '--dry-run'], db);
+    expect(dry.stdout.match(/would be queued {2}due now/g)).to.have.lengthOf(3);
+    expect(await deliver()).to.equal(0);
+    const all = await runHere(['emails', 'resend', '--queued'], db, { columns: 80, types: 'y\n' });
+    expect(all.stderr).to.include('Send 4 waiting emails now? [y/N]').and.include('4 emails queued');
+    expect(await deliver()).to.equal(4);
+    await db.query(`update emails set lease_token = null where id = $1`, [other]);
+    expect((await resend('--queued')).items.map((it) => it.id)).to.deep.equal([other]);
+    expect(await deliver()).to.equal(1);
+    expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 3, 'notification sent': 3 });
+    const empty = await runHere(['emails', 'resend', '--queued'], db);
+    expect(empty.stderr).to.equal('No email waits for a later time: nothing to send now.\n');
+  });
+
+  it('says that nothing leaves all the same where the queue is paused', async () => {
+    await buildMessages(context, 1);
+    await settleDue(context, () => mailOutcomes.later);
+    await runHere(['emails', 'pause', '--reason', 'moving'], db);
+    const { stdout, stderr } = await runHere(['emails', 'resend', '--queued'], db);
+    expect(stdout.match(/due now/g)).to.have.lengthOf(2);
+    expect(stderr).to.include('paused by hand: moving');
+    await runHere(['emails', 'resume'], db);
+  });
+
+  it('of a notification that was cancelled makes a new one, and of another kind none', async () => {
+    await buildMessages(context, 1);
+    const [notification = '', reply = ''] = [
+      ...(await find(`kind = 'notification'`)),
+      ...(await find(`kind = 'auto-reply'`)),
+    ];
+    await runHere(['emails', 'cancel', notification, reply], db);
+    const { code, items } = await resend(notification, reply, '--again');
+    expect(code).to.equal(1);
+    expect(items.map(({ result, reason }) => [result, reason])).to.deep.equal([
+      ['queued', 'was cancelled before'],
+      ['refused', 'was cancelled, and only a notification is sent then'],
+    ]);
+    const copies = await find(`state = 'queued' and resend_of_id = '${notification}'`);
+    expect(copies).to.deep.equal([items[0]?.newId]);
+    await db.query(`update messages set status = 'held'`);
+    expect((await resend(notification, '--again')).items[0]?.reason).to.equal('its message is held');
   });
 
   it('of an auto-reply that may have arrived needs its id and --again', async () => {
@@ -209,6 +285,9 @@ describe('emails resend', () => {
       [unknownId, '--failed'],
       [unknownId, '--kind', 'notification'],
       ['--since', '1d'],
+      ['--failed', '--queued'],
+      ['--again', '--queued'],
+      [unknownId, '--queued'],
     ]) {
       expect((await runHere(['emails', 'resend', ...misuse], db)).code, misuse.join(' ')).to.equal(2);
     }

@@ -89,6 +89,7 @@ export function printEmail(output: Output, email: EmailDetails): void {
     ]);
     printWholeReply(output, email.attempts.at(-1)?.reply ?? '');
   }
+  if (queued && email.tries > 0) output.note(`\nDo not wait: ruffinweb emails resend ${email.id}`);
   if (email.state === 'failed')
     output.note(`\nSend it again: ruffinweb emails resend ${email.id}${needsAgain(email) ? ' --again' : ''}`);
 }

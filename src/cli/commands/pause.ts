@@ -39,9 +39,17 @@ export function addPauseCommands(emails: Command, deps: Deps): void {
       const output = new Output(deps, options);
       await using context = await openCommandContext(deps);
       const [{ openScope }, { resumeQueue }] = await loadServices();
-      const wasPaused = await resumeQueue(openScope(context));
-      if (options.json) output.printJson({ paused: null, wasPaused });
-      else output.print(wasPaused ? 'mail goes on' : 'mail was not paused');
+      const scope = openScope(context);
+      const wasPaused = await resumeQueue(scope);
+      if (options.json) {
+        output.printJson({ paused: null, wasPaused });
+        return;
+      }
+      output.print(wasPaused ? 'mail goes on' : 'mail was not paused');
+      const { countResendable } = await import('../../services/resend-emails.ts');
+      const waiting = await countResendable(scope, { state: 'queued' });
+      if (waiting > 0)
+        output.note(`${waiting} wait for their next try; to send them now: ruffinweb emails resend --queued`);
     });
   addExamples(resume, ['ruffinweb emails resume', 'ruffinweb emails resume --json']);
 }

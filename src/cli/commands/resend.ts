@@ -1,8 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { EmailKind } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
-import type { EmailFilter } from '../../services/emails.ts';
-import type { ResendRequest, Resent } from '../../services/resend-emails.ts';
+import type { ResendQuery, Resent } from '../../services/resend-emails.ts';
 import type { Deps } from '../deps.ts';
 import { exitCode } from '../exit-codes.ts';
 import {
@@ -18,12 +17,14 @@ import { showProgress } from '../progress.ts';
 import { confirm, isInteractive } from '../prompt.ts';
 import { Refusal } from '../refusal.ts';
 import { openCommandContext } from '../session.ts';
+import { warnOfPause } from './pause.ts';
 
 /** As the entity has them, which is too heavy to load for a page of help. */
 export const kinds = ['notification', 'auto-reply', 'held-summary'] as const satisfies readonly EmailKind[];
 
 interface ResendOptions extends GlobalOptions, PeriodOptions {
   failed?: boolean;
+  queued?: boolean;
   kind?: EmailKind;
   form?: string;
   again?: boolean;
@@ -35,25 +36,29 @@ interface ResendOptions extends GlobalOptions, PeriodOptions {
 export function addResendCommand(emails: Command, deps: Deps): void {
   const resend = emails
     .command('resend')
-    .description('Queue emails once more: those named, or the failed ones of a query')
+    .description('Send emails now: those named, or those of a query that failed or wait for their next try')
     .argument('[id...]', 'as shown by "emails list"')
     .option('--failed', 'every failed one, within the limits below')
-    .addOption(new Option('--kind <kind>', 'with --failed: of this kind').choices(kinds))
-    .option('--form <slug>', 'with --failed: of messages of this form')
+    .addOption(new Option('--queued', 'every one that waits for its next try').conflicts('failed'))
+    .addOption(new Option('--kind <kind>', 'of a query: of this kind').choices(kinds))
+    .option('--form <slug>', 'of a query: of messages of this form')
     .action(async (ids: string[], _options, command: Command) => {
       const options = optionsOf<ResendOptions>(command);
       const output = new Output(deps, options);
       const which = readWhich(ids, options);
       const stop = deps.stopGently();
       await using context = await openCommandContext(deps);
-      const [{ openScope }, { countFailed, resendEmails }] = await Promise.all([
+      const [{ openScope }, { countResendable, resendEmails }] = await Promise.all([
         import('../../services/scope.ts'),
         import('../../services/resend-emails.ts'),
       ]);
       const scope = openScope(context);
-      const total = 'ids' in which ? ids.length : await countFailed(scope, which.failed);
-      if ('failed' in which && total > 0 && !options.yes && !options.dryRun && isInteractive(deps)) {
-        const question = `Send ${count(total, 'failed email')} again?`;
+      const total = 'ids' in which ? ids.length : await countResendable(scope, which.query);
+      if ('query' in which && total > 0 && !options.yes && !options.dryRun && isInteractive(deps)) {
+        const question =
+          which.query.state === 'failed'
+            ? `Send ${count(total, 'failed email')} again?`
+            : `Send ${count(total, 'waiting email')} now?`;
         if (!(await confirm(deps, question))) throw new Refusal('nothing was changed');
       }
       using progress = showProgress(deps, options, total, 'queued');
@@ -66,36 +71,35 @@ export function addResendCommand(emails: Command, deps: Deps): void {
       });
       progress[Symbol.dispose]();
       if (options.json) output.printJson({ dryRun: options.dryRun ?? false, items: results });
-      else printResults(output, results, options.dryRun ?? false);
+      else printResults(output, results, options);
+      if (!options.dryRun && results.some((it) => it.result === 'queued')) await warnOfPause(output, scope);
       if (stop.aborted) deps.setExitCode(exitCode.interrupted);
       else if (results.some((it) => it.result === 'refused' || it.result === 'not-found'))
         deps.setExitCode(exitCode.refused);
     });
   addPeriodOptions(resend)
-    .option('--again', 'also what was sent already, or may have been')
+    .option('--again', 'also what was sent already or cancelled, or may have been sent')
     .option('--dry-run', 'only say what would happen')
     .option('--yes', 'do not ask')
     .option('--json', 'print JSON');
   addExamples(resend, [
     'ruffinweb emails resend --failed --since 2d --kind notification --dry-run',
+    'ruffinweb emails resend --queued',
     'ruffinweb emails resend 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a --again',
   ]);
 }
 
 /** @throws {Problem} argument-invalid */
-function readWhich(
-  ids: string[],
-  options: ResendOptions,
-): Pick<ResendRequest & { ids: string[] }, 'ids'> | { failed: Omit<EmailFilter, 'state'> } {
-  const { kind, form } = options;
+function readWhich(ids: string[], options: ResendOptions): { ids: string[] } | { query: ResendQuery } {
+  const { kind, form, failed, queued } = options;
   const filter = { ...periodOf(options, new Date()), ...(kind && { kind }), ...(form && { form }) };
-  if (ids.length > 0 && (options.failed || Object.keys(filter).length > 0)) {
-    throw new Problem('argument-invalid', 'name ids, or ask for --failed ones, not both');
+  if (ids.length > 0 && (failed || queued || Object.keys(filter).length > 0)) {
+    throw new Problem('argument-invalid', 'name ids, or ask for --failed or --queued ones, not both');
   }
   if (ids.length > 0) return { ids };
-  if (!options.failed) throw new Problem('argument-invalid', 'say which emails: their ids, or --failed');
+  if (!failed && !queued) throw new Problem('argument-invalid', 'say which emails: their ids, --failed or --queued');
   if (options.again) throw new Problem('argument-invalid', '--again is for emails named by their ids');
-  return { failed: filter };
+  return { query: { ...filter, state: failed ? 'failed' : 'queued' } };
 }
 
 const words: Readonly<Record<Resent['result'], string>> = {
@@ -106,10 +110,15 @@ const words: Readonly<Record<Resent['result'], string>> = {
   'not-found': 'not found',
 };
 
-function printResults(output: Output, results: readonly Resent[], dryRun: boolean): void {
+function printResults(output: Output, results: readonly Resent[], options: ResendOptions): void {
   const { style } = output;
+  const { dryRun = false } = options;
   if (results.length === 0) {
-    output.note('No failed email matches: nothing to send again.');
+    output.note(
+      options.queued
+        ? 'No email waits for a later time: nothing to send now.'
+        : 'No failed email matches: nothing to send again.',
+    );
     return;
   }
   output.printTable(results, [
@@ -125,7 +134,7 @@ function printResults(output: Output, results: readonly Resent[], dryRun: boolea
       : []),
     ...(results.some((it) => it.newId !== null) ? [{ header: 'NEW ID', text: (it: Resent) => it.newId ?? '' }] : []),
   ]);
-  if (results.some((it) => it.result === 'skipped')) {
+  if (options.failed && results.some((it) => it.result === 'skipped')) {
     output.note('\nSkipped ones are sent again by their ids: ruffinweb emails resend <id> --again');
   }
   const queued = results.filter((it) => it.result === 'queued').length;
