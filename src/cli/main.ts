@@ -124,9 +124,9 @@ async function reportFailure(error: unknown): Promise<number> {
 
 /** Help and version that were asked for are no failure; everything else that commander throws is a misuse. */
 function codeOfCommander(error: unknown): number | undefined {
-  const { code } = (error ?? {}) as { code?: unknown };
+  const { code, exitCode: ofCommander } = (error ?? {}) as { code?: unknown; exitCode?: unknown };
   if (typeof code !== 'string' || !code.startsWith('commander.')) return undefined;
-  return code === 'commander.helpDisplayed' || code === 'commander.version' ? exitCode.done : exitCode.misused;
+  return ofCommander === 0 ? exitCode.done : exitCode.misused;
 }
 
 /** Ctrl-C and SIGTERM: at once for most commands, gently for those that ask for it. */

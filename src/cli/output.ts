@@ -109,11 +109,14 @@ export type Fact = [label: string, text: string | null | undefined, paint?: Pain
 
 type Stream = Deps['stdout'];
 
-/** How wide lines may be: as `COLUMNS` says, as the terminal is, or without limit where nobody looks. */
+/**
+ * How wide lines may be: as `COLUMNS` says, as the terminal is, or without limit where nobody looks. A terminal that
+ * was never told its size (`docker exec -t`, a serial console) says 0.
+ */
 export function widthOf(deps: Pick<Deps, 'env'>, stream: Stream): number {
   const asked = Number(deps.env.COLUMNS);
   if (Number.isInteger(asked) && asked > 0) return asked;
-  return stream.isTTY ? (stream.columns ?? 80) : Number.POSITIVE_INFINITY;
+  return stream.isTTY ? stream.columns || 80 : Number.POSITIVE_INFINITY;
 }
 
 /** See https://no-color.org: any value but the empty one. */

@@ -7,6 +7,7 @@ import { addEmailCommands } from './commands/emails.ts';
 import { addEncryptionCommands } from './commands/encryption.ts';
 import { addFormCommands } from './commands/forms.ts';
 import { addHealthCommand } from './commands/health.ts';
+import { addHelpCommands } from './commands/help.ts';
 import { addImportCommands } from './commands/import.ts';
 import { addKeyCommands } from './commands/keys.ts';
 import { addMessageCommands } from './commands/messages.ts';
@@ -28,7 +29,6 @@ export function createProgram(deps: Deps): Command {
     .option('--quiet', 'print data and errors only')
     .option('--no-color', 'print without colours, as with NO_COLOR')
     .helpOption('-h, --help', 'print help')
-    .helpCommand('help [command]', 'print help for a command')
     .configureHelp({
       showGlobalOptions: true,
       styleTitle: (text) => `\u001b[1m${text}\u001b[22m`,
@@ -65,6 +65,8 @@ export function createProgram(deps: Deps): Command {
   addImportCommands(program, deps);
   addConfigCommands(program, deps);
   addCompletionCommands(program, deps);
+  // The last, since it goes through all the others.
+  addHelpCommands(program);
 
   addExamples(program, ['ruffinweb messages show latest', 'ruffinweb emails resend --failed --since 2d --dry-run']);
   return program;

@@ -33,23 +33,24 @@ export async function openCommandContext(deps: Deps, entities?: Opening['entitie
 /**
  * Takes over `base`, also where it fails.
  *
+ * @param options.remedy what to run where the schema is behind, see `requireFitSchema`.
  * @throws {Problem} schema-behind, schema-too-new
  * @throws {KeysWrong}
  */
-export async function openKeys(base: DatabaseContext): Promise<Context> {
+export async function openKeys(base: DatabaseContext, options: { remedy?: string } = {}): Promise<Context> {
   await using opened = new AsyncDisposableStack();
   opened.use(base);
-  const [{ openContext }] = await Promise.all([import('../context.ts'), requireSchema(base)]);
+  const [{ openContext }] = await Promise.all([import('../context.ts'), requireSchema(base, options.remedy)]);
   opened.move();
   return await openContext(base);
 }
 
 /** @throws {Problem} schema-behind, schema-too-new */
-export async function requireSchema(base: DatabaseContext): Promise<void> {
+export async function requireSchema(base: DatabaseContext, remedy?: string): Promise<void> {
   const [{ readSchemaStatus }, { requireFitSchema }] = await Promise.all([
     import('../database/migrate.ts'),
     import('../services/schema.ts'),
   ]);
-  const warning = requireFitSchema(await readSchemaStatus(base.orm.em.fork()));
+  const warning = requireFitSchema(await readSchemaStatus(base.orm.em.fork()), remedy);
   if (warning !== undefined) base.log.warn(warning);
 }

@@ -30,7 +30,7 @@ export interface EmbeddedServer extends AsyncDisposable {
 export class EmbeddedNotRunning extends Error {
   override name = 'EmbeddedNotRunning';
   constructor() {
-    super('the embedded database is not running: start the server (npm start) or set DATABASE_URL');
+    super('the embedded database is not running; set DATABASE_URL, or start the server: ruffinweb serve --migrate');
   }
 }
 

@@ -4,14 +4,15 @@ import { Problem } from '../problems.ts';
 /**
  * Refuses to work on a schema that does not fit this release.
  *
+ * @param remedy the command that brings it up to date.
  * @returns a warning where the schema is newer than this release but still fits it.
  * @throws {Problem} schema-behind, schema-too-new
  */
-export function requireFitSchema(status: SchemaStatus): string | undefined {
+export function requireFitSchema(status: SchemaStatus, remedy = 'ruffinweb migrate up'): string | undefined {
   if (status.pending.length > 0) {
     throw new Problem(
       'schema-behind',
-      `the database schema is behind by ${status.pending.length} (${status.pending.join(', ')}): run "ruffinweb migrate up"`,
+      `the database schema is behind by ${status.pending.length} (${status.pending.join(', ')}): run "${remedy}"`,
     );
   }
   const contracting = status.unknown.filter(isContracting);

@@ -80,6 +80,39 @@ describe('ruffinweb', () => {
     }
   });
 
+  it('prints the help that is asked for by its word, of a command however deep, and exits 0', async () => {
+    const asked: [args: string[], usage: string][] = [
+      [['help'], 'ruffinweb [options] [command]'],
+      [['help', 'messages'], 'ruffinweb messages [options] [command]'],
+      [['help', 'messages', 'list'], 'ruffinweb messages list [options]'],
+      [['messages', 'help', 'list'], 'ruffinweb messages list [options]'],
+      [['messages', 'help'], 'ruffinweb messages [options] [command]'],
+    ];
+    for (const [args, usage] of asked) {
+      const run = await ruffinweb(args);
+      expect(run, args.join(' ')).to.include({ code: 0, stderr: '' });
+      expect(run.stdout.split('\n')[0]).to.equal(`Usage: ${usage}`);
+    }
+    for (const args of [
+      ['help', 'nothing'],
+      ['help', 'messages', 'nothing'],
+    ]) {
+      const run = await ruffinweb(args);
+      expect(run, args.join(' ')).to.include({ code: 2, stdout: '' });
+      expect(run.stderr).to.include("ruffinweb: unknown command 'nothing'");
+    }
+  });
+
+  it('takes a terminal that was never told its size for one of 80 columns', async () => {
+    for (const args of [
+      ['messages', 'list'],
+      ['forms', 'list'],
+    ]) {
+      expect(await runHere(args, db, { columns: 0 })).to.deep.equal(await runHere(args, db, { columns: 80 }));
+    }
+    expect(await runHere(['--help'], db, { columns: 0 })).to.deep.equal(await runHere(['--help'], db, { columns: 80 }));
+  });
+
   it('exits 2 when misused, says what is wrong and what was perhaps meant', async () => {
     const misuses: [args: string[], said: RegExp][] = [
       [[], /Usage: ruffinweb/],
@@ -92,7 +125,7 @@ describe('ruffinweb', () => {
       [['messages', 'list', '--status', 'hold'], /accepted, held/],
       [['messages', 'show'], /missing required argument 'message'\nAdd --help to see how it is used\.\n$/],
       [['messages', 'list', '--since', 'soon'], /--since "soon" is not a time/],
-      [['emails', 'resend'], /their ids, or --failed/],
+      [['emails', 'resend'], /their ids, --failed or --queued/],
       [['senders', 'show'], /an id, or --email/],
     ];
     for (const [args, said] of misuses) {
@@ -124,7 +157,7 @@ describe('ruffinweb', () => {
     expect(faulty.code).to.equal(2);
     expect(faulty.stderr).to.include('PORT must be').and.to.include('SMTP_PORT must be');
     expect(notRunning.code).to.equal(1);
-    expect(notRunning.stderr).to.match(/^ruffinweb: .*start\sthe\sserver\s\(npm\sstart\)\sor\sset\sDATABASE_URL\n$/s);
+    expect(notRunning.stderr).to.match(/^ruffinweb: .*start\sthe\sserver:\n {2}ruffinweb serve --migrate\n$/s);
     for (const line of notRunning.stderr.split('\n')) expect(line.length, line).to.be.at.most(80);
     expect(keyless.code).to.equal(2);
     expect(keyless.stderr).to.include('sealed with key "k1"');

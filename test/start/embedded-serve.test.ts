@@ -123,10 +123,17 @@ describe('serve without DATABASE_URL', () => {
     await rename(away, file);
   });
 
+  it('names the command that brings its own database up to date', async () => {
+    await using empty = await temporaryFolder();
+    const behind = await ruffinweb(['serve'], { DATA_DIR: empty.path, PORT: '0' });
+    expect(behind.code).to.equal(4);
+    expect(behind.stderr).to.include('run "ruffinweb serve --migrate"').and.to.not.include('migrate up');
+  });
+
   it('leaves commands without a server a clear word', async () => {
     await using empty = await temporaryFolder();
     const listed = await ruffinweb(['senders', 'list'], { DATA_DIR: empty.path });
     expect(listed.code).to.equal(1);
-    expect(listed.stderr).to.include('start the server (npm start) or set DATABASE_URL');
+    expect(listed.stderr).to.include('set DATABASE_URL, or start the server: ruffinweb serve --migrate');
   });
 });

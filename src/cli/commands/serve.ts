@@ -17,7 +17,9 @@ export function addServeCommand(program: Command, deps: Deps): void {
       opened.use(base);
       if (options.migrate) await bringUpToDate(base);
       opened.move();
-      const context = await openKeys(base);
+      const isEmbedded = base.config.databaseUrl.reveal() === 'embedded';
+      // The embedded database runs only while this command does, so that no other could migrate it.
+      const context = await openKeys(base, isEmbedded ? { remedy: 'ruffinweb serve --migrate' } : {});
       const { openMailingContext } = await import('../../context.ts');
       await using mailing = await openMailingContext(context);
       const { serve: serveUntilStopped } = await import('../../server/serve.ts');
