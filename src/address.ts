@@ -40,6 +40,13 @@ export function normaliseAddress(address: string): string {
   return address.toLowerCase();
 }
 
+/** Each mailbox once, as it was written first: twice in a list, it would get everything twice. */
+export function eachAddressOnce(addresses: readonly string[]): string[] {
+  const first = new Map<string, string>();
+  for (const it of addresses) if (!first.has(normaliseAddress(it))) first.set(normaliseAddress(it), it);
+  return [...first.values()];
+}
+
 /** A mailbox as a From header has it: `ada@example.com` or `Ada <ada@example.com>`. */
 export interface Mailbox {
   name?: string;

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import * as z from 'zod';
-import { type Mailbox, readAddress, readMailbox } from './address.ts';
+import { eachAddressOnce, type Mailbox, readAddress, readMailbox } from './address.ts';
 import type { KeyConfig } from './config.ts';
 import { text } from './config-text.ts';
 import { Secret } from './secret.ts';
@@ -134,13 +134,14 @@ export function mailbox(): z.ZodType<Mailbox> {
 }
 
 export function addressList(): z.ZodType<string[]> {
-  return text((value) =>
-    value.split(',').map((part) => {
+  return text((value) => {
+    const addresses = value.split(',').map((part) => {
       const address = readAddress(part.trim(), { localDomain: true });
       if (address === undefined) throw new Error(`must be addresses separated by commas; "${part.trim()}" is none`);
       return address;
-    }),
-  );
+    });
+    return eachAddressOnce(addresses);
+  });
 }
 
 export function keyList(): z.ZodType<Secret<KeyConfig[]>> {

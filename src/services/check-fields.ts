@@ -45,6 +45,9 @@ export const knownFields = {
   subject: { limit: fieldLimits.subject, oneLine: true },
 } as const satisfies Record<string, Rule>;
 
+/** What every form requires. */
+export const alwaysRequired = Object.entries(knownFields).flatMap(([name, rule]) => ('required' in rule ? [name] : []));
+
 type KnownField = keyof typeof knownFields;
 
 const extraField: Rule = { limit: fieldLimits.extraValue, untrimmed: true };

@@ -1,8 +1,8 @@
-import { readAddress } from '../address.ts';
+import { eachAddressOnce, readAddress } from '../address.ts';
 import { type CaptchaKind, captchaKinds } from '../captcha-kinds.ts';
 import { Form } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
-import { fieldLimits } from './check-fields.ts';
+import { alwaysRequired, fieldLimits } from './check-fields.ts';
 import { captchaOf, defaultFormSlug, findForm } from './forms.ts';
 import { ownersOf } from './held-summary.ts';
 import { newId } from './new-id.ts';
@@ -105,12 +105,14 @@ function readSettings(scope: Scope, settings: Partial<FormSettings>): Partial<St
   const { name, recipients, autoReply, captcha, redirectUrl, requiredFields, origins, retentionDays } = settings;
   return {
     ...(name !== undefined && { name: name?.trim() ? readName(name.trim()) : null }),
-    ...(recipients !== undefined && { recipients: recipients?.length ? recipients.map(readRecipient) : null }),
+    ...(recipients !== undefined && {
+      recipients: recipients?.length ? eachAddressOnce(recipients.map(readRecipient)) : null,
+    }),
     ...(autoReply !== undefined && { autoReply }),
     ...(captcha !== undefined && { captcha: captcha === null ? null : readCaptcha(scope, captcha) }),
     ...(redirectUrl !== undefined && { redirectUrl: redirectUrl === null ? null : readRedirect(redirectUrl) }),
     ...(requiredFields !== undefined && {
-      requiredFields: requiredFields?.length ? [...new Set(requiredFields.map(readField))] : null,
+      requiredFields: requiredFields?.length ? readRequired(requiredFields) : null,
     }),
     ...(origins !== undefined && { origins: origins?.length ? [...new Set(origins.map(readOrigin))] : null }),
     ...(retentionDays !== undefined && { retentionDays: retentionDays === null ? null : readDays(retentionDays) }),
@@ -147,6 +149,12 @@ function readField(text: string): string {
   const isPlain = name.length <= fieldLimits.extraName && /^[^\p{Cc}\p{Zl}\p{Zp}]+$/u.test(name);
   if (isPlain && !name.startsWith('_')) return name;
   throw new Problem('argument-invalid', `"${text}" cannot be a field: up to 64 plain characters, the first no _`);
+}
+
+/** Without what every form requires. */
+function readRequired(texts: readonly string[]): string[] | null {
+  const names = new Set(texts.map(readField)).difference(new Set(alwaysRequired));
+  return names.size > 0 ? [...names] : null;
 }
 
 function readOrigin(text: string): string {

@@ -15,13 +15,18 @@ export interface PauseView {
 }
 
 /**
- * A worker's pause never stands in the place of another; an operator's and that of a restored database do, since
- * neither may be lifted by the probe.
+ * A worker's pause never stands in the place of another; an operator's stands in that of a worker's, and that of a
+ * restored database in that of any, since neither may be lifted by the probe. An operator who pauses what is paused
+ * changes neither since when nothing is sent nor, without a reason of their own, what another operator said.
  */
 const pauseStatement: Statement = {
-  name: 'pause_queue_1',
+  name: 'pause_queue_2',
   text: `
-update mail_queue set paused_at = now(), cause = $1::text, reason = $2::bytea, probed_at = now()
+update mail_queue set
+  paused_at = case when $1::text = 'hand' then coalesce(paused_at, now()) else now() end,
+  cause = case when cause = 'restored' then cause else $1::text end,
+  reason = case when $2::bytea is null and cause <> 'broken' and $1::text = 'hand' then reason else $2::bytea end,
+  probed_at = now()
 where id = 1 and (paused_at is null or $1::text <> 'broken')
 returning id`,
 };
@@ -85,7 +90,7 @@ export function describePause({ cause, reason }: Pick<PauseView, 'cause' | 'reas
       };
     case 'restored':
       return {
-        fact: 'the queue is paused, because this database was restored from a backup or moved: what it holds as queued may have been sent',
+        fact: `the queue is paused, because this database was restored from a backup or moved: what it holds as queued may have been sent${reason ? ` (${reason})` : ''}`,
         fix: 'look at "ruffinweb emails list --state queued", cancel what has arrived already, then: ruffinweb emails resume',
       };
   }

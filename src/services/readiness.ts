@@ -35,6 +35,14 @@ export async function readiness(scope: Scope): Promise<Readiness> {
   }
 }
 
+/** How many emails could be sent now. */
+export async function countDue(scope: Pick<Scope, 'em'>): Promise<number> {
+  const [row] = await scope.em.execute<{ count: number }[]>(
+    `select count(*)::int as count from emails where state = 'queued' and due_at <= now()`,
+  );
+  return row?.count ?? 0;
+}
+
 /** How long the email that has waited longest past its time has waited; 0 where none is due. */
 export async function oldestDueSeconds(scope: Pick<Scope, 'em'>): Promise<number> {
   const [row] = await scope.em.execute<{ seconds: number }[]>(

@@ -60,6 +60,17 @@ describe('forms', () => {
     );
   });
 
+  it('tell each mailbox once, and store no requirement that every form has', async () => {
+    const twice = ['Shop@site.test', 'b@site.test', 'shop@SITE.test', 'shop@site.test'];
+    const form = await json('add', 'shop', '--to', ...twice, '--require', 'email', 'company', 'message');
+    expect(form).to.deep.include({ recipients: ['Shop@site.test', 'b@site.test'], requiredFields: ['company'] });
+    expect(await json('change', 'shop', '--require', 'email')).to.deep.include({ requiredFields: null });
+    const shown = await runHere(['forms', 'show', 'contact', '--json'], db, {
+      settings: { ...settings, NOTIFY_TO: twice.join(', ') },
+    });
+    expect(JSON.parse(shown.stdout).effective.recipients).to.deep.equal(['Shop@site.test', 'b@site.test']);
+  });
+
   it('have settings of their own, and where they have none those of the environment', async () => {
     const plain = await json('show', 'contact');
     expect(plain).to.deep.equal({

@@ -88,7 +88,12 @@ describe('emails resend', () => {
       { id: sent, result: 'queued', newId, code: null, reason: 'was sent before' },
     ]);
     const delivered = await runHere(['deliver', '--once', '--json'], db, { settings });
-    expect({ code: delivered.code, ...JSON.parse(delivered.stdout) }).to.deep.equal({ code: 0, tries: 2 });
+    expect({ code: delivered.code, ...JSON.parse(delivered.stdout) }).to.deep.equal({
+      code: 0,
+      tries: 2,
+      paused: null,
+      due: 0,
+    });
 
     const files = await readdir(join(folder.path, 'mail'));
     const mails = await Promise.all(

@@ -23,6 +23,7 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
         { deliverUntilIdle, runDeliveryLoop },
         { keepHouse },
         { openScope },
+        { countDue },
       ] = await Promise.all([
         import('../../context.ts'),
         import('../../services/bell.ts'),
@@ -30,18 +31,19 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
         import('../../services/delivery-loop.ts'),
         import('../../services/housekeeping.ts'),
         import('../../services/scope.ts'),
+        import('../../services/readiness.ts'),
       ]);
       await using mailing = await openMailingContext(context);
       if (options.once) {
         const tries = await deliverUntilIdle(mailing, stop);
-        await warnOfPause(output, openScope(mailing));
-        if (options.json) output.printJson({ tries });
-        else
-          output.print(
-            tries === 0
-              ? 'nothing is due'
-              : `${tries} ${tries === 1 ? 'try' : 'tries'} made: see "ruffinweb emails list"`,
-          );
+        const scope = openScope(mailing);
+        const [paused, due] = [await warnOfPause(output, scope), await countDue(scope)];
+        if (options.json) output.printJson({ tries, paused, due });
+        else {
+          if (paused !== null) output.print(`mail is paused: ${due} due`);
+          else if (tries === 0) output.print('nothing is due');
+          if (tries > 0) output.print(`${tries} ${tries === 1 ? 'try' : 'tries'} made: see "ruffinweb emails list"`);
+        }
         if (stop.aborted) deps.setExitCode(exitCode.interrupted);
         return;
       }

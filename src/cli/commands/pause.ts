@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import { Problem } from '../../problems.ts';
+import type { PauseView } from '../../services/queue-pause.ts';
 import type { Scope } from '../../services/scope.ts';
 import type { Deps } from '../deps.ts';
 import { maskText } from '../mask.ts';
 import { addExamples, type DataOptions, optionsOf } from '../options.ts';
 import { Output } from '../output.ts';
+import { showSafe } from '../safe-text.ts';
 import { openCommandContext } from '../session.ts';
 
 const longestReason = 500;
@@ -22,11 +24,18 @@ export function addPauseCommands(emails: Command, deps: Deps): void {
         throw new Problem('argument-invalid', `a reason has at most ${longestReason} characters`);
       }
       await using context = await openCommandContext(deps);
-      const [{ openScope }, { pauseQueue, readPause }] = await loadServices();
+      const [{ openScope }, { describePause, pauseQueue, readPause }] = await loadServices();
       const scope = openScope(context);
+      const before = await readPause(scope.em, scope.keyring);
       await pauseQueue(scope, 'hand', options.reason ?? null);
-      if (options.json) output.printJson({ paused: await readPause(scope.em, scope.keyring) });
-      else output.print('paused: nothing is sent until "ruffinweb emails resume"');
+      if (options.json) {
+        output.printJson({ paused: await readPause(scope.em, scope.keyring), wasPaused: before !== null });
+        return;
+      }
+      if (before !== null) {
+        output.print(`was paused already, since ${output.time(before.since)}: ${showSafe(describePause(before).fact)}`);
+      }
+      output.print('paused: nothing is sent until "ruffinweb emails resume"');
     });
   addExamples(pause, ['ruffinweb emails pause --reason "moving to another mail server"', 'ruffinweb emails pause']);
 
@@ -54,15 +63,20 @@ export function addPauseCommands(emails: Command, deps: Deps): void {
   addExamples(resume, ['ruffinweb emails resume', 'ruffinweb emails resume --json']);
 }
 
-/** Whoever looks at mail has to know that none leaves, and why. */
-export async function warnOfPause(output: Output, scope: Scope, options: { mask?: boolean } = {}): Promise<void> {
+/** Whoever looks at mail has to know that none leaves, and why. @returns the pause that was told of. */
+export async function warnOfPause(
+  output: Output,
+  scope: Scope,
+  options: { mask?: boolean } = {},
+): Promise<PauseView | null> {
   const { describePause, readPause } = await import('../../services/queue-pause.ts');
   const pause = await readPause(scope.em, scope.keyring);
-  if (pause === null) return;
+  if (pause === null) return null;
   const { fact, fix } = describePause(
     options.mask ? { ...pause, reason: pause.reason && maskText(pause.reason) } : pause,
   );
   output.warn(`Nothing is sent since ${output.time(pause.since)}: ${fact}.\n→ ${fix}\n`);
+  return pause;
 }
 
 async function loadServices() {
