@@ -52,12 +52,17 @@ export function explainDatabase(error: unknown): string | undefined {
   return `the database does not answer (${firstWords(error)}): is it running, and is DATABASE_URL right?`;
 }
 
+/** What the system says of files and folders that the operator has named or has to look after. */
+const fileFaults = new Set(
+  'EACCES EPERM EROFS ENOSPC EDQUOT ENOENT ENOTDIR EISDIR EEXIST ELOOP ENAMETOOLONG'.split(' '),
+);
+
 function explainSystem(error: Error): string | undefined {
   const { code, syscall, port, path } = error as NodeJS.ErrnoException & { port?: number };
   if (syscall === 'listen' && code === 'EADDRINUSE')
     return `port ${port} is taken: stop what listens there, or set PORT`;
   if (syscall === 'listen') return `cannot listen on port ${port} (${code}): set HOST and PORT`;
-  if (path !== undefined && ['EACCES', 'EPERM', 'EROFS', 'ENOSPC'].includes(code ?? '')) {
+  if (path !== undefined && fileFaults.has(code ?? '')) {
     return `${path} cannot be used: ${error.message}`;
   }
   return undefined;

@@ -2,6 +2,7 @@ import type { MailingContext } from '../context.ts';
 import type { Mail, Outcome } from '../mail/mailer.ts';
 import type { ClaimedEmail } from './claim-due.ts';
 import { composeEmail } from './compose-email.ts';
+import { describeNoWay } from './mail-way.ts';
 import { pauseQueue } from './queue-pause.ts';
 import { decideNextStep } from './retry-schedule.ts';
 import { openScope, type Scope } from './scope.ts';
@@ -55,10 +56,8 @@ async function send(
 async function pauseBroken(scope: Scope, outcome: Outcome): Promise<void> {
   try {
     if (!(await pauseQueue(scope, 'broken', outcome.reply))) return;
-    scope.log.error(
-      { code: outcome.code },
-      'mail server does not let us in: the queue is paused until it does; check SMTP_* and run "ruffinweb health"',
-    );
+    const { fact, fix } = describeNoWay(scope.config);
+    scope.log.error({ code: outcome.code }, `the queue is paused, because ${fact}: ${fix}, and run "ruffinweb health"`);
   } catch (error) {
     // The next try finds out the same.
     scope.log.error({ err: error }, 'the queue could not be paused');

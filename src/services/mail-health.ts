@@ -3,6 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { Email } from '../entities/index.ts';
 import { openKeyring } from './database-health.ts';
 import { good, type HealthCheck, type HealthParts } from './health-check.ts';
+import { describeNoWay } from './mail-way.ts';
 import { idsOf } from './paging.ts';
 import { describePause, readPause } from './queue-pause.ts';
 import { oldestDueSeconds } from './readiness.ts';
@@ -16,7 +17,7 @@ export async function checkQueue(parts: HealthParts, em: EntityManager): Promise
   const overdue = oldest >= 1 ? `the oldest overdue by ${formatSeconds(oldest)}` : 'none overdue';
   const fact = waiting === 0 ? 'empty' : `${waiting} queued, ${overdue}${await nextTry(em)}`;
   if (pause !== null) {
-    const why = describePause(pause);
+    const why = describePause(pause, parts.config);
     const status = pause.cause === 'hand' ? 'warn' : 'fail';
     return { name: 'queue', status, fact: `${why.fact}, since ${pause.since}; ${fact}`, fix: why.fix };
   }
@@ -86,10 +87,7 @@ export async function checkMail(parts: HealthParts): Promise<HealthCheck> {
     name: 'mail',
     status: 'fail',
     fact: `${mailer.describes}: ${outcome.reply}`,
-    fix:
-      parts.config.smtp === undefined
-        ? 'make the folder writable, or set DATA_DIR'
-        : 'mend SMTP_HOST, SMTP_PORT, SMTP_USER or SMTP_PASSWORD',
+    fix: describeNoWay(parts.config).fix,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { MailingContext } from '../context.ts';
 import { runStatement, type Statement } from '../database/statement.ts';
+import { describeNoWay } from './mail-way.ts';
 import { resumeQueue } from './queue-pause.ts';
 import { openScope } from './scope.ts';
 
@@ -34,11 +35,15 @@ export async function probeMail(
   const outcome = await untilStop(context.mailer.verify(), stop);
   if (outcome === undefined) return false;
   if (outcome.result !== 'accepted') {
-    scope.log.debug({ outcome: outcome.result, code: outcome.code }, 'mail server still does not let us in');
+    scope.log.debug({ outcome: outcome.result, code: outcome.code }, `still ${describeNoWay(context.config).fact}`);
     return false;
   }
   if (!(await resumeQueue(scope, { onlyIfBroken: true }))) return false;
-  scope.log.warn('delivery goes on: the mail server lets us in again');
+  scope.log.warn(
+    context.config.smtp === undefined
+      ? 'delivery goes on: mail can be written again'
+      : 'delivery goes on: the mail server lets us in again',
+  );
   return true;
 }
 

@@ -1,8 +1,10 @@
+import type { Config } from '../config.ts';
 import { runStatement, type Statement } from '../database/statement.ts';
 import { MailQueue, type PauseCause } from '../entities/index.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 import type { SealedPlace } from '../privacy/sealed-columns.ts';
 import { emailChannel } from './email-channel.ts';
+import { describeNoWay } from './mail-way.ts';
 import { openOrNull } from './open-seal.ts';
 import type { Scope } from './scope.ts';
 
@@ -76,13 +78,18 @@ export async function readPause(em: Scope['em'], keyring: Keyring | undefined): 
 }
 
 /** One line for people: why, and how it goes on. */
-export function describePause({ cause, reason }: Pick<PauseView, 'cause' | 'reason'>): { fact: string; fix: string } {
+export function describePause(
+  { cause, reason }: Pick<PauseView, 'cause' | 'reason'>,
+  config: Pick<Config, 'smtp' | 'dataDir'>,
+): { fact: string; fix: string } {
   switch (cause) {
-    case 'broken':
+    case 'broken': {
+      const { fact, fix } = describeNoWay(config);
       return {
-        fact: `the queue is paused, because the mail server does not let us in${reason ? ` (${reason})` : ''}`,
-        fix: 'mend SMTP_*; it is asked once a minute and mail goes on by itself (or: ruffinweb emails resume)',
+        fact: `the queue is paused, because ${fact}${reason ? ` (${reason})` : ''}`,
+        fix: `${fix}; it is tried once a minute and mail goes on by itself (or: ruffinweb emails resume)`,
       };
+    }
     case 'hand':
       return {
         fact: `the queue was paused by hand${reason ? `: ${reason}` : ''}`,

@@ -76,7 +76,7 @@ describe('the queue', () => {
 
     expect(logins(), 'nobody asks again within the minute').to.equal(loginsBefore + 1);
     expect(loud(worker.log), worker.log).to.have.lengthOf(1);
-    expect(loud(worker.log)[0]).to.include('the queue is paused until it does');
+    expect(loud(worker.log)[0]).to.include('the queue is paused, because the mail server does not let us in');
     expect(await db.query(`select distinct state, tries from emails`)).to.deep.equal([{ state: 'queued', tries: 0 }]);
     const [row] = await db.query<{ reason: Buffer }>('select reason from mail_queue');
     expect(row?.reason.toString('latin1'), 'what a server says is sealed').to.not.include('site@');

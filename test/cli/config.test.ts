@@ -1,4 +1,4 @@
-import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { readConfig } from '../../src/config.ts';
@@ -52,6 +52,13 @@ describe('config', () => {
     expect(await keysIn('.env')).to.equal(keys);
     expect(await readdir(folder.path)).to.have.members(['.env', forced.replaced.split('/').at(-1)]);
     expect(forced.keysFrom).to.equal(join(folder.path, '.env'));
+  });
+
+  it('init says which file it cannot write, where .env leads nowhere', async () => {
+    await symlink(join(folder.path, 'nothing', '.env'), join(folder.path, '.env'));
+    const { code, stdout, stderr } = await run('init');
+    expect({ code, stdout }).to.deep.equal({ code: 1, stdout: '' });
+    expect(stderr).to.match(/^ruffinweb: \S+\/\.env cannot be used: EEXIST: [^\n]*\n$/);
   });
 
   it('init takes over the keys of a server that ran without settings', async () => {

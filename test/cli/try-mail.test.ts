@@ -1,6 +1,9 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { buildMessages } from '../support/build.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase } from '../support/database.ts';
 import { ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
 import { runHere } from './terminal.ts';
@@ -28,6 +31,13 @@ describe('emails preview', () => {
         .and.include('RW-0000000000');
     }
     expect((await run(['emails', 'preview', 'nonsense'], settings)).code).to.equal(2);
+    for (const file of [join(folder.path, 'nothing', 'x.html'), folder.path]) {
+      const unwritten = await ruffinweb(['emails', 'preview', 'auto-reply', '--html', file], settings);
+      expect(unwritten).to.include({ code: 1, stdout: '' });
+      expect(unwritten.stderr)
+        .to.match(/^ruffinweb: \S+ cannot be used: E(NOENT|ISDIR): [^\n]*\n$/)
+        .and.include(file);
+    }
   });
 
   it("shows the operator's own templates, and names the file and line of one that is wrong", async () => {
@@ -81,6 +91,45 @@ describe('emails test', () => {
     expect(wrong.stdout).to.match(/✗ login {5}535/);
     expect(wrong.stderr).to.include('SMTP_PASSWORD');
     expect(`${good.stdout}${good.stderr}`).to.not.include('p4ss');
+  });
+
+  it('says that nothing answers where there is no mail server, and not that one says not now', async () => {
+    const smtp = await startSmtpServer();
+    const settings = { SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port), MAIL_FROM: 'site@site.test' };
+    const test = () => run(['emails', 'test', '--to', 'me@example.test'], settings);
+    const nothing = `No mail server answers at ${smtp.host}:${smtp.port}: check SMTP_HOST and SMTP_PORT`;
+    smtp.answer('greeting', '421 4.3.2 busy', { times: 1 });
+    const busy = await test();
+    expect(busy.stderr).to.include('says not now');
+    smtp.answer('greeting', 'drop', { times: 1 });
+    const mute = await test();
+    await smtp[Symbol.asyncDispose]();
+    const away = await test();
+    for (const it of [mute, away]) expect(it.stderr).to.include(nothing).and.to.not.include('not now');
+    expect(away.stdout).to.include('ECONNREFUSED');
+    expect([busy.code, mute.code, away.code]).to.deep.equal([1, 1, 1]);
+  });
+
+  it('names the folder where mail cannot be written to it, wherever that is told', async () => {
+    await using db = await createDatabase();
+    await using context = await openTestContext(db);
+    await buildMessages(context, 1);
+    await using folder = await temporaryFolder();
+    await writeFile(join(folder.path, 'mail'), 'no folder');
+    const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path };
+    const delivered = await ruffinweb(['deliver', '--once'], settings);
+    const told = await Promise.all([
+      run(['emails', 'test', '--to', 'me@example.test'], settings),
+      runHere(['emails', 'list'], db, { settings }),
+      runHere(['health'], db, { settings }),
+    ]);
+    const log = delivered.stderr.split('\n').find((line) => line.includes('"level":"error"'));
+    for (const text of [log, ...told.map((it) => `${it.stdout}${it.stderr}`)]) {
+      expect(text)
+        .to.include(`mail cannot be written to ${join(folder.path, 'mail')}`)
+        .and.include('set DATA_DIR');
+      expect(text).to.not.include('SMTP_USER').and.to.not.include('mail server');
+    }
   });
 
   it('writes a file where there is no mail server, and takes one address only', async () => {

@@ -33,7 +33,9 @@ export function addPauseCommands(emails: Command, deps: Deps): void {
         return;
       }
       if (before !== null) {
-        output.print(`was paused already, since ${output.time(before.since)}: ${showSafe(describePause(before).fact)}`);
+        output.print(
+          `was paused already, since ${output.time(before.since)}: ${showSafe(describePause(before, scope.config).fact)}`,
+        );
       }
       output.print('paused: nothing is sent until "ruffinweb emails resume"');
     });
@@ -74,6 +76,7 @@ export async function warnOfPause(
   if (pause === null) return null;
   const { fact, fix } = describePause(
     options.mask ? { ...pause, reason: pause.reason && maskText(pause.reason) } : pause,
+    scope.config,
   );
   output.warn(`Nothing is sent since ${output.time(pause.since)}: ${fact}.\n→ ${fix}\n`);
   return pause;

@@ -1,6 +1,8 @@
 import { Argument, type Command } from 'commander';
+import type { Config } from '../../config.ts';
 import type { EmailKind } from '../../entities/index.ts';
 import type { Step } from '../../mail/mailer.ts';
+import type { TestedMail } from '../../services/test-mail.ts';
 import type { Deps } from '../deps.ts';
 import { exitCode } from '../exit-codes.ts';
 import { addExamples, type DataOptions, optionsOf } from '../options.ts';
@@ -61,8 +63,9 @@ export function addTryMailCommands(emails: Command, deps: Deps): void {
       const options = optionsOf<DataOptions & { to: string }>(command);
       const output = new Output(deps, options);
       const { config } = await openConfig(deps);
-      const [{ openMail }, { readRecipient, testMail }] = await Promise.all([
+      const [{ openMail }, { describeNoWay }, { readRecipient, testMail }] = await Promise.all([
         import('../../context.ts'),
+        import('../../services/mail-way.ts'),
         import('../../services/test-mail.ts'),
       ]);
       const to = readRecipient(options.to);
@@ -73,7 +76,8 @@ export function addTryMailCommands(emails: Command, deps: Deps): void {
       });
       const isOk = tested.outcome.result === 'accepted';
       if (options.json) output.printJson(tested);
-      else output.note(isOk ? verdictGood(config.smtp !== undefined) : (verdictBad[tested.outcome.result] ?? ''));
+      else
+        output.note(isOk ? verdictGood(config.smtp !== undefined) : verdictBad(tested, config, describeNoWay(config)));
       if (!isOk) deps.setExitCode(exitCode.refused);
     });
   addExamples(test, [
@@ -94,9 +98,18 @@ function verdictGood(bySmtp: boolean): string {
     : 'It was written to a file, since SMTP_HOST is not set.';
 }
 
-const verdictBad: Readonly<Record<string, string>> = {
-  broken: 'The mail server does not let us in: mend SMTP_HOST, SMTP_PORT, SMTP_USER or SMTP_PASSWORD.',
-  refused: 'The mail server refuses this mail for good; its last words say why.',
-  later: 'The mail server says not now; a queued mail would be tried again.',
-  unknown: 'The connection was lost after the final dot: it may have arrived.',
-};
+function verdictBad({ outcome, steps }: TestedMail, { smtp }: Config, noWay: { fact: string; fix: string }): string {
+  const isSilent = steps.at(-1)?.step === 'connect' && outcome.code === undefined;
+  switch (outcome.result) {
+    case 'later':
+      return isSilent
+        ? `No mail server answers at ${smtp?.host}:${smtp?.port}: check SMTP_HOST and SMTP_PORT, and whether a firewall, or the host of this machine, closes that port. A queued mail would be tried again.`
+        : 'The mail server says not now; a queued mail would be tried again.';
+    case 'unknown':
+      return 'The connection was lost after the final dot: it may have arrived.';
+    case 'broken':
+      return `No mail can leave, because ${noWay.fact}: ${noWay.fix}.`;
+    default:
+      return 'The mail server refuses this mail for good; its last words say why.';
+  }
+}
