@@ -115,8 +115,11 @@ export class ConfigFaulty extends Error {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** @throws {ConfigFaulty} naming every variable that is missing or wrong. */
-export function readConfig(env: Environment): Config {
+/**
+ * @param unread variables that are set and could not be read; they are named with the others, and not as missing.
+ * @throws {ConfigFaulty} naming every variable that is missing or wrong.
+ */
+export function readConfig(env: Environment, unread: readonly ConfigFault[] = []): Config {
   const faults: ConfigFault[] = [];
 
   function read<T>(name: VariableName, schema: z.ZodType<T>, fallback: T): T {
@@ -200,7 +203,8 @@ export function readConfig(env: Environment): Config {
       format: read<LogConfig['format']>('LOG_FORMAT', oneOf('json', 'pretty'), undefined),
     },
   };
-  if (faults.length > 0) throw new ConfigFaulty(inOrder(faults));
+  const others = faults.filter((it) => !unread.some(({ variable }) => variable === it.variable));
+  if (others.length + unread.length > 0) throw new ConfigFaulty(inOrder([...unread, ...others]));
   return Object.freeze(config);
 }
 

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
-import type { Environment } from '../config.ts';
+import type { ConfigFault, Environment } from '../config.ts';
 
 /** What the commands may touch of the process that runs them. Only `main.ts` knows the real one. */
 export interface Deps {
@@ -23,6 +23,8 @@ export interface Deps {
 
 export interface Settings {
   readonly values: Environment;
+  /** What is set and could not be read. */
+  readonly faults: readonly ConfigFault[];
   readonly sourceOf: (name: string) => SettingSource;
 }
 

@@ -55,7 +55,6 @@ export const exitCodeOf = {
  */
 export const exitCodeOfName: Readonly<Record<string, number>> = {
   ConfigFaulty: misused,
-  SecretFileUnreadable: misused,
   SettingsUnreadable: misused,
   KeysWrong: misused,
   TemplateFault: misused,

@@ -65,9 +65,10 @@ function readSettings(): Settings {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw new SettingsUnreadable(error as Error);
   }
   const filled = { ...process.env };
-  const values = withSecretFiles(filled, (path) => readFileSync(path, 'utf8'));
+  const { values, faults } = withSecretFiles(filled, (path) => readFileSync(path, 'utf8'));
   return {
     values,
+    faults,
     sourceOf(name) {
       if (given[name]) return 'environment';
       if (filled[name]) return '.env';

@@ -6,7 +6,8 @@ import type { Deps } from './deps.ts';
 /** @throws {ConfigFaulty} and what reading the settings throws. */
 export async function openConfig(deps: Deps): Promise<{ config: Config; log: Log }> {
   const [{ readConfig }, { createLog, logWhenUsed }] = await Promise.all([import('../config.ts'), import('../log.ts')]);
-  const config = readConfig(deps.readSettings().values);
+  const { values, faults } = deps.readSettings();
+  const config = readConfig(values, faults);
   const format = config.log.format ?? (deps.stderr.isTTY ? 'pretty' : 'json');
   return { config, log: logWhenUsed(() => createLog({ level: config.log.level, format })) };
 }

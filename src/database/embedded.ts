@@ -2,8 +2,9 @@
  * The PostgreSQL server that comes with the program, for those who have set no DATABASE_URL. It outlives a killed
  * owner, and the next start takes it over; other processes of this machine join it while it runs.
  */
-import { access, constants, mkdir, realpath } from 'node:fs/promises';
+import { access, constants, realpath } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { makeFolder } from '../folder.ts';
 import { account, folderOf, makeCluster, readPassword, startServer, stopServer } from './embedded-cluster.ts';
 import { type Claim, claimOwnership } from './embedded-owner.ts';
 import { askServer, findPostmaster, query } from './embedded-postmaster.ts';
@@ -77,7 +78,7 @@ export async function joinEmbedded(dataDir: string): Promise<string> {
 
 async function openFolder(dataDir: string): Promise<string> {
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    makeFolder(dataDir);
     await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
     return await realpath(dataDir);
   } catch (error) {

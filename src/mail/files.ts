@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../folder.ts';
 import { openMailbox } from './mailbox.ts';
 import type { Mail, Mailer, Outcome, SendOptions } from './mailer.ts';
 import { buildMime, UnsendableMail } from './mime.ts';
@@ -21,7 +22,7 @@ export function createFileMailer(folder: string): Mailer {
       try {
         const name = fileName(mail);
         const { raw } = buildMime(mail);
-        await mkdir(folder, { recursive: true, mode: 0o700 });
+        makeFolder(folder);
         await writeDurably(folder, name, raw);
         return { result: 'accepted', reply: `written to ${name}` };
       } catch (error) {
@@ -30,7 +31,7 @@ export function createFileMailer(folder: string): Mailer {
     },
     async verify() {
       try {
-        await mkdir(folder, { recursive: true, mode: 0o700 });
+        makeFolder(folder);
         const probe = join(folder, `.probe-${randomUUID()}.tmp`);
         await (await open(probe, 'wx', 0o600)).close();
         await rm(probe);

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '../folder.ts';
 
 /** A fresh `ENCRYPTION_KEYS` value with one key of 32 random bytes; its id says when it was made. */
 export function makeKeys(now: Date): string {
@@ -14,7 +15,7 @@ export function makeKeys(now: Date): string {
  */
 export function makeKeyFile(dataDir: string, now: Date): string {
   const file = keyFile(dataDir);
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  makeFolder(dataDir);
   const draft = `${file}.${process.pid}-${randomBytes(4).toString('hex')}`;
   writeFileSync(draft, `${makeKeys(now)}\n`, { mode: 0o600, flush: true });
   try {

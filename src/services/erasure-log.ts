@@ -1,6 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
-import { mkdir, open, readFile, stat } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../folder.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 import type { Scope } from './scope.ts';
 
@@ -84,7 +85,7 @@ export async function appendRecords(
   records: readonly ErasureRecord[],
 ): Promise<void> {
   if (records.length === 0) return;
-  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  makeFolder(config.dataDir);
   await using file = await open(erasureLogFile(config), 'a+', 0o600);
   const { size } = await file.stat();
   const last = size === 0 ? '\n' : (await file.read(Buffer.alloc(1), 0, 1, size - 1)).buffer.toString();

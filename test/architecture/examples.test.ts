@@ -53,7 +53,7 @@ describe('the examples in the documents', () => {
     for (const { document, line, language, text } of blocks) {
       if (language !== 'env') continue;
       try {
-        readConfig(withSecretFiles({ ...production, ...parseEnv(text) }, () => 'from-a-file'));
+        readConfig(withSecretFiles({ ...production, ...parseEnv(text) }, () => 'from-a-file').values);
       } catch (error) {
         faults.push(`${document}:${line}: ${(error as Error).message}`);
       }

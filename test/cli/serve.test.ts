@@ -64,4 +64,12 @@ describe('serve and deliver', () => {
     expect(run.stderr).to.include(`port ${port} is taken`);
     taken.close();
   });
+
+  it('ends at once where its folder cannot be made, even where the system says of a parent that is there ENOENT', async () => {
+    for (const DATA_DIR of ['/proc/nope', '/proc/nope/deeper']) {
+      const { code, stderr } = await ruffinweb(['serve', '--migrate'], { DATA_DIR, PORT: '0' });
+      expect(code).to.equal(1);
+      expect(stderr).to.match(/^ruffinweb: the data folder \/proc\/nope\S* cannot be used: ENOENT: [^\n]*\n$/);
+    }
+  });
 });

@@ -43,6 +43,7 @@ export async function runHere(
     calledAs: 'ruffinweb',
     readSettings: () => ({
       values: { DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys, LOG_LEVEL: 'silent', ...options.settings },
+      faults: [],
       sourceOf: () => 'environment',
     }),
     stopGently: () => new AbortController().signal,

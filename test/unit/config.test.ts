@@ -206,11 +206,21 @@ describe('readConfig', () => {
 
   it('reads a secret from the file that NAME_FILE names; a variable that is set wins', () => {
     const readFile = (path: string) => `from ${path}\n`;
-    expect(withSecretFiles({ SMTP_PASSWORD_FILE: '/run/p' }, readFile).SMTP_PASSWORD).to.equal('from /run/p');
-    expect(withSecretFiles({ SMTP_PASSWORD_FILE: '/run/p', SMTP_PASSWORD: 'x' }, readFile).SMTP_PASSWORD).to.equal('x');
+    expect(withSecretFiles({ SMTP_PASSWORD_FILE: '/run/p' }, readFile).values.SMTP_PASSWORD).to.equal('from /run/p');
+    expect(
+      withSecretFiles({ SMTP_PASSWORD_FILE: '/run/p', SMTP_PASSWORD: 'x' }, readFile).values.SMTP_PASSWORD,
+    ).to.equal('x');
     const missing = () => {
       throw new Error('ENOENT');
     };
-    expect(() => withSecretFiles({ DATABASE_URL_FILE: '/none' }, missing)).to.throw(/DATABASE_URL_FILE names \/none/);
+    const { values, faults } = withSecretFiles(
+      { DATABASE_URL_FILE: '/none', NODE_ENV: 'production', PORT: 'x' },
+      missing,
+    );
+    expect(() => readConfig(values, faults))
+      .to.throw(/DATABASE_URL_FILE names \/none/)
+      .with.property('message')
+      .that.matches(/PORT must be/)
+      .and.does.not.match(/DATABASE_URL is required/);
   });
 });

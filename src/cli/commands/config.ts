@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Deps, SettingSource } from '../deps.ts';
+import { exitCode } from '../exit-codes.ts';
 import { addExamples, type GlobalOptions, optionsOf } from '../options.ts';
 import { Output } from '../output.ts';
 
@@ -45,7 +46,10 @@ export function addConfigCommands(program: Command, deps: Deps): void {
       const options = optionsOf<GlobalOptions & { reveal?: boolean; json?: boolean }>(command);
       const output = new Output(deps, options);
       const { listSettings } = await import('../settings-list.ts');
-      const items = listSettings(deps.readSettings(), options.reveal ?? false);
+      const settings = deps.readSettings();
+      for (const it of settings.faults) output.warn(`${it.variable} ${it.wrong}`);
+      if (settings.faults.length > 0) deps.setExitCode(exitCode.misused);
+      const items = listSettings(settings, options.reveal ?? false);
       if (options.json) {
         output.printJson({ items });
         return;
@@ -73,9 +77,9 @@ export function addConfigCommands(program: Command, deps: Deps): void {
     .action(async (options: { json?: boolean }, command: Command) => {
       const output = new Output(deps, optionsOf(command));
       const { ConfigFaulty, readConfig } = await import('../../config.ts');
-      const { values } = deps.readSettings();
+      const { values, faults } = deps.readSettings();
       try {
-        readConfig(values);
+        readConfig(values, faults);
       } catch (error) {
         if (options.json && error instanceof ConfigFaulty) output.printJson({ ok: false, faults: error.faults });
         throw error;
