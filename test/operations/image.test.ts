@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { chmod, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
@@ -8,7 +8,7 @@ import { parse } from 'yaml';
 import { variableNames } from '../../src/variables.ts';
 import { clientOf, submission } from '../support/api.ts';
 import { createDatabase } from '../support/database.ts';
-import { buildByHand, startInImage } from '../support/image.ts';
+import { buildByHand, readDockerfile, startInImage } from '../support/image.ts';
 import { freePort } from '../support/machine-programs.ts';
 import { temporaryFolder, testKeys } from '../support/program.ts';
 import { until } from '../support/until.ts';
@@ -18,6 +18,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 describe('deploy/Dockerfile, step by step in plain folders', () => {
   it('makes an image that migrates, serves, says how it is, and stops in peace', async () => {
     await using folder = await temporaryFolder();
+    // The image's user has to come through it.
+    await chmod(folder.path, 0o755);
     await using db = await createDatabase({ empty: true });
     const image = await buildByHand(join(root, 'deploy/Dockerfile'), root, folder.path);
     expect(image.user).to.equal('node');
@@ -35,7 +37,7 @@ describe('deploy/Dockerfile, step by step in plain folders', () => {
     const env = {
       ...{ PORT: String(port), HOST: '127.0.0.1', DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys },
       ...{ PUBLIC_URL: `http://127.0.0.1:${port}`, SMTP_HOST: '127.0.0.1', MAIL_FROM: 'forms@site.test' },
-      ...{ NOTIFY_TO: 'owner@site.test', DATA_DIR: join(folder.path, 'not-there') },
+      ...{ NOTIFY_TO: 'owner@site.test', DATA_DIR: join(image.root, image.env.DATA_DIR ?? '') },
     };
     const health = async () => {
       const [code] = await once(startInImage(image, image.health ?? [], env), 'exit');
@@ -58,6 +60,12 @@ describe('deploy/Dockerfile, step by step in plain folders', () => {
       );
       const answer = await clientOf(env.PUBLIC_URL).post('/api/messages', submission());
       expect(answer.status).to.equal(201);
+      const erase = ['senders', 'erase', '--email', String(submission().email), '--yes'];
+      const [code] = await once(startInImage(image, [...(image.entrypoint ?? []), ...erase], env), 'exit');
+      expect(code).to.equal(0);
+      const log = await readFile(join(env.DATA_DIR, 'erasures.jsonl'), 'utf8');
+      expect(log.trimEnd().split('\n'), 'one line for the one who was erased').to.have.lengthOf(1);
+      expect(log).to.include('"erasedAt"');
     } finally {
       server.kill('SIGTERM');
     }
@@ -77,6 +85,14 @@ describe('deploy/compose.yaml', () => {
       expect(compose.secrets[secret].file).to.equal(`secrets/${secret}`);
     }
     expect(database.secrets.every((it: string) => it in compose.secrets)).to.equal(true);
+  });
+
+  it('keeps the folder of DATA_DIR, and lets the server write nowhere else', () => {
+    const dockerfile = readDockerfile(readFileSync(join(root, 'deploy/Dockerfile'), 'utf8'));
+    const dataDir = dockerfile.map(([, rest]) => /DATA_DIR=(\S+)/.exec(rest)?.[1]).find((it) => it !== undefined);
+    expect([server.read_only, server.tmpfs]).to.deep.equal([true, ['/tmp']]);
+    const [volume, path] = server.volumes[0].split(':');
+    expect([Object.keys(compose.volumes).includes(volume), path]).to.deep.equal([true, dataDir]);
   });
 
   it('waits for the database, keeps its data, opens the port to this machine alone, and lets both end in their time', () => {

@@ -1,9 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
-import { cp, mkdir, readFile } from 'node:fs/promises';
+import { chown, cp, mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
+
+/** Where these tests may become another user they become the image's; elsewhere they own everything in its folders. */
+const nodeUser = process.getuid?.() === 0 ? { uid: 1000, gid: 1000 } : {};
 
 interface Stage {
   name: string;
@@ -65,6 +68,8 @@ export async function buildByHand(dockerfile: string, source: string, folder: st
           if (from !== undefined) await cp(join(from.root, path), to, { recursive: true });
           else for (const file of await sourcesOf(source, path)) await cp(join(source, file), join(to, file));
         }
+        if (words.includes('--chown=node:node') && nodeUser.uid !== undefined)
+          await chown(to, nodeUser.uid, nodeUser.gid);
         break;
       }
       case 'RUN':
@@ -115,6 +120,7 @@ export function startInImage(image: Stage, command: readonly string[], env: Reco
   return spawn(program === 'node' ? process.execPath : program, args, {
     cwd: join(image.root, image.workdir),
     stdio: ['ignore', 'pipe', 'pipe'],
+    ...(image.user === 'node' && nodeUser),
     env: { PATH: `${dirname(process.execPath)}:${process.env.PATH}`, ...image.env, ...env },
   });
 }
