@@ -26,6 +26,8 @@ export RUFFINWEB_RELEASE
 say() { echo "install-release: $*" >&2; }
 current() { readlink -e "$root/current" 2>/dev/null || true; }
 previous() { readlink -e "$root/previous" 2>/dev/null || true; }
+# The last release that answered, while another one is tried. Outlives a kill: then `current` is one that nobody saw answer.
+from() { readlink -e "$root/from" 2>/dev/null || true; }
 
 # In one step: whoever starts the service meanwhile gets the one or the other.
 point() {
@@ -53,11 +55,15 @@ start() { # a release
 
 switch_to() { # a release
   local old
-  old=$(current)
+  old=$(from)
+  old=${old:-$(current)}
+  if [ -n "$old" ]; then point from "$old"; fi
   # A lost connection or a Ctrl-C must not leave it half way; what is started gets these signals as ever.
   trap : INT TERM HUP
   if start "$1"; then
-    if [ -n "$old" ] && [ "$old" != "$1" ]; then point previous "$old"; fi
+    # In one step, so that a kill leaves the one name or the other.
+    if [ -n "$old" ] && [ "$old" != "$1" ]; then mv -T "$root/from" "$root/previous"; fi
+    rm -f "$root/from"
     say "$(basename "$1") answers"
     return 0
   fi
@@ -67,6 +73,7 @@ switch_to() { # a release
   fi
   say "going back to $(basename "$old")"
   start "$old" || { say "that one does not answer either: look at its log"; exit 3; }
+  rm -f "$root/from"
   say "$(basename "$old") answers again; $(basename "$1") was not taken"
   exit 1
 }
@@ -109,6 +116,10 @@ flock -n 9 || { say "another one is at work"; exit 1; }
 
 if [ "$1" = --back ]; then
   RUFFINWEB_RELEASE=$(previous)
+  # Where a new release was being tried when it was killed, the one before is the one that it came from.
+  if [ -n "$(from)" ] && [ "$(from)" != "$(current)" ] && [ "$(current)" != "$RUFFINWEB_RELEASE" ]; then
+    RUFFINWEB_RELEASE=$(from)
+  fi
   [ -d "$RUFFINWEB_RELEASE" ] || { say "there is no release before this one"; exit 1; }
   switch_to "$RUFFINWEB_RELEASE"
   exit 0

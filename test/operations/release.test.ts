@@ -1,4 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, cp, mkdir, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -180,18 +181,50 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     expect(await readFile(join(env.ROOT ?? '', 'pid'), 'utf8'), 'the server was not restarted').to.equal(pid);
   });
 
-  it('goes on after a kill -9 half way, and only one works at a time', async () => {
-    const file = await release('0.5.0');
-    const child = spawn(join(deploy, 'install-release.sh'), [file], {
+  /** Kills it with `-9` when it has switched, before the service is restarted. */
+  async function killHalfWay(what: string, switchedTo: string, meanwhile = async () => {}): Promise<void> {
+    const child = spawn(join(deploy, 'install-release.sh'), [what], {
       env: { ...env, RESTART: 'sleep 30' },
       detached: true,
     });
-    await until('it has switched', async () => (await linked('current'))?.startsWith('0.5.0-'));
-    expect((await install(file)).told).to.include('another one is at work');
+    await until('it has switched', async () => (await linked('current'))?.startsWith(switchedTo));
+    await meanwhile();
     process.kill(-(child.pid ?? 0), 'SIGKILL');
+    await once(child, 'exit');
+  }
+
+  it('goes on after a kill -9 half way, and only one works at a time', async () => {
+    const old = await linked('current');
+    const file = await release('0.5.0');
+    await killHalfWay(file, '0.5.0-', async () => {
+      expect((await install(file)).told).to.include('another one is at work');
+    });
     const { code, told } = await install(file);
     expect(code, told).to.equal(0);
     expect(await linked('current')).to.match(/^0\.5\.0-/);
+    expect(await linked('previous'), 'the one that it came from').to.equal(old);
+  });
+
+  it('after a kill -9 half way to a release that is bad, goes back to the one that answered last', async () => {
+    const before = [await linked('current'), await linked('previous')];
+    const file = await release('0.5.2', breakServe('process.exit(70)'));
+    await killHalfWay(file, '0.5.2-');
+    const { code, told } = await install(file, { READY_SECONDS: '10' });
+    expect(code, told).to.equal(1);
+    expect(told).to.include('going back to 0.5.0').and.include('answers again');
+    expect([await linked('current'), await linked('previous')]).to.deep.equal(before);
+
+    await killHalfWay(file, '0.5.2-');
+    expect((await install('--back')).code).to.equal(0);
+    expect([await linked('current'), await linked('previous')], 'by hand').to.deep.equal(before);
+  });
+
+  it('a --back that was killed half way goes there when it is asked again', async () => {
+    const [current = '', previous = ''] = [await linked('current'), await linked('previous')];
+    await killHalfWay('--back', previous);
+    expect((await install('--back')).code).to.equal(0);
+    expect([await linked('current'), await linked('previous')]).to.deep.equal([previous, current]);
+    expect((await install('--back')).code).to.equal(0);
   });
 
   it('--back goes to the release before, and forth again', async () => {
