@@ -22,6 +22,8 @@ export interface Deps {
 }
 
 export interface Settings {
+  /** The `.env` file, whether it is there or not. */
+  readonly file: string;
   readonly values: Environment;
   /** What is set and could not be read. */
   readonly faults: readonly ConfigFault[];

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { basename, relative } from 'node:path';
+import { basename, relative, resolve } from 'node:path';
 import { withSecretFiles } from '../environment.ts';
 import type { Deps, Settings } from './deps.ts';
 import { exitCode } from './exit-codes.ts';
@@ -56,17 +56,22 @@ function calledAs(program: string): string {
   return path.startsWith('..') ? program : `./${path}`;
 }
 
-/** An `.env` file fills in what the environment lacks; secret files fill in what is lacking then. */
+/**
+ * An `.env` file fills in what the environment lacks; secret files fill in what is lacking then. `RUFFINWEB_ENV` names
+ * the file, for whoever runs the service's commands from a folder of their own: paths that they give are of that folder.
+ */
 function readSettings(): Settings {
   const given = { ...process.env };
+  const file = given.RUFFINWEB_ENV || '.env';
   try {
-    process.loadEnvFile();
+    process.loadEnvFile(file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw new SettingsUnreadable(error as Error);
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw new SettingsUnreadable(file, error as Error);
   }
   const filled = { ...process.env };
   const { values, faults } = withSecretFiles(filled, (path) => readFileSync(path, 'utf8'));
   return {
+    file,
     values,
     faults,
     sourceOf(name) {
@@ -80,8 +85,8 @@ function readSettings(): Settings {
 class SettingsUnreadable extends Error {
   override readonly name = 'SettingsUnreadable';
 
-  constructor(cause: Error) {
-    super(`the file .env in this folder cannot be read: ${cause.message}`, { cause });
+  constructor(file: string, cause: Error) {
+    super(`the settings file ${resolve(file)} cannot be read: ${cause.message}`, { cause });
   }
 }
 

@@ -138,6 +138,16 @@ describe('config', () => {
     expect(unreadable.stderr).to.include('SMTP_PASSWORD_FILE names /nowhere');
   });
 
+  it('RUFFINWEB_ENV names another settings file than .env in this folder', async () => {
+    await writeFile(join(folder.path, '.env'), 'PORT=4000\nHOST=0.0.0.0\n');
+    const other = join(folder.path, 'other.env');
+    expect((await run('init', { RUFFINWEB_ENV: other })).stdout).to.equal(`written  ${other}\n`);
+    await writeFile(other, 'PORT=5000\n');
+    const { items } = JSON.parse((await run('show --json', { RUFFINWEB_ENV: other })).stdout);
+    const of = (name: string) => items.find((it: { name: string }) => it.name === name);
+    expect([of('PORT').value, of('PORT').source, of('HOST').source]).to.deep.equal(['5000', '.env', 'default']);
+  });
+
   it('an .env file that cannot be read is a fault, not an absence', async () => {
     await writeFile(join(folder.path, '.env.real'), '');
     await chmod(folder.path, 0o700);

@@ -42,6 +42,7 @@ export async function runHere(
     env: options.env ?? {},
     calledAs: 'ruffinweb',
     readSettings: () => ({
+      file: '.env',
       values: { DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys, LOG_LEVEL: 'silent', ...options.settings },
       faults: [],
       sourceOf: () => 'environment',

@@ -15,8 +15,9 @@ export function addConfigCommands(program: Command, deps: Deps): void {
     .action(async (options: { force?: boolean; json?: boolean }, command: Command) => {
       const output = new Output(deps, optionsOf(command));
       const { writeSettingsFile } = await import('../settings-file.ts');
-      const dataDir = deps.readSettings().values.DATA_DIR || './data';
-      const written = writeSettingsFile('.env', { dataDir, force: options.force ?? false, now: new Date() });
+      const { file, values } = deps.readSettings();
+      const dataDir = values.DATA_DIR || './data';
+      const written = writeSettingsFile(file, { dataDir, force: options.force ?? false, now: new Date() });
       if (options.json) {
         output.printJson(written);
         return;
