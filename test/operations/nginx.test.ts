@@ -100,7 +100,11 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
 
   it('logs neither address nor query, and writes nothing that visitors sent to a disk', async () => {
     await nginx.send('/unsubscribe?token=secret-token');
-    const { access, error } = await nginx.logs();
+    const plain = 'GET /plain?token=secret-token HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
+    await exchange(`http://127.0.0.1:${nginx.plainPort}`, plain);
+    const { access, error, debian } = await nginx.logs();
+    expect(debian).to.equal('');
+    expect(access).to.match(/^\S+ GET \/plain 301 /m);
     expect(access).to.match(/^\S+ GET \/unsubscribe \d+ \d+ [\d.]+ 127\.0\.0\.1:\d+ \d+$/m);
     expect(access).to.not.include('secret-token');
     expect(error).to.not.include('buffered to a temporary file');

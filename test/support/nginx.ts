@@ -12,8 +12,8 @@ const tls = fileURLToPath(new URL('tls/', import.meta.url));
 export class Nginx implements AsyncDisposable {
   readonly port: number;
   readonly plainPort: number;
-  /** What it logs of requests, and of errors. */
-  readonly logs: () => Promise<{ access: string; error: string }>;
+  /** What it logs of requests, of errors, and what goes into the log that Debian gives every site without one. */
+  readonly logs: () => Promise<{ access: string; error: string; debian: string }>;
   readonly #process: MachineProcess;
   readonly #opened: AsyncDisposableStack;
 
@@ -30,6 +30,7 @@ export class Nginx implements AsyncDisposable {
     this.logs = async () => ({
       access: await readFile(`${folder}/access.log`, 'utf8'),
       error: await readFile(`${folder}/error.log`, 'utf8'),
+      debian: await readFile(`${folder}/debian.log`, 'utf8'),
     });
   }
 
@@ -50,7 +51,7 @@ export class Nginx implements AsyncDisposable {
       .replace(/ssl_certificate .*;/, `ssl_certificate ${tls}cert.pem;`)
       .replace(/ssl_certificate_key .*;/, `ssl_certificate_key ${tls}key.pem;`)
       .replace('/etc/nginx/ruffinweb/', `${folder}/pages/`)
-      .replace('/var/log/nginx/ruffinweb.log', `${folder}/access.log`);
+      .replaceAll('/var/log/nginx/ruffinweb.log', `${folder}/access.log`);
     const temps = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
     await writeFile(
       `${folder}/nginx.conf`,
@@ -61,6 +62,7 @@ pid ${folder}/pid;
 error_log ${folder}/error.log info;
 events { worker_connections 512; }
 http {
+  access_log ${folder}/debian.log combined;
 ${temps.map((it) => `  ${it}_temp_path ${folder}/temp/${it};`).join('\n')}
 ${text}
 }`,
