@@ -112,6 +112,19 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
 
   // The last: the server is gone after it.
   it('while the server is away shows a page to people and problem details to programs, with 502', async () => {
+    const accepts = [
+      ...['application/json, text/html', 'text/html, application/json', 'Text/HTML', 'text/*', '*/*', 'text/plain'],
+      ...[browserAccept, 'application/json', 'application/json;q=0.5, text/html'],
+    ];
+    const shapes = async () => {
+      const found: Record<string, boolean> = {};
+      for (const Accept of accepts) {
+        const refused = await nginx.post('/api/messages', body({ email: 'no address' }), { Accept });
+        found[Accept] = /html/.test(refused.headers.get('content-type') ?? '');
+      }
+      return found;
+    };
+    const chosenByServer = await shapes();
     await server.stop('SIGKILL');
     const told = await nginx.post('/api/messages', body());
     expect(told.status).to.equal(502);
@@ -124,5 +137,6 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
     expect(page.headers.get('content-type')).to.equal('text/html; charset=utf-8');
     expect(page.text).to.include('<h1>Away for a moment</h1>');
     expect((await nginx.send('/.ruffinweb/away.html')).status, 'not for everybody').to.equal(404);
+    expect(await shapes(), 'as the server chose').to.deep.equal(chosenByServer);
   });
 });
