@@ -1,14 +1,16 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { chmod, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { parse } from 'yaml';
 import { variableNames } from '../../src/variables.ts';
 import { clientOf, submission } from '../support/api.ts';
 import { createDatabase } from '../support/database.ts';
-import { buildByHand, readDockerfile, startInImage } from '../support/image.ts';
+import { buildByHand, readDockerfile, readDockerignore, startInImage } from '../support/image.ts';
 import { freePort } from '../support/machine-programs.ts';
 import { temporaryFolder, testKeys } from '../support/program.ts';
 import { until } from '../support/until.ts';
@@ -70,6 +72,19 @@ describe('deploy/Dockerfile, step by step in plain folders', () => {
       server.kill('SIGTERM');
     }
     expect((await once(server, 'exit'))[0]).to.equal(0);
+  });
+});
+
+describe('.gitignore and .dockerignore', () => {
+  it('keep live keys out of commits and images: settings, the ones before them, and the secrets of compose', async () => {
+    const live = ['.env', '.env.20261127120000', 'data/encryption.keys', 'deploy/secrets/ENCRYPTION_KEYS'];
+    const whole = ['.env.example', 'deploy/ruffinweb.env', 'src/variables.ts'];
+    const isIgnored = readDockerignore(readFileSync(join(root, '.dockerignore'), 'utf8'));
+    expect([...live, ...whole].filter(isIgnored)).to.deep.equal(live);
+    // What is in the repository already is not asked about, so that the answer is that for a fresh file.
+    const args = ['check-ignore', '--no-index', ...live, ...whole];
+    const { stdout } = await promisify(execFile)('git', args, { cwd: root });
+    expect(stdout.trim().split('\n')).to.deep.equal(live);
   });
 });
 

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { chown, cp, mkdir, readFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, matchesGlob, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -99,17 +99,25 @@ export async function buildByHand(dockerfile: string, source: string, folder: st
   return last;
 }
 
+/** Whether a `.dockerignore` leaves a file out: the last line that fits it, or a folder above it, decides. */
+export function readDockerignore(text: string): (file: string) => boolean {
+  const lines = text.split('\n').filter((it) => it !== '');
+  return (file) => {
+    const line = lines.findLast((it) => {
+      const pattern = it.replace(/^!/, '');
+      return matchesGlob(file, pattern) || matchesGlob(file, `${pattern}/**`);
+    });
+    return line !== undefined && !line.startsWith('!');
+  };
+}
+
 /** What a clone has: neither what git ignores nor what `.dockerignore` leaves out. */
 async function sourcesOf(source: string, path: string): Promise<string[]> {
   const { stdout } = await run('git', ['ls-files', '--cached', '--others', '--exclude-standard', '--', path], {
     cwd: source,
     maxBuffer: 2 ** 24,
   });
-  const ignored = (await readFile(join(source, '.dockerignore'), 'utf8')).split('\n').filter((it) => it !== '');
-  const isIgnored = (file: string) =>
-    ignored.some(
-      (it) => file === it || file.startsWith(`${it}/`) || (it === '*.tgz' && basename(file).endsWith('.tgz')),
-    );
+  const isIgnored = readDockerignore(await readFile(join(source, '.dockerignore'), 'utf8'));
   return stdout.split('\n').filter((file) => file !== '' && !isIgnored(file));
 }
 
