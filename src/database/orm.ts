@@ -5,6 +5,7 @@ import { type EntityClass, entities } from '../entities/index.ts';
 import { type DatabaseAddress, readDatabaseUrl } from './connection.ts';
 import { nameConnection } from './connection-name.ts';
 import { migrations } from './migrations/index.ts';
+import { releaseLostTransactions } from './release-lost.ts';
 
 export type Orm = MikroORM;
 
@@ -33,7 +34,7 @@ export interface OrmOptions {
 export async function openOrm(url: string, patience: Patience, options: OrmOptions = {}): Promise<Orm> {
   const address = readDatabaseUrl(url);
   // Not by `init`, which would ask the database something before anybody has a question.
-  return new MikroORM({
+  const orm = new MikroORM({
     entities: [...(options.entities ?? entities)],
     discovery: { warnWhenNoEntities: false },
     ...ormAddress(address),
@@ -69,6 +70,8 @@ export async function openOrm(url: string, patience: Patience, options: OrmOptio
       onPoolCreated: dropHalfOpenClients,
     },
   });
+  releaseLostTransactions(orm);
+  return orm;
 }
 
 /**

@@ -1,0 +1,30 @@
+import { expect } from 'chai';
+import { inTransaction } from '../../src/database/transaction.ts';
+import { openTestContext } from '../support/context.ts';
+import { createDatabase } from '../support/database.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
+
+/** More than the pool has connections. */
+const often = 12;
+
+describe('a transaction whose connection is lost', () => {
+  for (const statement of ['begin', 'in the middle', 'commit']) {
+    it(`(${statement}) gives its place in the pool back, however often that happens`, async () => {
+      await using db = await createDatabase();
+      await using proxy = await TcpProxy.before(db.url);
+      await using context = await openTestContext(db, { DATABASE_URL: proxy.urlOf(db.url) });
+      const { em } = context.orm;
+      for (let i = 0; i < often; i++) {
+        const cut = proxy.cutAt('before', statement);
+        const failed = await inTransaction(em, async (inside) => await inside.execute(`select 'in the middle'`)).catch(
+          (error: Error) => error,
+        );
+        expect(failed, `loss ${i + 1}`).to.be.instanceOf(Error);
+        await cut;
+      }
+      expect(await inTransaction(em, async (inside) => await inside.execute('select 1 as one'))).to.deep.equal([
+        { one: 1 },
+      ]);
+    });
+  }
+});
