@@ -1,4 +1,4 @@
-import { eachAddressOnce, readAddress } from '../address.ts';
+import { eachAddressOnce } from '../address.ts';
 import { type CaptchaKind, captchaKinds } from '../captcha-kinds.ts';
 import { Form } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
@@ -6,6 +6,7 @@ import { alwaysRequired, fieldLimits } from './check-fields.ts';
 import { captchaOf, defaultFormSlug, findForm } from './forms.ts';
 import { ownersOf } from './held-summary.ts';
 import { newId } from './new-id.ts';
+import { readRecipient } from './recipient.ts';
 import { retentionOf } from './retention.ts';
 import type { Scope } from './scope.ts';
 
@@ -122,12 +123,6 @@ function readSettings(scope: Scope, settings: Partial<FormSettings>): Partial<St
 function readName(name: string): string {
   if (name.length <= 100) return name;
   throw new Problem('argument-invalid', 'a name has no more than 100 characters');
-}
-
-function readRecipient(text: string): string {
-  const address = readAddress(text.trim(), { localDomain: true });
-  if (address === undefined) throw new Problem('argument-invalid', `"${text}" is not an e-mail address`);
-  return address;
 }
 
 function readCaptcha({ config }: Scope, kind: CaptchaKind): CaptchaKind {

@@ -31,7 +31,7 @@ const askEveryMs = 1000;
  * an outage too, until the database has it back.
  */
 export function createReturns(scope: Scope) {
-  let emails: ClaimedEmail[] = [];
+  const emails: ClaimedEmail[] = [];
   let claims: { leaseToken: string; until: number }[] = [];
   let askAt = 0;
 
@@ -61,8 +61,9 @@ export function createReturns(scope: Scope) {
     /** What the database does not take now is kept for the next time. */
     async giveBackAll(): Promise<void> {
       if (emails.length > 0) {
-        await giveBack(scope, emails);
-        emails = [];
+        const given = [...emails];
+        await giveBack(scope, given);
+        emails.splice(0, given.length);
       }
       if (claims.length > 0 && Date.now() >= askAt) await giveBackClaims();
     },

@@ -1,8 +1,6 @@
-import { readAddress } from '../address.ts';
 import type { Config } from '../config.ts';
 import type { MailingContext } from '../context.ts';
 import type { Outcome, Step } from '../mail/mailer.ts';
-import { Problem } from '../problems.ts';
 import { newEmailIdentity } from './email-identity.ts';
 
 /** How the test mail went. */
@@ -10,13 +8,6 @@ export interface TestedMail {
   /** Whether the mail server took it; whether it arrives is for the recipient to see. */
   outcome: Outcome;
   steps: Step[];
-}
-
-/** @throws {Problem} argument-invalid, where that is not the address of one mailbox. */
-export function readRecipient(text: string): string {
-  const address = readAddress(text.trim(), { localDomain: true });
-  if (address === undefined) throw new Problem('argument-invalid', `"${text}" is not an e-mail address`);
-  return address;
 }
 
 /**

@@ -63,9 +63,10 @@ export function addTryMailCommands(emails: Command, deps: Deps): void {
       const options = optionsOf<DataOptions & { to: string }>(command);
       const output = new Output(deps, options);
       const { config } = await openConfig(deps);
-      const [{ openMail }, { describeNoWay }, { readRecipient, testMail }] = await Promise.all([
+      const [{ openMail }, { describeNoWay }, { readRecipient }, { testMail }] = await Promise.all([
         import('../../context.ts'),
         import('../../services/mail-way.ts'),
+        import('../../services/recipient.ts'),
         import('../../services/test-mail.ts'),
       ]);
       const to = readRecipient(options.to);
