@@ -89,7 +89,7 @@ describe('the queue', () => {
     await until('it is paused', async () => (await pausedFor()) === 'broken');
     await nothingUnderWay();
     await using other = await RunningServer.startWorker({ ...settings, LOG_LEVEL: 'debug' });
-    await until('the other one has asked', () => other.log.includes('still does not let us in'));
+    await until('the other one has asked', () => other.log.includes('still the mail server does not let us in'));
     smtp.reset();
     await db.makeProbeDue();
     await smtp.received(6, 20_000);
