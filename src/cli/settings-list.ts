@@ -30,7 +30,9 @@ function maskSecret(name: VariableName, value: string): string {
     if (!url?.protocol.startsWith('postgres')) return '***';
     if (url.password !== '') url.password = '***';
     // A parameter that is a fault may be a password as well.
-    for (const name of new Set(url.searchParams.keys())) if (!name.startsWith('ssl')) url.searchParams.set(name, '***');
+    for (const name of new Set(url.searchParams.keys())) {
+      if (name !== 'sslmode' && name !== 'sslrootcert') url.searchParams.set(name, '***');
+    }
     return url.href;
   }
   if (name !== 'ENCRYPTION_KEYS') return '***';

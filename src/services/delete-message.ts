@@ -5,8 +5,8 @@ import { removeMessages } from './remove-messages.ts';
 import type { Scope } from './scope.ts';
 
 /**
- * Deletes a message for good, with its emails and their attempts. Its sender stays until
- * the next purge, or longer where there are other messages; mail that a worker has in its hands at this moment still goes out.
+ * Deletes a message for good, with its emails and their attempts. Its sender stays until the next purge, or longer where
+ * there are other messages; mail that a worker has in its hands at this moment still goes out.
  *
  * @param which an id or a receipt.
  * @param within ids of forms: a message of any other is not there.

@@ -63,11 +63,8 @@ interface NumbersRow {
  * @param since the last time's `until`, or how many milliseconds ago this process began to count: the two clocks may differ.
  */
 export async function readNumbers(scope: Scope, since: Date | { agoMs: number }): Promise<Numbers> {
-  const last = since instanceof Date ? since.getTime() : null;
-  const [row] = await runStatement<NumbersRow>(scope.em, numbersStatement, [
-    last,
-    since instanceof Date ? null : since.agoMs,
-  ]);
+  const [last, agoMs] = since instanceof Date ? [since.getTime(), null] : [null, since.agoMs];
+  const [row] = await runStatement<NumbersRow>(scope.em, numbersStatement, [last, agoMs]);
   if (row === undefined) throw new Error('a statement without a table gives one row');
   const counts = new Map(row.emails.map((it) => [`${it.kind} ${it.state}`, it.count]));
   return {

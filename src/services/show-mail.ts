@@ -3,6 +3,7 @@ import type { Email } from '../entities/index.ts';
 import { composeEmail } from './compose-email.ts';
 import { findEmail } from './emails.ts';
 import { openContent } from './message-content.ts';
+import { openOrNull } from './open-seal.ts';
 import { openScope } from './scope.ts';
 
 /** A mail as its recipient gets it: what is sent at the next try, or was at the last one. */
@@ -65,6 +66,6 @@ export async function showMail(context: Context & { composer: Composer }, id: st
     ],
     text: mail.text,
     html: mail.html,
-    senderName: message == null ? null : (openContent(context.keyring, message).name ?? null),
+    senderName: message == null ? null : openOrNull(() => openContent(context.keyring, message).name ?? null),
   };
 }

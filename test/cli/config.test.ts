@@ -105,7 +105,7 @@ describe('config', () => {
     expect(rows.SMTP_PASSWORD).to.deep.equal(['***', 'secret file']);
     expect(rows.ENCRYPTION_KEYS).to.deep.equal(['new:***,old:***', 'environment']);
     expect(rows.NOTIFY_TO).to.deep.equal(['owner@localhost', 'default']);
-    const faulty = await run('show', { DATABASE_URL: 'postgresql://u@h/x?password=hunter2' });
+    const faulty = await run('show', { DATABASE_URL: 'postgresql://u@h/x?password=hunter2&sslpassword=hunter2' });
     expect(faulty.stdout + faulty.stderr).to.not.include('hunter2');
     const items: { name: string; value: string }[] = JSON.parse(revealed.stdout).items;
     expect(items.find((it) => it.name === 'SMTP_PASSWORD')).to.deep.equal({
