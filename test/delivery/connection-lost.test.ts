@@ -47,6 +47,12 @@ describe('a worker whose connection to the database is cut', () => {
 
   const startWorker = () => startServerHere({ ...settings, DATABASE_URL: proxy.urlOf(db.url) }, { deliver: true });
 
+  /** After a statement, and nothing gets through from then on: so that nothing is given back before the test goes on. */
+  const cutAndAway = async (statement: string) => {
+    await proxy.cutAt('after', statement);
+    proxy.mode = 'refuse';
+  };
+
   const emails = () =>
     db.query<{ kind: string; state: string; tries: number; leased: boolean }>(
       'select kind, state, tries, lease_token is not null as leased from emails order by kind',
@@ -75,12 +81,13 @@ describe('a worker whose connection to the database is cut', () => {
   });
 
   it('before the answer to its claim gives back what it never heard of', async () => {
-    const claimed = proxy.cutAt('after', 'claim_due');
+    const claimed = cutAndAway('claim_due');
     await using worker = await startWorker();
     await claimed;
     expect(await emails()).to.deep.equal(
       ['auto-reply', 'notification'].map((kind) => ({ kind, state: 'queued', tries: 1, leased: true })),
     );
+    proxy.mode = 'pass';
     await bothAreSentOnce();
     expect(worker.log).to.include('"emails":2').and.include('emails of a claim without an answer were given back');
   });
@@ -96,9 +103,10 @@ describe('a worker whose connection to the database is cut', () => {
   });
 
   it('gives back at the stop what it never heard of', async () => {
-    const claimed = proxy.cutAt('after', 'claim_due');
+    const claimed = cutAndAway('claim_due');
     const worker = await startWorker();
     await claimed;
+    proxy.mode = 'pass';
     await worker[Symbol.asyncDispose]();
     expect(await emails()).to.deep.equal(
       ['auto-reply', 'notification'].map((kind) => ({ kind, state: 'queued', tries: 0, leased: false })),
