@@ -4,7 +4,7 @@ import { migrations } from './migrations/index.ts';
 import type { Orm } from './orm.ts';
 
 /** Key of the advisory lock that lets one migrator work at a time; any constant number does. */
-const migrationLock = 7_226_943;
+export const migrationLock = 7_226_943;
 
 export interface SchemaStatus {
   applied: { name: string; appliedAt: Date }[];
@@ -80,24 +80,38 @@ export async function migrateDown(orm: Orm, options: Migrating = {}): Promise<st
  */
 const tableLock = { waitMs: 500, pauseMs: 1000, tries: 400 };
 
+/**
+ * An autovacuum gives way, but only to somebody who has waited for as long as `deadlock_timeout` (a second). So while
+ * one is under way a try waits a little longer than that, and a visitor with it, as far as a visitor can.
+ */
+const pastAutovacuum = `
+select least(setting::int + 300, 1800) as wait_ms from pg_settings
+where name = 'deadlock_timeout' and exists (
+  select from (select datid from pg_stat_progress_vacuum union all select datid from pg_stat_progress_analyze) as running
+  join pg_database on pg_database.oid = running.datid where datname = current_database()
+)`;
+
 async function whileServing(
   orm: Orm,
   { waiting = () => {}, tries = tableLock.tries }: Migrating,
   work: (em: EntityManager) => Promise<string[]>,
 ): Promise<string[]> {
+  let { waitMs } = tableLock;
   for (let tried = 1; ; tried++) {
     try {
-      return await withMigrationLock(orm, work);
+      return await withMigrationLock(orm, waitMs, work);
     } catch (error) {
       if ((error as { code?: unknown }).code !== lockNotAvailable) throw error;
       if (tried >= tries) {
         throw new TablesBusy(
-          'something keeps the tables to itself, such as a backup or a long export: let it finish, then migrate again; nothing was changed',
+          'something keeps the tables to itself, such as a backup, a long export or a vacuum: let it finish, then migrate again; nothing was changed',
           { cause: error },
         );
       }
       if (tried === 1) waiting();
       await pause(tableLock.pauseMs);
+      const [vacuum] = await orm.em.fork().execute<{ wait_ms: number }[]>(pastAutovacuum);
+      waitMs = vacuum?.wait_ms ?? tableLock.waitMs;
     }
   }
 }
@@ -109,10 +123,16 @@ const lockNotAvailable = '55P03';
  * The lock comes first and lives as long as the transaction that migrates: a session's lock could be taken on
  * one pooled connection and released on another. For that one, which keeps nobody else waiting, there is no haste.
  */
-async function withMigrationLock(orm: Orm, work: (em: EntityManager) => Promise<string[]>): Promise<string[]> {
+async function withMigrationLock(
+  orm: Orm,
+  waitMs: number,
+  work: (em: EntityManager) => Promise<string[]>,
+): Promise<string[]> {
   return await orm.em.fork().transactional(async (em) => {
+    // Limits that the role or the database has are for statements of every day.
+    await em.execute(`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`);
     await em.execute(`select pg_advisory_xact_lock(${migrationLock})`);
-    await em.execute(`set local lock_timeout = ${tableLock.waitMs}`);
+    await em.execute(`set local lock_timeout = ${waitMs}`);
     return await work(em as EntityManager);
   });
 }

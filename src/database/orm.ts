@@ -9,7 +9,7 @@ import { releaseLostTransactions } from './release-lost.ts';
 
 export type Orm = MikroORM;
 
-/** How long to wait for the database, in milliseconds; 0 is for ever. */
+/** How long to wait for the database, in milliseconds; with 0 as long as the database itself has it, which is for ever as a rule. */
 export interface Patience {
   connectMs: number;
   statementMs: number;
@@ -67,7 +67,7 @@ export async function openOrm(url: string, patience: Patience, options: OrmOptio
       keepAlive: true,
       keepAliveInitialDelayMillis: 5000,
       maxLifetimeSeconds: 1800,
-      onPoolCreated: dropHalfOpenClients,
+      onPoolCreated: dropFaultyClients,
     },
   });
   releaseLostTransactions(orm);
@@ -75,11 +75,12 @@ export async function openOrm(url: string, patience: Patience, options: OrmOptio
 }
 
 /**
- * A client whose query timed out is on a connection that may never answer again, but the query builder under
- * the ORM hands it back to the pool as healthy, and every later query would wait on it. So it is ended.
- * `Query read timeout` is the driver's only handle for this; a test pins it.
+ * Some connections live on and are of no use: one whose query timed out may never answer again, and one to a server
+ * that takes no writes led to the standby before a failover, while the name leads to the new primary by now. The query
+ * builder under the ORM hands both back to the pool as healthy, and every later query would meet the same. So they
+ * are ended.
  */
-function dropHalfOpenClients(pool: Pool): void {
+function dropFaultyClients(pool: Pool): void {
   pool.on('connect', (client: PoolClient) => {
     const query = client.query.bind(client) as (...args: unknown[]) => unknown;
     // The overloads of `query` cannot be written down here; every one of them is passed through unchanged.
@@ -87,13 +88,17 @@ function dropHalfOpenClients(pool: Pool): void {
       const result = query(...args);
       if (result instanceof Promise) {
         result.catch((error: Error) => {
-          if (error.message === 'Query read timeout')
-            (client as unknown as { end(): Promise<void> }).end().catch(() => {});
+          if (isOfTheConnection(error)) (client as unknown as { end(): Promise<void> }).end().catch(() => {});
         });
       }
       return result;
     };
   });
+}
+
+/** `Query read timeout` is the driver's only handle for that; 25006 is PostgreSQL's for "read-only" (manual, appendix A). */
+function isOfTheConnection(error: Error): boolean {
+  return error.message === 'Query read timeout' || (error as { code?: unknown }).code === '25006';
 }
 
 function ormAddress(address: DatabaseAddress) {

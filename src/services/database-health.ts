@@ -9,10 +9,9 @@ import { requireFitSchema } from './schema.ts';
 
 export async function checkDatabase(parts: HealthParts): Promise<HealthCheck> {
   const em = parts.database().fork();
-  const [row] = await em.execute<{ version: string; number: number; name: string; ours: number; most: number }[]>(
+  const [row] = await em.execute<{ version: string; number: number; name: string }[]>(
     `select current_setting('server_version') as version, current_setting('server_version_num')::int as number,
-       current_database() as name, (select count(*)::int from pg_stat_activity) as ours,
-       current_setting('max_connections')::int as most`,
+       current_database() as name`,
   );
   // The first question opened the connection; this one tells how far away the database is.
   const startedAt = performance.now();
@@ -23,9 +22,39 @@ export async function checkDatabase(parts: HealthParts): Promise<HealthCheck> {
   if ((row?.number ?? 0) < 150_000) {
     return { name: 'database', status: 'fail', fact, fix: 'upgrade to PostgreSQL 15 or newer' };
   }
+  const closed = await findUnfitSetting(em);
+  if (closed !== undefined)
+    return { name: 'database', status: 'fail', fact: `${fact}, but ${closed.fact}`, fix: closed.fix };
   if (tookMs > 250)
     return { name: 'database', status: 'warn', fact, fix: 'find out what keeps it busy, or move it closer' };
   return good('database', fact);
+}
+
+/** What an administrator may have set for the server, the database or the role, and we cannot work with. */
+async function findUnfitSetting(em: EntityManager): Promise<Pick<HealthCheck, 'fact' | 'fix'> | undefined> {
+  const [row] = await em.execute<{ closed: boolean; isolation: string; dates: string }[]>(
+    `select current_setting('transaction_read_only') = 'on' as closed,
+       current_setting('default_transaction_isolation') as isolation, current_setting('DateStyle') as dates`,
+  );
+  if (row?.closed) {
+    return {
+      fact: 'it takes no writes: it is a standby, or default_transaction_read_only is on',
+      fix: 'let DATABASE_URL name the primary, or set default_transaction_read_only to off',
+    };
+  }
+  if (row !== undefined && row.isolation !== 'read committed') {
+    return {
+      fact: `default_transaction_isolation is ${row.isolation}, with which posts that come together fail`,
+      fix: `ALTER ROLE or ALTER DATABASE … SET default_transaction_isolation = 'read committed', then restart`,
+    };
+  }
+  if (row !== undefined && !row.dates.startsWith('ISO')) {
+    return {
+      fact: `DateStyle is ${row.dates}, in which dates cannot be read`,
+      fix: `ALTER ROLE or ALTER DATABASE … SET DateStyle = 'ISO', then restart`,
+    };
+  }
+  return undefined;
 }
 
 /** An answer of 201 promises that the message survives a power cut. */

@@ -1,8 +1,10 @@
 /**
  * SQLSTATE classes and codes (PostgreSQL manual, appendix A) that say "not now", whatever was asked: connection
- * lost, resources short, server stopping, statement or lock time-out, read-only standby.
+ * lost, resources short, server stopping, statement or lock time-out, read-only standby, a login that is refused or a
+ * database that is not there, as while its password is changed or a backup restored, and deadlocks that were met again
+ * and again.
  */
-const notNow = /^(?:08|53|57P|57014|55P03|25006)/;
+const notNow = /^(?:08|28|53|57P|57014|55P03|25006|3D000|40001|40P01)/;
 
 const socketCodes = new Set([
   'ECONNREFUSED',

@@ -17,6 +17,7 @@ export interface Readiness {
 export async function readiness(scope: Scope): Promise<Readiness> {
   try {
     const status = await readSchemaStatus(scope.em);
+    if (await takesNoWrites(scope)) return { ready: false, checks: { database: 'read-only' } };
     const checks: Readiness['checks'] = { database: 'ok', oldestDueSeconds: await oldestDueSeconds(scope) };
     try {
       requireFitSchema(status);
@@ -33,6 +34,14 @@ export async function readiness(scope: Scope): Promise<Readiness> {
     scope.log.warn({ err: error }, 'not ready');
     return { ready: false, checks: { database: isOutage(error) ? 'away' : 'failing' } };
   }
+}
+
+/** A standby, or a database that an administrator has closed for writing. */
+async function takesNoWrites(scope: Scope): Promise<boolean> {
+  const [row] = await scope.em.execute<{ closed: boolean }[]>(
+    `select current_setting('transaction_read_only') = 'on' as closed`,
+  );
+  return row?.closed ?? false;
 }
 
 /** How many emails could be sent now. */

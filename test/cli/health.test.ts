@@ -151,6 +151,21 @@ describe('health', () => {
     expect(bad.seen('mail').fix).to.include('SMTP_PASSWORD');
   });
 
+  for (const [setting, value, fact] of [
+    ['default_transaction_read_only', 'on', 'it takes no writes'],
+    ['default_transaction_isolation', 'repeatable read', 'default_transaction_isolation is repeatable read'],
+    ['DateStyle', 'German', 'DateStyle is German, DMY'],
+  ] as const) {
+    it(`says that nothing works with ${setting} = ${value}, and what to set`, async () => {
+      await using db = await createDatabase();
+      await db.query(`alter database ${db.name} set ${setting} = '${value}'`);
+      const { seen } = await look(db);
+      expect(seen('database').status).to.equal('fail');
+      expect(seen('database').fact).to.include(fact);
+      expect(seen('database').fix).to.include(setting);
+    });
+  }
+
   it('looks at the settings of the database that a power cut would ask about', async () => {
     await using db = await createDatabase();
     await db.query(

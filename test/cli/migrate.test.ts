@@ -2,9 +2,11 @@ import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { createMigration, migrationsFolder } from '../../src/cli/new-migration.ts';
+import { migrationLock } from '../../src/database/migrate.ts';
 import { migrations } from '../../src/database/migrations/index.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { ruffinweb, temporaryFolder } from '../support/program.ts';
+import { until } from '../support/until.ts';
 import { runHere } from './terminal.ts';
 
 describe('migrate', () => {
@@ -37,6 +39,20 @@ describe('migrate', () => {
     expect(runs.map((it) => it.code)).to.deep.equal([0, 0, 0]);
     const applied = runs.map((it) => JSON.parse(it.stdout).applied.length);
     expect(applied.toSorted()).to.deep.equal([0, 0, names.length]);
+  });
+
+  it('is not ended by the limits that the database has for statements of every day', async () => {
+    await using db = await createDatabase();
+    await db.query(`alter database ${db.name} set statement_timeout = '200ms'`);
+    await db.query(`alter database ${db.name} set lock_timeout = '200ms'`);
+    const other = await db.lockKey(BigInt(migrationLock));
+    const migrating = runHere(['migrate', 'up'], db);
+    await until('it has waited for the other one for longer than that', async () => {
+      const waits = await db.query(`select from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock' and clock_timestamp() - query_start > interval '500 ms'`);
+      return waits.length === 1;
+    }).finally(() => other.release());
+    expect(await migrating).to.include({ code: 0 });
   });
 
   it('lists what is applied, pending, and unknown to this release', async () => {
