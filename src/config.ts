@@ -157,7 +157,7 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
   const smtpUser = read<string | undefined>('SMTP_USER', z.string(), undefined);
   const smtpPort = read('SMTP_PORT', portNumber(1), 465);
   const smtpPassword = read<Secret | undefined>('SMTP_PASSWORD', secretText(), undefined);
-  if (smtpUser !== undefined && smtpPassword === undefined && env.SMTP_PASSWORD === undefined) {
+  if (smtpUser !== undefined && !env.SMTP_PASSWORD?.trim() && !unread.some((it) => it.variable === 'SMTP_PASSWORD')) {
     faults.push({ variable: 'SMTP_PASSWORD', wrong: 'is missing, while SMTP_USER is set' });
   }
 
@@ -169,6 +169,14 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
       : read<Mailbox>('MAIL_FROM', mailbox(), { address: 'ruffinweb@localhost' });
   if (smtpHost !== undefined && !production && mailFromOfUser === undefined && !env.MAIL_FROM?.trim()) {
     faults.push({ variable: 'MAIL_FROM', wrong: 'is missing, while SMTP_HOST is set and SMTP_USER is not an address' });
+  }
+
+  // A mail server of the world knows no owner@localhost; one on this machine, as in development, takes anything.
+  if (smtpHost !== undefined && !loopbackNames.includes(smtpHost) && !production && !env.NOTIFY_TO?.trim()) {
+    faults.push({
+      variable: 'NOTIFY_TO',
+      wrong: 'is missing, while SMTP_HOST is set: nobody would be told of a message',
+    });
   }
 
   const publicUrl = read('PUBLIC_URL', webAddress(), `http://localhost:${port}`);

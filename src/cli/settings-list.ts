@@ -22,6 +22,12 @@ export function listSettings(settings: Settings, reveal: boolean): SettingView[]
   });
 }
 
+/** What the file sets and this program does not read, as a name that was misspelt. */
+export function listUnknown({ values, sourceOf }: Settings): string[] {
+  const known = new Set(variableNames.flatMap((name) => (variable(name).secret ? [name, `${name}_FILE`] : [name])));
+  return Object.keys(values).filter((name) => sourceOf(name) === '.env' && !known.has(name));
+}
+
 /** Of a database only the password is hidden, of keys only the keys: what they are called helps to find a fault. */
 function maskSecret(name: VariableName, value: string): string {
   if (name === 'DATABASE_URL') {

@@ -133,9 +133,22 @@ describe('config', () => {
     expect(JSON.parse(json.stdout)).to.deep.equal({
       ok: false,
       faults: [{ variable: 'PORT', wrong: 'must be a whole number from 0 to 65535' }],
+      unknown: [],
     });
     expect(unreadable.code).to.equal(2);
     expect(unreadable.stderr).to.include('SMTP_PASSWORD_FILE names /nowhere');
+  });
+
+  it('check warns of names in the file that are no settings, and not of those around it', async () => {
+    await writeFile(join(folder.path, '.env'), 'ALOWED_ORIGINS=https://a.test\nSMTP_PASSWORD_FILE=\nPORT=0\n');
+    const warned = await run('check', { AROUND: 'x' });
+    expect(warned).to.include({ code: 0, stdout: 'the configuration is right\n' });
+    expect(warned.stderr).to.match(/^.*ALOWED_ORIGINS in \S+ is no setting: is it spelt right\?\n$/);
+    expect(JSON.parse((await run('check --json')).stdout)).to.deep.equal({
+      ok: true,
+      faults: [],
+      unknown: ['ALOWED_ORIGINS'],
+    });
   });
 
   it('RUFFINWEB_ENV names another settings file than .env in this folder', async () => {

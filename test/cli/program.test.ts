@@ -123,6 +123,8 @@ describe('ruffinweb', () => {
       [['messages', 'list', '--since', 'soon'], /--since "soon" is not a time/],
       [['emails', 'resend'], /their ids, --failed or --queued/],
       [['senders', 'show'], /an id, or --email/],
+      [['deliver', '--json'], /--json needs --once/],
+      [['health', '--every', '5'], /--every needs --watch/],
     ];
     for (const [args, said] of misuses) {
       const run = await runHere(args, db);

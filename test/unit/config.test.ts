@@ -67,25 +67,36 @@ describe('readConfig', () => {
   it('accepts its own example of every variable', () => {
     for (const name of variableNames) {
       const faults = faultsOf({ [name]: variable(name).example, SMTP_PASSWORD: 'x' }).map(([it]) => it);
-      // A mail server alone needs a sender; a login alone needs a server's password, which is given here.
+      // A mail server alone needs a sender and an owner; a login alone needs a server's password, which is given here.
       expect(
-        faults.filter((it) => it !== 'MAIL_FROM' && it !== 'ENCRYPTION_KEYS'),
+        faults.filter((it) => it !== 'MAIL_FROM' && it !== 'NOTIFY_TO' && it !== 'ENCRYPTION_KEYS'),
         name,
       ).to.not.include(name as VariableName);
     }
   });
 
   it('takes SMTP_USER for From where it is an address, and asks for MAIL_FROM where it is none', () => {
-    const smtp = { SMTP_HOST: 'smtp.example.com', SMTP_PASSWORD: 'x' };
+    const smtp = { SMTP_HOST: 'smtp.example.com', SMTP_PASSWORD: 'x', NOTIFY_TO: 'owner@example.com' };
     expect(readConfig({ ...smtp, SMTP_USER: 'me@example.com' }).mailFrom).to.deep.equal({ address: 'me@example.com' });
     expect(faultsOf({ ...smtp, SMTP_USER: 'apikey' })).to.deep.equal([
       ['MAIL_FROM', 'is missing, while SMTP_HOST is set and SMTP_USER is not an address'],
     ]);
-    expect(faultsOf({ SMTP_USER: 'me@example.com' }).map(([name]) => name)).to.deep.equal(['SMTP_PASSWORD']);
+    for (const blank of [{}, { SMTP_PASSWORD: '' }, { SMTP_PASSWORD: ' ' }]) {
+      expect(faultsOf({ SMTP_USER: 'me@example.com', ...blank }).map(([name]) => name)).to.deep.equal([
+        'SMTP_PASSWORD',
+      ]);
+    }
     expect(readConfig({ MAIL_FROM: 'Ada Site <ada@example.com>' }).mailFrom).to.deep.equal({
       name: 'Ada Site',
       address: 'ada@example.com',
     });
+  });
+
+  it('asks for NOTIFY_TO where mail leaves this machine: nobody is told at owner@localhost', () => {
+    const smtp = { SMTP_HOST: 'smtp.example.com', MAIL_FROM: 'forms@example.com' };
+    expect(faultsOf(smtp).map(([name]) => name)).to.deep.equal(['NOTIFY_TO']);
+    expect(faultsOf({ ...smtp, NOTIFY_TO: 'owner@example.com' })).to.deep.equal([]);
+    expect(faultsOf({ ...smtp, SMTP_HOST: '127.0.0.1' })).to.deep.equal([]);
   });
 
   it('answers to the name of PUBLIC_URL and to this machine, where ALLOWED_HOSTS says nothing else', () => {
@@ -197,6 +208,7 @@ describe('readConfig', () => {
       SMTP_PASSWORD: 'canary2',
       SMTP_HOST: 'h',
       SMTP_USER: 'a@b.test',
+      NOTIFY_TO: 'a@b.test',
       ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 'canary3').toString('base64')}`,
     });
     const shown = inspect(config, { depth: 9 }) + JSON.stringify(config) + String(config.databaseUrl);

@@ -77,15 +77,22 @@ export function addConfigCommands(program: Command, deps: Deps): void {
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
       const output = new Output(deps, optionsOf(command));
-      const { ConfigFaulty, readConfig } = await import('../../config.ts');
-      const { values, faults } = deps.readSettings();
+      const [{ ConfigFaulty, readConfig }, { listUnknown }] = await Promise.all([
+        import('../../config.ts'),
+        import('../settings-list.ts'),
+      ]);
+      const settings = deps.readSettings();
+      const { values, faults } = settings;
+      const unknown = listUnknown(settings);
+      for (const name of unknown) output.warn(`${name} in ${settings.file} is no setting: is it spelt right?`);
       try {
         readConfig(values, faults);
       } catch (error) {
-        if (options.json && error instanceof ConfigFaulty) output.printJson({ ok: false, faults: error.faults });
+        if (options.json && error instanceof ConfigFaulty)
+          output.printJson({ ok: false, faults: error.faults, unknown });
         throw error;
       }
-      if (options.json) output.printJson({ ok: true, faults: [] });
+      if (options.json) output.printJson({ ok: true, faults: [], unknown });
       else output.print('the configuration is right');
     });
   addExamples(check, ['ruffinweb config check', 'NODE_ENV=production ruffinweb config check']);

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { Problem } from '../../problems.ts';
 import type { Deps } from '../deps.ts';
 import { exitCode } from '../exit-codes.ts';
 import { addExamples, optionsOf } from '../options.ts';
@@ -13,6 +14,7 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
     .option('--once', 'deliver what is due now, and end')
     .option('--json', 'print JSON (with --once)')
     .action(async (options: { once?: boolean; json?: boolean }, command: Command) => {
+      if (options.json && !options.once) throw new Problem('argument-invalid', '--json needs --once');
       const output = new Output(deps, optionsOf(command));
       const stop = deps.stopGently();
       const context = await openKeys(await openDatabase(deps, { embedded: 'join', waiting: 'visitor' }));

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
+import { Problem } from '../../problems.ts';
 import type { Health } from '../../services/health.ts';
 import type { HealthStatus } from '../../services/health-check.ts';
 import type { Deps } from '../deps.ts';
@@ -19,10 +20,11 @@ export function addHealthCommand(program: Command, deps: Deps): void {
       'also SPF, DKIM, DMARC and MX of the From domain, SMTP step by step, ports, proxies, and the clock',
     )
     .option('--watch', 'look again and again, until stopped')
-    .option('--every <seconds>', 'with --watch: how often', readSeconds, 10)
+    .option('--every <seconds>', 'with --watch: how often (10)', readSeconds)
     .option('--json', 'print JSON')
     .action(async (_options, command: Command) => {
       const options = optionsOf<HealthOptions>(command);
+      if (options.every !== undefined && !options.watch) throw new Problem('argument-invalid', '--every needs --watch');
       const output = new Output(deps, options);
       const { config, log } = await openConfig(deps);
       const [{ openHealthParts }, { checkHealth }] = await Promise.all([
@@ -40,7 +42,7 @@ export function addHealthCommand(program: Command, deps: Deps): void {
         deps.setExitCode(found.status === 'fail' ? exitCode.unhealthy : exitCode.done);
         if (stop === undefined || stop.aborted) return;
         if (!options.json) output.note(`\nlooked at ${new Date().toISOString().slice(11, 19)} UTC, Ctrl-C ends`);
-        await pause(options.every * 1000, undefined, { signal: stop }).catch(() => {});
+        await pause((options.every ?? 10) * 1000, undefined, { signal: stop }).catch(() => {});
         if (stop.aborted) return;
       }
     });
@@ -54,7 +56,7 @@ export function addHealthCommand(program: Command, deps: Deps): void {
 interface HealthOptions extends DataOptions {
   deep?: boolean;
   watch?: boolean;
-  every: number;
+  every?: number;
 }
 
 function readSeconds(text: string): number {
