@@ -73,10 +73,9 @@ describe('a worker whose connection to the database is cut', () => {
   }
 
   it('after a claim, and again when it gives back what it has not begun, sends that once it can', async () => {
-    const asked = proxy.cutAt('before', 'cancel_unwanted');
+    const cut = proxy.cutAt('before', 'cancel_unwanted').then(() => proxy.cutAt('before', 'give_back_1'));
     await using _worker = await startWorker();
-    await asked;
-    await proxy.cutAt('before', 'give_back_1');
+    await cut;
     await bothAreSentOnce();
   });
 
@@ -93,12 +92,13 @@ describe('a worker whose connection to the database is cut', () => {
   });
 
   it('before a claim that reaches the database late gives that back as well', async () => {
-    const first = proxy.cutAt('before', 'claim_due');
+    const late = proxy.cutAt('before', 'claim_due').then(async (deliver) => {
+      // Before the second claim it has asked after the first one, in vain.
+      await proxy.cutAt('before', 'claim_due');
+      deliver();
+    });
     await using _worker = await startWorker();
-    const deliver = await first;
-    // Before the second claim it has asked after the first one, in vain.
-    await proxy.cutAt('before', 'claim_due');
-    deliver();
+    await late;
     await bothAreSentOnce();
   });
 
@@ -106,6 +106,8 @@ describe('a worker whose connection to the database is cut', () => {
     const claimed = cutAndAway('claim_due');
     const worker = await startWorker();
     await claimed;
+    // Or it would ask, at the stop, on a connection of which it has not noticed that it is gone.
+    await until('it knows', () => worker.log.includes('delivery waits'));
     proxy.mode = 'pass';
     await worker[Symbol.asyncDispose]();
     expect(await emails()).to.deep.equal(
