@@ -16,7 +16,6 @@ import {
   type OldSender,
 } from '../support/django.ts';
 import { ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
-import { until } from '../support/until.ts';
 import { runHere } from './terminal.ts';
 
 const ada: OldSender = [1, 'Ada@example.test', 'Ada'];
@@ -286,10 +285,7 @@ describe('import django', () => {
     const addressIndex = context.keyring.addressIndex('ada@example.test');
     const erasing = await db.lockKey(addressIndex.readBigInt64BE(0));
     const importing = json(old.url);
-    await until('it waits for the erasure', async () => {
-      const waiting = await db.query(`select from pg_locks where locktype = 'advisory' and not granted`);
-      return waiting.length > 0;
-    });
+    await db.waitingForLocks(1);
     await db.query('insert into erasures (address_index, erased_at) values ($1, now())', [addressIndex]);
     await erasing.release();
     const { stderr, imported } = await importing;

@@ -9,7 +9,6 @@ import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer, ruffinweb, type Settings, testKeys } from '../support/program.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
-import { until } from '../support/until.ts';
 import { runHere, withoutColours } from './terminal.ts';
 
 const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
@@ -249,10 +248,7 @@ describe('ruffinweb', () => {
         env: { PATH: process.env.PATH, DATABASE_URL: empty.url },
       });
       const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal })));
-      await until(
-        'the migration waits',
-        async () => (await empty.query(`select from pg_locks where locktype = 'advisory' and not granted`)).length > 0,
-      );
+      await empty.waitingForLocks(1);
       child.kill('SIGINT');
       expect(await ended).to.deep.equal({ code: 130, signal: null });
     } finally {

@@ -166,10 +166,7 @@ describe('the same post again', () => {
     expect([answer.status, answer.json.code]).to.deep.equal([409, 'repeat-in-progress']);
 
     const waiting = post(1, {}, { 'Idempotency-Key': 'k' });
-    await until(
-      'it waits',
-      async () => (await db.query(`select 1 from pg_locks where locktype = 'advisory' and not granted`)).length > 0,
-    );
+    await db.waitingForLocks(1);
     await lock.release();
     expect((await waiting).status).to.equal(201);
   });
