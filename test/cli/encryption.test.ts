@@ -25,6 +25,7 @@ describe('encryption', () => {
     db = await createDatabase();
   });
   beforeEach(async () => {
+    await allGone();
     await db.empty();
     await db.query('truncate encryption_keys, retired_keys');
   });
@@ -32,14 +33,33 @@ describe('encryption', () => {
     await db[Symbol.asyncDispose]();
   });
 
+  /** How many connections our programs have, as the database sees it. */
+  const connections = async () =>
+    (
+      await db.query(`select from pg_stat_activity where datname = $1 and application_name like 'ruffinweb%'`, [
+        db.name,
+      ])
+    ).length;
+  const allGone = () => until('the database has noticed', async () => (await connections()) === 0);
+  /** To its end as the database sees it, which is a moment later: until then the key that it seals with is in use. */
+  async function toItsEnd<Result>(program: () => Promise<Result>): Promise<Result> {
+    const before = await connections();
+    const result = await program();
+    await until('the database has noticed', async () => (await connections()) <= before);
+    return result;
+  }
   const run = (args: string, keys: string, columns?: number) =>
-    runHere(args.split(' '), db, { settings: { ENCRYPTION_KEYS: keys }, ...(columns && { columns }) });
+    toItsEnd(() => runHere(args.split(' '), db, { settings: { ENCRYPTION_KEYS: keys }, ...(columns && { columns }) }));
   const json = async (args: string, keys: string) => JSON.parse((await run(`${args} --json`, keys)).stdout);
   const statesOf = async (keys: string) => {
     const status = await json('encryption status', keys);
     return status.keys.map((it: { id: string; state: string; total: number }) => `${it.id} ${it.state} ${it.total}`);
   };
   const contextWith = (keys: string) => openTestContext(db, { ENCRYPTION_KEYS: keys });
+  const end = async (context: Context) => {
+    await context[Symbol.asyncDispose]();
+    await allGone();
+  };
 
   /** Three messages from two people, each with client address, three tries on record, and a pause with a reason. */
   async function fill(context: Context, word = 'one'): Promise<void> {
@@ -51,8 +71,16 @@ describe('encryption', () => {
     await pauseQueue(openScope(context), 'hand', `reason ${word}`);
   }
 
+  /** By a program that ends then. */
+  const fillWith = (keys: string, word?: string) =>
+    toItsEnd(async () => {
+      await using context = await contextWith(keys);
+      await fill(context, word);
+    });
+
   /** All that was sealed, opened. */
-  async function readAll(keys: string) {
+  const readAll = (keys: string) => toItsEnd(() => read(keys));
+  async function read(keys: string) {
     await using context = await contextWith(keys);
     const senders = await json('senders list', keys);
     const { items: messages } = await json('messages list', keys);
@@ -65,10 +93,7 @@ describe('encryption', () => {
   }
 
   it('rotate seals everything with the first key; all of it reads as before, also without the old key', async () => {
-    {
-      await using context = await contextWith(k1);
-      await fill(context);
-    }
+    await fillWith(k1);
     const before = await readAll(k1);
     expect(before.shown[0].clientAddress).to.equal('203.0.113.0/24');
     expect(before.tries[0].attempts[0].reply).to.match(/^\d{3} /);
@@ -112,10 +137,7 @@ describe('encryption', () => {
   });
 
   it('people are found by their address, and repeats are known, whatever keys came since', async () => {
-    {
-      await using context = await contextWith(k1);
-      await fill(context);
-    }
+    await fillWith(k1);
     await run('encryption rotate', `${k2},${k1}`);
     await run('encryption rotate', `${k3},${k2}`);
     expect((await json('senders show --email 0-one@example.test', k3)).email).to.equal('0-one@example.test');
@@ -124,10 +146,7 @@ describe('encryption', () => {
   });
 
   it('two at once do no harm, and do the work once', async () => {
-    {
-      await using context = await contextWith(k1);
-      await fill(context);
-    }
+    await fillWith(k1);
     const before = await readAll(k1);
     const keys = `${k2},${k1}`;
     const both = await Promise.all([json('encryption rotate', keys), json('encryption rotate', keys)]);
@@ -137,19 +156,13 @@ describe('encryption', () => {
   });
 
   it('what is changed or deleted while it is sealed anew stays changed or deleted', async () => {
-    {
-      await using context = await contextWith(k1);
-      await fill(context);
-    }
+    await fillWith(k1);
     const other = new pg.Client({ connectionString: db.url });
     await other.connect();
     // It may read, and has to wait with what it wants to write.
     await other.query('begin; lock table messages in exclusive mode');
     const rotating = json('encryption rotate', `${k2},${k1}`);
-    await until('the rotation waits', async () => {
-      const waiting = await db.query(`select 1 from pg_locks where relation = 'messages'::regclass and not granted`);
-      return waiting.length > 0;
-    });
+    await db.waitingForLocks(1);
     const { rows } = await other.query<{ id: string }>('select id from messages order by id');
     await other.query('update messages set client_address = null where id = $1', [rows[0]?.id]);
     await other.query('delete from messages where id = $1', [rows[1]?.id]);
@@ -162,10 +175,7 @@ describe('encryption', () => {
   });
 
   it('a row that somebody has locked is waited for by nobody, and keeps its key in use', async () => {
-    {
-      await using context = await contextWith(k1);
-      await fill(context);
-    }
+    await fillWith(k1);
     const other = new pg.Client({ connectionString: db.url });
     await other.connect();
     await other.query('begin; select 1 from messages order by id limit 1 for update');
@@ -176,10 +186,7 @@ describe('encryption', () => {
   });
 
   it('a value that does not open stays as it is, is named, and keeps its key in use', async () => {
-    {
-      await using context = await contextWith(k1);
-      await fill(context);
-    }
+    await fillWith(k1);
     const [swapped] = await db.query<{ id: string }>(
       `update messages set content = (select content from messages order by id desc limit 1)
        where id = (select id from messages order by id limit 1) returning id`,
@@ -210,7 +217,7 @@ describe('encryption', () => {
     const inRow = (index: number) =>
       [...rowsOf].flatMap(([table, ids]) => (ids[index] === undefined ? [] : placesOf(table, ids[index])));
     const places = inRow(0);
-    const read = async ({ table, column, row }: SealedPlace): Promise<unknown> => {
+    const readPlace = async ({ table, column, row }: SealedPlace): Promise<unknown> => {
       switch (table) {
         case 'senders':
           return (await json(`senders show ${row}`, k1))[column === 'address' ? 'email' : 'name'];
@@ -232,7 +239,7 @@ describe('encryption', () => {
       );
       const write = async (value: Buffer | undefined) =>
         await db.query(`update ${place.table} set ${place.column} = $1 where id::text = $2`, [value, place.row]);
-      expect(await read(place), where).to.be.a('string');
+      expect(await readPlace(place), where).to.be.a('string');
       // Every pair of places has a test of its own, of the keyring; here it is about what the readers ask of it.
       const others = [
         ...inRow(1).filter((it) => it.table === place.table && it.column === place.column),
@@ -244,17 +251,14 @@ describe('encryption', () => {
           [other.row],
         );
         await write(foreign?.value);
-        expect(await read(place), `${JSON.stringify(other)} in ${where}`).to.equal(null);
+        expect(await readPlace(place), `${JSON.stringify(other)} in ${where}`).to.equal(null);
       }
       await write(own?.value);
     }
   });
 
   it('after a key was lost for good the rest goes on, once the operator has said so', async () => {
-    {
-      await using context = await contextWith(k1);
-      await fill(context);
-    }
+    await fillWith(k1);
     await run('senders list', `${k2},${k1}`);
     expect((await run('senders list', k2)).code).to.equal(2);
     // As docs/operating.md says.
@@ -263,10 +267,7 @@ describe('encryption', () => {
       null,
       null,
     ]);
-    {
-      await using context = await contextWith(k2);
-      await fill(context, 'two');
-    }
+    await fillWith(k2, 'two');
     const { items } = await json('messages list', k2);
     expect(items.filter((it: { email: string | null }) => it.email !== null)).to.have.lengthOf(3);
     expect((await run('encryption status', k2)).code).to.equal(4);
@@ -281,7 +282,7 @@ describe('encryption', () => {
     // Nothing is in danger meanwhile: it may go on sealing, and a start without the key is refused.
     await fill(old, 'two');
     expect((await run('senders list', k2)).code).to.equal(2);
-    await old[Symbol.asyncDispose]();
+    await end(old);
     expect((await run('encryption rotate', `${k2},${k1}`)).code).to.equal(0);
     expect((await json('senders list', k2)).items).to.have.lengthOf(4);
   });
@@ -291,7 +292,7 @@ describe('encryption', () => {
     await fill(old);
     // As after a while without a connection: the pool is empty.
     const [pids] = await db.query<{ ended: number }>(
-      `select count(pg_terminate_backend(pid))::int as ended from pg_stat_activity
+      `select count(pg_terminate_backend(pid, 10000))::int as ended from pg_stat_activity
        where datname = current_database() and application_name like '%seals with k1'`,
     );
     expect(pids?.ended).to.be.greaterThan(0);
@@ -301,7 +302,7 @@ describe('encryption', () => {
     const refused = await run('senders list', k2);
     expect(refused).to.include({ code: 2 });
     expect(refused.stderr).to.include('"k1", which ENCRYPTION_KEYS does not have');
-    await old[Symbol.asyncDispose]();
+    await end(old);
     // It is no newer for having come back: the operator is not told to seal with it.
     expect(await statesOf(`${k2},${k1}`)).to.satisfy((it: string[]) => it[1]?.startsWith('k1 opens'));
     const again = await run('encryption rotate', `${k2},${k1}`);
@@ -329,7 +330,7 @@ describe('encryption', () => {
     await using old = await openTestContext(db, { DATA_DIR: folder.path, ENCRYPTION_KEYS: undefined });
     await fill(old);
     expect((await run('encryption rotate', `${k2},${k1}`)).stdout).to.include('k1: a running program seals with it');
-    await old[Symbol.asyncDispose]();
+    await end(old);
     const older = new pg.Client({ connectionString: db.url, application_name: 'ruffinweb' });
     await older.connect();
     expect((await run('encryption rotate', `${k2},${k1}`)).stdout).to.include(
@@ -349,10 +350,7 @@ describe('encryption', () => {
   });
 
   it('rotate does not go back to an older key by mistake', async () => {
-    {
-      await using context = await contextWith(k1);
-      await fill(context);
-    }
+    await fillWith(k1);
     await run('encryption rotate', `${k2},${k1}`);
     await run('senders list', `${k2},${k3}`);
     const { code, stderr } = await run('encryption rotate', `${k2},${k3}`);
@@ -363,10 +361,7 @@ describe('encryption', () => {
 
   it('status tells of a missing and of a wrong key, and exits 4', async () => {
     expect((await run('encryption status', k1)).code).to.equal(0);
-    {
-      await using context = await contextWith(k1);
-      await fill(context);
-    }
+    await fillWith(k1);
     const missing = await run('encryption status', k2, 120);
     expect(missing.code).to.equal(4);
     expect(withoutColours(missing.stdout)).to.match(/^k1 +MISSING +2 +3 +\d+ +1 +just now +just now/m);
@@ -378,10 +373,7 @@ describe('encryption', () => {
   });
 
   it('a wrong or missing key stops every program that opens or seals, and nothing is written', async () => {
-    {
-      await using context = await contextWith(k1);
-      await fill(context);
-    }
+    await fillWith(k1);
     const state = async () => {
       const tables = await db.query<{ name: string }>(
         `select tablename as name from pg_tables where schemaname = 'public' order by 1`,
