@@ -99,9 +99,9 @@ describe('the queue', () => {
     expect(await pausedFor()).to.equal(null);
     expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 3, 'notification sent': 3 });
 
+    await Promise.all([worker.stop(), other.stop()]);
     await ruffinweb(['emails', 'pause'], settings);
     await db.query(`update mail_queue set cause = 'broken', probed_at = now() - interval '2 minutes'`);
-    await Promise.all([worker.stop(), other.stop()]);
     smtp.answer('auth', '535 5.7.8 still wrong');
     smtp.commands.length = 0;
     await using mailing = await openTestMailing(db, settings);
