@@ -109,7 +109,15 @@ describeWith(
       const emails = await db.emails();
       expect(emails['notification sent']).to.equal(posts);
       const lost = emails['auto-reply failed'] ?? 0;
-      expect(emails['auto-reply sent']).to.equal(repliesPerFormAndHour - lost);
+      const sent = emails['auto-reply sent'] ?? 0;
+      expect(emails).to.have.all.keys(
+        'notification sent',
+        'auto-reply sent',
+        ...(lost > 0 ? ['auto-reply failed'] : []),
+      );
+      // The hour of the clock may have ended meanwhile.
+      const hours = (await db.query('select from reply_hours')).length;
+      expect(sent + lost).to.be.within(repliesPerFormAndHour, hours * repliesPerFormAndHour);
       expect(lost).to.be.at.most(mostClaimed);
 
       const copies = new Map<string, number>();
