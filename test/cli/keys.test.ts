@@ -40,7 +40,7 @@ describe('keys', () => {
     expect(stderr).to.include('the only time').and.include('read and write messages and emails of contact');
     const secret = stdout.trim().split('_').slice(2).join('_');
     const [row] = await db.query<{ text: string; days: number }>(
-      `select api_keys::text as text, (expires_at::date - now()::date)::int as days from api_keys`,
+      `select api_keys::text as text, round(extract(epoch from expires_at - created_at) / 86400)::int as days from api_keys`,
     );
     for (const form of [
       secret,
