@@ -22,6 +22,7 @@ const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5]);
 export class TcpProxy implements AsyncDisposable {
   #mode: ProxyMode = 'pass';
   #cut: Cut | undefined;
+  #awaited: { readonly statement: string; readonly seen: () => void } | undefined;
   readonly #pairs = new Set<[Socket, Socket]>();
   readonly #late = new Set<Socket>();
   readonly #server = createServer((client) => this.#connect(client));
@@ -73,6 +74,13 @@ export class TcpProxy implements AsyncDisposable {
     });
   }
 
+  /** When a client next runs this prepared statement. A mode that is set then lets it through, and not its answer. */
+  reached(statement: string): Promise<void> {
+    return new Promise((resolve) => {
+      this.#awaited = { statement, seen: resolve };
+    });
+  }
+
   #connect(client: Socket): void {
     if (this.#mode === 'refuse') {
       client.resetAndDestroy();
@@ -97,6 +105,10 @@ export class TcpProxy implements AsyncDisposable {
     };
     const forward = (from: Socket, to: Socket) => {
       from.on('data', (bytes) => {
+        if (from === client && this.#awaited && bytes.includes(this.#awaited.statement)) {
+          this.#awaited.seen();
+          this.#awaited = undefined;
+        }
         cutIn(from, bytes);
         dead ||= this.#mode === 'swallow' || client.destroyed;
         if (!dead) to.write(bytes);
