@@ -217,21 +217,24 @@ describe('SMTP: a lost connection', () => {
 });
 
 describe('SMTP: a server that never ends', () => {
-  const impatient = { mailer: { deadlineMs: 250 } };
+  /** A mail comes as far as its final dot in that time, also where the machine has other work. */
+  const impatience = { deadlineMs: 2_000 };
+  const impatient = { mailer: impatience };
 
-  for (const step of ['greeting', 'ehlo', 'mail', 'rcpt', 'data'] as const) {
-    it(`hanging at ${step} is "later" at the deadline`, async () => {
-      const { outcome, connections } = await tryOnce(step, 'hold', impatient);
+  it('hanging at any step before the dot is "later" at the deadline', async () => {
+    const steps = ['greeting', 'ehlo', 'mail', 'rcpt', 'data'] as const;
+    const tries = await Promise.all(steps.map((step) => tryOnce(step, 'hold', impatient)));
 
-      expect(outcome.result).to.equal('later');
-      expect(connections).to.equal(1);
-    });
-  }
+    for (const [index, { outcome, connections }] of tries.entries()) {
+      expect(outcome.result, steps[index]).to.equal('later');
+      expect(connections, steps[index]).to.equal(1);
+    }
+  });
 
   it('hanging after the dot is "unknown" at the deadline, and the mail may arrive after all', async () => {
     await using server = await startSmtpServer();
     server.answer('dot', 'hold');
-    await using mailer = mailerTo(server, impatient.mailer);
+    await using mailer = mailerTo(server, impatience);
 
     expect(await mailer.send(someMail())).to.include({ result: 'unknown' });
 
@@ -240,15 +243,11 @@ describe('SMTP: a server that never ends', () => {
   });
 
   it('dripping is "later" before the dot and "unknown" after it', async () => {
-    for (const [step, result] of [
-      ['greeting', 'later'],
-      ['rcpt', 'later'],
-      ['dot', 'unknown'],
-    ] as const) {
-      const { outcome } = await tryOnce(step, { drip: '250-still here ', everyMs: 10 }, impatient);
+    const drip = { drip: '250-still here ', everyMs: 10 };
+    const steps = ['greeting', 'rcpt', 'dot'] as const;
+    const tries = await Promise.all(steps.map((step) => tryOnce(step, drip, impatient)));
 
-      expect(outcome.result, step).to.equal(result);
-    }
+    expect(tries.map(({ outcome }) => outcome.result)).to.deep.equal(['later', 'later', 'unknown']);
   });
 
   it('silence ends a try before the deadline', async () => {
@@ -262,7 +261,7 @@ describe('SMTP: a server that never ends', () => {
   it('the mail after a hang is judged by what happens to it, not by what happened before', async () => {
     await using server = await startSmtpServer();
     server.answer('dot', 'hold', { times: 1 });
-    await using mailer = mailerTo(server, { lanes: 1, deadlineMs: 250 });
+    await using mailer = mailerTo(server, { lanes: 1, ...impatience });
 
     expect(await mailer.send(someMail())).to.include({ result: 'unknown' });
     server.answer('rcpt', 'drop', { times: 1 });
@@ -415,7 +414,7 @@ describe('SMTP: lanes', () => {
   it('a mail that finds no lane in time is "later"', async () => {
     await using server = await startSmtpServer();
     server.answer('dot', 'hold');
-    await using mailer = mailerTo(server, { lanes: 1, deadlineMs: 400 });
+    await using mailer = mailerTo(server, { lanes: 1, deadlineMs: 2_000 });
 
     const sending = [mailer.send(someMail()), mailer.send(someMail())];
     await server.heldAfterDot();
@@ -576,7 +575,7 @@ describe('SMTP: the end of the process', () => {
       const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module-typescript', '-e', script]);
 
       expect(stdout).to.equal('accepted');
-      expect(performance.now() - before).to.be.below(4_000);
+      expect(performance.now() - before).to.be.below(15_000);
     });
   }
 });
