@@ -172,8 +172,9 @@ describe('escapeHtml', () => {
   });
 
   it('is quick', () => {
-    const before = performance.now();
+    const before = process.cpuUsage();
     for (const text of ['a.', '.', ':', '@', 'a:', '<', 'a'.repeat(9)]) escapeHtml(text.repeat(10_000));
-    expect(performance.now() - before).to.be.below(500);
+    const { user, system } = process.cpuUsage(before);
+    expect(user + system, 'microseconds').to.be.below(500_000);
   });
 });
