@@ -71,7 +71,7 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
   });
 
   it('refuses a flood before it comes to us', async () => {
-    const answers = await Promise.all(Array.from({ length: 120 }, () => nginx.send('/livez')));
+    const answers = await Promise.all(Array.from({ length: 240 }, () => nginx.send('/livez')));
     const refused = answers.filter((it) => it.status === 429);
     expect(refused.length).to.be.greaterThan(20);
     expect(refused[0]?.json.title).to.equal('Too many requests');
@@ -91,7 +91,7 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
     const flood = async (address: string) =>
       (
         await Promise.all(
-          Array.from({ length: 60 }, () => variant.send('/livez', { headers: { 'X-Forwarded-For': address } })),
+          Array.from({ length: 240 }, () => variant.send('/livez', { headers: { 'X-Forwarded-For': address } })),
         )
       ).filter((it) => it.status === 429).length;
     expect(await flood('203.0.113.78')).to.be.greaterThan(0);

@@ -187,7 +187,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
       env: { ...env, RESTART: 'sleep 30' },
       detached: true,
     });
-    await until('it has switched', async () => (await linked('current'))?.startsWith(switchedTo));
+    await until('it has switched', async () => (await linked('current'))?.startsWith(switchedTo), 60_000);
     await meanwhile();
     process.kill(-(child.pid ?? 0), 'SIGKILL');
     await once(child, 'exit');
