@@ -229,7 +229,7 @@ describe('delivery', () => {
       'nobody touches it while the lease lasts',
     ).to.deep.equal(['queued', 'queued']);
     await db.makeAllDue();
-    await until('the next start has delivered', async () => (await emails())[1]?.state === 'sent', 12_000);
+    await until('the next start has delivered', async () => (await emails())[1]?.state === 'sent');
     expect((await emails())[0]).to.include({ kind: 'auto-reply', state: 'failed', failure: 'outcome-unknown' });
     expect(await attempts()).to.deep.equal([
       { kind: 'auto-reply', outcome: 'unknown', code: null },
@@ -292,7 +292,7 @@ describe('delivery', () => {
     await post(quiet);
     await db.query(`update emails set due_at = now() + interval '2 seconds'`);
     await using worker = await RunningServer.startWorker(settings);
-    await smtp.received(2, 12_000);
+    await smtp.received(2);
     await worker.stop();
   });
 

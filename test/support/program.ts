@@ -76,7 +76,7 @@ export class RunningServer implements AsyncDisposable {
         if (over) throw new Error(`the server ended: ${stderr.text()}${stdout.text()}`);
         return /http:\/\/[^\s/]+:\d+/.exec(stdout.text())?.[0];
       },
-      30_000,
+      60_000,
     ).catch(async (error: unknown) => {
       child.kill();
       await whenEnded;
@@ -100,7 +100,7 @@ export class RunningServer implements AsyncDisposable {
 
   /** Waits until it has written something on stderr. */
   async said(what: RegExp): Promise<void> {
-    await until(`it says ${what}`, () => what.test(this.log), 20_000);
+    await until(`it says ${what}`, () => what.test(this.log), 60_000);
   }
 
   get pid(): number {

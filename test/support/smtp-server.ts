@@ -145,13 +145,13 @@ export class SmtpServer {
   }
 
   /** Waits until so many messages were accepted altogether. */
-  async received(count: number, withinMs = 15_000): Promise<readonly Received[]> {
+  async received(count: number, withinMs = 30_000): Promise<readonly Received[]> {
     await this.until(() => this.messages.length >= count, `${count} messages`, withinMs);
     return this.messages;
   }
 
   /** Waits for a session that is held at this step; each call gives another one. */
-  async held(step: Step, withinMs = 15_000): Promise<Held> {
+  async held(step: Step, withinMs = 30_000): Promise<Held> {
     const find = () => this.#held.find((held) => held.step === step && !held.taken);
     await this.until(() => find() !== undefined, `a session held at "${step}"`, withinMs);
     const held = find();
@@ -165,7 +165,7 @@ export class SmtpServer {
   }
 
   /** Waits for anything this server can see. */
-  async until(condition: () => boolean, what: string, withinMs = 15_000): Promise<void> {
+  async until(condition: () => boolean, what: string, withinMs = 30_000): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const check = () => {
       if (condition()) resolve();

@@ -65,7 +65,7 @@ export class TcpProxy implements AsyncDisposable {
    */
   cutAt(point: CutPoint, statement: string): Promise<() => void> {
     return new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error(`waited in vain for ${statement}`)), 15_000);
+      const late = setTimeout(() => reject(new Error(`waited in vain for ${statement}`)), 30_000);
       const done = (deliver: () => void) => {
         clearTimeout(late);
         resolve(deliver);
