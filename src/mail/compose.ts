@@ -95,11 +95,9 @@ export function composeAutoReply(templates: Templates, envelope: Envelope, conte
       'X-Auto-Response-Suppress': 'All',
       // In no standard, but ticket systems and older responders look here and nowhere else.
       Precedence: 'auto_reply',
-      // RFC 8058.
-      ...(unsubscribe && {
-        'List-Unsubscribe': `<${unsubscribe}>`,
-        'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
-      }),
+      ...(unsubscribe && { 'List-Unsubscribe': `<${unsubscribe}>` }),
+      // RFC 8058 §3.1: one click only over https.
+      ...(unsubscribe?.isSecure && { 'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click' }),
     },
   };
 }

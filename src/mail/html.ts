@@ -8,6 +8,10 @@ export class WebAddress {
     this.#href = url.href;
   }
 
+  get isSecure(): boolean {
+    return this.#href.startsWith('https:');
+  }
+
   toString(): string {
     return this.#href;
   }

@@ -255,6 +255,15 @@ describe('the auto-reply', () => {
     expect(parsed.html).to.not.match(/never/i);
   });
 
+  it('without https has the link, and no button for one click', async () => {
+    const unsubscribeUrl = 'http://forms.example.test/unsubscribe/0193?t=abc';
+    const { header, names, parsed } = await sent(composeAutoReply(templates, own, { ...reply, unsubscribeUrl }));
+
+    expect(header('list-unsubscribe')).to.equal(`<${unsubscribeUrl}>`);
+    expect(names).to.not.include('list-unsubscribe-post');
+    expect(parsed.text).to.include(unsubscribeUrl);
+  });
+
   it('carries nothing that a visitor wrote, even when somebody hands it over', async () => {
     const canaries = {
       name: 'CANARY-1',
