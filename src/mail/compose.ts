@@ -46,6 +46,15 @@ const longestSubject = 200;
 // Leaves room for the receipt behind it, which must not be what gets cut.
 const longestSenderInSubject = 120;
 
+/**
+ * What each mail of ours to its owner bears. Of automatic answers it asks for none but one: an Exchange that cannot
+ * deliver it says so. `All` would silence that as well (MS-OXCMAIL §2.1.3.2.20).
+ */
+const toOwner = {
+  'Auto-Submitted': 'auto-generated',
+  'X-Auto-Response-Suppress': 'DR, RN, NRN, OOF, AutoReply',
+};
+
 /** The mail that tells an owner of a new message. Pure. */
 export function composeNotification(templates: Templates, envelope: Envelope, content: NotificationContent): Mail {
   const { sender } = content;
@@ -71,7 +80,7 @@ export function composeNotification(templates: Templates, envelope: Envelope, co
     // The address only: a display name could pretend to be somebody else's address.
     ...(isPlainAddress(sender.address) ? { replyTo: sender.address } : {}),
     ...(content.threadId ? { inReplyTo: content.threadId, references: [content.threadId] } : {}),
-    headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
+    headers: toOwner,
   };
 }
 
@@ -135,7 +144,7 @@ export function composeHeldSummary(templates: Templates, envelope: Envelope, con
   });
   return {
     ...base(envelope, 'held-summary', parts),
-    headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
+    headers: toOwner,
   };
 }
 
@@ -145,7 +154,7 @@ export function composeTest(envelope: Envelope, content: { publicUrl: string }):
   const html = `<p>${escapeHtml(text).trim().replaceAll('\n\n', '</p><p>').replaceAll('\n', '<br>')}</p>`;
   return {
     ...base(envelope, 'test', { subject: `Test mail of ${new URL(content.publicUrl).host}`, text, html }),
-    headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
+    headers: toOwner,
   };
 }
 

@@ -3,7 +3,9 @@ import PostalMime from 'postal-mime';
 import {
   type AutoReplyContent,
   composeAutoReply,
+  composeHeldSummary,
   composeNotification,
+  composeTest,
   type Envelope,
   type NotificationContent,
 } from '../../src/mail/compose.ts';
@@ -57,7 +59,8 @@ describe('the notification', () => {
     expect(parsed.from).to.deep.equal({ name: 'Example', address: 'forms@example.test' });
     expect(header('reply-to')).to.equal('ada@engine.example');
     expect(header('auto-submitted')).to.equal('auto-generated');
-    expect(header('x-auto-response-suppress')).to.equal('All');
+    // Not All, and not NDR: that it could not be delivered is what an owner's Exchange is to say.
+    expect(header('x-auto-response-suppress')).to.equal('DR, RN, NRN, OOF, AutoReply');
     expect(header('message-id')).to.equal('<0193a0c4@example.test>');
     expect(header('references')).to.equal('<0193-sender@forms.example.test>');
     expect(header('in-reply-to')).to.equal('<0193-sender@forms.example.test>');
@@ -217,6 +220,18 @@ Your answer to this mail goes to the sender. It was sent by the form
     expect(composeNotification(templates, envelope, message)).to.deep.equal(
       composeNotification(templates, envelope, message),
     );
+  });
+});
+
+describe('the summary and the test mail', () => {
+  it('ask no automatic answer of an owner but that they could not be delivered', async () => {
+    const publicUrl = 'https://forms.example.test';
+    const summary = { count: 0, since: message.receivedAt, messages: [], publicUrl };
+    for (const mail of [composeHeldSummary(templates, envelope, summary), composeTest(envelope, { publicUrl })]) {
+      const { header } = await sent(mail);
+      expect(header('auto-submitted')).to.equal('auto-generated');
+      expect(header('x-auto-response-suppress')).to.equal('DR, RN, NRN, OOF, AutoReply');
+    }
   });
 });
 
