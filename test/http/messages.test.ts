@@ -130,6 +130,7 @@ describe('POST /api/messages', () => {
       'ada@example.test(comment)',
       `${'a'.repeat(65)}@example.test`,
       'ada..b@example.test',
+      'josé@example.test',
     ]) {
       it(`with an address that is none: ${JSON.stringify(email)}`, async () => {
         const answer = await http.post('/api/messages', submission({ email }));
