@@ -31,7 +31,7 @@ export function classify(error: Failure, progress: Progress): Outcome {
   const retryAfterMs = result === 'later' && error.response ? readRetryAfter(reply) : undefined;
   return {
     result,
-    ...(error.responseCode ? { code: error.responseCode } : {}),
+    ...codeOf(error),
     reply,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   };
@@ -56,6 +56,11 @@ function resultOf(error: Failure, progress: Progress): Result {
   if (forGood) return progress.began ? 'refused' : 'broken';
   if (messageErrors.has(code) && !status) return 'refused';
   return 'later';
+}
+
+/** A reply may begin with any number; what is none of SMTP's means nothing, and has no place in a column for codes. */
+function codeOf({ responseCode: code = 0 }: Failure): { code?: number } {
+  return code >= 200 && code <= 599 ? { code } : {};
 }
 
 function describe(error: Failure): string {

@@ -225,18 +225,72 @@ describe('POST /api/messages', () => {
       expect(await queued()).to.equal(2);
     });
 
-    it('goes to no role address and to none of our own', async () => {
-      for (const email of [
+    it('goes to no role address, no list, no program and to none of our own', async () => {
+      const addresses = [
         'noreply@shop.test',
         'Mailer-Daemon@shop.test',
         'no-reply+1@shop.test',
+        'no.reply@shop.test',
+        'no_reply@shop.test',
+        'noreply-orders@shop.test',
+        'orders-noreply@shop.test',
+        'Do.Not.Reply@shop.test',
+        'auto-reply@shop.test',
+        'notifications@shop.test',
+        'owner-friends@lists.test',
+        'friends-owner@lists.test',
+        'friends-request@lists.test',
+        'friends-bounces+ada=example.test@lists.test',
+        'friends-subscribe@lists.test',
+        'friends-unsubscribe@lists.test',
+        'friends-join@lists.test',
+        'friends-leave@lists.test',
+        'friends-confirm+1a2b3c@lists.test',
+        'SRS0=HHH=TT=example.test=ada@forwarder.test',
+        'SRS0+HHH=TT=example.test=ada@forwarder.test',
+        'SRS1=HHH=forwarder.test==HHH=TT=example.test=ada@other.test',
+        'prvs=1234567890=ada@example.test',
         'site@site.test',
         'OFFICE@site.test',
-      ]) {
-        expect((await http.post('/api/messages', submission({ email }))).status).to.equal(201);
+        'office+shop@site.test',
+      ];
+      for (const email of addresses) {
+        expect((await http.post('/api/messages', submission({ email }))).status, email).to.equal(201);
       }
-      expect(await queued()).to.equal(0);
-      expect((await db.emails())['notification queued']).to.equal(10);
+      const replied = await db.query(
+        `select receipt from emails join messages on messages.id = message_id where kind = 'auto-reply'`,
+      );
+      expect(replied).to.deep.equal([]);
+      expect((await db.emails())['notification queued']).to.equal(2 * addresses.length);
+    });
+
+    it('goes to people whose names only look a little like a program', async () => {
+      const people = [
+        'owner',
+        'norbert.owner',
+        'mrequest',
+        'request',
+        'join',
+        'leave-no-trace',
+        'juno.replyson',
+        'marino.reply',
+        'autoreplyfan',
+        'notifications.officer',
+        'srs0',
+        'prvs',
+        '+ada',
+        'roots',
+      ];
+      for (const name of people) {
+        expect((await http.post('/api/messages', submission({ email: `${name}@example.test` }))).status).to.equal(201);
+      }
+      expect(await queued()).to.equal(people.length);
+    });
+
+    it('does not go to the owner, however the address at Gmail is written', async () => {
+      await db.query(`update forms set recipients = '{ada.owner@gmail.com}'`);
+      await http.post('/api/messages', submission({ email: 'a.d.a.owner+x@googlemail.com' }));
+      expect(await db.emails()).to.deep.equal({ 'notification queued': 1 });
     });
 
     it('goes out at most a hundred times an hour for one form, and the answer does not show it', async () => {
