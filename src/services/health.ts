@@ -29,7 +29,7 @@ export async function checkHealth(parts: HealthParts, options: { deep?: boolean 
     ask('schema', checkSchema),
     ask('keys', (em) => checkKeyring(parts, em)),
     ask('queue', (em) => checkQueue(parts, em)),
-    ask('failed', (em) => checkFailed(parts, em)),
+    ask('failed', checkFailed),
     ask('held', checkHeld),
     ask('retention', (em) => checkRetention(parts, em)),
     look(parts, 'templates', () => checkTemplates(parts), 'mend that file, or take it away to use ours'),

@@ -81,6 +81,46 @@ describe('health', () => {
     expect((await look(db)).failing).to.deep.equal(['queue']);
   });
 
+  it('fails where an owner was not told of a message, counted from its last try, until that is mended, acknowledged or old', async () => {
+    await using db = await createDatabase();
+    await using context = await openTestContext(db);
+    await buildMessages(context, 2);
+    // Held for long and released late: what is refused today was made long ago.
+    await db.query(`update emails set created_at = created_at - interval '10 days'`);
+    await settleDue(context, (email) => (email.kind === 'notification' ? mailOutcomes.refused : mailOutcomes.accepted));
+    const { failing, seen } = await look(db);
+    expect(failing).to.deep.equal(['failed']);
+    expect(seen('failed').fact).to.equal('2 emails in the last 7 days; of 2 messages an owner was not told');
+    expect(seen('failed').fix).to.include('--kind notification').and.include('emails resend --failed');
+    expect(seen('failed').fix).to.include('emails cancel').and.include('after 7 days');
+
+    const [first = '', second = ''] = (
+      await db.query<{ id: string }>(`select id from emails where state = 'failed' order by id`)
+    ).map((it) => it.id);
+    await runHere(['emails', 'resend', first], db);
+    expect((await look(db)).seen('failed').fact).to.equal(
+      '1 email in the last 7 days; of 1 message an owner was not told',
+    );
+    await settleDue(context, () => mailOutcomes.refused);
+    await runHere(['emails', 'cancel', second], db);
+    expect((await look(db)).failing).to.deep.equal(['failed']);
+    await db.query(`update attempts set finished_at = finished_at - interval '8 days' where email_id = $1`, [first]);
+    expect((await look(db)).failing, 'it is old').to.deep.equal([]);
+  });
+
+  it('tells failed notifications from failed auto-replies, which harm nobody', async () => {
+    await using db = await createDatabase();
+    await using context = await openTestContext(db);
+    await buildMessages(context, 2);
+    let notifications = 0;
+    await settleDue(context, (email) =>
+      email.kind === 'notification' && ++notifications === 1 ? mailOutcomes.accepted : mailOutcomes.refused,
+    );
+    const { seen } = await look(db);
+    const fact = '3 emails in the last 7 days; of 1 message an owner was not told';
+    expect(seen('failed')).to.include({ status: 'fail', fact });
+  });
+
   it('counts how long a message is held from the moment it was held, also where it is old', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
