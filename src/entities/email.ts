@@ -39,8 +39,9 @@ const EmailSchema = defineEntity({
     failure: p.enum(failureReasons).nullable(),
     /** Message-ID header (RFC 5322 §3.6.4), the same at every try so that receivers can drop a second copy. */
     internetMessageId: p.text(),
-    /** Also the Date header of every try. */
     createdAt: p.datetime(3),
+    /** When an operator last queued or released it anew, with a whole schedule of tries; empty for the first schedule. */
+    requeuedAt: p.datetime(3).nullable(),
     sentAt: p.datetime(3).nullable(),
     /** The email, sent or cancelled, that an operator asked to send once more. */
     resendOf: () => p.manyToOne(Email).nullable(),
@@ -66,9 +67,16 @@ export class Email extends EmailSchema.class {
     return this.leaseToken != null && this.dueAt > now;
   }
 
-  /** Back into the queue with a whole schedule of tries before it. The identity of the mail stays the same. */
-  queueAgain(now: Date): void {
+  /** When its schedule of tries began: also the Date header of each of them. */
+  scheduledAt(): Date {
+    return this.requeuedAt ?? this.createdAt;
+  }
+
+  /** Back into the queue with a whole schedule of tries before it. For the Message-ID see `queue-again.ts`. */
+  queueAgain(now: Date, internetMessageId: string): void {
     this.state = 'queued';
+    this.internetMessageId = internetMessageId;
+    this.requeuedAt = now;
     this.failure = null;
     this.leaseToken = null;
     this.tries = 0;

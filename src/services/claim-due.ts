@@ -18,6 +18,8 @@ export interface ClaimedEmail {
   tries: number;
   internetMessageId: string;
   createdAt: Date;
+  /** When its schedule of tries began. */
+  scheduledAt: Date;
   /** The owner's address; null for an auto-reply, which goes to the sender. */
   recipient: string | null;
   /** What it is about; null for a summary. */
@@ -48,7 +50,7 @@ export interface Claim {
  * auto-reply, or an email without tries left, ends there. While the queue is paused nothing is due.
  */
 const claimStatement: Statement = {
-  name: 'claim_due_4',
+  name: 'claim_due_5',
   text: `
 with due as materialized (
   select id, kind, lease_token as lost_token, tries,
@@ -76,6 +78,7 @@ claimed as (
 )
 select claimed.id, claimed.kind, claimed.tries, claimed.internet_message_id, claimed.recipient,
   (extract(epoch from claimed.created_at) * 1000)::float8 as created_ms,
+  (extract(epoch from coalesce(claimed.requeued_at, claimed.created_at)) * 1000)::float8 as scheduled_ms,
   messages.id as message_id, messages.receipt, messages.content,
   (extract(epoch from messages.received_at) * 1000)::float8 as received_ms,
   senders.id as sender_id, senders.address, forms.slug, forms.name as form_name, forms.recipients as form_recipients
@@ -84,7 +87,7 @@ from claimed
   left join senders on senders.id = messages.sender_id
   left join forms on forms.id = messages.form_id
 union all
-select id, null, null, null, null, null, null, null, null, null, null, null, null, null, null from given_up`,
+select id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null from given_up`,
 };
 
 interface ClaimRow {
@@ -94,6 +97,7 @@ interface ClaimRow {
   internet_message_id: string;
   recipient: string | null;
   created_ms: number;
+  scheduled_ms: number;
   message_id: string | null;
   // These are there where there is a message.
   receipt: string;
@@ -127,6 +131,7 @@ function describe(row: ClaimRow, kind: EmailKind, leaseToken: string): ClaimedEm
     tries: row.tries,
     internetMessageId: row.internet_message_id,
     createdAt: new Date(row.created_ms),
+    scheduledAt: new Date(row.scheduled_ms),
     recipient: row.recipient,
     message:
       row.message_id === null

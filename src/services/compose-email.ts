@@ -22,7 +22,7 @@ export async function composeEmail(context: ComposingContext, scope: Scope, emai
     // The database's own check sees to it that everything but an auto-reply has a recipient.
     to: email.recipient as string,
     internetMessageId: email.internetMessageId,
-    date: email.createdAt,
+    date: email.scheduledAt,
   };
   if (email.message === null) return context.composer.heldSummary(envelope, await summariseHeld(scope, email));
   return email.kind === 'auto-reply'

@@ -8,6 +8,7 @@ import { databaseNow } from './database-now.ts';
 import { emailChannel } from './email-channel.ts';
 import { newEmailIdentity } from './email-identity.ts';
 import { type EmailFilter, emailsWhere } from './emails.ts';
+import { openRequeue } from './queue-again.ts';
 import type { Scope } from './scope.ts';
 
 /** Emails of a query: failed ones, or queued ones that wait for a later time. */
@@ -42,9 +43,9 @@ export interface Resent {
 const batchSize = 100;
 
 /**
- * Queues emails once more. A failed one goes back into the queue as it is, Message-ID and all; so does a queued one
- * that waits for a later time, which is due now; for a sent one, and for a notification that was cancelled, a new row
- * is written that links to it. Each batch of rows is locked while it is decided upon, so that of two operators (or two
+ * Queues emails once more. A failed one goes back into the queue with a new schedule, and so does a queued one that
+ * waits for a later time, which is due now (see `queue-again.ts`); for a sent one, and for a notification that was
+ * cancelled, a new row is written that links to it. Each batch of rows is locked while it is decided upon, so that of two operators (or two
  * programs) asking at once the second finds a failed email queued. A copy that has left is no reason against another
  * one: that is what `again` asks for.
  *
@@ -105,10 +106,11 @@ async function resendBatch(scope: Scope, ids: readonly string[], request: Resend
     await em.populate(emails, ['message'], { fields: ['message.status'], refresh: true });
     const now = await databaseNow(em);
     const byId = new Map(emails.map((email) => [email.id, email]));
+    const requeue = await openRequeue(em, emails, now);
     const results: Resent[] = [];
     for (const id of ids) {
       const email = byId.get(id.toLowerCase());
-      results.push(email === undefined ? notFound(id) : await resendOne(em, scope, email, now, request));
+      results.push(email === undefined ? notFound(id) : await resendOne(em, scope, email, now, request, requeue));
     }
     if (!request.dryRun && results.some((it) => it.result === 'queued')) {
       await em.flush();
@@ -124,6 +126,7 @@ async function resendOne(
   email: Email,
   now: Date,
   request: ResendRequest,
+  requeue: (email: Email) => void,
 ): Promise<Resent> {
   const { id } = email;
   const answer = { id, newId: null, code: null, reason: null };
@@ -144,7 +147,7 @@ async function resendOne(
     case 'queued': {
       if (email.dueAt <= now) return { ...answer, result: 'already-queued', reason: 'was queued already' };
       const reason = `due now, was due ${email.dueAt.toISOString().slice(0, 16)}Z`;
-      if (!request.dryRun) email.queueAgain(now);
+      if (!request.dryRun) requeue(email);
       return { ...answer, result: 'queued', reason };
     }
     case 'held':
@@ -158,7 +161,7 @@ async function resendOne(
       if (mayHaveArrived && !request.again) {
         return refused('email-not-resendable', 'may have arrived: needs --again');
       }
-      if (!request.dryRun) email.queueAgain(now);
+      if (!request.dryRun) requeue(email);
       return { ...answer, result: 'queued' };
     }
     case 'cancelled':

@@ -33,6 +33,7 @@ export async function showMail(context: Context & { composer: Composer }, id: st
     tries: email.tries,
     internetMessageId: email.internetMessageId,
     createdAt: email.createdAt,
+    scheduledAt: email.scheduledAt(),
     recipient: email.recipient ?? null,
     message:
       message == null

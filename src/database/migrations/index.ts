@@ -8,6 +8,7 @@ import { RetiredKeys } from './20261124110000_retired_keys.ts';
 import { Retention } from './20261124120000_retention.ts';
 import { Erasures } from './20261124120100_erasures.ts';
 import { ImportedRows } from './20261124130000_imported_rows.ts';
+import { EmailRequeued } from './20261127100000_email_requeued.ts';
 
 /**
  * Every migration, oldest first; `migrate create` adds to it. A list and not a look at the folder, so that the
@@ -24,4 +25,5 @@ export const migrations = [
   { name: '20261124120000_retention', class: Retention },
   { name: '20261124120100_erasures', class: Erasures },
   { name: '20261124130000_imported_rows', class: ImportedRows },
+  { name: '20261127100000_email_requeued', class: EmailRequeued },
 ];
