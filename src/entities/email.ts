@@ -10,10 +10,11 @@ export const emailStates = ['queued', 'sent', 'failed', 'cancelled', 'held'] as 
 export type EmailState = (typeof emailStates)[number];
 
 /**
- * Why an email was given up on: the server refused it for good, the schedule of tries ended, or nobody can
- * know whether it arrived and sending it again could do harm.
+ * Why an email was given up on. Failed: the server refused it for good, the schedule of tries ended, or nobody can
+ * know whether it arrived and sending it again could do harm. Cancelled when its turn came: an auto-reply that its
+ * recipient does not want, or that comes too late.
  */
-export const failureReasons = ['refused', 'schedule-ended', 'outcome-unknown'] as const;
+export const failureReasons = ['refused', 'schedule-ended', 'outcome-unknown', 'unwanted', 'too-late'] as const;
 export type FailureReason = (typeof failureReasons)[number];
 
 const EmailSchema = defineEntity({

@@ -44,7 +44,12 @@ const email = z.object({
   receipt: receipt.nullable(),
   tries: z.int(),
   dueAt: time,
-  failure: z.enum(failureReasons).nullable(),
+  failure: z
+    .enum(failureReasons)
+    .nullable()
+    .describe(
+      'Why it was given up on: the first three of a failed one, the others of one that was cancelled when its turn came.',
+    ),
   createdAt: time,
   sentAt: time.nullable(),
   resendOf: z.uuid().nullable().describe('The email, sent or cancelled, that this one repeats.'),

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { MailingContext } from '../context.ts';
+import { cancelReasons, cancelUnwanted } from './cancel-unwanted.ts';
 import { type Claim, type ClaimedEmail, claimDue } from './claim-due.ts';
 import { pauseIfRestored } from './database-identity.ts';
 import { deliverEmail } from './deliver-email.ts';
@@ -9,7 +10,6 @@ import { probeMail } from './probe-mail.ts';
 import { syncErasures } from './replay-erasures.ts';
 import { openScope } from './scope.ts';
 import { createSettleQueue } from './settle-queue.ts';
-import { cancelUnwanted } from './suppressions.ts';
 
 /** After a stop is asked for: how long tries may go on, and how long those past their final dot after that. */
 const finishMs = 10_000;
@@ -86,9 +86,12 @@ export function createFlight(context: MailingContext, stop: AbortSignal) {
       throw error;
     });
     for (const { email } of unasked) {
-      if (!cancelled.has(email.id)) continue;
-      const facts = { email: email.id, receipt: email.message?.receipt, kind: email.kind };
-      scope.log.info(facts, 'email cancelled: its recipient wants none');
+      const reason = cancelled.get(email.id);
+      if (reason === undefined) continue;
+      scope.log.info(
+        { email: email.id, receipt: email.message?.receipt, kind: email.kind, reason },
+        `email cancelled: ${cancelReasons[reason]}`,
+      );
     }
     hand.push(...unasked.filter((it) => !cancelled.has(it.email.id)));
     unasked = [];

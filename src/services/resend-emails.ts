@@ -4,6 +4,7 @@ import { validate as isUuid } from 'uuid';
 import { inTransaction } from '../database/transaction.ts';
 import { Email } from '../entities/index.ts';
 import type { ProblemCode } from '../problems.ts';
+import { replyLastsHours } from './cancel-unwanted.ts';
 import { databaseNow } from './database-now.ts';
 import { emailChannel } from './email-channel.ts';
 import { newEmailIdentity } from './email-identity.ts';
@@ -39,6 +40,8 @@ export interface Resent {
   reason: string | null;
 }
 
+const tooLate = 'an auto-reply of more than a day ago';
+
 /** Few enough that the rows are locked for a moment only. */
 const batchSize = 100;
 
@@ -49,7 +52,9 @@ const batchSize = 100;
  * programs) asking at once the second finds a failed email queued. A copy that has left is no reason against another
  * one: that is what `again` asks for.
  *
- * An auto-reply whose outcome is unknown may have arrived: a query leaves it out, and by its id it needs `again`.
+ * An auto-reply whose outcome is unknown may have arrived: a query leaves it out, and by its id it needs `again`. One
+ * that has waited for more than a day (`cancel-unwanted.ts`) is left out by a query as well, since days of them would
+ * leave at once; by its id it is sent.
  *
  * @returns what became of each, in the order of the ids; those of a query the oldest first.
  * @throws {Problem} form-unknown
@@ -137,6 +142,8 @@ async function resendOne(
     reason,
   });
   const byName = 'ids' in request;
+  const late =
+    email.kind === 'auto-reply' && now.getTime() - email.scheduledAt().getTime() >= replyLastsHours * 60 * 60_000;
 
   if (email.isLeased(now)) {
     // A query is about those that wait; a worker has taken this one since it was asked.
@@ -145,7 +152,10 @@ async function resendOne(
   }
   switch (email.state) {
     case 'queued': {
-      if (email.dueAt <= now) return { ...answer, result: 'already-queued', reason: 'was queued already' };
+      if (late && !byName) return { ...answer, result: 'skipped', reason: tooLate };
+      // Only a new schedule keeps a late one from being cancelled when its turn comes. One whose worker died may have arrived.
+      if (email.dueAt <= now && (!late || email.leaseToken != null))
+        return { ...answer, result: 'already-queued', reason: 'was queued already' };
       const reason = `due now, was due ${email.dueAt.toISOString().slice(0, 16)}Z`;
       if (!request.dryRun) requeue(email);
       return { ...answer, result: 'queued', reason };
@@ -158,6 +168,7 @@ async function resendOne(
       if (mayHaveArrived && !byName) {
         return { ...answer, result: 'skipped', reason: 'may have arrived' };
       }
+      if (late && !byName) return { ...answer, result: 'skipped', reason: tooLate };
       if (mayHaveArrived && !request.again) {
         return refused('email-not-resendable', 'may have arrived: needs --again');
       }
@@ -169,8 +180,8 @@ async function resendOne(
       const what = email.state === 'sent' ? 'was sent' : 'was cancelled';
       // A query is about others; this one was sent or cancelled since it was asked.
       if (!byName) return { ...answer, result: 'skipped', reason: `${what} meanwhile` };
-      // A cancelled auto-reply is mostly one that its recipient does not want, or that would come late.
-      if (email.state === 'cancelled' && email.kind !== 'notification') {
+      // A cancelled auto-reply is mostly one that its recipient does not want.
+      if (email.state === 'cancelled' && email.kind !== 'notification' && email.failure !== 'too-late') {
         return refused('email-not-resendable', `${what}, and only a notification is sent then`);
       }
       if (email.message?.status === 'held') return refused('email-not-resendable', 'its message is held');

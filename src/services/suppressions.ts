@@ -3,7 +3,6 @@ import { runStatement, type Statement } from '../database/statement.ts';
 import type { Sender } from '../entities/index.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 import { Problem } from '../problems.ts';
-import type { ClaimedEmail } from './claim-due.ts';
 import { openOrNull } from './open-seal.ts';
 import { mailboxForLimits } from './reply-rules.ts';
 import type { Scope } from './scope.ts';
@@ -79,40 +78,4 @@ export async function readSuppressions(
       return date === undefined ? [] : [[id, date]];
     }),
   );
-}
-
-/** Only the worker that holds the lease changes anything, as in `settle-emails.ts`. */
-const cancelStatement: Statement = {
-  name: 'cancel_unwanted_2',
-  text: `
-update emails set state = 'cancelled', lease_token = null, tries = tries - 1
-from unnest($1::uuid[], $2::uuid[], $3::bytea[]) as given (email_id, lease_token, address_index)
-where emails.id = given.email_id and emails.lease_token = given.lease_token and (
-  exists (select from senders where senders.id = emails.sender_id and blocked_at is not null)
-  or exists (select from suppressions where suppressions.address_index = given.address_index)
-)
-returning emails.id`,
-};
-
-/**
- * Cancels, of the emails that a worker has just taken, the auto-replies that are unwanted by now: their sender was
- * blocked or asked for none after the message was stored.
- *
- * @returns the ids of those.
- */
-export async function cancelUnwanted(scope: Scope, emails: readonly ClaimedEmail[]): Promise<Set<string>> {
-  const asked = emails.flatMap((email) => {
-    const { message } = email;
-    if (email.kind !== 'auto-reply' || message === null) return [];
-    const address = openOrNull(() => openSenderAddress(scope.keyring, message.sender));
-    // Without its key nobody knows where it would go, and so it cannot be sent either.
-    return address === null ? [] : [{ email, index: scope.keyring.addressIndex(mailboxForLimits(address)) }];
-  });
-  if (asked.length === 0) return new Set();
-  const cancelled = await runStatement<{ id: string }>(scope.em, cancelStatement, [
-    asked.map((it) => it.email.id),
-    asked.map((it) => it.email.leaseToken),
-    asked.map((it) => it.index),
-  ]);
-  return new Set(cancelled.map((row) => row.id));
 }

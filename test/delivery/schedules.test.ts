@@ -7,7 +7,7 @@ import type { Settings } from '../support/program.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 
 /** An email's schedule of tries begins when it is made, and anew when an operator releases or resends it. */
-describe('a new schedule', () => {
+describe('the schedule of tries', () => {
   let db: TestDatabase;
   let smtp: SmtpServer;
   let settings: Settings;
@@ -43,7 +43,10 @@ describe('a new schedule', () => {
   const dueNow = () => db.query(`update emails set due_at = now() where state = 'queued'`);
   /** Nothing of what was posted is from today. */
   const age = (hours: number) =>
-    db.query(`update emails set created_at = created_at - $1::int * interval '1 hour'`, [hours]);
+    db.query(
+      `update emails set created_at = created_at - $1::int * interval '1 hour', requeued_at = requeued_at - $1::int * interval '1 hour'`,
+      [hours],
+    );
   const notification = async () => {
     const [row] = await db.query<{ id: string; internet_message_id: string }>(
       `select id, internet_message_id from emails where kind = 'notification'`,
@@ -60,7 +63,7 @@ describe('a new schedule', () => {
         messageId: /^Message-ID: (\S+)/im.exec(raw)?.[1],
       }));
 
-  it('of a message that was held for ten days and released has the Date of its release, the same at each try', async () => {
+  it('begins anew: mail of a message that was held for ten days and released has the Date of its release, the same at each try', async () => {
     const [{ receipt } = { receipt: '' }] = await buildMessages(context, 1, () => ({ _gotcha: 'x' }));
     await age(240);
     const before = await notification();
@@ -83,7 +86,7 @@ describe('a new schedule', () => {
     );
   });
 
-  it('of mail that was refused, and of mail that waits, has the Date of the resend and a Message-ID of its own', async () => {
+  it('begins anew: mail that was refused, and of mail that waits, has the Date of the resend and a Message-ID of its own', async () => {
     for (const outcome of [mailOutcomes.refused, mailOutcomes.later]) {
       await buildMessages(context, 1);
       await age(50);
@@ -100,7 +103,7 @@ describe('a new schedule', () => {
     }
   });
 
-  it('of mail that may have arrived keeps the Message-ID, so that a second copy is known', async () => {
+  it('begins anew: mail that may have arrived keeps the Message-ID, so that a second copy is known', async () => {
     await buildMessages(context, 1);
     await age(50);
     await settleDue(context, () => mailOutcomes.unknown);
@@ -113,7 +116,7 @@ describe('a new schedule', () => {
     expect(identities()[0]).to.include({ hoursAgo: 0, messageId: internet_message_id });
   });
 
-  it('of mail whose worker died, was held and released keeps the Message-ID, and the lost try is on record', async () => {
+  it('begins anew: mail whose worker died, was held and released keeps the Message-ID, and the lost try is on record', async () => {
     const [{ receipt } = { receipt: '' }] = await buildMessages(context, 1);
     // As `claimDue` leaves it, and the lease has ended since.
     await db.query(`update emails set lease_token = gen_random_uuid(), tries = 1 where kind = 'notification'`);
@@ -126,7 +129,7 @@ describe('a new schedule', () => {
     expect(shown.attempts.map((it: { outcome: string }) => it.outcome)).to.deep.equal(['unknown', 'accepted']);
   });
 
-  it('begins with nothing else: until then Date and Message-ID are those of the making', async () => {
+  it('begins anew by nothing else: until then Date and Message-ID are those of the making', async () => {
     await buildMessages(context, 1);
     await age(50);
     const { internet_message_id } = await notification();
@@ -136,5 +139,132 @@ describe('a new schedule', () => {
     await deliver();
     expect(identities()).to.have.lengthOf(2);
     for (const it of identities()) expect(it).to.include({ hoursAgo: 50, messageId: internet_message_id });
+  });
+
+  describe('of an auto-reply lasts a day', () => {
+    const replies = () => smtp.messages.filter((it) => it.to[0] !== 'owner@site.test');
+    const autoReplies = async () =>
+      await db.query<{ id: string; state: string; failure: string | null; tries: number }>(
+        `select id, state, failure, tries from emails where kind = 'auto-reply' order by id`,
+      );
+    /** A post a day by one person, while the mail server is away. */
+    const outage = async (days: number) => {
+      for (let day = 1; day <= days; day++) {
+        await age(24);
+        await db.query(`update reply_days set replied_at = replied_at - interval '1 day'`);
+        await buildMessages(context, 1, () => ({ message: `Day ${day}` }));
+      }
+    };
+
+    it('so that of four daily posts in an outage one auto-reply leaves at its end, and every notification', async () => {
+      await outage(4);
+      expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 4, 'notification queued': 4 });
+      await deliver();
+      expect(replies()).to.have.lengthOf(1);
+      expect(smtp.messages).to.have.lengthOf(5);
+      const late = { state: 'cancelled', failure: 'too-late', tries: 0 };
+      expect((await autoReplies()).map(({ id, ...it }) => it)).to.deep.equal([
+        late,
+        late,
+        late,
+        { state: 'sent', failure: null, tries: 1 },
+      ]);
+    });
+
+    it('and the operator sees why, in the list, beside the email and in the log', async () => {
+      await outage(1);
+      await age(25);
+      await deliver();
+      const [{ id } = { id: '' }] = await autoReplies();
+      expect((await run('emails', 'list')).stdout).to.match(/cancelled +too-late/);
+      const shown = await run('emails', 'show', id);
+      expect(shown.stdout).to.include('too-late: it waited for more than a day');
+      expect(shown.stderr).to.include(`ruffinweb emails resend ${id} --again`);
+      expect(JSON.parse((await run('emails', 'show', id, '--json')).stdout)).to.include({
+        state: 'cancelled',
+        failure: 'too-late',
+        tries: 0,
+      });
+    });
+
+    it('and one that was put off is cancelled when its next try comes, an unwanted one for that reason', async () => {
+      await buildMessages(context, 2);
+      await settleDue(context, () => mailOutcomes.later);
+      await age(25);
+      await db.query(`update senders set blocked_at = now() where id = (select sender_id from emails
+        where kind = 'auto-reply' order by id limit 1)`);
+      await dueNow();
+      await deliver();
+      expect(replies()).to.have.lengthOf(0);
+      expect((await autoReplies()).map((it) => [it.state, it.failure, it.tries])).to.deep.equal([
+        ['cancelled', 'unwanted', 1],
+        ['cancelled', 'too-late', 1],
+      ]);
+    });
+
+    it('and begins anew by an operator who names it, waiting, failed or cancelled as it may be', async () => {
+      await buildMessages(context, 3);
+      const [waiting, failed, cancelled] = (await autoReplies()).map((it) => it.id) as [string, string, string];
+      await settleDue(context, (it) => (it.id === failed ? mailOutcomes.refused : mailOutcomes.later));
+      await age(25);
+      await db.query(`update emails set due_at = now() where id = $1`, [cancelled]);
+      await deliver();
+      // Due, and not taken yet: the operator comes first.
+      await db.query(`update emails set due_at = now() where id = $1`, [waiting]);
+      await run('emails', 'resend', waiting, failed);
+      await run('emails', 'resend', cancelled, '--again');
+      await deliver();
+      expect(replies()).to.have.lengthOf(3);
+      expect(await db.emails()).to.deep.include({ 'auto-reply sent': 3, 'auto-reply cancelled': 1 });
+    });
+
+    it('and is left alone where its worker died: it may have arrived', async () => {
+      await buildMessages(context, 1);
+      await age(25);
+      await db.query(`update emails set lease_token = gen_random_uuid(), tries = 1 where kind = 'auto-reply'`);
+      const [{ id } = { id: '' }] = await autoReplies();
+      const { stdout } = await run('emails', 'resend', id, '--json');
+      expect(JSON.parse(stdout).items[0]).to.include({ result: 'already-queued' });
+      await deliver();
+      expect(replies()).to.have.lengthOf(0);
+      expect((await autoReplies())[0]).to.include({ state: 'failed', failure: 'outcome-unknown' });
+    });
+
+    it('and from then on a day again', async () => {
+      await buildMessages(context, 1);
+      await settleDue(context, () => mailOutcomes.later);
+      await age(25);
+      const [{ id } = { id: '' }] = await autoReplies();
+      await run('emails', 'resend', id);
+      await settleDue(context, () => mailOutcomes.later);
+      await age(23);
+      await db.query('update emails set due_at = now() where id = $1', [id]);
+      await settleDue(context, () => mailOutcomes.later);
+      await age(2);
+      await db.query('update emails set due_at = now() where id = $1', [id]);
+      await deliver();
+      expect(replies()).to.have.lengthOf(0);
+      expect((await autoReplies())[0]).to.include({ state: 'cancelled', failure: 'too-late' });
+    });
+
+    it('and is not begun anew by a query, of which days would leave at once', async () => {
+      for (const [outcome, option] of [
+        [mailOutcomes.refused, '--failed'],
+        [mailOutcomes.later, '--queued'],
+      ] as const) {
+        await outage(3);
+        await settleDue(context, () => outcome);
+        const { stdout } = await run('emails', 'resend', option, '--json');
+        const items: { result: string; reason: string | null }[] = JSON.parse(stdout).items;
+        const skipped = items.filter((it) => it.result === 'skipped');
+        expect(skipped.map((it) => it.reason)).to.deep.equal(Array(2).fill('an auto-reply of more than a day ago'));
+        expect((await run('emails', 'resend', option, '--kind', 'auto-reply')).stderr).to.include('by their ids');
+        await deliver();
+        expect(replies(), option).to.have.lengthOf(1);
+        expect(smtp.messages).to.have.lengthOf(4);
+        smtp.reset();
+        await db.empty();
+      }
+    });
   });
 });

@@ -90,6 +90,9 @@ export function printEmail(output: Output, email: EmailDetails): void {
     printWholeReply(output, email.attempts.at(-1)?.reply ?? '');
   }
   if (queued && email.tries > 0) output.note(`\nDo not wait: ruffinweb emails resend ${email.id}`);
+  if (email.state === 'cancelled' && email.failure === 'too-late') {
+    output.note(`\nSend it all the same: ruffinweb emails resend ${email.id} --again`);
+  }
   if (email.state === 'failed')
     output.note(`\nSend it again: ruffinweb emails resend ${email.id}${needsAgain(email) ? ' --again' : ''}`);
 }
@@ -117,6 +120,10 @@ function describeFailure({ failure }: EmailView): string {
       return 'schedule-ended: not delivered within three days of tries';
     case 'outcome-unknown':
       return 'outcome-unknown: it may have arrived, and nobody can tell';
+    case 'unwanted':
+      return 'unwanted: its recipient wants no auto-reply, or is blocked';
+    case 'too-late':
+      return 'too-late: it waited for more than a day, and no auto-reply comes so late';
     case null:
       return '';
   }

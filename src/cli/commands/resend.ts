@@ -134,8 +134,9 @@ function printResults(output: Output, results: readonly Resent[], options: Resen
       : []),
     ...(results.some((it) => it.newId !== null) ? [{ header: 'NEW ID', text: (it: Resent) => it.newId ?? '' }] : []),
   ]);
-  if (options.failed && results.some((it) => it.result === 'skipped')) {
-    output.note('\nSkipped ones are sent again by their ids: ruffinweb emails resend <id> --again');
+  // One that was sent meanwhile needs nothing more.
+  if (results.some((it) => it.result === 'skipped' && !it.reason?.endsWith('meanwhile'))) {
+    output.note('\nSkipped ones are sent by their ids: ruffinweb emails resend <id> --again');
   }
   const queued = results.filter((it) => it.result === 'queued').length;
   const others = results.length - queued;

@@ -1,0 +1,66 @@
+import { runStatement, type Statement } from '../database/statement.ts';
+import type { FailureReason } from '../entities/index.ts';
+import type { ClaimedEmail } from './claim-due.ts';
+import { openOrNull } from './open-seal.ts';
+import { mailboxForLimits } from './reply-rules.ts';
+import type { Scope } from './scope.ts';
+import { openSenderAddress } from './sender-seals.ts';
+
+/** Why an email is cancelled when its turn comes, for the log. */
+export const cancelReasons = {
+  unwanted: 'its recipient wants none',
+  'too-late': 'it waited for more than a day',
+} as const satisfies Partial<Record<FailureReason, string>>;
+
+export type CancelReason = keyof typeof cancelReasons;
+
+/**
+ * How long an auto-reply may wait. As long as one mailbox has to wait for the next one (see `store-statement.ts`): so of
+ * those that an outage kept back at most one is left for each mailbox, and none comes days after what it is about.
+ */
+export const replyLastsHours = 24;
+
+/** Only the worker that holds the lease changes anything, as in `settle-emails.ts`. */
+const cancelStatement: Statement = {
+  name: 'cancel_unwanted_3',
+  text: `
+with asked as (
+  select given.*,
+    exists (select from senders where senders.id = emails.sender_id and blocked_at is not null)
+      or exists (select from suppressions where suppressions.address_index = given.address_index) as unwanted,
+    coalesce(emails.requeued_at, emails.created_at) <= now() - interval '${replyLastsHours} hours' as late
+  from unnest($1::uuid[], $2::uuid[], $3::bytea[]) as given (email_id, lease_token, address_index)
+    join emails on emails.id = given.email_id
+)
+update emails set state = 'cancelled', lease_token = null, tries = tries - 1,
+  failure = case when unwanted then 'unwanted' else 'too-late' end
+from asked
+where emails.id = asked.email_id and emails.lease_token = asked.lease_token and (unwanted or late)
+returning emails.id, emails.failure as reason`,
+};
+
+/**
+ * Cancels, of the emails that a worker has just taken, the auto-replies that are unwanted by now: their sender was
+ * blocked or asked for none after the message was stored; and those that have waited so long that they would surprise.
+ *
+ * @returns the ids of those, and why.
+ */
+export async function cancelUnwanted(
+  scope: Scope,
+  emails: readonly ClaimedEmail[],
+): Promise<Map<string, CancelReason>> {
+  const asked = emails.flatMap((email) => {
+    const { message } = email;
+    if (email.kind !== 'auto-reply' || message === null) return [];
+    // Without its key nobody knows where it would go: it is tried in vain, and for no more than a day either.
+    const address = openOrNull(() => openSenderAddress(scope.keyring, message.sender));
+    return [{ email, index: address === null ? null : scope.keyring.addressIndex(mailboxForLimits(address)) }];
+  });
+  if (asked.length === 0) return new Map();
+  const cancelled = await runStatement<{ id: string; reason: CancelReason }>(scope.em, cancelStatement, [
+    asked.map((it) => it.email.id),
+    asked.map((it) => it.email.leaseToken),
+    asked.map((it) => it.index),
+  ]);
+  return new Map(cancelled.map((row) => [row.id, row.reason]));
+}
