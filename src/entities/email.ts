@@ -12,9 +12,16 @@ export type EmailState = (typeof emailStates)[number];
 /**
  * Why an email was given up on. Failed: the server refused it for good, the schedule of tries ended, or nobody can
  * know whether it arrived and sending it again could do harm. Cancelled when its turn came: an auto-reply that its
- * recipient does not want, or that comes too late.
+ * recipient does not want, or that comes too late; a summary of what is held no more.
  */
-export const failureReasons = ['refused', 'schedule-ended', 'outcome-unknown', 'unwanted', 'too-late'] as const;
+export const failureReasons = [
+  'refused',
+  'schedule-ended',
+  'outcome-unknown',
+  'unwanted',
+  'too-late',
+  'nothing-held',
+] as const;
 export type FailureReason = (typeof failureReasons)[number];
 
 const EmailSchema = defineEntity({

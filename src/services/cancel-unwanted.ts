@@ -1,6 +1,7 @@
 import { runStatement, type Statement } from '../database/statement.ts';
 import type { FailureReason } from '../entities/index.ts';
 import type { ClaimedEmail } from './claim-due.ts';
+import { isAnyHeld } from './held-summary.ts';
 import { openOrNull } from './open-seal.ts';
 import { mailboxForLimits } from './reply-rules.ts';
 import type { Scope } from './scope.ts';
@@ -10,6 +11,7 @@ import { openSenderAddress } from './sender-seals.ts';
 export const cancelReasons = {
   unwanted: 'its recipient wants none',
   'too-late': 'it waited for more than a day',
+  'nothing-held': 'what it would have told of is held no more',
 } as const satisfies Partial<Record<FailureReason, string>>;
 
 export type CancelReason = keyof typeof cancelReasons;
@@ -20,7 +22,7 @@ export type CancelReason = keyof typeof cancelReasons;
  */
 export const replyLastsHours = 24;
 
-/** Only the worker that holds the lease changes anything, as in `settle-emails.ts`. */
+/** Only the worker that holds the lease changes anything, as in `settle-emails.ts`; so below. */
 const cancelStatement: Statement = {
   name: 'cancel_unwanted_3',
   text: `
@@ -39,9 +41,24 @@ where emails.id = asked.email_id and emails.lease_token = asked.lease_token and 
 returning emails.id, emails.failure as reason`,
 };
 
+const cancelSummariesStatement: Statement = {
+  name: 'cancel_summaries_1',
+  text: `
+update emails set state = 'cancelled', lease_token = null, tries = tries - 1, failure = 'nothing-held'
+from unnest($1::uuid[], $2::uuid[]) as given (email_id, lease_token)
+where emails.id = given.email_id and emails.lease_token = given.lease_token
+returning emails.id, emails.failure as reason`,
+};
+
+interface CancelledRow {
+  id: string;
+  reason: CancelReason;
+}
+
 /**
- * Cancels, of the emails that a worker has just taken, the auto-replies that are unwanted by now: their sender was
- * blocked or asked for none after the message was stored; and those that have waited so long that they would surprise.
+ * Cancels, of the emails that a worker has just taken, what nobody wants by now: auto-replies whose sender was blocked or
+ * asked for none after the message was stored, or that have waited so long that they would surprise; and summaries of
+ * messages that were all released or deleted meanwhile.
  *
  * @returns the ids of those, and why.
  */
@@ -49,6 +66,25 @@ export async function cancelUnwanted(
   scope: Scope,
   emails: readonly ClaimedEmail[],
 ): Promise<Map<string, CancelReason>> {
+  const cancelled = [...(await cancelReplies(scope, emails)), ...(await cancelSummaries(scope, emails))];
+  return new Map(cancelled.map((row) => [row.id, row.reason]));
+}
+
+async function cancelSummaries(scope: Scope, emails: readonly ClaimedEmail[]): Promise<CancelledRow[]> {
+  const empty: ClaimedEmail[] = [];
+  for (const email of emails) {
+    if (email.kind !== 'held-summary') continue;
+    // A fork: a worker's own entity manager lives for as long as the worker, and would remember old forms.
+    if (!(await isAnyHeld({ ...scope, em: scope.em.fork() }, email))) empty.push(email);
+  }
+  if (empty.length === 0) return [];
+  return await runStatement<CancelledRow>(scope.em, cancelSummariesStatement, [
+    empty.map((it) => it.id),
+    empty.map((it) => it.leaseToken),
+  ]);
+}
+
+async function cancelReplies(scope: Scope, emails: readonly ClaimedEmail[]): Promise<CancelledRow[]> {
   const asked = emails.flatMap((email) => {
     const { message } = email;
     if (email.kind !== 'auto-reply' || message === null) return [];
@@ -56,11 +92,10 @@ export async function cancelUnwanted(
     const address = openOrNull(() => openSenderAddress(scope.keyring, message.sender));
     return [{ email, index: address === null ? null : scope.keyring.addressIndex(mailboxForLimits(address)) }];
   });
-  if (asked.length === 0) return new Map();
-  const cancelled = await runStatement<{ id: string; reason: CancelReason }>(scope.em, cancelStatement, [
+  if (asked.length === 0) return [];
+  return await runStatement<CancelledRow>(scope.em, cancelStatement, [
     asked.map((it) => it.email.id),
     asked.map((it) => it.email.leaseToken),
     asked.map((it) => it.index),
   ]);
-  return new Map(cancelled.map((row) => [row.id, row.reason]));
 }

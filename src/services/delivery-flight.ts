@@ -165,7 +165,7 @@ export function createFlight(context: MailingContext, stop: AbortSignal) {
       if (limit <= 0) return { mayBeMore: true };
       const { emails, givenUp } = await claim(limit);
       const until = Date.now() + handMs;
-      for (const email of emails) (email.kind === 'auto-reply' ? unasked : hand).push({ email, until });
+      for (const email of emails) (email.kind === 'notification' ? hand : unasked).push({ email, until });
       begin();
       await askWhetherWanted();
       return { mayBeMore: emails.length + givenUp.length === limit };

@@ -46,24 +46,13 @@ export async function queueHeldSummaries(scope: Scope, since: Date, now: Date): 
 
 /**
  * What was held since the summary before this one, of the forms of its recipient: however much later than a day it
- * comes, no held message falls between two summaries. The same at every try.
+ * comes, no held message falls between two summaries. At every try the same, but for what was released or deleted.
  */
 export async function summariseHeld(
   scope: Scope,
   email: ClaimedEmail,
 ): Promise<Parameters<Composer['heldSummary']>[1]> {
-  const recipient = email.recipient ?? '';
-  const before = await scope.em.findOne(
-    Email,
-    { kind: 'held-summary', recipient, createdAt: { $lt: email.createdAt }, resendOf: null },
-    { orderBy: { createdAt: 'desc' } },
-  );
-  const forms = (await scope.em.findAll(Form)).filter((form) => ownersOf(scope.config, form).includes(recipient));
-  const where = {
-    status: 'held',
-    receivedAt: { $gt: someBefore(before?.createdAt ?? new Date(0)), $lte: email.createdAt },
-    form: { $in: forms.map((form) => form.id) },
-  } as const;
+  const { before, where } = await told(scope, email);
   const [messages, count] = await scope.em.findAndCount(Message, where, {
     populate: ['form'],
     orderBy: { id: 'desc' },
@@ -80,6 +69,28 @@ export async function summariseHeld(
     })),
     publicUrl: scope.config.publicUrl,
   };
+}
+
+/** Whether a summary still has anything to tell of. */
+export async function isAnyHeld(scope: Scope, email: ClaimedEmail): Promise<boolean> {
+  return (await scope.em.count(Message, (await told(scope, email)).where)) > 0;
+}
+
+/** Which messages a summary tells of, and the summary before it. */
+async function told(scope: Scope, email: ClaimedEmail) {
+  const recipient = email.recipient ?? '';
+  const before = await scope.em.findOne(
+    Email,
+    { kind: 'held-summary', recipient, createdAt: { $lt: email.createdAt }, resendOf: null },
+    { orderBy: { createdAt: 'desc' } },
+  );
+  const forms = (await scope.em.findAll(Form)).filter((form) => ownersOf(scope.config, form).includes(recipient));
+  const where = {
+    status: 'held',
+    receivedAt: { $gt: someBefore(before?.createdAt ?? new Date(0)), $lte: email.createdAt },
+    form: { $in: forms.map((form) => form.id) },
+  } as const;
+  return { before, where };
 }
 
 function someBefore(moment: Date): Date {

@@ -127,6 +127,38 @@ describe('a suspicious message', () => {
     expect((await db.emails())['held-summary queued'], 'nothing was held today').to.equal(undefined);
   });
 
+  it('is in no summary once it was released: one that would tell of nothing else is cancelled', async () => {
+    await using smtp = await startSmtpServer();
+    const settings = {
+      DATABASE_URL: db.url,
+      NOTIFY_TO: 'owner@site.test',
+      MAIL_FROM: 'Site <site@site.test>',
+      SMTP_HOST: smtp.host,
+      SMTP_PORT: String(smtp.port),
+    };
+    await using context = await openTestContext(db, settings);
+    const [first, second] = [
+      await http.post('/api/messages', submission({ _gotcha: 'x' })),
+      await http.post('/api/messages', submission({ _gotcha: 'x', message: 'Another' })),
+    ];
+    await keepHouseOnce(context);
+    const subjects = async () => (await Promise.all(smtp.messages.map((it) => it.parsed()))).map((it) => it.subject);
+    await runHere(['messages', 'release', first.json.receipt], db);
+    smtp.answer('mail', '450 4.3.0 not now', { times: 2 });
+    await runHere(['deliver', '--once'], db, { settings });
+    expect(await db.emails(), 'one is held').to.include({ 'held-summary queued': 1 });
+    await runHere(['messages', 'release', second.json.receipt], db);
+    await db.query(`update emails set due_at = now() where state = 'queued'`);
+    await runHere(['deliver', '--once'], db, { settings });
+
+    const sent = await subjects();
+    expect(sent).to.have.lengthOf(2);
+    for (const subject of sent) expect(subject).to.match(/^New message/);
+    expect(await db.emails()).to.deep.equal({ 'held-summary cancelled': 1, 'notification sent': 2 });
+    const [{ id } = { id: '' }] = await db.query<{ id: string }>(`select id from emails where kind = 'held-summary'`);
+    expect((await runHere(['emails', 'show', id], db)).stdout).to.include('nothing-held: the messages that it would');
+  });
+
   it('is in the next summary, however late that comes', async () => {
     await using smtp = await startSmtpServer();
     const settings = { DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test', MAIL_FROM: 'Site <site@site.test>' };

@@ -124,6 +124,8 @@ function describeFailure({ failure }: EmailView): string {
       return 'unwanted: its recipient wants no auto-reply, or is blocked';
     case 'too-late':
       return 'too-late: it waited for more than a day, and no auto-reply comes so late';
+    case 'nothing-held':
+      return 'nothing-held: the messages that it would have told of were released or deleted';
     case null:
       return '';
   }

@@ -3,11 +3,11 @@ import { Migration } from '@mikro-orm/migrations';
 /** Why a worker cancelled an email when its turn came. */
 export class CancelReasons extends Migration {
   override up(): void {
-    this.addSql(reasons('refused', 'schedule-ended', 'outcome-unknown', 'unwanted', 'too-late'));
+    this.addSql(reasons('refused', 'schedule-ended', 'outcome-unknown', 'unwanted', 'too-late', 'nothing-held'));
   }
 
   override down(): void {
-    this.addSql(`update "emails" set "failure" = null where "failure" in ('unwanted', 'too-late')`);
+    this.addSql(`update "emails" set "failure" = null where "failure" in ('unwanted', 'too-late', 'nothing-held')`);
     this.addSql(reasons('refused', 'schedule-ended', 'outcome-unknown'));
   }
 }
