@@ -1,10 +1,11 @@
 import { Resolver } from 'node:dns/promises';
 import type { HealthCheck } from './health-check.ts';
+import { absentAsEmpty, mostLookups, mostVoidLookups, readSpf, readTexts, type SpfResolver } from './spf.ts';
 
 /** What the DNS says of the domain that mail is from: whether others believe that it is. */
 export interface MailDomain {
   domain: string;
-  resolver: Pick<Resolver, 'resolveTxt' | 'resolveMx'>;
+  resolver: SpfResolver;
   /** Undefined: those that well-known mail services use are tried. */
   dkimSelector: string | undefined;
 }
@@ -19,9 +20,6 @@ export function openResolver(server: string | undefined): Resolver {
 /** Selectors of Google, Microsoft, Fastmail, Proton, Mailchimp, Mailgun and others, and of the manuals. */
 const knownSelectors =
   'google selector1 selector2 fm1 fm2 fm3 protonmail k1 k2 k3 s1 s2 mail default dkim smtp mx pm email'.split(' ');
-
-/** RFC 7208 §4.6.4. */
-const mostSpfLookups = 10;
 
 type Name = Extract<HealthCheck['name'], 'spf' | 'dkim' | 'dmarc' | 'mx'>;
 
@@ -50,47 +48,53 @@ async function explained(name: Name, check: () => Promise<HealthCheck>): Promise
   try {
     return await check();
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const { code, hostname } = error as NodeJS.ErrnoException & { hostname?: string };
+    const what = hostname === undefined ? code : `${code} for ${hostname}`;
     const fix = 'ask again, or set DNS_SERVER to a resolver that answers';
-    return { name, status: 'warn', fact: `the DNS does not answer (${code ?? (error as Error).message})`, fix };
+    return { name, status: 'warn', fact: `the DNS does not answer (${what ?? (error as Error).message})`, fix };
   }
 }
 
 async function checkSpf({ domain, resolver }: MailDomain): Promise<HealthCheck> {
-  const records = (await txt(resolver, domain)).filter((it) => /^v=spf1(?: |$)/i.test(it));
-  const [record] = records;
   const bad = (status: 'warn' | 'fail', fact: string, fix: string): HealthCheck => ({ name: 'spf', status, fact, fix });
+  const { records, all, lookups, shares, voids, faults, everybody } = await readSpf(resolver, domain);
+  const [record] = records;
   const example = `"v=spf1 include:<your mail service> ~all"`;
+  const end = 'end it with ~all or -all';
   if (record === undefined)
     return bad('fail', `${domain} has no SPF record`, `add a TXT record at ${domain}: ${example}`);
   if (records.length > 1) {
     return bad('fail', `${domain} has ${records.length} SPF records, so none counts`, 'put them together into one');
   }
-  const terms = record.toLowerCase().split(/\s+/).slice(1);
-  const all = terms.find((it) => /^[-~?+]?all$/.test(it));
-  if (all === 'all' || all === '+all') {
-    return bad('fail', `SPF of ${domain} lets everybody send (${all})`, 'end it with ~all or -all');
+  if (all === 'all' || all === '+all') return bad('fail', `SPF of ${domain} lets everybody send (${all})`, end);
+  if (everybody !== undefined) {
+    return bad('fail', `SPF of ${domain} lets everybody send (${everybody})`, 'take that include out');
   }
-  const lookups = terms.filter((it) => /^[-~?+]?(?:include|a|mx|ptr|exists|redirect)(?:[:=/]|$)/.test(it)).length;
-  if (lookups > mostSpfLookups) {
-    return bad(
-      'fail',
-      `SPF of ${domain} asks for ${lookups} look-ups, 10 are allowed`,
-      'take out what no longer sends',
-    );
+  if (faults.length > 0) {
+    return bad('fail', `SPF of ${domain} ${faults.join(', and ')}, so none of it counts`, 'mend it or take it out');
   }
-  if (all === undefined && !terms.some((it) => it.startsWith('redirect='))) {
-    return bad('warn', `SPF of ${domain} says nothing about others: ${record}`, 'end it with ~all or -all');
+  if (lookups > mostLookups) {
+    const which = shares.map((it) => `${it.term} ${it.lookups}`).join(', ');
+    const fact = `SPF of ${domain} asks for ${lookups} look-ups, ${mostLookups} are allowed: ${which}`;
+    return bad('fail', fact, 'take out what no longer sends');
   }
-  if (all === '?all') return bad('warn', `SPF of ${domain} is neutral about others (?all)`, 'end it with ~all or -all');
-  return { name: 'spf', status: 'ok', fact: `${domain}: ${record}`, fix: null };
+  if (voids.length > mostVoidLookups) {
+    const fact = `SPF of ${domain} asks for ${voids.length} names that are not there, ${mostVoidLookups} are allowed: ${voids.join(', ')}`;
+    return bad('fail', fact, 'take them out');
+  }
+  if (all === undefined && !/ redirect=\S*%/i.test(record)) {
+    return bad('warn', `SPF of ${domain} says nothing about others: ${record}`, end);
+  }
+  if (all === '?all') return bad('warn', `SPF of ${domain} is neutral about others (?all)`, end);
+  const told = `${domain}: ${record} (${lookups} of ${mostLookups} look-ups)`;
+  return { name: 'spf', status: 'ok', fact: told, fix: null };
 }
 
 async function checkDkim({ domain, resolver, dkimSelector }: MailDomain): Promise<HealthCheck> {
   const selectors = dkimSelector === undefined ? knownSelectors : [dkimSelector];
   const found = await Promise.all(
     selectors.map(async (selector) => {
-      const records = await txt(resolver, `${selector}._domainkey.${domain}`);
+      const records = await readTexts(resolver, `${selector}._domainkey.${domain}`);
       return { selector, record: records.find((it) => /(?:^|;)\s*p=/.test(it)) };
     }),
   );
@@ -120,7 +124,7 @@ async function checkDkim({ domain, resolver, dkimSelector }: MailDomain): Promis
 async function checkDmarc({ domain, resolver }: MailDomain): Promise<HealthCheck> {
   const places = [domain, ...parents(domain)];
   for (const place of places) {
-    const records = (await txt(resolver, `_dmarc.${place}`)).filter((it) => /^v=DMARC1\s*(?:;|$)/i.test(it));
+    const records = (await readTexts(resolver, `_dmarc.${place}`)).filter((it) => /^v=DMARC1\s*(?:;|$)/i.test(it));
     const [record] = records;
     if (record === undefined) continue;
     const tags = new Map(record.split(';').map((it) => it.split('=').map((part) => part.trim()) as [string, string]));
@@ -158,19 +162,6 @@ async function checkMx({ domain, resolver }: MailDomain): Promise<HealthCheck> {
   }
   const names = records.toSorted((a, b) => a.priority - b.priority).map((it) => it.exchange);
   return { name: 'mx', status: 'ok', fact: `${domain} takes mail at ${names.join(', ')}`, fix: null };
-}
-
-async function txt(resolver: MailDomain['resolver'], name: string): Promise<string[]> {
-  return (await absentAsEmpty(() => resolver.resolveTxt(name))).map((pieces) => pieces.join(''));
-}
-
-async function absentAsEmpty<T>(ask: () => Promise<T[]>): Promise<T[]> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (['ENOTFOUND', 'ENODATA'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
-    throw error;
-  }
 }
 
 /** `mail.example.com`: `example.com`. Without a list of public suffixes the parents are asked one by one. */

@@ -19,6 +19,7 @@ import { runHere } from './terminal.ts';
 
 const good: Zone = {
   'site.test TXT': ['google-site-verification=x', 'v=spf1 include:_spf.mail.test ~all'],
+  '_spf.mail.test TXT': ['v=spf1 ip4:192.0.2.0/24 -all'],
   'site.test MX': ['20 backup.site.test', '10 mail.site.test'],
   'google._domainkey.site.test TXT': [`v=DKIM1; k=rsa; p=${'A'.repeat(392)}`],
   '_dmarc.site.test TXT': ['v=DMARC1; p=quarantine; rua=mailto:x@site.test'],
@@ -65,8 +66,74 @@ describe('health --deep: the From domain', () => {
       'SPF with eleven look-ups',
       'spf',
       'fail',
-      { 'site.test TXT': [`v=spf1 ${'include:a.test '.repeat(11)}-all`] },
+      { 'site.test TXT': [`v=spf1 ${'include:_spf.mail.test '.repeat(11)}-all`] },
       '11 look-ups',
+    ],
+    [
+      'SPF whose includes come to eleven look-ups',
+      'spf',
+      'fail',
+      {
+        'site.test TXT': ['v=spf1 a mx ip4:192.0.2.1 include:small.test include:large.test ~all'],
+        'site.test A': ['192.0.2.1'],
+        'small.test TXT': ['v=spf1 include:_spf.mail.test -all'],
+        'large.test TXT': ['v=spf1 exists:%{i}.large.test ptr include:larger.test -all include:never.test'],
+        'larger.test TXT': ['v=spf1 include:_spf.mail.test include:small.test ?all'],
+      },
+      'asks for 11 look-ups, 10 are allowed: a 1, mx 1, include:small.test 2, include:large.test 7',
+    ],
+    [
+      'SPF that includes a domain without SPF',
+      'spf',
+      'fail',
+      { 'site.test TXT': ['v=spf1 include:gone.test ~all'] },
+      'has include:gone.test, where there is no SPF record',
+    ],
+    [
+      'SPF that includes a domain which includes one with two records',
+      'spf',
+      'fail',
+      {
+        'site.test TXT': ['v=spf1 include:a.test ~all'],
+        'a.test TXT': ['v=spf1 include:b.test ~all'],
+        'b.test TXT': ['v=spf1 -all', 'v=spf1 ~all'],
+      },
+      'has include:b.test (at a.test), where there are 2 SPF records',
+    ],
+    [
+      'SPF that includes itself in the end',
+      'spf',
+      'fail',
+      { 'site.test TXT': ['v=spf1 include:a.test ~all'], 'a.test TXT': ['v=spf1 include:site.test ~all'] },
+      'goes in a circle (site.test, a.test, site.test)',
+    ],
+    [
+      'SPF that redirects to nothing',
+      'spf',
+      'fail',
+      { 'site.test TXT': ['v=spf1 redirect=gone.test'] },
+      'has redirect=gone.test, where there is no SPF record',
+    ],
+    [
+      'SPF that redirects to one which is neutral',
+      'spf',
+      'warn',
+      { 'site.test TXT': ['v=spf1 redirect=a.test'], 'a.test TXT': ['v=spf1 ?all'] },
+      'neutral',
+    ],
+    [
+      'SPF that includes one for everybody',
+      'spf',
+      'fail',
+      { 'site.test TXT': ['v=spf1 include:a.test -all'], 'a.test TXT': ['v=spf1 +all'] },
+      'lets everybody send (+all at a.test)',
+    ],
+    [
+      'SPF with three names that are not there',
+      'spf',
+      'fail',
+      { 'site.test TXT': ['v=spf1 a mx:old.test a:older.test/24 -all'] },
+      'asks for 3 names that are not there, 2 are allowed: a of site.test, mx:old.test, a:older.test/24',
     ],
     ['no DKIM key that we know of', 'dkim', 'warn', { 'google._domainkey.site.test TXT': [] }, 'usual names'],
     ['a revoked DKIM key', 'dkim', 'fail', { 'google._domainkey.site.test TXT': ['v=DKIM1; p='] }, 'revoked'],
@@ -85,6 +152,43 @@ describe('health --deep: the From domain', () => {
       }
     });
   }
+
+  it('follows SPF to where it leads, and no further', async () => {
+    const redirected = await look({
+      'site.test TXT': ['v=spf1 include:_spf.mail.test redirect=a.test'],
+      'a.test TXT': ['v=spf1 ip6:2001:db8::/32 a:six.test -all'],
+      'six.test AAAA': ['2001:db8::1'],
+    });
+    expect(redirected('spf')).to.include({ status: 'ok', fix: null });
+    expect(redirected('spf').fact).to.include('(3 of 10 look-ups)');
+    dns.asked.length = 0;
+    const ended = await look({
+      'site.test TXT': ['v=spf1 exists:%{i}.x.test include:%{d}.y.test ~all redirect=a.test'],
+    });
+    expect(ended('spf').fact).to.include('(2 of 10 look-ups)');
+    expect(dns.asked.join()).to.not.match(/%|a\.test/);
+    const endless = Object.fromEntries(
+      Array.from({ length: 100 }, (_, i) => [`n${i}.test TXT`, [`v=spf1 include:n${i + 1}.test -all`]]),
+    );
+    dns.asked.length = 0;
+    const long = await look({ 'site.test TXT': ['v=spf1 include:n0.test -all'], ...endless });
+    expect(long('spf').fact).to.include('asks for 40 look-ups');
+    expect(dns.asked.filter((it) => it.startsWith('n'))).to.have.lengthOf(40);
+  });
+
+  it('names the domain whose SPF the DNS says nothing of', async () => {
+    dns.zone = { ...good, 'site.test TXT': ['v=spf1 include:mute.test -all'] };
+    dns.mute = 'mute.test';
+    try {
+      const [spf] = await Promise.all(
+        checkMailDomain({ domain: 'site.test', resolver: openResolver(dns.address), dkimSelector: 'google' }),
+      );
+      expect(spf).to.include({ name: 'spf', status: 'warn' });
+      expect(spf?.fact).to.match(/^the DNS does not answer \(ETIMEOUT for mute\.test\)$/);
+    } finally {
+      dns.mute = '';
+    }
+  });
 
   it('looks for the DKIM key that is named, and for the DMARC record of the domain above', async () => {
     const named = await look({ 's77._domainkey.site.test TXT': ['v=DKIM1; p=AAAA'] }, { selector: 's77' });

@@ -11,6 +11,8 @@ export class DnsServer implements AsyncDisposable {
   zone: Zone = {};
   /** Whether it answers at all. */
   isSilent = false;
+  /** A name of which it says nothing. */
+  mute = '';
   readonly asked: string[] = [];
   readonly #socket: Socket = createSocket('udp4');
 
@@ -19,7 +21,7 @@ export class DnsServer implements AsyncDisposable {
     server.zone = zone;
     server.#socket.on('message', (query, from) => {
       const answer = server.#answer(query);
-      if (!server.isSilent) server.#socket.send(answer, from.port, from.address);
+      if (answer !== null && !server.isSilent) server.#socket.send(answer, from.port, from.address);
     });
     await new Promise<void>((resolve) => server.#socket.bind(0, '127.0.0.1', resolve));
     return server;
@@ -29,7 +31,7 @@ export class DnsServer implements AsyncDisposable {
     return `127.0.0.1:${(this.#socket.address() as AddressInfo).port}`;
   }
 
-  #answer(query: Buffer): Buffer {
+  #answer(query: Buffer): Buffer | null {
     const labels: string[] = [];
     let at = 12;
     for (let length = query[at] ?? 0; length > 0; length = query[at] ?? 0) {
@@ -40,6 +42,7 @@ export class DnsServer implements AsyncDisposable {
     const name = labels.join('.').toLowerCase();
     const type = types[query.readUInt16BE(at + 1)] ?? '?';
     this.asked.push(`${name} ${type}`);
+    if (name === this.mute) return null;
     const values = this.zone[`${name} ${type}`] ?? [];
     const exists = Object.keys(this.zone).some((it) => it.startsWith(`${name} `));
     const header = Buffer.alloc(12);
@@ -83,5 +86,17 @@ function dataOf(type: string, value: string): Buffer {
     const name = labels.map((it) => Buffer.concat([Buffer.from([it.length]), Buffer.from(it, 'latin1')]));
     return Buffer.concat([head, ...name, Buffer.from([0])]);
   }
+  if (type === 'AAAA') return Buffer.concat(addressGroups(value).map((it) => Buffer.from([it >> 8, it & 255])));
   return Buffer.from(value.split('.').map(Number));
+}
+
+/** The eight groups of an IPv6 address that is written with one `::`. */
+function addressGroups(value: string): number[] {
+  const [head = [], tail = []] = value.split('::').map((part) =>
+    part
+      .split(':')
+      .filter((it) => it !== '')
+      .map((it) => Number.parseInt(it, 16)),
+  );
+  return [...head, ...Array<number>(8 - head.length - tail.length).fill(0), ...tail];
 }
