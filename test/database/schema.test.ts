@@ -60,6 +60,29 @@ describe('the migrations', () => {
     await orm.close();
   });
 
+  it('taken back forget the reasons that the release before does not know, and keep its own', async () => {
+    await using db = await createDatabase();
+    await db.query(
+      `insert into emails (id, kind, state, recipient, due_at, internet_message_id, created_at, failure)
+       select gen_random_uuid(), 'held-summary', 'cancelled', 'owner@site.test', now(), reason, now(), reason
+       from unnest(array['nothing-held', 'too-late', 'unwanted', 'refused']) as reason`,
+    );
+    const orm = await openOrm(db.url, commandPatience);
+    for (let left = migrations.length; left > 0; left--) {
+      if ((await migrateDown(orm))[0] === '20261127110000_cancel_reasons') break;
+    }
+    await orm.close();
+    const rows = await db.query('select internet_message_id as was, failure from emails order by 1');
+    expect(rows).to.deep.equal([
+      { was: 'nothing-held', failure: null },
+      { was: 'refused', failure: 'refused' },
+      { was: 'too-late', failure: null },
+      { was: 'unwanted', failure: null },
+    ]);
+    const refusal = await db.query(`update emails set failure = 'too-late'`).catch((error: Error) => error.message);
+    expect(refusal).to.include('emails_failure_check');
+  });
+
   it('give up on tables that somebody keeps to himself, and change nothing', async () => {
     await using db = await createDatabase();
     const orm = await openOrm(db.url, commandPatience);
