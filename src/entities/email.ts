@@ -80,10 +80,12 @@ export class Email extends EmailSchema.class {
     return this.requeuedAt ?? this.createdAt;
   }
 
-  /** Back into the queue with a whole schedule of tries before it. For the Message-ID see `queue-again.ts`. */
-  queueAgain(now: Date, internetMessageId: string): void {
+  /**
+   * Back into the queue with a whole schedule of tries before it, and with the Date of today: mail programs bury one of
+   * ten days ago. The Message-ID stays, so that a receiver who has had it drops the second copy.
+   */
+  queueAgain(now: Date): void {
     this.state = 'queued';
-    this.internetMessageId = internetMessageId;
     this.requeuedAt = now;
     this.failure = null;
     this.leaseToken = null;

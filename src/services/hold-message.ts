@@ -7,7 +7,6 @@ import { databaseNow } from './database-now.ts';
 import { emailChannel } from './email-channel.ts';
 import { findMessage } from './messages.ts';
 import { newId } from './new-id.ts';
-import { openRequeue } from './queue-again.ts';
 import type { Scope } from './scope.ts';
 import type { Suspicion } from './suspicions.ts';
 
@@ -30,7 +29,7 @@ const heldByHand: Suspicion = 'held-by-hand';
  * @throws {Problem} message-unknown, email-leased
  */
 export async function holdMessage(scope: Scope, which: string, within?: readonly string[]): Promise<MessageChange> {
-  return await change(scope, which, within, async (message, emails, now, em) => {
+  return await change(scope, which, within, (message, emails, now, em) => {
     if (message.status === 'held') return false;
     if (emails.some((email) => email.isLeased(now))) {
       throw new Problem('email-leased', `mail of message ${message.receipt} is being sent at this moment: try again`);
@@ -55,14 +54,13 @@ export async function holdMessage(scope: Scope, which: string, within?: readonly
  * @throws {Problem} message-unknown
  */
 export async function releaseMessage(scope: Scope, which: string, within?: readonly string[]): Promise<MessageChange> {
-  return await change(scope, which, within, async (message, emails, now, em) => {
+  return await change(scope, which, within, (message, emails, now) => {
     if (message.status === 'accepted') return false;
     message.release();
-    const requeue = await openRequeue(em, emails, now);
     for (const email of emails) {
       if (email.state !== 'held') continue;
       if (email.kind === 'auto-reply') email.cancel();
-      else requeue(email);
+      else email.queueAgain(now);
     }
     return true;
   });
@@ -73,14 +71,14 @@ async function change(
   scope: Scope,
   which: string,
   within: readonly string[] | undefined,
-  decide: (message: Message, emails: Email[], now: Date, em: EntityManager) => Promise<boolean>,
+  decide: (message: Message, emails: Email[], now: Date, em: EntityManager) => boolean,
 ): Promise<MessageChange> {
   const { id, receipt } = await findMessage(scope, which, within);
   return await inTransaction(scope.em, async (em) => {
     const emails = await lockEmails(em, id);
     const message = await em.findOne(Message, { id }, { refresh: true });
     if (message === null) throw new Problem('message-unknown', `there is no message ${which}`);
-    const changed = await decide(message, emails, await databaseNow(em), em);
+    const changed = decide(message, emails, await databaseNow(em), em);
     if (changed) {
       await em.flush();
       await em.execute('select pg_notify(?, ?)', [emailChannel, '']);

@@ -5,12 +5,13 @@ import { inTransaction } from '../database/transaction.ts';
 import { Email } from '../entities/index.ts';
 import type { ProblemCode } from '../problems.ts';
 import { replyLastsHours } from './cancel-unwanted.ts';
+import { copyEmail } from './copy-email.ts';
 import { databaseNow } from './database-now.ts';
 import { emailChannel } from './email-channel.ts';
-import { newEmailIdentity } from './email-identity.ts';
 import { type EmailFilter, emailsWhere } from './emails.ts';
-import { openRequeue } from './queue-again.ts';
+import { readRecipient } from './recipient.ts';
 import type { Scope } from './scope.ts';
+import { sendElsewhere } from './send-elsewhere.ts';
 
 /** Emails of a query: failed ones, or queued ones that wait for a later time. */
 export type ResendQuery = EmailFilter & { state: 'failed' | 'queued' };
@@ -19,6 +20,8 @@ export type ResendQuery = EmailFilter & { state: 'failed' | 'queued' };
 export type ResendRequest = ({ ids: readonly string[] } | { query: ResendQuery }) & {
   /** Also what was sent already or cancelled, or may have been sent. */
   again?: boolean;
+  /** The owner's address that notifications go to instead of theirs. */
+  to?: string;
   /** Only say what would happen. */
   dryRun?: boolean;
   /** Ends between two batches; what was done until then is reported. */
@@ -47,7 +50,7 @@ const batchSize = 100;
 
 /**
  * Queues emails once more. A failed one goes back into the queue with a new schedule, and so does a queued one that
- * waits for a later time, which is due now (see `queue-again.ts`); for a sent one, and for a notification that was
+ * waits for a later time, which is due now; for a sent one, and for a notification that was
  * cancelled, a new row is written that links to it. Each batch of rows is locked while it is decided upon, so that of two operators (or two
  * programs) asking at once the second finds a failed email queued. A copy that has left is no reason against another
  * one: that is what `again` asks for.
@@ -56,10 +59,13 @@ const batchSize = 100;
  * that has waited for more than a day (`cancel-unwanted.ts`) is left out by a query as well, since days of them would
  * leave at once; by its id it is sent.
  *
+ * With `to`, a notification that was not sent is cancelled, and a new row that links to it goes to the other address.
+ *
  * @returns what became of each, in the order of the ids; those of a query the oldest first.
- * @throws {Problem} form-unknown
+ * @throws {Problem} form-unknown, argument-invalid
  */
-export async function resendEmails(scope: Scope, request: ResendRequest): Promise<Resent[]> {
+export async function resendEmails(scope: Scope, given: ResendRequest): Promise<Resent[]> {
+  const request = given.to === undefined ? given : { ...given, to: readRecipient(given.to) };
   const results: Resent[] = [];
   for await (const ids of 'ids' in request ? inBatches([...new Set(request.ids)]) : idsOfQuery(scope, request.query)) {
     if (request.stop?.aborted) break;
@@ -111,11 +117,10 @@ async function resendBatch(scope: Scope, ids: readonly string[], request: Resend
     await em.populate(emails, ['message'], { fields: ['message.status'], refresh: true });
     const now = await databaseNow(em);
     const byId = new Map(emails.map((email) => [email.id, email]));
-    const requeue = await openRequeue(em, emails, now);
     const results: Resent[] = [];
     for (const id of ids) {
       const email = byId.get(id.toLowerCase());
-      results.push(email === undefined ? notFound(id) : await resendOne(em, scope, email, now, request, requeue));
+      results.push(email === undefined ? notFound(id) : await resendOne(em, scope, email, now, request));
     }
     if (!request.dryRun && results.some((it) => it.result === 'queued')) {
       await em.flush();
@@ -131,7 +136,6 @@ async function resendOne(
   email: Email,
   now: Date,
   request: ResendRequest,
-  requeue: (email: Email) => void,
 ): Promise<Resent> {
   const { id } = email;
   const answer = { id, newId: null, code: null, reason: null };
@@ -150,20 +154,27 @@ async function resendOne(
     if (!byName) return { ...answer, result: 'already-queued', reason: 'is being sent at this moment' };
     return refused('email-leased', 'is being sent at this moment');
   }
+  if (request.to !== undefined && email.kind !== 'notification') {
+    return refused('email-not-resendable', 'only a notification goes to another address');
+  }
   switch (email.state) {
     case 'queued': {
+      if (request.to !== undefined)
+        return { ...answer, ...(await sendElsewhere(em, scope, email, now, request.to, request.dryRun)) };
       if (late && !byName) return { ...answer, result: 'skipped', reason: tooLate };
       // Only a new schedule keeps a late one from being cancelled when its turn comes. One whose worker died may have arrived.
       if (email.dueAt <= now && (!late || email.leaseToken != null))
         return { ...answer, result: 'already-queued', reason: 'was queued already' };
       const reason = `due now, was due ${email.dueAt.toISOString().slice(0, 16)}Z`;
-      if (!request.dryRun) requeue(email);
+      if (!request.dryRun) email.queueAgain(now);
       return { ...answer, result: 'queued', reason };
     }
     case 'held':
       return refused('email-not-resendable', 'its message is held');
     case 'failed': {
       if (email.message?.status === 'held') return refused('email-not-resendable', 'its message is held');
+      if (request.to !== undefined)
+        return { ...answer, ...(await sendElsewhere(em, scope, email, now, request.to, request.dryRun)) };
       const mayHaveArrived = email.kind === 'auto-reply' && email.failure === 'outcome-unknown';
       if (mayHaveArrived && !byName) {
         return { ...answer, result: 'skipped', reason: 'may have arrived' };
@@ -172,7 +183,7 @@ async function resendOne(
       if (mayHaveArrived && !request.again) {
         return refused('email-not-resendable', 'may have arrived: needs --again');
       }
-      if (!request.dryRun) requeue(email);
+      if (!request.dryRun) email.queueAgain(now);
       return { ...answer, result: 'queued' };
     }
     case 'cancelled':
@@ -187,30 +198,13 @@ async function resendOne(
       if (email.message?.status === 'held') return refused('email-not-resendable', 'its message is held');
       if (!request.again) return refused('email-not-resendable', `${what} already: needs --again`);
       const waiting = await em.findOne(Email, { resendOf: id, state: 'queued' });
-      if (waiting !== null) {
+      if (waiting !== null && request.to === undefined) {
         return { ...answer, result: 'already-queued', newId: waiting.id, reason: 'queued once more already' };
       }
-      const newId = request.dryRun ? null : writeCopy(em, scope, email, now);
+      const newId = request.dryRun ? null : copyEmail(em, scope, email, now, request.to);
       return { ...answer, result: 'queued', newId, reason: `${what} before` };
     }
   }
-}
-
-/** The same mail to the same recipient, as a mail of its own. */
-function writeCopy(em: EntityManager, scope: Scope, email: Email, now: Date): string {
-  const identity = newEmailIdentity(scope.config);
-  em.create(Email, {
-    ...identity,
-    kind: email.kind,
-    state: 'queued',
-    message: email.message ?? null,
-    recipient: email.recipient ?? null,
-    sender: email.sender ?? null,
-    dueAt: now,
-    createdAt: now,
-    resendOf: email,
-  });
-  return identity.id;
 }
 
 function notFound(id: string): Resent {

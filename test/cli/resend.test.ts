@@ -228,6 +228,47 @@ describe('emails resend', () => {
     await runHere(['emails', 'resume'], db);
   });
 
+  it('--to sends what an owner was not told of to another address, once a message, and leaves other mail alone', async () => {
+    await buildMessages(context, 2);
+    // A second owner, whose address is as wrong as the first one's.
+    await db.query(`insert into emails (id, kind, state, message_id, recipient, due_at, tries, internet_message_id, created_at)
+      select gen_random_uuid(), kind, state, message_id, 'gone@site.test', due_at, tries, 'gone-' || internet_message_id, created_at
+      from emails where kind = 'notification'`);
+    await settleDue(context, () => mailOutcomes.refused);
+    const dry = await resend('--failed', '--to', 'right@site.test', '--dry-run');
+    expect(dry.items.map((it) => it.result)).to.deep.equal(Array(4).fill('queued'));
+    const { code, items } = await resend('--failed', '--to', 'right@site.test');
+    expect(code).to.equal(0);
+    expect(items.map((it) => it.result).toSorted()).to.deep.equal(['queued', 'queued', 'skipped', 'skipped']);
+    const queued = await db.query(
+      `select recipient, message_id from emails where state = 'queued' order by message_id`,
+    );
+    expect(queued.map((it) => it.recipient)).to.deep.equal(['right@site.test', 'right@site.test']);
+    expect(new Set(queued.map((it) => it.message_id)).size).to.equal(2);
+    expect(await db.emails()).to.deep.equal({
+      'auto-reply failed': 2,
+      'notification cancelled': 4,
+      'notification queued': 2,
+    });
+    await settleDue(context, () => mailOutcomes.accepted);
+    const [sent = ''] = await find(`state = 'sent'`);
+    const [reply = ''] = await find(`kind = 'auto-reply'`);
+    const named = await resend(sent, reply, '--to', 'third@site.test', '--again');
+    expect(named.items.map((it) => [it.result, it.reason])).to.deep.equal([
+      ['queued', 'was sent before'],
+      ['refused', 'only a notification goes to another address'],
+    ]);
+    expect(await find(`state = 'queued' and recipient = 'third@site.test'`)).to.deep.equal([named.items[0]?.newId]);
+    for (const [args, said] of [
+      [[sent, '--to', 'nobody'], '"nobody" is not an e-mail address'],
+      [['--failed', '--kind', 'auto-reply', '--to', 'a@site.test'], '--to is for notifications'],
+    ] as const) {
+      const misused = await runHere(['emails', 'resend', ...args], db);
+      expect(misused.code).to.equal(2);
+      expect(misused.stderr).to.include(said);
+    }
+  });
+
   it('of a notification that was cancelled makes a new one, and of another kind none', async () => {
     await buildMessages(context, 1);
     const [notification = '', reply = ''] = [

@@ -28,6 +28,7 @@ interface ResendOptions extends GlobalOptions, PeriodOptions {
   kind?: EmailKind;
   form?: string;
   again?: boolean;
+  to?: string;
   dryRun?: boolean;
   yes?: boolean;
   json?: boolean;
@@ -65,6 +66,7 @@ export function addResendCommand(emails: Command, deps: Deps): void {
       const results = await resendEmails(scope, {
         ...which,
         again: options.again ?? false,
+        ...(options.to !== undefined && { to: options.to }),
         dryRun: options.dryRun ?? false,
         stop,
         onProgress: progress.report,
@@ -79,12 +81,14 @@ export function addResendCommand(emails: Command, deps: Deps): void {
     });
   addPeriodOptions(resend)
     .option('--again', 'also what was sent already or cancelled, or may have been sent')
+    .option('--to <address>', 'notifications only: to this owner instead of the one they were for')
     .option('--dry-run', 'only say what would happen')
     .option('--yes', 'do not ask')
     .option('--json', 'print JSON');
   addExamples(resend, [
     'ruffinweb emails resend --failed --since 2d --kind notification --dry-run',
     'ruffinweb emails resend --queued',
+    'ruffinweb emails resend --failed --to office@example.com --yes',
     'ruffinweb emails resend 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a --again',
   ]);
 }
@@ -93,13 +97,18 @@ export function addResendCommand(emails: Command, deps: Deps): void {
 function readWhich(ids: string[], options: ResendOptions): { ids: string[] } | { query: ResendQuery } {
   const { kind, form, failed, queued } = options;
   const filter = { ...periodOf(options, new Date()), ...(kind && { kind }), ...(form && { form }) };
+  // Mail to visitors, and what is held for whom, stays as it is addressed.
+  const toAll = options.to !== undefined && { kind: 'notification' as const };
+  if (toAll && kind !== undefined && kind !== 'notification') {
+    throw new Problem('argument-invalid', `--to is for notifications, not for --kind ${kind}`);
+  }
   if (ids.length > 0 && (failed || queued || Object.keys(filter).length > 0)) {
     throw new Problem('argument-invalid', 'name ids, or ask for --failed or --queued ones, not both');
   }
   if (ids.length > 0) return { ids };
   if (!failed && !queued) throw new Problem('argument-invalid', 'say which emails: their ids, --failed or --queued');
   if (options.again) throw new Problem('argument-invalid', '--again is for emails named by their ids');
-  return { query: { ...filter, state: failed ? 'failed' : 'queued' } };
+  return { query: { ...filter, ...toAll, state: failed ? 'failed' : 'queued' } };
 }
 
 const words: Readonly<Record<Resent['result'], string>> = {
