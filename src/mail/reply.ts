@@ -17,13 +17,14 @@ export function cleanReply(text: string): string {
 const unitsMs = { s: 1_000, m: 60_000, h: 3_600_000 };
 const longestWaitMs = 24 * unitsMs.h;
 
+// Only what joins the two may stand between the word and the number, and nothing that makes a name of the number.
+const retryAfter =
+  /\b(?:again|retry|later|wait|back)(?:,? (?:again|later|after|in|for|at least|about|another|within))*:? (\d{1,6}) ?(?:(s)(?:ec(?:ond)?s?)?|(m)(?:in(?:ute)?s?)?|(h)(?:(?:ou)?rs?)?)(?![.-]?\w)/i;
+
 /** The wait a temporary refusal asks for ("try again in 5 minutes", "retry after 300 seconds"), at most a day. */
 export function readRetryAfter(reply: string): number | undefined {
-  const found =
-    /\b(?:again|retry|later|wait)\b[^0-9.;]{0,30}?\b(\d{1,6}) ?(s|m|h)(?:ec(?:ond)?s?|in(?:ute)?s?|(?:ou)?rs?)?\b/i.exec(
-      reply,
-    );
-  if (!found?.[1] || !found[2]) return undefined;
-  const unit = unitsMs[found[2].toLowerCase() as keyof typeof unitsMs];
-  return Math.min(Number(found[1]) * unit, longestWaitMs);
+  const [, count, seconds, minutes] = retryAfter.exec(reply) ?? [];
+  if (count === undefined) return undefined;
+  const unit = seconds ? unitsMs.s : minutes ? unitsMs.m : unitsMs.h;
+  return Math.min(Number(count) * unit, longestWaitMs);
 }

@@ -62,9 +62,10 @@ export function decideNextStep(
 function retry(email: TriedEmail, outcome: { retryAfterMs?: number }, random: number, end: FailureReason): NextStep {
   const waitMs = waitsMs[email.tries - 1];
   if (waitMs === undefined) return failed(end);
-  // A server that says when to come back knows better than the schedule, within reason.
-  const askedMs = outcome.retryAfterMs === undefined ? undefined : clamp(outcome.retryAfterMs, minute, 24 * hour);
-  return { state: 'queued', failure: null, waitMs: askedMs ?? withJitter(waitMs, random), counts: true };
+  // A server that asks for more time than the schedule gives gets it, within reason. One that asks for less does not:
+  // "try again in 1 minute" at every try would end the schedule within minutes.
+  const askedMs = Math.min(outcome.retryAfterMs ?? 0, 24 * hour);
+  return { state: 'queued', failure: null, waitMs: withJitter(Math.max(waitMs, askedMs), random), counts: true };
 }
 
 function failed(failure: FailureReason): NextStep {
@@ -74,8 +75,4 @@ function failed(failure: FailureReason): NextStep {
 /** Up to a fifth longer, never shorter. */
 function withJitter(waitMs: number, random: number): number {
   return Math.round(waitMs * (1 + random / 5));
-}
-
-function clamp(value: number, low: number, high: number): number {
-  return Math.min(Math.max(value, low), high);
 }

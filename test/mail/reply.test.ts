@@ -37,6 +37,11 @@ describe('readRetryAfter', () => {
     ['450 4.2.1 mailbox busy', undefined],
     ['451 4.7.1 Try again later', undefined],
     ['450 more than 20 messages', undefined],
+    ['451 try again later, in 2 hrs.', 7_200_000],
+    ['451 retry later, 2 h limit', undefined],
+    ['451 try later 10m.mail.example', undefined],
+    ['451 wait 5 m-1.example', undefined],
+    ['451 again 300 sessions', undefined],
   ];
   for (const [reply, expected] of cases) {
     it(`${expected ?? 'nothing'} in "${reply}"`, () => expect(readRetryAfter(reply)).to.equal(expected));

@@ -18,12 +18,14 @@ describe('decideNextStep', () => {
     expect(decideNextStep(notification(1), { result: 'later' }, 0.999).waitMs).to.be.within(minute, 1.2 * minute);
   });
 
-  it('comes back when the server says so, within a minute and a day', () => {
-    const waitFor = (retryAfterMs: number) =>
-      decideNextStep(notification(3), { result: 'later', retryAfterMs }, 0.5).waitMs;
-    expect(waitFor(7 * minute)).to.equal(7 * minute);
-    expect(waitFor(1)).to.equal(minute);
-    expect(waitFor(1e12)).to.equal(1440 * minute);
+  it('waits longer where the server asks for it, up to a day, and never shorter', () => {
+    const waitFor = (tries: number, retryAfterMs: number, random = 0) =>
+      decideNextStep(notification(tries), { result: 'later', retryAfterMs }, random).waitMs;
+    expect(waitFor(1, 7 * minute)).to.equal(7 * minute);
+    expect(waitFor(1, 7 * minute, 0.5), 'with jitter').to.equal(7.7 * minute);
+    expect(waitFor(3, 7 * minute)).to.equal(30 * minute);
+    expect(waitFor(1, 1)).to.equal(minute);
+    expect(waitFor(1, 1e12)).to.equal(1440 * minute);
   });
 
   it('sends a notification of unknown outcome again, and an auto-reply never', () => {
