@@ -28,6 +28,8 @@ const scenarios: Scenario[] = [
   { title: '552 at DATA', step: 'data', answer: '552 5.3.4 too big', result: 'refused', code: 552 },
   { title: '451 after the dot', step: 'dot', answer: '451 4.3.0 try later', result: 'later', code: 451 },
   { title: '552 after the dot', step: 'dot', answer: '552 5.3.4 too big', result: 'refused', code: 552 },
+  { title: 'a number that is no code at RCPT', step: 'rcpt', answer: '99999 what', result: 'later' },
+  { title: 'a number that is no code after the dot', step: 'dot', answer: '99999 what', result: 'unknown' },
   { title: 'a drop before the greeting', step: 'greeting', answer: 'drop', result: 'later' },
   { title: 'a drop at DATA', step: 'data', answer: 'drop', result: 'later' },
   { title: 'a drop while DATA is read, all of it having left', step: 'body', answer: 'drop', result: 'unknown' },
