@@ -146,6 +146,7 @@ export async function openMailer(config: Config): Promise<Mailer> {
         host: smtp.host,
         port: smtp.port,
         security: securityFor(smtp.host, smtp.port),
+        from: config.mailFrom.address,
         ...(smtp.user !== undefined && { user: smtp.user, password: smtp.password?.reveal() ?? '' }),
       },
     }),

@@ -14,6 +14,10 @@ export interface Progress {
 
 type Failure = NodemailerError & { originalCode?: unknown };
 
+const ourMeasures =
+  /\b(?:daily|hourly|monthly|sending|submission|outgoing|outbound|senders?|rate|per[ -](?:second|minute|hour|day|month))\b/i;
+const theirLimits = /\b(?:mailbox|inbox|storage|disk|size|length|full|receiv(?:e|es|ing))\b/i;
+
 // Wrong or missing login, whichever command it answers (RFC 4954 §6).
 const loginCodes = new Set([530, 534, 535, 538]);
 const loginErrors = new Set(['EAUTH', 'ENOAUTH', 'EOAUTH2']);
@@ -39,23 +43,51 @@ export function classify(error: Failure, progress: Progress): Outcome {
 
 function resultOf(error: Failure, progress: Progress): Result {
   const status = error.responseCode ?? 0;
-  // 503, bad sequence of commands, says that the session went wrong, not that this mail is unwanted.
-  const forGood = status >= 500 && status < 600 && status !== 503;
-  const forNow = (status >= 400 && status < 500) || status === 503;
+  const answered = meaningOf(status, error.response ?? '', stageOf(error, progress));
 
   // Only an answer can tell what became of a mail whose last byte has left. A connection that ends is none.
-  if (progress.handedOver) return forGood ? 'refused' : forNow ? 'later' : 'unknown';
+  if (progress.handedOver) return answered ?? 'unknown';
 
   const code = error.code ?? '';
   // "454 temporary authentication failure" is not a wrong password, "454 TLS not available" still no TLS.
   if (loginErrors.has(code)) return status >= 400 && status < 500 ? 'later' : 'broken';
   if (transportErrors.has(code) || transportCauses.test(String(error.originalCode ?? ''))) return 'broken';
-  if (loginCodes.has(status)) return 'broken';
-  if (forNow) return 'later';
-  // Before MAIL FROM a refusal is about us (blocked address, no service here), and every mail would meet it.
-  if (forGood) return progress.began ? 'refused' : 'broken';
+  if (answered) return answered;
   if (messageErrors.has(code) && !status) return 'refused';
   return 'later';
+}
+
+/** MAIL FROM says the same for every mail; what comes before it does so the more. */
+function stageOf(error: Failure, { began, handedOver }: Progress): 'before' | 'mail' | 'after' {
+  if (handedOver) return 'after';
+  if (!began) return 'before';
+  return error.command === 'MAIL FROM' ? 'mail' : 'after';
+}
+
+/** What an answer means, if it is one to a mail. */
+function meaningOf(status: number, reply: string, stage: 'before' | 'mail' | 'after'): Result | undefined {
+  // 503, bad sequence of commands, says that the session went wrong, not that this mail is unwanted.
+  if ((status >= 400 && status < 500) || status === 503) return 'later';
+  if (status < 500 || status > 599) return undefined;
+  if (stage !== 'before' && isOurLimit(reply)) return 'later';
+  // Up to MAIL FROM a refusal is about us (blocked address, no service here, not for this sender), and every mail would meet it.
+  if (stage !== 'after') return 'broken';
+  // A login that is asked for so late is asked for by one recipient's sake: the others must not wait for it.
+  return loginCodes.has(status) ? 'later' : 'refused';
+}
+
+/**
+ * Whether a refusal says that we have sent too much for now: some servers say so for good. A recipient's mailbox that is
+ * full, or a mail that is too big, are exceeded, too, and not ours.
+ */
+function isOurLimit(reply: string): boolean {
+  if (theirLimits.test(reply)) return false;
+  if (/^5\d\d[ -]5\.4\.5\b/.test(reply)) return true;
+  return (
+    ourMeasures.test(reply) &&
+    /\b(?:limits?|quotas?|rates?|max(?:imum)?)\b/i.test(reply) &&
+    /exceed|reached|\bover\b/i.test(reply)
+  );
 }
 
 /** A reply may begin with any number; what is none of SMTP's means nothing, and has no place in a column for codes. */

@@ -32,7 +32,7 @@ export interface Mail {
  * - `refused`: the server refuses this mail for good, or it cannot be sent by anybody.
  * - `later`: not delivered; the same mail may go through at another time.
  * - `unknown`: lost after the final dot. The server may have it or not, and nobody can tell.
- * - `broken`: login, TLS or name resolution fail: no mail at all would go through.
+ * - `broken`: login, TLS or name resolution fail, or mail from us is refused: no mail at all would go through.
  */
 export const results = ['accepted', 'refused', 'later', 'unknown', 'broken'] as const;
 export type Result = (typeof results)[number];
@@ -67,11 +67,11 @@ export interface Mailer extends AsyncDisposable {
   readonly mailbox?: Mailbox;
   /** Never throws, and never takes longer than `deadlineMs`. */
   send(mail: Mail, options?: SendOptions): Promise<Outcome>;
-  /** Connects and logs in, sends nothing. Never throws. */
+  /** Connects, logs in, asks whether mail from us is taken, and sends nothing. Never throws. */
   verify(): Promise<Outcome>;
   /**
    * Goes the way of a mail step by step on a connection of its own, telling of each step; without a mail only up to
-   * the login. Never throws.
+   * MAIL. Never throws.
    */
   walk(mail: Mail | undefined, onStep: (step: Step) => void): Promise<Walk>;
 }

@@ -5,6 +5,7 @@ import type { Outcome, Step, StepName, Walk } from './mailer.ts';
 import type { Built } from './mime.ts';
 import { cleanReply } from './reply.ts';
 import type { ConnectionOptions } from './smtp-lane.ts';
+import { askForSender } from './smtp-verify.ts';
 
 /** The command that a client line begins with, and what it is for. */
 const stepOf: Readonly<Record<string, StepName>> = {
@@ -19,14 +20,14 @@ const stepOf: Readonly<Record<string, StepName>> = {
 
 /**
  * Goes the way of a mail on a connection of its own, and tells of each step as it is taken: connect, TLS, login,
- * MAIL, RCPT, DATA, and the server's word after the final dot. Without a mail it ends after the login.
+ * MAIL, RCPT, DATA, and the server's word after the final dot. With a sender in place of a mail it ends after MAIL.
  *
  * What was said is read off nodemailer's log, where the client's and the server's lines alternate but for
  * pipelining; answers come in the order of the commands. Logins are masked there.
  */
 export async function walkSmtp(
   options: ConnectionOptions,
-  built: Built | undefined,
+  built: Built | string,
   deadlineMs: number,
   onStep: (step: Step) => void,
 ): Promise<Walk> {
@@ -81,7 +82,9 @@ export async function walkSmtp(
     const onLogin = (error?: Error | null) => {
       if (error) return reject(error);
       if (!options.auth) tell('login', true, 'none: no SMTP_USER');
-      if (built === undefined) return resolve(String(connection.lastServerResponse || 'ready'));
+      if (typeof built === 'string') {
+        return askForSender(connection, built, (refused, answer) => (refused ? reject(refused) : resolve(answer)));
+      }
       const { from, to } = built.envelope;
       connection.send({ from, to: [...to] }, built.raw, (unsent, info) =>
         unsent ? reject(unsent) : resolve(info?.response ?? ''),

@@ -1,12 +1,11 @@
 import { isIPv6 } from 'node:net';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { classify } from './classify.ts';
 import type { Mail, Mailer, Outcome, SendOptions } from './mailer.ts';
 import { buildMime, UnsendableMail } from './mime.ts';
-import { cleanReply } from './reply.ts';
 import { isLoopback, type Security } from './security.ts';
 import { type ConnectionOptions, SmtpLane } from './smtp-lane.ts';
+import { verifySmtp } from './smtp-verify.ts';
 import { walkSmtp } from './smtp-walk.ts';
 
 export interface SmtpOptions {
@@ -17,6 +16,8 @@ export interface SmtpOptions {
   /** With a user, a server that offers no login is a fault, not an invitation to go on without. */
   readonly user?: string;
   readonly password?: string;
+  /** The bare address that every mail is from, for asking whether the server takes it. */
+  readonly from: string;
   /** The name given in EHLO; by default the machine's. */
   readonly helloName?: string;
   /** Extra trust, or the name the certificate must carry. Certificates are always checked where TLS is required. */
@@ -110,10 +111,10 @@ export function createSmtpMailer(options: SmtpOptions): Mailer {
         inFlight.delete(outcome);
       }
     },
-    verify: () => verify(connection, deadlineMs, closing.signal),
+    verify: () => verifySmtp(connection, options.from, deadlineMs, closing.signal),
     async walk(mail, onStep) {
       try {
-        return await walkSmtp(connection, mail && buildMime(mail), deadlineMs, onStep);
+        return await walkSmtp(connection, mail ? buildMime(mail) : options.from, deadlineMs, onStep);
       } catch (error) {
         if (error instanceof UnsendableMail) return { outcome: error.outcome, certificateEndsAt: undefined };
         throw error;
@@ -156,39 +157,4 @@ function connectionOptions(options: SmtpOptions): ConnectionOptions {
     socketCloseTimeout: 500,
     maxResponseSize: 64 * 1024,
   };
-}
-
-/** Connects, logs in and says goodbye on a connection of its own. */
-async function verify(options: ConnectionOptions, deadlineMs: number, closing: AbortSignal): Promise<Outcome> {
-  if (closing.aborted) return stopped;
-  const connection = new SMTPConnection(options);
-  const { promise, resolve } = Promise.withResolvers<Outcome>();
-  const fail = (error: Error) => resolve(classify(error, { connected: true, began: false, handedOver: false }));
-  const timer = setTimeout(
-    () => resolve({ result: 'later', reply: 'no end of the login within the deadline' }),
-    deadlineMs,
-  );
-  const stop = () => resolve(stopped);
-  closing.addEventListener('abort', stop, { once: true });
-  const succeed = () => {
-    const answer = connection.lastServerResponse;
-    connection.quit();
-    resolve({ result: 'accepted', reply: cleanReply(answer || 'ready') });
-  };
-
-  connection.on('error', fail);
-  connection.once('end', () => fail(new Error('the server closed the connection')));
-  connection.connect((error) => {
-    if (error) fail(error);
-    else if (!options.auth) succeed();
-    else connection.login(options.auth, (refused) => (refused ? fail(refused) : succeed()));
-  });
-  try {
-    const outcome = await promise;
-    if (outcome.result !== 'accepted') connection.close();
-    return outcome;
-  } finally {
-    clearTimeout(timer);
-    closing.removeEventListener('abort', stop);
-  }
 }

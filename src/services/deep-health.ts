@@ -4,6 +4,7 @@ import type { Step } from '../mail/mailer.ts';
 import { databaseNow } from './database-now.ts';
 import type { HealthCheck, HealthParts } from './health-check.ts';
 import { checkMailDomain, openResolver } from './mail-domain.ts';
+import { describeNoWay } from './mail-way.ts';
 
 const day = 24 * 60 * 60_000;
 
@@ -22,7 +23,7 @@ export function deepChecks(parts: HealthParts): Promise<HealthCheck>[] {
   ];
 }
 
-/** The way of a mail up to the login, and how long the server's certificate lasts. */
+/** The way of a mail up to MAIL, and how long the server's certificate lasts. */
 async function checkSmtpSteps(parts: HealthParts): Promise<HealthCheck> {
   const { smtp } = parts.config;
   if (smtp === undefined) return { name: 'smtp', status: 'ok', fact: 'SMTP_HOST is not set', fix: null };
@@ -31,7 +32,7 @@ async function checkSmtpSteps(parts: HealthParts): Promise<HealthCheck> {
     const { outcome, certificateEndsAt } = await parts.mailer().walk(undefined, (step) => steps.push(step));
     const fact = steps.map((it) => `${it.step}: ${it.detail}`).join('; ');
     if (outcome.result !== 'accepted') {
-      return { name: 'smtp', status: 'fail', fact, fix: 'mend SMTP_HOST, SMTP_PORT, SMTP_USER or SMTP_PASSWORD' };
+      return { name: 'smtp', status: 'fail', fact, fix: describeNoWay(parts.config).fix };
     }
     const daysLeft = certificateEndsAt && (certificateEndsAt.getTime() - parts.now().getTime()) / day;
     if (daysLeft !== undefined && daysLeft < 14) {

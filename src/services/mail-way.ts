@@ -6,7 +6,7 @@ export function describeNoWay({ smtp, dataDir }: Pick<Config, 'smtp' | 'dataDir'
   if (smtp !== undefined) {
     return {
       fact: 'the mail server does not let us in',
-      fix: 'mend SMTP_HOST, SMTP_PORT, SMTP_USER or SMTP_PASSWORD',
+      fix: 'mend SMTP_HOST, SMTP_PORT, SMTP_USER, SMTP_PASSWORD or MAIL_FROM',
     };
   }
   return {

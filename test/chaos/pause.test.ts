@@ -82,6 +82,23 @@ describe('the queue', () => {
     expect(row?.reason.toString('latin1'), 'what a server says is sealed').to.not.include('site@');
   });
 
+  it('pauses too where mail from us is refused, until that is taken', async () => {
+    await post(10);
+    smtp.answer('mail', '550 5.7.1 not for site@site.test');
+    await ruffinweb(['deliver', '--once'], settings);
+    expect(await pausedFor()).to.equal('broken');
+    const begun = smtp.commands.filter((it) => it.startsWith('MAIL')).length;
+    const again = await ruffinweb(['deliver', '--once'], settings);
+    expect(again.stderr).to.include('550 5.7.1 not for site@site.test').and.include('MAIL_FROM');
+    expect(smtp.commands.filter((it) => it.startsWith('MAIL')).length, 'the probe alone').to.equal(begun + 1);
+    expect(await db.query(`select distinct state, tries from emails`)).to.deep.equal([{ state: 'queued', tries: 0 }]);
+
+    smtp.reset();
+    await db.makeAllDue();
+    await ruffinweb(['deliver', '--once'], settings);
+    expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 10, 'notification sent': 10 });
+  });
+
   it('asks once a minute, by one worker at a time, and goes on by itself with a line in the log', async () => {
     await post(3);
     smtp.answer('auth', '535 5.7.8 wrong');

@@ -22,7 +22,10 @@ interface Scenario {
 
 const scenarios: Scenario[] = [
   { title: '421 as the greeting', step: 'greeting', answer: '421 4.3.2 busy', result: 'later', code: 421 },
+  { title: '550 at MAIL', step: 'mail', answer: '550 5.7.1 not you', result: 'broken', code: 550 },
   { title: '450 at RCPT', step: 'rcpt', answer: '450 4.2.0 greylisted', result: 'later', code: 450 },
+  { title: '530 at RCPT', step: 'rcpt', answer: '530 5.7.0 log in', result: 'later', code: 530 },
+  { title: 'our limit at RCPT', step: 'rcpt', answer: '550 5.4.5 Daily limit', result: 'later', code: 550 },
   { title: '550 at RCPT', step: 'rcpt', answer: '550 5.1.1 no such user', result: 'refused', code: 550 },
   { title: '451 at DATA', step: 'data', answer: '451 4.3.0 no disk', result: 'later', code: 451 },
   { title: '552 at DATA', step: 'data', answer: '552 5.3.4 too big', result: 'refused', code: 552 },

@@ -81,7 +81,7 @@ describe('mail as files', () => {
     expect(await mailer.verify()).to.include({ result: 'accepted' });
     expect(await readdir(folder)).to.deep.equal([]);
     await using smtp = createMailer({
-      smtp: { host: '::1', port: 465, security: 'implicit', user: 'u', password: 'p' },
+      smtp: { host: '::1', port: 465, security: 'implicit', from: 'site@example.test', user: 'u', password: 'p' },
       folder,
     });
     expect(smtp.describes).to.equal('smtp://[::1]:465');

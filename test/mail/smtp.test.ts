@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import type { Mail, Outcome } from '../../src/mail/mailer.ts';
-import { createSmtpMailer, type SmtpOptions } from '../../src/mail/smtp.ts';
+import type { SmtpOptions } from '../../src/mail/smtp.ts';
 import { mailerTo, someMail } from '../support/smtp-mail.ts';
 import { type Answer, type SmtpServerOptions, type Step, startSmtpServer } from '../support/smtp-server.ts';
 
@@ -88,16 +88,26 @@ describe('SMTP: a reply decides', () => {
     ['ehlo', '421 4.3.2 closing', 'later'],
     ['mail', '451 4.3.0 try later', 'later'],
     ['mail', '421 4.7.0 too many', 'later'],
-    ['mail', '550 5.7.1 sender refused', 'refused'],
+    ['mail', '550 5.7.1 sender refused', 'broken'],
+    ['mail', '550 5.4.5 Daily user sending limit exceeded', 'later'],
+    ['mail', '503 5.5.1 bad sequence', 'later'],
     ['mail', '530 5.7.0 must log in first', 'broken'],
     ['rcpt', '450 4.2.1 greylisted', 'later'],
     ['rcpt', '421 4.7.0 slow down', 'later'],
     ['rcpt', '550 5.1.1 no such user', 'refused'],
     ['rcpt', '503 5.5.1 bad sequence', 'later'],
+    ['rcpt', '530 5.7.0 must log in first', 'later'],
+    ['rcpt', '550 Domain site.test has exceeded the max emails per hour (125/100) allowed', 'later'],
+    ['rcpt', '552 5.2.2 The recipient is over quota', 'refused'],
     ['data', '451 4.3.0 no disk', 'later'],
     ['data', '552 5.3.4 too big', 'refused'],
     ['dot', '421 4.3.2 closing', 'later'],
     ['dot', '451 4.3.0 try later', 'later'],
+    ['dot', '535 5.7.8 log in again', 'later'],
+    ['dot', '550 5.4.5 Daily user sending limit exceeded', 'later'],
+    ['dot', '554 5.2.2 Submission quota exceeded', 'later'],
+    ['dot', '552 5.2.2 The mailbox has exceeded its daily quota', 'refused'],
+    ['dot', '552 5.3.4 message size exceeds the limit of this sender', 'refused'],
     ['dot', '552 5.3.4 too big', 'refused'],
     ['dot', '554 5.7.1 spam', 'refused'],
     ['dot', '354 go on', 'unknown'],
@@ -196,7 +206,7 @@ describe('SMTP: a lost connection', () => {
 
   it('nobody listening is "later"', async () => {
     const port = await closedPort();
-    await using mailer = createSmtpMailer({ host: '127.0.0.1', port, security: 'opportunistic', deadlineMs: 2_000 });
+    await using mailer = mailerTo({ host: '127.0.0.1', port }, { deadlineMs: 2_000 });
 
     const outcome = await mailer.send(someMail());
 
@@ -205,12 +215,7 @@ describe('SMTP: a lost connection', () => {
   });
 
   it('a host that does not exist is "broken"', async () => {
-    await using mailer = createSmtpMailer({
-      host: 'nowhere.invalid',
-      port: 587,
-      security: 'starttls',
-      connectMs: 1_500,
-    });
+    await using mailer = mailerTo({ host: 'nowhere.invalid', port: 587 }, { security: 'starttls', connectMs: 1_500 });
 
     expect(await mailer.send(someMail())).to.include({ result: 'broken' });
   });
@@ -363,14 +368,35 @@ describe('SMTP: login', () => {
     expect(await mailer.send(someMail())).to.include({ result: 'later', code: 454 });
   });
 
-  it('verify logs in and sends nothing', async () => {
+  it('verify logs in, asks whether mail from us is taken, and sends nothing', async () => {
+    await using server = await startSmtpServer({ auth });
+    await using mailer = mailerTo(server, { ...auth, helloName: 'site.example.test' });
+
+    expect(await mailer.verify()).to.deep.equal({ result: 'accepted', reply: '250 2.1.0 ok' });
+    await server.until(() => server.connections.open === 0, 'the goodbye');
+    expect(server.commands).to.deep.equal([
+      'EHLO site.example.test',
+      'AUTH …',
+      'MAIL FROM:<site@example.test>',
+      'RSET',
+      'QUIT',
+    ]);
+  });
+
+  it('verify says what a mail would meet at MAIL', async () => {
     await using server = await startSmtpServer({ auth });
     await using mailer = mailerTo(server, auth);
-
-    expect(await mailer.verify()).to.deep.equal({ result: 'accepted', reply: '235 2.7.0 welcome' });
-    await server.until(() => server.connections.open === 0, 'the goodbye');
-    expect(server.commands.some((command) => command.startsWith('MAIL'))).to.equal(false);
-    expect(server.commands.at(-1)).to.equal('QUIT');
+    for (const [reply, result] of [
+      ['550 5.7.1 not for you', 'broken'],
+      ['530 5.7.0 log in again', 'broken'],
+      ['550 5.4.5 Daily user sending limit exceeded', 'later'],
+      ['421 4.7.0 closing', 'later'],
+    ] as const) {
+      server.answer('mail', reply);
+      expect(await mailer.verify(), reply).to.deep.equal({ result, code: Number(reply.slice(0, 3)), reply });
+    }
+    server.answer('mail', 'drop');
+    expect(await mailer.verify()).to.include({ result: 'later' });
   });
 
   it('verify ends at the deadline, at a drop, and with the mailer', async () => {

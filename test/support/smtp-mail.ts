@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Mail } from '../../src/mail/mailer.ts';
 import { createSmtpMailer, type SmtpOptions } from '../../src/mail/smtp.ts';
-import type { SmtpServer } from './smtp-server.ts';
 
 /** A mail that any server takes. */
 export function someMail(changes: Partial<Mail> = {}): Mail {
@@ -22,11 +21,12 @@ export function someMail(changes: Partial<Mail> = {}): Mail {
 }
 
 /** A mailer at this server; tests of what never ends say themselves how long they wait. */
-export function mailerTo(server: SmtpServer, changes: Partial<SmtpOptions> = {}) {
+export function mailerTo(server: { host: string; port: number }, changes: Partial<SmtpOptions> = {}) {
   return createSmtpMailer({
     host: server.host,
     port: server.port,
     security: 'opportunistic',
+    from: 'site@example.test',
     deadlineMs: 25_000,
     connectMs: 15_000,
     silenceMs: 20_000,
