@@ -53,19 +53,23 @@ export interface SendOptions {
    * deadline ends the try, since giving up could not unsend the mail, only hide how it went.
    */
   readonly signal?: AbortSignal;
+  /** Obeyed at once, whatever the state of the try. */
+  readonly abandon?: AbortSignal;
+  /** The last byte has been handed over. The answer may take longer than `deadlineMs` from now on. */
+  readonly onHandedOver?: () => void;
 }
 
 /** The one way out for mail. Disposing ends what is in flight at once: `later` before the final dot, `unknown` after it. */
 export interface Mailer extends AsyncDisposable {
   /** How many mails it sends at the same time; further ones wait. */
   readonly lanes: number;
-  /** No try takes longer than this; a lease has to. */
+  /** No mail takes longer to hand over than this; a lease has to. */
   readonly deadlineMs: number;
   /** For logs and `health`, without secrets: `smtp://mail.example.com:465` or `files in ./data/mail`. */
   readonly describes: string;
   /** What was sent, where it only goes to files. */
   readonly mailbox?: Mailbox;
-  /** Never throws, and never takes longer than `deadlineMs`. */
+  /** Never throws. */
   send(mail: Mail, options?: SendOptions): Promise<Outcome>;
   /** Connects, logs in, asks whether mail from us is taken, and sends nothing. Never throws. */
   verify(): Promise<Outcome>;

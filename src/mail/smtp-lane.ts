@@ -5,6 +5,7 @@ import { classify, type Progress } from './classify.ts';
 import type { Outcome } from './mailer.ts';
 import type { Built } from './mime.ts';
 import { cleanReply } from './reply.ts';
+import { socketOfPool } from './smtp-socket.ts';
 
 /** How to reach the server and who we are there. */
 export type ConnectionOptions = SMTPPoolOptions;
@@ -13,6 +14,8 @@ export type ConnectionOptions = SMTPPoolOptions;
 export interface Stops {
   readonly hard: AbortSignal;
   readonly soft: AbortSignal;
+  /** Told when the mail is handed over. */
+  readonly handedOver: () => void;
 }
 
 /**
@@ -53,7 +56,7 @@ export class SmtpLane {
     if (performance.now() - this.#usedAt >= this.#idleMs) this.close();
     this.#transport ??= openTransport(this.#connection, this.#idleMs);
     const transport = this.#transport;
-    const progress = transport.startProgress();
+    const progress = transport.startProgress(stops.handedOver);
     const stop = new AbortController();
     const stopHard = () => stop.abort();
     const stopSoft = () => {
@@ -74,6 +77,7 @@ export class SmtpLane {
         !answered && !progress.connected && !progress.handedOver && outcome.result === 'later' && !stop.signal.aborted;
       return { outcome, stale };
     } finally {
+      transport.endProgress();
       this.#usedAt = performance.now();
       stops.hard.removeEventListener('abort', stopHard);
       stops.soft.removeEventListener('abort', stopSoft);
@@ -99,18 +103,26 @@ function sourceOf(raw: Buffer) {
 
 interface Transport {
   /** Forgets the mail before and returns what the log will tell of the next one. */
-  startProgress(): Progress;
+  startProgress(onHandedOver: () => void): Progress;
+  /** From now on silence ends the connection again. */
+  endProgress(): void;
   send(built: Built, signal: AbortSignal): Promise<string>;
   close(): void;
 }
 
 function openTransport(connection: ConnectionOptions, idleMs: number): Transport {
   let progress: Progress = { connected: false, began: false, handedOver: false };
+  let tellHandedOver = () => {};
   const note = (entry: unknown) => {
     const tnx = (entry as { tnx?: unknown } | null)?.tnx;
     if (tnx === 'dns') progress.connected = true;
     if (tnx === 'send') progress.began = true;
-    if (tnx === 'message') progress.handedOver = true;
+    if (tnx === 'message' && !progress.handedOver) {
+      progress.handedOver = true;
+      // A server may think about a mail for minutes before it says that it has it; whoever sends counts them.
+      socketOfPool(transport)?.setTimeout(0);
+      tellHandedOver();
+    }
   };
   const transport = new SMTPPool({
     ...connection,
@@ -121,9 +133,14 @@ function openTransport(connection: ConnectionOptions, idleMs: number): Transport
     logger: { trace: note, debug: note, info: note, warn: note, error: note, fatal: note },
   });
   return {
-    startProgress: () => {
+    startProgress: (onHandedOver) => {
+      tellHandedOver = onHandedOver;
       progress = { connected: false, began: false, handedOver: false };
       return progress;
+    },
+    endProgress: () => {
+      tellHandedOver = () => {};
+      socketOfPool(transport)?.setTimeout(connection.socketTimeout ?? 0);
     },
     send: ({ envelope, raw }, signal) =>
       new Promise((resolve, reject) => {

@@ -5,6 +5,7 @@ import type { Outcome, Step, StepName, Walk } from './mailer.ts';
 import type { Built } from './mime.ts';
 import { cleanReply } from './reply.ts';
 import type { ConnectionOptions } from './smtp-lane.ts';
+import { socketOf } from './smtp-socket.ts';
 import { askForSender } from './smtp-verify.ts';
 
 /** The command that a client line begins with, and what it is for. */
@@ -28,7 +29,7 @@ const stepOf: Readonly<Record<string, StepName>> = {
 export async function walkSmtp(
   options: ConnectionOptions,
   built: Built | string,
-  deadlineMs: number,
+  limits: { readonly deadlineMs: number; readonly answerMs: number },
   onStep: (step: Step) => void,
 ): Promise<Walk> {
   const asked: StepName[] = ['connect'];
@@ -49,6 +50,8 @@ export async function walkSmtp(
     } else if (tnx === 'message' && !progress.handedOver) {
       progress.handedOver = true;
       asked.push('accepted');
+      endAfter(limits.answerMs);
+      socketOf(connection)?.setTimeout(0);
     } else if (tnx === 'server') {
       const step = asked.shift();
       // A login may take several lines; TLS is told of once it is there, with what was agreed upon.
@@ -66,15 +69,20 @@ export async function walkSmtp(
     logger: { trace: note, debug: note, info: note, warn: note, error: note, fatal: note } as never,
   });
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const timer = setTimeout(() => reject(new Error('no end within the deadline')), deadlineMs);
+  let timer: NodeJS.Timeout | undefined;
+  const endAfter = (ms: number) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => reject(new Error('no end within the deadline')), ms);
+  };
+  endAfter(limits.deadlineMs);
   connection.on('error', reject);
   // What the server said before it closed comes first.
   connection.once('end', () => setImmediate(() => reject(new Error('the server closed the connection'))));
   let certificateEndsAt: Date | undefined;
   connection.connect((error) => {
     if (error) return reject(error);
-    const socket = (connection as unknown as { _socket: Partial<TLSSocket> })._socket;
-    if (connection.secure && socket.getPeerCertificate && socket.getProtocol) {
+    const socket = socketOf(connection) as Partial<TLSSocket> | undefined;
+    if (connection.secure && socket?.getPeerCertificate && socket.getProtocol) {
       const { valid_to: end, subject } = socket.getPeerCertificate();
       certificateEndsAt = end === undefined ? undefined : new Date(end);
       tell('tls', true, `${socket.getProtocol()}, certificate of ${subject?.CN ?? '?'} until ${end}`);

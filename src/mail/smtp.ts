@@ -23,11 +23,13 @@ export interface SmtpOptions {
   /** Extra trust, or the name the certificate must carry. Certificates are always checked where TLS is required. */
   readonly tls?: Pick<TlsOptions, 'ca' | 'servername'>;
   readonly lanes?: number;
-  /** The hard end of one try. */
+  /** The hard end of a try that has not handed its mail over. */
   readonly deadlineMs?: number;
+  /** How long the answer after the final dot is waited for: RFC 5321 §4.5.3.2.6 asks for 10 minutes, since giving up earlier sends duplicates. */
+  readonly answerMs?: number;
   /** For name, connection and handshake together, and for the greeting. */
   readonly connectMs?: number;
-  /** A server that says nothing for so long is gone. Must stay below the deadline to have an effect. */
+  /** Before the final dot: a server that says nothing for so long is gone. Must stay below the deadline to have an effect. */
   readonly silenceMs?: number;
   /** An unused connection is closed (with QUIT) after this time. */
   readonly idleMs?: number;
@@ -40,7 +42,7 @@ const stopped: Outcome = { result: 'later', reply: 'stopped before the mail was 
  * nodemailer's log tell of which mail the final dot has left, see `SmtpLane`.
  */
 export function createSmtpMailer(options: SmtpOptions): Mailer {
-  const deadlineMs = options.deadlineMs ?? 60_000;
+  const { deadlineMs = 60_000, answerMs = 600_000 } = options;
   const connection = connectionOptions(options);
   const lanes = Array.from({ length: options.lanes ?? 10 }, () => new SmtpLane(connection, options.idleMs ?? 10_000));
   // The lane used last comes first, since its connection is still warm.
@@ -73,19 +75,24 @@ export function createSmtpMailer(options: SmtpOptions): Mailer {
     else free.push(lane);
   }
 
-  async function send(mail: Mail, given: AbortSignal | undefined): Promise<Outcome> {
+  async function send(mail: Mail, { signal, abandon, onHandedOver }: SendOptions): Promise<Outcome> {
     // Our own timer, not AbortSignal.timeout: that one does not keep the process alive until the try has ended.
     const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(), deadlineMs);
-    const hard = AbortSignal.any([deadline.signal, closing.signal]);
-    const soft = given ? AbortSignal.any([hard, given]) : hard;
+    let timer = setTimeout(() => deadline.abort(), deadlineMs);
+    const handedOver = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => deadline.abort(), answerMs);
+      onHandedOver?.();
+    };
+    const hard = AbortSignal.any([deadline.signal, closing.signal, ...(abandon ? [abandon] : [])]);
+    const soft = signal ? AbortSignal.any([hard, signal]) : hard;
     try {
       const built = buildMime(mail);
       if (built.envelope.to.length !== 1) throw new UnsendableMail('refused', 'not sendable: exactly one recipient');
       const lane = await takeLane(soft);
       if (!lane) return deadline.signal.aborted ? { result: 'later', reply: 'no lane became free in time' } : stopped;
       try {
-        return await lane.send(built, { hard, soft });
+        return await lane.send(built, { hard, soft, handedOver });
       } finally {
         giveBack(lane);
       }
@@ -101,9 +108,9 @@ export function createSmtpMailer(options: SmtpOptions): Mailer {
     lanes: lanes.length,
     deadlineMs,
     describes: `smtp://${isIPv6(options.host) ? `[${options.host}]` : options.host}:${options.port}`,
-    async send(mail: Mail, { signal }: SendOptions = {}) {
+    async send(mail: Mail, options: SendOptions = {}) {
       if (closing.signal.aborted) return stopped;
-      const outcome = send(mail, signal);
+      const outcome = send(mail, options);
       inFlight.add(outcome);
       try {
         return await outcome;
@@ -114,7 +121,7 @@ export function createSmtpMailer(options: SmtpOptions): Mailer {
     verify: () => verifySmtp(connection, options.from, deadlineMs, closing.signal),
     async walk(mail, onStep) {
       try {
-        return await walkSmtp(connection, mail ? buildMime(mail) : options.from, deadlineMs, onStep);
+        return await walkSmtp(connection, mail ? buildMime(mail) : options.from, { deadlineMs, answerMs }, onStep);
       } catch (error) {
         if (error instanceof UnsendableMail) return { outcome: error.outcome, certificateEndsAt: undefined };
         throw error;

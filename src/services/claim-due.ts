@@ -5,8 +5,9 @@ import { mostTries } from './retry-schedule.ts';
 import type { Scope } from './scope.ts';
 
 /**
- * How long a worker may take for one email. Longer than the time in the hand (2 s) and the hard deadline of a send
- * (60 s) together, so that a live worker always settles first; short enough that the email of a dead one is not late.
+ * How long a worker may take for one email. Longer than the time in the hand (2 s) and the deadline for handing it over
+ * (60 s) together, so that a live worker always settles first, or renews it (`keep-lease.ts`); short enough that the email
+ * of a dead one is not late.
  */
 export const leaseMs = 90_000;
 

@@ -2,6 +2,7 @@ import type { MailingContext } from '../context.ts';
 import type { Mail, Outcome } from '../mail/mailer.ts';
 import type { ClaimedEmail } from './claim-due.ts';
 import { composeEmail } from './compose-email.ts';
+import { keepLease } from './keep-lease.ts';
 import { describeNoWay } from './mail-way.ts';
 import { pauseQueue } from './queue-pause.ts';
 import { decideNextStep } from './retry-schedule.ts';
@@ -12,6 +13,7 @@ import type { Settle } from './settle-queue.ts';
  * One try to deliver one claimed email: composed, sent, and written down as the very next thing. Never throws.
  *
  * @param interrupt ends a try that has not handed its mail over; such a try does not count.
+ * @param renewAfterMs as in `keep-lease.ts`.
  * @returns what it came to.
  */
 export async function deliverEmail(
@@ -19,10 +21,11 @@ export async function deliverEmail(
   email: ClaimedEmail,
   settle: Settle,
   interrupt: AbortSignal,
+  renewAfterMs: number,
 ): Promise<Outcome['result']> {
   const scope = openScope(context, { email: email.id, ...(email.message && { receipt: email.message.receipt }) });
   const startedAt = scope.now();
-  const outcome = await send(context, scope, email, interrupt);
+  const outcome = await send(context, scope, email, interrupt, renewAfterMs);
   const interrupted = interrupt.aborted && outcome.result === 'later';
   const next = interrupted
     ? ({ state: 'queued', failure: null, waitMs: 0, counts: false } as const)
@@ -40,6 +43,7 @@ async function send(
   scope: Scope,
   email: ClaimedEmail,
   interrupt: AbortSignal,
+  renewAfterMs: number,
 ): Promise<Outcome> {
   let mail: Mail;
   try {
@@ -49,7 +53,19 @@ async function send(
     scope.log.error({ err: error }, 'email could not be composed');
     return { result: 'later', reply: `could not be composed: ${(error as Error).message}` };
   }
-  return await context.mailer.send(mail, { signal: interrupt });
+  const lost = new AbortController();
+  let letGo = () => {};
+  try {
+    return await context.mailer.send(mail, {
+      signal: interrupt,
+      abandon: lost.signal,
+      onHandedOver: () => {
+        letGo = keepLease(scope, email, renewAfterMs, () => lost.abort());
+      },
+    });
+  } finally {
+    letGo();
+  }
 }
 
 /** Every further email would meet the same: nobody tries one until the mail server lets us in again. */

@@ -6,6 +6,7 @@ import { type Claim, type ClaimedEmail, claimDue } from './claim-due.ts';
 import { pauseIfRestored } from './database-identity.ts';
 import { deliverEmail } from './deliver-email.ts';
 import { createReturns } from './give-back.ts';
+import { renewAfterMs } from './keep-lease.ts';
 import { probeMail } from './probe-mail.ts';
 import { syncErasures } from './replay-erasures.ts';
 import { openScope } from './scope.ts';
@@ -15,8 +16,8 @@ import { createSettleQueue } from './settle-queue.ts';
 const finishMs = 10_000;
 
 /**
- * How long an email may wait in the hand. Together with a send's deadline it must end before the lease does; and it is
- * so short since nothing that happens meanwhile (a pause, a block) reaches an email in the hand.
+ * How long an email may wait in the hand. Together with a send's deadline and the time until the lease is renewed it must
+ * end before the lease does; and it is so short since nothing that happens meanwhile (a pause, a block) reaches an email in the hand.
  */
 const handMs = 2000;
 
@@ -38,7 +39,7 @@ const isStale = (it: Held) => Date.now() > it.until;
  * It takes as many ahead as were done within the last second, so that where mail flows it is claimed by the dozen and
  * no lane waits for the database; where it trickles, or the mail server is slow, nothing is taken before its turn.
  */
-export function createFlight(context: MailingContext, stop: AbortSignal) {
+export function createFlight(context: MailingContext, stop: AbortSignal, renewAfter = renewAfterMs) {
   const { lanes } = context.mailer;
   const scope = openScope(context);
   const interrupt = new AbortController();
@@ -61,7 +62,7 @@ export function createFlight(context: MailingContext, stop: AbortSignal) {
       if (hand[0] === undefined || isStale(hand[0])) return;
       const { email } = hand.shift() as Held;
       begun += 1;
-      const delivery = deliverEmail(context, email, settle, interrupt.signal).then((result) => {
+      const delivery = deliverEmail(context, email, settle, interrupt.signal, renewAfter).then((result) => {
         tries.delete(delivery);
         rate.count();
         // The queue is paused by now: what is in the hand must not meet the same fault.

@@ -35,10 +35,15 @@ export async function runDeliveryLoop(context: MailingContext, bell: Bell, stop:
 /**
  * Delivers everything that is due now, and what falls due meanwhile.
  *
+ * @param renewAfterMs as in `keep-lease.ts`.
  * @returns how many tries were made.
  */
-export async function deliverUntilIdle(context: MailingContext, stop: AbortSignal): Promise<number> {
-  const flight = createFlight(context, stop);
+export async function deliverUntilIdle(
+  context: MailingContext,
+  stop: AbortSignal,
+  renewAfterMs?: number,
+): Promise<number> {
+  const flight = createFlight(context, stop, renewAfterMs);
   try {
     while (!stop.aborted) {
       const { mayBeMore } = await flight.takeDue();

@@ -71,6 +71,7 @@ export function createSettleQueue(context: MailingContext, interrupt: AbortSigna
 
   return (settlement) =>
     new Promise((resolve) => {
+      // Also where it was renewed meanwhile, no lease lasts longer than this.
       waiting.push({ settlement, lastTryAt: Date.now() + leaseMs, resolve });
       if (flights < mostFlights) void writeAll();
     });

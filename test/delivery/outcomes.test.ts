@@ -63,7 +63,7 @@ const scenarios: Scenario[] = [
 ];
 
 /** For servers that never end. */
-const impatience = { deadlineMs: 600, silenceMs: 500 };
+const impatience = { deadlineMs: 600, answerMs: 600, silenceMs: 500 };
 
 /** The same, after a mail has come to its final dot, also where the machine has other work. */
 const impatienceAfterDot = { deadlineMs: 2_200, silenceMs: 2_000 };

@@ -223,7 +223,7 @@ describe('SMTP: a lost connection', () => {
 
 describe('SMTP: a server that never ends', () => {
   /** A mail comes as far as its final dot in that time, also where the machine has other work. */
-  const impatience = { deadlineMs: 2_000 };
+  const impatience = { deadlineMs: 2_000, answerMs: 2_000 };
   const impatient = { mailer: impatience };
 
   it('hanging at any step before the dot is "later" at the deadline', async () => {
@@ -245,6 +245,40 @@ describe('SMTP: a server that never ends', () => {
 
     (await server.heldAfterDot()).release();
     await server.received(1);
+  });
+
+  it('after the dot the answer is waited for beyond silence and deadline, by a walk too, and the lane works on', async () => {
+    await using server = await startSmtpServer();
+    const patience = { silenceMs: 2_000, deadlineMs: 6_000, answerMs: 60_000 };
+    await using mailer = mailerTo(server, { lanes: 1, ...patience });
+    await using clock = mailerTo(server, patience);
+    server.answer('rcpt', { drip: '250-still here ' }, { to: 'clock' });
+    server.answer('dot', 'hold', { to: 'owner', times: 2 });
+    let handedOver = 0;
+
+    const sending = mailer.send(someMail(), { onHandedOver: () => (handedOver += 1) });
+    const walking = mailer.walk(someMail(), () => {});
+    const held = [await server.heldAfterDot(), await server.heldAfterDot()];
+    // That one has found the deadline means that it is over for the two as well.
+    expect(await clock.send(someMail({ to: 'clock@example.test' }))).to.include({ result: 'later' });
+    for (const one of held) one.release();
+
+    expect(await sending).to.include({ result: 'accepted' });
+    expect((await walking).outcome).to.include({ result: 'accepted' });
+    expect(handedOver).to.equal(1);
+    server.answer('rcpt', 'hold', { to: 'owner', times: 1 });
+    // Silence counts again: the kept connection is given up in time for a fresh one.
+    expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+  });
+
+  it('after the dot a try that is abandoned ends at once', async () => {
+    await using server = await startSmtpServer();
+    server.answer('dot', 'hold');
+    await using mailer = mailerTo(server, { answerMs: 60_000 });
+    const abandon = new AbortController();
+
+    const sending = mailer.send(someMail(), { abandon: abandon.signal, onHandedOver: () => abandon.abort() });
+    expect(await sending).to.include({ result: 'unknown' });
   });
 
   it('dripping is "later" before the dot and "unknown" after it', async () => {
@@ -440,7 +474,7 @@ describe('SMTP: lanes', () => {
   it('a mail that finds no lane in time is "later"', async () => {
     await using server = await startSmtpServer();
     server.answer('dot', 'hold');
-    await using mailer = mailerTo(server, { lanes: 1, deadlineMs: 2_000 });
+    await using mailer = mailerTo(server, { lanes: 1, deadlineMs: 2_000, answerMs: 4_000 });
 
     const sending = [mailer.send(someMail()), mailer.send(someMail())];
     await server.heldAfterDot();

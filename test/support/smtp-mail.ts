@@ -28,6 +28,7 @@ export function mailerTo(server: { host: string; port: number }, changes: Partia
     security: 'opportunistic',
     from: 'site@example.test',
     deadlineMs: 25_000,
+    answerMs: 25_000,
     connectMs: 15_000,
     silenceMs: 20_000,
     idleMs: 1_000,

@@ -1,0 +1,76 @@
+import { randomUUID } from 'node:crypto';
+import { expect } from 'chai';
+import type { MailingContext } from '../../src/context.ts';
+import { deliverUntilIdle } from '../../src/services/delivery-loop.ts';
+import { buildMessages } from '../support/build.ts';
+import { openTestMailing } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { mailerTo } from '../support/smtp-mail.ts';
+import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
+import { until } from '../support/until.ts';
+
+describe('a mail server that thinks about a mail for longer than a lease lasts', () => {
+  let db: TestDatabase;
+  let smtp: SmtpServer;
+  let context: MailingContext;
+
+  before(async () => {
+    db = await createDatabase();
+    smtp = await startSmtpServer();
+    context = await openTestMailing(db, { MAIL_FROM: 'site@site.test', NOTIFY_TO: 'owner@site.test' });
+  });
+  after(async () => {
+    await context[Symbol.asyncDispose]();
+    await smtp[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  afterEach(async () => {
+    smtp.reset();
+    await db.empty();
+  });
+
+  /** With a lease that is renewed all the time. */
+  const deliver = async () => {
+    await using mailer = mailerTo(smtp, { answerMs: 600_000 });
+    await deliverUntilIdle({ ...context, mailer }, new AbortController().signal, 20);
+  };
+  const leased = async () => {
+    const rows = await db.query(`select id from emails where due_at > now() + interval '80 seconds'`);
+    return rows.length;
+  };
+
+  it('keeps its leases meanwhile, and gets each mail once', async () => {
+    await buildMessages(context, 1);
+    smtp.answer('dot', 'hold');
+    const delivering = deliver();
+    const held = [await smtp.heldAfterDot(), await smtp.heldAfterDot()];
+    for (const _ of ['once', 'twice']) {
+      await db.query(`update emails set due_at = now() + interval '10 seconds'`);
+      await until('both leases are renewed', async () => (await leased()) === 2);
+    }
+    for (const one of held) one.release();
+    await delivering;
+
+    expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 1, 'notification sent': 1 });
+    expect(smtp.attempts).to.have.lengthOf(2);
+    expect(await db.query('select distinct outcome from attempts')).to.deep.equal([{ outcome: 'accepted' }]);
+    expect(await db.query('select distinct tries from emails')).to.deep.equal([{ tries: 1 }]);
+  });
+
+  it('is waited for no longer where the lease is lost, and what the next worker does stands', async () => {
+    await buildMessages(context, 1);
+    smtp.answer('dot', 'hold');
+    const delivering = deliver();
+    await smtp.heldAfterDot();
+    await smtp.heldAfterDot();
+    const other = randomUUID();
+    await db.query(`update emails set lease_token = '${other}', due_at = now() + interval '10 seconds'`);
+    await delivering;
+
+    expect(await db.query('select distinct state, lease_token from emails')).to.deep.equal([
+      { state: 'queued', lease_token: other },
+    ]);
+    expect(await leased()).to.equal(0);
+    expect(await db.count('attempts')).to.equal(0);
+  });
+});
