@@ -72,7 +72,8 @@ export class SmtpLane {
       const failure = error as Parameters<typeof classify>[0];
       const outcome = classify(failure, progress);
       const answered = failure.responseCode !== undefined;
-      if (!answered) this.close();
+      // An answer amid the data leaves the rest of it on its way, and the entry for its end to come: into the next mail's.
+      if (!answered || (failure.code === 'EMESSAGE' && !progress.handedOver)) this.close();
       const stale =
         !answered && !progress.connected && !progress.handedOver && outcome.result === 'later' && !stop.signal.aborted;
       return { outcome, stale };

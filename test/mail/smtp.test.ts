@@ -543,6 +543,22 @@ describe('SMTP: lanes', () => {
     expect(server.connections.total).to.equal(3);
   });
 
+  it('a mail that was refused amid its data leaves nothing behind for the next one', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server, { lanes: 1, deadlineMs: 60_000, silenceMs: 60_000 });
+    server.answer('body', 'deaf', { times: 1 });
+    // More than the buffers of two sockets, so that the end of it is still to come.
+    const sending = mailer.send(someMail({ text: `${'x'.repeat(70)}\n`.repeat(150_000) }));
+    (await server.held('body')).release('552 5.3.4 too big');
+    expect(await sending).to.include({ result: 'refused', code: 552 });
+
+    // In the next two connections: where the first is not fresh, its mail gets another.
+    server.answer('rcpt', 'drop', { times: 2 });
+    expect(await mailer.send(someMail())).to.include({ result: 'later' });
+    server.answer('rcpt', '250 2.1.5 ok');
+    expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+  });
+
   it('a kept connection lost after the dot is not tried again', async () => {
     await using server = await startSmtpServer();
     await using mailer = mailerTo(server, { lanes: 1, idleMs: 60_000 });
