@@ -61,6 +61,15 @@ export function hostName(): z.ZodType<string> {
   });
 }
 
+export function dnsName(): z.ZodType<string> {
+  return text((value) => {
+    const isName =
+      /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/.test(value);
+    if (isIP(value) !== 0 || !isName) throw new Error('must be a host name, without a scheme or a port');
+    return value;
+  });
+}
+
 export function webAddress(): z.ZodType<string> {
   return text((value) => {
     const url = URL.parse(value);

@@ -7,6 +7,7 @@ import {
   databaseUrl,
   dayCount,
   dkimSelector,
+  dnsName,
   dnsServer,
   hostName,
   keyList,
@@ -65,6 +66,8 @@ export interface SmtpConfig {
   readonly port: number;
   readonly user: string | undefined;
   readonly password: Secret | undefined;
+  /** Undefined: see `helloNameFor`. */
+  readonly hello: string | undefined;
 }
 
 export interface CaptchaConfig {
@@ -157,6 +160,7 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
   const smtpUser = read<string | undefined>('SMTP_USER', z.string(), undefined);
   const smtpPort = read('SMTP_PORT', portNumber(1), 465);
   const smtpPassword = read<Secret | undefined>('SMTP_PASSWORD', secretText(), undefined);
+  const smtpHello = read<string | undefined>('SMTP_HELLO', dnsName(), undefined);
   if (smtpUser !== undefined && !env.SMTP_PASSWORD?.trim() && !unread.some((it) => it.variable === 'SMTP_PASSWORD')) {
     faults.push({ variable: 'SMTP_PASSWORD', wrong: 'is missing, while SMTP_USER is set' });
   }
@@ -190,7 +194,9 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
     databaseUrl: read('DATABASE_URL', databaseUrl(), new Secret('embedded')),
     dataDir: read('DATA_DIR', z.string(), './data'),
     smtp:
-      smtpHost === undefined ? undefined : { host: smtpHost, port: smtpPort, user: smtpUser, password: smtpPassword },
+      smtpHost === undefined
+        ? undefined
+        : { host: smtpHost, port: smtpPort, user: smtpUser, password: smtpPassword, hello: smtpHello },
     mailFrom,
     notifyTo: read('NOTIFY_TO', addressList(), ['owner@localhost']),
     captcha: readCaptcha(),

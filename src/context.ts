@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Captchas, createCaptchas } from './captcha/index.ts';
 import type { Config, KeyConfig } from './config.ts';
@@ -137,8 +138,9 @@ export async function openMailTemplates(config: Config): Promise<Templates> {
 }
 
 export async function openMailer(config: Config): Promise<Mailer> {
-  const { createMailer, securityFor } = await import('./mail/index.ts');
+  const { createMailer, helloNameFor, securityFor } = await import('./mail/index.ts');
   const { smtp } = config;
+  const from = config.mailFrom.address;
   return createMailer({
     folder: join(config.dataDir, 'mail'),
     ...(smtp !== undefined && {
@@ -146,7 +148,8 @@ export async function openMailer(config: Config): Promise<Mailer> {
         host: smtp.host,
         port: smtp.port,
         security: securityFor(smtp.host, smtp.port),
-        from: config.mailFrom.address,
+        from,
+        helloName: smtp.hello ?? helloNameFor({ machine: hostname(), publicUrl: config.publicUrl, from }),
         ...(smtp.user !== undefined && { user: smtp.user, password: smtp.password?.reveal() ?? '' }),
       },
     }),

@@ -51,6 +51,11 @@ export const variables = {
   },
   SMTP_USER: { meaning: 'login at the mail server', fallback: '', example: 'forms@example.com' },
   SMTP_PASSWORD: { meaning: 'password of that login', fallback: '', example: 'app-password', secret: true },
+  SMTP_HELLO: {
+    meaning: 'the name we give the mail server in EHLO; relays want one with a dot',
+    fallback: "the machine's name, else the host of PUBLIC_URL, where they have a dot, else MAIL_FROM's domain",
+    example: 'forms.example.com',
+  },
   MAIL_FROM: {
     meaning: 'fixed From of every mail',
     fallback: 'SMTP_USER if it is an address',

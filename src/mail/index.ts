@@ -12,6 +12,7 @@ export {
   type Envelope,
   type NotificationContent,
 } from './compose.ts';
+export { helloNameFor } from './hello-name.ts';
 export type { Mail, Mailer, Outcome, Result, SendOptions, Step, StepName, Walk } from './mailer.ts';
 export { results } from './mailer.ts';
 export { cleanReply } from './reply.ts';

@@ -18,7 +18,7 @@ export interface SmtpOptions {
   readonly password?: string;
   /** The bare address that every mail is from, for asking whether the server takes it. */
   readonly from: string;
-  /** The name given in EHLO; by default the machine's. */
+  /** The name given in EHLO, see `helloNameFor`; by default the machine's. */
   readonly helloName?: string;
   /** Extra trust, or the name the certificate must carry. Certificates are always checked where TLS is required. */
   readonly tls?: Pick<TlsOptions, 'ca' | 'servername'>;

@@ -264,7 +264,10 @@ describe('health --deep: the rest', () => {
     expect(await apart(-600_000)).to.include({ status: 'fail', fact: '600 s behind the clock of the database' });
 
     const lasting = async (days: number) => {
-      const config = { ...context.config, smtp: { host: '127.0.0.1', port: 1, user: undefined, password: undefined } };
+      const config = {
+        ...context.config,
+        smtp: { host: '127.0.0.1', port: 1, user: undefined, password: undefined, hello: undefined },
+      };
       const walked = {
         outcome: { result: 'accepted', reply: '250 ok' },
         certificateEndsAt: new Date(Date.now() + (days + 0.5) * 86_400_000),

@@ -93,6 +93,15 @@ describe('emails test', () => {
     expect(`${good.stdout}${good.stderr}`).to.not.include('p4ss');
   });
 
+  it('says hello with a name that has a dot, or with the one that is set', async () => {
+    await using smtp = await startSmtpServer();
+    const settings = { SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port), MAIL_FROM: 'site@site.test' };
+    await run(['emails', 'test', '--to', 'me@example.test'], settings);
+    expect(smtp.commands[0]).to.match(/^EHLO [^.[]+\.[^[]+$/);
+    await run(['emails', 'test', '--to', 'me@example.test'], { ...settings, SMTP_HELLO: 'forms.example.test' });
+    expect(smtp.commands).to.include('EHLO forms.example.test');
+  });
+
   it('says that nothing answers where there is no mail server, and not that one says not now', async () => {
     const smtp = await startSmtpServer();
     const settings = { SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port), MAIL_FROM: 'site@site.test' };

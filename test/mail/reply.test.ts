@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { isPlainAddress, readMailbox } from '../../src/mail/addresses.ts';
+import { helloNameFor } from '../../src/mail/hello-name.ts';
 import { cleanReply, readRetryAfter } from '../../src/mail/reply.ts';
 import { isLoopback, securityFor } from '../../src/mail/security.ts';
 
@@ -84,6 +85,22 @@ describe('securityFor', () => {
       expect(securityFor(host, 587), host).to.equal('starttls');
     }
   });
+});
+
+describe('helloNameFor', () => {
+  const cases: Array<[machine: string, publicUrl: string, name: string]> = [
+    ['web.example.test', 'https://forms.example.test', 'web.example.test'],
+    ['3f0c9a1b2d4e', 'https://forms.example.test:8443/path', 'forms.example.test'],
+    ['localhost.localdomain', 'https://forms.example.test', 'forms.example.test'],
+    ['192.0.2.1', 'http://192.0.2.1', 'mail.test'],
+    ['box', 'http://localhost:3000', 'mail.test'],
+    ['box', 'http://[::1]:3000', 'mail.test'],
+    ['', 'http://intranet', 'mail.test'],
+  ];
+  for (const [machine, publicUrl, name] of cases) {
+    it(`is ${name} on "${machine}" at ${publicUrl}`, () =>
+      expect(helloNameFor({ machine, publicUrl, from: 'forms@mail.test' })).to.equal(name));
+  }
 });
 
 describe('addresses', () => {
