@@ -47,6 +47,11 @@ export function portNumber(lowest: number): z.ZodType<number> {
   return z.coerce.number({ error }).int({ error }).min(lowest, { error }).max(65_535, { error });
 }
 
+export function connectionCount(): z.ZodType<number> {
+  const error = 'must be a whole number from 1 to 50';
+  return z.coerce.number({ error }).int({ error }).min(1, { error }).max(50, { error });
+}
+
 export function dayCount(): z.ZodType<number> {
   const error = 'must be a whole number of days, 0 for ever';
   return z.coerce.number({ error }).int({ error }).min(0, { error }).max(36_500, { error });

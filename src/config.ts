@@ -4,6 +4,7 @@ import { type CaptchaKind, captchaKinds } from './captcha-kinds.ts';
 import { bareHost, hostList, loopbackNames, originList, proxyCount, rateLimit } from './config-callers.ts';
 import {
   addressList,
+  connectionCount,
   databaseUrl,
   dayCount,
   dkimSelector,
@@ -66,6 +67,8 @@ export interface SmtpConfig {
   readonly port: number;
   readonly user: string | undefined;
   readonly password: Secret | undefined;
+  /** Of each process, at the same time. */
+  readonly connections: number;
   /** Undefined: see `helloNameFor`. */
   readonly hello: string | undefined;
 }
@@ -160,6 +163,7 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
   const smtpUser = read<string | undefined>('SMTP_USER', z.string(), undefined);
   const smtpPort = read('SMTP_PORT', portNumber(1), 465);
   const smtpPassword = read<Secret | undefined>('SMTP_PASSWORD', secretText(), undefined);
+  const smtpConnections = read('SMTP_CONNECTIONS', connectionCount(), 10);
   const smtpHello = read<string | undefined>('SMTP_HELLO', dnsName(), undefined);
   if (smtpUser !== undefined && !env.SMTP_PASSWORD?.trim() && !unread.some((it) => it.variable === 'SMTP_PASSWORD')) {
     faults.push({ variable: 'SMTP_PASSWORD', wrong: 'is missing, while SMTP_USER is set' });
@@ -196,7 +200,14 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
     smtp:
       smtpHost === undefined
         ? undefined
-        : { host: smtpHost, port: smtpPort, user: smtpUser, password: smtpPassword, hello: smtpHello },
+        : {
+            host: smtpHost,
+            port: smtpPort,
+            user: smtpUser,
+            password: smtpPassword,
+            connections: smtpConnections,
+            hello: smtpHello,
+          },
     mailFrom,
     notifyTo: read('NOTIFY_TO', addressList(), ['owner@localhost']),
     captcha: readCaptcha(),

@@ -147,6 +147,7 @@ export async function openMailer(config: Config): Promise<Mailer> {
       smtp: {
         host: smtp.host,
         port: smtp.port,
+        lanes: smtp.connections,
         security: securityFor(smtp.host, smtp.port),
         from,
         helloName: smtp.hello ?? helloNameFor({ machine: hostname(), publicUrl: config.publicUrl, from }),

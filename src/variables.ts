@@ -51,6 +51,11 @@ export const variables = {
   },
   SMTP_USER: { meaning: 'login at the mail server', fallback: '', example: 'forms@example.com' },
   SMTP_PASSWORD: { meaning: 'password of that login', fallback: '', example: 'app-password', secret: true },
+  SMTP_CONNECTIONS: {
+    meaning: 'how many mails each process sends at the same time, each over a connection of its own: 1 to 50',
+    fallback: '10',
+    example: '3',
+  },
   SMTP_HELLO: {
     meaning: 'the name we give the mail server in EHLO; relays want one with a dot',
     fallback: "the machine's name, else the host of PUBLIC_URL, where they have a dot, else MAIL_FROM's domain",

@@ -22,6 +22,7 @@ export interface SmtpOptions {
   readonly helloName?: string;
   /** Extra trust, or the name the certificate must carry. Certificates are always checked where TLS is required. */
   readonly tls?: Pick<TlsOptions, 'ca' | 'servername'>;
+  /** How many mails go at the same time, 10 by default. */
   readonly lanes?: number;
   /** The hard end of a try that has not handed its mail over. */
   readonly deadlineMs?: number;
@@ -38,7 +39,7 @@ export interface SmtpOptions {
 const stopped: Outcome = { result: 'later', reply: 'stopped before the mail was handed over' };
 
 /**
- * Sends over SMTP in ten lanes, each with a connection of its own and one mail at a time: only so can
+ * Sends over SMTP in lanes, each with a connection of its own and one mail at a time: only so can
  * nodemailer's log tell of which mail the final dot has left, see `SmtpLane`.
  */
 export function createSmtpMailer(options: SmtpOptions): Mailer {

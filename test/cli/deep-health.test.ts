@@ -266,7 +266,7 @@ describe('health --deep: the rest', () => {
     const lasting = async (days: number) => {
       const config = {
         ...context.config,
-        smtp: { host: '127.0.0.1', port: 1, user: undefined, password: undefined, hello: undefined },
+        smtp: { host: '127.0.0.1', port: 1, user: undefined, password: undefined, connections: 1, hello: undefined },
       };
       const walked = {
         outcome: { result: 'accepted', reply: '250 ok' },

@@ -305,4 +305,16 @@ describe('delivery', () => {
     await deliverOnce();
     expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 2, 'notification queued': 1, 'notification sent': 1 });
   });
+
+  it('opens no more connections than SMTP_CONNECTIONS says', async () => {
+    for (let index = 0; index < 4; index += 1) await post(quiet, { email: `v${index}@example.test` });
+    smtp.answer('dot', 'hold', { times: 3 });
+    const delivering = deliverOnce({ SMTP_CONNECTIONS: '3' });
+    const held = [await smtp.heldAfterDot(), await smtp.heldAfterDot(), await smtp.heldAfterDot()];
+    expect(smtp.connections.open).to.equal(3);
+    for (const one of held) one.release();
+    await delivering;
+    expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 4, 'notification sent': 4 });
+    expect(new Set(smtp.messages.map((it) => it.connection))).to.have.lengthOf(3);
+  });
 });

@@ -35,6 +35,7 @@ describe('readConfig', () => {
       PUBLIC_URL: 'forms.example.com',
       DATABASE_URL: 'mysql://x/y',
       SMTP_PORT: 'smtp',
+      SMTP_CONNECTIONS: '0',
       SMTP_HELLO: '[127.0.0.1]',
       MAIL_FROM: 'nobody',
       NOTIFY_TO: 'a@example.com, b',
