@@ -69,12 +69,16 @@ export async function resumeQueue(scope: Scope, options: { onlyIfBroken?: true }
 export async function readPause(em: Scope['em'], keyring: Keyring | undefined): Promise<PauseView | null> {
   const queue = await em.findOne(MailQueue, { id: 1 }, { refresh: true });
   if (queue?.pausedAt == null || queue.cause == null) return null;
-  const { reason } = queue;
   return {
     cause: queue.cause,
     since: queue.pausedAt.toISOString(),
-    reason: reason == null || keyring === undefined ? null : openOrNull(() => keyring.open(reason, reasonPlace)),
+    reason: keyring === undefined ? null : readReason(keyring, queue.reason),
   };
+}
+
+/** Null also where its seal does not open. */
+export function readReason(keyring: Keyring, reason: Uint8Array | null | undefined): string | null {
+  return reason == null ? null : openOrNull(() => keyring.open(reason, reasonPlace));
 }
 
 /** One line for people: why, and how it goes on. */
@@ -87,7 +91,7 @@ export function describePause(
       const { fact, fix } = describeNoWay(config);
       return {
         fact: `the queue is paused, because ${fact}${reason ? ` (${reason})` : ''}`,
-        fix: `${fix}; it is tried once a minute and mail goes on by itself (or: ruffinweb emails resume)`,
+        fix: `${fix}; it is tried once a minute (a refused login in the end every 15) and mail goes on by itself (or: ruffinweb emails resume)`,
       };
     }
     case 'hand':

@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import type { Health } from '../../src/services/health.ts';
 import { probeMail } from '../../src/services/probe-mail.ts';
+import { pauseQueue } from '../../src/services/queue-pause.ts';
+import { openScope } from '../../src/services/scope.ts';
 import { runHere } from '../cli/terminal.ts';
 import { clientOf, submission } from '../support/api.ts';
 import { buildMessages } from '../support/build.ts';
@@ -126,6 +128,28 @@ describe('the queue', () => {
     const probes = await Promise.all(Array.from({ length: 6 }, () => probeMail(mailing, signal)));
     expect(probes).to.deep.equal(Array(6).fill(false));
     expect(logins(), 'of six one asks').to.equal(1);
+
+    const asksAfter = async (paused: string, probed: string) => {
+      await db.query(`update mail_queue set paused_at = now() - interval '${paused}',
+        probed_at = now() - interval '${probed}'`);
+      const before = logins();
+      await probeMail(mailing, signal);
+      return logins() > before;
+    };
+    await pauseQueue(openScope(mailing), 'hand', '550 5.7.1 your host is on a list');
+    await db.query(`update mail_queue set cause = 'broken'`);
+    expect(await asksAfter('3 hours', '61 seconds'), 'once a minute for what is no login').to.equal(true);
+    await pauseQueue(openScope(mailing), 'hand', '535 5.7.8 wrong');
+    await db.query(`update mail_queue set cause = 'broken'`);
+    expect(await asksAfter('4 minutes', '61 seconds')).to.equal(true);
+    expect(await asksAfter('10 minutes', '61 seconds')).to.equal(false);
+    expect(await asksAfter('10 minutes', '125 seconds')).to.equal(true);
+    expect(await asksAfter('3 hours', '14 minutes')).to.equal(false);
+    expect(await asksAfter('3 hours', '16 minutes')).to.equal(true);
+    await asksAfter('3 hours', '1 second');
+    const before = logins();
+    await probeMail(mailing, signal, { atOnce: true });
+    expect(logins(), 'a worker that starts asks at once').to.equal(before + 1);
   });
 
   it('is paused and resumed by hand; the probe does not lift that, and health, list and /readyz tell of it', async () => {
