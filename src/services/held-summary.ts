@@ -13,7 +13,7 @@ const mostShown = 50;
  * A message is dated by the beginning of the statement that stores it, and there to be seen at its commit, which may have
  * had to wait for a lock. Of the seconds before a summary one may therefore be told of twice, and none is missed.
  */
-const lateMs = 10_000;
+export const lateMs = 10_000;
 
 /** Who is told of the messages of a form. */
 export function ownersOf(config: Config, form: Pick<Form, 'recipients'>): readonly string[] {

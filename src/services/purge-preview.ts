@@ -1,6 +1,7 @@
 import { Form } from '../entities/index.ts';
 import { clientAddressDays, heldDays, heldSince, retentionOf, waitsForMail } from './retention.ts';
 import type { Scope } from './scope.ts';
+import { readToldTimes } from './told-of-held.ts';
 
 export type PurgeRule = 'messages' | 'held' | 'client-addresses' | 'senders';
 
@@ -27,6 +28,7 @@ export async function previewPurge(scope: Scope): Promise<RuleView[]> {
   const kept = keptSql(
     forms.map((form) => form.id),
     [...daysOf.values()],
+    waitsForMail(await readToldTimes(em, scope.config)),
   );
   const rows = await em.execute<CountRow[]>(
     `${kept} select form_id, status,
@@ -61,11 +63,11 @@ interface CountRow {
 }
 
 /** Every message with the end of its time, which is null where it is kept for ever. */
-function keptSql(formIds: readonly string[], days: readonly number[]): string {
+function keptSql(formIds: readonly string[], days: readonly number[], waits: string): string {
   const ofForm = formIds.map((id, index) => `('${id}'::uuid, ${days[index]})`).join(', ');
   return `
 with aged as (
-  select messages.id, messages.form_id, sender_id, status, case status
+  select messages.id, messages.form_id, sender_id, status, received_at, held_at, case status
     when 'held' then least(
       received_at + nullif(days, 0) * interval '1 day',
       ${heldSince} + interval '${heldDays} days')
@@ -74,7 +76,7 @@ with aged as (
 ),
 kept as (
   select messages.*, coalesce(ends_at < now(), false) as is_due,
-    case when ends_at < now() then ${waitsForMail} else false end as is_waiting
+    case when ends_at < now() then ${waits} else false end as is_waiting
   from aged as messages
 )`;
 }

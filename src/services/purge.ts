@@ -6,6 +6,7 @@ import { idsOf } from './paging.ts';
 import { listOf, type RemovedMessage, removeMessages } from './remove-messages.ts';
 import { clientAddressDays, heldDays, heldSince, retentionOf, waitsForMail } from './retention.ts';
 import type { Scope } from './scope.ts';
+import { readToldTimes } from './told-of-held.ts';
 
 /** Under which it is on record when everything that was past its time was last removed. */
 export const purgeDuty = 'purge';
@@ -40,12 +41,13 @@ export async function openPurgeRound(scope: Scope): Promise<PurgeRound> {
   const em = scope.em.fork();
   const now = await databaseNow(em);
   const forms = await em.findAll(Form, { orderBy: { slug: 'asc' } });
+  const waits = waitsForMail(await readToldTimes(em, scope.config));
   const steps: Step[] = [
     ...forms.flatMap((form) => {
       const days = retentionOf(scope.config, form);
-      return days === 0 ? [] : [oldMessages(form.id, days, now)];
+      return days === 0 ? [] : [oldMessages(form.id, days, now, waits)];
     }),
-    oldHeldMessages(now),
+    oldHeldMessages(now, waits),
     oldClientAddresses(now),
     sendersWithoutMessages,
   ];
@@ -87,27 +89,28 @@ export async function countWaiting(scope: Pick<Scope, 'em' | 'config'>): Promise
     if (days === 0) continue;
     old.push(`(form_id = '${form.id}' and id < '${idBefore(days, now)}' and ${receivedBefore(days)})`);
   }
+  const waits = waitsForMail(await readToldTimes(em, scope.config));
   const [row] = await em.execute<{ count: number }[]>(
-    `select count(*)::int as count from messages where (${old.join(' or ')}) and ${waitsForMail}`,
+    `select count(*)::int as count from messages where (${old.join(' or ')}) and ${waits}`,
   );
   return row?.count ?? 0;
 }
 
 const nothing: Removal = { messages: [], clientAddresses: 0, senders: 0 };
 
-function oldMessages(formId: string, days: number, now: Date): Step {
-  return removing('form_id = ? and id < ?', [formId, idBefore(days, now)], receivedBefore(days));
+function oldMessages(formId: string, days: number, now: Date, waits: string): Step {
+  return removing('form_id = ? and id < ?', [formId, idBefore(days, now)], receivedBefore(days), waits);
 }
 
 const heldTooLong = `status = 'held' and ${heldSince} < now() - interval '${heldDays} days'`;
 
-function oldHeldMessages(now: Date): Step {
-  return removing('id < ?', [idBefore(heldDays, now)], heldTooLong);
+function oldHeldMessages(now: Date, waits: string): Step {
+  return removing('id < ?', [idBefore(heldDays, now)], heldTooLong, waits);
 }
 
-/** @param where what an index finds. @param due what settles it. */
-function removing(where: string, values: string[], due: string): Step {
-  const stillDue = `${due} and not ${waitsForMail}`;
+/** @param where what an index finds. @param due what settles it. @param waits what keeps it all the same. */
+function removing(where: string, values: string[], due: string, waits: string): Step {
+  const stillDue = `${due} and not ${waits}`;
   return async (em) => {
     const found = await em.execute<{ id: string }[]>(
       `select id from messages where ${where} and ${stillDue} order by id limit ${batchSize}`,

@@ -17,7 +17,7 @@ export async function checkRetention({ config }: HealthParts, em: Scope['em']): 
       name: 'retention',
       status: 'warn',
       fact: `${fact}; ${waiting} past their time ${waiting === 1 ? 'waits' : 'wait'}, since nobody was told of them yet`,
-      fix: 'ruffinweb emails resend --failed, or cancel what nobody wants',
+      fix: 'ruffinweb emails resend --failed, also of summaries of held messages, or cancel what nobody wants',
     };
   }
   if (duty !== null && (await databaseNow(em)).getTime() - duty.doneAt.getTime() > dayMs) {

@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts';
-import type { Form } from '../entities/index.ts';
+import type { EmailState, Form } from '../entities/index.ts';
+import type { ToldTimes } from './told-of-held.ts';
 
 /** Days that a held message is kept, unless its form keeps messages less long; held by hand, from then on. */
 export const heldDays = 90;
@@ -16,13 +17,28 @@ export function retentionOf(config: Pick<Config, 'retentionDays'>, form: Pick<Fo
 }
 
 /**
- * The SQL condition under which a message outlives its time: mail about it is still to be sent, or every
- * notification has failed, so that nobody was ever told of it. Sending that again, or cancelling it, lets it go.
+ * The SQL condition under which a message outlives its time: mail about it is still to be sent, or nobody was ever told
+ * of it. That is so where every notification has failed, and where it is held, its notifications with it, and no
+ * summary told an owner. Sending what failed, or cancelling it, lets the message go.
  */
-export const waitsForMail = `(
+export function waitsForMail(told: ToldTimes): string {
+  return `(
   exists (select from emails where emails.message_id = messages.id and emails.state = 'queued')
   or (
-    exists (select from emails where emails.message_id = messages.id and kind = 'notification' and state = 'failed')
-    and not exists (select from emails where emails.message_id = messages.id and kind = 'notification' and state = 'sent')
+    (${hasNotification('failed')} or (status = 'held' and ${hasNotification('held')} and not ${isAmong(told)}))
+    and not ${hasNotification('sent')}
   )
 )`;
+}
+
+function hasNotification(state: EmailState): string {
+  return `exists (
+      select from emails where emails.message_id = messages.id and kind = 'notification' and state = '${state}')`;
+}
+
+function isAmong(told: ToldTimes): string {
+  if (told.size === 0) return 'false';
+  const rows = [...told].map(([formId, times]) => `('${formId}'::uuid, '${times}'::tstzmultirange)`).join(', ');
+  return `exists (
+      select from (values ${rows}) as told (form_id, times) where told.form_id = messages.form_id and times @> ${heldSince})`;
+}

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
 import { claimDue } from '../../src/services/claim-due.ts';
+import { queueHeldSummaries } from '../../src/services/held-summary.ts';
 import { keepHouseOnce } from '../../src/services/housekeeping.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
@@ -121,6 +122,8 @@ describe('purge', () => {
   it('removes held messages after 90 days, counted from the day on which they were held by hand', async () => {
     const [spam, byHand] = await aged([91, 91], (index) => (index === 0 ? { _gotcha: 'x' } : {}));
     await runHere(['messages', 'hold', byHand ?? ''], db);
+    await queueHeldSummaries(openScope(context), new Date(0), new Date());
+    await settleDue(context, () => mailOutcomes.accepted);
     const done = await rules();
     expect(rule(done, 'held', 'contact')).to.include({ days: 90, removed: 1 });
     expect(await left())
