@@ -29,6 +29,9 @@ function otherWithText(than: string): string {
  *   locked         waits for statements that touch the same addresses, keys, texts or captchas. The order in
  *                  which PostgreSQL runs the steps below is not ours to choose; without this they would deadlock.
  *                  Of what others may want as well only the rows of hours are left, and those come after them, in order
+ *   form_versions  the forms as they are by now, however long the locks were waited for: a row lock follows a row to its
+ *                  newest version, where reading it would see the one of the statement's beginning. Until the commit
+ *                  nobody changes them. Whoever changes a form holds no other lock, so that this ends
  *   posted         the parameters as rows, in the order given, and whether the form is still the one that was judged
  *                  by; where it is not, nothing further happens to the row
  *   captcha_won    solved captchas that nobody has used before
@@ -52,7 +55,7 @@ function otherWithText(than: string): string {
  *   woken          tells the delivery loops, at the commit
  */
 export const storeStatement: Statement = {
-  name: 'store_messages_7',
+  name: 'store_messages_8',
   text: `
 with patience as materialized (
   select set_config('lock_timeout', coalesce($27::text, current_setting('lock_timeout')), true) as told
@@ -62,8 +65,13 @@ locked as materialized (
     select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key where told is not null
   ) as taken
 ),
+form_versions as materialized (
+  select forms.id, forms.xmin::text as version from locked cross join forms
+  where forms.id = any($4::uuid[])
+  order by forms.id for share of forms
+),
 posted as materialized (
-  select given.*, forms.id is not null as is_current
+  select given.*, form_versions.id is not null as is_current
   from locked cross join unnest(
     $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::bytea[], $8::bytea[],
     $9::uuid[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::uuid[], $15::text[],
@@ -75,7 +83,7 @@ posted as materialized (
     text_index, key, fingerprint, captcha_id, captcha_expires_ms,
     form_version, n
   )
-    left join forms on forms.id = given.form_id and forms.xmin::text = given.form_version
+    left join form_versions on form_versions.id = given.form_id and version = given.form_version
 ),
 captcha_first as (
   select distinct on (captcha_id) n, captcha_id, captcha_expires_ms from posted
