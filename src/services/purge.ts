@@ -2,9 +2,16 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { inTransaction } from '../database/transaction.ts';
 import { Duty, Form } from '../entities/index.ts';
 import { databaseNow } from './database-now.ts';
-import { idsOf } from './paging.ts';
 import { listOf, type RemovedMessage, removeMessages } from './remove-messages.ts';
-import { clientAddressDays, heldDays, heldSince, retentionOf, waitsForMail } from './retention.ts';
+import {
+  clientAddressDays,
+  heldDays,
+  heldTooLong,
+  idBefore,
+  receivedBefore,
+  retentionOf,
+  waitsForMail,
+} from './retention.ts';
 import type { Scope } from './scope.ts';
 import { readToldTimes } from './told-of-held.ts';
 
@@ -14,7 +21,7 @@ export const purgeDuty = 'purge';
 /** Rows that one transaction removes: few enough that nobody waits for it. */
 const batchSize = 200;
 
-const dayMs = 24 * 60 * 60 * 1000;
+const firstId = '00000000-0000-0000-0000-000000000000';
 
 /** What went, or goes. */
 export interface Removal {
@@ -79,49 +86,40 @@ export async function purge(
   if (round.isDone) await scope.em.fork().upsert(Duty, { name: purgeDuty, doneAt: await databaseNow(scope.em) });
 }
 
-/** How many messages are kept beyond their time, since mail about them waits: see `retention.ts`. */
-export async function countWaiting(scope: Pick<Scope, 'em' | 'config'>): Promise<number> {
-  const em = scope.em.fork();
-  const now = await databaseNow(em);
-  const old = [`(id < '${idBefore(heldDays, now)}' and ${heldTooLong})`];
-  for (const form of await em.findAll(Form)) {
-    const days = retentionOf(scope.config, form);
-    if (days === 0) continue;
-    old.push(`(form_id = '${form.id}' and id < '${idBefore(days, now)}' and ${receivedBefore(days)})`);
-  }
-  const waits = waitsForMail(await readToldTimes(em, scope.config));
-  const [row] = await em.execute<{ count: number }[]>(
-    `select count(*)::int as count from messages where (${old.join(' or ')}) and ${waits}`,
-  );
-  return row?.count ?? 0;
-}
-
 const nothing: Removal = { messages: [], clientAddresses: 0, senders: 0 };
 
 function oldMessages(formId: string, days: number, now: Date, waits: string): Step {
   return removing('form_id = ? and id < ?', [formId, idBefore(days, now)], receivedBefore(days), waits);
 }
 
-const heldTooLong = `status = 'held' and ${heldSince} < now() - interval '${heldDays} days'`;
-
 function oldHeldMessages(now: Date, waits: string): Step {
   return removing('id < ?', [idBefore(heldDays, now)], heldTooLong, waits);
 }
 
-/** @param where what an index finds. @param due what settles it. @param waits what keeps it all the same. */
+/**
+ * Goes from one id to the next: a batch looks at no more than its size, and none looks again at what has to wait.
+ *
+ * @param where what an index finds. @param due what settles it. @param waits what keeps it all the same.
+ */
 function removing(where: string, values: string[], due: string, waits: string): Step {
   const stillDue = `${due} and not ${waits}`;
+  let after = firstId;
   return async (em) => {
     const found = await em.execute<{ id: string }[]>(
-      `select id from messages where ${where} and ${stillDue} order by id limit ${batchSize}`,
-      values,
+      `select id from messages where ${where} and id > ? and ${due} order by id limit ${batchSize}`,
+      [...values, after],
+    );
+    const free = await em.execute<{ id: string }[]>(
+      `select id from messages where id = any(?::uuid[]) and ${stillDue} order by id`,
+      [listOf(found.map((it) => it.id))],
     );
     const messages = await removeMessages(
       em,
-      found.map((it) => it.id),
+      free.map((it) => it.id),
       stillDue,
     );
     const senders = await removeLonelySenders(em, messages);
+    after = found.at(-1)?.id ?? after;
     return { ...nothing, messages, senders, mayBeMore: found.length === batchSize };
   };
 }
@@ -167,13 +165,4 @@ async function sendersWithoutMessages(em: EntityManager): Promise<Removal & { ma
   const emptied = await em.execute<unknown[]>(`update senders set name = null where ${few(isNamed)} returning id`);
   const gone = await em.execute<unknown[]>(`delete from senders where ${few('blocked_at is null')} returning id`);
   return { ...nothing, senders: gone.length, mayBeMore: Math.max(emptied.length, gone.length) === batchSize };
-}
-
-function receivedBefore(days: number): string {
-  return `received_at < now() - interval '${days} days'`;
-}
-
-/** Lets the index on ids find what a condition on the time then settles. */
-function idBefore(days: number, now: Date): string {
-  return idsOf({ until: new Date(now.getTime() - days * dayMs) })?.$lt ?? '';
 }

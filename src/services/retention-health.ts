@@ -1,7 +1,8 @@
 import { Duty } from '../entities/index.ts';
+import { countWaiting } from './count-waiting.ts';
 import { databaseNow } from './database-now.ts';
 import { good, type HealthCheck, type HealthParts } from './health-check.ts';
-import { countWaiting, purgeDuty } from './purge.ts';
+import { purgeDuty } from './purge.ts';
 import type { Scope } from './scope.ts';
 
 const dayMs = 24 * 60 * 60 * 1000;

@@ -1,6 +1,9 @@
 import type { Config } from '../config.ts';
 import type { EmailState, Form } from '../entities/index.ts';
+import { idsOf } from './paging.ts';
 import type { ToldTimes } from './told-of-held.ts';
+
+const dayMs = 24 * 60 * 60 * 1000;
 
 /** Days that a held message is kept, unless its form keeps messages less long; held by hand, from then on. */
 export const heldDays = 90;
@@ -8,12 +11,25 @@ export const heldDays = 90;
 /** The SQL of when a held message began to be held. */
 export const heldSince = 'coalesce(messages.held_at, messages.received_at)';
 
+/** The SQL of whether it has been held longer than that. */
+export const heldTooLong = `status = 'held' and ${heldSince} < now() - interval '${heldDays} days'`;
+
 /** Days that it is kept where a message was posted from. */
 export const clientAddressDays = 30;
 
 /** Days that the messages of a form are kept; 0 for ever. */
 export function retentionOf(config: Pick<Config, 'retentionDays'>, form: Pick<Form, 'retentionDays'>): number {
   return form.retentionDays ?? config.retentionDays;
+}
+
+/** The SQL of whether a message came longer ago than that. */
+export function receivedBefore(days: number): string {
+  return `received_at < now() - interval '${days} days'`;
+}
+
+/** Lets the index on ids find what a condition on the time then settles. */
+export function idBefore(days: number, now: Date): string {
+  return idsOf({ until: new Date(now.getTime() - days * dayMs) })?.$lt ?? '';
 }
 
 /**
@@ -25,20 +41,22 @@ export function waitsForMail(told: ToldTimes): string {
   return `(
   exists (select from emails where emails.message_id = messages.id and emails.state = 'queued')
   or (
-    (${hasNotification('failed')} or (status = 'held' and ${hasNotification('held')} and not ${isAmong(told)}))
+    (${hasNotification('failed')} or (status = 'held' and ${hasNotification('held')} and not ${wasToldOf(told)}))
     and not ${hasNotification('sent')}
   )
 )`;
 }
 
-function hasNotification(state: EmailState): string {
+/** The SQL of whether there is a notification of a message in some state. */
+export function hasNotification(state: EmailState): string {
   return `exists (
-      select from emails where emails.message_id = messages.id and kind = 'notification' and state = '${state}')`;
+      select from emails as notification where notification.message_id = messages.id
+        and notification.kind = 'notification' and notification.state = '${state}')`;
 }
 
-function isAmong(told: ToldTimes): string {
+/** The SQL of whether an owner was told of what began to be held when this did. */
+export function wasToldOf(told: ToldTimes): string {
   if (told.size === 0) return 'false';
-  const rows = [...told].map(([formId, times]) => `('${formId}'::uuid, '${times}'::tstzmultirange)`).join(', ');
-  return `exists (
-      select from (values ${rows}) as told (form_id, times) where told.form_id = messages.form_id and times @> ${heldSince})`;
+  const cases = [...told].map(([formId, times]) => `when '${formId}' then '${times}'::tstzmultirange @> ${heldSince}`);
+  return `(case messages.form_id ${cases.join(' ')} else false end)`;
 }

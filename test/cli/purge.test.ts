@@ -1,8 +1,11 @@
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
+import { inTransaction } from '../../src/database/transaction.ts';
 import { claimDue } from '../../src/services/claim-due.ts';
+import { countWaiting } from '../../src/services/count-waiting.ts';
 import { queueHeldSummaries } from '../../src/services/held-summary.ts';
 import { keepHouseOnce } from '../../src/services/housekeeping.ts';
+import { openPurgeRound } from '../../src/services/purge.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
@@ -53,6 +56,14 @@ describe('purge', () => {
     await settleDue(context, () => mailOutcomes.accepted);
     return await Promise.all(stored.map(({ id }, index) => db.age(id, days[index] ?? 0)));
   };
+  /** So many more of the same age, without mail. */
+  const copies = async (id: string, count: number) =>
+    await db.query(
+      `insert into messages select (m).* from (select jsonb_populate_record(messages, jsonb_build_object(
+         'id', left($1, 14) || lpad(to_hex(n), 4, '0') || substr($1, 19), 'receipt', 'RW-' || lpad(n::text, 10, '0'))) as m
+       from messages, generate_series(4096, 4096 + $2::int - 1) as n) as copies`,
+      [id, count],
+    );
   const left = async () => (await db.query<{ id: string }>('select id from messages order by id')).map((it) => it.id);
 
   it('removes what is older than its form keeps it, with mail and senders; a dry run only says so', async () => {
@@ -173,12 +184,7 @@ describe('purge', () => {
 
   it('is done by one of the servers once an hour, to the end, batch after batch', async () => {
     const [first = ''] = await aged([400]);
-    await db.query(
-      `insert into messages select (m).* from (select jsonb_populate_record(messages, jsonb_build_object(
-         'id', left($1, 14) || lpad(to_hex(n), 4, '0') || substr($1, 19), 'receipt', 'RW-' || lpad(n::text, 10, '0'))) as m
-       from messages, generate_series(4096, 4096 + 449) as n) as copies`,
-      [first],
-    );
+    await copies(first, 450);
     await db.query('update senders set message_count = 451');
     await Promise.all(Array.from({ length: 3 }, () => keepHouseOnce(context)));
     expect([await db.count('messages'), await db.count('senders')]).to.deep.equal([0, 0]);
@@ -189,6 +195,28 @@ describe('purge', () => {
     await db.query(`update duties set done_at = now() - interval '61 minutes' where name = 'purge'`);
     await keepHouseOnce(context);
     expect(await db.count('messages')).to.equal(0);
+  });
+
+  it('goes on from where it was, however many wait: a batch looks at two hundred, and never twice at one', async () => {
+    const [first = ''] = await aged([400]);
+    await copies(first, 401);
+    // Nobody was told of the first 402; the last one may go.
+    await db.query(
+      `insert into emails (id, kind, state, message_id, recipient, due_at, internet_message_id, created_at)
+       select gen_random_uuid(), 'notification', 'failed', id, 'owner@site.test', now(), '<x@site.test>', now()
+       from messages where id <> $1`,
+      [first],
+    );
+    await db.query(`update emails set state = 'failed' where message_id = $1`, [first]);
+    const [last = ''] = await aged([399]);
+    const round = await openPurgeRound(openScope(context));
+    const gone = [];
+    while (!round.isDone) {
+      const { messages } = await inTransaction(context.orm.em, async (em) => await round.runBatch({ em }));
+      gone.push(messages.map((it) => it.id));
+    }
+    expect(gone.slice(0, 3)).to.deep.equal([[], [], [last]]);
+    expect(await countWaiting(openScope(context))).to.equal(402);
   });
 
   it('tells people in a table, and refuses what it does not know', async () => {
