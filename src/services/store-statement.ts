@@ -4,9 +4,13 @@ import { emailChannel } from './email-channel.ts';
 /** The most auto-replies one form asks for in one hour of the clock. */
 export const repliesPerFormAndHour = 100;
 
+/** The rows of one text that are looked at. */
+const newestOfText = 1000;
+
 /**
  * Three other addresses sending one long text within a day are no coincidence. They are looked for one after the other,
- * each by the first row that will do: of a text that thousands sent, three rows are read, and not all of them.
+ * each by the first row that will do: of a text that thousands sent, three rows are read, and not all of them. Nor are
+ * all of one that a single address repeats a hundred thousand times: of each text only the newest rows count.
  */
 const othersWithText = `
     select third.sender_id as found_last
@@ -16,8 +20,11 @@ const othersWithText = `
 
 function otherWithText(than: string): string {
   return `
-      select sender_id from messages
-      where messages.text_index = won.text_index and received_at > now() - interval '1 day' and sender_id not in (${than})
+      select sender_id from (
+        select sender_id from messages
+        where messages.text_index = won.text_index and received_at > now() - interval '1 day'
+        order by received_at desc limit ${newestOfText}
+      ) as newest where sender_id not in (${than})
       limit 1`;
 }
 
@@ -55,7 +62,7 @@ function otherWithText(than: string): string {
  *   woken          tells the delivery loops, at the commit
  */
 export const storeStatement: Statement = {
-  name: 'store_messages_8',
+  name: 'store_messages_9',
   text: `
 with patience as materialized (
   select set_config('lock_timeout', coalesce($27::text, current_setting('lock_timeout')), true) as told

@@ -72,6 +72,25 @@ describe('posts that come at the same moment', () => {
     expect((await from(7)).status).to.equal(201);
   });
 
+  it('do not suffer for one among them that takes the database too long', async () => {
+    await using context = await openTestContext(db);
+    const bad = context.keyring.addressIndex('p7@example.test').toString('hex');
+    // As where the time of a statement is over.
+    await db.query(
+      `create function take_too_long() returns trigger language plpgsql as
+         $$ begin raise exception using errcode = '57014'; end $$;
+       create trigger take_too_long before insert on senders for each row
+         when (new.address_index = '\\x${bad}') execute function take_too_long()`,
+    );
+    try {
+      const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => from(n)));
+      expect(answers.map((it) => it.status)).to.deep.equal(Array.from({ length: 20 }, (_, n) => (n === 7 ? 503 : 201)));
+    } finally {
+      await db.query('drop function take_too_long cascade');
+    }
+    expect(await db.count('messages')).to.equal(19);
+  });
+
   it('are held or not each for itself', async () => {
     await from(3);
     await db.query('update senders set blocked_at = now()');

@@ -97,6 +97,29 @@ describe('a suspicious message', () => {
     ]);
   });
 
+  it('is looked for among the newest thousand of its text, however often one person repeats it', async () => {
+    const message = 'The very same long text that somebody sends again and again, and others had sent as well before';
+    const last = async () => (await db.query('select id, status from messages order by id desc limit 1'))[0];
+    for (const who of ['p1', 'p2', 'p3'])
+      await http.post('/api/messages', submission({ email: `${who}@example.test`, message }));
+    await db.query(`update messages set received_at = received_at - interval '1 hour'`);
+    await db.query('truncate recent_posts');
+    await http.post('/api/messages', submission({ message }));
+    const first = await last();
+    expect(first?.status).to.equal('held');
+
+    await db.query(
+      `insert into messages select (m).* from (select jsonb_populate_record(messages, jsonb_build_object(
+         'id', gen_random_uuid(), 'receipt', 'RW-' || lpad(n::text, 10, '0'))) as m
+       from messages, generate_series(1, 1000) as n where id = $1) as copies`,
+      [first?.id],
+    );
+    const again = await http.post('/api/messages', submission({ message }), { 'Idempotency-Key': 'again' });
+    expect(await db.query('select status from messages where id = $1', [again.json.id])).to.deep.equal([
+      { status: 'accepted' },
+    ]);
+  });
+
   it('is told of to its owner in one summary a day, without a word of the visitor', async () => {
     await using smtp = await startSmtpServer();
     const settings = { DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test', MAIL_FROM: 'Site <site@site.test>' };
