@@ -1,5 +1,7 @@
+import { LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
 import { normaliseAddress, readAddress } from '../address.ts';
+import { inTransaction } from '../database/transaction.ts';
 import { Sender } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import { databaseNow } from './database-now.ts';
@@ -88,10 +90,16 @@ async function changeSender(
   which: { id: string } | { email: string },
   change: (sender: Sender, now: Date) => void,
 ): Promise<SenderView> {
-  const sender = await findSender(scope, which);
-  change(sender, await databaseNow(scope.em));
-  await scope.em.flush();
-  return await present(scope, sender);
+  const { id } = await findSender(scope, which);
+  const changed = await inTransaction(scope.em, async (em) => {
+    // Who was erased since is not there any more once the lock is had.
+    const sender = await em.findOne(Sender, { id }, { refresh: true, lockMode: LockMode.PESSIMISTIC_WRITE });
+    if (sender === null) throw new Problem('sender-unknown', `sender ${id} was erased at this moment`);
+    change(sender, await databaseNow(em));
+    await em.flush();
+    return sender;
+  });
+  return await present(scope, changed);
 }
 
 async function present(scope: Scope, sender: Sender): Promise<SenderView> {

@@ -117,6 +117,20 @@ describe('senders export and erase', () => {
       expect(again.stderr).to.include('nobody has written from');
     });
 
+    it('is not overlooked by who blocks that person at the same moment: there is nobody any more', async () => {
+      await build();
+      const rows = await db.lockRows('senders');
+      const erased = run('erase', ...ada, '--yes');
+      await db.waitingForLocks(1);
+      const blocked = run('block', ...ada);
+      await db.waitingForLocks(2);
+      await rows.release();
+      expect(await erased).to.include({ code: 0 });
+      const { code, stdout, stderr } = await blocked;
+      expect({ code, stdout }).to.deep.equal({ code: 1, stdout: '' });
+      expect(stderr).to.include('was erased at this moment');
+    });
+
     it('asks on a terminal, and elsewhere wants --yes', async () => {
       await build();
       const unasked = await ruffinweb(['senders', 'erase', ...ada], { DATABASE_URL: db.url, DATA_DIR: folder.path });
