@@ -60,7 +60,7 @@ interface EraseBatch {
 }
 
 async function eraseBatch(em: EntityManager, person: Person): Promise<EraseBatch> {
-  await lockAddress(em, person.addressIndex);
+  const lockedAt = await lockAddress(em, person.addressIndex);
   const found = await em.execute<{ id: string }[]>(
     `select messages.id from messages join senders on senders.id = sender_id
      where address_index = ? order by messages.id limit ${batchSize}`,
@@ -78,21 +78,28 @@ async function eraseBatch(em: EntityManager, person: Person): Promise<EraseBatch
   if (ids.length === batchSize) return { ...counts, erasedAt: undefined };
   await em.execute('delete from senders where address_index = ?', [person.addressIndex]);
   await em.execute('delete from reply_days where address_index = ?', [person.mailboxIndex]);
-  return { ...counts, erasedAt: await writeRecord(em, person.addressIndex) };
+  return { ...counts, erasedAt: await writeRecord(em, person.addressIndex, lockedAt) };
 }
 
-/** The lock that the statement which stores takes first: a post by the same person waits, or goes with the rest. */
-export async function lockAddress(em: EntityManager, addressIndex: Buffer): Promise<void> {
+/**
+ * The lock that the statement which stores takes first: a post by the same person waits, or goes with the rest.
+ *
+ * @returns the database's time once it is had, as PostgreSQL writes it. Whatever was stored before has an earlier one; the
+ *   time of the transaction's beginning may be earlier than that, since the lock had to be waited for.
+ */
+export async function lockAddress(em: EntityManager, addressIndex: Buffer): Promise<string> {
   await em.execute('select pg_advisory_xact_lock(?::bigint)', [String(addressIndex.readBigInt64BE(0))]);
+  const [row] = await em.execute<{ at: string }[]>('select clock_timestamp()::text as at');
+  return row?.at ?? 'now';
 }
 
-/** @param at the database's time, unless it happened before and is only done again. */
-export async function writeRecord(em: EntityManager, addressIndex: Buffer, at?: Date): Promise<Date> {
+/** @param at when it happened. */
+export async function writeRecord(em: EntityManager, addressIndex: Buffer, at: Date | string): Promise<Date> {
   const [row] = await em.execute<{ erased_ms: number }[]>(
-    `insert into erasures (address_index, erased_at) values (?, coalesce(?::timestamptz, now()))
+    `insert into erasures (address_index, erased_at) values (?, ?::timestamptz)
      on conflict (address_index) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at)
      returning (extract(epoch from erased_at) * 1000)::float8 as erased_ms`,
-    [addressIndex, at ?? null],
+    [addressIndex, at],
   );
   return new Date(row?.erased_ms ?? Number.NaN);
 }

@@ -117,6 +117,21 @@ describe('senders export and erase', () => {
       expect(again.stderr).to.include('nobody has written from');
     });
 
+    it('is dated after all that it removed, also what was stored while it waited for its turn', async () => {
+      await build();
+      const post = await db.lockKey(context.keyring.addressIndex('ada@example.test').readBigInt64BE(0));
+      const erased = json('erase', ...ada, '--yes');
+      await db.waitingForLocks(1);
+      const [last] = await db.query<{ received_at: Date }>(
+        'update messages set received_at = clock_timestamp() where id in (select max(id::text)::uuid from messages) returning received_at',
+      );
+      await post.release();
+      const at = new Date((await erased).erasedAt).getTime();
+      expect(at).to.be.at.least(last?.received_at.getTime() ?? Number.NaN);
+      const replayed = await db.query('select from erasures where erased_at >= $1', [last?.received_at]);
+      expect(replayed).to.have.lengthOf(1);
+    });
+
     it('is not overlooked by who blocks that person at the same moment: there is nobody any more', async () => {
       await build();
       const rows = await db.lockRows('senders');
