@@ -3,6 +3,7 @@ import type { Context } from '../context.ts';
 import { inTransaction } from '../database/transaction.ts';
 import { Duty } from '../entities/index.ts';
 import { countWaiting } from './count-waiting.ts';
+import { databaseNow } from './database-now.ts';
 import { queueHeldSummaries } from './held-summary.ts';
 import { openPurgeRound, type PurgeRound, purgeDuty, type Removal } from './purge.ts';
 import { syncErasures } from './replay-erasures.ts';
@@ -54,8 +55,26 @@ export async function keepHouseOnce(context: Context, stop?: AbortSignal): Promi
   await purgeEveryHour(scope, stop);
 }
 
+/** By how much the clocks of this process and of the database may differ where something is to be removed by its age. */
+const clocksMayDifferMs = 60 * 60_000;
+
+/**
+ * A clock that has jumped a year ahead would make everything a year older. Which of the two is wrong nobody knows, so
+ * nothing is removed until they agree.
+ */
+async function clocksAgree(scope: Scope): Promise<boolean> {
+  const aheadMs = (await databaseNow(scope.em)).getTime() - scope.now().getTime();
+  if (Math.abs(aheadMs) <= clocksMayDifferMs) return true;
+  scope.log.warn(
+    { databaseAheadSeconds: Math.round(aheadMs / 1000) },
+    'nothing is purged: the clocks of the database and of this machine differ by more than an hour',
+  );
+  return false;
+}
+
 /** Each batch is a transaction of its own, under the lock of the duty: killed between two, the next one goes on. */
 async function purgeEveryHour(scope: Scope, stop: AbortSignal | undefined): Promise<void> {
+  if (!(await clocksAgree(scope))) return;
   const removed = { messages: 0, clientAddresses: 0, senders: 0 };
   let round: PurgeRound | undefined;
   const runBatch = async (inside: Scope) => {

@@ -197,6 +197,26 @@ describe('purge', () => {
     expect(await db.count('messages')).to.equal(0);
   });
 
+  it('is left undone by a server whose clock and that of the database differ by more than an hour', async () => {
+    await aged([400]);
+    const hourMs = 60 * 60_000;
+    for (const [aheadMs, left] of [
+      [-2 * hourMs, 1],
+      [2 * hourMs, 1],
+      [hourMs / 2, 0],
+    ] as const) {
+      const lines: object[] = [];
+      const log = {
+        ...context.log,
+        child: () => log,
+        warn: (line: object) => lines.push(line),
+      } as unknown as Context['log'];
+      await keepHouseOnce({ ...context, log, now: () => new Date(Date.now() + aheadMs) });
+      expect(await db.count('messages'), String(aheadMs)).to.equal(left);
+      expect(JSON.stringify(lines).includes('databaseAheadSeconds'), String(aheadMs)).to.equal(left === 1);
+    }
+  });
+
   it('goes on from where it was, however many wait: a batch looks at two hundred, and never twice at one', async () => {
     const [first = ''] = await aged([400]);
     await copies(first, 401);
