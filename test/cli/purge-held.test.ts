@@ -87,6 +87,11 @@ describe('purge of held messages', () => {
     expect(await purge()).to.deep.equal([first, second]);
     expect(await countWaiting(openScope(context))).to.equal(2);
 
+    // One that cancelled itself told nobody of anything.
+    const settleAs = `update emails set state = $2, failure = $3 where id = $1`;
+    await db.query(settleAs, [firstSummary, 'cancelled', 'nothing-held']);
+    expect(await countWaiting(openScope(context))).to.equal(2);
+    await db.query(settleAs, [firstSummary, 'failed', 'refused']);
     // The next summary does not list what stood in the one before it.
     await runHere(['emails', 'resend', secondSummary], db);
     await settle();
