@@ -249,6 +249,53 @@ describeInBrowser('a form', (browser) => {
     });
   }
 
+  describe('answered by something else in the place of the server', () => {
+    for (const [what, answer] of [
+      ['the front page of a static host, 200', { status: 200, contentType: 'text/html', body: '<!doctype html>Home' }],
+      ['200 and nothing', { status: 200, body: '' }],
+      ['JSON of somebody else, 200', { status: 200, json: { status: 'ok' } }],
+      ['JSON that is null, 201', { status: 201, contentType: 'application/json', body: 'null' }],
+      [
+        'the Django route that checks and stores nothing, 201',
+        { status: 201, json: { name: 'Ada', email: 'a@b.test' } },
+      ],
+    ] as const) {
+      it(`with ${what}: thanks for nothing, keeps what was typed, and can be sent again`, async () => {
+        await using landing = await openLanding(browser());
+        const { page, faults, posts } = landing;
+        await page.route('**/api/messages', (route) => route.fulfill(answer));
+        await fill(page);
+        await send(page);
+        await page.waitForSelector('form:is([data-ruffinweb=sent], [data-ruffinweb=failed])');
+        expect(await status(page)).to.equal('That did not work: something went wrong at the server.');
+        expect(await page.getAttribute('#try', 'data-ruffinweb')).to.equal('failed');
+        expect(await page.inputValue('[name=message]')).to.equal('Hello there');
+        await page.unroute('**/api/messages');
+        await send(page);
+        await isIn(page, 'sent');
+        expect(new Set(posts.map(keyOf))).to.have.lengthOf(1);
+        expect(await db.count('messages')).to.equal(1);
+        expect(faults).to.deep.equal([]);
+      });
+    }
+  });
+
+  it('thanks at every address that stores, in whatever dialect that answers', async () => {
+    await using landing = await openLanding(browser());
+    const { page, faults } = landing;
+    const stored = ['/api/messages', '/api/forms/contact/messages', '/f/contact', '/api/message/'];
+    for (const [index, action] of stored.entries()) {
+      await page.goto(server.url);
+      await page.evaluate(`document.forms[0].setAttribute('action', '${action}')`);
+      await fill(page, 'ada@example.test', `To ${action}`);
+      await send(page);
+      await isIn(page, 'sent');
+      expect(await status(page), action).to.include('Your message has arrived.');
+      expect(await db.count('messages')).to.equal(index + 1);
+    }
+    expect(faults).to.deep.equal([]);
+  });
+
   it('says what the server says when the form is closed', async () => {
     await using landing = await openLanding(browser());
     const { page } = landing;

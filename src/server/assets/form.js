@@ -91,7 +91,8 @@
     try {
       Object.assign(answer, JSON.parse(told));
     } catch {}
-    return Object.assign(answer, { ok });
+    // Any host has a page with 200 for what it does not know: only our own JSON says that the message is stored.
+    return Object.assign(answer, { ok: ok && !!(answer.receipt || answer.next || answer.message_sender) });
   }
 
   function bodyOf(data) {
@@ -138,7 +139,7 @@
       const later = text(form, 'later', `That did not work. Please try again ${time ? 'in {time}' : 'in a moment'}.`);
       lines.push(later.replace('{time}', time));
     } else if (!lines[0]) {
-      const what = answer.status < 500 ? 'Not sent' : 'That did not work';
+      const what = /^4/.test(answer.status) ? 'Not sent' : 'That did not work';
       lines.push(text(form, 'failed', `${what}: ${answer.detail ?? 'something went wrong at the server'}.`));
     }
     const status = say(form, first ? 'invalid' : 'failed', lines.join(' '));
