@@ -4,7 +4,7 @@ import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { describeWith } from '../support/machine-programs.ts';
 import { Nginx } from '../support/nginx.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
-import { exchange } from '../support/wire.ts';
+import { exchange, rawPost } from '../support/wire.ts';
 
 describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
   let db: TestDatabase;
@@ -66,8 +66,16 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
       'GET /docs?a=1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n',
     );
     expect(plain)
-      .to.match(/^HTTP\/1\.1 301 /)
+      .to.match(/^HTTP\/1\.1 308 /)
       .and.include('Location: https://forms.example.com/docs?a=1');
+  });
+
+  it('sends a post that came over plain HTTP on as a post: nothing that was typed is gone', async () => {
+    const posted = rawPost('/api/messages', JSON.stringify(body()), {}, { lastOnConnection: true });
+    const sentOn = await exchange(`http://127.0.0.1:${nginx.plainPort}`, posted);
+    expect(sentOn)
+      .to.match(/^HTTP\/1\.1 308 /)
+      .and.include('Location: https://forms.example.com/api/messages');
   });
 
   it('refuses a flood before it comes to us', async () => {
@@ -104,7 +112,7 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
     await exchange(`http://127.0.0.1:${nginx.plainPort}`, plain);
     const { access, error, debian } = await nginx.logs();
     expect(debian).to.equal('');
-    expect(access).to.match(/^\S+ GET \/plain 301 /m);
+    expect(access).to.match(/^\S+ GET \/plain 308 /m);
     expect(access).to.match(/^\S+ GET \/unsubscribe \d+ \d+ [\d.]+ 127\.0\.0\.1:\d+ \d+$/m);
     expect(access).to.not.include('secret-token');
     expect(error).to.not.include('buffered to a temporary file');
