@@ -66,11 +66,12 @@ export function submissionSchema(): Schema {
       ),
     },
     additionalProperties: {
-      type: ['string', 'number', 'boolean', 'null'],
+      type: ['string', 'number', 'boolean', 'null', 'array'],
+      items: { type: 'string' },
       maxLength: fieldLimits.extraValue,
       description:
-        `Up to ${fieldLimits.extraFields} further fields are kept as they are; ` +
-        `their names have at most ${fieldLimits.extraName} characters.`,
+        `Up to ${fieldLimits.extraFields} further fields are kept; their names have at most ${fieldLimits.extraName} ` +
+        'characters. Several texts of one name, or a list of texts, become one text, joined by commas.',
     },
   };
 }

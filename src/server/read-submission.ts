@@ -122,7 +122,7 @@ function readJson(text: string): Map<string, unknown> {
   return new Map(Object.entries(body));
 }
 
-/** A name given more than once keeps all its values, so that checking it refuses it rather than picks one. */
+/** A name given more than once keeps all its values: checking joins or refuses them, and never picks one. */
 function gather(fields: readonly (readonly [string, unknown])[]): Map<string, unknown> {
   const values = Map.groupBy(fields, ([name]) => name);
   return new Map([...values].map(([name, all]) => [name, all.length === 1 ? all[0]?.[1] : all.map(([, it]) => it)]));

@@ -6,7 +6,7 @@ import type { MessageContent } from './message-content.ts';
 /** What a visitor posted, not yet believed. */
 export interface Submission {
   formSlug: string;
-  /** Field names and values as they came; a name given twice has an array. */
+  /** Field names and values as they came; a name given more than once has an array. */
   values: ReadonlyMap<string, unknown>;
   clientAddress: string | undefined;
   /** The `Idempotency-Key` header. */
@@ -83,7 +83,7 @@ export function checkFields(posted: ReadonlyMap<string, unknown>, required: read
   const subject = readKnown(posted, 'subject', faults);
   const extra = readExtra(posted, faults);
   for (const field of required) {
-    const given = isKnown(field) ? nameGiven(posted, field) !== undefined : isGiven(posted.get(field));
+    const given = isKnown(field) ? nameGiven(posted, field) !== undefined : isGiven(shownOf(posted.get(field)));
     const told = faults.some((it) => it.field === field);
     if (!given && !told) faults.push({ field, code: 'missing', message: 'is required' });
   }
@@ -130,17 +130,26 @@ function readExtra(posted: ReadonlyMap<string, unknown>, faults: FieldFault[]): 
       });
       return [];
     }
-    if (value === null || value === '') return [];
+    const shown = shownOf(value);
+    if (shown === null || shown === '') return [];
     if (typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER) {
       // Its last digits were lost when it was read.
       faults.push({ field, code: 'invalid', message: 'is too large a number to be kept exactly; send it as text' });
       return [];
     }
-    // Programs send numbers and check boxes as such; their text is what the visitor saw.
-    const shown = typeof value === 'number' || typeof value === 'boolean' ? String(value) : value;
     const text = readText(field, shown, extraField, faults);
     return text === undefined ? [] : [[name, text]];
   });
+}
+
+/**
+ * The one text that is kept of a further field. Programs send numbers and check boxes as such: their text is what the
+ * visitor saw. Several check boxes, or a list of which several are chosen, give one name several texts.
+ */
+function shownOf(value: unknown): unknown {
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (!Array.isArray(value) || !value.every((it) => typeof it === 'string')) return value;
+  return value.filter((it) => it.trim() !== '').join(', ');
 }
 
 /** @returns undefined with a fault where the value is not as the rule has it. */

@@ -1,6 +1,9 @@
 import { expect } from 'chai';
 import type { Browser, Page, Request } from 'playwright-core';
+import { showMessage } from '../../src/services/messages.ts';
+import { openScope } from '../../src/services/scope.ts';
 import { describeInBrowser, openPage } from '../support/browser.ts';
+import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer } from '../support/program.ts';
 import { contactPage, openSite } from '../support/static-site.ts';
@@ -347,6 +350,30 @@ describeInBrowser('a form', (browser) => {
       await page.waitForURL('**/done?*');
       expect(page.url()).to.match(/\/done\?from=form&receipt=RW-/);
       expect(faults).to.deep.equal([]);
+    });
+
+    it('sends every box that is ticked and every line that is chosen, with the script and without it', async () => {
+      const fields = `<label><input type="checkbox" name="colour" value="red"> red</label>
+        <label><input type="checkbox" name="colour" value="green"> green</label>
+        <label><input type="checkbox" name="colour" value="blue"> blue</label>
+        <select name="day" multiple><option>Mon<option>Tue<option>Wed</select>`;
+      await using site = await openSite({ '/': contactPage(server.url, { fields }) }, policyFor(server.url));
+      await using context = await openTestContext(db);
+      for (const javaScriptEnabled of [true, false]) {
+        await db.empty();
+        await using watched = await openPage(browser(), { javaScriptEnabled });
+        const { page, faults } = watched;
+        await page.goto(site.url);
+        await fill(page);
+        await page.check('[value=red]');
+        await page.check('[value=blue]');
+        await page.selectOption('[name=day]', ['Mon', 'Wed']);
+        await send(page);
+        await (javaScriptEnabled ? isIn(page, 'sent') : page.waitForURL('**/thanks?receipt=RW-*'));
+        const stored = await showMessage(openScope(context), 'latest');
+        expect(stored.extra).to.deep.equal({ colour: 'red, blue', day: 'Mon, Wed' });
+        expect(faults).to.deep.equal([]);
+      }
     });
 
     it('posts without script, is thanked, and is led back', async () => {

@@ -105,6 +105,65 @@ describe('the body of a post', () => {
     expect(stored.extra).to.deep.equal({ largest: '9007199254740991', order, guests: '2' });
   });
 
+  it('with several texts of one further field, as check boxes send it, keeps them all as one, in every type', async () => {
+    const chosen = ['red', '', 'deep blue', 'a, b', ' '];
+    const fields = [...Object.entries(submission()), ...chosen.map((it) => ['colour', it])] as [string, string][];
+    const empty = [
+      ['none', ''],
+      ['none', ''],
+    ] as [string, string][];
+    const form = new FormData();
+    for (const [name, value] of [...fields, ...empty]) form.append(name, value);
+    const bodies: RequestInit[] = [
+      { body: new URLSearchParams([...fields, ...empty]) },
+      { body: form },
+      {
+        body: JSON.stringify(submission({ colour: chosen, none: [] })),
+        headers: { 'Content-Type': 'application/json' },
+      },
+    ];
+    await using context = await openTestContext(db);
+    for (const init of bodies) {
+      await db.empty();
+      const answer = await http.send('/api/messages', { method: 'POST', ...init });
+      expect(answer.status, answer.text).to.equal(201);
+      const stored = await showMessage(openScope(context), 'latest');
+      expect(stored.extra).to.deep.equal({ colour: 'red, deep blue, a, b' });
+    }
+    const [posted] = await Promise.all(bodies.map((init) => http.send('/api/messages', { method: 'POST', ...init })));
+    expect(posted?.status).to.equal(201);
+    expect(await db.count('messages'), 'the same post, whatever it came as').to.equal(1);
+  });
+
+  it('with a further field several times is held to the limit of the joined text', async () => {
+    const post = (last: string) =>
+      http.post('/api/messages', submission({ colour: ['x'.repeat(1000), 'y'.repeat(997), last] }));
+    const answer = await post('z');
+    expect(answer.json.errors).to.deep.equal([
+      { field: 'colour', code: 'too-long', message: 'must be no longer than 2000 characters' },
+    ]);
+    expect((await post('')).status).to.equal(201);
+  });
+
+  it('with a required field several times is refused where every one is empty', async () => {
+    await db.query(
+      `insert into forms (id, slug, required_fields) values (gen_random_uuid(), 'choose', '{colour}') on conflict do nothing`,
+    );
+    const post = (colour: string[]) =>
+      http.send('/api/forms/choose/messages', {
+        method: 'POST',
+        body: new URLSearchParams([
+          ['email', 'ada@example.test'],
+          ['message', 'x'],
+          ...colour.map((it): [string, string] => ['colour', it]),
+        ]),
+      });
+    expect((await post(['', ' '])).json.errors).to.deep.equal([
+      { field: 'colour', code: 'missing', message: 'is required' },
+    ]);
+    expect((await post(['', 'red'])).status).to.equal(201);
+  });
+
   it('may have the type text of any case and with parameters', async () => {
     const headers = { 'Content-Type': 'Application/JSON; Charset="UTF-8"' };
     expect((await http.post('/api/messages', submission(), headers)).status).to.equal(201);
@@ -239,6 +298,19 @@ describe('the body of a post', () => {
       const nested = new URLSearchParams({ 'email[$ne]': 'x', 'email.address': 'ada@example.test', message: 'x' });
       const answer = await http.send('/api/messages', { method: 'POST', body: nested });
       expect(answer.json.errors).to.deep.equal([{ field: 'email', code: 'missing', message: 'is required' }]);
+    });
+
+    it('with 422 for a further field whose list has anything but texts in it, however deep', async () => {
+      const deep = `{"email":"a@example.test","message":"x","colour":${'['.repeat(20_000)}${']'.repeat(20_000)}}`;
+      for (const body of [
+        submission({ colour: ['a', 1] }),
+        submission({ colour: [['a']] }),
+        submission({ colour: [null] }),
+        deep,
+      ]) {
+        const answer = await http.post('/api/messages', body);
+        expect(answer.json.errors).to.deep.equal([{ field: 'colour', code: 'invalid', message: 'must be one text' }]);
+      }
     });
 
     it('with 422 for a number whose digits were lost when it was read: as text it is kept', async () => {

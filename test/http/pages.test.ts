@@ -186,7 +186,7 @@ describe('what is served to look at', () => {
         .and.to.match(/name="email" type="email" value="ada@"/);
       expect(text).to.not.match(/name="first_name"|name="_replyto"/);
       expect(text).to.include('<input type="hidden" name="_next" value="/a">');
-      expect(text).to.match(/name="topic" type="text" value="one, two"/);
+      for (const topic of ['one', 'two']) expect(text).to.include(`type="hidden" name="topic" value="${topic}"`);
       expect(text).to.match(/<textarea [^>]*name="long"[^>]*>\r?\na\nbccc/);
     });
 

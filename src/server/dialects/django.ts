@@ -12,7 +12,7 @@ export const django: Dialect = {
     body: {
       message: values.get('message'),
       message_sender: values.get('email') || values.get('_replyto'),
-      date: values.get('date') || stored.receivedAt.toISOString(),
+      date: [values.get('date')].flat().join(', ') || stored.receivedAt.toISOString(),
     },
   }),
   problem: (details) => ({
