@@ -5,7 +5,7 @@ import type { Config } from '../config.ts';
 import type { ProblemCode } from '../problems.ts';
 import { describeApi } from './openapi.ts';
 import { apiReference } from './pages/api-reference.ts';
-import { asInputs, correction } from './pages/correction.ts';
+import { asInputs, correction, typedTexts } from './pages/correction.ts';
 import { paintCode, prose } from './pages/markup.ts';
 import { scriptSettings } from './pages/script-settings.ts';
 import { snippets } from './pages/snippets.ts';
@@ -91,6 +91,8 @@ function correctableCodes(captcha: CaptchaKind): ReadonlySet<ProblemCode> {
 
 function refusal(details: ProblemDetails, posted: ReadonlyMap<string, unknown> | undefined) {
   const ours = details.status >= 500;
+  // To be copied, not to be sent from here: a page that may not post must not be able to by way of this one.
+  const foreign = details.code === 'origin-refused';
   const heading = details.status === 404 ? 'Nothing here' : ours ? 'That did not work' : details.title;
   return {
     title: heading,
@@ -103,6 +105,8 @@ function refusal(details: ProblemDetails, posted: ReadonlyMap<string, unknown> |
       : details.status === 404
         ? 'There is no page at this address.'
         : `${details.detail[0]?.toUpperCase()}${details.detail.slice(1)}.`,
+    for_owner: foreign,
+    typed: foreign && posted !== undefined ? typedTexts(posted) : [],
     how_on: /^captcha-/.test(details.code)
       ? 'Nothing was sent. Please go back to the form, solve the captcha there, and send it again; what you typed should still be there.'
       : '',

@@ -42,10 +42,16 @@ export function openRequestScope(context: Context, shared?: SharedByPosts): Midd
         route: typeof ctx._matchedRoute === 'string' ? ctx._matchedRoute : '-',
         status: ctx.status,
         problem: ctx.state.problem,
+        ...(ctx.state.problem === 'origin-refused' && { origin: originNamed(ctx.req.headers.origin) }),
         ...ctx.state.stored,
         ms: Math.round((performance.now() - startedAt) * 10) / 10,
       },
       ctx.state.stored === undefined ? 'answered' : 'message stored',
     );
   };
+}
+
+/** A program may write anything into that header: only what reads like an origin is logged. */
+function originNamed(header: string | undefined): string {
+  return /^(?:null|[a-z][a-z0-9+.-]*:\/\/[\w.:[\]-]{1,260})$/i.test(header ?? '') ? (header ?? '') : '-';
 }

@@ -9,7 +9,8 @@ const longestNext = 2000;
 
 /**
  * A browser says truthfully which page a post comes from; a page that the form does not know may not post. What
- * is no browser sends no `Origin` and is taken.
+ * is no browser sends no `Origin` and is taken. `null` may be anybody: a page whose Referrer-Policy is `no-referrer` or
+ * `same-origin` posts its forms so, and so does a sandboxed frame or a file.
  *
  * @throws {Problem} origin-refused
  */
@@ -19,7 +20,12 @@ export function refuseForeignOrigin(
   origin: string | undefined,
 ): void {
   if (origin === undefined || isAllowed(config, form.origins, origin)) return;
-  throw new Problem('origin-refused', 'pages of this origin may not post to this form');
+  throw new Problem(
+    'origin-refused',
+    origin === 'null'
+      ? "the page's Referrer-Policy hides its address; use strict-origin-when-cross-origin, or form.js"
+      : 'pages of this origin may not post to this form',
+  );
 }
 
 /** Whether the environment, whatever a form says, lets pages of this origin post. */

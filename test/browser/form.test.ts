@@ -376,6 +376,29 @@ describeInBrowser('a form', (browser) => {
       }
     });
 
+    for (const policy of ['no-referrer', 'same-origin']) {
+      it(`that hides its address (Referrer-Policy: ${policy}) posts with the script; without it the page keeps the text`, async () => {
+        await using site = await openSite({ '/': contactPage(server.url) }, { 'Referrer-Policy': policy });
+        await using scripted = await openPage(browser());
+        await scripted.page.goto(site.url);
+        await fill(scripted.page);
+        await send(scripted.page);
+        await isIn(scripted.page, 'sent');
+        expect(await db.count('messages')).to.equal(1);
+
+        await using plain = await openPage(browser(), { javaScriptEnabled: false });
+        await plain.page.goto(site.url);
+        await fill(plain.page, 'bob@example.test', 'Two\nlines of mine');
+        await send(plain.page);
+        expect(await plain.page.textContent('h1')).to.equal('This website may not post here');
+        expect(await plain.page.textContent('.typed'))
+          .to.include('Two\nlines of mine')
+          .and.include('bob@example.test');
+        expect(await plain.page.textContent('main')).to.include('use strict-origin-when-cross-origin, or form.js');
+        expect(await db.count('messages')).to.equal(1);
+      });
+    }
+
     it('posts without script, is thanked, and is led back', async () => {
       await using site = await openSite({ '/': contactPage(server.url) }, policyFor(server.url));
       await using watched = await openPage(browser(), { javaScriptEnabled: false });

@@ -61,6 +61,16 @@ describeInBrowser('every page', (browser) => {
       await send(page);
       await page.waitForSelector('text=Almost there');
     },
+    'origin-refused': async (page) => {
+      await withoutUpgrade(page);
+      await page.evaluate(
+        `document.head.insertAdjacentHTML('beforeend', '<meta name="referrer" content="no-referrer">')`,
+      );
+      await page.fill('[name=email]', 'ada@example.test');
+      await page.fill('[name=message]', `Hello\nthere, ${'a long word'.replaceAll(' ', '').repeat(12)}`);
+      await send(page);
+      await page.waitForSelector('text=What you typed');
+    },
     'our-fault': async (page) => {
       await withoutUpgrade(page);
       await page.fill('[name=email]', 'ada@example.test');

@@ -114,6 +114,52 @@ describe('who may call', () => {
       });
     }
 
+    it('null is told what hides it, and the log which origin was refused; what reads like none is not logged', async () => {
+      const refusedFrom = async (origin: string) => {
+        const { headers, json } = await http.post('/api/messages', submission(), { Origin: origin });
+        const id = headers.get('x-request-id') ?? '';
+        const line = await until('the refusal is logged', () => server.log.split('\n').find((it) => it.includes(id)));
+        return { detail: json.detail as string, logged: JSON.parse(line).origin };
+      };
+      expect(await refusedFrom('null')).to.deep.equal({
+        detail: "the page's Referrer-Policy hides its address; use strict-origin-when-cross-origin, or form.js",
+        logged: 'null',
+      });
+      const other = 'pages of this origin may not post to this form';
+      for (const origin of ['https://evil.example.test:8443', 'http://[::2]:80', 'capacitor://localhost'])
+        expect(await refusedFrom(origin)).to.deep.equal({ detail: other, logged: origin });
+      for (const origin of ['ada@example.test', 'https://evil.test/path?q=1', `https://${'x'.repeat(300)}.test`, ''])
+        expect(await refusedFrom(origin), origin).to.deep.equal({ detail: other, logged: '-' });
+      await http.post('/api/messages', {}, { Origin: site });
+      expect(server.log.split('\n').filter((it) => it.includes(`"origin":"${site}"`))).to.deep.equal([]);
+    });
+
+    it('may not, and a browser gets a page that shows what was typed, and no way around it', async () => {
+      const page = async (origin: string) =>
+        await http.send('/f/contact', {
+          method: 'POST',
+          headers: { Accept: browserAccept, Origin: origin },
+          body: new URLSearchParams([
+            ['email', 'ada@example.test'],
+            ['message', 'What I <typed>\nin two lines'],
+            ['colour', 'red'],
+            ['colour', 'blue'],
+            ['_gotcha', 'secret'],
+            ['cf-turnstile-response', 'secret'],
+          ]),
+        });
+      for (const [origin, told] of [
+        ['null', 'Referrer-Policy hides its address; use strict-origin-when-cross-origin, or form.js.'],
+        ['https://evil.example.test', 'Pages of this origin may not post to this form.'],
+      ] as const) {
+        const { status, text } = await page(origin);
+        expect(status).to.equal(403);
+        expect(text).to.include('What I &lt;typed&gt;\nin two lines').and.include('red, blue').and.include(told);
+        expect(text).to.not.match(/<form|<button|secret/);
+      }
+      expect(await db.count('messages')).to.equal(0);
+    });
+
     it('is taken where it says none, as programs do', async () => {
       expect((await http.post('/api/messages', submission())).status).to.equal(201);
     });

@@ -1,3 +1,4 @@
+import { solutionFields } from '../../captcha-kinds.ts';
 import { aliases } from '../../services/check-fields.ts';
 import type { ProblemDetails } from '../problem-details.ts';
 
@@ -7,6 +8,8 @@ const knownFields = [
   { name: 'subject', label: 'Subject', type: 'text', autocomplete: 'off' },
   { name: 'message', label: 'Message', type: 'textarea', autocomplete: 'off' },
 ] as const;
+
+const solutions = new Set<string>(Object.values(solutionFields));
 
 /** A value that goes back as it came, out of sight. */
 export interface HiddenInput {
@@ -50,6 +53,17 @@ export function correction(details: ProblemDetails, posted: ReadonlyMap<string, 
 /** What was posted, to be posted again unseen; a name given twice has two inputs. */
 export function asInputs(posted: ReadonlyMap<string, unknown>): HiddenInput[] {
   return [...posted].flatMap(([name, value]) => textsOf(value).map((text) => ({ name, value: text })));
+}
+
+/** What was typed, to be seen and copied: neither instructions nor a captcha's solution. */
+export function typedTexts(posted: ReadonlyMap<string, unknown>): { label: string; value: string }[] {
+  return [...posted.keys()]
+    .filter((name) => !name.startsWith('_') && !solutions.has(name))
+    .map((name) => ({
+      label: knownFields.find((it) => it.name === name)?.label ?? name,
+      value: typed(posted, [name]),
+    }))
+    .filter(({ value }) => value.trim() !== '');
 }
 
 /** What was typed into the first of these fields that has something. */
