@@ -47,10 +47,17 @@ export class Problem extends Error {
   override readonly name = 'Problem';
   readonly code: ProblemCode;
   readonly faults: readonly FieldFault[];
+  /** The kind of captcha that the form asks for, where that is what is refused. */
+  readonly captcha: string | undefined;
 
-  constructor(code: ProblemCode, message: string, options: { faults?: readonly FieldFault[]; cause?: unknown } = {}) {
+  constructor(
+    code: ProblemCode,
+    message: string,
+    options: { faults?: readonly FieldFault[]; captcha?: string; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.faults = options.faults ?? [];
+    this.captcha = options.captcha;
   }
 }

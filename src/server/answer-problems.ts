@@ -53,7 +53,8 @@ function sendProblem(ctx: KoaContext & { state: RequestState }, problem: Problem
     ctx.type = 'html';
     // The public address may have a path of its own, which the proxy in front takes off.
     const action = new URL(ctx.state.scope.config.publicUrl).pathname.replace(/\/$/, '') + ctx.path;
-    ctx.body = pages.problem(details, ctx.state.posted, action);
+    const { posted, next } = ctx.state;
+    ctx.body = pages.problem(details, { posted, action, next, captcha: problem.captcha });
   } else {
     const told = dialectOf(ctx.path).problem(details, ctx.state.posted);
     ctx.status = told.status ?? details.status;

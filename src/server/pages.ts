@@ -1,6 +1,5 @@
 import { fileURLToPath } from 'node:url';
 import { Liquid } from 'liquidjs';
-import type { CaptchaKind } from '../captcha-kinds.ts';
 import type { Config } from '../config.ts';
 import type { ProblemCode } from '../problems.ts';
 import { describeApi } from './openapi.ts';
@@ -23,7 +22,19 @@ export interface Pages {
    * For any refusal. Where the visitor can do something about it, it is a form with what was posted to `action`, to
    * be corrected; every 5xx has the same page, with a way to send again what was posted, which a limit has too.
    */
-  problem(details: ProblemDetails, posted: ReadonlyMap<string, unknown> | undefined, action: string): string;
+  problem(details: ProblemDetails, refused: RefusedPost): string;
+}
+
+/** What a page of ours needs to go on with a post that was refused. */
+export interface RefusedPost {
+  /** Undefined where it was not read, or is none. */
+  posted: ReadonlyMap<string, unknown> | undefined;
+  /** Where it was posted to. */
+  action: string;
+  /** Where the visitor goes once it is stored, if not to our own page: an address that is allowed. */
+  next: string | undefined;
+  /** The kind of captcha that is to be solved, where that is what was refused. */
+  captcha: string | undefined;
 }
 
 /** Reads and parses the templates once; rendering is without I/O. */
@@ -52,7 +63,6 @@ export function openPages(config: Config): Pages {
     page('problem'),
   ];
   const api = describeApi(config.publicUrl);
-  const correctable = correctableCodes(config.captcha.kind);
   return {
     landing: landing({
       title: 'ruffinweb',
@@ -76,17 +86,16 @@ export function openPages(config: Config): Pages {
         // Where mail only goes to files, and nobody else's is shown.
         mailbox: config.smtp === undefined && !config.production,
       }),
-    problem: (details, posted, action) =>
-      posted !== undefined && correctable.has(details.code)
-        ? correct({ action, ...correction(details, posted) })
+    problem: (details, { posted, action, next, captcha }) =>
+      posted !== undefined && isCorrectable(details.code, captcha)
+        ? correct({ action, next: next ?? `${basePath}/thanks`, ...correction(details, posted) })
         : problem({ action, ...refusal(details, posted) }),
   };
 }
 
-/** Refusals that the visitor can put right on our page; a hosted captcha is only solved where its widget stands. */
-function correctableCodes(captcha: CaptchaKind): ReadonlySet<ProblemCode> {
-  const isHosted = captcha !== 'none' && captcha !== 'altcha';
-  return new Set(isHosted ? ['fields-invalid'] : ['fields-invalid', 'captcha-required', 'captcha-wrong']);
+/** Whether the visitor can put it right on our page; a hosted captcha is only solved where its widget stands. */
+function isCorrectable(code: ProblemCode, captcha: string | undefined): boolean {
+  return code === 'fields-invalid' || (/^captcha-/.test(code) && captcha === 'altcha');
 }
 
 function refusal(details: ProblemDetails, posted: ReadonlyMap<string, unknown> | undefined) {

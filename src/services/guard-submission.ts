@@ -40,7 +40,7 @@ export async function guardSubmission(
     kind === 'none' ? { result: 'passed' } : (known.get(kind) ?? (await checkCaptcha(scope, form, kind, submission)));
   known.set(kind, captcha);
   if (captcha.result === 'wrong') {
-    throw new Problem('captcha-wrong', 'the captcha is not solved, or its time is over');
+    throw new Problem('captcha-wrong', 'the captcha is not solved, or its time is over', { captcha: kind });
   }
   const reasons = [
     ...findSuspicions(content, submission.values),
@@ -61,7 +61,7 @@ async function checkCaptcha(
 ): Promise<CaptchaVerdict> {
   const solution = submission.values.get(solutionFields[kind]);
   if (typeof solution !== 'string' || solution.trim() === '') {
-    throw new Problem('captcha-required', 'this form asks for a solved captcha');
+    throw new Problem('captcha-required', 'this form asks for a solved captcha', { captcha: kind });
   }
   // A hosted captcha that a form asks for and the environment does not know can be solved by nobody.
   const verdict = await scope.captchas

@@ -6,6 +6,7 @@ import type { Page, Route } from 'playwright-core';
 import { describeInBrowser, openPage } from '../support/browser.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer } from '../support/program.ts';
+import { contactPage, openSite } from '../support/static-site.ts';
 
 const secret = { hmacSignatureSecret: 'a secret of this test' };
 const [algorithms, usual] = [
@@ -166,6 +167,37 @@ describeInBrowser('a form whose server asks for a captcha', (browser) => {
       await page.waitForURL('**/thanks?receipt=RW-*');
       expect(await db.count('messages')).to.equal(1);
       expect(faults).to.deep.equal([]);
+    });
+
+    it('is led from there to where its own page wanted it to go', async () => {
+      const page = '<!doctype html><link rel="icon" href="data:,"><title>Site</title>';
+      const done = `${page}<h1>Done</h1>`;
+      await using site = await openSite({ '/done': done, '/shop-done': done });
+      const fields = `<input type="hidden" name="_next" value="${site.url}/done">`;
+      await using other = await openSite({
+        '/': contactPage(server.url, { fields }).replace(/<script.*<\/script>/, ''),
+        '/shop': contactPage(server.url)
+          .replace('/api/messages', '/f/shop')
+          .replace(/<script.*<\/script>/, ''),
+      });
+      await db.query(
+        `insert into forms (id, slug, redirect_url) values (gen_random_uuid(), 'shop', $1)
+          on conflict (slug) do update set redirect_url = excluded.redirect_url`,
+        [`${site.url}/shop-done`],
+      );
+      for (const [index, [path, goal]] of [
+        ['/', '/done'],
+        ['/shop', '/shop-done'],
+      ].entries()) {
+        await using watched = await openPage(browser());
+        await watched.page.goto(other.url + path);
+        await fillAndSend(watched.page);
+        expect(await watched.page.textContent('h1')).to.equal('One more step');
+        await watched.page.click('form button');
+        await watched.page.waitForURL((url) => url.origin === site.url && url.pathname === goal);
+        expect(await db.count('messages')).to.equal(index + 1);
+        expect(watched.faults).to.deep.equal([]);
+      }
     });
   });
 });

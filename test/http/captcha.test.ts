@@ -44,6 +44,27 @@ describe('CAPTCHA=altcha', () => {
     expect(await db.count('messages')).to.equal(0);
   });
 
+  it('refuses a browser with a page that leads on to where the form leads, where that is allowed', async () => {
+    const redirectOf = async (path: string, fields: Record<string, string> = {}) => {
+      const page = await http.send(path, {
+        method: 'POST',
+        headers: { Accept: browserAccept },
+        body: new URLSearchParams({ email: 'ada@example.test', message: 'x', ...fields }),
+      });
+      expect(page.status).to.equal(403);
+      return /data-redirect="([^"]*)"/.exec(page.text)?.[1];
+    };
+    expect(await redirectOf('/api/messages')).to.equal('/thanks');
+    expect(await redirectOf('/api/messages', { _next: 'https://evil.test/' })).to.equal('/thanks');
+    expect(await redirectOf('/api/messages', { _next: 'http://localhost:8080/a?b=1' })).to.equal(
+      'http://localhost:8080/a?b=1',
+    );
+    await db.query(`insert into forms (id, slug, redirect_url)
+      values (gen_random_uuid(), 'leads', 'https://shop.example.test/danke') on conflict do nothing`);
+    expect(await redirectOf('/f/leads')).to.equal('https://shop.example.test/danke');
+    expect(await redirectOf('/f/leads', { _next: 'http://localhost:1/' })).to.equal('http://localhost:1/');
+  });
+
   it('takes a solved one, and does not keep it as a field', async () => {
     const answer = await http.post('/api/messages', submission({ altcha: await solve(http) }));
     expect(answer.status, answer.text).to.equal(201);
@@ -145,6 +166,31 @@ describe('a hosted captcha', () => {
   afterEach(async () => {
     asked.length = 0;
     await db.empty();
+  });
+
+  it('is what its own form asks for, and another form may ask for our own: each page says how to go on there', async () => {
+    await db.query(
+      `insert into forms (id, slug, captcha) values (gen_random_uuid(), 'own', 'altcha') on conflict do nothing`,
+    );
+    const pageOf = async (path: string, fields: Record<string, string> = {}) => {
+      const page = await http.send(path, {
+        method: 'POST',
+        headers: { Accept: browserAccept },
+        body: new URLSearchParams({ email: 'ada@example.test', message: 'What I typed', ...fields }),
+      });
+      expect(page.status).to.equal(403);
+      return page.text;
+    };
+    for (const altcha of ['', 'wrong']) {
+      expect(await pageOf('/f/own', { altcha }))
+        .to.include('One more step')
+        .and.match(/<form [^>]*action="\/f\/own"[^>]* data-ruffinweb/)
+        .and.include('What I typed');
+    }
+    expect(await pageOf('/f/contact'))
+      .to.include('solve the captcha there')
+      .and.not.include('<form');
+    expect((await http.post('/f/own', submission({ altcha: await solve(http, 'own') }))).status).to.equal(200);
   });
 
   const post = () => http.post('/api/messages', submission({ 'cf-turnstile-response': 'token' }));

@@ -191,19 +191,23 @@ describe('what is served to look at', () => {
     });
 
     describe('for a captcha that is not solved', () => {
-      const refused = (captcha: Record<string, string>) =>
-        openPages(readConfig({ PUBLIC_URL: 'http://localhost:8080/base', ...captcha })).problem(
+      const refused = (captcha: string) =>
+        openPages(readConfig({ PUBLIC_URL: 'http://localhost:8080/base' })).problem(
           describeProblem(new Problem('captcha-required', 'this form asks for a solved captcha'), 'id'),
-          new Map([
-            ['email', 'ada@example.test'],
-            ['message', 'Hi'],
-            ['topic', 'x'],
-          ]),
-          '/base/api/messages',
+          {
+            posted: new Map([
+              ['email', 'ada@example.test'],
+              ['message', 'Hi'],
+              ['topic', 'x'],
+            ]),
+            action: '/base/api/messages',
+            next: undefined,
+            captcha,
+          },
         );
 
       it('lets the browser solve it, where it is our own', () => {
-        const text = refused({ CAPTCHA: 'altcha' });
+        const text = refused('altcha');
         expect(text).to.include(
           'action="/base/api/messages" novalidate data-ruffinweb data-captcha data-redirect="/base/thanks"',
         );
@@ -212,7 +216,7 @@ describe('what is served to look at', () => {
       });
 
       it('sends the visitor back to the form, where only a widget there can solve it', () => {
-        const text = refused({ CAPTCHA: 'turnstile', CAPTCHA_SECRET: 's', CAPTCHA_SITE_KEY: 'k' });
+        const text = refused('turnstile');
         expect(text).to.include('go back to the form').and.not.include('<form');
       });
     });
