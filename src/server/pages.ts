@@ -67,8 +67,8 @@ export function openPages(config: Config): Pages {
     landing: landing({
       title: 'ruffinweb',
       public_url: config.publicUrl,
-      snippets: snippets(config.publicUrl),
-      captcha: config.captcha.kind === 'altcha',
+      snippets: snippets(config.publicUrl, config.captcha.kind),
+      captcha: config.captcha.kind,
     }),
     docs: docs({
       title: 'API reference · ruffinweb',

@@ -449,13 +449,6 @@ describeInBrowser('a form', (browser) => {
       expect(landing.faults).to.deep.equal([]);
     });
 
-    it('works when pasted: fetch', async () => {
-      await using landing = await openLanding(browser());
-      const script = localised(await example(landing.page, 'fetch'));
-      const told = await landing.page.evaluate(`(async () => { ${script}\nreturn receipt; })()`);
-      expect(told).to.match(receipt);
-    });
-
     // The public address says localhost; the page was opened by the number of the same machine.
     const localised = (code: string) => code.replaceAll(`http://localhost:${new URL(server.url).port}`, server.url);
   });

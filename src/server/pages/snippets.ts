@@ -1,43 +1,67 @@
-/** What a newcomer copies: each works as it stands, with this server's address in it. */
-export function snippets(publicUrl: string) {
+import { type CaptchaKind, solutionFields } from '../../captcha-kinds.ts';
+
+/**
+ * What a newcomer copies: each works as it stands, with this server's address in it.
+ *
+ * @param captcha the kind that the environment asks for.
+ */
+export function snippets(publicUrl: string, captcha: CaptchaKind) {
   const url = `${publicUrl}/api/messages`;
+  const hosted = captcha === 'none' || captcha === 'altcha' ? undefined : solutionFields[captcha];
+  const own = captcha === 'altcha';
+  const solving = [
+    "import { solveChallenge } from 'altcha-lib';\n",
+    "import { deriveKey } from 'altcha-lib/algorithms/web/pbkdf2';\n",
+  ].join('');
+  const solved = own ? ' It solves the captcha first, with the package altcha-lib.' : '';
+  const widget = hosted === undefined ? '' : ` The widget of ${captcha} has to stand in the page, too.`;
   return [
     {
       id: 'html',
       label: 'HTML',
-      note: 'Works without script, too: then the browser posts the form by itself. The script at the end upgrades it.',
+      note: `Works without script, too: then the browser posts the form by itself. The script at the end upgrades it${
+        own ? ', and solves the captcha' : ''
+      }.`,
       code: `<form method="post" action="${url}" data-ruffinweb>
   <label>Name <input name="name" autocomplete="name"></label>
   <label>E-mail <input name="email" type="email" autocomplete="email" required></label>
   <label>Message <textarea name="message" rows="5" required></textarea></label>
-  <button>Send message</button>
+${hosted === undefined ? '' : `  <!-- here the widget of ${captcha} -->\n`}  <button>Send message</button>
 </form>
 <script src="${publicUrl}/form.js" defer></script>`,
     },
     {
       id: 'fetch',
       label: 'fetch',
-      note: 'For a form of your own making. With the same key a message is stored once, however often it is posted.',
-      code: `const answer = await fetch('${url}', {
+      note: `For a form of your own making. Where no answer comes post the same again: within ten minutes it is stored once.${solved}${widget}`,
+      code: `${own ? `${solving}\n` : ''}${
+        own
+          ? `const challenge = await (await fetch('${publicUrl}/api/captcha')).json();
+const solution = await solveChallenge({ challenge, deriveKey });
+`
+          : ''
+      }const response = await fetch('${url}', {
   method: 'POST',
-  headers: {
-    'Content-Type': 'application/json',
-    'Idempotency-Key': crypto.randomUUID(),
-  },
+  headers: { 'Content-Type': 'application/json' },
   body: JSON.stringify({
     name: 'Ada Lovelace',
     email: 'ada@example.com',
-    message: 'Could you build me an engine?',
+    message: 'Could you build me an engine?',${own ? '\n    altcha: btoa(JSON.stringify({ challenge, solution })),' : ''}${
+      hosted === undefined ? '' : `\n    '${hosted}': document.querySelector('[name="${hosted}"]').value,`
+    }
   }),
 });
-const { receipt, errors } = await answer.json();
-// 201: receipt is the message's number. 422: errors says which field is wrong, and how.`,
+const { receipt, errors, detail } = await response.json().catch(() => ({}));
+// receipt: it is stored, and this is its number. Without one it is not: keep what was typed.
+// errors says which field is wrong, and how; detail what else was.`,
     },
     {
       id: 'react',
       label: 'React',
-      note: 'Keeps what was typed until it is stored, and shows each fault.',
+      note: `Keeps what was typed until it is stored, and shows each fault.${solved}${widget}`,
       code: `import { useState } from 'react';
+${own ? solving : ''}
+const failed = { detail: 'That did not work. Please try again.' };
 
 export function ContactForm() {
   const [answer, setAnswer] = useState({});
@@ -45,14 +69,14 @@ export function ContactForm() {
 
   async function send(event) {
     event.preventDefault();
+    const body = new FormData(event.currentTarget);
     setSending(true);
-    const fields = Object.fromEntries(new FormData(event.currentTarget));
-    const response = await fetch('${url}', {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json', 'Idempotency-Key': crypto.randomUUID() },
-      body: JSON.stringify(fields),
-    }).catch(() => undefined);
-    setAnswer(response ? await response.json() : { detail: 'the connection was lost' });
+    try {
+${own ? `      body.set('altcha', await solve());\n` : ''}      const response = await fetch('${url}', { method: 'POST', body });
+      setAnswer({ ...failed, ...(await response.json()) });
+    } catch {
+      setAnswer(failed);
+    }
     setSending(false);
   }
 
@@ -61,18 +85,31 @@ export function ContactForm() {
     <form onSubmit={send}>
       <label>E-mail <input name="email" type="email" required /></label>
       <label>Message <textarea name="message" required /></label>
-      <button disabled={sending}>Send message</button>
+${hosted === undefined ? '' : `      {/* here the widget of ${captcha}: it adds a field to the form */}\n`}      <button disabled={sending}>Send message</button>
       <div role="alert">
         {answer.errors?.map((it) => <p key={it.field}>{it.field} {it.message}.</p>) ?? answer.detail}
       </div>
     </form>
   );
-}`,
+}${
+        own
+          ? `
+
+async function solve() {
+  const challenge = await (await fetch('${publicUrl}/api/captcha')).json();
+  const solution = await solveChallenge({ challenge, deriveKey });
+  return btoa(JSON.stringify({ challenge, solution }));
+}`
+          : ''
+      }`,
     },
     {
       id: 'shell',
       label: 'curl',
-      note: 'To see that it works, before there is a page.',
+      note:
+        captcha === 'none'
+          ? 'To see that it works, before there is a page.'
+          : 'To see that a captcha is asked for: refused (captcha-required), since nothing here has solved one.',
       code: `curl ${url} \\
   -H 'Content-Type: application/json' \\
   -d '{"name":"Ada","email":"ada@example.com","message":"Hello!"}'`,
