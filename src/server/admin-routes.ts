@@ -129,7 +129,9 @@ export function addAdminRoutes(
     const { id } = await showEmail(ctx.state.scope, idOf(ctx), withinOf(ctx));
     const [resent] = await resendEmails(ctx.state.scope, { ids: [id], again });
     if (resent === undefined || resent.code !== null) {
-      throw new Problem(resent?.code ?? 'email-unknown', `the email ${resent?.reason ?? 'is not there'}`);
+      // What the command line calls an option stands in the body here.
+      const why = resent?.reason?.replace('--again', '{"again":true}') ?? 'is not there';
+      throw new Problem(resent?.code ?? 'email-unknown', `the email ${why}`);
     }
     if (resent.result === 'queued') audit(ctx, 'email-resent', { email: id, newEmail: resent.newId ?? undefined });
     ctx.body = resent;

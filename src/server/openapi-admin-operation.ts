@@ -41,6 +41,7 @@ export function operation(
     'key-forbidden',
     ...(more.refusals ?? []),
     'rate-limited',
+    'unexpected',
     'database-away',
   ];
   return {

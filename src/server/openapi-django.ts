@@ -1,10 +1,10 @@
 import type { ApiAnswer, Operation } from './openapi.ts';
-import { ada, json, ref } from './openapi-parts.ts';
+import { ada, bodyTypes, idempotencyKey, json, ref } from './openapi-parts.ts';
 
 const djangoRefusals: Record<string, ApiAnswer> = {
   400: {
-    description: 'Faulty fields.',
-    content: json('DjangoFaults', { email: ['Enter a valid email address.'] }),
+    description: 'Faulty fields, by their names; or a body or request that cannot be read, as `detail`.',
+    content: json('DjangoUnfit', { email: ['Enter a valid email address.'] }),
   },
   '4XX': { description: 'Refused otherwise.', content: json('DjangoDetail', { detail: 'this form is closed' }) },
   '5XX': {
@@ -15,12 +15,15 @@ const djangoRefusals: Record<string, ApiAnswer> = {
 
 const djangoBody: NonNullable<Operation['requestBody']> = {
   required: true,
-  content: {
-    'application/json': {
-      schema: ref('Submission'),
-      example: { message: ada.message, first_name: 'Ada', email: ada.email, date: '2026-11-22' },
-    },
-  },
+  content: Object.fromEntries(
+    bodyTypes.map((type) => [
+      type,
+      {
+        schema: ref('Submission'),
+        example: { message: ada.message, first_name: 'Ada', email: ada.email, date: '2026-11-22' },
+      },
+    ]),
+  ),
 };
 
 export const postDjangoSender: Operation = {
@@ -38,6 +41,7 @@ export const postDjangoMessage: Operation = {
   operationId: 'postDjangoMessage',
   tags: ['Django'],
   summary: 'Second request of three: stores the message',
+  parameters: [idempotencyKey],
   requestBody: djangoBody,
   responses: {
     201: {
@@ -53,5 +57,11 @@ export const postDjangoSendEmail: Operation = {
   tags: ['Django'],
   summary: 'Last request of three: sends nothing, since storing the message did',
   requestBody: djangoBody,
-  responses: { 202: { description: 'Always.', content: json('DjangoDetail', { detail: 'queued' }) } },
+  responses: {
+    202: { description: 'Whatever was posted.', content: json('DjangoDetail', { detail: 'queued' }) },
+    '4XX': {
+      description: 'The request names no host of this server (421), or more than one (400).',
+      content: json('DjangoDetail', { detail: 'This server does not answer to that name.' }),
+    },
+  },
 };

@@ -1,11 +1,24 @@
 import type { ProblemCode } from '../problems.ts';
-import type { ApiAnswer } from './openapi.ts';
+import type { ApiAnswer, Parameter } from './openapi.ts';
 import type { Schema } from './openapi-schemas.ts';
 import { problemKinds } from './problem-details.ts';
 
 export const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
 
 export const json = (name: string, example: unknown) => ({ 'application/json': { schema: ref(name), example } });
+
+/** What a form may be posted as. */
+export const bodyTypes = ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'];
+
+export const idempotencyKey: Parameter = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  description:
+    'Any text that is new for each filling of the form. A post that is repeated with it within 24 hours gets the ' +
+    'first answer and is not stored again; with another body it is refused (422). Without it the same post, in every ' +
+    'field that is kept, counts as a repeat within 10 minutes.',
+  schema: { type: 'string', maxLength: 255, examples: ['0f6c8e1a-7d1f-4c53-9b0e-3f1d7c0a5d11'] },
+};
 
 const faulty = {
   type: 'urn:ruffinweb:problem:fields-invalid',

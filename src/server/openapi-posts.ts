@@ -1,9 +1,7 @@
 import type { ProblemCode } from '../problems.ts';
 import type { Operation, Parameter } from './openapi.ts';
-import { ada, answersOf, json, ref } from './openapi-parts.ts';
+import { ada, answersOf, bodyTypes, idempotencyKey, json, ref } from './openapi-parts.ts';
 import { bodyLimit } from './read-submission.ts';
-
-const bodyTypes = ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'];
 
 const submission: NonNullable<Operation['requestBody']> = {
   required: true,
@@ -16,16 +14,6 @@ const slug: Parameter = {
   required: true,
   description: 'The form’s name, as `ruffinweb forms list` shows it.',
   schema: { type: 'string', pattern: '^[a-z0-9-]{1,64}$', examples: ['contact'] },
-};
-
-const idempotencyKey: Parameter = {
-  name: 'Idempotency-Key',
-  in: 'header',
-  description:
-    'Any text that is new for each filling of the form. A post that is repeated with it within 24 hours gets the ' +
-    'first answer and is not stored again; with another body it is refused (422). Without it the same post, in every ' +
-    'field that is kept, counts as a repeat within 10 minutes.',
-  schema: { type: 'string', maxLength: 255, examples: ['0f6c8e1a-7d1f-4c53-9b0e-3f1d7c0a5d11'] },
 };
 
 /** What no post can be answered with: it concerns what only an operator asks for. */
@@ -53,6 +41,7 @@ const captchaRefusals = new Set<ProblemCode>([
   'form-unknown',
   'form-closed',
   'rate-limited',
+  'unexpected',
   'database-away',
 ]);
 
@@ -131,7 +120,7 @@ export const postFormspree: Operation = {
   summary: 'Send a message as Formspree’s clients do',
   description:
     'For `@formspree/core`, `@formspree/ajax` and `@formspree/react`, and for plain forms made for Formspree.',
-  parameters: [slug],
+  parameters: [slug, idempotencyKey],
   requestBody: submission,
   responses: {
     200: {

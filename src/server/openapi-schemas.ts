@@ -16,6 +16,7 @@ export interface Schema {
   required?: readonly string[];
   additionalProperties?: Schema | boolean;
   items?: Schema;
+  oneOf?: readonly Schema[];
   $ref?: string;
 }
 
@@ -145,7 +146,12 @@ export function answerSchemas(): Record<string, Schema> {
     ),
     DjangoSender: schemaOf(z.object({ name: text, email: text })),
     DjangoMessage: schemaOf(z.object({ message: text, message_sender: text, date: text })),
-    DjangoFaults: schemaOf(z.record(text, z.array(text)).describe('Each faulty field with what is wrong with it.')),
+    DjangoUnfit: {
+      oneOf: [
+        schemaOf(z.record(text, z.array(text)).describe('Each faulty field with what is wrong with it.')),
+        schemaOf(z.object({ detail: text })),
+      ],
+    },
     DjangoDetail: schemaOf(z.object({ detail: text })),
     Alive: schemaOf(z.object({ status: z.literal('ok') })),
     Ready: schemaOf(

@@ -119,6 +119,9 @@ describe('openapi.json', () => {
       ['/api/message/', await http.post('/api/message/', { ...submission(), date: '2026-11-22' })],
       ['/api/message/', await http.post('/api/message/', { email: 'ada' })],
       ['/api/message/', await http.post('/api/message/', submission(), { Origin: 'https://elsewhere.example' })],
+      ['/api/message/', await http.post('/api/message/', '{')],
+      ['/api/sender/', await http.post('/api/sender/', '{')],
+      ['/api/sender/', await http.post('/api/sender/', { email: 'ada' })],
       ['/api/send-email', await http.post('/api/send-email', submission())],
       ['/api/captcha', await withCaptcha.get('/api/captcha')],
       ['/api/captcha', await http.get('/api/captcha')],
@@ -177,6 +180,51 @@ describe('openapi.json', () => {
       expect(answer.status, `${method} ${path}`).to.equal(status);
       const documented = api.paths[path]?.[method]?.responses[status]?.description;
       expect(documented, `${method} ${path} ${status}`).to.include(`\`${answer.json.code}\``);
+    }
+  });
+
+  it('names what each route takes, and what it answers where the fault is ours or the server is asked by another name', async () => {
+    const formOf = (fields: Record<string, string>) => {
+      const form = new FormData();
+      for (const [name, value] of Object.entries(fields)) form.set(name, value);
+      return form;
+    };
+    const fields = { email: 'ada@example.test', message: 'x' };
+    for (const path of ['/api/sender/', '/api/message/', '/f/{slug}', '/api/messages'] as const) {
+      const { content } = api.paths[path]?.post?.requestBody ?? {};
+      for (const [type, body] of [
+        ['application/x-www-form-urlencoded', new URLSearchParams(fields)],
+        ['multipart/form-data', formOf(fields)],
+      ] as const) {
+        const answer = await http.send(path.replace('{slug}', 'contact'), { method: 'POST', body });
+        expect(answer.status, path).to.be.within(200, 201);
+        expect(content, path).to.include.keys(type);
+      }
+    }
+    for (const path of ['/api/messages', '/api/forms/{slug}/messages', '/f/{slug}', '/api/message/'] as const)
+      expect(
+        api.paths[path]?.post?.parameters?.map((it) => it.name),
+        path,
+      ).to.include('Idempotency-Key');
+    const first = await http.post('/f/contact', submission({ message: 'once' }), { 'Idempotency-Key': 'k-f' });
+    const other = await http.post('/f/contact', submission({ message: 'other' }), { 'Idempotency-Key': 'k-f' });
+    expect([first.status, other.status]).to.deep.equal([200, 422]);
+
+    const asked = 'POST /api/send-email HTTP/1.1\r\nHost: evil\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';
+    expect(await exchange(served.server.url, asked)).to.match(/^HTTP\/1\.1 421 /);
+    expect(api.paths['/api/send-email']?.post?.responses).to.include.keys('202', '4XX');
+    for (const { path, operation } of operations) {
+      if (operation.tags[0] !== 'Desk' && path !== '/api/captcha') continue;
+      expect(operation.responses['500']?.description, path).to.include('`unexpected`');
+    }
+    await using context = await openTestContext(db);
+    const { key } = await createKey(openScope(context), { name: 'broken', scopes: ['read'] });
+    await db.query('alter table emails rename to emails_away');
+    try {
+      const broken = await http.get('/api/emails', { Authorization: `Bearer ${key}` });
+      expect([broken.status, broken.json.code]).to.deep.equal([500, 'unexpected']);
+    } finally {
+      await db.query('alter table emails_away rename to emails');
     }
   });
 
