@@ -34,7 +34,9 @@ const instructions: Record<string, string> = {
   _replyto: 'Taken for `email` where that is absent.',
   _subject: 'Taken for `subject` where that is absent.',
   _next: 'Where a browser without script goes after a post; only to an allowed origin.',
-  _gotcha: 'A trap for robots: leave it empty and out of sight.',
+  _redirect: 'Taken for `_next` where that is absent.',
+  _gotcha: 'A trap for robots: leave it empty and out of sight. So are `_honey`, `bot-field` and `botcheck`.',
+  _honey: 'Another name of `_gotcha`.',
   _elapsed: 'Milliseconds since the form was shown; `/form.js` sets it. Fewer than a person needs look like spam.',
   ...Object.fromEntries(
     Object.entries(solutionFields).map(([kind, name]) => [

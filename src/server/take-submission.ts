@@ -18,7 +18,7 @@ export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug:
   const { scope } = ctx.state;
   const submission = await readPosted(ctx, formSlug);
   // Before anything is stored: what comes after it must not fail.
-  const mayLead = submission.values.has('_next') || wantsPage(ctx);
+  const mayLead = wantedNext(submission) !== undefined || wantsPage(ctx);
   ctx.state.next = mayLead ? await nextOf(ctx, submission) : undefined;
   const stored = await submitMessage(scope, submission);
   ctx.state.stored = { message: stored.id, receipt: stored.receipt, repeated: stored.repeated };
@@ -42,8 +42,13 @@ export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug:
 async function nextOf(ctx: RouterContext<RequestState>, submission: Submission): Promise<string | undefined> {
   const { scope } = ctx.state;
   const form = async () => await findOpenForm(scope, submission.formSlug);
-  const next = await readNext(scope.config, async () => (await form()).origins, submission.values.get('_next'));
+  const next = await readNext(scope.config, async () => (await form()).origins, wantedNext(submission));
   if (next !== undefined || !wantsPage(ctx)) return next;
   // Known before the message is stored, so that a page of ours that lets the visitor correct it may lead there.
   return (await form()).redirectUrl ?? undefined;
+}
+
+/** `_redirect` is what other services call it. */
+function wantedNext({ values }: Submission): unknown {
+  return values.get('_next') || values.get('_redirect') || undefined;
 }

@@ -399,6 +399,21 @@ describeInBrowser('a form', (browser) => {
       });
     }
 
+    it('goes on to _next, or to _redirect, where the form has such a field', async () => {
+      const done = '<!doctype html><link rel="icon" href="data:,"><title>Done</title>';
+      await using goal = await openSite({ '/done': done });
+      for (const name of ['_next', '_redirect']) {
+        const fields = `<input type="hidden" name="${name}" value="${goal.url}/done?${name}">`;
+        await using site = await openSite({ '/': contactPage(server.url, { fields }) }, policyFor(server.url));
+        await using watched = await openPage(browser());
+        await watched.page.goto(site.url);
+        await fill(watched.page);
+        await send(watched.page);
+        await watched.page.waitForURL(`${goal.url}/done?${name}=&receipt=RW-*`);
+        expect(watched.faults).to.deep.equal([]);
+      }
+    });
+
     it('posts without script, is thanked, and is led back', async () => {
       await using site = await openSite({ '/': contactPage(server.url) }, policyFor(server.url));
       await using watched = await openPage(browser(), { javaScriptEnabled: false });

@@ -27,6 +27,9 @@ describe('a suspicious message', () => {
 
   for (const [reason, changes] of [
     ['honeypot', { _gotcha: 'filled' }],
+    ['honeypot', { _honey: 'filled' }],
+    ['honeypot', { 'bot-field': 'filled' }],
+    ['honeypot', { botcheck: true }],
     ['filled-too-fast', { _elapsed: '300' }],
     ['filled-too-fast', { _elapsed: 300 }],
     ['many-links', { message: links(5) }],
@@ -53,6 +56,7 @@ describe('a suspicious message', () => {
     for (const changes of [
       { message: links(4) },
       { _gotcha: '' },
+      { _honey: '', 'bot-field': '', botcheck: false },
       { _elapsed: '8000' },
       { _elapsed: 'x' },
       { website: 'https://ada.test' },

@@ -108,6 +108,18 @@ describe('_next', () => {
     expect(json.json.next).to.match(/^https:\/\/forms\.example\.test\/base\/thanks/);
   });
 
+  it('may be called _redirect; a field called redirect is somebody’s own', async () => {
+    const site = 'https://site.example.test';
+    const locationOf = async (fields: Record<string, string>) => (await post(fields)).headers.get('location');
+    expect(await locationOf({ _redirect: `${site}/a` })).to.equal(`${site}/a`);
+    expect(await locationOf({ _redirect: `${site}/a`, _next: `${site}/b` })).to.equal(`${site}/b`);
+    expect(await locationOf({ _redirect: `${site}/a`, _next: '' })).to.equal(`${site}/a`);
+    expect(await locationOf({ _redirect: 'https://evil.test/' })).to.match(/^\/base\/thanks/);
+    expect(await locationOf({ redirect: `${site}/a` })).to.match(/^\/base\/thanks/);
+    const told = await http.post('/f/contact', { email: 'a@example.test', message: 'y', _redirect: `${site}/a` });
+    expect(told.json.next).to.equal(`${site}/a`);
+  });
+
   it('may also name an origin of the form itself, and of the environment', async () => {
     const path = '/api/forms/own/messages';
     const own = await post({ _next: 'https://own.example.test/danke' }, path);

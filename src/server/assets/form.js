@@ -113,9 +113,10 @@
     say(form, 'sent', text(form, 'success', thanks).replace('{receipt}', receipt)).focus();
     if (!tell(form, 'sent', answer)) return;
     const next = form.getAttribute('data-redirect');
-    if (!next && !data.get('_next')) return;
+    const wanted = data.get('_next') || data.get('_redirect');
+    if (!next && !wanted) return;
     // As the server reads it for a browser without script: a relative one stands under the server's address.
-    const url = next ? new URL(next, document.baseURI) : new URL(data.get('_next'), server ?? document.baseURI);
+    const url = next ? new URL(next, document.baseURI) : new URL(wanted, server ?? document.baseURI);
     if (receipt) url.searchParams.set('receipt', receipt);
     if (/^https?:/.test(url)) location.assign(url);
   }

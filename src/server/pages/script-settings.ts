@@ -8,7 +8,7 @@ export const scriptSettings = [
   },
   {
     names: ['data-redirect'],
-    does: 'Where to go then instead; the number is added as `receipt`. Else `_next` is taken.',
+    does: 'Where to go then instead; the number is added as `receipt`. Else `_next` or `_redirect` is taken.',
   },
   { names: ['data-sending'], does: 'What is said while it is being sent.' },
   { names: ['data-correct'], does: 'What is said where fields are at fault.' },
