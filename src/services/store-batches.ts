@@ -155,11 +155,12 @@ export async function storeTogether(scope: Scope, verdict: Verdict): Promise<Sto
 }
 
 /**
- * A lock may be held for one post alone, and a statement may take too long for what one of them needs; every other outage
- * meets all of them. Where the database is slow for everybody, few are tried alone before their time is over.
+ * A lock may be held for one post alone, a statement may take too long for what one of them needs, and a deadlock be with
+ * what one of them needs; every other outage meets all of them. Where the database is slow for everybody, few are tried
+ * alone before their time is over.
  */
 function liesInWhatItCarried(error: unknown): boolean {
-  return !isOutage(error) || ['55P03', '57014'].includes((error as { code?: string }).code ?? '');
+  return !isOutage(error) || ['55P03', '57014', '40P01', '40001'].includes((error as { code?: string }).code ?? '');
 }
 
 function tooSlow(): TooSlow {
