@@ -1,9 +1,10 @@
+import type { FilterQuery } from '@mikro-orm/core';
 import type { Config } from '../config.ts';
 import type { Composer } from '../context.ts';
 import { Email, Form, Message } from '../entities/index.ts';
 import type { ClaimedEmail } from './claim-due.ts';
 import { newEmailIdentity } from './email-identity.ts';
-import { idsOf } from './paging.ts';
+import { heldSince } from './held-since.ts';
 import type { Scope } from './scope.ts';
 
 /** As many as a person looks through in a mail. */
@@ -85,11 +86,13 @@ async function told(scope: Scope, email: ClaimedEmail) {
     { orderBy: { createdAt: 'desc' } },
   );
   const forms = (await scope.em.findAll(Form)).filter((form) => ownersOf(scope.config, form).includes(recipient));
-  const where = {
+  const then = { $gt: someBefore(before?.createdAt ?? new Date(0)), $lte: email.createdAt };
+  const where: FilterQuery<Message> = {
     status: 'held',
-    receivedAt: { $gt: someBefore(before?.createdAt ?? new Date(0)), $lte: email.createdAt },
+    // What was held by hand, whenever it came, is held since then.
+    $or: [{ heldAt: then }, { heldAt: null, receivedAt: then }],
     form: { $in: forms.map((form) => form.id) },
-  } as const;
+  };
   return { before, where };
 }
 
@@ -99,8 +102,8 @@ function someBefore(moment: Date): Date {
 
 async function formsThatHeld(scope: Scope, since: Date, now: Date): Promise<string[]> {
   const rows = await scope.em.execute<{ id: string }[]>(
-    `select distinct form_id as id from messages where status = 'held' and id >= ? and received_at > ? and received_at <= ?`,
-    [idsOf({ since })?.$gte, since.toISOString(), now.toISOString()],
+    `select distinct form_id as id from messages where status = 'held' and ${heldSince} > ? and ${heldSince} <= ?`,
+    [since.toISOString(), now.toISOString()],
   );
   return rows.map((row) => row.id);
 }

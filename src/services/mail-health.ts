@@ -3,10 +3,10 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { Email } from '../entities/index.ts';
 import { openKeyring } from './database-health.ts';
 import { good, type HealthCheck, type HealthParts } from './health-check.ts';
+import { heldSince } from './held-since.ts';
 import { describeNoWay } from './mail-way.ts';
 import { describePause, readPause } from './queue-pause.ts';
 import { oldestDueSeconds } from './readiness.ts';
-import { heldSince } from './retention.ts';
 
 const lateSeconds = { warn: 2 * 60, fail: 15 * 60 };
 

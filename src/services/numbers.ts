@@ -7,7 +7,7 @@ import {
   emailStates,
   type PauseCause,
 } from '../entities/index.ts';
-import { heldSince } from './retention.ts';
+import { heldSince } from './held-since.ts';
 import type { Scope } from './scope.ts';
 import type { SentCount } from './sent-count.ts';
 

@@ -1,5 +1,6 @@
 import { Form } from '../entities/index.ts';
-import { clientAddressDays, heldDays, heldSince, retentionOf, waitsForMail } from './retention.ts';
+import { heldSince } from './held-since.ts';
+import { clientAddressDays, heldDays, retentionOf, waitsForMail } from './retention.ts';
 import type { Scope } from './scope.ts';
 import { readToldTimes } from './told-of-held.ts';
 

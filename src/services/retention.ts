@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts';
 import type { EmailState, Form } from '../entities/index.ts';
+import { heldSince } from './held-since.ts';
 import { idsOf } from './paging.ts';
 import type { ToldTimes } from './told-of-held.ts';
 
@@ -7,9 +8,6 @@ const dayMs = 24 * 60 * 60 * 1000;
 
 /** Days that a held message is kept, unless its form keeps messages less long; held by hand, from then on. */
 export const heldDays = 90;
-
-/** The SQL of when a held message began to be held. */
-export const heldSince = 'coalesce(messages.held_at, messages.received_at)';
 
 /** The SQL of whether it has been held longer than that. */
 export const heldTooLong = `status = 'held' and ${heldSince} < now() - interval '${heldDays} days'`;

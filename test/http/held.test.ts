@@ -154,6 +154,31 @@ describe('a suspicious message', () => {
     expect((await db.emails())['held-summary queued'], 'nothing was held today').to.equal(undefined);
   });
 
+  it('by hand is in the next summary, however long ago it came', async () => {
+    await using smtp = await startSmtpServer();
+    const settings = { DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test', MAIL_FROM: 'Site <site@site.test>' };
+    await using context = await openTestContext(db, settings);
+    const first = await http.post('/api/messages', submission({ _gotcha: 'x' }));
+    const second = await http.post('/api/messages', submission({ message: 'Looked well' }));
+    await db.query(`update messages set received_at = received_at - interval '3 days'`);
+    await db.query(`update messages set held_at = now() where id = $1`, [first.json.id]);
+    await keepHouseOnce(context);
+    await db.query(`update emails set created_at = now() - interval '1 day' where kind = 'held-summary'`);
+    await db.query(`update emails set state = 'cancelled' where kind = 'held-summary'`);
+    await db.query(`update messages set held_at = null where id = $1`, [first.json.id]);
+    await db.query(`update duties set done_at = done_at - interval '1 day'`);
+    await runHere(['messages', 'hold', second.json.receipt], db);
+    await keepHouseOnce(context);
+    await runHere(['deliver', '--once'], db, {
+      settings: { ...settings, SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port) },
+    });
+    const summaries = (await Promise.all(smtp.messages.map((it) => it.parsed()))).filter((it) =>
+      it.subject?.includes('held message'),
+    );
+    expect(summaries.map((it) => it.subject)).to.deep.equal(['1 held message at localhost:3000']);
+    expect(summaries[0]?.text).to.include(second.json.receipt).and.not.include(first.json.receipt);
+  });
+
   it('is in no summary once it was released: one that would tell of nothing else is cancelled', async () => {
     await using smtp = await startSmtpServer();
     const settings = {
