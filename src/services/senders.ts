@@ -49,16 +49,19 @@ export async function showSender(scope: Scope, which: { id: string } | { email: 
   return await present(scope, await findSender(scope, which));
 }
 
+/** Not as this scope has seen it before: it may have been changed since, by itself too. */
+const asItIs = { refresh: true } as const;
+
 /** @throws {Problem} sender-unknown, argument-invalid for what cannot be an address. */
 export async function findSender(scope: Scope, which: { id: string } | { email: string }): Promise<Sender> {
   if ('id' in which) {
-    const found = isUuid(which.id) ? await scope.em.findOne(Sender, { id: which.id }) : null;
+    const found = isUuid(which.id) ? await scope.em.findOne(Sender, { id: which.id }, asItIs) : null;
     if (found === null) throw new Problem('sender-unknown', `there is no sender ${which.id}`);
     return found;
   }
   const address = readSenderAddress(which.email);
   const addressIndex = scope.keyring.addressIndex(normaliseAddress(address));
-  const found = await scope.em.findOne(Sender, { addressIndex });
+  const found = await scope.em.findOne(Sender, { addressIndex }, asItIs);
   if (found === null) throw new Problem('sender-unknown', `nobody has written from ${address}`);
   return found;
 }
