@@ -50,8 +50,8 @@ const batchSize = 100;
 
 /**
  * Queues emails once more. A failed one goes back into the queue with a new schedule, and so does a queued one that
- * waits for a later time, which is due now; for a sent one, and for a notification that was
- * cancelled, a new row is written that links to it. Each batch of rows is locked while it is decided upon, so that of two operators (or two
+ * waits for a later time, which is due now; for a sent one, and for a notification that was cancelled, a new row is
+ * written that links to it. Each batch of rows is locked while it is decided upon, so that of two operators (or two
  * programs) asking at once the second finds a failed email queued. A copy that has left is no reason against another
  * one: that is what `again` asks for.
  *
@@ -146,6 +146,10 @@ async function resendOne(
     reason,
   });
   const byName = 'ids' in request;
+  const elsewhere = async (to: string): Promise<Resent> => ({
+    ...answer,
+    ...(await sendElsewhere(em, scope, email, now, to, request.dryRun)),
+  });
   const late =
     email.kind === 'auto-reply' && now.getTime() - email.scheduledAt().getTime() >= replyLastsHours * 60 * 60_000;
 
@@ -159,8 +163,7 @@ async function resendOne(
   }
   switch (email.state) {
     case 'queued': {
-      if (request.to !== undefined)
-        return { ...answer, ...(await sendElsewhere(em, scope, email, now, request.to, request.dryRun)) };
+      if (request.to !== undefined) return await elsewhere(request.to);
       if (late && !byName) return { ...answer, result: 'skipped', reason: tooLate };
       // Only a new schedule keeps a late one from being cancelled when its turn comes. One whose worker died may have arrived.
       if (email.dueAt <= now && (!late || email.leaseToken != null))
@@ -173,8 +176,7 @@ async function resendOne(
       return refused('email-not-resendable', 'its message is held');
     case 'failed': {
       if (email.message?.status === 'held') return refused('email-not-resendable', 'its message is held');
-      if (request.to !== undefined)
-        return { ...answer, ...(await sendElsewhere(em, scope, email, now, request.to, request.dryRun)) };
+      if (request.to !== undefined) return await elsewhere(request.to);
       const mayHaveArrived = email.kind === 'auto-reply' && email.failure === 'outcome-unknown';
       if (mayHaveArrived && !byName) {
         return { ...answer, result: 'skipped', reason: 'may have arrived' };
@@ -197,8 +199,9 @@ async function resendOne(
       }
       if (email.message?.status === 'held') return refused('email-not-resendable', 'its message is held');
       if (!request.again) return refused('email-not-resendable', `${what} already: needs --again`);
-      const waiting = await em.findOne(Email, { resendOf: id, state: 'queued' });
-      if (waiting !== null && request.to === undefined) {
+      const recipient = request.to ?? email.recipient ?? null;
+      const waiting = await em.findOne(Email, { resendOf: id, state: 'queued', recipient });
+      if (waiting !== null) {
         return { ...answer, result: 'already-queued', newId: waiting.id, reason: 'queued once more already' };
       }
       const newId = request.dryRun ? null : copyEmail(em, scope, email, now, request.to);

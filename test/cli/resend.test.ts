@@ -258,7 +258,11 @@ describe('emails resend', () => {
       ['queued', 'was sent before'],
       ['refused', 'only a notification goes to another address'],
     ]);
-    expect(await find(`state = 'queued' and recipient = 'third@site.test'`)).to.deep.equal([named.items[0]?.newId]);
+    const copies = [named.items[0]?.newId];
+    expect(await find(`state = 'queued' and recipient = 'third@site.test'`)).to.deep.equal(copies);
+    const twice = await resend(sent, '--to', 'third@site.test', '--again');
+    expect(twice.items.map((it) => [it.result, it.newId])).to.deep.equal([['already-queued', ...copies]]);
+    expect(await find(`state = 'queued' and recipient = 'third@site.test'`)).to.deep.equal(copies);
     for (const [args, said] of [
       [[sent, '--to', 'nobody'], '"nobody" is not an e-mail address'],
       [['--failed', '--kind', 'auto-reply', '--to', 'a@site.test'], '--to is for notifications'],

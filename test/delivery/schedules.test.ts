@@ -40,7 +40,6 @@ describe('the schedule of tries', () => {
     return finished;
   };
   const deliver = () => run('deliver', '--once');
-  const dueNow = () => db.query(`update emails set due_at = now() where state = 'queued'`);
   /** Nothing of what was posted is from today. */
   const age = (hours: number) =>
     db.query(
@@ -70,7 +69,7 @@ describe('the schedule of tries', () => {
     await run('messages', 'release', receipt);
     smtp.answer('dot', '450 4.2.0 not now', { times: 1 });
     await deliver();
-    await dueNow();
+    await db.makeAllDue();
     await deliver();
 
     const [first, second, ...others] = identities();
@@ -120,7 +119,7 @@ describe('the schedule of tries', () => {
     const { internet_message_id } = await notification();
     smtp.answer('dot', '450 4.2.0 not now', { times: 2 });
     await deliver();
-    await dueNow();
+    await db.makeAllDue();
     await deliver();
     expect(identities()).to.have.lengthOf(2);
     for (const it of identities()) expect(it).to.include({ hoursAgo: 50, messageId: internet_message_id });
@@ -178,7 +177,7 @@ describe('the schedule of tries', () => {
       await age(25);
       await db.query(`update senders set blocked_at = now() where id = (select sender_id from emails
         where kind = 'auto-reply' order by id limit 1)`);
-      await dueNow();
+      await db.makeAllDue();
       await deliver();
       expect(replies()).to.have.lengthOf(0);
       expect((await autoReplies()).map((it) => [it.state, it.failure, it.tries])).to.deep.equal([
