@@ -308,6 +308,13 @@ describeInBrowser('a form', (browser) => {
       await send(page);
       await isIn(page, 'failed');
       expect(await status(page)).to.equal('Not sent: this form is closed.');
+      // At this address a refusal stands among the faults, and names no field.
+      await page.evaluate(`document.forms[0].setAttribute('action', '/f/contact')`);
+      const again = page.waitForResponse('**/f/contact');
+      await send(page);
+      await again;
+      await isIn(page, 'failed');
+      expect(await status(page)).to.equal('This form is closed.');
     } finally {
       await db.query('update forms set closed_at = null');
     }

@@ -130,7 +130,7 @@
       if (field?.willValidate) {
         mark(field, text(field, code) || text(form, code, `This ${message}.`));
         first ??= field;
-      } else lines.push(`${name} ${message}.`);
+      } else lines.push(name ? `${name} ${message}.` : `${message}.`.replace('..', '.'));
     }
     if (first) lines.unshift(text(form, 'correct', 'Please correct what is marked.'));
     if (!answer) {
@@ -138,7 +138,7 @@
     } else if ([409, 429, 503].includes(answer.status)) {
       const time = answer.wait > 0 ? duration(form, answer.wait) : '';
       const later = text(form, 'later', `That did not work. Please try again ${time ? 'in {time}' : 'in a moment'}.`);
-      lines.push(later.replace('{time}', time));
+      lines.splice(0, lines.length, later.replace('{time}', time));
     } else if (!lines[0]) {
       const what = /^4/.test(answer.status) ? 'Not sent' : 'That did not work';
       lines.push(text(form, 'failed', `${what}: ${answer.detail ?? 'something went wrong at the server'}.`));
