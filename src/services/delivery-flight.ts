@@ -27,10 +27,19 @@ const mostPerLane = 2;
 /** An email that was claimed, and until when it may be begun. */
 interface Held {
   readonly email: ClaimedEmail;
-  until: number;
+  /** By two clocks: the machine's may be set back, and the other one stands still while the machine sleeps. */
+  readonly until: { readonly date: number; readonly steady: number };
+  /** Never to be begun. */
+  isGivenUp?: boolean;
 }
 
-const isStale = (it: Held) => Date.now() > it.until;
+function holdFor(ms: number): Held['until'] {
+  return { date: Date.now() + ms, steady: performance.now() + ms };
+}
+
+function isStale({ until, isGivenUp = false }: Held): boolean {
+  return isGivenUp || Date.now() > until.date || performance.now() > until.steady;
+}
 
 /**
  * What one worker has to do with emails: those in the hand, claimed and not begun, and the tries that are under way, at
@@ -66,7 +75,7 @@ export function createFlight(context: MailingContext, stop: AbortSignal, renewAf
         tries.delete(delivery);
         rate.count();
         // The queue is paused by now: what is in the hand must not meet the same fault.
-        if (result === 'broken') for (const it of [...hand, ...unasked]) it.until = 0;
+        if (result === 'broken') for (const it of [...hand, ...unasked]) it.isGivenUp = true;
         begin();
         wake.resolve();
       });
@@ -161,11 +170,13 @@ export function createFlight(context: MailingContext, stop: AbortSignal, renewAf
     /** Claims what is due for the lanes that are free and some ahead, and begins to send it. */
     async takeDue(): Promise<{ mayBeMore: boolean }> {
       putAside(isStale);
+      // What stood behind a stale one.
+      begin();
       await returns.giveBackAll();
       const limit = lanes + ahead() - tries.size - hand.length;
       if (limit <= 0) return { mayBeMore: true };
       const { emails, givenUp } = await claim(limit);
-      const until = Date.now() + handMs;
+      const until = holdFor(handMs);
       for (const email of emails) (email.kind === 'notification' ? hand : unasked).push({ email, until });
       begin();
       await askWhetherWanted();
