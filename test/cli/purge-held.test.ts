@@ -112,6 +112,27 @@ describe('purge of held messages', () => {
     expect(await purge()).to.deep.equal([]);
   });
 
+  it('waits no longer than until a new owner is told, also where nothing more is held', async () => {
+    const id = await held(95);
+    await summary(94);
+    await settle();
+    await db.query(
+      `insert into duties (name, done_at) values ('held-summary', now() - interval '94 days'), ('purge', now())`,
+    );
+    await keepHouseOnce(context);
+    expect((await db.emails())['held-summary queued'], 'its owner was told').to.equal(undefined);
+
+    await db.query(`update forms set recipients = '{new@site.test}' where slug = 'contact'`);
+    expect(await purge()).to.deep.equal([id]);
+    await keepHouseOnce(context);
+    const queued = await db.query(`select recipient from emails where state = 'queued'`);
+    expect(queued).to.deep.equal([{ recipient: 'new@site.test' }]);
+    await settle();
+    await keepHouseOnce(context);
+    expect((await db.emails())['held-summary queued'], 'once').to.equal(undefined);
+    expect(await purge()).to.deep.equal([]);
+  });
+
   it('lets go what its owner was told of before it was held, and what an operator gave up', async () => {
     const [told] = await buildMessages(context, 1);
     await settle();

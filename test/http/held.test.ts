@@ -211,6 +211,36 @@ describe('a suspicious message', () => {
     expect((await runHere(['emails', 'show', id], db)).stdout).to.include('nothing-held: the messages that it would');
   });
 
+  it('is in the copy of a summary that somebody asks for, as in the summary itself', async () => {
+    await using smtp = await startSmtpServer();
+    const settings = {
+      DATABASE_URL: db.url,
+      NOTIFY_TO: 'owner@site.test',
+      MAIL_FROM: 'Site <site@site.test>',
+      SMTP_HOST: smtp.host,
+      SMTP_PORT: String(smtp.port),
+    };
+    await using context = await openTestContext(db, settings);
+    const held = await http.post('/api/messages', submission({ _gotcha: 'x' }));
+    await keepHouseOnce(context);
+    await runHere(['deliver', '--once'], db, { settings });
+    await db.query(`update messages set received_at = received_at - interval '2 days'`);
+    await db.query(`update emails set created_at = created_at - interval '1 day'`);
+    // A copy, and a copy of the copy.
+    let [{ id } = { id: '' }] = await db.query<{ id: string }>(`select id from emails where kind = 'held-summary'`);
+    for (const count of [2, 3]) {
+      const resent = await runHere(['emails', 'resend', id, '--again', '--json'], db);
+      id = JSON.parse(resent.stdout).items[0].newId;
+      const shown = await runHere(['emails', 'show', id, '--mail'], db, { settings });
+      expect(shown.stdout).to.include(held.json.receipt);
+      await runHere(['deliver', '--once'], db, { settings });
+      expect(await db.emails()).to.include({ 'held-summary sent': count });
+    }
+    const mails = await Promise.all(smtp.messages.map((it) => it.parsed()));
+    expect(new Set(mails.map((it) => it.subject))).to.deep.equal(new Set(['1 held message at localhost:3000']));
+    for (const { text } of mails) expect(text).to.include(held.json.receipt);
+  });
+
   it('is in the next summary, however late that comes', async () => {
     await using smtp = await startSmtpServer();
     const settings = { DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test', MAIL_FROM: 'Site <site@site.test>' };
