@@ -3,6 +3,7 @@ import { runStatement, type Statement } from '../database/statement.ts';
 import { describeNoWay } from './mail-way.ts';
 import { readReason, resumeQueue } from './queue-pause.ts';
 import { openScope, type Scope } from './scope.ts';
+import { isAhead } from './wrong-clock.ts';
 
 const minute = 60_000;
 
@@ -16,20 +17,22 @@ function loginEveryMs(pausedMs: number): number {
   return pausedMs < 60 * minute ? 5 * minute : 15 * minute;
 }
 
+const isLongAgo = `(probed_at is null or probed_at <= now() - $1::float8 * interval '1 millisecond' or ${isAhead('probed_at')})`;
+
 /** Nothing while the queue is not paused, or somebody has asked within the last minute. */
 const dueStatement: Statement = {
-  name: 'probe_due_1',
+  name: 'probe_due_2',
   text: `
 select reason, (extract(epoch from now() - paused_at) * 1000)::float8 as paused_ms from mail_queue
-where id = 1 and cause = 'broken' and (probed_at is null or probed_at <= now() - $1::float8 * interval '1 millisecond')`,
+where id = 1 and cause = 'broken' and ${isLongAgo}`,
 };
 
 /** The row is changed by one worker only, and that one asks. */
 const probeStatement: Statement = {
-  name: 'probe_mail_1',
+  name: 'probe_mail_2',
   text: `
 update mail_queue set probed_at = now()
-where id = 1 and cause = 'broken' and (probed_at is null or probed_at <= now() - $1::float8 * interval '1 millisecond')
+where id = 1 and cause = 'broken' and ${isLongAgo}
 returning id`,
 };
 
