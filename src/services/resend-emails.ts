@@ -11,7 +11,7 @@ import { emailChannel } from './email-channel.ts';
 import { type EmailFilter, emailsWhere } from './emails.ts';
 import { readRecipient } from './recipient.ts';
 import type { Scope } from './scope.ts';
-import { sendElsewhere } from './send-elsewhere.ts';
+import { sendElsewhere, takeTurn } from './send-elsewhere.ts';
 
 /** Emails of a query: failed ones, or queued ones that wait for a later time. */
 export type ResendQuery = EmailFilter & { state: 'failed' | 'queued' };
@@ -67,9 +67,10 @@ const batchSize = 100;
 export async function resendEmails(scope: Scope, given: ResendRequest): Promise<Resent[]> {
   const request = given.to === undefined ? given : { ...given, to: readRecipient(given.to) };
   const results: Resent[] = [];
+  const planned = request.dryRun ? new Set<string>() : undefined;
   for await (const ids of 'ids' in request ? inBatches([...new Set(request.ids)]) : idsOfQuery(scope, request.query)) {
     if (request.stop?.aborted) break;
-    results.push(...(await resendBatch(scope, ids, request)));
+    results.push(...(await resendBatch(scope, ids, request, planned)));
     request.onProgress?.(results.length);
   }
   return results;
@@ -105,9 +106,15 @@ async function* inBatches(ids: readonly string[]): AsyncGenerator<string[]> {
   for (let start = 0; start < ids.length; start += batchSize) yield ids.slice(start, start + batchSize);
 }
 
-async function resendBatch(scope: Scope, ids: readonly string[], request: ResendRequest): Promise<Resent[]> {
+async function resendBatch(
+  scope: Scope,
+  ids: readonly string[],
+  request: ResendRequest,
+  planned: Set<string> | undefined,
+): Promise<Resent[]> {
   // An error inside goes through: one that was caught here would leave a transaction that PostgreSQL has given up.
   return await inTransaction(scope.em, async (em) => {
+    if (request.to !== undefined && !request.dryRun) await takeTurn(em);
     const emails = await em.find(
       Email,
       { id: { $in: ids.filter((id) => isUuid(id)) } },
@@ -120,7 +127,7 @@ async function resendBatch(scope: Scope, ids: readonly string[], request: Resend
     const results: Resent[] = [];
     for (const id of ids) {
       const email = byId.get(id.toLowerCase());
-      results.push(email === undefined ? notFound(id) : await resendOne(em, scope, email, now, request));
+      results.push(email === undefined ? notFound(id) : await resendOne(em, scope, email, now, request, planned));
     }
     if (!request.dryRun && results.some((it) => it.result === 'queued')) {
       await em.flush();
@@ -136,6 +143,7 @@ async function resendOne(
   email: Email,
   now: Date,
   request: ResendRequest,
+  planned: Set<string> | undefined,
 ): Promise<Resent> {
   const { id } = email;
   const answer = { id, newId: null, code: null, reason: null };
@@ -148,7 +156,7 @@ async function resendOne(
   const byName = 'ids' in request;
   const elsewhere = async (to: string): Promise<Resent> => ({
     ...answer,
-    ...(await sendElsewhere(em, scope, email, now, to, request.dryRun)),
+    ...(await sendElsewhere(em, scope, email, now, to, planned)),
   });
   const late =
     email.kind === 'auto-reply' && now.getTime() - email.scheduledAt().getTime() >= replyLastsHours * 60 * 60_000;

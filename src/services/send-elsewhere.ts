@@ -7,6 +7,8 @@ import type { Scope } from './scope.ts';
 /**
  * A notification that was not sent goes to another owner's address: it is cancelled, and a copy takes its place, unless
  * another one tells that address of the message already.
+ *
+ * @param planned where nothing is written: the ids of the messages that a copy was announced for; of each there is one.
  */
 export async function sendElsewhere(
   em: EntityManager,
@@ -14,14 +16,29 @@ export async function sendElsewhere(
   email: Email,
   now: Date,
   to: string,
-  dryRun = false,
+  planned: Set<string> | undefined,
 ): Promise<Pick<Resent, 'result' | 'newId' | 'reason'>> {
-  const told = await isTold(em, email, to);
-  const newId = dryRun || told ? null : copyEmail(em, scope, email, now, to);
-  if (!dryRun) email.cancel();
+  const about = email.message?.id ?? '';
+  const told = planned?.has(about) || (await isTold(em, email, to));
+  const newId = planned || told ? null : copyEmail(em, scope, email, now, to);
+  if (planned) planned.add(about);
+  else email.cancel();
   return told
     ? { result: 'skipped', newId, reason: 'cancelled: another one tells that address of the message' }
     : { result: 'queued', newId, reason: `instead of one to ${email.recipient}` };
+}
+
+/** Key of the advisory lock that lets one at a time send elsewhere; any constant number does. */
+const elsewhereLock = 7_226_946;
+
+/**
+ * Waits for whoever else sends elsewhere: of two mails about one message each would lock another row, and neither see
+ * the other's copy.
+ *
+ * @param em in a transaction, before it locks any row.
+ */
+export async function takeTurn(em: EntityManager): Promise<void> {
+  await em.execute(`select pg_advisory_xact_lock(${elsewhereLock})`);
 }
 
 /** Whether a notification of the same message went to this address, or waits to. */

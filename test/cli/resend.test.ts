@@ -235,11 +235,18 @@ describe('emails resend', () => {
       select gen_random_uuid(), kind, state, message_id, 'gone@site.test', due_at, tries, 'gone-' || internet_message_id, created_at
       from emails where kind = 'notification'`);
     await settleDue(context, () => mailOutcomes.refused);
+    const told = await runHere(['emails', 'resend', '--failed', '--to', 'right@site.test', '--dry-run'], db);
+    expect(told.stderr, 'no advice to send it to the wrong address').to.equal(
+      '\n2 emails would be queued; nothing was changed\n',
+    );
     const dry = await resend('--failed', '--to', 'right@site.test', '--dry-run');
-    expect(dry.items.map((it) => it.result)).to.deep.equal(Array(4).fill('queued'));
     const { code, items } = await resend('--failed', '--to', 'right@site.test');
     expect(code).to.equal(0);
     expect(items.map((it) => it.result).toSorted()).to.deep.equal(['queued', 'queued', 'skipped', 'skipped']);
+    expect(
+      dry.items.map((it) => it.result),
+      'what was announced',
+    ).to.deep.equal(items.map((it) => it.result));
     const queued = await db.query(
       `select recipient, message_id from emails where state = 'queued' order by message_id`,
     );
@@ -270,6 +277,23 @@ describe('emails resend', () => {
       const misused = await runHere(['emails', 'resend', ...args], db);
       expect(misused.code).to.equal(2);
       expect(misused.stderr).to.include(said);
+    }
+  });
+
+  it('--to of two mails about one message by two at once sends one', async () => {
+    for (let round = 0; round < 5; round++) {
+      await buildMessages(context, 1);
+      await db.query(`insert into emails (id, kind, state, message_id, recipient, due_at, tries, internet_message_id, created_at)
+        select gen_random_uuid(), kind, state, message_id, 'gone@site.test', due_at, tries, 'gone-' || internet_message_id, created_at
+        from emails where kind = 'notification'`);
+      await settleDue(context, () => mailOutcomes.refused);
+      const ids = await find(`kind = 'notification'`);
+      const runs = await Promise.all(
+        ids.map((id) => resendEmails(openScope(context), { ids: [id], to: 'right@site.test' })),
+      );
+      expect(runs.flatMap((it) => it.map(({ result }) => result)).toSorted()).to.deep.equal(['queued', 'skipped']);
+      expect(await find(`state = 'queued'`)).to.have.lengthOf(1);
+      await db.empty();
     }
   });
 

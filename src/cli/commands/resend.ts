@@ -143,8 +143,8 @@ function printResults(output: Output, results: readonly Resent[], options: Resen
       : []),
     ...(results.some((it) => it.newId !== null) ? [{ header: 'NEW ID', text: (it: Resent) => it.newId ?? '' }] : []),
   ]);
-  // One that was sent meanwhile needs nothing more.
-  if (results.some((it) => it.result === 'skipped' && !it.reason?.endsWith('meanwhile'))) {
+  // One that was sent meanwhile, or that another one stands for, needs nothing more.
+  if (results.some((it) => it.result === 'skipped' && !/meanwhile$|^cancelled/.test(it.reason ?? ''))) {
     output.note('\nSkipped ones are sent by their ids: ruffinweb emails resend <id> --again');
   }
   const queued = results.filter((it) => it.result === 'queued').length;
