@@ -54,11 +54,22 @@ function sendProblem(ctx: KoaContext & { state: RequestState }, problem: Problem
     // The public address may have a path of its own, which the proxy in front takes off.
     const action = new URL(ctx.state.scope.config.publicUrl).pathname.replace(/\/$/, '') + ctx.path;
     const { posted, next } = ctx.state;
-    ctx.body = pages.problem(details, { posted, action, next, captcha: problem.captcha });
+    ctx.body = pages.problem(details, {
+      posted,
+      action,
+      fromKnownPage: isFromKnownPage(ctx),
+      next,
+      captcha: problem.captcha,
+    });
   } else {
     const told = dialectOf(ctx.path).problem(details, ctx.state.posted);
     ctx.status = told.status ?? details.status;
     ctx.body = JSON.stringify(told.body);
     ctx.type = told.type;
   }
+}
+
+/** Who may read an answer (`allowOrigins`) is settled before any limit, and holds while the database is away. */
+function isFromKnownPage(ctx: KoaContext): boolean {
+  return ctx.headers.origin === undefined || ctx.res.hasHeader('Access-Control-Allow-Origin');
 }

@@ -20,7 +20,8 @@ export interface Pages {
   thanks(receipt: string | undefined, from: string): string;
   /**
    * For any refusal. Where the visitor can do something about it, it is a form with what was posted to `action`, to
-   * be corrected; every 5xx has the same page, with a way to send again what was posted, which a limit has too.
+   * be corrected; every 5xx has the same page, with a way to send again what was posted, which a limit has too. A page
+   * that no form knows must not be able to post by way of ours: its visitor can copy what was typed.
    */
   problem(details: ProblemDetails, refused: RefusedPost): string;
 }
@@ -31,6 +32,8 @@ export interface RefusedPost {
   posted: ReadonlyMap<string, unknown> | undefined;
   /** Where it was posted to. */
   action: string;
+  /** Whether it came from a page that some form takes posts of, or from no page. */
+  fromKnownPage: boolean;
   /** Where the visitor goes once it is stored, if not to our own page: an address that is allowed. */
   next: string | undefined;
   /** The kind of captcha that is to be solved, where that is what was refused. */
@@ -86,10 +89,10 @@ export function openPages(config: Config): Pages {
         // Where mail only goes to files, and nobody else's is shown.
         mailbox: config.smtp === undefined && !config.production,
       }),
-    problem: (details, { posted, action, next, captcha }) =>
+    problem: (details, { posted, action, fromKnownPage, next, captcha }) =>
       posted !== undefined && isCorrectable(details.code, captcha)
         ? correct({ action, next: next ?? `${basePath}/thanks`, ...correction(details, posted) })
-        : problem({ action, ...refusal(details, posted) }),
+        : problem({ action, ...refusal(details, posted, fromKnownPage) }),
   };
 }
 
@@ -98,10 +101,10 @@ function isCorrectable(code: ProblemCode, captcha: string | undefined): boolean 
   return code === 'fields-invalid' || (/^captcha-/.test(code) && captcha === 'altcha');
 }
 
-function refusal(details: ProblemDetails, posted: ReadonlyMap<string, unknown> | undefined) {
+function refusal(details: ProblemDetails, posted: ReadonlyMap<string, unknown> | undefined, fromKnownPage: boolean) {
   const ours = details.status >= 500;
-  // To be copied, not to be sent from here: a page that may not post must not be able to by way of this one.
   const foreign = details.code === 'origin-refused';
+  const sendable = ours || details.code === 'rate-limited';
   const heading = details.status === 404 ? 'Nothing here' : ours ? 'That did not work' : details.title;
   return {
     title: heading,
@@ -115,12 +118,13 @@ function refusal(details: ProblemDetails, posted: ReadonlyMap<string, unknown> |
         ? 'There is no page at this address.'
         : `${details.detail[0]?.toUpperCase()}${details.detail.slice(1)}.`,
     for_owner: foreign,
-    typed: foreign && posted !== undefined ? typedTexts(posted) : [],
+    // To be copied, not to be sent from here: a page that may not post must not be able to by way of this one.
+    typed: (foreign || (sendable && !fromKnownPage)) && posted !== undefined ? typedTexts(posted) : [],
     how_on: /^captcha-/.test(details.code)
       ? 'Nothing was sent. Please go back to the form, solve the captcha there, and send it again; what you typed should still be there.'
       : '',
     request_id: ours ? details.requestId : '',
-    again: (ours || details.code === 'rate-limited') && posted !== undefined ? asInputs(posted) : [],
+    again: sendable && fromKnownPage && posted !== undefined ? asInputs(posted) : [],
   };
 }
 

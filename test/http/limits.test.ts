@@ -134,6 +134,21 @@ describe('the limits, at 3 posts an hour,', () => {
       expect((await send(address, body)).status, 'what cannot be kept').to.equal(429);
   });
 
+  it('give a page that no form takes posts of nothing that posts for it with one click', async () => {
+    const address = someAddress();
+    for (let i = 0; i < 3; i++) await post(address);
+    for (const origin of ['https://evil.example.test', 'null']) {
+      const refused = await http.send('/api/messages', {
+        method: 'POST',
+        headers: { ...from(address), Origin: origin, Accept: browserAccept },
+        body: new URLSearchParams({ email: 'ada@example.test', message: 'What I typed' }),
+      });
+      expect(refused.status).to.equal(429);
+      expect(refused.text).to.include('please try again in').and.include('<dd>What I typed</dd>');
+      expect(refused.text).to.not.include('<form').and.not.include('<button');
+    }
+  });
+
   it('let one address make ten requests for each post, and refuse more of them unread', async () => {
     const address = someAddress();
     for (let i = 0; i < 30; i++) expect((await post(address, '{')).status).to.equal(400);

@@ -216,6 +216,7 @@ describe('what is served to look at', () => {
               ['topic', 'x'],
             ]),
             action: '/base/api/messages',
+            fromKnownPage: true,
             next: undefined,
             captcha,
           },

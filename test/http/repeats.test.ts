@@ -136,6 +136,13 @@ describe('the same post again', () => {
     });
     expect(page.text).to.include('may not have been stored').and.include('never stored twice');
     expect(page.text).to.include('What I typed').and.include('Try again');
+    const foreign = await visitor.send('/api/messages', {
+      method: 'POST',
+      headers: { Accept: browserAccept, Origin: 'https://evil.example.test' },
+      body: new URLSearchParams({ email: 'ada@example.test', message: 'What I typed' }),
+    });
+    expect(foreign.status).to.equal(503);
+    expect(foreign.text, 'of a page that may not post').to.include('What I typed').and.not.include('<form');
 
     proxy.mode = 'pass';
     const again = await until('posts are taken', async () => {
