@@ -207,6 +207,31 @@ describe('messages', () => {
       expect(JSON.parse(rows[0]?.[9] ?? '')).to.deep.equal({ 'a field': '=1+1' });
     });
 
+    it('writes CSV of which also a spreadsheet that separates at semicolons runs nothing', async () => {
+      const texts = [
+        'Hi;=1+1;',
+        'Hi\n=1+1',
+        'Hi\r\n\r\n+1',
+        'Hi;"=1+1;',
+        'Hi; -1',
+        'Hi\t@SUM(1)',
+        'Hi\n＝1',
+        'a;b\nc; d = e',
+      ];
+      await buildMessages(context, texts.length, (index) => ({
+        message: texts[index],
+        name: texts[0],
+        company: texts[0],
+      }));
+      const { stdout } = await run('export');
+      // As Excel reads them: what is in quotes is one only where the quotes begin the cell.
+      const cells = stdout.split(/[;\r\n\t]/).map((cell) => cell.replaceAll('"', '').trimStart());
+      expect(cells.filter((cell) => /^[=+\-@＝＋－＠]/.test(cell))).to.deep.equal([]);
+      const rows = readCsv(stdout).slice(1);
+      expect(rows.at(-1)?.[8], 'nothing else is changed').to.equal(texts.at(-1));
+      expect(rows[2]?.[8]).to.equal("Hi\r\n\r\n'+1");
+    });
+
     it('writes JSON Lines that lose nothing, in the shape of messages list', async () => {
       await buildMessages(context, 3, () => ({ message: `${odd}${Math.random()}` }));
       const { stdout } = await run('export', '--format', 'jsonl');
