@@ -42,6 +42,20 @@ function unmapped(v6: string): string {
 }
 
 /**
+ * Whether a request comes from a program on this very machine, and was not passed on by a proxy here for somebody
+ * else. A header that any client may write can only make it false.
+ */
+export function isFromThisMachine({ headers, socket }: Pick<IncomingMessage, 'headers' | 'socket'>): boolean {
+  const passedOn = ['x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'forwarded', 'via'];
+  return isLoopback(socket.remoteAddress) && !passedOn.some((name) => headers[name] !== undefined);
+}
+
+/** Whether the other end of a connection is on this machine. */
+export function isLoopback(remoteAddress: string | undefined): boolean {
+  return /^(127\.|::1$)/.test(readIp(remoteAddress ?? '') ?? '');
+}
+
+/**
  * What limits count by: an IPv4 address, or the /64 that an IPv6 address lies in, since one customer has at
  * least that much.
  */

@@ -6,6 +6,7 @@ import { Liquid } from 'liquidjs';
 import type { MailingContext } from '../context.ts';
 import type { MailText } from '../mail/mailbox.ts';
 import { Problem } from '../problems.ts';
+import { isFromThisMachine } from './client-address.ts';
 import type { RequestState } from './request-scope.ts';
 
 const mostListed = 200;
@@ -18,7 +19,10 @@ const pagePolicy =
 const mailPolicy =
   "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
-/** Mail that only went to files can be looked at, while nobody else's data is in it. */
+/**
+ * Mail that only went to files can be looked at, while nobody else's data is in it. That a server is one for trying
+ * things out nobody told it, though: whatever its address is, only this machine is shown what was posted there.
+ */
 export function hasMailbox({ config, mailer }: Pick<MailingContext, 'config' | 'mailer'>): boolean {
   return mailer.mailbox !== undefined && !config.production;
 }
@@ -40,16 +44,20 @@ export function createMailboxRoutes(context: Pick<MailingContext, 'config' | 'ma
       if (mail === undefined) throw new Problem('route-unknown', 'there is no such mail');
       return mail;
     };
-    router.get('/mailbox', async (ctx) => {
+    const here: Middleware<RequestState> = (ctx, next) => {
+      if (isFromThisMachine(ctx.req)) return next();
+      throw new Problem('route-unknown', 'mail in files is shown to this machine alone');
+    };
+    router.get('/mailbox', here, async (ctx) => {
       ctx.type = 'html';
       ctx.body = list({ title: 'Mailbox', mails: await mailbox.list(mostListed) });
     });
-    router.get('/mailbox/:name', async (ctx) => {
+    router.get('/mailbox/:name', here, async (ctx) => {
       const mail = await find(ctx.params.name);
       ctx.type = 'html';
       ctx.body = one({ title: mail.subject, mail });
     });
-    router.get('/mailbox/:name/html', async (ctx) => {
+    router.get('/mailbox/:name/html', here, async (ctx) => {
       const mail = await find(ctx.params.name);
       ctx.type = 'html';
       ctx.body = mail.html;

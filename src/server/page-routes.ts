@@ -1,6 +1,7 @@
 import Router, { type RouterContext } from '@koa/router';
 import { readReceipt } from '../services/receipt.ts';
 import { type Asset, openAssets } from './assets.ts';
+import { isFromThisMachine } from './client-address.ts';
 import type { Pages } from './pages.ts';
 import type { RequestState } from './request-scope.ts';
 
@@ -10,8 +11,8 @@ export function createPageRoutes(pages: Pages): Router<RequestState> {
   router.get('/', (ctx) => sendPage(ctx, pages.landing));
   router.get('/docs', (ctx) => sendPage(ctx, pages.docs));
   router.get('/thanks', (ctx) => {
-    const receipt = ctx.query.receipt;
-    sendPage(ctx, pages.thanks(typeof receipt === 'string' ? readReceipt(receipt) : undefined, ctx.get('Referer')));
+    const receipt = typeof ctx.query.receipt === 'string' ? readReceipt(ctx.query.receipt) : undefined;
+    sendPage(ctx, pages.thanks(receipt, ctx.get('Referer'), isFromThisMachine(ctx.req)));
   });
   router.get('/openapi.json', (ctx) => {
     // Anyone may read it, also a tool that runs in a page of another site.

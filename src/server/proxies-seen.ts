@@ -1,7 +1,7 @@
 import type { Context as KoaContext } from 'koa';
 import type { Context } from '../context.ts';
 import { inventedAddress, isProbe, type ProxiesSeen, probeHeader, proxiesHeader } from '../services/proxy-probe.ts';
-import { readIp } from './client-address.ts';
+import { isLoopback, readIp } from './client-address.ts';
 import type { RequestState } from './request-scope.ts';
 
 /** Tells `health --deep`, and nobody else, by how many proxies its request came. */
@@ -15,7 +15,7 @@ export function tellProxies(ctx: KoaContext & { state: RequestState }, context: 
     added: forwarded.length - (forwarded[0] === inventedAddress ? 1 : 0),
     trusted: context.config.trustProxy,
     believed: ctx.state.clientAddress === inventedAddress,
-    local: /^(127\.|::1$)/.test(readIp(ctx.req.socket.remoteAddress ?? '') ?? ''),
+    local: isLoopback(ctx.req.socket.remoteAddress),
   };
   ctx.set(proxiesHeader, JSON.stringify(seen));
 }

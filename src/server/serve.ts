@@ -9,6 +9,7 @@ import { listenForEmails } from '../services/email-channel.ts';
 import { keepHouse } from '../services/housekeeping.ts';
 import { type BatchLimits, openStoreBatches } from '../services/store-batches.ts';
 import { createApp } from './app.ts';
+import { isLoopback } from './client-address.ts';
 import { collectWhenQuiet } from './collect-when-quiet.ts';
 import { hasMailbox } from './mailbox-routes.ts';
 import { openPages } from './pages.ts';
@@ -160,7 +161,7 @@ function announce(context: MailingContext, port: number, { print, calledAs }: Se
   print(`  landing page  ${address}/`);
   print(`  database      ${database}`);
   print(`  mail          ${mailer.describes}`);
-  if (hasMailbox(context)) print(`  mailbox       ${address}/mailbox`);
+  if (hasMailbox(context) && (host === 'localhost' || isLoopback(host))) print(`  mailbox       ${address}/mailbox`);
   print('');
   print('Post a message from another terminal:');
   print('');

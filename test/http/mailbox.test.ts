@@ -1,4 +1,6 @@
 import { copyFile, readdir, writeFile } from 'node:fs/promises';
+import { get } from 'node:http';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { createFileMailer } from '../../src/mail/files.ts';
@@ -74,6 +76,31 @@ describe('/mailbox', () => {
       expect(answer.text).to.not.include('secret');
     }
     expect((await http.get('/mailbox')).text).to.not.include('secret');
+  });
+
+  it('is there for this machine alone: not for the network, and not by way of a proxy', async () => {
+    await using folder = await temporaryFolder();
+    await using server = await startServerHere({ DATABASE_URL: db.url, DATA_DIR: folder.path, HOST: '0.0.0.0' });
+    const http = clientOf(server.url);
+    for (const name of ['X-Forwarded-For', 'X-Real-IP', 'Forwarded', 'Via']) {
+      const headers = { [name]: '127.0.0.1', Accept: browserAccept };
+      expect((await http.get('/mailbox', headers)).status, name).to.equal(404);
+      expect((await http.get('/thanks', headers)).text, name).to.not.include('/mailbox');
+    }
+    const outside = Object.values(networkInterfaces())
+      .flat()
+      .find((it) => it?.family === 'IPv4' && !it.internal)?.address;
+    // Whoever asks may write "localhost" into Host.
+    const statusFrom = (host: string) =>
+      new Promise((resolve, reject) => {
+        const { port } = new URL(server.url);
+        get({ host, port, path: '/mailbox', headers: { Host: 'localhost' } }, (answer) => {
+          answer.resume();
+          resolve(answer.statusCode);
+        }).on('error', reject);
+      });
+    expect(await statusFrom('127.0.0.1')).to.equal(200);
+    if (outside !== undefined) expect(await statusFrom(outside)).to.equal(404);
   });
 
   it('is not there in production even where mail went to files', () => {
