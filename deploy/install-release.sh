@@ -87,8 +87,15 @@ unpack() { # a file; sets RUFFINWEB_RELEASE
   rm -rf "$root"/releases/.new-*
   if [ ! -d "$RUFFINWEB_RELEASE" ]; then
     local draft="$root/releases/.new-$$"
-    mkdir "$draft"
-    tar -xzf "$1" -C "$draft" --strip-components=1 --no-same-owner
+    # Until every mode is ours nobody else may look in: of what is unpacked as root, a program could run as root.
+    mkdir -m 700 "$draft"
+    tar -xzf "$1" -C "$draft" --strip-components=1 --no-same-owner --no-same-permissions
+    # Through a link the modes of other files would be changed; npm packs none.
+    if [ -n "$(find "$draft" ! -type f ! -type d -print -quit)" ]; then
+      rm -rf "$draft"
+      say "$1 holds what is neither file nor folder, and is no packed release"
+      exit 2
+    fi
     chmod -R u=rwX,go=rX "$draft"
     chmod 755 "$draft/bin/ruffinweb.js"
     mv "$draft" "$RUFFINWEB_RELEASE"

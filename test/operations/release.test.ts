@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, cp, mkdir, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -109,6 +109,23 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
       .and.match(/install-release: 0\.\d+\.\d+-\w{12} answers\n$/);
     const answer = await clientOf(url).post('/api/messages', submission());
     expect(answer.status).to.equal(201);
+  });
+
+  it('refuses a file that would change the modes of others through a link', async () => {
+    const secret = join(folder.path, 'secret');
+    await writeFile(secret, '', { mode: 0o600 });
+    const before = await releases();
+    const file = await release('0.6.6', async (unpacked) => {
+      await rm(join(unpacked, 'bin', 'ruffinweb.js'));
+      await symlink(secret, join(unpacked, 'bin', 'ruffinweb.js'));
+    });
+    const { code, told } = await install(file);
+    expect([code, told]).to.deep.equal([
+      2,
+      `install-release: ${file} holds what is neither file nor folder, and is no packed release\n`,
+    ]);
+    expect((await stat(secret)).mode & 0o777).to.equal(0o600);
+    expect(await releases()).to.deep.equal(before);
   });
 
   it('is at peace with the same file again', async () => {
