@@ -68,7 +68,9 @@ export async function resendEmails(scope: Scope, given: ResendRequest): Promise<
   const request = given.to === undefined ? given : { ...given, to: readRecipient(given.to) };
   const results: Resent[] = [];
   const planned = request.dryRun ? new Set<string>() : undefined;
-  for await (const ids of 'ids' in request ? inBatches([...new Set(request.ids)]) : idsOfQuery(scope, request.query)) {
+  const batches =
+    'ids' in request ? inBatches([...new Set(request.ids)]) : idsOfQuery(scope, request.query, request.to);
+  for await (const ids of batches) {
     if (request.stop?.aborted) break;
     results.push(...(await resendBatch(scope, ids, request, planned)));
     request.onProgress?.(results.length);
@@ -76,18 +78,22 @@ export async function resendEmails(scope: Scope, given: ResendRequest): Promise<
   return results;
 }
 
-/** How many emails a query is about. @throws {Problem} form-unknown */
-export async function countResendable(scope: Scope, query: ResendQuery): Promise<number> {
-  return await scope.em.count(Email, await resendable(scope, query));
+/** How many emails a query is about; `to` as in a request. @throws {Problem} form-unknown, argument-invalid */
+export async function countResendable(scope: Scope, query: ResendQuery, to?: string): Promise<number> {
+  return await scope.em.count(Email, await resendable(scope, query, to && readRecipient(to)));
 }
 
-async function resendable(scope: Scope, query: ResendQuery) {
-  const waits = { leaseToken: null, dueAt: { $gt: await databaseNow(scope.em) } };
+/** What is due already needs no resend, but where the queue is paused it, too, may have to go to another address. */
+async function resendable(scope: Scope, query: ResendQuery, to: string | undefined) {
+  const waits = {
+    leaseToken: null,
+    ...(to === undefined ? { dueAt: { $gt: await databaseNow(scope.em) } } : { recipient: { $ne: to } }),
+  };
   return { ...(await emailsWhere(scope, query)), ...(query.state === 'queued' && waits) };
 }
 
-async function* idsOfQuery(scope: Scope, query: ResendQuery): AsyncGenerator<string[]> {
-  const where = await resendable(scope, query);
+async function* idsOfQuery(scope: Scope, query: ResendQuery, to: string | undefined): AsyncGenerator<string[]> {
+  const where = await resendable(scope, query, to);
   for (let after: string | undefined; ; ) {
     const rows = await scope.em
       .fork()

@@ -297,6 +297,25 @@ describe('emails resend', () => {
     }
   });
 
+  it('--queued --to takes along what is due already, as while the queue is paused, and what was put off', async () => {
+    await buildMessages(context, 2);
+    const [first = ''] = await find(`kind = 'notification'`);
+    await db.query(`update emails set due_at = now() + interval '1 hour', tries = 1 where id = $1`, [first]);
+    await runHere(['emails', 'pause', '--reason', 'moving'], db);
+    const { code, items } = await resend('--queued', '--to', 'right@site.test');
+    expect({ code, results: items.map((it) => it.result) }).to.deep.equal({ code: 0, results: ['queued', 'queued'] });
+    expect(await db.emails()).to.deep.equal({
+      'auto-reply queued': 2,
+      'notification cancelled': 2,
+      'notification queued': 2,
+    });
+    expect(await find(`state = 'queued' and recipient <> 'right@site.test'`)).to.deep.equal([]);
+    const again = await runHere(['emails', 'resend', '--queued', '--to', 'right@site.test'], db);
+    expect(again).to.include({ code: 0, stdout: '' });
+    expect(again.stderr).to.include('goes to another address').and.include('paused by hand: moving');
+    await runHere(['emails', 'resume'], db);
+  });
+
   it('of a notification that was cancelled makes a new one, and of another kind none', async () => {
     await buildMessages(context, 1);
     const [notification = '', reply = ''] = [

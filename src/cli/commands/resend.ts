@@ -54,7 +54,7 @@ export function addResendCommand(emails: Command, deps: Deps): void {
         import('../../services/resend-emails.ts'),
       ]);
       const scope = openScope(context);
-      const total = 'ids' in which ? ids.length : await countResendable(scope, which.query);
+      const total = 'ids' in which ? ids.length : await countResendable(scope, which.query, options.to);
       if ('query' in which && total > 0 && !options.yes && !options.dryRun && isInteractive(deps)) {
         const question =
           which.query.state === 'failed'
@@ -74,7 +74,8 @@ export function addResendCommand(emails: Command, deps: Deps): void {
       progress[Symbol.dispose]();
       if (options.json) output.printJson({ dryRun: options.dryRun ?? false, items: results });
       else printResults(output, results, options);
-      if (!options.dryRun && results.some((it) => it.result === 'queued')) await warnOfPause(output, scope);
+      // Also where nothing had to be queued: what is due by itself waits as well.
+      if (!options.dryRun) await warnOfPause(output, scope);
       if (stop.aborted) deps.setExitCode(exitCode.interrupted);
       else if (results.some((it) => it.result === 'refused' || it.result === 'not-found'))
         deps.setExitCode(exitCode.refused);
@@ -124,9 +125,11 @@ function printResults(output: Output, results: readonly Resent[], options: Resen
   const { dryRun = false } = options;
   if (results.length === 0) {
     output.note(
-      options.queued
-        ? 'No email waits for a later time: nothing to send now.'
-        : 'No failed email matches: nothing to send again.',
+      !options.queued
+        ? 'No failed email matches: nothing to send again.'
+        : options.to === undefined
+          ? 'No email waits for a later time: nothing to send now.'
+          : 'No queued notification goes to another address: nothing to change.',
     );
     return;
   }
@@ -143,8 +146,8 @@ function printResults(output: Output, results: readonly Resent[], options: Resen
       : []),
     ...(results.some((it) => it.newId !== null) ? [{ header: 'NEW ID', text: (it: Resent) => it.newId ?? '' }] : []),
   ]);
-  // One that was sent meanwhile, or that another one stands for, needs nothing more.
-  if (results.some((it) => it.result === 'skipped' && !/meanwhile$|^cancelled/.test(it.reason ?? ''))) {
+  // One that was sent meanwhile needs nothing more; nor does one of whose message the address of --to is told.
+  if (options.to === undefined && results.some((it) => it.result === 'skipped' && !it.reason?.endsWith('meanwhile'))) {
     output.note('\nSkipped ones are sent by their ids: ruffinweb emails resend <id> --again');
   }
   const queued = results.filter((it) => it.result === 'queued').length;
