@@ -4,7 +4,7 @@ import { inTransaction } from '../database/transaction.ts';
 import { Duty } from '../entities/index.ts';
 import { leaseMs } from './claim-due.ts';
 import { countWaiting } from './count-waiting.ts';
-import { databaseNow } from './database-now.ts';
+import { clocksDifferBy } from './database-now.ts';
 import { queueHeldSummaries } from './held-summary.ts';
 import { openPurgeRound, type PurgeRound, purgeDuty, type Removal } from './purge.ts';
 import { syncErasures } from './replay-erasures.ts';
@@ -62,16 +62,9 @@ export async function keepHouseOnce(context: Context, stop?: AbortSignal): Promi
   await purgeEveryHour(scope, stop);
 }
 
-/** By how much the clocks of this process and of the database may differ where something is to be removed by its age. */
-const clocksMayDifferMs = 60 * 60_000;
-
-/**
- * A clock that has jumped a year ahead would make everything a year older. Which of the two is wrong nobody knows, so
- * nothing is removed until they agree.
- */
 async function clocksAgree(scope: Scope): Promise<boolean> {
-  const aheadMs = (await databaseNow(scope.em)).getTime() - scope.now().getTime();
-  if (Math.abs(aheadMs) <= clocksMayDifferMs) return true;
+  const aheadMs = await clocksDifferBy(scope);
+  if (aheadMs === 0) return true;
   scope.log.warn(
     { databaseAheadSeconds: Math.round(aheadMs / 1000) },
     'nothing is purged: the clocks of the database and of this machine differ by more than an hour',

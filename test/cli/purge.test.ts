@@ -217,6 +217,29 @@ describe('purge', () => {
     }
   });
 
+  it('by hand removes nothing either while the clock of the database is far from that of the machine', async () => {
+    await aged([10]);
+    await db.query('create schema ahead');
+    for (const clock of ['now', 'clock_timestamp']) {
+      await db.query(`create function ahead.${clock}() returns timestamptz language sql stable
+        as $$ select pg_catalog.${clock}() + interval '400 days' $$`);
+    }
+    await db.query(`alter database ${db.name} set search_path = ahead, pg_catalog, public`);
+    try {
+      const refused = await run();
+      expect(await db.count('messages')).to.equal(1);
+      expect(refused).to.include({ code: 1, stdout: '' });
+      expect(refused.stderr).to.include('nothing was removed: the clock of the database is 400 d ahead of');
+      const dry = await run('--dry-run');
+      expect(dry.code).to.equal(0);
+      expect(dry.stderr).to.include('400 d ahead of');
+    } finally {
+      await db.query(`alter database ${db.name} reset search_path`);
+      await db.query('drop schema ahead cascade');
+    }
+    expect((await run()).code).to.equal(0);
+  });
+
   it('goes on from where it was, however many wait: a batch looks at two hundred, and never twice at one', async () => {
     const [first = ''] = await aged([400]);
     await copies(first, 401);

@@ -6,8 +6,10 @@ import { exitCode } from '../exit-codes.ts';
 import { addExamples, type DataOptions, optionsOf } from '../options.ts';
 import { Output } from '../output.ts';
 import { showProgress } from '../progress.ts';
+import { Refusal } from '../refusal.ts';
 import { openCommandContext } from '../session.ts';
 import type { Column } from '../table.ts';
+import { formatSpan } from '../times.ts';
 
 interface PurgeOptions extends DataOptions {
   dryRun?: boolean;
@@ -28,12 +30,16 @@ export function addPurgeCommand(program: Command, deps: Deps): void {
       const output = new Output(deps, options);
       const stop = deps.stopGently();
       await using context = await openCommandContext(deps);
-      const [{ openScope }, { previewPurge }] = await Promise.all([
+      const [{ openScope }, { previewPurge }, { clocksDifferBy }] = await Promise.all([
         import('../../services/scope.ts'),
         import('../../services/purge-preview.ts'),
+        import('../../services/database-now.ts'),
       ]);
+      const aheadMs = await clocksDifferBy(openScope(context));
+      if (aheadMs !== 0 && !options.dryRun) throw new Refusal(`nothing was removed: ${clocksDiffer(aheadMs)}`);
       const before = await previewPurge(openScope(context));
       if (options.dryRun) {
+        if (aheadMs !== 0) output.warn(`Nothing would go as long as this is so: ${clocksDiffer(aheadMs)}\n`);
         print(
           output,
           options,
@@ -51,6 +57,11 @@ export function addPurgeCommand(program: Command, deps: Deps): void {
       if (stop.aborted) deps.setExitCode(exitCode.interrupted);
     });
   addExamples(command, ['ruffinweb purge --dry-run', 'ruffinweb purge --json']);
+}
+
+function clocksDiffer(aheadMs: number): string {
+  const distance = `${formatSpan(Math.abs(aheadMs))} ${aheadMs > 0 ? 'ahead of' : 'behind'}`;
+  return `the clock of the database is ${distance} that of this machine, and everything would be of another age; let both take their time from NTP`;
 }
 
 /** @returns how many rows went by a rule. */
