@@ -46,10 +46,33 @@ export function explainDatabase(error: unknown): string | undefined {
     if (refusal !== undefined) return refusal;
   }
   if (!isOutage(error)) return undefined;
+  const answered = explainAnswer(error);
+  if (answered !== undefined) return answered;
   const parameter = /unsupported startup parameter: (\w+)/.exec(firstWords(error))?.[1];
   if (parameter !== undefined)
     return `PgBouncer refuses ${parameter}: add it to ignore_startup_parameters, as deploy/pgbouncer/pgbouncer.ini has it`;
   return `the database does not answer (${firstWords(error)}): is it running, and is DATABASE_URL right?`;
+}
+
+/** What a database means that has answered, but not done it (PostgreSQL manual, appendix A). */
+const answers: readonly [sqlState: RegExp, fact: string, fix: string][] = [
+  [/^53100$/, 'the disk of the database is full', 'make room there, and run this again'],
+  [/^53/, 'the database is short of something', 'see what fills it up, and run this again'],
+  [
+    /^25006$/,
+    'the database takes no writes',
+    'let DATABASE_URL name the primary, or set default_transaction_read_only to off',
+  ],
+  [/^(?:55P03|57014|40...)$/, 'the database was kept from it', 'run this again'],
+];
+
+function explainAnswer(error: unknown): string | undefined {
+  for (let it = error; it instanceof Error; it = it.cause) {
+    const { code } = it as { code?: unknown };
+    const answer = typeof code === 'string' ? answers.find(([sqlState]) => sqlState.test(code)) : undefined;
+    if (answer !== undefined) return `${answer[1]} (${firstWords(error)}): ${answer[2]}`;
+  }
+  return undefined;
 }
 
 /** What the system says of files and folders that the operator has named or has to look after. */
@@ -65,6 +88,8 @@ function explainSystem(error: Error): string | undefined {
   if (path !== undefined && fileFaults.has(code ?? '')) {
     return `${path} cannot be used: ${error.message}`;
   }
+  // Of a file that is open already it does not say which.
+  if (syscall === 'write' && fileFaults.has(code ?? '')) return `a file cannot be written: ${error.message}`;
   return undefined;
 }
 

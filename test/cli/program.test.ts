@@ -166,6 +166,23 @@ describe('ruffinweb', () => {
     expect(missing.stderr).to.include('there is no such database');
   });
 
+  it('tells a database that answers and cannot do it from one that does not answer', async () => {
+    const pause = () => runHere(['emails', 'pause'], db);
+    await db.query(`alter database ${db.name} set default_transaction_read_only = on`);
+    const closed = await pause();
+    await db.query(`alter database ${db.name} reset default_transaction_read_only`);
+    expect(closed.code).to.equal(1);
+    expect(closed.stderr).to.match(/^the database takes no writes .*: let DATABASE_URL name the primary/);
+
+    await db.query(`create function disk_full() returns trigger language plpgsql as $$
+      begin raise exception using errcode = '53100', message = 'could not extend file: No space left on device'; end $$`);
+    await db.query('create trigger disk_full before update on mail_queue for each row execute function disk_full()');
+    const full = await pause();
+    await db.query('drop function disk_full cascade');
+    expect(full.code).to.equal(1);
+    expect(full.stderr).to.match(/^the disk of the database is full \(could not extend file.*\): make room there/);
+  });
+
   it('exits 1 where a pooler cannot reach the database, which says so as of a fault in the protocol', async () => {
     // As PgBouncer writes it: severity, code and words, but no routine of the server.
     const fields = Buffer.from('SFATAL\0C08P01\0Mserver login has been failing\0\0');

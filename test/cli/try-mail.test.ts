@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -31,6 +32,11 @@ describe('emails preview', () => {
         .and.include('RW-0000000000');
     }
     expect((await run(['emails', 'preview', 'nonsense'], settings)).code).to.equal(2);
+    if (existsSync('/dev/full')) {
+      const full = await run(['emails', 'preview', 'auto-reply', '--html', '/dev/full'], settings);
+      expect(full).to.include({ code: 1, stdout: '' });
+      expect(full.stderr).to.match(/^a file cannot be written: ENOSPC/);
+    }
     for (const file of [join(folder.path, 'nothing', 'x.html'), folder.path]) {
       const unwritten = await ruffinweb(['emails', 'preview', 'auto-reply', '--html', file], settings);
       expect(unwritten).to.include({ code: 1, stdout: '' });
