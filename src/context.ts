@@ -58,8 +58,11 @@ export interface MailingContext extends Context {
 
 export interface Opening {
   log: Log;
-  /** Whether to start the embedded database (`serve`) or to join the running one (every other command). */
-  embedded: 'start' | 'join';
+  /**
+   * Whether to start the embedded database (`serve`), to join the running one (every other command), or, where none runs,
+   * to start the one that is there for as long as the command takes.
+   */
+  embedded: 'start' | 'join' | 'join-or-start';
   /** Whether a visitor waits for the answer, or an operator. */
   waiting: 'visitor' | 'operator';
   /** What the command reads, where that is little. */
@@ -185,9 +188,22 @@ async function makeFirstKeys({ config, now }: DatabaseContext, em: Orm['em']): P
 async function findDatabase(config: Config, opening: Opening, opened: AsyncDisposableStack): Promise<string> {
   const url = config.databaseUrl.reveal();
   if (url !== 'embedded') return url;
-  const { joinEmbedded, startEmbedded } = await import('./database/embedded.ts');
-  if (opening.embedded === 'join') return await joinEmbedded(config.dataDir);
-  const server = opened.use(await startEmbedded(config.dataDir, { log: (line) => opening.log.info(line) }));
+  const { EmbeddedNotRunning, hasCluster, joinEmbedded, startEmbedded } = await import('./database/embedded.ts');
+  if (opening.embedded !== 'start') {
+    try {
+      return await joinEmbedded(config.dataDir);
+    } catch (error) {
+      const mayStart = opening.embedded === 'join-or-start' && error instanceof EmbeddedNotRunning;
+      if (!mayStart || !(await hasCluster(config.dataDir))) throw error;
+      return opened.use(await startEmbedded(config.dataDir)).url;
+    }
+  }
+  const server = opened.use(
+    await startEmbedded(config.dataDir, {
+      log: (line) => opening.log.info(line),
+      whenEnded: (line) => opening.log.error(line),
+    }),
+  );
   if (!server.owned) {
     throw new EmbeddedUnavailable(
       `another server is running on ${config.dataDir} and would take the database along when it stops: stop it first, or set DATABASE_URL to run several`,

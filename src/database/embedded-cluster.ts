@@ -87,8 +87,10 @@ export async function makeCluster(dataDir: string, log: (line: string) => void):
 /**
  * Starts the server and waits until it takes connections. A killed server's last processes may need a moment to go,
  * and between finding a free port and listening on it another program may take it: both are tried again.
+ *
+ * @param port where clients expect it; without it any that is free.
  */
-export async function startServer(dataDir: string, deadline: number): Promise<void> {
+export async function startServer(dataDir: string, deadline: number, port?: number): Promise<void> {
   const folder = folderOf(dataDir);
   const programs = await findPrograms();
   const prefix = await choosePrefix(folder);
@@ -97,7 +99,7 @@ export async function startServer(dataDir: string, deadline: number): Promise<vo
     await buryPidFile(folder);
     await keepSmall(logPath);
     const logged = await sizeOf(logPath);
-    const options = [...settings, `port=${await findFreePort()}`].map((setting) => `-c ${setting}`).join(' ');
+    const options = [...settings, `port=${port ?? (await findFreePort())}`].map((setting) => `-c ${setting}`).join(' ');
     const how = ['-D', folder, '-l', logPath, '-p', programs.postgres, '-o', options];
     const outcome = await run([...prefix, programs.pgCtl, 'start', '-w', '-s', '-t', '60', ...how], 70_000);
     if (outcome.code === 0) return;

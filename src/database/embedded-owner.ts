@@ -38,6 +38,12 @@ export async function claimOwnership(dataDir: string): Promise<Claim | undefined
   }
 }
 
+/** Whether a living process has it. */
+export async function isOwned(dataDir: string): Promise<boolean> {
+  const newest = (await listClaims(dataDir)).at(-1);
+  return newest !== undefined && (await isHeld(claimPath(dataDir, newest)));
+}
+
 function claimPath(dataDir: string, number: number): string {
   return join(dataDir, `postgres.owner-${number}`);
 }

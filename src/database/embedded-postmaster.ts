@@ -29,7 +29,8 @@ export async function buryPidFile(folder: string): Promise<void> {
   if (!found || (await isServing(found.pid, folder))) return;
   const path = join(folder, 'postmaster.pid');
   const [, ...rest] = (await readFile(path, 'utf8')).split('\n');
-  await writeFile(path, [impossiblePid, ...rest].join('\n'));
+  // Over what is there and never shorter: where the disk is full, an emptied file would keep every later start away.
+  await writeFile(path, [impossiblePid, ...rest].join('\n'), { flag: 'r+' });
 }
 
 /** One above the highest that Linux gives out (PID_MAX_LIMIT, 2^22), and far above those of macOS. */

@@ -3,10 +3,11 @@
  * owner, and the next start takes it over; other processes of this machine join it while it runs.
  */
 import { access, constants, realpath } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { makeFolder } from '../folder.ts';
 import { account, folderOf, makeCluster, readPassword, startServer, stopServer } from './embedded-cluster.ts';
-import { type Claim, claimOwnership } from './embedded-owner.ts';
+import { type Claim, claimOwnership, isOwned } from './embedded-owner.ts';
 import { askServer, findPostmaster, query } from './embedded-postmaster.ts';
 import { EmbeddedUnavailable } from './embedded-unavailable.ts';
 
@@ -30,8 +31,10 @@ export interface EmbeddedServer extends AsyncDisposable {
 /** Nobody has started the embedded server. */
 export class EmbeddedNotRunning extends Error {
   override name = 'EmbeddedNotRunning';
-  constructor() {
-    super('the embedded database is not running; set DATABASE_URL, or start the server: ruffinweb serve --migrate');
+  constructor(folder: string) {
+    super(
+      `the embedded database in ${folder} is not running; set DATABASE_URL, or start the server: ruffinweb serve --migrate`,
+    );
   }
 }
 
@@ -39,17 +42,18 @@ export class EmbeddedNotRunning extends Error {
  * Starts the server in `<dataDir>/postgres`, making it first if need be; or takes over the one that a dead owner left
  * running; or joins that of a living owner. The database exists afterwards and is empty the first time.
  *
+ * @param options.whenEnded the owner starts the server again wherever it ends under it, and is told so by this.
  * @throws {EmbeddedUnavailable} where that is not possible; the message says what to do.
  */
 export async function startEmbedded(
   dataDir: string,
-  { log = () => {} }: { log?: (line: string) => void } = {},
+  { log = () => {}, whenEnded }: { log?: (line: string) => void; whenEnded?: (line: string) => void } = {},
 ): Promise<EmbeddedServer> {
   const home = await openFolder(dataDir);
   const deadline = Date.now() + startDeadlineMs;
   for (;;) {
     const claim = await claimOwnership(home);
-    if (claim) return await startOwned(home, claim, deadline, log);
+    if (claim) return await startOwned(home, claim, deadline, log, whenEnded);
     const url = await findRunning(home);
     if (url) return serverHandle(url, { adopted: false, owned: false }, async () => {});
     // The owner is still starting, or stopping and about to let go.
@@ -63,6 +67,7 @@ export async function startEmbedded(
  * The address of the server that someone else has started on this data folder; waits for one that is starting up.
  *
  * @throws {EmbeddedNotRunning}
+ * @throws {EmbeddedUnavailable} where its owner lives all the same.
  */
 export async function joinEmbedded(dataDir: string): Promise<string> {
   const home = await realpath(dataDir).catch(() => undefined);
@@ -73,7 +78,20 @@ export async function joinEmbedded(dataDir: string): Promise<string> {
     if (!(await findPostmaster(folderOf(home)))) break;
     await delay(30);
   }
-  throw new EmbeddedNotRunning();
+  if (home && (await isOwned(home))) {
+    throw new EmbeddedUnavailable(
+      `the database in ${home} does not run, but a server that owns it does: it is starting, or it has ended and is started again; the server's log and ${folderOf(home)}.log say what is in the way`,
+    );
+  }
+  throw new EmbeddedNotRunning(resolve(dataDir));
+}
+
+/** Whether a server was ever set up there. */
+export async function hasCluster(dataDir: string): Promise<boolean> {
+  return await access(folderOf(dataDir)).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function openFolder(dataDir: string): Promise<string> {
@@ -91,6 +109,7 @@ async function startOwned(
   claim: Claim,
   deadline: number,
   log: (line: string) => void,
+  whenEnded: ((line: string) => void) | undefined,
 ): Promise<EmbeddedServer> {
   try {
     const adopted = (await findPostmaster(folderOf(home))) !== undefined;
@@ -98,13 +117,52 @@ async function startOwned(
     if (!adopted) await startServer(home, deadline);
     const url = await untilReady(home, deadline);
     log(adopted ? 'took over the embedded PostgreSQL that was still running' : 'started the embedded PostgreSQL');
+    const kept = whenEnded && keepRunning(home, Number(new URL(url).port), whenEnded);
     return serverHandle(url, { adopted, owned: true }, async () => {
+      await kept?.end();
       await stopServer(home, log).finally(() => claim.release());
     });
   } catch (error) {
     await claim.release();
     throw error;
   }
+}
+
+/** How often its owner looks whether the server is still there, and how often it tries where that did not start again. */
+const [lookEveryMs, tryEveryMs] = [1000, 5000];
+
+/**
+ * Nobody else would start a server again that was killed, for want of memory say, or that a full disk has ended. On the
+ * same port, since that is where all who were connected look for it.
+ */
+function keepRunning(home: string, port: number, tell: (line: string) => void): { end(): Promise<void> } {
+  const stop = new AbortController();
+  const { signal } = stop;
+  async function look(): Promise<void> {
+    let failed = false;
+    while (!signal.aborted) {
+      await delay(failed ? tryEveryMs : lookEveryMs, undefined, { signal, ref: false }).catch(() => {});
+      if (signal.aborted) return;
+      try {
+        if (await findPostmaster(folderOf(home))) continue;
+        await startServer(home, Date.now() + startDeadlineMs, port);
+        tell('the embedded PostgreSQL had ended, and was started again');
+        failed = false;
+      } catch (error) {
+        if (!failed)
+          tell(`the embedded PostgreSQL has ended, and is tried again and again: ${(error as Error).message}`);
+        failed = true;
+      }
+    }
+  }
+  const looking = look();
+  return {
+    async end() {
+      stop.abort();
+      // A start that takes longer is ended with the server.
+      await Promise.race([looking, delay(2000, undefined, { ref: false })]);
+    },
+  };
 }
 
 /** Waits until the server on this folder answers, which after a crash takes as long as its recovery. */

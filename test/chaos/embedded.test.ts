@@ -62,7 +62,7 @@ describe('embedded PostgreSQL', () => {
 
       expect(error).to.be.instanceOf(EmbeddedNotRunning);
       expect(error?.message).to.equal(
-        'the embedded database is not running; set DATABASE_URL, or start the server: ruffinweb serve --migrate',
+        `the embedded database in ${dataDir} is not running; set DATABASE_URL, or start the server: ruffinweb serve --migrate`,
       );
       expect(await exists(dataDir)).to.equal(false);
     });

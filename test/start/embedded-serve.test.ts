@@ -142,6 +142,37 @@ describe('serve without DATABASE_URL', () => {
     await using empty = await temporaryFolder();
     const listed = await ruffinweb(['senders', 'list'], { DATA_DIR: empty.path });
     expect(listed.code).to.equal(1);
-    expect(listed.stderr).to.include('set DATABASE_URL, or start the server: ruffinweb serve --migrate');
+    expect(listed.stderr)
+      .to.include(`the embedded database in ${empty.path} is not running`)
+      .and.include('set DATABASE_URL, or start the server: ruffinweb serve --migrate');
+  });
+
+  it('starts its database again that has ended under it, and stores the next post', async () => {
+    const pidOf = async () =>
+      Number.parseInt(await readFile(join(folder.path, 'postgres', 'postmaster.pid'), 'utf8'), 10);
+    const before = await pidOf();
+    process.kill(before, 'SIGKILL');
+    await until('another PostgreSQL runs', async () => (await pidOf()) !== before);
+    const answer = await until('a post is stored', async () => {
+      const it = await clientOf(server.url).post('/api/messages', submission({ message: 'After the end' }));
+      return it.status === 201 && it;
+    });
+    const shown = await ruffinweb(['messages', 'show', answer.json.receipt, '--json'], settings);
+    expect(JSON.parse(shown.stdout).message).to.equal('After the end');
+    await until('it is logged', () => server.log.includes('had ended, and was started again'));
+  });
+
+  it('counts what needs a missing key also where no server starts for want of it', async () => {
+    await server.stop();
+    const without = { ...settings, ENCRYPTION_KEYS: `kother:${Buffer.alloc(32, 7).toString('base64')}` };
+    const refused = await ruffinweb(['serve'], { ...without, PORT: '0' });
+    expect(refused.code).to.equal(2);
+    expect(refused.stderr).to.include('encryption status');
+    const status = await ruffinweb(['encryption', 'status', '--json'], without);
+    expect(status.code, status.stderr).to.equal(4);
+    const keys = JSON.parse(status.stdout).keys as { id: string; state: string; total: number }[];
+    expect(keys.find((it) => it.state === 'missing')?.total).to.be.above(0);
+    expect((await ruffinweb(['senders', 'list'], settings)).stderr, 'it runs no longer').to.include('is not running');
+    server = await RunningServer.start(settings);
   });
 });

@@ -21,8 +21,8 @@ export function addEncryptionCommands(program: Command, deps: Deps): void {
     .action(async (_options, command: Command) => {
       const options = optionsOf(command);
       const output = new Output(deps, options);
-      // Works without keys, and with wrong ones: it is what tells why the others do not.
-      await using base = await openDatabase(deps);
+      // Works without keys, and with wrong ones, with which no server starts: it is what tells why the others do not.
+      await using base = await openDatabase(deps, { embedded: 'join-or-start', waiting: 'operator' });
       const [{ findKeys }, { readEncryptionStatus, sum }] = await Promise.all([
         import('../../context.ts'),
         import('../../services/encryption-status.ts'),
