@@ -88,6 +88,9 @@ export interface Period {
   until?: Date;
 }
 
+/** Before every id: where a walk through all of them begins. */
+export const beforeAllIds = '00000000-0000-0000-0000-000000000000';
+
 /** By how much the clock that makes ids may differ from the database's, which writes the times. */
 const clockMarginMs = 24 * 60 * 60 * 1000;
 

@@ -2,6 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { inTransaction } from '../database/transaction.ts';
 import { Duty, Form } from '../entities/index.ts';
 import { databaseNow } from './database-now.ts';
+import { beforeAllIds } from './paging.ts';
 import { listOf, type RemovedMessage, removeMessages } from './remove-messages.ts';
 import {
   clientAddressDays,
@@ -20,8 +21,6 @@ export const purgeDuty = 'purge';
 
 /** Rows that one transaction removes: few enough that nobody waits for it. */
 const batchSize = 200;
-
-const firstId = '00000000-0000-0000-0000-000000000000';
 
 /** What went, or goes. */
 export interface Removal {
@@ -103,7 +102,7 @@ function oldHeldMessages(now: Date, waits: string): Step {
  */
 function removing(where: string, values: string[], due: string, waits: string): Step {
   const stillDue = `${due} and not ${waits}`;
-  let after = firstId;
+  let after = beforeAllIds;
   return async (em) => {
     const found = await em.execute<{ id: string }[]>(
       `select id from messages where ${where} and id > ? and ${due} order by id limit ${batchSize}`,

@@ -3,9 +3,8 @@ import { countWaiting } from './count-waiting.ts';
 import { databaseNow } from './database-now.ts';
 import { good, type HealthCheck, type HealthParts } from './health-check.ts';
 import { purgeDuty } from './purge.ts';
+import { dayMs } from './retention.ts';
 import type { Scope } from './scope.ts';
-
-const dayMs = 24 * 60 * 60 * 1000;
 
 /** Whether what was promised about keeping is kept: something purges, and nothing stays beyond its time. */
 export async function checkRetention({ config }: HealthParts, em: Scope['em']): Promise<HealthCheck> {

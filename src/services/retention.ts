@@ -4,7 +4,7 @@ import { heldSince } from './held-since.ts';
 import { idsOf } from './paging.ts';
 import type { ToldTimes } from './told-of-held.ts';
 
-const dayMs = 24 * 60 * 60 * 1000;
+export const dayMs = 24 * 60 * 60 * 1000;
 
 /** Days that a held message is kept, unless its form keeps messages less long; held by hand, from then on. */
 export const heldDays = 90;

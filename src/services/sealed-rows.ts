@@ -1,6 +1,7 @@
 import { runStatement, type Statement } from '../database/statement.ts';
 import { nameStatement, placesOf, type SealedTable, sealedTables } from '../privacy/sealed-columns.ts';
 import { SealBroken } from '../privacy/sealing.ts';
+import { beforeAllIds } from './paging.ts';
 import type { Scope } from './scope.ts';
 
 /** A row's sealed values as they are, in the order of its table's columns. */
@@ -37,7 +38,7 @@ export async function countOutdated({ em, keyring }: Scope, table: SealedTable):
 const batchSize = 100;
 
 /** Lower than every id: a condition with an alternative would keep the index from being used. */
-const beforeAll = { uuid: '00000000-0000-0000-0000-000000000000', smallint: '0' };
+const beforeAll = { uuid: beforeAllIds, smallint: '0' };
 
 /** Seals anew what is not sealed with the newest key, batch by batch, once through the table. */
 export async function* resealTable(scope: Scope, table: SealedTable): AsyncGenerator<Batch> {

@@ -1,11 +1,10 @@
 import { runStatement, type Statement } from '../database/statement.ts';
 import { type EmailKind, emailKinds } from '../entities/index.ts';
+import { beforeAllIds } from './paging.ts';
 import type { Scope } from './scope.ts';
 
 /** So many that a look takes some ten milliseconds, and two million are counted by forty of them. */
 const atOnceUsually = 50_000;
-
-const firstId = '00000000-0000-0000-0000-000000000000';
 
 const sentStatement: Statement = {
   name: 'count_sent_1',
@@ -24,7 +23,7 @@ export interface SentCount {
 }
 
 export function openSentCount(atOnce = atOnceUsually): SentCount {
-  let after = firstId;
+  let after = beforeAllIds;
   let counting = none();
   let counted: ReadonlyMap<EmailKind, number> | undefined;
   return {
@@ -40,7 +39,7 @@ export function openSentCount(atOnce = atOnceUsually): SentCount {
       if (rows.reduce((sum, it) => sum + it.count, 0) < atOnce) {
         counted = counting;
         counting = none();
-        after = firstId;
+        after = beforeAllIds;
       }
       return counted;
     },

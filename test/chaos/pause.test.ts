@@ -60,12 +60,7 @@ describe('the queue', () => {
     smtp.answer('auth', '535 5.7.8 wrong, site@site.test');
     await using worker = await RunningServer.startWorker(settings);
     await until('it is paused', async () => (await pausedFor()) === 'broken');
-    await until('nothing is under way', async () => {
-      const [row] = await db.query<{ n: number }>(
-        'select count(*)::int as n from emails where lease_token is not null',
-      );
-      return row?.n === 0;
-    });
+    await nothingUnderWay();
     const loginsBefore = logins();
 
     const other = await ruffinweb(['deliver', '--once'], settings);
