@@ -1,9 +1,11 @@
 import { expect } from 'chai';
 import type { MailingContext } from '../../src/context.ts';
 import { keepHouseOnce } from '../../src/services/housekeeping.ts';
+import { readNumbers } from '../../src/services/numbers.ts';
 import { probeMail } from '../../src/services/probe-mail.ts';
 import { pauseQueue } from '../../src/services/queue-pause.ts';
 import { openScope } from '../../src/services/scope.ts';
+import { openSentCount } from '../../src/services/sent-count.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -66,6 +68,17 @@ describe("a database's clock that was a year ahead, and was put right", () => {
     expect(await db.count('messages')).to.equal(1);
     expect(await db.query('select from reply_days union all select from recent_posts')).to.have.lengthOf(0);
     expect(await db.query('select from duties where done_at > now()')).to.have.lengthOf(0);
+  });
+
+  it('does not keep tries from being counted', async () => {
+    const scope = openScope(context);
+    const inAYear = new Date(Date.now() + 365 * 24 * 60 * 60_000);
+    const { until } = await readNumbers(scope, inAYear, openSentCount());
+    await buildMessages(context, 1);
+    await settleDue(context, () => mailOutcomes.accepted);
+    // The last seconds are left for the next time.
+    await db.query('update attempts set finished_at = $1', [new Date(until.getTime() + 1)]);
+    expect((await readNumbers(scope, until, openSentCount())).tries).to.have.lengthOf(2);
   });
 
   it('does not keep a pause from ending by itself', async () => {
