@@ -46,7 +46,8 @@ export async function serve(given: MailingContext, options: ServeOptions): Promi
   const { port } = server.address() as AddressInfo;
   const context = withRealPort(given, port);
   const shared = { forms: new Map(), batches: opened.use(openStoreBatches(context, options.batches)) };
-  answer(server, createApp(context, openPages(context.config), state, shared).callback(), secure);
+  const app = createApp(context, openPages(context.config), state, shared);
+  answer(server, withoutCrowds(app.callback()), secure);
   warnOfOpenDoors(context);
   announce(context, port, options);
   collectWhenQuiet(server);
@@ -88,7 +89,13 @@ function withRealPort(context: MailingContext, port: number): MailingContext {
   return { ...context, config: { ...config, publicUrl: `http://localhost:${port}` } };
 }
 
-/** Every wait has an end: slow headers, slow bodies and idle connections cost a client its connection. */
+/** Answers that one connection may wait for. Browsers and proxies ask for one after the other; a few at once do no harm. */
+const mostUnanswered = 20;
+
+/** How long a client may leave an answer unread, in milliseconds; Node may take twice as long to see that nothing moves. */
+const unreadMs = 60_000;
+
+/** Every wait has an end: slow headers, slow bodies, unread answers and idle connections cost a client its connection. */
 function createHttpServer(secure: boolean): Server {
   const server = createServer({
     headersTimeout: 10_000,
@@ -97,6 +104,7 @@ function createHttpServer(secure: boolean): Server {
     connectionsCheckingInterval: 2000,
   });
   server.maxHeadersCount = 100;
+  server.timeout = unreadMs;
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseRaw(error, socket, secure));
   return server;
 }
@@ -112,6 +120,27 @@ function answer(server: Server, listener: RequestListener, secure: boolean): voi
   server.on('checkExpectation', (_request, response) => {
     response.writeHead(417, { ...securityHeaders(secure), 'Content-Length': 0 }).end();
   });
+}
+
+/**
+ * Node hands on every request that stands in what it has read of a connection, before any of them is answered: a
+ * thousand in 64 KB, each of which takes memory until a client that need not read has read the answer.
+ */
+function withoutCrowds(listener: RequestListener): RequestListener {
+  const unanswered = new WeakMap<Socket, number>();
+  return (request, response) => {
+    const { socket } = request;
+    // What else stood in it is nobody's any more.
+    if (socket.destroyed) return;
+    const count = (unanswered.get(socket) ?? 0) + 1;
+    if (count > mostUnanswered) {
+      socket.destroy();
+      return;
+    }
+    unanswered.set(socket, count);
+    response.once('close', () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
+    listener(request, response);
+  };
 }
 
 /** A request that is none never reaches the app; what Node would answer by itself lacks our headers. */
