@@ -49,10 +49,11 @@ export interface PeriodOptions {
   until?: string;
 }
 
-export function addPeriodOptions(command: Command): Command {
+/** @param what happened then, where that is not plain. */
+export function addPeriodOptions(command: Command, what = ''): Command {
   return command
-    .option('--since <time>', 'from then on: 2d, 3h, 90m ago, or 2026-11-22, or 2026-11-22T07:33Z')
-    .option('--until <time>', 'before then');
+    .option('--since <time>', `${what}from then on: 2d, 3h, 90m ago, or 2026-11-22, or 2026-11-22T07:33Z`)
+    .option('--until <time>', `${what}before then`);
 }
 
 /** @throws {Problem} argument-invalid */

@@ -47,6 +47,6 @@ export function addCancelCommand(emails: Command, deps: Deps): void {
     });
   addExamples(cancel, [
     'ruffinweb emails cancel 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a',
-    `ruffinweb emails list --state queued --json | jq -r '.items[].id' | xargs ruffinweb emails cancel`,
+    `ruffinweb emails list --state queued --limit 200 --json | jq -r '.items[].id' | xargs ruffinweb emails cancel`,
   ]);
 }

@@ -70,7 +70,7 @@ export function addMessageChanges(messages: Command, deps: Deps): void {
     });
   addExamples(remove, [
     'ruffinweb messages delete RW-4K2M9Q7T1X',
-    `ruffinweb messages list --status held --json | jq -r '.items[].id' | xargs ruffinweb messages delete --yes`,
+    `ruffinweb messages list --status held --limit 200 --json | jq -r '.items[].id' | xargs ruffinweb messages delete --yes`,
   ]);
 }
 

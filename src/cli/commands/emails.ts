@@ -63,10 +63,10 @@ export function addEmailCommands(program: Command, deps: Deps): void {
           : 'No email yet. Each message that is posted queues one to you; see "ruffinweb messages list".',
       );
     });
-  addPageOptions(addPeriodOptions(list));
+  addPageOptions(addPeriodOptions(list, 'first queued '));
   addExamples(list, [
     'ruffinweb emails list --state failed --since 2d',
-    `ruffinweb emails list --state queued --json | jq -r '.items[].id'`,
+    `ruffinweb emails list --state queued --limit 200 --json | jq -r '.items[].id'`,
   ]);
 
   const show = emails

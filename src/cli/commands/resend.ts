@@ -80,7 +80,7 @@ export function addResendCommand(emails: Command, deps: Deps): void {
       else if (results.some((it) => it.result === 'refused' || it.result === 'not-found'))
         deps.setExitCode(exitCode.refused);
     });
-  addPeriodOptions(resend)
+  addPeriodOptions(resend, 'first queued ')
     .option('--again', 'also what was sent already or cancelled, or may have been sent')
     .option('--to <address>', 'notifications only: to this owner instead of the one they were for')
     .option('--dry-run', 'only say what would happen')

@@ -106,7 +106,7 @@ export function addSenderRights(
       }
     });
   addExamples(erasures, [
-    'ruffinweb senders erasures > /safe/place/erasures.jsonl',
+    'ruffinweb senders erasures >> /safe/place/erasures.jsonl',
     'ruffinweb senders erasures | wc -l',
   ]);
 }
