@@ -129,7 +129,7 @@ async function startOwned(
 }
 
 /** How often its owner looks whether the server is still there, and how often it tries where that did not start again. */
-const [lookEveryMs, tryEveryMs] = [1000, 5000];
+const [lookEveryMs, tryEveryMs] = [2000, 5000];
 
 /**
  * Nobody else would start a server again that was killed, for want of memory say, or that a full disk has ended. On the
