@@ -30,6 +30,8 @@ export interface ServeOptions {
   print: (line: string) => void;
   /** How posts are stored together; nothing but a measurement gives others than the usual ones. */
   batches?: BatchLimits;
+  /** How long a client may leave an answer unread, in milliseconds; nothing but a test gives another time than the usual one. */
+  unreadMs?: number;
 }
 
 /**
@@ -41,7 +43,7 @@ export async function serve(given: MailingContext, options: ServeOptions): Promi
   await using opened = new AsyncDisposableStack();
   const state: ServerState = { stopping: false, shared: await openSharedCounts(given, opened) };
   const secure = given.config.publicUrl.startsWith('https:');
-  const server = createHttpServer(secure);
+  const server = createHttpServer(secure, options.unreadMs);
   await startListening(server, given.config.port, given.config.host);
   const { port } = server.address() as AddressInfo;
   const context = withRealPort(given, port);
@@ -92,11 +94,11 @@ function withRealPort(context: MailingContext, port: number): MailingContext {
 /** Answers that one connection may wait for. Browsers and proxies ask for one after the other; a few at once do no harm. */
 const mostUnanswered = 20;
 
-/** How long a client may leave an answer unread, in milliseconds; Node may take twice as long to see that nothing moves. */
-const unreadMs = 60_000;
-
-/** Every wait has an end: slow headers, slow bodies, unread answers and idle connections cost a client its connection. */
-function createHttpServer(secure: boolean): Server {
+/**
+ * Every wait has an end: slow headers, slow bodies, unread answers and idle connections cost a client its connection. Of
+ * an unread answer Node may take twice the time to see that nothing moves.
+ */
+function createHttpServer(secure: boolean, unreadMs = 60_000): Server {
   const server = createServer({
     headersTimeout: 10_000,
     requestTimeout: 20_000,

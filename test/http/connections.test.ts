@@ -1,4 +1,10 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { Socket } from 'node:net';
 import { expect } from 'chai';
+import { createKey } from '../../src/services/api-keys.ts';
+import { openScope } from '../../src/services/scope.ts';
+import { buildMessages } from '../support/build.ts';
+import { openTestContext } from '../support/context.ts';
 import { type Api, openApi } from '../support/server-here.ts';
 import { until } from '../support/until.ts';
 import { dial, exchange } from '../support/wire.ts';
@@ -44,4 +50,37 @@ describe('a connection', () => {
     expect(answered()).to.be.at.most(20);
     expect((await api.http.get('/docs')).status).to.equal(200);
   });
+
+  it('that leaves an answer unread is ended', async () => {
+    await using short = await openApi({}, { unreadMs: 300 });
+    await using context = await openTestContext(short.db);
+    await buildMessages(context, 1);
+    await short.db.query(
+      `insert into messages select (m).* from (select jsonb_populate_record(messages, jsonb_build_object(
+         'id', lpad(to_hex(n), 8, '0') || '-0000-7000-8000-000000000000', 'receipt', 'RW-' || lpad(n::text, 10, '0'))) as m
+       from messages, generate_series(1, 60000) as n) as copies`,
+    );
+    const { key } = await createKey(openScope(context), { name: 'export', scopes: ['read', 'export'] });
+    const accepted = serverSideOfNextRequest();
+    const socket = await dial(short.server.url);
+    socket.on('error', () => {});
+    socket.pause();
+    // More than the systems keep for a reader.
+    socket.write(ask('/api/messages', `Authorization: Bearer ${key}\r\nAccept: application/jsonl\r\n`));
+    const other = await accepted;
+    await until('the server has ended it', () => other.destroyed);
+    socket.destroy();
+  });
 });
+
+/** The server's own end of the connection that the next request of this process comes by. */
+function serverSideOfNextRequest(): Promise<Socket> {
+  const channel = 'http.server.request.start';
+  return new Promise((resolve) => {
+    const take = (message: unknown) => {
+      unsubscribe(channel, take);
+      resolve((message as { socket: Socket }).socket);
+    };
+    subscribe(channel, take);
+  });
+}

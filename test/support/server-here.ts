@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { readConfig } from '../../src/config.ts';
 import { openContext, openDatabaseContext, openMailingContext } from '../../src/context.ts';
 import { createLog } from '../../src/log.ts';
-import { serve } from '../../src/server/serve.ts';
+import { type ServeOptions, serve } from '../../src/server/serve.ts';
 import { type Client, clientOf } from './api.ts';
 import { createDatabase, type TestDatabase } from './database.ts';
 import { type Settings, testSettings } from './program.ts';
@@ -18,11 +18,13 @@ export interface ServerHere extends AsyncDisposable {
   readonly log: string;
 }
 
+type ServerHereOptions = Partial<Pick<ServeOptions, 'deliver' | 'unreadMs'>>;
+
 /**
  * The server in this process, on a free port: all but the command in front of it is the real thing. One of its own
  * costs half a second of the machine, so `RunningServer` is for tests of what a process does.
  */
-export async function startServerHere(settings: Settings, options: { deliver?: true } = {}): Promise<ServerHere> {
+export async function startServerHere(settings: Settings, options: ServerHereOptions = {}): Promise<ServerHere> {
   const lines: string[] = [];
   const printed: string[] = [];
   const stop = new AbortController();
@@ -32,7 +34,8 @@ export async function startServerHere(settings: Settings, options: { deliver?: t
   const mailing = await openMailingContext(await openContext(base));
   let failure: unknown;
   const over = serve(mailing, {
-    deliver: options.deliver ?? false,
+    deliver: false,
+    ...options,
     stop: stop.signal,
     calledAs: 'ruffinweb',
     print: (line) => printed.push(line),
@@ -68,7 +71,7 @@ export interface Api extends AsyncDisposable {
   readonly http: Client;
 }
 
-export async function openApi(settings: Settings = {}, options: { deliver?: true } = {}): Promise<Api> {
+export async function openApi(settings: Settings = {}, options: ServerHereOptions = {}): Promise<Api> {
   await using opened = new AsyncDisposableStack();
   const db = opened.use(await createDatabase());
   const server = opened.use(await startServerHere({ DATABASE_URL: db.url, ...settings }, options));
