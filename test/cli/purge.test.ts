@@ -222,7 +222,7 @@ describe('purge', () => {
     await db.query('create schema ahead');
     for (const clock of ['now', 'clock_timestamp']) {
       await db.query(`create function ahead.${clock}() returns timestamptz language sql stable
-        as $$ select pg_catalog.${clock}() + interval '400 days' $$`);
+        as $$ select pg_catalog.${clock}() + interval '400 days 6 hours' $$`);
     }
     await db.query(`alter database ${db.name} set search_path = ahead, pg_catalog, public`);
     try {
