@@ -37,6 +37,14 @@ describe('emails resend', () => {
   };
   const find = async (where: string): Promise<string[]> =>
     (await db.query<{ id: string }>(`select id from emails where ${where} order by id`)).map((row) => row.id);
+  /** Messages with a second owner, whose address is as wrong as the first one's. */
+  const buildRefusedByTwo = async (count: number) => {
+    await buildMessages(context, count);
+    await db.query(`insert into emails (id, kind, state, message_id, recipient, due_at, tries, internet_message_id, created_at)
+      select gen_random_uuid(), kind, state, message_id, 'gone@site.test', due_at, tries, 'gone-' || internet_message_id, created_at
+      from emails where kind = 'notification'`);
+    await settleDue(context, () => mailOutcomes.refused);
+  };
   const unknownId = '01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a';
 
   it('queues failed emails again, and wakes the delivery at once', async () => {
@@ -229,12 +237,7 @@ describe('emails resend', () => {
   });
 
   it('--to sends what an owner was not told of to another address, once a message, and leaves other mail alone', async () => {
-    await buildMessages(context, 2);
-    // A second owner, whose address is as wrong as the first one's.
-    await db.query(`insert into emails (id, kind, state, message_id, recipient, due_at, tries, internet_message_id, created_at)
-      select gen_random_uuid(), kind, state, message_id, 'gone@site.test', due_at, tries, 'gone-' || internet_message_id, created_at
-      from emails where kind = 'notification'`);
-    await settleDue(context, () => mailOutcomes.refused);
+    await buildRefusedByTwo(2);
     const told = await runHere(['emails', 'resend', '--failed', '--to', 'right@site.test', '--dry-run'], db);
     expect(told.stderr, 'no advice to send it to the wrong address').to.equal(
       '\n2 emails would be queued; nothing was changed\n',
@@ -282,11 +285,7 @@ describe('emails resend', () => {
 
   it('--to of two mails about one message by two at once sends one', async () => {
     for (let round = 0; round < 5; round++) {
-      await buildMessages(context, 1);
-      await db.query(`insert into emails (id, kind, state, message_id, recipient, due_at, tries, internet_message_id, created_at)
-        select gen_random_uuid(), kind, state, message_id, 'gone@site.test', due_at, tries, 'gone-' || internet_message_id, created_at
-        from emails where kind = 'notification'`);
-      await settleDue(context, () => mailOutcomes.refused);
+      await buildRefusedByTwo(1);
       const ids = await find(`kind = 'notification'`);
       const runs = await Promise.all(
         ids.map((id) => resendEmails(openScope(context), { ids: [id], to: 'right@site.test' })),
