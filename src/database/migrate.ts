@@ -101,7 +101,7 @@ async function whileServing(
     try {
       return await withMigrationLock(orm, waitMs, work);
     } catch (error) {
-      if ((error as { code?: unknown }).code !== lockNotAvailable) throw error;
+      if (!givesWay.has((error as { code?: string }).code)) throw error;
       if (tried >= tries) {
         throw new TablesBusy(
           'something keeps the tables to itself, such as a backup, a long export or a vacuum: let it finish, then migrate again; nothing was changed',
@@ -116,8 +116,8 @@ async function whileServing(
   }
 }
 
-/** SQLSTATE of a lock that was not to be had in time (PostgreSQL manual, appendix A). */
-const lockNotAvailable = '55P03';
+/** SQLSTATEs of a lock that was not to be had in time, and of one that could not be had at all (PostgreSQL manual, appendix A). */
+const givesWay: ReadonlySet<string | undefined> = new Set(['55P03', '40P01']);
 
 /**
  * The lock comes first and lives as long as the transaction that migrates: a session's lock could be taken on

@@ -1,9 +1,11 @@
 import { expect } from 'chai';
+import pg from 'pg';
 import { migrateDown, migrateUp, readSchemaStatus, TablesBusy } from '../../src/database/migrate.ts';
 import { migrations } from '../../src/database/migrations/index.ts';
 import { commandPatience, openOrm } from '../../src/database/orm.ts';
 import { sealedTableNames, sealedTables } from '../../src/privacy/sealed-columns.ts';
-import { createDatabase } from '../support/database.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/until.ts';
 
 /** Keyed hashes (`privacy/blind-index.ts`), and the hash of an API key. */
 const hashes = [
@@ -96,4 +98,45 @@ describe('the migrations', () => {
     expect(await readSchemaStatus(orm.em.fork())).to.deep.equal(before);
     await orm.close();
   });
+
+  it('begin again where they and somebody else wait for each other', async () => {
+    await using db = await createDatabase();
+    const before = await openOrm(db.url, commandPatience);
+    while (await isThere(db, 'forms', 'retention_days')) await migrateDown(before);
+    await before.close();
+    await db.query(`alter database ${db.name} set deadlock_timeout = '50ms'`);
+    const orm = await openOrm(db.url, commandPatience);
+    const other = new pg.Client({ connectionString: db.url });
+    await other.connect();
+    // Whoever looks first gives up: not this one.
+    await other.query(`set deadlock_timeout = '1min'; begin; lock table messages in access share mode`);
+    const reader = await db.lockTable('forms', 'access share');
+    const migrating = migrateUp(orm);
+    await db.waitingForLocks(1);
+    let got = false;
+    const wanted = other.query('lock table forms in access share mode').then(() => {
+      got = true;
+    });
+    await until('both wait for the forms', async () => {
+      const waiting = await db.query(
+        `select from pg_stat_activity where datname = '${db.name}' and wait_event_type = 'Lock'`,
+      );
+      return got || waiting.length >= 2;
+    });
+    await reader.release();
+    await wanted;
+    await other.query('commit');
+    await other.end();
+    expect(await migrating).to.not.be.empty;
+    expect(await isThere(db, 'forms', 'retention_days')).to.equal(true);
+    await orm.close();
+  });
 });
+
+async function isThere(db: TestDatabase, table: string, column: string): Promise<boolean> {
+  const found = await db.query('select from information_schema.columns where table_name = $1 and column_name = $2', [
+    table,
+    column,
+  ]);
+  return found.length > 0;
+}
