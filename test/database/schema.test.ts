@@ -5,7 +5,6 @@ import { migrations } from '../../src/database/migrations/index.ts';
 import { commandPatience, openOrm } from '../../src/database/orm.ts';
 import { sealedTableNames, sealedTables } from '../../src/privacy/sealed-columns.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { until } from '../support/until.ts';
 
 /** Keyed hashes (`privacy/blind-index.ts`), and the hash of an API key. */
 const hashes = [
@@ -117,12 +116,7 @@ describe('the migrations', () => {
     const wanted = other.query('lock table forms in access share mode').then(() => {
       got = true;
     });
-    await until('both wait for the forms', async () => {
-      const waiting = await db.query(
-        `select from pg_stat_activity where datname = '${db.name}' and wait_event_type = 'Lock'`,
-      );
-      return got || waiting.length >= 2;
-    });
+    await db.waitingForLocks(2, () => got);
     await reader.release();
     await wanted;
     await other.query('commit');

@@ -5,7 +5,7 @@ import { type Client, submission } from '../support/api.ts';
 import { openTestContext } from '../support/context.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Api, openApi } from '../support/server-here.ts';
-import { startSmtpServer } from '../support/smtp-server.ts';
+import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 
 describe('a suspicious message', () => {
   let api: Api;
@@ -23,6 +23,14 @@ describe('a suspicious message', () => {
     await db.empty();
   });
 
+  /** Mail goes to `smtp`. */
+  const settingsWith = (smtp: SmtpServer) => ({
+    DATABASE_URL: db.url,
+    NOTIFY_TO: 'owner@site.test',
+    MAIL_FROM: 'Site <site@site.test>',
+    SMTP_HOST: smtp.host,
+    SMTP_PORT: String(smtp.port),
+  });
   const links = (n: number) => Array.from({ length: n }, (_, i) => `https://x${i}.test`).join(' ');
 
   for (const [reason, changes] of [
@@ -126,7 +134,7 @@ describe('a suspicious message', () => {
 
   it('is told of to its owner in one summary a day, without a word of the visitor', async () => {
     await using smtp = await startSmtpServer();
-    const settings = { DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test', MAIL_FROM: 'Site <site@site.test>' };
+    const settings = settingsWith(smtp);
     await using context = await openTestContext(db, settings);
     const held = await http.post(
       '/api/messages',
@@ -136,9 +144,7 @@ describe('a suspicious message', () => {
     await Promise.all(Array.from({ length: 4 }, () => keepHouseOnce(context)));
     await keepHouseOnce(context);
     expect((await db.emails())['held-summary queued']).to.equal(1);
-    await runHere(['deliver', '--once'], db, {
-      settings: { ...settings, SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port) },
-    });
+    await runHere(['deliver', '--once'], db, { settings });
     const [mail] = await Promise.all((await smtp.received(1)).map((it) => it.parsed()));
     expect(mail?.to?.[0]?.address).to.equal('owner@site.test');
     expect(mail?.subject).to.equal('1 held message at localhost:3000');
@@ -156,7 +162,7 @@ describe('a suspicious message', () => {
 
   it('by hand is in the next summary, however long ago it came', async () => {
     await using smtp = await startSmtpServer();
-    const settings = { DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test', MAIL_FROM: 'Site <site@site.test>' };
+    const settings = settingsWith(smtp);
     await using context = await openTestContext(db, settings);
     const first = await http.post('/api/messages', submission({ _gotcha: 'x' }));
     const second = await http.post('/api/messages', submission({ message: 'Looked well' }));
@@ -169,9 +175,7 @@ describe('a suspicious message', () => {
     await db.query(`update duties set done_at = done_at - interval '1 day'`);
     await runHere(['messages', 'hold', second.json.receipt], db);
     await keepHouseOnce(context);
-    await runHere(['deliver', '--once'], db, {
-      settings: { ...settings, SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port) },
-    });
+    await runHere(['deliver', '--once'], db, { settings });
     const summaries = (await Promise.all(smtp.messages.map((it) => it.parsed()))).filter((it) =>
       it.subject?.includes('held message'),
     );
@@ -181,13 +185,7 @@ describe('a suspicious message', () => {
 
   it('is in no summary once it was released: one that would tell of nothing else is cancelled', async () => {
     await using smtp = await startSmtpServer();
-    const settings = {
-      DATABASE_URL: db.url,
-      NOTIFY_TO: 'owner@site.test',
-      MAIL_FROM: 'Site <site@site.test>',
-      SMTP_HOST: smtp.host,
-      SMTP_PORT: String(smtp.port),
-    };
+    const settings = settingsWith(smtp);
     await using context = await openTestContext(db, settings);
     const [first, second] = [
       await http.post('/api/messages', submission({ _gotcha: 'x' })),
@@ -213,13 +211,7 @@ describe('a suspicious message', () => {
 
   it('is in the copy of a summary that somebody asks for, as in the summary itself', async () => {
     await using smtp = await startSmtpServer();
-    const settings = {
-      DATABASE_URL: db.url,
-      NOTIFY_TO: 'owner@site.test',
-      MAIL_FROM: 'Site <site@site.test>',
-      SMTP_HOST: smtp.host,
-      SMTP_PORT: String(smtp.port),
-    };
+    const settings = settingsWith(smtp);
     await using context = await openTestContext(db, settings);
     const held = await http.post('/api/messages', submission({ _gotcha: 'x' }));
     await keepHouseOnce(context);
@@ -243,7 +235,7 @@ describe('a suspicious message', () => {
 
   it('is in the next summary, however late that comes', async () => {
     await using smtp = await startSmtpServer();
-    const settings = { DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test', MAIL_FROM: 'Site <site@site.test>' };
+    const settings = settingsWith(smtp);
     await using context = await openTestContext(db, settings);
     await http.post('/api/messages', submission({ _gotcha: 'x' }));
     await keepHouseOnce(context);
@@ -257,9 +249,7 @@ describe('a suspicious message', () => {
     await db.query(`update messages set received_at = received_at - interval '47 hours' where id = $1`, [late.json.id]);
 
     await keepHouseOnce(context);
-    await runHere(['deliver', '--once'], db, {
-      settings: { ...settings, SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port) },
-    });
+    await runHere(['deliver', '--once'], db, { settings });
     const [mail] = await Promise.all((await smtp.received(1)).map((it) => it.parsed()));
     expect(mail?.subject).to.equal('1 held message at localhost:3000');
     expect(mail?.text).to.include(late.json.receipt);

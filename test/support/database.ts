@@ -81,13 +81,13 @@ export class TestDatabase implements AsyncDisposable {
     return row?.count ?? 0;
   }
 
-  /** Waits until so many statements on this database, and on no other, wait for a lock. */
-  async waitingForLocks(count: number): Promise<void> {
+  /** Waits until so many statements on this database, and on no other, wait for a lock, unless `isOver` first. */
+  async waitingForLocks(count: number, isOver = () => false): Promise<void> {
     await until(`${count} statements wait for a lock`, async () => {
       const found = await this.query(`select 1 from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'`, [
         this.name,
       ]);
-      return found.length >= count;
+      return found.length >= count || isOver();
     });
   }
 
