@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import type { SMTPPoolOptions } from 'nodemailer';
 import SMTPPool from 'nodemailer/lib/smtp-pool';
-import { classify, type Progress } from './classify.ts';
+import { classify, type Progress, replyCode } from './classify.ts';
 import type { Outcome } from './mailer.ts';
 import type { Built } from './mime.ts';
 import { cleanReply } from './reply.ts';
@@ -66,12 +66,14 @@ export class SmtpLane {
     stops.soft.addEventListener('abort', stopSoft, { once: true });
     try {
       if (stops.soft.aborted) stop.abort();
-      const reply = await transport.send(built, stop.signal);
-      return { outcome: accepted(reply), stale: false };
+      const outcome = outcomeOf(await transport.send(built, stop.signal));
+      if (outcome.result !== 'accepted') this.close();
+      return { outcome, stale: false };
     } catch (error) {
       const failure = error as Parameters<typeof classify>[0];
       const outcome = classify(failure, progress);
-      const answered = failure.responseCode !== undefined;
+      // After a reply that is not SMTP the connection may be out of step, and its next reply would be taken for the next mail's.
+      const answered = (outcome.code ?? 0) >= 400;
       // An answer amid the data leaves the rest of it on its way, and the entry for its end to come: into the next mail's.
       if (!answered || (failure.code === 'EMESSAGE' && !progress.handedOver)) this.close();
       const stale =
@@ -86,9 +88,10 @@ export class SmtpLane {
   }
 }
 
-function accepted(reply: string): Outcome {
-  const code = Number(/^(\d{3})[ -]/.exec(reply)?.[1]);
-  return { result: 'accepted', ...(code ? { code } : {}), reply: cleanReply(reply) };
+/** The outcome of a reply that nodemailer takes for a yes. It looks at the first character only, so "2 errors" is one. */
+export function outcomeOf(reply: string): Outcome {
+  const code = replyCode(reply);
+  return { result: code ? 'accepted' : 'unknown', ...(code && { code }), reply: cleanReply(reply) };
 }
 
 /** What nodemailer asks of a stream: that it can be read, and whether any of it was. */

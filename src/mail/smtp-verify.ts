@@ -24,9 +24,8 @@ export function askForSender(
   const speaking = connection as unknown as Speaking;
   speaking._responseActions.push((answer) => {
     if (answer.startsWith('2')) return connection.reset((error) => done(error ?? null, answer));
-    const responseCode = Number(/^\d+/.exec(answer)?.[0]);
     const error = new Error(`MAIL FROM was refused: ${answer}`);
-    done(Object.assign(error, { command: 'MAIL FROM', response: answer, responseCode }), answer);
+    done(Object.assign(error, { command: 'MAIL FROM', response: answer }), answer);
   });
   speaking._sendCommand(`MAIL FROM:<${from}>`);
 }

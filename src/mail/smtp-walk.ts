@@ -1,10 +1,10 @@
 import type { TLSSocket } from 'node:tls';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { classify, type Progress } from './classify.ts';
-import type { Outcome, Step, StepName, Walk } from './mailer.ts';
+import type { Step, StepName, Walk } from './mailer.ts';
 import type { Built } from './mime.ts';
 import { cleanReply } from './reply.ts';
-import type { ConnectionOptions } from './smtp-lane.ts';
+import { type ConnectionOptions, outcomeOf } from './smtp-lane.ts';
 import { socketOf } from './smtp-socket.ts';
 import { askForSender } from './smtp-verify.ts';
 
@@ -55,7 +55,7 @@ export async function walkSmtp(
     } else if (tnx === 'server') {
       const step = asked.shift();
       // A login may take several lines; TLS is told of once it is there, with what was agreed upon.
-      const isLast = /^[245]/.test(String(text)) || (step === 'data' && /^3/.test(String(text)));
+      const isLast = (step === 'data' ? /^[2-5]\d\d\b/ : /^[245]\d\d\b/).test(String(text));
       if (step === undefined || !isLast) return;
       if (/^[45]/.test(String(text))) refused = true;
       // With pipelining the answers to later commands come all the same.
@@ -104,8 +104,8 @@ export async function walkSmtp(
   try {
     const reply = await promise;
     connection.quit();
-    const code = Number(/^\d{3}/.exec(reply)?.[0]);
-    const outcome: Outcome = { result: 'accepted', ...(code && { code }), reply: cleanReply(reply) };
+    const outcome = outcomeOf(reply);
+    if (outcome.result !== 'accepted') tell(next(done), false, reply);
     return { outcome, certificateEndsAt };
   } catch (error) {
     connection.close();

@@ -31,6 +31,12 @@ const scenarios: Scenario[] = [
   { title: '552 at DATA', step: 'data', answer: '552 5.3.4 too big', result: 'refused', code: 552 },
   { title: '451 after the dot', step: 'dot', answer: '451 4.3.0 try later', result: 'later', code: 451 },
   { title: '552 after the dot', step: 'dot', answer: '552 5.3.4 too big', result: 'refused', code: 552 },
+  { title: 'a full mailbox at RCPT', step: 'rcpt', answer: '552 5.2.2 Mailbox full', result: 'later', code: 552 },
+  { title: 'a full mailbox after the dot', step: 'dot', answer: '554 5.2.2 Over quota', result: 'later', code: 554 },
+  ...(['greeting', 'ehlo', 'auth', 'mail', 'rcpt', 'data'] as const).map(
+    (step): Scenario => ({ title: `not SMTP at ${step}`, step, answer: 'xyzzy nonsense', result: 'later' }),
+  ),
+  { title: 'not SMTP after the dot', step: 'dot', answer: 'xyzzy nonsense', result: 'unknown' },
   { title: 'a number that is no code at RCPT', step: 'rcpt', answer: '99999 what', result: 'later' },
   { title: 'a number that is no code after the dot', step: 'dot', answer: '99999 what', result: 'unknown' },
   { title: 'a drop before the greeting', step: 'greeting', answer: 'drop', result: 'later' },
@@ -154,6 +160,7 @@ describe('what a mail server does to one notification and one auto-reply', () =>
         if (attempt === undefined && result === 'broken') continue;
         expect(attempt?.reply).to.be.a('string').with.lengthOf.within(1, 500);
         expect(attempt?.reply).to.match(/^[\P{C}]*$/u);
+        if (typeof answer === 'string' && /^[\w. ]+ [\w. ]+$/.test(answer)) expect(attempt?.reply).to.equal(answer);
       }
 
       smtp.reset();

@@ -6,7 +6,13 @@ import { expect } from 'chai';
 import type { Mail, Outcome } from '../../src/mail/mailer.ts';
 import type { SmtpOptions } from '../../src/mail/smtp.ts';
 import { mailerTo, someMail } from '../support/smtp-mail.ts';
-import { type Answer, type SmtpServerOptions, type Step, startSmtpServer } from '../support/smtp-server.ts';
+import {
+  type Answer,
+  type SmtpServerOptions,
+  type Step,
+  startSmtpServer,
+  testCertificate,
+} from '../support/smtp-server.ts';
 
 /** Sends one mail to a server with one scripted answer. */
 async function tryOnce(
@@ -98,7 +104,8 @@ describe('SMTP: a reply decides', () => {
     ['rcpt', '503 5.5.1 bad sequence', 'later'],
     ['rcpt', '530 5.7.0 must log in first', 'later'],
     ['rcpt', '550 Domain site.test has exceeded the max emails per hour (125/100) allowed', 'later'],
-    ['rcpt', '552 5.2.2 The recipient is over quota', 'refused'],
+    ['rcpt', '550 4.7.1 Greylisted', 'later'],
+    ['mail', '550 4.7.1 Greylisted', 'later'],
     ['data', '451 4.3.0 no disk', 'later'],
     ['data', '552 5.3.4 too big', 'refused'],
     ['dot', '421 4.3.2 closing', 'later'],
@@ -106,7 +113,6 @@ describe('SMTP: a reply decides', () => {
     ['dot', '535 5.7.8 log in again', 'later'],
     ['dot', '550 5.4.5 Daily user sending limit exceeded', 'later'],
     ['dot', '554 5.2.2 Submission quota exceeded', 'later'],
-    ['dot', '552 5.2.2 The mailbox has exceeded its daily quota', 'refused'],
     ['dot', '552 5.3.4 message size exceeds the limit of this sender', 'refused'],
     ['dot', '552 5.3.4 too big', 'refused'],
     ['dot', '554 5.7.1 spam', 'refused'],
@@ -123,6 +129,59 @@ describe('SMTP: a reply decides', () => {
       }
     });
   }
+
+  const noRoom: Array<[Step, string]> = [
+    ['rcpt', '552 5.2.2 The recipient is over quota'],
+    ['rcpt', '552-5.2.2 The email account that you tried to reach is\r\n552 5.2.2 out of storage space'],
+    ['rcpt', '550 5.2.2 <owner@example.test>: user has too much mail'],
+    ['rcpt', '550 #5.2.2 Mailbox size limit exceeded, message too large'],
+    ['rcpt', '552 Too many recipients'],
+    ['rcpt', '550 Mailbox quota exceeded'],
+    ['rcpt', "550 The user's mailbox is full"],
+    ['rcpt', '550 5.2.1 The user you are trying to contact is receiving mail at a rate that prevents more'],
+    ['data', '554 5.5.3 Too many recipients'],
+    ['data', '554 5.3.1 Mail system full'],
+    ['dot', '552 5.2.2 The mailbox has exceeded its daily quota'],
+    ['dot', '552 Requested mail action aborted: exceeded storage allocation'],
+    ['dot', '554 delivery error: this account is over quota'],
+    ['dot', '554 5.2.2 mailbox full; STOREDRV.Deliver'],
+    ['dot', '452 4.2.2 Mailbox full'],
+  ];
+  for (const [step, reply] of noRoom) {
+    it(`retries a full recipient: ${reply.slice(0, 40)}`, async () => {
+      const { outcome } = await tryOnce(step, reply);
+
+      expect(outcome).to.deep.equal({
+        result: 'later',
+        code: Number(reply.slice(0, 3)),
+        reply: reply.replace('\r\n', ' '),
+      });
+    });
+  }
+
+  const forGood: Array<[Step, string]> = [
+    ['rcpt', '552 5.3.4 Message size exceeds the storage of this mailbox'],
+    ['rcpt', '552 5.1.1 No such mailbox'],
+    ['rcpt', '552 Message size exceeds maximum'],
+    ['rcpt', '550 5.1.1 The email account does not exist'],
+    ['rcpt', '550 5.2.1 This mailbox is disabled'],
+    ['dot', '552 5.2.3 Message length exceeds the limit of the mailbox'],
+    ['dot', '552 Message too large for this system'],
+    ['dot', '554 5.7.1 Full body scan: spam'],
+  ];
+  for (const [step, reply] of forGood) {
+    it(`does not retry ${reply.slice(0, 40)}`, async () => {
+      expect((await tryOnce(step, reply)).outcome).to.deep.equal({
+        result: 'refused',
+        code: Number(reply.slice(0, 3)),
+        reply,
+      });
+    });
+  }
+
+  it('pauses for a full mailbox at MAIL, which is our own', async () => {
+    expect((await tryOnce('mail', '552 5.2.2 Mailbox full')).outcome).to.include({ result: 'broken', code: 552 });
+  });
 
   it('says when a temporary refusal names its time', async () => {
     const { outcome } = await tryOnce('rcpt', '450 4.2.0 Greylisted, please try again in 5 minutes');
@@ -350,11 +409,101 @@ describe('SMTP: a hostile server', () => {
     expect(outcome.result).to.not.equal('accepted');
     expect(messages).to.have.lengthOf.at.most(1);
   });
+});
 
-  it('something that is not SMTP is "later", not a crash', async () => {
-    const { outcome } = await tryOnce('greeting', 'HTTP/1.1 400 Bad Request');
+describe('SMTP: a reply that is not SMTP', () => {
+  const auth = { user: 'site', password: 'right horse' };
+  const secured: SmtpServerOptions = { tls: 'starttls', auth };
+  const mailer: Partial<SmtpOptions> = {
+    host: 'localhost',
+    security: 'starttls',
+    tls: { ca: testCertificate },
+    ...auth,
+  };
+  const nonsense: Array<{ answer: Answer; shown: string; exceptAt?: Step }> = [
+    ...[
+      'xyzzy nonsense',
+      '55 no',
+      '5',
+      '5501 no',
+      '550no',
+      '999 what',
+      '000 x',
+      '150 x',
+      'HTTP/1.1 400 Bad Request',
+    ].map((it) => ({ answer: it, shown: it })),
+    { answer: '354 go on', shown: '354 go on', exceptAt: 'data' },
+    { answer: { raw: '\0\x01\xfe\xff550\x07\r\n' }, shown: 'þÿ550' },
+    { answer: { raw: `x${'y'.repeat(1 << 17)}\r\n` }, shown: 'exceeds maximum allowed size' },
+  ];
+  const steps: Step[] = ['greeting', 'ehlo', 'starttls', 'auth', 'mail', 'rcpt', 'data', 'dot'];
 
-    expect(outcome.result).to.equal('later');
+  for (const step of steps) {
+    const result = step === 'dot' ? 'unknown' : 'later';
+    it(`at ${step} is "${result}", and its words are shown`, async () => {
+      for (const { answer, shown, exceptAt } of nonsense) {
+        if (step === exceptAt) continue;
+        const { outcome, messages } = await tryOnce(step, answer, { server: secured, mailer });
+
+        expect(outcome.result, shown).to.equal(result);
+        expect(outcome.reply).to.include(shown);
+        expect(messages).to.be.empty;
+      }
+    });
+  }
+
+  it('is "later" without PIPELINING too', async () => {
+    for (const step of ['mail', 'rcpt', 'data'] as const) {
+      const { outcome } = await tryOnce(step, 'xyzzy nonsense', { server: withoutPipelining });
+
+      expect(outcome).to.deep.equal({ result: 'later', reply: 'xyzzy nonsense' });
+    }
+  });
+
+  it('is "unknown" after the dot although it begins with a 2', async () => {
+    for (const answer of ['2 errors', '25 ok', '2500 ok', '250ok'])
+      expect((await tryOnce('dot', answer)).outcome).to.deep.equal({ result: 'unknown', reply: answer });
+  });
+
+  it('skips an empty line and waits for a reply', async () => {
+    const impatient = { mailer: { deadlineMs: 2_000, answerMs: 2_000 } };
+    const tries = await Promise.all(
+      (['greeting', 'mail', 'rcpt', 'data', 'dot'] as const).map((step) => tryOnce(step, { raw: '\r\n' }, impatient)),
+    );
+
+    expect(tries.map((it) => it.outcome.result)).to.deep.equal(['later', 'later', 'later', 'later', 'unknown']);
+  });
+
+  it('closes the connection, so it cannot decide the next mail', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server, { lanes: 1, idleMs: 60_000 });
+    server.answer('dot', { raw: '999 what\r\n550 5.1.1 no such user\r\n' }, { times: 1 });
+
+    expect(await mailer.send(someMail())).to.include({ result: 'unknown' });
+    expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+    expect(server.connections.total).to.equal(2);
+  });
+
+  it('costs no try on a kept connection', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server, { lanes: 1, idleMs: 60_000 });
+    expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+    server.answer('mail', 'xyzzy nonsense', { times: 1 });
+
+    expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
+  });
+
+  it('is reported by verify and by a walk', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server);
+    server.answer('mail', 'xyzzy nonsense');
+    expect(await mailer.verify()).to.deep.equal({ result: 'later', reply: 'xyzzy nonsense' });
+    server.answer('mail', '250 2.1.0 ok');
+    server.answer('dot', '25 ok');
+    const steps: string[] = [];
+    const { outcome } = await mailer.walk(someMail(), (it) => steps.push(`${it.step} ${it.isOk}`));
+    expect(outcome).to.deep.equal({ result: 'unknown', reply: '25 ok' });
+    expect(steps.at(-1)).to.equal('accepted false');
   });
 });
 
