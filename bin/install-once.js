@@ -1,5 +1,5 @@
 /**
- * Runs before `npm start` and `npm test`: installs what package-lock.json names, if it is not installed yet or has
+ * Runs before the scripts in package.json: installs what package-lock.json names, if it is not installed yet or has
  * changed since, and otherwise does nothing. It compares what is installed with what is wanted rather than dates,
  * which a checkout or a copy changes.
  *
@@ -26,8 +26,10 @@ async function installOnce() {
     const count = Object.keys(packages).filter(isWanted).length;
     say(`Installing ${count} packages into node_modules (about 400 MB, with Node and PostgreSQL). This happens once.`);
     const development = needsDevelopment() ? ['--include=dev'] : [];
-    // Without the level it warns at length that this Node is too old for us, which is why we install one.
-    process.exitCode = await runNpm(['ci', '--no-audit', '--no-fund', '--loglevel=error', ...development]);
+    // Without the level it warns at length that this Node is too old for us, which is why we install one. The other two
+    // undo what npm hands on: under `npm publish --dry-run` nothing would be installed.
+    const options = ['--no-audit', '--no-fund', '--loglevel=error', '--dry-run=false', '--json=false', ...development];
+    process.exitCode = await runNpm(['ci', ...options]);
     if (process.exitCode !== 0) say('npm ci failed; what it said stands above.');
     else checkResult();
   } finally {

@@ -89,6 +89,15 @@ describe('install-once', () => {
     expect(err).to.include('needs Node 99.0.0').and.include('ignore-scripts');
   });
 
+  it('runs before every script of a clone, so that none fails for want of packages', async () => {
+    const { scripts } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
+    const names = Object.keys(scripts).filter((it) => !/^(?:pre|post)/.test(it));
+    expect(names).to.include.members(['start', 'test', 'build', 'check', 'docs', 'bench', 'test:chaos']);
+    for (const name of names) expect(scripts[`pre${name}`], name).to.equal('node bin/install-once.js');
+    // Another npm run starts another shell: this one has looked up its Node already, and keeps the old one.
+    expect(scripts.prepack).to.include('npm run --silent build');
+  });
+
   it('leaves the development packages out in production, unless tests are to run', async () => {
     await writeLock({ koa: '3.3.0' });
     await run({ npm_lifecycle_event: 'prestart', NODE_ENV: 'production' });
@@ -97,8 +106,8 @@ describe('install-once', () => {
     await run({ npm_lifecycle_event: 'pretest', NODE_ENV: 'production' });
 
     expect(await runs()).to.deep.equal([
-      'ci --no-audit --no-fund --loglevel=error',
-      'ci --no-audit --no-fund --loglevel=error --include=dev',
+      'ci --no-audit --no-fund --loglevel=error --dry-run=false --json=false',
+      'ci --no-audit --no-fund --loglevel=error --dry-run=false --json=false --include=dev',
     ]);
   });
 

@@ -2,9 +2,12 @@
  * Before `npm pack` the manifest is cut down to what an installed package needs (`slim`), and afterwards it is put back
  * (`restore`): the libraries are in the bundle, and listing them would have npm install them all once more.
  *
- * Where packing is killed in between, `node packaging/manifest.ts restore` puts it back. One at a time in one folder.
+ * If packing fails or is killed in between, the next `npm pack` puts the manifest back first, and so does
+ * `node packaging/manifest.js restore`. Pack one at a time in one folder.
+ *
+ * Like the launcher it has to be understood by Node 18: it runs before the packages are installed.
  */
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const manifest = fileURLToPath(new URL('../package.json', import.meta.url));
@@ -34,20 +37,22 @@ switch (process.argv[2]) {
     throw new Error('say "slim" or "restore"');
 }
 
-function slim(): void {
+function slim() {
   restore();
-  const text = readFileSync(manifest, 'utf8');
-  const whole = JSON.parse(text) as Record<string, unknown>;
+  const whole = JSON.parse(readFileSync(manifest, 'utf8'));
+  const { prepack, postpack } = whole.scripts;
   const cut = {
     ...Object.fromEntries(kept.map((name) => [name, whole[name]])),
-    scripts: { start: 'node bin/ruffinweb.js serve --migrate' },
+    // npm reads the scripts before it runs the first: without these two, packing again could not restore the manifest.
+    scripts: { start: 'node bin/ruffinweb.js serve --migrate', prepack, postpack },
   };
-  writeFileSync(aside, text, { flag: 'wx' });
   const draft = `${manifest}.new-${process.pid}`;
   writeFileSync(draft, `${JSON.stringify(cut, null, 2)}\n`);
+  // A second name for the same file: there is always a whole manifest, whenever this is killed.
+  linkSync(manifest, aside);
   renameSync(draft, manifest);
 }
 
-function restore(): void {
+function restore() {
   if (existsSync(aside)) renameSync(aside, manifest);
 }
