@@ -1,10 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import cors from '@koa/cors';
-import type { Middleware } from 'koa';
+import type Router from '@koa/router';
+import type { Context as KoaContext, Middleware } from 'koa';
 import type { Context } from '../context.ts';
+import { Problem } from '../problems.ts';
 import { listFormOrigins } from '../services/forms.ts';
 import { isAllowedByEnvironment } from '../services/origins.ts';
 import { openScope } from '../services/scope.ts';
+import { allowedMethods, judgePreflight } from './preflight.ts';
+import type { RequestState } from './request-scope.ts';
 
 /** How long the forms' own origins are believed, in milliseconds: one query for however many strangers ask. */
 const believedMs = 1000;
@@ -19,8 +23,10 @@ const maxAge = 600;
  * Lets pages of the sites we serve read our answers, also refusals: each origin that the environment or any form
  * names, and no other; never with credentials. Whether a page may *post* to a form is decided apart from this,
  * by that form (`refuseForeignOrigin`): CORS alone would keep the answer back, and store the message.
+ *
+ * @param routes name the route in the log line of a preflight, which reaches no route itself.
  */
-export function allowOrigins(context: Context): Middleware {
+export function allowOrigins(context: Context, routes: Router<RequestState>): Middleware<RequestState> {
   const formOrigins = rememberFormOrigins(context);
   const answerOrigins = cors({
     async origin(ctx) {
@@ -29,9 +35,7 @@ export function allowOrigins(context: Context): Middleware {
       if (origin === '' || origin === 'null' || isProbe(ctx.path)) return '';
       return isAllowedByEnvironment(context.config, origin) || (await formOrigins()).has(origin) ? origin : '';
     },
-    allowMethods: ['GET', 'HEAD', 'POST'],
-    // The last two are what Formspree's clients send.
-    allowHeaders: ['Accept', 'Content-Type', 'Idempotency-Key', 'Formspree-Client', 'Formspree-Session-Data'],
+    allowMethods: [...allowedMethods],
     exposeHeaders: [
       'X-Request-Id',
       'Retry-After',
@@ -46,12 +50,35 @@ export function allowOrigins(context: Context): Middleware {
     // Errors are answered further out, where the headers that are set already stand.
     keepHeadersOnError: false,
   });
+  const answerPreflight: Middleware<RequestState> = async (ctx) => {
+    const method = ctx.get('Access-Control-Request-Method');
+    const { path, pathAndMethod } = routes.match(ctx.path, method);
+    const preflight = { route: String((pathAndMethod.at(-1) ?? path.at(-1))?.path ?? '-'), refused: [] as string[] };
+    ctx.state.preflight = preflight;
+    await answerOrigins(ctx, refuseOrigin);
+    const { headers, refused } = judgePreflight(method, ctx.get('Access-Control-Request-Headers'));
+    preflight.refused = refused;
+    ctx.vary('Access-Control-Request-Headers');
+    if (headers.length > 0) ctx.set('Access-Control-Allow-Headers', headers.join(','));
+    else ctx.remove('Access-Control-Allow-Headers');
+  };
   return (ctx, next) => {
-    if (ctx.headers.origin !== undefined) return answerOrigins(ctx, next);
+    if (ctx.headers.origin !== undefined) {
+      return isPreflight(ctx) ? answerPreflight(ctx, next) : answerOrigins(ctx, next);
+    }
     // What a program gets, which names no origin, is still not for a cache to give to a page.
     ctx.set('Vary', 'Origin');
     return next();
   };
+}
+
+function isPreflight(ctx: KoaContext): boolean {
+  return ctx.method === 'OPTIONS' && ctx.get('Access-Control-Request-Method') !== '';
+}
+
+/** `@koa/cors` passes a preflight on only if its origin is not allowed. As a problem, the refusal is in the log. */
+async function refuseOrigin(): Promise<void> {
+  throw new Problem('origin-refused', 'no form takes posts from pages of this origin; see ALLOWED_ORIGINS');
 }
 
 /** While the database is away or slow, the last that was known holds. */

@@ -30,7 +30,7 @@ export function createApp(
   app.use(setSecurityHeaders(context.config.publicUrl.startsWith('https:')));
   app.use(answerProblems(pages));
   app.use(refuseUnknownHosts(context.config.allowedHosts));
-  app.use(allowOrigins(context));
+  app.use(allowOrigins(context, routes));
   app.use(routes.routes());
   app.use(createPageRoutes(pages).routes());
   app.use(createUnsubscribeRoutes(context).routes());

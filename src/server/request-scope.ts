@@ -18,6 +18,8 @@ export interface RequestState {
   /** What a post led to: a message, stored now or (where it was a repeat) before. */
   stored?: { message: string; receipt: string; repeated: boolean };
   problem?: ProblemCode;
+  /** The route that a browser asks about in a preflight, and what of the page's request is refused. */
+  preflight?: { route: string; refused: string[] };
   /** Whose key a request to the admin routes came with. */
   admission?: Admission;
 }
@@ -36,13 +38,16 @@ export function openRequestScope(context: Context, shared?: SharedByPosts): Midd
     ctx.state.clientAddress = clientAddressOf(ctx.req, context.config.trustProxy);
     ctx.set('X-Request-Id', requestId);
     await next();
+    const { problem, preflight } = ctx.state;
+    const refused = preflight?.refused.length ? preflight.refused : undefined;
     scope.log.info(
       {
         method: ctx.method,
-        route: typeof ctx._matchedRoute === 'string' ? ctx._matchedRoute : '-',
+        route: preflight?.route ?? (typeof ctx._matchedRoute === 'string' ? ctx._matchedRoute : '-'),
         status: ctx.status,
-        problem: ctx.state.problem,
-        ...(ctx.state.problem === 'origin-refused' && { origin: originNamed(ctx.req.headers.origin) }),
+        problem,
+        refused,
+        ...((problem === 'origin-refused' || refused) && { origin: originNamed(ctx.req.headers.origin) }),
         ...ctx.state.stored,
         ms: Math.round((performance.now() - startedAt) * 10) / 10,
       },

@@ -43,6 +43,31 @@ describeInBrowser('a form', (browser) => {
     return { ...watched, posts: postsOf(watched.page) };
   }
 
+  it('posts from a page of another site whose script adds headers, as tracing and htmx do', async () => {
+    await using site = await openSite({ '/': contactPage(server.url) });
+    await using watched = await openPage(browser());
+    const { page, faults } = watched;
+    await page.goto(`${site.url}/`);
+    const statuses = await page.evaluate(async (address) => {
+      const given = [
+        { 'sentry-trace': '1-2-1', baggage: 'sentry-release=1' },
+        { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' },
+        { 'X-Requested-With': 'XMLHttpRequest' },
+        { 'HX-Request': 'true', 'HX-Target': 'contact' },
+      ];
+      const post = async (headers: Record<string, string>, serial: number) => {
+        const body = new FormData();
+        body.set('email', 'ada@example.test');
+        body.set('message', `Hello ${serial}`);
+        return (await fetch(address, { method: 'POST', body, headers })).status;
+      };
+      return await Promise.all(given.map(post));
+    }, `${server.url}/api/messages`);
+    expect(statuses).to.deep.equal([201, 201, 201, 201]);
+    expect(await db.count('messages')).to.equal(4);
+    expect(faults).to.deep.equal([]);
+  });
+
   describe('without script', () => {
     it('leads to the thank-you page and its receipt', async () => {
       await using watched = await openPage(browser(), { javaScriptEnabled: false });
