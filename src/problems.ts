@@ -32,6 +32,7 @@ export type ProblemCode =
   | 'email-not-resendable'
   | 'email-not-cancellable'
   | 'token-required'
+  | 'mailbox-locked'
   | 'key-required'
   | 'key-forbidden'
   | 'key-unknown'

@@ -38,6 +38,7 @@ export const exitCodeOf = {
   'email-not-resendable': refused,
   'email-not-cancellable': refused,
   'token-required': refused,
+  'mailbox-locked': refused,
   'key-required': refused,
   'key-forbidden': refused,
   'key-unknown': refused,

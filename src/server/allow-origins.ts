@@ -63,7 +63,7 @@ export function allowOrigins(context: Context, routes: Router<RequestState>): Mi
     else ctx.remove('Access-Control-Allow-Headers');
   };
   return (ctx, next) => {
-    if (ctx.headers.origin !== undefined) {
+    if (ctx.headers.origin !== undefined && !isMailbox(ctx.path)) {
       return isPreflight(ctx) ? answerPreflight(ctx, next) : answerOrigins(ctx, next);
     }
     // What a program gets, which names no origin, is still not for a cache to give to a page.
@@ -101,6 +101,11 @@ function rememberFormOrigins(context: Context): () => Promise<ReadonlySet<string
     await Promise.race([asking, pause(patienceMs, undefined, { ref: false })]);
     return known;
   };
+}
+
+/** No page of another origin may read mail, not even one served from this machine. Routes ignore case, so this does too. */
+function isMailbox(path: string): boolean {
+  return /^\/mailbox(?:\/|$)/i.test(path);
 }
 
 function isProbe(path: string): boolean {

@@ -23,7 +23,7 @@ export function createApp(
   const app = new Koa<RequestState>();
   const routes = createRoutes(context, server);
   const metrics = createMetrics(context);
-  const mailbox = createMailboxRoutes(context);
+  const mailbox = createMailboxRoutes(context, server.mailboxKey);
   app.use(openRequestScope(context, shared));
   app.use(metrics.countPosts);
   app.use(mailbox.frameHeaders);

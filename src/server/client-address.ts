@@ -41,15 +41,6 @@ function unmapped(v6: string): string {
   return [high, low].flatMap((part) => [Number.parseInt(part, 16) >> 8, Number.parseInt(part, 16) & 255]).join('.');
 }
 
-/**
- * Whether a request comes from a program on this very machine, and was not passed on by a proxy here for somebody
- * else. A header that any client may write can only make it false.
- */
-export function isFromThisMachine({ headers, socket }: Pick<IncomingMessage, 'headers' | 'socket'>): boolean {
-  const passedOn = ['x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'forwarded', 'via'];
-  return isLoopback(socket.remoteAddress) && !passedOn.some((name) => headers[name] !== undefined);
-}
-
 /** Whether the other end of a connection is on this machine. */
 export function isLoopback(remoteAddress: string | undefined): boolean {
   return /^(127\.|::1$)/.test(readIp(remoteAddress ?? '') ?? '');

@@ -3,28 +3,28 @@ import { fileURLToPath } from 'node:url';
 import Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { Liquid } from 'liquidjs';
+import type { Config } from '../config.ts';
 import type { MailingContext } from '../context.ts';
 import type { MailText } from '../mail/mailbox.ts';
 import { Problem } from '../problems.ts';
-import { isFromThisMachine } from './client-address.ts';
+import { isLoopback } from './client-address.ts';
+import { lockMailbox } from './mailbox-lock.ts';
 import type { RequestState } from './request-scope.ts';
 
 const mostListed = 200;
 
 /** Our page around a mail: it may frame one of ours, and otherwise what every page may. */
 const pagePolicy =
-  "default-src 'none'; style-src 'self'; img-src data:; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+  "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** The mail itself: whatever stands in it, it can run nothing, load nothing, and leave its frame for nowhere. */
 const mailPolicy =
   "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
-/**
- * Mail that only went to files can be looked at, while nobody else's data is in it. That a server is one for trying
- * things out nobody told it, though: whatever its address is, only this machine is shown what was posted there.
- */
-export function hasMailbox({ config, mailer }: Pick<MailingContext, 'config' | 'mailer'>): boolean {
-  return mailer.mailbox !== undefined && !config.production;
+/** Whether this server shows the mail that it writes to files: only one for trying things out, with no public address. */
+export function hasMailbox(config: Pick<Config, 'smtp' | 'production' | 'publicUrl'>): boolean {
+  const { hostname } = new URL(config.publicUrl);
+  return config.smtp === undefined && !config.production && (hostname === 'localhost' || isLoopback(hostname));
 }
 
 export interface MailboxRoutes {
@@ -34,30 +34,31 @@ export interface MailboxRoutes {
   readonly routes: Router<RequestState>;
 }
 
-export function createMailboxRoutes(context: Pick<MailingContext, 'config' | 'mailer'>): MailboxRoutes {
+/** @param key undefined where there is no mailbox. */
+export function createMailboxRoutes(
+  context: Pick<MailingContext, 'config' | 'mailer'>,
+  key: string | undefined,
+): MailboxRoutes {
   const router = new Router<RequestState>();
   const { mailbox } = context.mailer;
-  if (mailbox !== undefined && hasMailbox(context)) {
+  if (mailbox !== undefined && key !== undefined) {
     const [list, one] = openPages(new URL(context.config.publicUrl).pathname.replace(/\/$/, ''));
     const find = async (name: string | undefined): Promise<MailText> => {
       const mail = await mailbox.read(name ?? '');
       if (mail === undefined) throw new Problem('route-unknown', 'there is no such mail');
       return mail;
     };
-    const here: Middleware<RequestState> = (ctx, next) => {
-      if (isFromThisMachine(ctx.req)) return next();
-      throw new Problem('route-unknown', 'mail in files is shown to this machine alone');
-    };
-    router.get('/mailbox', here, async (ctx) => {
+    const lock = lockMailbox(key, context.config.publicUrl);
+    router.get('/mailbox', lock, async (ctx) => {
       ctx.type = 'html';
       ctx.body = list({ title: 'Mailbox', mails: await mailbox.list(mostListed) });
     });
-    router.get('/mailbox/:name', here, async (ctx) => {
+    router.get('/mailbox/:name', lock, async (ctx) => {
       const mail = await find(ctx.params.name);
       ctx.type = 'html';
       ctx.body = one({ title: mail.subject, mail });
     });
-    router.get('/mailbox/:name/html', here, async (ctx) => {
+    router.get('/mailbox/:name/html', lock, async (ctx) => {
       const mail = await find(ctx.params.name);
       ctx.type = 'html';
       ctx.body = mail.html;

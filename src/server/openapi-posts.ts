@@ -32,6 +32,7 @@ const notOfPosts = new Set<ProblemCode>([
   'key-forbidden',
   'key-unknown',
   'token-required',
+  'mailbox-locked',
 ]);
 
 const captchaRefusals = new Set<ProblemCode>([

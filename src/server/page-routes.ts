@@ -1,7 +1,6 @@
 import Router, { type RouterContext } from '@koa/router';
 import { readReceipt } from '../services/receipt.ts';
 import { type Asset, openAssets } from './assets.ts';
-import { isFromThisMachine } from './client-address.ts';
 import type { Pages } from './pages.ts';
 import type { RequestState } from './request-scope.ts';
 
@@ -12,7 +11,7 @@ export function createPageRoutes(pages: Pages): Router<RequestState> {
   router.get('/docs', (ctx) => sendPage(ctx, pages.docs));
   router.get('/thanks', (ctx) => {
     const receipt = typeof ctx.query.receipt === 'string' ? readReceipt(ctx.query.receipt) : undefined;
-    sendPage(ctx, pages.thanks(receipt, ctx.get('Referer'), isFromThisMachine(ctx.req)));
+    sendPage(ctx, pages.thanks(receipt, ctx.get('Referer')));
   });
   router.get('/openapi.json', (ctx) => {
     // Anyone may read it, also a tool that runs in a page of another site.

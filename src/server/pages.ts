@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { Liquid } from 'liquidjs';
 import type { Config } from '../config.ts';
 import type { ProblemCode } from '../problems.ts';
+import { hasMailbox } from './mailbox-routes.ts';
 import { describeApi } from './openapi.ts';
 import { apiReference } from './pages/api-reference.ts';
 import { asInputs, correction, typedTexts } from './pages/correction.ts';
@@ -16,11 +17,8 @@ export interface Pages {
   readonly docs: string;
   /** The document that `docs` shows, as JSON. */
   readonly openapi: string;
-  /**
-   * `from` is the address of the page that the visitor came from, if the browser told; `here` whether that browser is on
-   * this machine.
-   */
-  thanks(receipt: string | undefined, from: string, here: boolean): string;
+  /** `from` is the address of the page that the visitor came from, if the browser told. */
+  thanks(receipt: string | undefined, from: string): string;
   /**
    * For any refusal. Where the visitor can do something about it, it is a form with what was posted to `action`, to
    * be corrected; every 5xx has the same page, with a way to send again what was posted, which a limit has too. A page
@@ -84,13 +82,13 @@ export function openPages(config: Config): Pages {
       ...apiReference(api),
     }),
     openapi: JSON.stringify(api, null, 2),
-    thanks: (receipt, from, here) =>
+    thanks: (receipt, from) =>
       thanks({
         title: 'Thank you',
         receipt: receipt ?? '',
         back: siteOf(from) ?? null,
-        // Where mail only goes to files, and nobody else's is shown.
-        mailbox: here && config.smtp === undefined && !config.production,
+        // The link has no key: the mailbox tells strangers nothing.
+        mailbox: hasMailbox(config),
       }),
     problem: (details, { posted, action, fromKnownPage, next, captcha }) =>
       posted !== undefined && isCorrectable(details.code, captcha)

@@ -35,6 +35,7 @@ const answers = {
   'email-not-resendable': [409, 'The email cannot be sent again', 'its state does not allow it'],
   'email-not-cancellable': [409, 'The email cannot be cancelled', 'it was sent already'],
   'token-required': [401, 'A token is required', '`/metrics` without its token'],
+  'mailbox-locked': [403, 'The mailbox is locked', '`/mailbox` without the key that the server prints when it starts'],
   'key-required': [401, 'An API key is required', 'no API key, or one that is unknown, expired or revoked'],
   'key-forbidden': [403, 'The API key may not do this', 'the key lacks the scope, or is limited to forms'],
   'key-unknown': [404, 'There is no such API key', 'no such key (command line)'],

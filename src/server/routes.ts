@@ -17,6 +17,8 @@ export interface ServerState {
   stopping: boolean;
   /** Where several servers count together. */
   shared?: SharedCounts | undefined;
+  /** What the mailbox asks for; undefined where there is none. */
+  mailboxKey?: string | undefined;
 }
 
 export function createRoutes(context: Context, server: ServerState): Router<RequestState> {

@@ -9,8 +9,8 @@ import { listenForEmails } from '../services/email-channel.ts';
 import { keepHouse } from '../services/housekeeping.ts';
 import { type BatchLimits, openStoreBatches } from '../services/store-batches.ts';
 import { createApp } from './app.ts';
-import { isLoopback } from './client-address.ts';
 import { collectWhenQuiet } from './collect-when-quiet.ts';
+import { createMailboxKey } from './mailbox-lock.ts';
 import { hasMailbox } from './mailbox-routes.ts';
 import { openPages } from './pages.ts';
 import type { ServerState } from './routes.ts';
@@ -41,7 +41,8 @@ export interface ServeOptions {
  */
 export async function serve(given: MailingContext, options: ServeOptions): Promise<void> {
   await using opened = new AsyncDisposableStack();
-  const state: ServerState = { stopping: false, shared: await openSharedCounts(given, opened) };
+  const mailboxKey = hasMailbox(given.config) ? createMailboxKey() : undefined;
+  const state: ServerState = { stopping: false, shared: await openSharedCounts(given, opened), mailboxKey };
   const secure = given.config.publicUrl.startsWith('https:');
   const server = createHttpServer(secure, options.unreadMs);
   await startListening(server, given.config.port, given.config.host);
@@ -51,7 +52,7 @@ export async function serve(given: MailingContext, options: ServeOptions): Promi
   const app = createApp(context, openPages(context.config), state, shared);
   answer(server, withoutCrowds(app.callback()), secure);
   warnOfOpenDoors(context);
-  announce(context, port, options);
+  announce(context, port, options, mailboxKey);
   collectWhenQuiet(server);
 
   // Each process offers to keep house; the database lets one do it.
@@ -181,7 +182,12 @@ function warnOfOpenDoors({ config, log }: MailingContext): void {
   }
 }
 
-function announce(context: MailingContext, port: number, { print, calledAs }: ServeOptions): void {
+function announce(
+  context: MailingContext,
+  port: number,
+  { print, calledAs }: ServeOptions,
+  mailboxKey: string | undefined,
+): void {
   const { config, mailer } = context;
   const host = config.host === '0.0.0.0' || config.host === '::' ? '127.0.0.1' : config.host;
   const address = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -189,10 +195,10 @@ function announce(context: MailingContext, port: number, { print, calledAs }: Se
     config.databaseUrl.reveal() === 'embedded' ? `embedded PostgreSQL in ${config.dataDir}/postgres` : 'DATABASE_URL';
   print(`ruffinweb listens on ${address}`);
   print('');
-  print(`  landing page  ${address}/`);
+  print(`  landing page  ${config.publicUrl}/`);
   print(`  database      ${database}`);
   print(`  mail          ${mailer.describes}`);
-  if (hasMailbox(context) && (host === 'localhost' || isLoopback(host))) print(`  mailbox       ${address}/mailbox`);
+  if (mailboxKey !== undefined) print(`  mailbox       ${config.publicUrl}/mailbox?key=${mailboxKey}`);
   print('');
   print('Post a message from another terminal:');
   print('');

@@ -78,7 +78,7 @@ describe('openapi.json', () => {
     await using context = await openMailingContext(
       await openContext(await openDatabaseContext(config, { log, embedded: 'join', waiting: 'visitor' })),
     );
-    const app = createApp(context, openPages(config), { stopping: false });
+    const app = createApp(context, openPages(config), { stopping: false, mailboxKey: 'key' });
     const served = app.middleware
       .flatMap(
         (it) => (it as { router?: { stack: { path: string | RegExp; methods: string[] }[] } }).router?.stack ?? [],

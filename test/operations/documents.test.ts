@@ -8,6 +8,7 @@ import { freePort } from '../support/machine-programs.ts';
 import { RunningServer, ruffinweb, type Settings, testKeys } from '../support/program.ts';
 import { Reader } from '../support/reader.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
+import { until } from '../support/until.ts';
 
 /** The blocks that a reader does: commands and files, but for those that say why they are not run. */
 const toFollow = (document: string): Block[] =>
@@ -28,8 +29,8 @@ describe('a reader who does what the documents say', () => {
   }
 
   it('has a page in the end whose form is taken from where the tutorial says that it is served', async () => {
-    await using opened = new AsyncDisposableStack();
-    const { reader, url } = await beginner(opened, toFollow('docs/tutorial.md'));
+    await using stack = new AsyncDisposableStack();
+    const { reader, url } = await beginner(stack, toFollow('docs/tutorial.md'));
     const page = await readFile(join(reader.folder, 'site/index.html'), 'utf8');
     const action = /action="([^"]+)"/.exec(page)?.[1] ?? '';
     const script = /src="([^"]+)"/.exec(page)?.[1] ?? '';
@@ -42,7 +43,15 @@ describe('a reader who does what the documents say', () => {
       'http://localhost:5500',
     ]);
     expect((await clientOf('').get(script)).status).to.equal(200);
-    expect((await clientOf(url).get('/mailbox')).status).to.equal(200);
+    const mailbox = await until(
+      'the server has printed the address of the mailbox',
+      () => /mailbox +(http:\S+)/.exec(Buffer.concat(reader.output).toString())?.[1],
+    );
+    const opened = await clientOf('').get(mailbox);
+    const cookie = (opened.headers.get('set-cookie') ?? '').split(';')[0] ?? '';
+    expect((await clientOf(new URL(mailbox).origin).get('/mailbox', { Cookie: cookie })).text).to.include(
+      'notification',
+    );
   });
 });
 

@@ -17,6 +17,8 @@ export type Replacements = ReadonlyMap<string, string>;
  */
 export class Reader implements AsyncDisposable {
   readonly folder: string;
+  /** What the commands that still run have printed. */
+  readonly output: Buffer[] = [];
   readonly #settings: Settings;
   readonly #opened = new AsyncDisposableStack();
 
@@ -79,7 +81,11 @@ export class Reader implements AsyncDisposable {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const chunks: Buffer[] = [];
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk: Buffer) => {
+        chunks.push(chunk);
+        this.output.push(chunk);
+      });
     const said = () => Buffer.concat(chunks).toString('utf8');
     this.#opened.defer(() => endOf(child));
     await until(
