@@ -6,7 +6,7 @@ import { hasMailbox } from './mailbox-routes.ts';
 import { describeApi } from './openapi.ts';
 import { apiReference } from './pages/api-reference.ts';
 import { asInputs, correction, typedTexts } from './pages/correction.ts';
-import { paintCode, prose } from './pages/markup.ts';
+import { escapeHtml, paintCode, prose } from './pages/markup.ts';
 import { scriptSettings } from './pages/script-settings.ts';
 import { snippets } from './pages/snippets.ts';
 import { type ProblemDetails, problemKinds } from './problem-details.ts';
@@ -46,7 +46,7 @@ export function openPages(config: Config): Pages {
   const liquid = new Liquid({
     root: fileURLToPath(new URL('./pages/', import.meta.url)),
     extname: '.liquid',
-    outputEscape: 'escape',
+    outputEscape: (value) => escapeHtml(String(value ?? '')),
     strictVariables: true,
     strictFilters: true,
     cache: true,
