@@ -2,6 +2,7 @@ import type { ProblemCode } from '../problems.ts';
 import type { Operation, Parameter } from './openapi.ts';
 import { ada, answersOf, bodyTypes, idempotencyKey, json, ref } from './openapi-parts.ts';
 import { bodyLimit } from './read-submission.ts';
+import { maxValues } from './too-many-values.ts';
 
 const submission: NonNullable<Operation['requestBody']> = {
   required: true,
@@ -51,8 +52,8 @@ export const postMessage: Operation = {
   tags: ['Messages'],
   summary: 'Send a message to the form `contact`',
   description:
-    `A body of at most ${bodyLimit / 1024} KiB, as JSON or as a form. A message that is kept back because it looks ` +
-    'like spam is answered like any other.',
+    `A body of at most ${bodyLimit / 1024} KiB and ${maxValues} values, as JSON or as a form. A message that is kept ` +
+    'back because it looks like spam is answered like any other.',
   parameters: [idempotencyKey],
   requestBody: submission,
   responses: {

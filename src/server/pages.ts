@@ -10,6 +10,7 @@ import { escapeHtml, paintCode, prose } from './pages/markup.ts';
 import { scriptSettings } from './pages/script-settings.ts';
 import { snippets } from './pages/snippets.ts';
 import { type ProblemDetails, problemKinds } from './problem-details.ts';
+import { maxValues } from './too-many-values.ts';
 
 /** The pages a visitor or a newcomer sees. Each is a whole HTML document. */
 export interface Pages {
@@ -90,10 +91,13 @@ export function openPages(config: Config): Pages {
         // The link has no key: the mailbox tells strangers nothing.
         mailbox: hasMailbox(config),
       }),
-    problem: (details, { posted, action, fromKnownPage, next, captcha }) =>
-      posted !== undefined && isCorrectable(details.code, captcha)
-        ? correct({ action, next: next ?? `${basePath}/thanks`, ...correction(details, posted) })
-        : problem({ action, ...refusal(details, posted, fromKnownPage) }),
+    problem(details, { posted, action, fromKnownPage, next, captcha }) {
+      const corrected = posted && isCorrectable(details.code, captcha) ? correction(details, posted) : undefined;
+      // Fields that are missing come on top of what was posted. A form of more values would be refused again.
+      return corrected !== undefined && corrected.fields.length + corrected.hidden.length <= maxValues
+        ? correct({ action, next: next ?? `${basePath}/thanks`, ...corrected })
+        : problem({ action, ...refusal(details, posted, fromKnownPage) });
+    },
   };
 }
 

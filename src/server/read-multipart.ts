@@ -2,13 +2,14 @@ import { isUtf8 } from 'node:buffer';
 import busboy from 'busboy';
 import { Problem } from '../problems.ts';
 import { filePart } from '../services/check-fields.ts';
+import { maxValues, tooManyValues } from './too-many-values.ts';
 
 /**
  * Reads `multipart/form-data`: every text field, in order, with `filePart` in the place of a file. A file input
  * that was left empty counts as not there.
  *
  * @param contentType with its boundary.
- * @throws {Problem} body-unreadable
+ * @throws {Problem} body-unreadable, fields-invalid (too many parts)
  */
 export async function readMultipart(contentType: string, bytes: Buffer): Promise<[string, unknown][]> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -30,6 +31,7 @@ export async function readMultipart(contentType: string, bytes: Buffer): Promise
       if (filename || size > 0) fields.push([unescapeName(name ?? ''), filePart]);
     });
   });
+  parser.on('partsLimit', () => reject(tooManyValues()));
   parser.on('error', () => reject(unreadable('the body is not valid multipart/form-data, or ended too soon')));
   parser.on('close', resolve);
   parser.end(bytes);
@@ -47,7 +49,8 @@ function createParser(contentType: string, size: number): busboy.Busboy {
       headers: { 'content-type': contentType },
       defParamCharset: 'utf8',
       // The body is bounded already; nothing more may be cut off without a word.
-      limits: { fieldSize: size, fieldNameSize: size },
+      // The parser reports this number of parts as soon as it has read them all.
+      limits: { fieldSize: size, fieldNameSize: size, parts: maxValues + 1 },
     });
   } catch {
     throw unreadable('multipart/form-data must name its boundary');

@@ -5,6 +5,7 @@ import { Problem } from '../problems.ts';
 import type { Submission } from '../services/check-fields.ts';
 import { readMultipart } from './read-multipart.ts';
 import type { RequestState } from './request-scope.ts';
+import { maxValues, tooManyValues } from './too-many-values.ts';
 
 /** The largest body that is read, in bytes. */
 export const bodyLimit = 64 * 1024;
@@ -12,7 +13,7 @@ export const bodyLimit = 64 * 1024;
 /**
  * Reads what was posted, without believing any of it.
  *
- * @throws {Problem} body-too-large, body-type-unknown, body-unreadable
+ * @throws {Problem} body-too-large, body-type-unknown, body-unreadable, fields-invalid (too many values)
  */
 export async function readSubmission(ctx: Context & { state: RequestState }, formSlug: string): Promise<Submission> {
   const { clientAddress } = ctx.state;
@@ -95,6 +96,8 @@ function notUtf8(): Problem {
 }
 
 function readUrlencoded(text: string): [string, string][] {
+  // Counted before parsing, and no further than the limit.
+  if (text.split('&', maxValues + 1).length > maxValues) throw tooManyValues();
   const fields = [...new URLSearchParams(text)];
   // It stands there for bytes that are no UTF-8, unless somebody typed it.
   const mayBeRuined = text.includes('%') && fields.some((texts) => texts.some((it) => it.includes('\ufffd')));
@@ -119,7 +122,19 @@ function readJson(text: string): Map<string, unknown> {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new Problem('body-unreadable', 'the body must be a JSON object');
   }
+  if (hasTooManyValues(body)) throw tooManyValues();
   return new Map(Object.entries(body));
+}
+
+/** A list counts as its elements, as in a form that repeats a name. Whatever is nested deeper counts as well. */
+function hasTooManyValues(body: object): boolean {
+  const values = Object.values(body).flatMap((value) => (Array.isArray(value) && value.length > 0 ? value : [value]));
+  // The list grows while it is read.
+  for (const value of values) {
+    if (values.length > maxValues) return true;
+    if (typeof value === 'object' && value !== null) values.push(...Object.values(value));
+  }
+  return false;
 }
 
 /** A name given more than once keeps all its values: checking joins or refuses them, and never picks one. */

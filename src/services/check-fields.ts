@@ -29,6 +29,9 @@ export const fieldLimits = {
   extraValue: 2000,
 } as const;
 
+/** Max files that a refusal names. Each named file is one more field on the page, and none is taken anyway. */
+const maxFilesNamed = 10;
+
 interface Rule {
   limit: number;
   required?: true;
@@ -67,11 +70,12 @@ const takenNames = new Set<string>([...Object.entries(aliases).flat(2), ...Objec
  * Checks what was posted against what a form takes. Pure.
  *
  * @param required fields that must be there beside `email` and `message`.
- * @throws {Problem} fields-invalid, naming every fault at once.
+ * @throws {Problem} fields-invalid, naming every fault at once, but of the files only the first ten.
  */
 export function checkFields(posted: ReadonlyMap<string, unknown>, required: readonly string[] = []): MessageContent {
   const faults: FieldFault[] = [];
-  for (const [name, value] of posted) if (holdsFile(value)) faults.push(fileFault(name));
+  const files = [...posted].filter(([, value]) => holdsFile(value));
+  for (const [name] of files.slice(0, maxFilesNamed)) faults.push(fileFault(name));
   const email = readKnown(posted, 'email', faults);
   const address = email === undefined ? undefined : readAddress(email);
   if (email !== undefined && address === undefined) {
@@ -121,7 +125,7 @@ function readExtra(posted: ReadonlyMap<string, unknown>, faults: FieldFault[]): 
     return [];
   }
   return others.flatMap(([name, value]): [string, string][] => {
-    const field = name.slice(0, fieldLimits.extraName);
+    const field = nameInFault(name);
     if (name.length > fieldLimits.extraName || hasControls(name)) {
       faults.push({
         field,
@@ -185,8 +189,13 @@ function holdsFile(value: unknown): boolean {
   return value === filePart || (Array.isArray(value) && value.includes(filePart));
 }
 
+/** What a fault calls the field that was posted under this name: a long name is cut. */
+export function nameInFault(name: string): string {
+  return name.slice(0, fieldLimits.extraName);
+}
+
 function fileFault(name: string): FieldFault {
-  return { field: name.slice(0, fieldLimits.extraName), code: 'file', message: 'must be text; files are not taken' };
+  return { field: nameInFault(name), code: 'file', message: 'must be text; files are not taken' };
 }
 
 /** In code points. Each is one or two units long, so that most texts need no counting. */

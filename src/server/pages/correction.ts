@@ -1,5 +1,5 @@
 import { solutionFields } from '../../captcha-kinds.ts';
-import { aliases } from '../../services/check-fields.ts';
+import { aliases, nameInFault } from '../../services/check-fields.ts';
 import type { ProblemDetails } from '../problem-details.ts';
 
 const knownFields = [
@@ -19,7 +19,12 @@ export interface HiddenInput {
 
 /** What the correction page shows: everything that was typed, each field with what is wrong with it. */
 export function correction(details: ProblemDetails, posted: ReadonlyMap<string, unknown>) {
-  const faultOf = (...names: string[]) => details.errors?.find((it) => names.includes(it.field))?.message ?? '';
+  // Keyed by the posted name, since a fault cuts a long one. The first fault of a field wins.
+  const postedNames = new Map([...posted.keys()].toReversed().map((name) => [nameInFault(name), name]));
+  const faults = new Map(
+    details.errors?.toReversed().map(({ field, message }) => [postedNames.get(field) ?? field, message]),
+  );
+  const faultOf = (...names: string[]) => names.map((name) => faults.get(name)).find((it) => it !== undefined) ?? '';
   const known = knownFields
     .map((field) => {
       const names = [field.name, ...aliases[field.name]];
@@ -29,14 +34,14 @@ export function correction(details: ProblemDetails, posted: ReadonlyMap<string, 
     .filter(({ given, fault }) => given || fault !== '');
   const shown = new Set<string>(known.flatMap(({ name }) => [name, ...aliases[name]]));
   // A field that the form requires may not have been posted at all.
-  const named = details.errors?.map((it) => it.field).filter((field) => field !== '') ?? [];
+  const named = [...faults.keys()].filter((name) => name !== '').toReversed();
   const others = [...new Set([...posted.keys(), ...named])].filter((name) => !shown.has(name));
   const faulty = others
     .filter((name) => faultOf(name) !== '')
     .map((name) => {
       const value = typed(posted, [name]);
       const type = value.includes('\n') || value.length > 100 ? 'textarea' : 'text';
-      return { name, label: name, type, autocomplete: 'off', value, fault: faultOf(name) };
+      return { name, label: nameInFault(name), type, autocomplete: 'off', value, fault: faultOf(name) };
     });
   const captcha = details.code !== 'fields-invalid';
   return {
