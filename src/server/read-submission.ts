@@ -10,6 +10,9 @@ import { maxValues, tooManyValues } from './too-many-values.ts';
 /** The largest body that is read, in bytes. */
 export const bodyLimit = 64 * 1024;
 
+/** Max pieces of a body. Node parses each HTTP chunk by itself, so that 64 KiB in chunks of a byte cost as much as 20 posts. */
+const maxPieces = 2000;
+
 /**
  * Reads what was posted, without believing any of it.
  *
@@ -71,14 +74,29 @@ async function readBytes(ctx: Context): Promise<Buffer> {
   if ((length ?? 0) > bodyLimit) throw tooLarge();
   // A client that asked first waits for this: whatever was refused before cost it no body.
   if ((ctx.req.headers.expect ?? '') !== '') ctx.res.writeContinue();
+  const body = readBody(ctx.req, { limit: bodyLimit, length: length ?? null });
   try {
-    return await readBody(ctx.req, { limit: bodyLimit, length: length ?? null });
+    return await Promise.race([body, refuseTooManyPieces(ctx)]);
   } catch (error) {
+    if (error instanceof Problem) throw error;
     // The rest is left unread otherwise, and the next request on the connection would wait behind it.
     ctx.req.resume();
     if ((error as { type?: unknown }).type === 'entity.too.large') throw tooLarge();
     throw new Problem('body-unreadable', 'the body ended too soon');
   }
+}
+
+/** Only ever rejects. The rest of the body is left unread, and its connection ends with the answer. */
+function refuseTooManyPieces(ctx: Context): Promise<never> {
+  return new Promise((_, reject) => {
+    let pieces = 0;
+    ctx.req.on('data', () => {
+      if (++pieces !== maxPieces) return;
+      ctx.req.pause();
+      ctx.set('Connection', 'close');
+      reject(new Problem('body-unreadable', 'the body came in too many pieces'));
+    });
+  });
 }
 
 function tooLarge(): Problem {

@@ -5,6 +5,7 @@ import { browserAccept, type Client } from '../support/api.ts';
 import { openTestContext } from '../support/context.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Api, openApi } from '../support/server-here.ts';
+import { exchange } from '../support/wire.ts';
 
 interface Body {
   type: string;
@@ -165,5 +166,16 @@ describe('a post of many values', () => {
     const { text } = await postForPage(urlencoded(`email=ada@example.test&message=Hello&${name}=typed`));
     expect(text).to.include(`name="${name}" type="text" value="typed"`);
     expect(inputsIn(text)).to.have.lengthOf(3);
+  });
+
+  it('is refused unread if it comes in chunks of a byte', async () => {
+    const body = '1\r\na\r\n'.repeat(largest);
+    const head = 'POST /f/contact HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n';
+    const answer = await exchange(api.server.url, `${head}Transfer-Encoding: chunked\r\n\r\n${body}0\r\n\r\n`);
+    expect(answer)
+      .to.match(/^HTTP\/1.1 400 /)
+      .and.match(/^Connection: close/im)
+      .and.include('too many pieces');
+    expect((await http.get('/livez')).status).to.equal(200);
   });
 });
