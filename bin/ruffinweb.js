@@ -18,6 +18,9 @@ const required = manifest.engines.node.replace('>=', '');
 const takesLong = /^(serve|deliver|messages export)\b/;
 const bundled = pathTo('../node_modules/node/bin/node');
 
+// By default it opens Node's debugger, through which other accounts of this machine could take the program over.
+process.on('SIGUSR1', () => {});
+
 if (!isNewEnough(process.versions.node) && mayContinue()) continueUnder(bundled);
 else if (!isNewEnough(process.versions.node)) refuse();
 // Of all questions the one that scripts ask most often; commander would answer the same.
@@ -44,6 +47,8 @@ async function startHere() {
  */
 function startWithSmallHeap() {
   const limits = ['--max-semi-space-size=16', '--heap-growing-percent=50', '--no-maglev', '--expose-gc'];
+  // For the moments before the line above.
+  limits.push('--disable-sigusr1');
   const asked = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
   if (/semi-space|heap-growing/.test(asked)) return;
   try {
@@ -70,7 +75,7 @@ function keepCompiled() {
 /** Hands everything over to another Node: arguments, terminal, signals and, at the end, how it ended. */
 function continueUnder(node) {
   // Before the start: a signal in between would end us alone and leave the program running.
-  // From a terminal Ctrl-C reaches the child directly as well; two at once have to mean the same as one there.
+  // From a terminal Ctrl-C reaches the child directly as well: there two within two seconds count as one (`signals.ts`).
   const { spawn } = load('node:child_process');
   const { constants } = load('node:os');
   const forward = (signal) => child.kill(signal);

@@ -44,7 +44,7 @@ function slim() {
   const cut = {
     ...Object.fromEntries(kept.map((name) => [name, whole[name]])),
     // npm reads the scripts before it runs the first: without these two, packing again could not restore the manifest.
-    scripts: { start: 'node bin/ruffinweb.js serve --migrate', prepack, postpack },
+    scripts: { start: 'exec node bin/ruffinweb.js serve --migrate', prepack, postpack },
   };
   const draft = `${manifest}.new-${process.pid}`;
   writeFileSync(draft, `${JSON.stringify(cut, null, 2)}\n`);

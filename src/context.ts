@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Captchas, createCaptchas } from './captcha/index.ts';
 import type { Config, KeyConfig } from './config.ts';
 import { readKeys } from './config-values.ts';
+import type { EmbeddedServer } from './database/embedded.ts';
 import { EmbeddedUnavailable } from './database/embedded-unavailable.ts';
 import { hasStoredKeys, loadKeyring } from './database/encryption-keys.ts';
 import { commandPatience, type Orm, type OrmOptions, openOrm, requestPatience } from './database/orm.ts';
@@ -67,6 +68,8 @@ export interface Opening {
   waiting: 'visitor' | 'operator';
   /** What the command reads, where that is little. */
   entities?: OrmOptions['entities'];
+  /** Is given what ends the embedded database, in case this process has to end at once. */
+  endFirst?: (end: () => Promise<void>) => void;
 }
 
 /** @throws {EmbeddedNotRunning} */
@@ -195,19 +198,28 @@ async function findDatabase(config: Config, opening: Opening, opened: AsyncDispo
     } catch (error) {
       const mayStart = opening.embedded === 'join-or-start' && error instanceof EmbeddedNotRunning;
       if (!mayStart || !(await hasCluster(config.dataDir))) throw error;
-      return opened.use(await startEmbedded(config.dataDir)).url;
+      return (await ownEmbedded(startEmbedded(config.dataDir), opening, opened)).url;
     }
   }
-  const server = opened.use(
-    await startEmbedded(config.dataDir, {
-      log: (line) => opening.log.info(line),
-      whenEnded: (line) => opening.log.error(line),
-    }),
-  );
+  const starting = startEmbedded(config.dataDir, {
+    log: (line) => opening.log.info(line),
+    whenEnded: (line) => opening.log.error(line),
+  });
+  const server = await ownEmbedded(starting, opening, opened);
   if (!server.owned) {
     throw new EmbeddedUnavailable(
       `another server is running on ${config.dataDir} and would take the database along when it stops: stop it first, or set DATABASE_URL to run several`,
     );
   }
   return server.url;
+}
+
+/** A start that has begun cannot be taken back: whoever ends this process at once waits for it, and ends the server. */
+async function ownEmbedded(
+  starting: Promise<EmbeddedServer>,
+  { endFirst }: Opening,
+  opened: AsyncDisposableStack,
+): Promise<EmbeddedServer> {
+  endFirst?.(async () => (await starting).stop());
+  return opened.use(await starting);
 }

@@ -13,10 +13,15 @@ export interface Deps {
   /** The settings: environment, `.env` file and secret files put together. */
   readSettings(): Settings;
   /**
-   * From here on Ctrl-C and SIGTERM ask this command to end by itself, which it does soon after the signal is
-   * aborted; asked twice, it ends at once. A command that never calls this ends at once the first time.
+   * From here on SIGINT (Ctrl-C), SIGTERM and SIGHUP ask this command to end by itself, which it does soon after the
+   * signal is aborted. Another one more than two seconds later ends it at once. A command that never calls this ends at
+   * once the first time.
    */
   stopGently(): AbortSignal;
+  /** The same for a command that waits for others while it stops: a later signal aborts `hasten`, which ends these waits. */
+  stopInSteps(): { stop: AbortSignal; hasten: AbortSignal };
+  /** Adds what would outlive this process: a signal that ends the process at once waits for `end` first. */
+  endFirst(end: () => Promise<void>): void;
   /** The code to exit with once all is done; 0 unless somebody says otherwise. */
   setExitCode(code: number): void;
 }

@@ -5,6 +5,7 @@ import type { Deps, Settings } from './deps.ts';
 import { exitCode } from './exit-codes.ts';
 import { safeLines, widthOf } from './output.ts';
 import { createProgram } from './program.ts';
+import { Signals } from './signals.ts';
 
 /**
  * Runs the command that this process was started for. The only place that reads the process's environment, and
@@ -12,7 +13,7 @@ import { createProgram } from './program.ts';
  * in a pipe's buffer is lost otherwise.
  */
 export async function main(): Promise<void> {
-  const signals = new Signals();
+  const signals = new Signals(() => process.exit(exitCode.interrupted));
   guardStreams();
   process.on('uncaughtException', (error) => {
     // Nothing is known to be whole any more, so nothing is tidied up.
@@ -25,9 +26,11 @@ export async function main(): Promise<void> {
   try {
     await createProgram(depsOfProcess(signals)).parseAsync(process.argv);
   } catch (error) {
-    process.exitCode = await reportFailure(error);
+    // A command that is interrupted fails at what it was doing.
+    if (!signals.isInterrupted) process.exitCode = await reportFailure(error);
   } finally {
     signals.letGo();
+    if (signals.isInterrupted) process.exitCode = exitCode.interrupted;
   }
 }
 
@@ -43,6 +46,8 @@ function depsOfProcess(signals: Signals): Deps {
     calledAs: calledAs(process.argv[1] ?? ''),
     readSettings,
     stopGently: () => signals.stopGently(),
+    stopInSteps: () => signals.stopInSteps(),
+    endFirst: (end) => signals.endFirst(end),
     setExitCode(code) {
       process.exitCode = code;
     },
@@ -133,29 +138,4 @@ function codeOfCommander(error: unknown): number | undefined {
   const { code, exitCode: ofCommander } = (error ?? {}) as { code?: unknown; exitCode?: unknown };
   if (typeof code !== 'string' || !code.startsWith('commander.')) return undefined;
   return ofCommander === 0 ? exitCode.done : exitCode.misused;
-}
-
-/** Ctrl-C and SIGTERM: at once for most commands, gently for those that ask for it. */
-class Signals {
-  readonly #stop = new AbortController();
-  #gentle = false;
-  readonly #heed = (): void => {
-    if (this.#gentle && !this.#stop.signal.aborted) this.#stop.abort();
-    else process.exit(exitCode.interrupted);
-  };
-
-  constructor() {
-    process.on('SIGINT', this.#heed);
-    process.on('SIGTERM', this.#heed);
-  }
-
-  stopGently(): AbortSignal {
-    this.#gentle = true;
-    return this.#stop.signal;
-  }
-
-  letGo(): void {
-    process.off('SIGINT', this.#heed);
-    process.off('SIGTERM', this.#heed);
-  }
 }

@@ -15,11 +15,11 @@ export async function openConfig(deps: Deps): Promise<{ config: Config; log: Log
 /** The database as it is, whatever its schema. */
 export async function openDatabase(
   deps: Deps,
-  opening: Omit<Opening, 'log'> = { embedded: 'join', waiting: 'operator' },
+  opening: Omit<Opening, 'log' | 'endFirst'> = { embedded: 'join', waiting: 'operator' },
 ): Promise<DatabaseContext> {
   const { config, log } = await openConfig(deps);
   const { openDatabaseContext } = await import('../context.ts');
-  return await openDatabaseContext(config, { log, ...opening });
+  return await openDatabaseContext(config, { log, endFirst: deps.endFirst, ...opening });
 }
 
 /**

@@ -1,7 +1,8 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { MailingContext } from '../context.ts';
+import { grace } from '../grace.ts';
+import type { Log } from '../log.ts';
 import { openRedis } from '../redis.ts';
 import { createBell } from '../services/bell.ts';
 import { runDeliveryLoop } from '../services/delivery-loop.ts';
@@ -24,6 +25,8 @@ export interface ServeOptions {
   /** Whether to run the delivery loop in this process. */
   deliver: boolean;
   stop: AbortSignal;
+  /** Ends the waits of a stop when it is aborted. */
+  hasten?: AbortSignal;
   /** How this program is called from where it was started. */
   calledAs: string;
   /** Called with each line of what a person should know once the server listens. */
@@ -56,7 +59,7 @@ export async function serve(given: MailingContext, options: ServeOptions): Promi
   collectWhenQuiet(server);
 
   // Each process offers to keep house; the database lets one do it.
-  const work = [serveUntilStopped(server, state, options.stop), keepHouse(context, options.stop)];
+  const work = [serveUntilStopped(server, state, context.log, options), keepHouse(context, options.stop)];
   if (options.deliver) work.push(deliverUntilStopped(context, options));
   await Promise.all(work);
 }
@@ -70,17 +73,23 @@ async function openSharedCounts({ config, keyring, log }: MailingContext, opened
 async function deliverUntilStopped(context: MailingContext, options: ServeOptions): Promise<void> {
   const bell = createBell();
   await using _listening = listenForEmails(context, bell);
-  await runDeliveryLoop(context, bell, options.stop);
+  await runDeliveryLoop(context, bell, options.stop, options.hasten);
 }
 
-async function serveUntilStopped(server: Server, state: ServerState, stop: AbortSignal): Promise<void> {
+async function serveUntilStopped(
+  server: Server,
+  state: ServerState,
+  log: Log,
+  { stop, hasten }: ServeOptions,
+): Promise<void> {
   await new Promise<void>((resolve) => {
     if (stop.aborted) resolve();
     else stop.addEventListener('abort', () => resolve(), { once: true });
   });
   state.stopping = true;
+  log.info('stopping: requests and mail in flight come to their end first');
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  await Promise.race([closed, pause(finishMs, undefined, { ref: false })]);
+  await Promise.race([closed, grace(finishMs, hasten)]);
   server.closeAllConnections();
   await closed;
 }

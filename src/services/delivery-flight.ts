@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { MailingContext } from '../context.ts';
+import { grace } from '../grace.ts';
 import { cancelReasons, cancelUnwanted } from './cancel-unwanted.ts';
 import { type Claim, type ClaimedEmail, claimDue } from './claim-due.ts';
 import { pauseIfRestored } from './database-identity.ts';
@@ -48,7 +48,12 @@ function isStale({ until, isGivenUp = false }: Held): boolean {
  * It takes as many ahead as were done within the last second, so that where mail flows it is claimed by the dozen and
  * no lane waits for the database; where it trickles, or the mail server is slow, nothing is taken before its turn.
  */
-export function createFlight(context: MailingContext, stop: AbortSignal, renewAfter = renewAfterMs) {
+export function createFlight(
+  context: MailingContext,
+  stop: AbortSignal,
+  options: { hasten?: AbortSignal | undefined; renewAfterMs?: number } = {},
+) {
+  const { hasten, renewAfterMs: renewAfter = renewAfterMs } = options;
   const { lanes } = context.mailer;
   const scope = openScope(context);
   const interrupt = new AbortController();
@@ -190,9 +195,9 @@ export function createFlight(context: MailingContext, stop: AbortSignal, renewAf
         .catch((error) =>
           scope.log.warn({ err: error }, 'emails that were not begun could not be given back; their leases will end'),
         );
-      await Promise.race([all, pause(finishMs, undefined, { ref: false })]);
+      await Promise.race([all, grace(finishMs, hasten)]);
       interrupt.abort();
-      await Promise.race([all, pause(finishMs, undefined, { ref: false })]);
+      await Promise.race([all, grace(finishMs, hasten)]);
       await context.mailer[Symbol.asyncDispose]();
       await Promise.all([all, back]);
     },

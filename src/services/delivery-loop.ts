@@ -11,9 +11,16 @@ const outageMs = 1000;
 /**
  * Delivers until `stop` is aborted, then finishes what is in flight within twenty seconds: first all of it, then
  * only what the mail server may already have taken. Never throws: an outage of the database is waited out.
+ *
+ * @param hasten ends these twenty seconds when it is aborted.
  */
-export async function runDeliveryLoop(context: MailingContext, bell: Bell, stop: AbortSignal): Promise<void> {
-  const flight = createFlight(context, stop);
+export async function runDeliveryLoop(
+  context: MailingContext,
+  bell: Bell,
+  stop: AbortSignal,
+  hasten?: AbortSignal,
+): Promise<void> {
+  const flight = createFlight(context, stop, { hasten });
   let away = false;
   while (!stop.aborted) {
     try {
@@ -35,15 +42,16 @@ export async function runDeliveryLoop(context: MailingContext, bell: Bell, stop:
 /**
  * Delivers everything that is due now, and what falls due meanwhile.
  *
- * @param renewAfterMs as in `keep-lease.ts`.
+ * @param options.hasten as above.
+ * @param options.renewAfterMs as in `keep-lease.ts`.
  * @returns how many tries were made.
  */
 export async function deliverUntilIdle(
   context: MailingContext,
   stop: AbortSignal,
-  renewAfterMs?: number,
+  options: { hasten?: AbortSignal; renewAfterMs?: number } = {},
 ): Promise<number> {
-  const flight = createFlight(context, stop, renewAfterMs);
+  const flight = createFlight(context, stop, options);
   try {
     while (!stop.aborted) {
       const { mayBeMore } = await flight.takeDue();

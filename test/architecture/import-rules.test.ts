@@ -33,7 +33,7 @@ function partOf(path: string): string {
 }
 
 const own = new Set(files.map(partOf));
-const plain = ['problems', 'secret', 'address', 'variables', 'captcha-kinds', 'folder'];
+const plain = ['problems', 'secret', 'address', 'variables', 'captcha-kinds', 'folder', 'grace'];
 
 /** What each part may import: our own parts, packages, and (with `type `) only the types of a part. */
 const allowed: Record<string, string[]> = {
@@ -45,6 +45,7 @@ const allowed: Record<string, string[]> = {
   address: [],
   variables: [],
   folder: [],
+  grace: [],
   environment: ['type config', 'variables'],
   log: ['pino', 'pino-pretty'],
   redis: ['ioredis', 'type log'],
@@ -74,6 +75,7 @@ const allowed: Record<string, string[]> = {
     'server/',
     'services/',
     'problems',
+    'grace',
     'captcha-kinds',
     'koa',
     '@koa/',

@@ -62,11 +62,18 @@ describe('the launcher', () => {
       const { out, err } = await run(process.execPath, ...command.split(' '));
       expect(err).to.equal('');
       expect(out, command).to.match(
-        /^\d+ --max-semi-space-size=16 --heap-growing-percent=50 --no-maglev --expose-gc\n$/,
+        /^\d+ --max-semi-space-size=16 --heap-growing-percent=50 --no-maglev --expose-gc --disable-sigusr1\n$/,
       );
     }
     for (const command of ['health', 'messages list', 'serves']) {
       expect((await run(process.execPath, ...command.split(' '))).out, command).to.match(/^\d+\n$/);
+    }
+  });
+
+  it('opens no debugger at SIGUSR1, with or without that heap, and goes on', async () => {
+    await write('dist/cli/main.js', sendsItself('SIGUSR1'));
+    for (const args of [['serve'], ['health']]) {
+      expect(await run(process.execPath, ...args), args[0]).to.deep.include({ code: 0, out: 'goes on\n', err: '' });
     }
   });
 
@@ -104,6 +111,12 @@ describe('the launcher', () => {
 
         expect(await ended(child)).to.deep.include({ code: 5, out: `ready\n${signal}\n` });
       }
+    });
+
+    it('opens no debugger of the older one at SIGUSR1', async () => {
+      await writeNode('99.1.0', 'kill -USR1 $PPID; sleep 0.2; echo goes on');
+
+      expect(await run(tooOld)).to.deep.include({ code: 0, out: 'goes on\n', err: '' });
     });
 
     it('ends by the signal that ended the program', async () => {
@@ -158,6 +171,15 @@ describe('the launcher', () => {
     await writeFile(join(root, path), content, { mode: 0o755 });
   }
 });
+
+/** A program that goes on after a while in which a debugger would have said that it listens. */
+function sendsItself(signal: NodeJS.Signals): string {
+  return `export async function main() {
+    process.kill(process.pid, '${signal}');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    console.log('goes on');
+  }`;
+}
 
 interface Ended {
   code: number | null;

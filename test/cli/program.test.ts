@@ -9,6 +9,7 @@ import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer, ruffinweb, type Settings, testKeys } from '../support/program.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
+import { until } from '../support/until.ts';
 import { runHere, withoutColours } from './terminal.ts';
 
 const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
@@ -274,7 +275,7 @@ describe('ruffinweb', () => {
     expect(await empty.query(`select from pg_tables where schemaname = 'public'`)).to.have.lengthOf(0);
   });
 
-  it('delivers until it is told to stop; told twice, it ends at once', async () => {
+  it('delivers until it is told to stop; told again later, it gives its mail back at once', async () => {
     await using smtp = await startSmtpServer();
     smtp.answer('greeting', 'hold');
     await db.makeAllDue();
@@ -285,8 +286,13 @@ describe('ruffinweb', () => {
       MAIL_FROM: 'forms@example.test',
     });
     await smtp.held('greeting', 10_000);
-    process.kill(worker.pid, 'SIGTERM');
+    worker.signal('SIGTERM');
+    worker.signal('SIGINT');
+    await worker.said(/stopping/);
+    const stoppingAt = performance.now();
+    await until('another signal is another one', () => performance.now() - stoppingAt > 2100);
     expect(await worker.stop('SIGINT')).to.deep.equal({ code: 130, signal: null });
+    expect(await db.query('select from emails where lease_token is not null')).to.deep.equal([]);
   });
 
   it('counts long work on a terminal, on stderr alone, and leaves nothing of that behind', async () => {

@@ -48,6 +48,8 @@ export async function runHere(
       sourceOf: () => 'environment',
     }),
     stopGently: () => new AbortController().signal,
+    stopInSteps: () => ({ stop: new AbortController().signal, hasten: new AbortController().signal }),
+    endFirst: () => {},
     setExitCode: (it) => {
       code = it;
     },

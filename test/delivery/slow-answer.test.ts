@@ -32,7 +32,7 @@ describe('a mail server that thinks about a mail for longer than a lease lasts',
   /** With a lease that is renewed all the time. */
   const deliver = async () => {
     await using mailer = mailerTo(smtp, { answerMs: 600_000 });
-    await deliverUntilIdle({ ...context, mailer }, new AbortController().signal, 20);
+    await deliverUntilIdle({ ...context, mailer }, new AbortController().signal, { renewAfterMs: 20 });
   };
   const leased = async () => {
     const rows = await db.query(`select id from emails where due_at > now() + interval '80 seconds'`);

@@ -117,6 +117,11 @@ export class RunningServer implements AsyncDisposable {
     return this.#stderr.text();
   }
 
+  /** Sends a signal; one that has ended gets none. */
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
   /** Sends a signal and waits for the end. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
     this.#child.kill(signal);

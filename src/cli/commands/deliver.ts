@@ -16,7 +16,7 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
     .action(async (options: { once?: boolean; json?: boolean }, command: Command) => {
       if (options.json && !options.once) throw new Problem('argument-invalid', '--json needs --once');
       const output = new Output(deps, optionsOf(command));
-      const stop = deps.stopGently();
+      const { stop, hasten } = deps.stopInSteps();
       const context = await openKeys(await openDatabase(deps, { embedded: 'join', waiting: 'visitor' }));
       const [
         { openMailingContext },
@@ -37,7 +37,7 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
       ]);
       await using mailing = await openMailingContext(context);
       if (options.once) {
-        const tries = await deliverUntilIdle(mailing, stop);
+        const tries = await deliverUntilIdle(mailing, stop, { hasten });
         const scope = openScope(mailing);
         const [paused, due] = [await warnOfPause(output, scope), await countDue(scope)];
         if (options.json) output.printJson({ tries, paused, due });
@@ -50,10 +50,11 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
         return;
       }
       output.note(`delivering to ${mailing.mailer.describes} until stopped (Ctrl-C)`);
+      stop.addEventListener('abort', () => mailing.log.info('stopping: mail in flight comes to its end first'));
       const bell = createBell();
       await using _listening = listenForEmails(mailing, bell);
       // Each process offers to keep house; the database lets one do it.
-      await Promise.all([runDeliveryLoop(mailing, bell, stop), keepHouse(mailing, stop)]);
+      await Promise.all([runDeliveryLoop(mailing, bell, stop, hasten), keepHouse(mailing, stop)]);
     });
   addExamples(deliver, ['ruffinweb deliver', 'ruffinweb deliver --once --json']);
 }

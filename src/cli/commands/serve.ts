@@ -11,7 +11,7 @@ export function addServeCommand(program: Command, deps: Deps): void {
     .option('--no-deliver', 'leave delivering to another process (see "ruffinweb deliver")')
     .option('--migrate', 'bring the database schema up to date first')
     .action(async (options: { deliver: boolean; migrate?: boolean }) => {
-      const stop = deps.stopGently();
+      const { stop, hasten } = deps.stopInSteps();
       await using opened = new AsyncDisposableStack();
       const base = await openDatabase(deps, { embedded: 'start', waiting: 'visitor' });
       opened.use(base);
@@ -26,6 +26,7 @@ export function addServeCommand(program: Command, deps: Deps): void {
       await serveUntilStopped(mailing, {
         deliver: options.deliver,
         stop,
+        hasten,
         calledAs: deps.calledAs,
         print: (line) => deps.stdout.write(`${line}\n`),
       });
