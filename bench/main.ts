@@ -2,6 +2,7 @@
  * `npm run bench [part…]`: measures the program against what it is to be compared with, on this machine and in this
  * run, prints the tables and writes them into `bench/results.md`. Exits 1 where a bar is missed.
  */
+
 import { styleText } from 'node:util';
 import { openMachine } from './support/machine.ts';
 import { type Part, printResult, writeResult } from './support/report.ts';

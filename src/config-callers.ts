@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import * as z from 'zod';
-import type { RateLimit } from './config.ts';
+import type { RateLimit } from './config/config.ts';
 import { text } from './config-text.ts';
 
 /** What a browser on the server's own machine calls it. */

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import * as z from 'zod';
 import { eachAddressOnce, type Mailbox, readAddress, readMailbox } from './address.ts';
-import type { KeyConfig } from './config.ts';
+import type { KeyConfig } from './config/config.ts';
 import { text } from './config-text.ts';
 import { Secret } from './secret.ts';
 

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Captchas, createCaptchas } from './captcha/index.ts';
-import type { Config, KeyConfig } from './config.ts';
+import type { Config, KeyConfig } from './config/config.ts';
 import { readKeys } from './config-values.ts';
 import type { EmbeddedServer } from './database/embedded.ts';
 import { EmbeddedUnavailable } from './database/embedded-unavailable.ts';

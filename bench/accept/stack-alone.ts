@@ -8,8 +8,9 @@ import { createLog } from '../../src/log.ts';
 import { createApp } from '../../src/server/app.ts';
 import { openPages } from '../../src/server/pages.ts';
 import { defaultFormSlug, findOpenForm } from '../../src/services/forms.ts';
+import type { Intake } from '../../src/services/intake/intake.ts';
 import { makeReceipt } from '../../src/services/receipt.ts';
-import { openScope, type SharedByPosts } from '../../src/services/scope.ts';
+import { openScope } from '../../src/services/scope.ts';
 
 const config = readConfig(process.env);
 const log = createLog({ ...config.log, format: 'json' });
@@ -18,17 +19,15 @@ await using context = await openMailingContext(await openContext(base));
 
 // Read once, here: no post asks the database anything.
 const form = await findOpenForm(openScope(context), defaultFormSlug);
-const shared: SharedByPosts = {
+const intake: Intake = {
   forms: new Map([[defaultFormSlug, form]]),
-  batches: {
-    store: async () => ({
-      stored: { id: randomUUID(), receipt: makeReceipt(), receivedAt: new Date() },
-      repeated: false,
-    }),
-    [Symbol.asyncDispose]: async () => {},
-  },
+  store: async () => ({
+    stored: { id: randomUUID(), receipt: makeReceipt(), receivedAt: new Date() },
+    repeated: false,
+  }),
+  [Symbol.asyncDispose]: async () => {},
 };
-const server = createServer(createApp(context, openPages(config), { stopping: false }, shared).callback());
+const server = createServer(createApp(context, openPages(config), { stopping: false }, intake).callback());
 server.listen(0, '127.0.0.1', () => {
   console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
 });

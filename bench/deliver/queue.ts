@@ -6,6 +6,7 @@ import type { Mail } from '../../src/mail/index.ts';
 import { claimDue } from '../../src/services/claim-due.ts';
 import { composeEmail } from '../../src/services/compose-email.ts';
 import { giveBack } from '../../src/services/give-back.ts';
+import { openIntake } from '../../src/services/intake/intake.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { submitMessage } from '../../src/services/submit-message.ts';
 import { query } from '../support/machine.ts';
@@ -50,6 +51,7 @@ export async function openQueue(url: string, smtpPort: number, folder: string): 
   const log = createLog({ level: 'silent', format: 'json' });
   const base = await openDatabaseContext(readConfig(env), { log, embedded: 'join', waiting: 'operator' });
   const context = await openMailingContext(await openContext(base));
+  const intake = openIntake(context);
   let serial = 0;
 
   async function store(): Promise<void> {
@@ -64,7 +66,7 @@ export async function openQueue(url: string, smtpPort: number, folder: string): 
         company: 'Engines Ltd',
       }),
     );
-    await submitMessage(openScope(context), {
+    await submitMessage(openScope(context), intake, {
       formSlug: 'contact',
       values,
       clientAddress: '203.0.113.7',
@@ -106,6 +108,9 @@ export async function openQueue(url: string, smtpPort: number, folder: string): 
     },
     storeOne: store,
     startWorker: async () => await startWorker({ folder, env }),
-    [Symbol.asyncDispose]: () => context[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await intake[Symbol.asyncDispose]();
+      await context[Symbol.asyncDispose]();
+    },
   };
 }

@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { findKeys, openDatabaseContext, openMailer, openMailTemplates } from '../context.ts';
 import type { Log } from '../log.ts';
 import { describeRedis } from '../redis.ts';

@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Context, DatabaseContext, Opening } from '../context.ts';
 import type { Log } from '../log.ts';
 import type { Deps } from './deps.ts';

@@ -2,6 +2,7 @@
  * The PostgreSQL server that comes with the program, for those who have set no DATABASE_URL. It outlives a killed
  * owner, and the next start takes it over; other processes of this machine join it while it runs.
  */
+
 import { access, constants, realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';

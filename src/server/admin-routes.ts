@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import type Router from '@koa/router';
 import type { RouterContext } from '@koa/router';
 import * as z from 'zod';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { Problem } from '../problems.ts';
 import type { Admission } from '../services/api-keys.ts';
 import { cancelEmail } from '../services/cancel-emails.ts';

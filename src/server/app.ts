@@ -1,6 +1,6 @@
 import Koa from 'koa';
 import type { MailingContext } from '../context.ts';
-import type { SharedByPosts } from '../services/scope.ts';
+import type { Intake } from '../services/intake/intake.ts';
 import { allowOrigins } from './allow-origins.ts';
 import { answerProblems } from './answer-problems.ts';
 import { refuseUnknownHosts } from './known-hosts.ts';
@@ -18,13 +18,13 @@ export function createApp(
   context: MailingContext,
   pages: Pages,
   server: ServerState,
-  shared?: SharedByPosts,
+  intake: Intake,
 ): Koa<RequestState> {
   const app = new Koa<RequestState>();
   const routes = createRoutes(context, server);
   const metrics = createMetrics(context);
   const mailbox = createMailboxRoutes(context, server.mailboxKey);
-  app.use(openRequestScope(context, shared));
+  app.use(openRequestScope(context, intake));
   app.use(metrics.countPosts);
   app.use(mailbox.frameHeaders);
   app.use(setSecurityHeaders(context.config.publicUrl.startsWith('https:')));

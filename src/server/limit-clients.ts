@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import rateLimit from 'koa-ratelimit';
-import type { RateLimit } from '../config.ts';
+import type { RateLimit } from '../config/config.ts';
 import { Problem } from '../problems.ts';
 import { CappedMap } from './capped-map.ts';
 import { networkOf } from './client-address.ts';

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { Liquid } from 'liquidjs';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { MailingContext } from '../context.ts';
 import type { MailText } from '../mail/mailbox.ts';
 import { Problem } from '../problems.ts';

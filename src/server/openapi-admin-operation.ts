@@ -1,7 +1,6 @@
 import type { ProblemCode } from '../problems.ts';
-import type { ApiAnswer, MediaType, Operation, Parameter } from './openapi.ts';
+import type { ApiAnswer, MediaType, Operation, Parameter, Schema } from './openapi/document.ts';
 import { answersOf, ref } from './openapi-parts.ts';
-import type { Schema } from './openapi-schemas.ts';
 
 type Scope = 'read' | 'write' | 'export';
 

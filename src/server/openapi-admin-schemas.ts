@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { attemptOutcomes, emailKinds, emailStates, failureReasons, messageStatuses } from '../services/present.ts';
-import { receipt, type Schema, schemaOf } from './openapi-schemas.ts';
+import type { Schema } from './openapi/document.ts';
+import { receipt, schemaOf } from './openapi-schemas.ts';
 
 const text = z.string();
 const time = z.iso.datetime();

@@ -1,6 +1,6 @@
 import type { ProblemCode } from '../problems.ts';
 import { attemptOutcomes, emailKinds, emailStates, messageStatuses } from '../services/present.ts';
-import type { OpenApi } from './openapi.ts';
+import type { OpenApi } from './openapi/document.ts';
 import { answer, id, operation, query } from './openapi-admin-operation.ts';
 import { ref } from './openapi-parts.ts';
 

@@ -1,4 +1,4 @@
-import type { ApiAnswer, Operation } from './openapi.ts';
+import type { ApiAnswer, Operation } from './openapi/document.ts';
 import { ada, bodyTypes, idempotencyKey, json, ref } from './openapi-parts.ts';
 
 const djangoRefusals: Record<string, ApiAnswer> = {

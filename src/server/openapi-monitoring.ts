@@ -1,4 +1,4 @@
-import type { Operation } from './openapi.ts';
+import type { Operation } from './openapi/document.ts';
 import { json } from './openapi-parts.ts';
 
 export const getAlive: Operation = {

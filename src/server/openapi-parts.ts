@@ -1,6 +1,5 @@
 import type { ProblemCode } from '../problems.ts';
-import type { ApiAnswer, Parameter } from './openapi.ts';
-import type { Schema } from './openapi-schemas.ts';
+import type { ApiAnswer, Parameter, Schema } from './openapi/document.ts';
 import { problemKinds } from './problem-details.ts';
 
 export const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });

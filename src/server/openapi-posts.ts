@@ -1,5 +1,5 @@
 import type { ProblemCode } from '../problems.ts';
-import type { Operation, Parameter } from './openapi.ts';
+import type { Operation, Parameter } from './openapi/document.ts';
 import { ada, answersOf, bodyTypes, idempotencyKey, json, ref } from './openapi-parts.ts';
 import { bodyLimit } from './read-submission.ts';
 import { maxValues } from './too-many-values.ts';

@@ -1,24 +1,8 @@
 import * as z from 'zod';
 import { solutionFields } from '../captcha-kinds.ts';
 import { fieldLimits, knownFields } from '../services/check-fields.ts';
+import type { Schema } from './openapi/document.ts';
 import { problemKinds } from './problem-details.ts';
-
-/** As much of JSON Schema 2020-12 as this API needs. */
-export interface Schema {
-  type?: string | string[];
-  description?: string;
-  format?: string;
-  pattern?: string;
-  maxLength?: number;
-  enum?: readonly unknown[];
-  examples?: readonly unknown[];
-  properties?: Record<string, Schema>;
-  required?: readonly string[];
-  additionalProperties?: Schema | boolean;
-  items?: Schema;
-  oneOf?: readonly Schema[];
-  $ref?: string;
-}
 
 const meanings: Record<keyof typeof knownFields, string> = {
   email: 'Where an answer should go: one address.',

@@ -1,52 +1,10 @@
+import type { OpenApi } from './openapi/document.ts';
 import { adminPaths } from './openapi-admin.ts';
 import { adminSchemas } from './openapi-admin-schemas.ts';
 import * as django from './openapi-django.ts';
 import * as monitoring from './openapi-monitoring.ts';
 import * as posts from './openapi-posts.ts';
-import { answerSchemas, type Schema, submissionSchema } from './openapi-schemas.ts';
-
-/** The parts of an OpenAPI 3.1 document that are used here. Descriptions hold no markup but `code`. */
-export interface OpenApi {
-  openapi: '3.1.0';
-  info: { title: string; version: string; description: string; license: { name: string; identifier: string } };
-  servers: { url: string }[];
-  tags: { name: string; description: string }[];
-  paths: Record<string, Partial<Record<'get' | 'post' | 'patch' | 'delete', Operation>>>;
-  components: {
-    schemas: Record<string, Schema>;
-    securitySchemes: Record<string, { type: 'http'; scheme: 'bearer'; description: string }>;
-  };
-}
-
-export interface Operation {
-  operationId: string;
-  tags: [string];
-  summary: string;
-  description?: string;
-  parameters?: Parameter[];
-  requestBody?: { required: true; content: Record<string, MediaType> };
-  responses: Record<string, ApiAnswer>;
-  security?: Record<string, readonly string[]>[];
-}
-
-export interface Parameter {
-  name: string;
-  in: 'path' | 'query' | 'header';
-  required?: true;
-  description: string;
-  schema: Schema;
-}
-
-export interface MediaType {
-  schema: Schema;
-  example?: unknown;
-}
-
-export interface ApiAnswer {
-  description: string;
-  headers?: Record<string, { description: string; schema: Schema }>;
-  content?: Record<string, MediaType>;
-}
+import { answerSchemas, submissionSchema } from './openapi-schemas.ts';
 
 /** Describes the API for programs; `/docs` shows the same document to people. */
 export function describeApi(publicUrl: string): OpenApi {

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { Liquid } from 'liquidjs';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { ProblemCode } from '../problems.ts';
 import { hasMailbox } from './mailbox-routes.ts';
 import { describeApi } from './openapi.ts';

@@ -1,4 +1,4 @@
-import type { RateLimit } from '../config.ts';
+import type { RateLimit } from '../config/config.ts';
 import { CappedMap } from './capped-map.ts';
 
 /** What a client asked for: whether there was a place, and how its window stands now. */

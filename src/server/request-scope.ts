@@ -3,13 +3,15 @@ import type { Middleware } from 'koa';
 import type { Context } from '../context.ts';
 import type { ProblemCode } from '../problems.ts';
 import type { Admission } from '../services/api-keys.ts';
-import { openScope, type Scope, type SharedByPosts } from '../services/scope.ts';
+import type { Intake } from '../services/intake/intake.ts';
+import { openScope, type Scope } from '../services/scope.ts';
 import { clientAddressOf } from './client-address.ts';
 
 /** What the middlewares of one request tell each other. */
 export interface RequestState {
   requestId: string;
   scope: Scope;
+  intake: Intake;
   clientAddress: string | undefined;
   /** The fields that were posted, for a page that lets the visitor correct them. */
   posted?: ReadonlyMap<string, unknown>;
@@ -28,13 +30,14 @@ export interface RequestState {
  * Gives each request an id and a scope, and logs one line when it is answered: what it led to, and the route; never the
  * path as it was typed, since anything may stand in that.
  */
-export function openRequestScope(context: Context, shared?: SharedByPosts): Middleware<RequestState> {
+export function openRequestScope(context: Context, intake: Intake): Middleware<RequestState> {
   return async (ctx, next) => {
     const startedAt = performance.now();
     const requestId = randomUUID();
-    const scope = openScope(context, { request: requestId }, shared);
+    const scope = openScope(context, { request: requestId });
     ctx.state.requestId = requestId;
     ctx.state.scope = scope;
+    ctx.state.intake = intake;
     ctx.state.clientAddress = clientAddressOf(ctx.req, context.config.trustProxy);
     ctx.set('X-Request-Id', requestId);
     await next();

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Context, Middleware } from 'koa';
 import rateLimit from 'koa-ratelimit';
-import type { RateLimit } from '../config.ts';
+import type { RateLimit } from '../config/config.ts';
 import type { SharedRedis } from '../redis.ts';
 import type { Place } from './post-quota.ts';
 

@@ -15,12 +15,12 @@ import { wantsPage } from './wants-page.ts';
  * @throws {Problem} what reading and submitting throw; nothing is stored then. Of what else is thrown nobody knows.
  */
 export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug: string): Promise<void> {
-  const { scope } = ctx.state;
+  const { scope, intake } = ctx.state;
   const submission = await readPosted(ctx, formSlug);
   // Before anything is stored: what comes after it must not fail.
   const mayLead = wantedNext(submission) !== undefined || wantsPage(ctx);
   ctx.state.next = mayLead ? await nextOf(ctx, submission) : undefined;
-  const stored = await submitMessage(scope, submission);
+  const stored = await submitMessage(scope, intake, submission);
   ctx.state.stored = { message: stored.id, receipt: stored.receipt, repeated: stored.repeated };
 
   const thanks = `${scope.config.publicUrl}/thanks?receipt=${stored.receipt}`;

@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { newId } from './new-id.ts';
 
 /** What an email is known by, here and at every mail server, from the moment its row is written. */

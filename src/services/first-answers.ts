@@ -2,9 +2,9 @@ import { normaliseAddress } from '../address.ts';
 import { runStatement, type Statement } from '../database/statement.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 import { Problem } from '../problems.ts';
+import type { StoreResult } from './intake/verdict.ts';
 import type { MessageContent } from './message-content.ts';
 import type { Scope } from './scope.ts';
-import type { StoreResult } from './store-messages.ts';
 
 /** What makes two posts the same one. */
 export interface PostIdentity {

@@ -1,5 +1,5 @@
 import type { FilterQuery } from '@mikro-orm/core';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Composer } from '../context.ts';
 import { Email, Form, Message } from '../entities/index.ts';
 import type { ClaimedEmail } from './claim-due.ts';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 
 /** What it means that no mail can leave, and what mends it: without a mail server, the folder is at fault. */
 export function describeNoWay({ smtp, dataDir }: Pick<Config, 'smtp' | 'dataDir'>): { fact: string; fix: string } {

@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Form } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 

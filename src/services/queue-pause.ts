@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { runStatement, type Statement } from '../database/statement.ts';
 import { MailQueue, type PauseCause } from '../entities/index.ts';
 import type { Keyring } from '../privacy/keyring.ts';

@@ -1,49 +1,13 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
 import { LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
 import { inTransaction } from '../database/transaction.ts';
 import { Email } from '../entities/index.ts';
-import type { ProblemCode } from '../problems.ts';
-import { replyLastsHours } from './cancel-unwanted.ts';
-import { copyEmail } from './copy-email.ts';
 import { databaseNow } from './database-now.ts';
 import { emailChannel } from './email-channel.ts';
-import { type EmailFilter, emailsWhere } from './emails.ts';
+import { type ResendQuery, type ResendRequest, type Resent, resendOne, takeTurn } from './emails/resend-one.ts';
+import { emailsWhere } from './emails.ts';
 import { readRecipient } from './recipient.ts';
 import type { Scope } from './scope.ts';
-import { sendElsewhere, takeTurn } from './send-elsewhere.ts';
-
-/** Emails of a query: failed ones, or queued ones that wait for a later time. */
-export type ResendQuery = EmailFilter & { state: 'failed' | 'queued' };
-
-/** Which emails to send once more: these, or those of a query. */
-export type ResendRequest = ({ ids: readonly string[] } | { query: ResendQuery }) & {
-  /** Also what was sent already or cancelled, or may have been sent. */
-  again?: boolean;
-  /** The owner's address that notifications go to instead of theirs. */
-  to?: string;
-  /** Only say what would happen. */
-  dryRun?: boolean;
-  /** Ends between two batches; what was done until then is reported. */
-  stop?: AbortSignal;
-  onProgress?: (done: number) => void;
-};
-
-export interface Resent {
-  id: string;
-  /**
-   * `queued`: it will be sent now (with `dryRun`: would be). `already-queued`: so it would have been anyway.
-   * `skipped`: left out of a query, for a reason that asks for a person's decision.
-   */
-  result: 'queued' | 'already-queued' | 'skipped' | 'refused' | 'not-found';
-  /** The new email that is sent in the place of one that was sent already, or cancelled. */
-  newId: string | null;
-  code: Extract<ProblemCode, 'email-unknown' | 'email-leased' | 'email-not-resendable'> | null;
-  /** Why not, or why again, or what changed. */
-  reason: string | null;
-}
-
-const tooLate = 'an auto-reply of more than a day ago';
 
 /** Few enough that the rows are locked for a moment only. */
 const batchSize = 100;
@@ -141,87 +105,6 @@ async function resendBatch(
     }
     return results;
   });
-}
-
-async function resendOne(
-  em: EntityManager,
-  scope: Scope,
-  email: Email,
-  now: Date,
-  request: ResendRequest,
-  planned: Set<string> | undefined,
-): Promise<Resent> {
-  const { id } = email;
-  const answer = { id, newId: null, code: null, reason: null };
-  const refused = (code: NonNullable<Resent['code']>, reason: string): Resent => ({
-    ...answer,
-    result: 'refused',
-    code,
-    reason,
-  });
-  const byName = 'ids' in request;
-  const elsewhere = async (to: string): Promise<Resent> => ({
-    ...answer,
-    ...(await sendElsewhere(em, scope, email, now, to, planned)),
-  });
-  const late =
-    email.kind === 'auto-reply' && now.getTime() - email.scheduledAt().getTime() >= replyLastsHours * 60 * 60_000;
-
-  if (email.isLeased(now)) {
-    // A query is about those that wait; a worker has taken this one since it was asked.
-    if (!byName) return { ...answer, result: 'already-queued', reason: 'is being sent at this moment' };
-    return refused('email-leased', 'is being sent at this moment');
-  }
-  if (request.to !== undefined && email.kind !== 'notification') {
-    return refused('email-not-resendable', 'only a notification goes to another address');
-  }
-  switch (email.state) {
-    case 'queued': {
-      if (request.to !== undefined) return await elsewhere(request.to);
-      if (late && !byName) return { ...answer, result: 'skipped', reason: tooLate };
-      // Only a new schedule keeps a late one from being cancelled when its turn comes. One whose worker died may have arrived.
-      if (email.dueAt <= now && (!late || email.leaseToken != null))
-        return { ...answer, result: 'already-queued', reason: 'was queued already' };
-      const reason = `due now, was due ${email.dueAt.toISOString().slice(0, 16)}Z`;
-      if (!request.dryRun) email.queueAgain(now);
-      return { ...answer, result: 'queued', reason };
-    }
-    case 'held':
-      return refused('email-not-resendable', 'its message is held');
-    case 'failed': {
-      if (email.message?.status === 'held') return refused('email-not-resendable', 'its message is held');
-      if (request.to !== undefined) return await elsewhere(request.to);
-      const mayHaveArrived = email.kind === 'auto-reply' && email.failure === 'outcome-unknown';
-      if (mayHaveArrived && !byName) {
-        return { ...answer, result: 'skipped', reason: 'may have arrived' };
-      }
-      if (late && !byName) return { ...answer, result: 'skipped', reason: tooLate };
-      if (mayHaveArrived && !request.again) {
-        return refused('email-not-resendable', 'may have arrived: needs --again');
-      }
-      if (!request.dryRun) email.queueAgain(now);
-      return { ...answer, result: 'queued' };
-    }
-    case 'cancelled':
-    case 'sent': {
-      const what = email.state === 'sent' ? 'was sent' : 'was cancelled';
-      // A query is about others; this one was sent or cancelled since it was asked.
-      if (!byName) return { ...answer, result: 'skipped', reason: `${what} meanwhile` };
-      // A cancelled auto-reply is mostly one that its recipient does not want.
-      if (email.state === 'cancelled' && email.kind !== 'notification' && email.failure !== 'too-late') {
-        return refused('email-not-resendable', `${what}, and only a notification is sent then`);
-      }
-      if (email.message?.status === 'held') return refused('email-not-resendable', 'its message is held');
-      if (!request.again) return refused('email-not-resendable', `${what} already: needs --again`);
-      const recipient = request.to ?? email.recipient ?? null;
-      const waiting = await em.findOne(Email, { resendOf: id, state: 'queued', recipient });
-      if (waiting !== null) {
-        return { ...answer, result: 'already-queued', newId: waiting.id, reason: 'queued once more already' };
-      }
-      const newId = request.dryRun ? null : copyEmail(em, scope, email, now, request.to);
-      return { ...answer, result: 'queued', newId, reason: `${what} before` };
-    }
-  }
 }
 
 function notFound(id: string): Resent {

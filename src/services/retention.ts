@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { EmailState, Form } from '../entities/index.ts';
 import { heldSince } from './held-since.ts';
 import { idsOf } from './paging.ts';

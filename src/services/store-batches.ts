@@ -1,8 +1,9 @@
 import type { Context } from '../context.ts';
 import { requestPatience } from '../database/orm.ts';
+import type { StoreResult, Verdict } from './intake/verdict.ts';
 import { isOutage, TooSlow } from './outage.ts';
 import { openScope, type Scope } from './scope.ts';
-import { type StoreResult, storeMessages, type Verdict } from './store-messages.ts';
+import { storeMessages } from './store-messages.ts';
 
 export interface BatchLimits {
   /** Statements on their way at the same time: while one waits for the disk, the next is being worked on. */
@@ -145,13 +146,6 @@ export function openStoreBatches(context: Context, limits: BatchLimits = usualLi
       while (flights.size > 0) await Promise.all(flights);
     },
   };
-}
-
-/** Stores one post, together with others where many come: what becomes of it is its own either way. */
-export async function storeTogether(scope: Scope, verdict: Verdict): Promise<StoreResult> {
-  if (scope.batches !== undefined) return await scope.batches.store(verdict);
-  const [result] = await storeMessages(scope, [verdict]);
-  return result as StoreResult;
 }
 
 /**

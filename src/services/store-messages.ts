@@ -3,48 +3,18 @@ import { normaliseAddress } from '../address.ts';
 import { binaryArray } from '../database/binary-array.ts';
 import { requestPatience } from '../database/orm.ts';
 import { runStatement } from '../database/statement.ts';
-import type { MessageStatus } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import { coarseNetwork } from './client-network.ts';
 import { newEmailIdentity } from './email-identity.ts';
 import { findFirstAnswers, isRepeatBeingStored, postIdentity, repeatLock } from './first-answers.ts';
-import { FormOutdated } from './forms.ts';
-import { type MessageContent, sealContent } from './message-content.ts';
+import { FormOutdated, type StoreResult, type Verdict } from './intake/verdict.ts';
+import { sealContent } from './message-content.ts';
 import { newId } from './new-id.ts';
 import { makeReceipt } from './receipt.ts';
 import { comparableText, isLong } from './repetition.ts';
 import { mailboxForLimits } from './reply-rules.ts';
 import type { Scope } from './scope.ts';
 import { repliesPerFormAndHour, storeStatement } from './store-statement.ts';
-
-/** A checked submission, with all that was decided about it. */
-export interface Verdict {
-  formId: string;
-  /** Which version of the form it was judged by. */
-  formVersion: string;
-  content: MessageContent;
-  clientAddress: string | undefined;
-  status: MessageStatus;
-  reasons: readonly string[];
-  /** Owners to tell, one email each. */
-  notify: readonly string[];
-  /** The `Idempotency-Key` header. */
-  idempotencyKey: string | undefined;
-  /** A captcha that must not have been used before. */
-  captchaUse: { id: string; expiresAt: Date } | undefined;
-  /** Whether an auto-reply may go out, as far as anybody but the database can tell. */
-  reply: boolean;
-}
-
-/** What we tell the visitor's browser: we have it. */
-export interface Stored {
-  id: string;
-  receipt: string;
-  receivedAt: Date;
-}
-
-/** What became of one verdict: stored, now or (a repeat) before; or refused, and then nothing of it is stored. */
-export type StoreResult = { stored: Stored; repeated: boolean } | { refused: Problem | FormOutdated };
 
 /**
  * How long several wait for a lock together, in milliseconds. It may be the lock of one of them; there must be time

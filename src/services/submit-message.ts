@@ -3,14 +3,15 @@ import { Problem } from '../problems.ts';
 import type { Submission } from './check-fields.ts';
 import { checkSubmission } from './check-submission.ts';
 import { findFirstAnswers, postIdentity } from './first-answers.ts';
-import { captchaOf, withOpenForm } from './forms.ts';
+import { captchaOf } from './forms.ts';
 import { type CaptchaVerdicts, type GuardVerdict, guardSubmission } from './guard-submission.ts';
 import { ownersOf } from './held-summary.ts';
+import type { Intake } from './intake/intake.ts';
+import { withOpenForm } from './intake/open-forms.ts';
+import type { Stored, StoreResult, Verdict } from './intake/verdict.ts';
 import type { MessageContent } from './message-content.ts';
 import { mayReplyTo } from './reply-rules.ts';
 import type { Scope } from './scope.ts';
-import { storeTogether } from './store-batches.ts';
-import type { Stored, StoreResult, Verdict } from './store-messages.ts';
 
 /** What was stored, and where the form sends its visitors then; undefined for our own page. */
 export interface Submitted extends Stored {
@@ -27,9 +28,9 @@ export interface Submitted extends Stored {
  * @throws {Problem} form-unknown, form-closed, origin-refused, fields-invalid, captcha-required, captcha-wrong,
  *   idempotency-key-invalid, idempotency-key-reused, repeat-in-progress. Nothing is stored in those cases.
  */
-export async function submitMessage(scope: Scope, submission: Submission): Promise<Submitted> {
+export async function submitMessage(scope: Scope, intake: Intake, submission: Submission): Promise<Submitted> {
   const captchas: CaptchaVerdicts = new Map();
-  return await withOpenForm(scope, submission.formSlug, async (form) => {
+  return await withOpenForm(scope, intake.forms, submission.formSlug, async (form) => {
     const content = checkSubmission(scope, form, submission);
     checkIdempotencyKey(submission.idempotencyKey);
     if (captchaOf(scope, form) !== 'none') {
@@ -37,7 +38,7 @@ export async function submitMessage(scope: Scope, submission: Submission): Promi
       if (replay !== undefined) return settle(form, replay);
     }
     const guarded = await guardSubmission(scope, form, submission, content, captchas);
-    return settle(form, await storeTogether(scope, judge(scope, form, submission, content, guarded)));
+    return settle(form, await intake.store(judge(scope, form, submission, content, guarded)));
   });
 }
 

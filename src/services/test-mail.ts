@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { MailingContext } from '../context.ts';
 import type { Outcome, Step } from '../mail/mailer.ts';
 import { newEmailIdentity } from './email-identity.ts';

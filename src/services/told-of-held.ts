@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { Form } from '../entities/index.ts';
 import { lateMs, ownersOf } from './held-summary.ts';
 

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { openIntake } from '../../src/services/intake/intake.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { submitMessage } from '../../src/services/submit-message.ts';
 import { runHere } from '../cli/terminal.ts';
@@ -48,10 +49,11 @@ describe('an auto-reply', () => {
     const spellings = ['victim@gmail.com', 'Victim@Gmail.com', 'v.i.c.t.i.m@gmail.com', 'victim+x@googlemail.com'];
     const posts = Array.from({ length: 1000 }, (_, i) => i);
     // Eight at a time, as a server would have them.
+    await using intake = openIntake(context);
     await Promise.all(
       Array.from({ length: 8 }, async () => {
         for (let i = posts.pop(); i !== undefined; i = posts.pop()) {
-          await submitMessage(openScope(context), {
+          await submitMessage(openScope(context), intake, {
             formSlug: 'contact',
             values: new Map(Object.entries(submission({ email: spellings[i % 4], message: `No ${i}` }))),
             clientAddress: `198.51.${i >> 8}.${i & 255}`,

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import { claimDue } from '../../src/services/claim-due.ts';
 import { giveBack } from '../../src/services/give-back.ts';
+import { openIntake } from '../../src/services/intake/intake.ts';
 import { decideNextStep } from '../../src/services/retry-schedule.ts';
 import { openScope, type Scope } from '../../src/services/scope.ts';
 import { settleEmails } from '../../src/services/settle-emails.ts';
@@ -30,7 +31,13 @@ describe('a lease', () => {
       ['email', 'ada@example.test'],
       ['message', 'x'],
     ]);
-    await submitMessage(scope, { formSlug: 'contact', values, clientAddress: undefined, idempotencyKey: undefined });
+    await using intake = openIntake(context);
+    await submitMessage(scope, intake, {
+      formSlug: 'contact',
+      values,
+      clientAddress: undefined,
+      idempotencyKey: undefined,
+    });
     await db.query(`delete from emails where kind = 'auto-reply'`);
     await db.makeAllDue();
   });

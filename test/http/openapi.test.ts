@@ -5,11 +5,12 @@ import { readConfig } from '../../src/config.ts';
 import { openContext, openDatabaseContext, openMailingContext } from '../../src/context.ts';
 import { createLog } from '../../src/log.ts';
 import { createApp } from '../../src/server/app.ts';
-import { describeApi, type MediaType, type Operation } from '../../src/server/openapi.ts';
-import type { Schema } from '../../src/server/openapi-schemas.ts';
+import type { MediaType, Operation, Schema } from '../../src/server/openapi/document.ts';
+import { describeApi } from '../../src/server/openapi.ts';
 import { openPages } from '../../src/server/pages.ts';
 import { createKey } from '../../src/services/api-keys.ts';
 import { checkFields } from '../../src/services/check-fields.ts';
+import { openIntake } from '../../src/services/intake/intake.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { type Answer, type Client, clientOf, submission } from '../support/api.ts';
 import { openTestContext } from '../support/context.ts';
@@ -78,7 +79,8 @@ describe('openapi.json', () => {
     await using context = await openMailingContext(
       await openContext(await openDatabaseContext(config, { log, embedded: 'join', waiting: 'visitor' })),
     );
-    const app = createApp(context, openPages(config), { stopping: false, mailboxKey: 'key' });
+    await using intake = openIntake(context);
+    const app = createApp(context, openPages(config), { stopping: false, mailboxKey: 'key' }, intake);
     const served = app.middleware
       .flatMap(
         (it) => (it as { router?: { stack: { path: string | RegExp; methods: string[] }[] } }).router?.stack ?? [],

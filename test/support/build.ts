@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import type { Context } from '../../src/context.ts';
 import type { Outcome } from '../../src/mail/mailer.ts';
 import { type ClaimedEmail, claimDue } from '../../src/services/claim-due.ts';
+import { openIntake } from '../../src/services/intake/intake.ts';
+import type { Stored } from '../../src/services/intake/verdict.ts';
 import { decideNextStep } from '../../src/services/retry-schedule.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { settleEmails } from '../../src/services/settle-emails.ts';
-import type { Stored } from '../../src/services/store-messages.ts';
 import { submitMessage } from '../../src/services/submit-message.ts';
 import { submission } from './api.ts';
 
@@ -21,6 +22,7 @@ export async function buildMessages(
   count: number,
   changes: (index: number) => Changes = () => ({}),
 ): Promise<Stored[]> {
+  await using intake = openIntake(context);
   const stored: Stored[] = [];
   for (let index = 0; index < count; index++) {
     const email = `ada${index === 0 ? '' : index + 1}@example.test`;
@@ -28,7 +30,7 @@ export async function buildMessages(
     const message = index === 0 ? 'Hello there' : `Hello there ${index + 1}`;
     const values = new Map(Object.entries(submission({ email, message, ...changes(index) })));
     stored.push(
-      await submitMessage(openScope(context), {
+      await submitMessage(openScope(context), intake, {
         formSlug: 'contact',
         values,
         clientAddress: '203.0.113.7',

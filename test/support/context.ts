@@ -1,4 +1,5 @@
-import { type Environment, readConfig } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
+import { readConfig } from '../../src/config.ts';
 import {
   type Context,
   type MailingContext,

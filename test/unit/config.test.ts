@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { expect } from 'chai';
-import { ConfigFaulty, readConfig } from '../../src/config.ts';
+import { ConfigFaulty } from '../../src/config/config.ts';
+import { readConfig } from '../../src/config.ts';
 import { withSecretFiles } from '../../src/environment.ts';
 import { readMailbox as readSendingMailbox } from '../../src/mail/addresses.ts';
 import { type VariableName, variable, variableNames } from '../../src/variables.ts';

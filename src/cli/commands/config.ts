@@ -77,7 +77,8 @@ export function addConfigCommands(program: Command, deps: Deps): void {
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
       const output = new Output(deps, optionsOf(command));
-      const [{ ConfigFaulty, readConfig }, { listUnknown }] = await Promise.all([
+      const [{ ConfigFaulty }, { readConfig }, { listUnknown }] = await Promise.all([
+        import('../../config/config.ts'),
         import('../../config.ts'),
         import('../settings-list.ts'),
       ]);

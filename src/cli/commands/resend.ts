@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { EmailKind } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
-import type { ResendQuery, Resent } from '../../services/resend-emails.ts';
+import type { ResendQuery, Resent } from '../../services/emails/resend-one.ts';
 import type { Deps } from '../deps.ts';
 import { exitCode } from '../exit-codes.ts';
 import {

@@ -1,5 +1,5 @@
 import { Argument, type Command } from 'commander';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import type { EmailKind } from '../../entities/index.ts';
 import type { Step } from '../../mail/mailer.ts';
 import type { TestedMail } from '../../services/test-mail.ts';

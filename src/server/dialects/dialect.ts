@@ -1,5 +1,5 @@
 import type { Submission } from '../../services/check-fields.ts';
-import type { Stored } from '../../services/store-messages.ts';
+import type { Stored } from '../../services/intake/verdict.ts';
 import type { ProblemDetails } from '../problem-details.ts';
 
 /** How a program at the other end wants to be told what became of its post. Browsers get pages in all of them. */

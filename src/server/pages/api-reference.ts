@@ -1,5 +1,4 @@
-import type { ApiAnswer, MediaType, OpenApi, Operation } from '../openapi.ts';
-import type { Schema } from '../openapi-schemas.ts';
+import type { ApiAnswer, MediaType, OpenApi, Operation, Schema } from '../openapi/document.ts';
 
 /** One line of a table of fields or parameters. */
 interface FieldRow {
