@@ -42,7 +42,9 @@ export async function bundleProgram(root: string, folder: string): Promise<Metaf
 const gathered = (root: string): Plugin => ({
   name: 'gathered',
   setup(builder) {
-    const services = readdirSync(join(root, 'src/services')).map((it) => `src/services/${it}`);
+    const services = readdirSync(join(root, 'src/services'), { recursive: true, encoding: 'utf8' })
+      .filter((it) => it.endsWith('.ts'))
+      .map((it) => `src/services/${it}`);
     const files = [...services, 'src/context.ts', 'src/database/migrate.ts'];
     builder.onResolve({ filter: /\.ts$/ }, ({ path, kind, resolveDir }) =>
       kind === 'dynamic-import' && files.includes(relative(root, join(resolveDir, path)))

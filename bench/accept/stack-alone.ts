@@ -1,4 +1,5 @@
 /** Our own app, with every guard, limit, header, metric and line of the log, in front of a store that keeps nothing. */
+
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,8 +9,8 @@ import { createLog } from '../../src/log.ts';
 import { createApp } from '../../src/server/app.ts';
 import { openPages } from '../../src/server/pages.ts';
 import { defaultFormSlug, findOpenForm } from '../../src/services/forms.ts';
+import { makeReceipt } from '../../src/services/ids.ts';
 import type { Intake } from '../../src/services/intake/intake.ts';
-import { makeReceipt } from '../../src/services/receipt.ts';
 import { openScope } from '../../src/services/scope.ts';
 
 const config = readConfig(process.env);

@@ -1,5 +1,5 @@
 import type { Context } from '../../src/context.ts';
-import { sealContent } from '../../src/services/message-content.ts';
+import { sealContent } from '../../src/services/sealed-values.ts';
 import { query } from '../support/machine.ts';
 
 export const rareForm = '01a20000-0000-7000-8000-00000000f0f0';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
 import type { Keyring } from '../../src/privacy/keyring.ts';
-import { sealContent } from '../../src/services/message-content.ts';
+import { sealContent } from '../../src/services/sealed-values.ts';
 
 const atOnce = 5000;
 

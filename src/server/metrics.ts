@@ -5,8 +5,8 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Context } from '../context.ts';
 import { Problem } from '../problems.ts';
 import { type Numbers, readNumbers } from '../services/numbers.ts';
-import { attemptOutcomes, pauseCauses } from '../services/present.ts';
 import { openSentCount } from '../services/sent-count.ts';
+import { attemptOutcomes, pauseCauses } from '../services/views.ts';
 import type { RequestState } from './request-scope.ts';
 
 export interface Metrics {

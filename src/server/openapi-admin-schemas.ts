@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { attemptOutcomes, emailKinds, emailStates, failureReasons, messageStatuses } from '../services/present.ts';
+import { attemptOutcomes, emailKinds, emailStates, failureReasons, messageStatuses } from '../services/views.ts';
 import type { Schema } from './openapi/document.ts';
 import { receipt, schemaOf } from './openapi-schemas.ts';
 

@@ -1,5 +1,5 @@
 import type { ProblemCode } from '../problems.ts';
-import { attemptOutcomes, emailKinds, emailStates, messageStatuses } from '../services/present.ts';
+import { attemptOutcomes, emailKinds, emailStates, messageStatuses } from '../services/views.ts';
 import type { OpenApi } from './openapi/document.ts';
 import { answer, id, operation, query } from './openapi-admin-operation.ts';
 import { ref } from './openapi-parts.ts';

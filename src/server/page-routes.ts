@@ -1,5 +1,6 @@
-import Router, { type RouterContext } from '@koa/router';
-import { readReceipt } from '../services/receipt.ts';
+import type { RouterContext } from '@koa/router';
+import Router from '@koa/router';
+import { readReceipt } from '../services/ids.ts';
 import { type Asset, openAssets } from './assets.ts';
 import type { Pages } from './pages.ts';
 import type { RequestState } from './request-scope.ts';

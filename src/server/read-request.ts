@@ -2,7 +2,7 @@ import type { Context } from 'koa';
 import readBody from 'raw-body';
 import * as z from 'zod';
 import { Problem } from '../problems.ts';
-import { isInKnownYears } from '../services/known-years.ts';
+import { isInKnownYears } from '../services/clock.ts';
 
 /** More than any change needs, in bytes. */
 const bodyLimit = 4096;

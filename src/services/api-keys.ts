@@ -1,10 +1,10 @@
 import { validate as isUuid } from 'uuid';
 import { ApiKey, Form, type KeyScope, keyScopes } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
-import { databaseNow } from './database-now.ts';
+import { databaseNow } from './clock.ts';
 import { findFormId } from './form-filter.ts';
+import { newId } from './ids.ts';
 import { handleOfKey, hashKey, isSameKey, makeKeyText } from './key-text.ts';
-import { newId } from './new-id.ts';
 import type { Scope } from './scope.ts';
 
 export type { KeyScope };

@@ -3,7 +3,7 @@ import { validate as isUuid } from 'uuid';
 import { inTransaction } from '../database/transaction.ts';
 import { Email, type EmailState } from '../entities/index.ts';
 import { Problem, type ProblemCode } from '../problems.ts';
-import { databaseNow } from './database-now.ts';
+import { databaseNow } from './clock.ts';
 import type { Scope } from './scope.ts';
 
 export interface Cancelled {

@@ -1,7 +1,7 @@
 import { readAddress } from '../address.ts';
 import { solutionFields } from '../captcha-kinds.ts';
 import { type FieldFault, Problem } from '../problems.ts';
-import type { MessageContent } from './message-content.ts';
+import type { MessageContent } from './sealed-values.ts';
 
 /** What a visitor posted, not yet believed. */
 export interface Submission {

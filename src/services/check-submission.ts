@@ -1,8 +1,8 @@
 import type { Form } from '../entities/index.ts';
 import { checkFields, type Submission } from './check-fields.ts';
-import type { MessageContent } from './message-content.ts';
 import { refuseForeignOrigin } from './origins.ts';
 import type { Scope } from './scope.ts';
+import type { MessageContent } from './sealed-values.ts';
 
 /**
  * Finds out whether a form takes a submission, and stores nothing.

@@ -2,9 +2,8 @@ import type { Composer, MailingContext } from '../context.ts';
 import type { Mail } from '../mail/mailer.ts';
 import type { ClaimedEmail, ClaimedMessage } from './claim-due.ts';
 import { ownersOf, summariseHeld } from './held-summary.ts';
-import { openContent } from './message-content.ts';
 import type { Scope } from './scope.ts';
-import { openSenderAddress } from './sender-seals.ts';
+import { openContent, openSenderAddress } from './sealed-values.ts';
 import { unsubscribeToken } from './suppressions.ts';
 
 type ComposingContext = Pick<MailingContext, 'config' | 'keyring' | 'composer'>;

@@ -1,5 +1,5 @@
 import { Form } from '../entities/index.ts';
-import { databaseNow } from './database-now.ts';
+import { databaseNow } from './clock.ts';
 import {
   hasNotification,
   heldDays,

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Step } from '../mail/mailer.ts';
-import { databaseNow } from './database-now.ts';
+import { databaseNow } from './clock.ts';
 import type { HealthCheck, HealthParts } from './health-check.ts';
 import { checkMailDomain, openResolver } from './mail-domain.ts';
 import { describeNoWay } from './mail-way.ts';

@@ -1,9 +1,7 @@
 import type { MailingContext } from '../context.ts';
 import { listen } from '../database/listener.ts';
 import type { Bell } from './bell.ts';
-
-/** PostgreSQL's NOTIFY channel on which the delivery loops hear that an email was queued. */
-export const emailChannel = 'ruffinweb_emails';
+import { emailChannel } from './outbox.ts';
 
 /** Rings at each email that any process queues, until disposed. */
 export function listenForEmails(context: Pick<MailingContext, 'databaseUrl' | 'keyring'>, bell: Bell): AsyncDisposable {

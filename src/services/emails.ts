@@ -1,7 +1,7 @@
 import { validate as isUuid } from 'uuid';
 import { Attempt, Email, type EmailKind, type EmailState, emailKinds, emailStates } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
-import { databaseNow } from './database-now.ts';
+import { databaseNow } from './clock.ts';
 import { findFormId } from './form-filter.ts';
 import {
   cutPage,
@@ -13,8 +13,8 @@ import {
   readLimit,
   timesOf,
 } from './paging.ts';
-import { type AttemptView, type EmailView, presentAttempt, presentEmail } from './present.ts';
 import type { Scope } from './scope.ts';
+import { type AttemptView, type EmailView, presentAttempt, presentEmail } from './views.ts';
 
 export { emailKinds, emailStates };
 

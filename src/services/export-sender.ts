@@ -1,8 +1,9 @@
 import { Attempt, Email, Erasure, Message, MessageKey, RecentPost, ReplyDay, Suppression } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
-import { databaseNow } from './database-now.ts';
+import { databaseNow } from './clock.ts';
 import { findPerson } from './find-person.ts';
-import { openClientAddress } from './messages.ts';
+import type { Scope } from './scope.ts';
+import { openClientAddress } from './sealed-values.ts';
 import {
   type AttemptView,
   type EmailView,
@@ -12,8 +13,7 @@ import {
   presentMessage,
   presentSender,
   type SenderView,
-} from './present.ts';
-import type { Scope } from './scope.ts';
+} from './views.ts';
 
 /** Everything that is held about one address, but its messages. Times are ISO 8601 in UTC. */
 export interface PersonView {

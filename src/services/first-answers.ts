@@ -3,8 +3,8 @@ import { runStatement, type Statement } from '../database/statement.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 import { Problem } from '../problems.ts';
 import type { StoreResult } from './intake/verdict.ts';
-import type { MessageContent } from './message-content.ts';
 import type { Scope } from './scope.ts';
+import type { MessageContent } from './sealed-values.ts';
 
 /** What makes two posts the same one. */
 export interface PostIdentity {

@@ -5,8 +5,8 @@ import { Problem } from '../problems.ts';
 import { alwaysRequired, fieldLimits } from './check-fields.ts';
 import { captchaOf, defaultFormSlug, findForm } from './forms.ts';
 import { ownersOf } from './held-summary.ts';
-import { newId } from './new-id.ts';
-import { readRecipient } from './recipient.ts';
+import { newId } from './ids.ts';
+import { readRecipient } from './outbox.ts';
 import { retentionOf } from './retention.ts';
 import type { Scope } from './scope.ts';
 

@@ -4,8 +4,8 @@ import type { Form, MessageStatus } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import type { Submission } from './check-fields.ts';
 import { captchaOf } from './forms.ts';
-import type { MessageContent } from './message-content.ts';
 import type { Scope } from './scope.ts';
+import type { MessageContent } from './sealed-values.ts';
 import { findSuspicions, type Suspicion } from './suspicions.ts';
 
 /** What the guard says of a submission that it lets in. */

@@ -3,8 +3,8 @@ import type { Config } from '../config/config.ts';
 import type { Composer } from '../context.ts';
 import { Email, Form, Message } from '../entities/index.ts';
 import type { ClaimedEmail } from './claim-due.ts';
-import { newEmailIdentity } from './email-identity.ts';
 import { heldSince } from './held-since.ts';
+import { newEmailIdentity } from './outbox.ts';
 import type { Scope } from './scope.ts';
 
 /** As many as a person looks through in a mail. */

@@ -1,12 +1,11 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
-import { LockMode } from '@mikro-orm/postgresql';
+import { type EntityManager, LockMode } from '@mikro-orm/postgresql';
 import { inTransaction } from '../database/transaction.ts';
 import { Attempt, Email, Message } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
-import { databaseNow } from './database-now.ts';
-import { emailChannel } from './email-channel.ts';
+import { databaseNow } from './clock.ts';
+import { newId } from './ids.ts';
 import { findMessage } from './messages.ts';
-import { newId } from './new-id.ts';
+import { emailChannel } from './outbox.ts';
 import type { Scope } from './scope.ts';
 import type { Suspicion } from './suspicions.ts';
 

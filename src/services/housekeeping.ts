@@ -3,14 +3,13 @@ import type { Context } from '../context.ts';
 import { inTransaction } from '../database/transaction.ts';
 import { Duty } from '../entities/index.ts';
 import { leaseMs } from './claim-due.ts';
+import { clocksDifferBy, isAhead } from './clock.ts';
 import { countWaiting } from './count-waiting.ts';
-import { clocksDifferBy } from './database-now.ts';
 import { queueHeldSummaries } from './held-summary.ts';
 import { openPurgeRound, type PurgeRound, purgeDuty, type Removal } from './purge.ts';
 import { syncErasures } from './replay-erasures.ts';
 import { openScope, type Scope } from './scope.ts';
 import { watchKeys } from './watch-keys.ts';
-import { isAhead } from './wrong-clock.ts';
 
 /** How often a process looks whether something is to be done, in milliseconds. */
 const roundMs = 10 * 60_000;

@@ -1,10 +1,9 @@
 import { validate as isUuid } from 'uuid';
 import { Email, Message, type MessageStatus, messageStatuses } from '../entities/index.ts';
-import type { Keyring } from '../privacy/keyring.ts';
 import { Problem } from '../problems.ts';
-import { databaseNow } from './database-now.ts';
+import { databaseNow } from './clock.ts';
 import { findFormId } from './form-filter.ts';
-import { openOrNull } from './open-seal.ts';
+import { readReceipt } from './ids.ts';
 import {
   cutPage,
   idsOf,
@@ -15,10 +14,10 @@ import {
   readLimit,
   timesOf,
 } from './paging.ts';
-import { type EmailView, type MessageView, presentEmail, presentMessage } from './present.ts';
-import { readReceipt } from './receipt.ts';
 import type { Scope } from './scope.ts';
+import { openClientAddress } from './sealed-values.ts';
 import { findSender } from './senders.ts';
+import { type EmailView, type MessageView, presentEmail, presentMessage } from './views.ts';
 
 export { messageStatuses };
 
@@ -95,12 +94,6 @@ export async function showMessage(scope: Scope, which: string, within?: readonly
     clientAddress: openClientAddress(scope.keyring, message),
     emails: emails.map((email) => presentEmail(scope.keyring, email, now)),
   };
-}
-
-/** The network that a message was posted from; null where it is not kept, or its seal does not open. */
-export function openClientAddress(keyring: Keyring, { id, clientAddress }: Message): string | null {
-  if (clientAddress == null) return null;
-  return openOrNull(() => keyring.open(clientAddress, { table: 'messages', column: 'client_address', row: id }));
 }
 
 async function findNewest(scope: Scope, within?: readonly string[]): Promise<Message> {

@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { Problem } from '../problems.ts';
-import { isInKnownYears } from './known-years.ts';
+import { isInKnownYears } from './clock.ts';
 
 /** One page of a list, the newest first. */
 export interface Page<Item> {

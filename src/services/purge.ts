@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { inTransaction } from '../database/transaction.ts';
 import { Duty, Form } from '../entities/index.ts';
-import { databaseNow } from './database-now.ts';
+import { databaseNow } from './clock.ts';
 import { beforeAllIds } from './paging.ts';
 import { listOf, type RemovedMessage, removeMessages } from './remove-messages.ts';
 import {

@@ -3,10 +3,10 @@ import { runStatement, type Statement } from '../database/statement.ts';
 import { MailQueue, type PauseCause } from '../entities/index.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 import type { SealedPlace } from '../privacy/sealed-columns.ts';
-import { emailChannel } from './email-channel.ts';
 import { describeNoWay } from './mail-way.ts';
-import { openOrNull } from './open-seal.ts';
+import { emailChannel } from './outbox.ts';
 import type { Scope } from './scope.ts';
+import { openOrNull } from './sealed-values.ts';
 
 /** That no mail is sent at present, and why. */
 export interface PauseView {

@@ -2,11 +2,10 @@ import { LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
 import { inTransaction } from '../database/transaction.ts';
 import { Email } from '../entities/index.ts';
-import { databaseNow } from './database-now.ts';
-import { emailChannel } from './email-channel.ts';
+import { databaseNow } from './clock.ts';
 import { type ResendQuery, type ResendRequest, type Resent, resendOne, takeTurn } from './emails/resend-one.ts';
 import { emailsWhere } from './emails.ts';
-import { readRecipient } from './recipient.ts';
+import { emailChannel, readRecipient } from './outbox.ts';
 import type { Scope } from './scope.ts';
 
 /** Few enough that the rows are locked for a moment only. */

@@ -1,6 +1,6 @@
 import { Duty } from '../entities/index.ts';
+import { databaseNow } from './clock.ts';
 import { countWaiting } from './count-waiting.ts';
-import { databaseNow } from './database-now.ts';
 import { good, type HealthCheck, type HealthParts } from './health-check.ts';
 import { purgeDuty } from './purge.ts';
 import { dayMs } from './retention.ts';

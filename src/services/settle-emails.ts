@@ -1,10 +1,10 @@
 import { runStatement, type Statement } from '../database/statement.ts';
 import type { AttemptOutcome } from '../entities/index.ts';
-import type { SealedPlace } from '../privacy/sealed-columns.ts';
 import type { ClaimedEmail } from './claim-due.ts';
-import { newId } from './new-id.ts';
+import { newId } from './ids.ts';
 import type { NextStep } from './retry-schedule.ts';
 import type { Scope } from './scope.ts';
+import { replyPlace } from './sealed-values.ts';
 
 /** How one try ended, and what follows from it. */
 export interface Settlement {
@@ -69,9 +69,4 @@ export async function settleEmails(scope: Scope, settlements: readonly Settlemen
     rows.map((it) => Math.max(0, now.getTime() - it.startedAt.getTime())),
   ]);
   return new Set(settled.map((row) => row.id));
-}
-
-/** Where an attempt's sealed reply stands. */
-export function replyPlace(attemptId: string): SealedPlace {
-  return { table: 'attempts', column: 'reply', row: attemptId };
 }

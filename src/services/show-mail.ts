@@ -2,9 +2,8 @@ import type { Composer, Context } from '../context.ts';
 import type { Email } from '../entities/index.ts';
 import { composeEmail } from './compose-email.ts';
 import { findEmail } from './emails.ts';
-import { openContent } from './message-content.ts';
-import { openOrNull } from './open-seal.ts';
 import { openScope } from './scope.ts';
+import { openContent, openOrNull } from './sealed-values.ts';
 
 /** A mail as its recipient gets it: what is sent at the next try, or was at the last one. */
 export interface MailView {

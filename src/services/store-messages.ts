@@ -1,19 +1,19 @@
 import { createHash } from 'node:crypto';
 import { normaliseAddress } from '../address.ts';
 import { binaryArray } from '../database/binary-array.ts';
+import { sortLocks } from '../database/locks.ts';
 import { requestPatience } from '../database/orm.ts';
 import { runStatement } from '../database/statement.ts';
 import { Problem } from '../problems.ts';
 import { coarseNetwork } from './client-network.ts';
-import { newEmailIdentity } from './email-identity.ts';
 import { findFirstAnswers, isRepeatBeingStored, postIdentity, repeatLock } from './first-answers.ts';
+import { isReceiptClash, makeReceipt, newId } from './ids.ts';
 import { FormOutdated, type StoreResult, type Verdict } from './intake/verdict.ts';
-import { sealContent } from './message-content.ts';
-import { newId } from './new-id.ts';
-import { makeReceipt } from './receipt.ts';
+import { newEmailIdentity } from './outbox.ts';
 import { comparableText, isLong } from './repetition.ts';
 import { mailboxForLimits } from './reply-rules.ts';
 import type { Scope } from './scope.ts';
+import { sealContent } from './sealed-values.ts';
 import { repliesPerFormAndHour, storeStatement } from './store-statement.ts';
 
 /**
@@ -184,17 +184,6 @@ function lockKeys(rows: readonly Row[]): Buffer {
     if (row.replyIndex !== null) keys.push(row.replyIndex.readBigInt64BE(0));
   }
   return sortLocks(keys);
-}
-
-/** Each once, in one order for everybody, as a parameter. */
-export function sortLocks(keys: readonly bigint[]): Buffer {
-  return binaryArray.bigints([...new Set(keys)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)));
-}
-
-/** Two receipts in a thousand million clash; another try has others. */
-export function isReceiptClash(error: unknown): boolean {
-  const { code, constraint } = error as { code?: unknown; constraint?: unknown };
-  return code === '23505' && constraint === 'messages_receipt_unique';
 }
 
 function isLockTimeout(error: unknown): boolean {

@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts';
 import type { MailingContext } from '../context.ts';
 import type { Outcome, Step } from '../mail/mailer.ts';
-import { newEmailIdentity } from './email-identity.ts';
+import { newEmailIdentity } from './outbox.ts';
 
 /** How the test mail went. */
 export interface TestedMail {

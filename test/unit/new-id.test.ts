@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { validate, version } from 'uuid';
-import { newId } from '../../src/services/new-id.ts';
+import { newId } from '../../src/services/ids.ts';
 
 describe('an id', () => {
   it('is a UUID of version 7 with the time in front, and greater than every one before it', () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { makeReceipt, readReceipt } from '../../src/services/receipt.ts';
+import { makeReceipt, readReceipt } from '../../src/services/ids.ts';
 
 describe('a receipt', () => {
   it('is RW- and ten characters that can be read aloud, another one each time', () => {

@@ -1,5 +1,5 @@
 import type { EmailDetails } from '../../services/emails.ts';
-import type { EmailView } from '../../services/present.ts';
+import type { EmailView } from '../../services/views.ts';
 import { unopened } from '../lists.ts';
 import type { Output } from '../output.ts';
 import { showSafe } from '../safe-text.ts';

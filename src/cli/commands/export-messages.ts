@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { MessageView } from '../../services/present.ts';
+import type { MessageView } from '../../services/views.ts';
 import { formatCsvLine } from '../csv.ts';
 import type { Deps } from '../deps.ts';
 import { exitCode } from '../exit-codes.ts';

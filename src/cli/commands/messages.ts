@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { MessageDetails } from '../../services/messages.ts';
-import type { MessageView } from '../../services/present.ts';
+import type { MessageView } from '../../services/views.ts';
 import type { Deps } from '../deps.ts';
 import { mapPage, printPage, unopened } from '../lists.ts';
 import { maskEmail, maskMessage } from '../mask.ts';

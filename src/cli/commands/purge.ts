@@ -33,7 +33,7 @@ export function addPurgeCommand(program: Command, deps: Deps): void {
       const [{ openScope }, { previewPurge }, { clocksDifferBy }] = await Promise.all([
         import('../../services/scope.ts'),
         import('../../services/purge-preview.ts'),
-        import('../../services/database-now.ts'),
+        import('../../services/clock.ts'),
       ]);
       const aheadMs = await clocksDifferBy(openScope(context));
       if (aheadMs !== 0 && !options.dryRun) throw new Refusal(`nothing was removed: ${clocksDiffer(aheadMs)}`);

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { Problem } from '../../problems.ts';
-import type { SenderView } from '../../services/present.ts';
+import type { SenderView } from '../../services/views.ts';
 import type { Deps } from '../deps.ts';
 import { mapPage, printPage, unopened } from '../lists.ts';
 import { maskMessage, maskSender } from '../mask.ts';

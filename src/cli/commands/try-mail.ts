@@ -66,7 +66,7 @@ export function addTryMailCommands(emails: Command, deps: Deps): void {
       const [{ openMail }, { describeNoWay }, { readRecipient }, { testMail }] = await Promise.all([
         import('../../context.ts'),
         import('../../services/mail-way.ts'),
-        import('../../services/recipient.ts'),
+        import('../../services/outbox.ts'),
         import('../../services/test-mail.ts'),
       ]);
       const to = readRecipient(options.to);

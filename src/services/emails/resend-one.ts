@@ -2,8 +2,8 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { Email } from '../../entities/index.ts';
 import type { ProblemCode } from '../../problems.ts';
 import { replyLastsHours } from '../cancel-unwanted.ts';
-import { newEmailIdentity } from '../email-identity.ts';
 import type { EmailFilter } from '../emails.ts';
+import { newEmailIdentity } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
 
 /** Emails of a query: failed ones, or queued ones that wait for a later time. */

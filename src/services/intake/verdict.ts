@@ -1,6 +1,6 @@
 import type { MessageStatus } from '../../entities/index.ts';
 import type { Problem } from '../../problems.ts';
-import type { MessageContent } from '../message-content.ts';
+import type { MessageContent } from '../sealed-values.ts';
 
 /** What was decided by a form that has been changed since. */
 export class FormOutdated extends Error {

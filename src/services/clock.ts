@@ -22,3 +22,18 @@ export async function clocksDifferBy(scope: Pick<Scope, 'em' | 'now'>): Promise<
   const aheadMs = (await databaseNow(scope.em)).getTime() - scope.now().getTime();
   return Math.abs(aheadMs) > clocksMayDifferMs ? aheadMs : 0;
 }
+/**
+ * Whether a moment lies in years that every part of this program can write: the clocks of ids begin with 1970, and a
+ * year of more than four digits PostgreSQL does not read as JavaScript writes it.
+ */
+export function isInKnownYears(at: Date): boolean {
+  const year = at.getUTCFullYear();
+  return year >= 1970 && year <= 9999;
+}
+/**
+ * The SQL of whether a time that is past was written while the database's clock was ahead, and the clock was put right
+ * since: until it comes, for a year perhaps, everything that waits for so long since then would stand still.
+ */
+export function isAhead(time: string): string {
+  return `${time} > now() + interval '1 hour'`;
+}

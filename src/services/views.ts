@@ -10,10 +10,7 @@ import type {
   Sender,
 } from '../entities/index.ts';
 import type { Keyring } from '../privacy/keyring.ts';
-import { openContent } from './message-content.ts';
-import { openOrNull } from './open-seal.ts';
-import { openSenderAddress, openSenderName } from './sender-seals.ts';
-import { replyPlace } from './settle-emails.ts';
+import { openContent, openOrNull, openSenderAddress, openSenderName, replyPlace } from './sealed-values.ts';
 
 export {
   attemptOutcomes,
