@@ -8,7 +8,7 @@ import { openContext, openDatabaseContext, openMailingContext } from '../../src/
 import { createLog } from '../../src/log.ts';
 import { createApp } from '../../src/server/app.ts';
 import { openPages } from '../../src/server/pages.ts';
-import { defaultFormSlug, findOpenForm } from '../../src/services/forms.ts';
+import { defaultFormSlug, findOpenForm } from '../../src/services/forms/forms.ts';
 import { makeReceipt } from '../../src/services/ids.ts';
 import type { Intake } from '../../src/services/intake/intake.ts';
 import { openScope } from '../../src/services/scope.ts';

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { solutionFields } from '../captcha-kinds.ts';
-import { fieldLimits, knownFields } from '../services/check-fields.ts';
+import { fieldLimits, knownFields } from '../services/forms/fields.ts';
 import type { Schema } from './openapi/document.ts';
 import { problemKinds } from './problem-details.ts';
 

@@ -1,7 +1,7 @@
 import type { RouterContext } from '@koa/router';
 import type { Submission } from '../services/check-fields.ts';
-import { findOpenForm } from '../services/forms.ts';
-import { readNext } from '../services/origins.ts';
+import { findOpenForm } from '../services/forms/forms.ts';
+import { readNext } from '../services/forms/origins.ts';
 import { submitMessage } from '../services/submit-message.ts';
 import { dialectOf } from './dialects/index.ts';
 import { readPosted } from './read-posted.ts';

@@ -1,5 +1,6 @@
 import { Problem } from '../problems.ts';
-import { captchaOf, findOpenForm } from './forms.ts';
+import { captchaOf } from './forms/effective-settings.ts';
+import { findOpenForm } from './forms/forms.ts';
 import type { Scope } from './scope.ts';
 
 /**

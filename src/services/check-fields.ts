@@ -1,6 +1,7 @@
 import { readAddress } from '../address.ts';
 import { solutionFields } from '../captcha-kinds.ts';
 import { type FieldFault, Problem } from '../problems.ts';
+import { aliases, fieldLimits, type KnownField, knownFields, type Rule } from './forms/fields.ts';
 import type { MessageContent } from './sealed-values.ts';
 
 /** What a visitor posted, not yet believed. */
@@ -18,50 +19,10 @@ export interface Submission {
 /** Stands among the values of a submission in the place of a file: text is all that a form takes. */
 export const filePart = Symbol('a file');
 
-/** Largest sizes, in characters (Unicode code points), and the number of extra fields. */
-export const fieldLimits = {
-  message: 10_000,
-  name: 200,
-  subject: 200,
-  email: 254,
-  extraFields: 30,
-  extraName: 64,
-  extraValue: 2000,
-} as const;
-
 /** Max files that a refusal names. Each named file is one more field on the page, and none is taken anyway. */
 const maxFilesNamed = 10;
 
-interface Rule {
-  limit: number;
-  required?: true;
-  /** White space around it is part of it. */
-  untrimmed?: true;
-  oneLine?: true;
-}
-
-/** The fields that every form has. A text that is empty but for white space counts as not given. */
-export const knownFields = {
-  email: { limit: fieldLimits.email, required: true },
-  message: { limit: fieldLimits.message, required: true, untrimmed: true },
-  name: { limit: fieldLimits.name, oneLine: true },
-  subject: { limit: fieldLimits.subject, oneLine: true },
-} as const satisfies Record<string, Rule>;
-
-/** What every form requires. */
-export const alwaysRequired = Object.entries(knownFields).flatMap(([name, rule]) => ('required' in rule ? [name] : []));
-
-type KnownField = keyof typeof knownFields;
-
 const extraField: Rule = { limit: fieldLimits.extraValue, untrimmed: true };
-
-/** Other names that frontends send a known field under; the field's own name wins. */
-export const aliases: Readonly<Record<KnownField, readonly string[]>> = {
-  email: ['_replyto'],
-  message: [],
-  name: ['first_name', 'firstName'],
-  subject: ['_subject'],
-};
 
 /** Names that never make an extra field. */
 const takenNames = new Set<string>([...Object.entries(aliases).flat(2), ...Object.values(solutionFields)]);

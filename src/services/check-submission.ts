@@ -1,6 +1,6 @@
 import type { Form } from '../entities/index.ts';
 import { checkFields, type Submission } from './check-fields.ts';
-import { refuseForeignOrigin } from './origins.ts';
+import { refuseForeignOrigin } from './forms/origins.ts';
 import type { Scope } from './scope.ts';
 import type { MessageContent } from './sealed-values.ts';
 

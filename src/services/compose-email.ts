@@ -1,7 +1,8 @@
 import type { Composer, MailingContext } from '../context.ts';
 import type { Mail } from '../mail/mailer.ts';
 import type { ClaimedEmail, ClaimedMessage } from './claim-due.ts';
-import { ownersOf, summariseHeld } from './held-summary.ts';
+import { ownersOf } from './forms/effective-settings.ts';
+import { summariseHeld } from './held-summary.ts';
 import type { Scope } from './scope.ts';
 import { openContent, openSenderAddress } from './sealed-values.ts';
 import { unsubscribeToken } from './suppressions.ts';

@@ -1,14 +1,7 @@
 import { Form } from '../entities/index.ts';
 import { databaseNow } from './clock.ts';
-import {
-  hasNotification,
-  heldDays,
-  heldTooLong,
-  idBefore,
-  receivedBefore,
-  retentionOf,
-  wasToldOf,
-} from './retention.ts';
+import { retentionOf } from './forms/effective-settings.ts';
+import { hasNotification, heldDays, heldTooLong, idBefore, receivedBefore, wasToldOf } from './retention.ts';
 import type { Scope } from './scope.ts';
 import { readToldTimes } from './told-of-held.ts';
 

@@ -2,7 +2,7 @@ import { validate as isUuid } from 'uuid';
 import { Attempt, Email, type EmailKind, type EmailState, emailKinds, emailStates } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import { databaseNow } from './clock.ts';
-import { findFormId } from './form-filter.ts';
+import { findFormId } from './forms/forms.ts';
 import {
   cutPage,
   idsOf,

@@ -3,7 +3,7 @@ import { type CaptchaKind, solutionFields } from '../captcha-kinds.ts';
 import type { Form, MessageStatus } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import type { Submission } from './check-fields.ts';
-import { captchaOf } from './forms.ts';
+import { captchaOf } from './forms/effective-settings.ts';
 import type { Scope } from './scope.ts';
 import type { MessageContent } from './sealed-values.ts';
 import { findSuspicions, type Suspicion } from './suspicions.ts';

@@ -1,8 +1,8 @@
 import type { FilterQuery } from '@mikro-orm/core';
-import type { Config } from '../config/config.ts';
 import type { Composer } from '../context.ts';
 import { Email, Form, Message } from '../entities/index.ts';
 import type { ClaimedEmail } from './claim-due.ts';
+import { ownersOf } from './forms/effective-settings.ts';
 import { heldSince } from './held-since.ts';
 import { newEmailIdentity } from './outbox.ts';
 import type { Scope } from './scope.ts';
@@ -15,11 +15,6 @@ const mostShown = 50;
  * had to wait for a lock. Of the seconds before a summary one may therefore be told of twice, and none is missed.
  */
 export const lateMs = 10_000;
-
-/** Who is told of the messages of a form. */
-export function ownersOf(config: Config, form: Pick<Form, 'recipients'>): readonly string[] {
-  return form.recipients?.length ? form.recipients : config.notifyTo;
-}
 
 /**
  * Queues one summary for each owner of a form that held something since the last time; and for one who never had any, of

@@ -2,11 +2,11 @@ import { holdLock } from '../database/held-lock.ts';
 import { beforeFirst, type OldDatabase, type OldMessage } from '../database/old-database.ts';
 import { Form } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
-import { findFormId } from './form-filter.ts';
+import { retentionOf } from './forms/effective-settings.ts';
+import { findFormId } from './forms/forms.ts';
 import { type Imported, reportFaults, reportFresh, reportTakeable, startReport } from './import-report.ts';
 import { createDateReader, type OldDate } from './old-date.ts';
 import { type OldFault, readOldMessage, type TakeableMessage } from './old-message.ts';
-import { retentionOf } from './retention.ts';
 import type { Scope } from './scope.ts';
 import { sortMessages, takeMessages } from './take-messages.ts';
 

@@ -2,7 +2,7 @@ import { validate as isUuid } from 'uuid';
 import { Email, Message, type MessageStatus, messageStatuses } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import { databaseNow } from './clock.ts';
-import { findFormId } from './form-filter.ts';
+import { findFormId } from './forms/forms.ts';
 import { readReceipt } from './ids.ts';
 import {
   cutPage,

@@ -2,17 +2,10 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { inTransaction } from '../database/transaction.ts';
 import { Duty, Form } from '../entities/index.ts';
 import { databaseNow } from './clock.ts';
+import { retentionOf } from './forms/effective-settings.ts';
 import { beforeAllIds } from './paging.ts';
 import { listOf, type RemovedMessage, removeMessages } from './remove-messages.ts';
-import {
-  clientAddressDays,
-  heldDays,
-  heldTooLong,
-  idBefore,
-  receivedBefore,
-  retentionOf,
-  waitsForMail,
-} from './retention.ts';
+import { clientAddressDays, heldDays, heldTooLong, idBefore, receivedBefore, waitsForMail } from './retention.ts';
 import type { Scope } from './scope.ts';
 import { readToldTimes } from './told-of-held.ts';
 

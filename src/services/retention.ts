@@ -1,5 +1,4 @@
-import type { Config } from '../config/config.ts';
-import type { EmailState, Form } from '../entities/index.ts';
+import type { EmailState } from '../entities/index.ts';
 import { heldSince } from './held-since.ts';
 import { idsOf } from './paging.ts';
 import type { ToldTimes } from './told-of-held.ts';
@@ -14,11 +13,6 @@ export const heldTooLong = `status = 'held' and ${heldSince} < now() - interval 
 
 /** Days that it is kept where a message was posted from. */
 export const clientAddressDays = 30;
-
-/** Days that the messages of a form are kept; 0 for ever. */
-export function retentionOf(config: Pick<Config, 'retentionDays'>, form: Pick<Form, 'retentionDays'>): number {
-  return form.retentionDays ?? config.retentionDays;
-}
 
 /** The SQL of whether a message came longer ago than that. */
 export function receivedBefore(days: number): string {

@@ -1,4 +1,4 @@
-import { findFormId } from './form-filter.ts';
+import { findFormId } from './forms/forms.ts';
 import { idsOf } from './paging.ts';
 import type { Scope } from './scope.ts';
 

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
-import { changeForm } from '../../src/services/form-settings.ts';
+import { changeForm } from '../../src/services/forms/form-settings.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type CaptchaKind, captchaKinds } from '../../captcha-kinds.ts';
 import { Problem } from '../../problems.ts';
-import type { FormSettings } from '../../services/form-settings.ts';
+import type { FormSettings } from '../../services/forms/form-settings.ts';
 import type { GlobalOptions } from '../options.ts';
 
 /** What `--reset` takes, and what it empties. */

@@ -1,4 +1,4 @@
-import type { FormView } from '../../services/form-settings.ts';
+import type { FormView } from '../../services/forms/form-settings.ts';
 import type { Output } from '../output.ts';
 
 export function printForms(output: Output, forms: readonly FormView[]): void {

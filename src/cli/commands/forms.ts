@@ -44,7 +44,7 @@ export function addFormCommands(program: Command, deps: Deps): void {
       const output = new Output(deps, options);
       await using opened = await open(deps);
       const form = await opened.services.addForm(opened.scope, slug, settingsOf(options));
-      const { formSnippet } = await import('../../services/form-snippet.ts');
+      const { formSnippet } = await import('../../services/forms/form-snippet.ts');
       const snippet = formSnippet(opened.scope.config.publicUrl, form);
       if (options.json) {
         output.printJson({ ...form, snippet });
@@ -120,12 +120,12 @@ export function addFormCommands(program: Command, deps: Deps): void {
 
 async function open(
   deps: Deps,
-): Promise<AsyncDisposable & { scope: Scope; services: typeof import('../../services/form-settings.ts') }> {
+): Promise<AsyncDisposable & { scope: Scope; services: typeof import('../../services/forms/form-settings.ts') }> {
   await using opened = new AsyncDisposableStack();
   const context = opened.use(await openCommandContext(deps));
   const [{ openScope }, services] = await Promise.all([
     import('../../services/scope.ts'),
-    import('../../services/form-settings.ts'),
+    import('../../services/forms/form-settings.ts'),
   ]);
   const owned = opened.move();
   return { scope: openScope(context), services, [Symbol.asyncDispose]: () => owned.disposeAsync() };

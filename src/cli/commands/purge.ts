@@ -75,7 +75,7 @@ async function run(
   const [{ openScope }, { purge }, { listForms }] = await Promise.all([
     import('../../services/scope.ts'),
     import('../../services/purge.ts'),
-    import('../../services/form-settings.ts'),
+    import('../../services/forms/form-settings.ts'),
   ]);
   const scope = openScope(context);
   const slugs = new Map((await listForms(scope)).map((form) => [form.id, form.slug]));

@@ -1,6 +1,6 @@
 import type { Form } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
-import { findOpenForm } from '../forms.ts';
+import { findOpenForm } from '../forms/forms.ts';
 import type { Scope } from '../scope.ts';
 import { FormOutdated } from './verdict.ts';
 

@@ -1,7 +1,6 @@
-import type { CaptchaKind } from '../captcha-kinds.ts';
-import { Form } from '../entities/index.ts';
-import { Problem } from '../problems.ts';
-import type { Scope } from './scope.ts';
+import { Form } from '../../entities/index.ts';
+import { Problem } from '../../problems.ts';
+import type { Scope } from '../scope.ts';
 
 /** The slug of the form that `/api/messages` belongs to. */
 export const defaultFormSlug = 'contact';
@@ -19,13 +18,21 @@ export async function findOpenForm(scope: Scope, slug: string): Promise<Form> {
   return form;
 }
 
-/** The captcha that a form asks for. */
-export function captchaOf(scope: Pick<Scope, 'config'>, form: Pick<Form, 'captcha'>): CaptchaKind {
-  return form.captcha ?? scope.config.captcha.kind;
-}
-
 /** Every origin that some form has as its own. */
 export async function listFormOrigins(scope: Scope): Promise<Set<string>> {
   const forms = await scope.em.find(Form, { origins: { $ne: null } }, { fields: ['origins'] });
   return new Set(forms.flatMap((form) => form.origins ?? []));
+}
+
+/**
+ * The id of the form that a list is limited to, be it open or closed.
+ *
+ * @param within ids of forms: any other is not there.
+ * @throws {Problem} form-unknown
+ */
+export async function findFormId(scope: Scope, slug: string, within?: readonly string[]): Promise<string> {
+  const form = await findForm(scope, slug);
+  if (form === null || within?.includes(form.id) === false)
+    throw new Problem('form-unknown', `there is no form "${slug}"`);
+  return form.id;
 }

@@ -1,14 +1,13 @@
-import { eachAddressOnce } from '../address.ts';
-import { type CaptchaKind, captchaKinds } from '../captcha-kinds.ts';
-import { Form } from '../entities/index.ts';
-import { Problem } from '../problems.ts';
-import { alwaysRequired, fieldLimits } from './check-fields.ts';
-import { captchaOf, defaultFormSlug, findForm } from './forms.ts';
-import { ownersOf } from './held-summary.ts';
-import { newId } from './ids.ts';
-import { readRecipient } from './outbox.ts';
-import { retentionOf } from './retention.ts';
-import type { Scope } from './scope.ts';
+import { eachAddressOnce } from '../../address.ts';
+import { type CaptchaKind, captchaKinds } from '../../captcha-kinds.ts';
+import { Form } from '../../entities/index.ts';
+import { Problem } from '../../problems.ts';
+import { newId } from '../ids.ts';
+import { readRecipient } from '../outbox.ts';
+import type { Scope } from '../scope.ts';
+import { captchaOf, ownersOf, retentionOf } from './effective-settings.ts';
+import { alwaysRequired, fieldLimits } from './fields.ts';
+import { defaultFormSlug, findForm } from './forms.ts';
 
 /** What may be set on a form. Null means as the environment says, or none where that says nothing. */
 export interface FormSettings {

@@ -1,0 +1,19 @@
+import type { CaptchaKind } from '../../captcha-kinds.ts';
+import type { Config } from '../../config/config.ts';
+import type { Form } from '../../entities/index.ts';
+import type { Scope } from '../scope.ts';
+
+/** The captcha that a form asks for. */
+export function captchaOf(scope: Pick<Scope, 'config'>, form: Pick<Form, 'captcha'>): CaptchaKind {
+  return form.captcha ?? scope.config.captcha.kind;
+}
+
+/** Who is told of the messages of a form. */
+export function ownersOf(config: Config, form: Pick<Form, 'recipients'>): readonly string[] {
+  return form.recipients?.length ? form.recipients : config.notifyTo;
+}
+
+/** Days that the messages of a form are kept; 0 for ever. */
+export function retentionOf(config: Pick<Config, 'retentionDays'>, form: Pick<Form, 'retentionDays'>): number {
+  return form.retentionDays ?? config.retentionDays;
+}

@@ -1,0 +1,39 @@
+/** Largest sizes, in characters (Unicode code points), and the number of extra fields. */
+export const fieldLimits = {
+  message: 10_000,
+  name: 200,
+  subject: 200,
+  email: 254,
+  extraFields: 30,
+  extraName: 64,
+  extraValue: 2000,
+} as const;
+
+export interface Rule {
+  limit: number;
+  required?: true;
+  /** White space around it is part of it. */
+  untrimmed?: true;
+  oneLine?: true;
+}
+
+/** The fields that every form has. A text that is empty but for white space counts as not given. */
+export const knownFields = {
+  email: { limit: fieldLimits.email, required: true },
+  message: { limit: fieldLimits.message, required: true, untrimmed: true },
+  name: { limit: fieldLimits.name, oneLine: true },
+  subject: { limit: fieldLimits.subject, oneLine: true },
+} as const satisfies Record<string, Rule>;
+
+/** What every form requires. */
+export const alwaysRequired = Object.entries(knownFields).flatMap(([name, rule]) => ('required' in rule ? [name] : []));
+
+export type KnownField = keyof typeof knownFields;
+
+/** Other names that frontends send a known field under; the field's own name wins. */
+export const aliases: Readonly<Record<KnownField, readonly string[]>> = {
+  email: ['_replyto'],
+  message: [],
+  name: ['first_name', 'firstName'],
+  subject: ['_subject'],
+};
