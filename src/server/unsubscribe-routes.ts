@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import Router, { type RouterContext } from '@koa/router';
+import type { RouterContext } from '@koa/router';
+import Router from '@koa/router';
 import { Liquid } from 'liquidjs';
 import type { Context } from '../context.ts';
-import { readUnsubscribeToken, unsubscribe } from '../services/suppressions.ts';
+import { readUnsubscribeToken, unsubscribe } from '../services/senders/suppressions.ts';
 import type { RequestState } from './request-scope.ts';
 import { wantsPage } from './wants-page.ts';
 

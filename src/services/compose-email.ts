@@ -5,7 +5,7 @@ import { ownersOf } from './forms/effective-settings.ts';
 import { summariseHeld } from './held-summary.ts';
 import type { Scope } from './scope.ts';
 import { openContent, openSenderAddress } from './sealed-values.ts';
-import { unsubscribeToken } from './suppressions.ts';
+import { unsubscribeToken } from './senders/suppressions.ts';
 
 type ComposingContext = Pick<MailingContext, 'config' | 'keyring' | 'composer'>;
 

@@ -8,8 +8,8 @@ import { deliverEmail } from './deliver-email.ts';
 import { createReturns } from './give-back.ts';
 import { renewAfterMs } from './keep-lease.ts';
 import { probeMail } from './probe-mail.ts';
-import { syncErasures } from './replay-erasures.ts';
 import { openScope } from './scope.ts';
+import { syncErasures } from './senders/replay-erasures.ts';
 import { createSettleQueue } from './settle-queue.ts';
 
 /** After a stop is asked for: how long tries may go on, and how long those past their final dot after that. */

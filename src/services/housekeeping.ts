@@ -7,8 +7,8 @@ import { clocksDifferBy, isAhead } from './clock.ts';
 import { countWaiting } from './count-waiting.ts';
 import { queueHeldSummaries } from './held-summary.ts';
 import { openPurgeRound, type PurgeRound, purgeDuty, type Removal } from './purge.ts';
-import { syncErasures } from './replay-erasures.ts';
 import { openScope, type Scope } from './scope.ts';
+import { syncErasures } from './senders/replay-erasures.ts';
 import { watchKeys } from './watch-keys.ts';
 
 /** How often a process looks whether something is to be done, in milliseconds. */

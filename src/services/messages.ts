@@ -16,7 +16,7 @@ import {
 } from './paging.ts';
 import type { Scope } from './scope.ts';
 import { openClientAddress } from './sealed-values.ts';
-import { findSender } from './senders.ts';
+import { findSender } from './senders/senders.ts';
 import { type EmailView, type MessageView, presentEmail, presentMessage } from './views.ts';
 
 export { messageStatuses };

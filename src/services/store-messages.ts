@@ -11,9 +11,9 @@ import { isReceiptClash, makeReceipt, newId } from './ids.ts';
 import { FormOutdated, type StoreResult, type Verdict } from './intake/verdict.ts';
 import { newEmailIdentity } from './outbox.ts';
 import { comparableText, isLong } from './repetition.ts';
-import { mailboxForLimits } from './reply-rules.ts';
 import type { Scope } from './scope.ts';
 import { sealContent } from './sealed-values.ts';
+import { mailboxForLimits } from './senders/reply-rules.ts';
 import { repliesPerFormAndHour, storeStatement } from './store-statement.ts';
 
 /**

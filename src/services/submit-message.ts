@@ -8,9 +8,9 @@ import { type CaptchaVerdicts, type GuardVerdict, guardSubmission } from './guar
 import type { Intake } from './intake/intake.ts';
 import { withOpenForm } from './intake/open-forms.ts';
 import type { Stored, StoreResult, Verdict } from './intake/verdict.ts';
-import { mayReplyTo } from './reply-rules.ts';
 import type { Scope } from './scope.ts';
 import type { MessageContent } from './sealed-values.ts';
+import { mayReplyTo } from './senders/reply-rules.ts';
 
 /** What was stored, and where the form sends its visitors then; undefined for our own page. */
 export interface Submitted extends Stored {

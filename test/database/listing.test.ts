@@ -5,7 +5,7 @@ import { listEmails } from '../../src/services/emails.ts';
 import { listMessages } from '../../src/services/messages.ts';
 import type { Page } from '../../src/services/paging.ts';
 import { openScope, type Scope } from '../../src/services/scope.ts';
-import { listSenders } from '../../src/services/senders.ts';
+import { listSenders } from '../../src/services/senders/senders.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { Problem } from '../../problems.ts';
-import type { Erased } from '../../services/erase-sender.ts';
 import type { Scope } from '../../services/scope.ts';
+import type { Erased } from '../../services/senders/erase-sender.ts';
 import type { Deps } from '../deps.ts';
 import { exitCode } from '../exit-codes.ts';
 import { addExamples, type GlobalOptions, optionsOf } from '../options.ts';
@@ -40,7 +40,7 @@ export function addSenderRights(
       await using context = await openCommandContext(deps);
       const [{ openScope }, { exportSender, jsonPieces }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/export-sender.ts'),
+        import('../../services/senders/export-sender.ts'),
       ]);
       const everything = await exportSender(openScope(context), which);
       const pieces = jsonPieces(everything, (value) => safeJson(value, { oneLine: true }));
@@ -75,7 +75,7 @@ export function addSenderRights(
       await using context = await openCommandContext(deps);
       const [{ openScope }, { eraseSender }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/erase-sender.ts'),
+        import('../../services/senders/erase-sender.ts'),
       ]);
       const scope = openScope(context);
       const erased = await eraseSender(scope, which);
@@ -96,8 +96,8 @@ export function addSenderRights(
       await using context = await openCommandContext(deps);
       const [{ openScope }, { listErasures }, { formatRecord }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/replay-erasures.ts'),
-        import('../../services/erasure-log.ts'),
+        import('../../services/senders/replay-erasures.ts'),
+        import('../../services/senders/erasure-log.ts'),
       ]);
       const records = await listErasures(openScope(context));
       for (const record of records) deps.stdout.write(formatRecord(context.keyring, record));
@@ -112,7 +112,7 @@ export function addSenderRights(
 }
 
 async function tellErased(output: Output, scope: Scope, erased: Erased): Promise<void> {
-  const { erasureLogFile } = await import('../../services/erasure-log.ts');
+  const { erasureLogFile } = await import('../../services/senders/erasure-log.ts');
   output.print(`erased: ${counted(erased.messages, 'message')} and ${counted(erased.emails, 'email')} are gone`);
   if (erased.underway > 0) {
     output.note(`${counted(erased.underway, 'email')} was on its way at that moment and may still arrive.`);
@@ -131,8 +131,8 @@ async function replay(deps: Deps, output: Output, file: string, options: EraseOp
   await using context = await openCommandContext(deps);
   const [{ openScope }, { replayErasures }, { noteErasures, parseLog }] = await Promise.all([
     import('../../services/scope.ts'),
-    import('../../services/replay-erasures.ts'),
-    import('../../services/erasure-log.ts'),
+    import('../../services/senders/replay-erasures.ts'),
+    import('../../services/senders/erasure-log.ts'),
   ]);
   const { records, strange } = parseLog(context.keyring, text);
   if (records.length === 0 && strange > 0) {

@@ -31,7 +31,7 @@ export function addSenderCommands(program: Command, deps: Deps): void {
       const output = new Output(deps, options);
       const [{ openScope }, { listSenders }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/senders.ts'),
+        import('../../services/senders/senders.ts'),
       ]);
       // It reads rows, not entities.
       await using context = await openCommandContext(deps, []);
@@ -61,7 +61,7 @@ export function addSenderCommands(program: Command, deps: Deps): void {
       await using context = await openCommandContext(deps);
       const [{ openScope }, { showSender }, { listMessages }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/senders.ts'),
+        import('../../services/senders/senders.ts'),
         import('../../services/messages.ts'),
       ]);
       const scope = openScope(context);
@@ -113,7 +113,7 @@ export function addSenderCommands(program: Command, deps: Deps): void {
         const { openScope } = await import('../../services/scope.ts');
         const scope = openScope(context);
         if (options.replies) {
-          const { suppressSender, unsuppressSender } = await import('../../services/suppress-sender.ts');
+          const { suppressSender, unsuppressSender } = await import('../../services/senders/suppress-sender.ts');
           const changed = await (verb === 'block' ? suppressSender : unsuppressSender)(scope, which);
           const shown = options.mask ? maskSender(changed) : changed;
           if (options.json) output.printJson(shown);
@@ -123,7 +123,7 @@ export function addSenderCommands(program: Command, deps: Deps): void {
           }
           return;
         }
-        const { blockSender, unblockSender } = await import('../../services/senders.ts');
+        const { blockSender, unblockSender } = await import('../../services/senders/senders.ts');
         const changed = await (verb === 'block' ? blockSender : unblockSender)(scope, which);
         const sender = options.mask ? maskSender(changed) : changed;
         if (options.json) output.printJson(sender);

@@ -1,4 +1,4 @@
-import { normaliseAddress } from '../address.ts';
+import { normaliseAddress } from '../../address.ts';
 
 /** Mailboxes that programs answer from; a reply there comes back, or reaches nobody (RFC 2142, RFC 3834 §2). */
 const roleMailboxes = new Set([

@@ -1,14 +1,14 @@
 import { LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
-import { normaliseAddress, readAddress } from '../address.ts';
-import { inTransaction } from '../database/transaction.ts';
-import { Sender } from '../entities/index.ts';
-import { Problem } from '../problems.ts';
-import { databaseNow } from './clock.ts';
-import { cutPage, type Page, type PageRequest, readLimit, readTimeCursor } from './paging.ts';
-import type { Scope } from './scope.ts';
+import { normaliseAddress, readAddress } from '../../address.ts';
+import { inTransaction } from '../../database/transaction.ts';
+import { Sender } from '../../entities/index.ts';
+import { Problem } from '../../problems.ts';
+import { databaseNow } from '../clock.ts';
+import { cutPage, type Page, type PageRequest, readLimit, readTimeCursor } from '../paging.ts';
+import type { Scope } from '../scope.ts';
+import { presentSender, type SenderView } from '../views.ts';
 import { readSuppressions } from './suppressions.ts';
-import { presentSender, type SenderView } from './views.ts';
 
 /** Everybody who wrote, whoever wrote last first. Not by entities, which would be most of what this takes. */
 export async function listSenders(scope: Scope, request: PageRequest = {}): Promise<Page<SenderView>> {

@@ -1,10 +1,10 @@
-import { runStatement, type Statement } from '../database/statement.ts';
-import { Problem } from '../problems.ts';
+import { runStatement, type Statement } from '../../database/statement.ts';
+import { Problem } from '../../problems.ts';
+import type { Scope } from '../scope.ts';
+import type { SenderView } from '../views.ts';
 import { findPerson } from './find-person.ts';
-import type { Scope } from './scope.ts';
 import { showSender } from './senders.ts';
 import { suppressStatement } from './suppressions.ts';
-import type { SenderView } from './views.ts';
 
 const allowStatement: Statement = {
   name: 'unsuppress_1',

@@ -1,11 +1,11 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { inTransaction } from '../database/transaction.ts';
-import { ReplyDay } from '../entities/index.ts';
-import { Problem } from '../problems.ts';
+import { inTransaction } from '../../database/transaction.ts';
+import { ReplyDay } from '../../entities/index.ts';
+import { Problem } from '../../problems.ts';
+import { listOf, removeMessages } from '../remove-messages.ts';
+import type { Scope } from '../scope.ts';
 import { noteErasures } from './erasure-log.ts';
 import { findPerson, type Person } from './find-person.ts';
-import { listOf, removeMessages } from './remove-messages.ts';
-import type { Scope } from './scope.ts';
 
 /** What is gone. */
 export interface Erased {

@@ -1,9 +1,17 @@
-import { Attempt, Email, Erasure, Message, MessageKey, RecentPost, ReplyDay, Suppression } from '../entities/index.ts';
-import { Problem } from '../problems.ts';
-import { databaseNow } from './clock.ts';
-import { findPerson } from './find-person.ts';
-import type { Scope } from './scope.ts';
-import { openClientAddress } from './sealed-values.ts';
+import {
+  Attempt,
+  Email,
+  Erasure,
+  Message,
+  MessageKey,
+  RecentPost,
+  ReplyDay,
+  Suppression,
+} from '../../entities/index.ts';
+import { Problem } from '../../problems.ts';
+import { databaseNow } from '../clock.ts';
+import type { Scope } from '../scope.ts';
+import { openClientAddress } from '../sealed-values.ts';
 import {
   type AttemptView,
   type EmailView,
@@ -13,7 +21,8 @@ import {
   presentMessage,
   presentSender,
   type SenderView,
-} from './views.ts';
+} from '../views.ts';
+import { findPerson } from './find-person.ts';
 
 /** Everything that is held about one address, but its messages. Times are ISO 8601 in UTC. */
 export interface PersonView {

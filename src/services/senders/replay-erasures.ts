@@ -1,6 +1,8 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { inTransaction } from '../database/transaction.ts';
-import { Erasure } from '../entities/index.ts';
+import { inTransaction } from '../../database/transaction.ts';
+import { Erasure } from '../../entities/index.ts';
+import { removeMessages } from '../remove-messages.ts';
+import type { Scope } from '../scope.ts';
 import { lockAddress, writeRecord } from './erase-sender.ts';
 import {
   appendRecords,
@@ -10,8 +12,6 @@ import {
   recordsNotIn,
   warnOfLog,
 } from './erasure-log.ts';
-import { removeMessages } from './remove-messages.ts';
-import type { Scope } from './scope.ts';
 
 export interface Replayed {
   /** Records that the database did not have. */

@@ -1,9 +1,9 @@
 import { timingSafeEqual } from 'node:crypto';
 import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeFolder } from '../folder.ts';
-import type { Keyring } from '../privacy/keyring.ts';
-import type { Scope } from './scope.ts';
+import { makeFolder } from '../../folder.ts';
+import type { Keyring } from '../../privacy/keyring.ts';
+import type { Scope } from '../scope.ts';
 
 /** That the sender of an address was erased. */
 export interface ErasureRecord {

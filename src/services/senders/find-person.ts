@@ -1,8 +1,8 @@
-import { normaliseAddress } from '../address.ts';
-import { Sender } from '../entities/index.ts';
+import { normaliseAddress } from '../../address.ts';
+import { Sender } from '../../entities/index.ts';
+import type { Scope } from '../scope.ts';
+import { openOrNull, openSenderAddress } from '../sealed-values.ts';
 import { mailboxForLimits } from './reply-rules.ts';
-import type { Scope } from './scope.ts';
-import { openOrNull, openSenderAddress } from './sealed-values.ts';
 import { findSender, readSenderAddress } from './senders.ts';
 
 /** Whom something may be held about, whether or not there is a sender. */

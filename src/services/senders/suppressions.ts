@@ -1,11 +1,11 @@
 import { timingSafeEqual } from 'node:crypto';
-import { runStatement, type Statement } from '../database/statement.ts';
-import type { Sender } from '../entities/index.ts';
-import type { Keyring } from '../privacy/keyring.ts';
-import { Problem } from '../problems.ts';
+import { runStatement, type Statement } from '../../database/statement.ts';
+import type { Sender } from '../../entities/index.ts';
+import type { Keyring } from '../../privacy/keyring.ts';
+import { Problem } from '../../problems.ts';
+import type { Scope } from '../scope.ts';
+import { openOrNull, openSenderAddress } from '../sealed-values.ts';
 import { mailboxForLimits } from './reply-rules.ts';
-import type { Scope } from './scope.ts';
-import { openOrNull, openSenderAddress } from './sealed-values.ts';
 
 /**
  * What the "never again" link of an auto-reply carries: the keyed hash of its mailbox, and a signature that only we
