@@ -1,11 +1,12 @@
 /** Koa, its router, our reading and checking of a post, and an answer. Nothing else, and nothing is kept. */
+
 import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import Router from '@koa/router';
 import Koa from 'koa';
 import { readSubmission } from '../../src/server/read-submission.ts';
 import type { RequestState } from '../../src/server/request-scope.ts';
-import { checkFields } from '../../src/services/check-fields.ts';
+import { checkFields } from '../../src/services/intake/check-fields.ts';
 
 const router = new Router<RequestState>();
 router.post('/api/messages', async (ctx) => {

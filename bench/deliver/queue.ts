@@ -7,8 +7,8 @@ import { claimDue } from '../../src/services/claim-due.ts';
 import { composeEmail } from '../../src/services/compose-email.ts';
 import { giveBack } from '../../src/services/give-back.ts';
 import { openIntake } from '../../src/services/intake/intake.ts';
+import { submitMessage } from '../../src/services/intake/submit-message.ts';
 import { openScope } from '../../src/services/scope.ts';
-import { submitMessage } from '../../src/services/submit-message.ts';
 import { query } from '../support/machine.ts';
 import { startWorker } from '../support/program.ts';
 

@@ -1,6 +1,6 @@
 import type Router from '@koa/router';
-import { checkSubmission } from '../services/check-submission.ts';
 import { defaultFormSlug, findOpenForm } from '../services/forms/forms.ts';
+import { checkSubmission } from '../services/intake/submit-message.ts';
 import type { Limits } from './limit-clients.ts';
 import { readPosted } from './read-posted.ts';
 import type { RequestState } from './request-scope.ts';

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import busboy from 'busboy';
 import { Problem } from '../problems.ts';
-import { filePart } from '../services/check-fields.ts';
+import { filePart } from '../services/intake/check-fields.ts';
 import { maxValues, tooManyValues } from './too-many-values.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { Context } from 'koa';
-import type { Submission } from '../services/check-fields.ts';
+import type { Submission } from '../services/intake/check-fields.ts';
 import { readSubmission } from './read-submission.ts';
 import type { RequestState } from './request-scope.ts';
 

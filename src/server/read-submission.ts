@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Context } from 'koa';
 import readBody from 'raw-body';
 import { Problem } from '../problems.ts';
-import type { Submission } from '../services/check-fields.ts';
+import type { Submission } from '../services/intake/check-fields.ts';
 import { readMultipart } from './read-multipart.ts';
 import type { RequestState } from './request-scope.ts';
 import { maxValues, tooManyValues } from './too-many-values.ts';

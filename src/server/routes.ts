@@ -1,8 +1,8 @@
 import { METHODS } from 'node:http';
 import Router from '@koa/router';
 import type { Context } from '../context.ts';
-import { createChallenge } from '../services/captcha-challenge.ts';
 import { defaultFormSlug } from '../services/forms/forms.ts';
+import { createChallenge } from '../services/intake/guard-submission.ts';
 import { readiness } from '../services/readiness.ts';
 import { addAdminRoutes } from './admin-routes.ts';
 import { addDjangoRoutes } from './django-routes.ts';

@@ -9,7 +9,7 @@ import { runDeliveryLoop } from '../services/delivery-loop.ts';
 import { listenForEmails } from '../services/email-channel.ts';
 import { keepHouse } from '../services/housekeeping.ts';
 import { openIntake } from '../services/intake/intake.ts';
-import type { BatchLimits } from '../services/store-batches.ts';
+import type { BatchLimits } from '../services/intake/store-batches.ts';
 import { createApp } from './app.ts';
 import { collectWhenQuiet } from './collect-when-quiet.ts';
 import { createMailboxKey } from './mailbox-lock.ts';

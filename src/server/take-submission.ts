@@ -1,8 +1,8 @@
 import type { RouterContext } from '@koa/router';
-import type { Submission } from '../services/check-fields.ts';
 import { findOpenForm } from '../services/forms/forms.ts';
 import { readNext } from '../services/forms/origins.ts';
-import { submitMessage } from '../services/submit-message.ts';
+import type { Submission } from '../services/intake/check-fields.ts';
+import { submitMessage } from '../services/intake/submit-message.ts';
 import { dialectOf } from './dialects/index.ts';
 import { readPosted } from './read-posted.ts';
 import type { RequestState } from './request-scope.ts';

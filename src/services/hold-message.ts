@@ -4,10 +4,10 @@ import { Attempt, Email, Message } from '../entities/index.ts';
 import { Problem } from '../problems.ts';
 import { databaseNow } from './clock.ts';
 import { newId } from './ids.ts';
+import type { Suspicion } from './intake/suspicions.ts';
 import { findMessage } from './messages.ts';
 import { emailChannel } from './outbox.ts';
 import type { Scope } from './scope.ts';
-import type { Suspicion } from './suspicions.ts';
 
 /** What was asked for, and whether there was anything to do. */
 export interface MessageChange {

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { openIntake } from '../../src/services/intake/intake.ts';
+import { submitMessage } from '../../src/services/intake/submit-message.ts';
 import { openScope } from '../../src/services/scope.ts';
-import { submitMessage } from '../../src/services/submit-message.ts';
 import { runHere } from '../cli/terminal.ts';
 import { browserAccept, clientOf, submission } from '../support/api.ts';
 import { buildMessages } from '../support/build.ts';

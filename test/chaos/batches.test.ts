@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
+import { openStoreBatches } from '../../src/services/intake/store-batches.ts';
+import { storeMessages } from '../../src/services/intake/store-messages.ts';
 import type { Verdict } from '../../src/services/intake/verdict.ts';
 import { openScope } from '../../src/services/scope.ts';
-import { openStoreBatches } from '../../src/services/store-batches.ts';
-import { storeMessages } from '../../src/services/store-messages.ts';
 import { type Answer, type Client, clientOf, submission } from '../support/api.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { checkFields } from '../../src/services/check-fields.ts';
+import { checkFields } from '../../src/services/intake/check-fields.ts';
 import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { ruffinweb, type Settings } from '../support/program.ts';

@@ -9,7 +9,7 @@ import type { MediaType, Operation, Schema } from '../../src/server/openapi/docu
 import { describeApi } from '../../src/server/openapi.ts';
 import { openPages } from '../../src/server/pages.ts';
 import { createKey } from '../../src/services/api-keys.ts';
-import { checkFields } from '../../src/services/check-fields.ts';
+import { checkFields } from '../../src/services/intake/check-fields.ts';
 import { openIntake } from '../../src/services/intake/intake.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { type Answer, type Client, clientOf, submission } from '../support/api.ts';

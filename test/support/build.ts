@@ -3,11 +3,11 @@ import type { Context } from '../../src/context.ts';
 import type { Outcome } from '../../src/mail/mailer.ts';
 import { type ClaimedEmail, claimDue } from '../../src/services/claim-due.ts';
 import { openIntake } from '../../src/services/intake/intake.ts';
+import { submitMessage } from '../../src/services/intake/submit-message.ts';
 import type { Stored } from '../../src/services/intake/verdict.ts';
 import { decideNextStep } from '../../src/services/retry-schedule.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { settleEmails } from '../../src/services/settle-emails.ts';
-import { submitMessage } from '../../src/services/submit-message.ts';
 import { submission } from './api.ts';
 
 /** What differs from the submission that every form takes. */

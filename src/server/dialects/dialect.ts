@@ -1,4 +1,4 @@
-import type { Submission } from '../../services/check-fields.ts';
+import type { Submission } from '../../services/intake/check-fields.ts';
 import type { Stored } from '../../services/intake/verdict.ts';
 import type { ProblemDetails } from '../problem-details.ts';
 

@@ -1,6 +1,6 @@
 import { solutionFields } from '../../captcha-kinds.ts';
-import { nameInFault } from '../../services/check-fields.ts';
 import { aliases } from '../../services/forms/fields.ts';
+import { nameInFault } from '../../services/intake/check-fields.ts';
 import type { ProblemDetails } from '../problem-details.ts';
 
 const knownFields = [

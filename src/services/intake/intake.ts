@@ -1,6 +1,6 @@
 import type { Context } from '../../context.ts';
-import { type BatchLimits, openStoreBatches, type StoreBatches } from '../store-batches.ts';
 import type { RememberedForms } from './open-forms.ts';
+import { type BatchLimits, openStoreBatches, type StoreBatches } from './store-batches.ts';
 
 /** What all posts to one server share: the forms they came for, and the batches they are stored in. */
 export interface Intake extends StoreBatches {

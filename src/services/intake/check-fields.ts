@@ -1,8 +1,8 @@
-import { readAddress } from '../address.ts';
-import { solutionFields } from '../captcha-kinds.ts';
-import { type FieldFault, Problem } from '../problems.ts';
-import { aliases, fieldLimits, type KnownField, knownFields, type Rule } from './forms/fields.ts';
-import type { MessageContent } from './sealed-values.ts';
+import { readAddress } from '../../address.ts';
+import { solutionFields } from '../../captcha-kinds.ts';
+import { type FieldFault, Problem } from '../../problems.ts';
+import { aliases, fieldLimits, type KnownField, knownFields, type Rule } from '../forms/fields.ts';
+import type { MessageContent } from '../sealed-values.ts';
 
 /** What a visitor posted, not yet believed. */
 export interface Submission {

@@ -1,9 +1,9 @@
-import type { Context } from '../context.ts';
-import { requestPatience } from '../database/orm.ts';
-import type { StoreResult, Verdict } from './intake/verdict.ts';
-import { isOutage, TooSlow } from './outage.ts';
-import { openScope, type Scope } from './scope.ts';
+import type { Context } from '../../context.ts';
+import { requestPatience } from '../../database/orm.ts';
+import { isOutage, TooSlow } from '../outage.ts';
+import { openScope, type Scope } from '../scope.ts';
 import { storeMessages } from './store-messages.ts';
+import type { StoreResult, Verdict } from './verdict.ts';
 
 export interface BatchLimits {
   /** Statements on their way at the same time: while one waits for the disk, the next is being worked on. */

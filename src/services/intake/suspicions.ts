@@ -1,4 +1,4 @@
-import type { MessageContent } from './sealed-values.ts';
+import type { MessageContent } from '../sealed-values.ts';
 
 /** Why a message is held; shown to the operator, never to the visitor. */
 export const suspicions = [

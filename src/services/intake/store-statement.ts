@@ -1,5 +1,5 @@
-import type { Statement } from '../database/statement.ts';
-import { emailChannel } from './outbox.ts';
+import type { Statement } from '../../database/statement.ts';
+import { emailChannel } from '../outbox.ts';
 
 /** The most auto-replies one form asks for in one hour of the clock. */
 export const repliesPerFormAndHour = 100;

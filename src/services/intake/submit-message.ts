@@ -1,16 +1,16 @@
-import type { Form } from '../entities/index.ts';
-import { Problem } from '../problems.ts';
-import type { Submission } from './check-fields.ts';
-import { checkSubmission } from './check-submission.ts';
-import { findFirstAnswers, postIdentity } from './first-answers.ts';
-import { captchaOf, ownersOf } from './forms/effective-settings.ts';
+import type { Form } from '../../entities/index.ts';
+import { Problem } from '../../problems.ts';
+import { captchaOf, ownersOf } from '../forms/effective-settings.ts';
+import { refuseForeignOrigin } from '../forms/origins.ts';
+import type { Scope } from '../scope.ts';
+import type { MessageContent } from '../sealed-values.ts';
+import { mayReplyTo } from '../senders/reply-rules.ts';
+import { checkFields, type Submission } from './check-fields.ts';
+import { findFirstAnswers, postIdentity } from './find-repeats.ts';
 import { type CaptchaVerdicts, type GuardVerdict, guardSubmission } from './guard-submission.ts';
-import type { Intake } from './intake/intake.ts';
-import { withOpenForm } from './intake/open-forms.ts';
-import type { Stored, StoreResult, Verdict } from './intake/verdict.ts';
-import type { Scope } from './scope.ts';
-import type { MessageContent } from './sealed-values.ts';
-import { mayReplyTo } from './senders/reply-rules.ts';
+import type { Intake } from './intake.ts';
+import { withOpenForm } from './open-forms.ts';
+import type { Stored, StoreResult, Verdict } from './verdict.ts';
 
 /** What was stored, and where the form sends its visitors then; undefined for our own page. */
 export interface Submitted extends Stored {
@@ -88,4 +88,18 @@ function settle(form: Form, result: StoreResult): Submitted {
   if ('refused' in result) throw result.refused;
   const { stored, repeated } = result;
   return { ...stored, repeated, redirectUrl: form.redirectUrl ?? undefined };
+}
+
+/**
+ * Finds out whether a form takes a submission, and stores nothing.
+ *
+ * @throws {Problem} origin-refused, fields-invalid
+ */
+export function checkSubmission(
+  { config }: Pick<Scope, 'config'>,
+  form: Pick<Form, 'origins' | 'requiredFields'>,
+  submission: Submission,
+): MessageContent {
+  refuseForeignOrigin(config, form, submission.origin);
+  return checkFields(submission.values, form.requiredFields ?? []);
 }

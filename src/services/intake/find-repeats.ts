@@ -1,10 +1,10 @@
-import { normaliseAddress } from '../address.ts';
-import { runStatement, type Statement } from '../database/statement.ts';
-import type { Keyring } from '../privacy/keyring.ts';
-import { Problem } from '../problems.ts';
-import type { StoreResult } from './intake/verdict.ts';
-import type { Scope } from './scope.ts';
-import type { MessageContent } from './sealed-values.ts';
+import { normaliseAddress } from '../../address.ts';
+import { runStatement, type Statement } from '../../database/statement.ts';
+import type { Keyring } from '../../privacy/keyring.ts';
+import { Problem } from '../../problems.ts';
+import type { Scope } from '../scope.ts';
+import type { MessageContent } from '../sealed-values.ts';
+import type { StoreResult } from './verdict.ts';
 
 /** What makes two posts the same one. */
 export interface PostIdentity {

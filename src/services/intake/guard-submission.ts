@@ -1,11 +1,12 @@
-import type { CaptchaVerdict } from '../captcha/captcha.ts';
-import { type CaptchaKind, solutionFields } from '../captcha-kinds.ts';
-import type { Form, MessageStatus } from '../entities/index.ts';
-import { Problem } from '../problems.ts';
+import type { CaptchaVerdict } from '../../captcha/captcha.ts';
+import { type CaptchaKind, solutionFields } from '../../captcha-kinds.ts';
+import type { Form, MessageStatus } from '../../entities/index.ts';
+import { Problem } from '../../problems.ts';
+import { captchaOf } from '../forms/effective-settings.ts';
+import { findOpenForm } from '../forms/forms.ts';
+import type { Scope } from '../scope.ts';
+import type { MessageContent } from '../sealed-values.ts';
 import type { Submission } from './check-fields.ts';
-import { captchaOf } from './forms/effective-settings.ts';
-import type { Scope } from './scope.ts';
-import type { MessageContent } from './sealed-values.ts';
 import { findSuspicions, type Suspicion } from './suspicions.ts';
 
 /** What the guard says of a submission that it lets in. */
@@ -68,4 +69,15 @@ async function checkCaptcha(
     .of(kind)
     ?.check(solution, { formSlug: form.slug, clientAddress: submission.clientAddress });
   return verdict ?? { result: 'unavailable' };
+}
+
+/**
+ * A fresh ALTCHA challenge, bound to a form.
+ *
+ * @throws {Problem} form-unknown, form-closed, route-unknown where the form asks for none.
+ */
+export async function createChallenge(scope: Scope, formSlug: string): Promise<object> {
+  const form = await findOpenForm(scope, formSlug);
+  if (captchaOf(scope, form) !== 'altcha') throw new Problem('route-unknown', 'this form asks for no ALTCHA captcha');
+  return await scope.captchas.altcha.createChallenge(form.slug);
 }
