@@ -2,10 +2,9 @@ import { dirname, join } from 'node:path';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Email } from '../entities/index.ts';
 import { openKeyring } from './database-health.ts';
+import { heldSince } from './delivery/held-summary.ts';
+import { describeNoWay, describePause, readPause } from './delivery/pause.ts';
 import { good, type HealthCheck, type HealthParts } from './health-check.ts';
-import { heldSince } from './held-since.ts';
-import { describeNoWay } from './mail-way.ts';
-import { describePause, readPause } from './queue-pause.ts';
 import { oldestDueSeconds } from './readiness.ts';
 
 const lateSeconds = { warn: 2 * 60, fail: 15 * 60 };

@@ -7,7 +7,7 @@ import {
   emailStates,
   type PauseCause,
 } from '../entities/index.ts';
-import { heldSince } from './held-since.ts';
+import { heldSince } from './delivery/held-summary.ts';
 import type { Scope } from './scope.ts';
 import type { SentCount } from './sent-count.ts';
 

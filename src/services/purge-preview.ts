@@ -1,6 +1,6 @@
 import { Form } from '../entities/index.ts';
+import { heldSince } from './delivery/held-summary.ts';
 import { retentionOf } from './forms/effective-settings.ts';
-import { heldSince } from './held-since.ts';
 import { clientAddressDays, heldDays, waitsForMail } from './retention.ts';
 import type { Scope } from './scope.ts';
 import { readToldTimes } from './told-of-held.ts';

@@ -1,5 +1,5 @@
 import type { EmailState } from '../entities/index.ts';
-import { heldSince } from './held-since.ts';
+import { heldSince } from './delivery/held-summary.ts';
 import { idsOf } from './paging.ts';
 import type { ToldTimes } from './told-of-held.ts';
 

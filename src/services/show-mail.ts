@@ -1,6 +1,6 @@
 import type { Composer, Context } from '../context.ts';
 import type { Email } from '../entities/index.ts';
-import { composeEmail } from './compose-email.ts';
+import { composeEmail } from './delivery/compose-email.ts';
 import { findEmail } from './emails.ts';
 import { openScope } from './scope.ts';
 import { openContent, openOrNull } from './sealed-values.ts';

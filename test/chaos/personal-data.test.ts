@@ -1,12 +1,12 @@
 import { expect } from 'chai';
 import pg from 'pg';
 import type { Context } from '../../src/context.ts';
-import { claimDue } from '../../src/services/claim-due.ts';
+import { claimDue } from '../../src/services/delivery/claim-due.ts';
+import { decideNextStep } from '../../src/services/delivery/retry-schedule.ts';
+import { settleEmails } from '../../src/services/delivery/settle-emails.ts';
 import { purge } from '../../src/services/purge.ts';
-import { decideNextStep } from '../../src/services/retry-schedule.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { type Erased, eraseSender } from '../../src/services/senders/erase-sender.ts';
-import { settleEmails } from '../../src/services/settle-emails.ts';
 import { clientOf, submission } from '../support/api.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';

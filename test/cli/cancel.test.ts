@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import PostalMime from 'postal-mime';
 import type { Context } from '../../src/context.ts';
 import { type Cancelled, cancelEmails } from '../../src/services/cancel-emails.ts';
-import { claimDue } from '../../src/services/claim-due.ts';
+import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
-import { claimDue } from '../../src/services/claim-due.ts';
+import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { exportMessages } from '../../src/services/export-messages.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';

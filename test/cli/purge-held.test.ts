@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
 import type { Outcome } from '../../src/mail/mailer.ts';
 import { countWaiting } from '../../src/services/count-waiting.ts';
-import { queueHeldSummaries } from '../../src/services/held-summary.ts';
+import { queueHeldSummaries } from '../../src/services/delivery/held-summary.ts';
 import { keepHouseOnce } from '../../src/services/housekeeping.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
 import { inTransaction } from '../../src/database/transaction.ts';
-import { claimDue } from '../../src/services/claim-due.ts';
 import { countWaiting } from '../../src/services/count-waiting.ts';
-import { queueHeldSummaries } from '../../src/services/held-summary.ts';
+import { claimDue } from '../../src/services/delivery/claim-due.ts';
+import { queueHeldSummaries } from '../../src/services/delivery/held-summary.ts';
 import { keepHouseOnce } from '../../src/services/housekeeping.ts';
 import { openPurgeRound } from '../../src/services/purge.ts';
 import { openScope } from '../../src/services/scope.ts';

@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import pg from 'pg';
 import PostalMime from 'postal-mime';
 import type { Context } from '../../src/context.ts';
-import { claimDue } from '../../src/services/claim-due.ts';
+import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import type { Resent } from '../../src/services/emails/resend-one.ts';
 import { resendEmails } from '../../src/services/resend-emails.ts';
 import { openScope } from '../../src/services/scope.ts';

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import type { MailingContext } from '../../src/context.ts';
+import { pauseQueue } from '../../src/services/delivery/pause.ts';
+import { probeMail } from '../../src/services/delivery/probe-mail-server.ts';
 import { keepHouseOnce } from '../../src/services/housekeeping.ts';
 import { readNumbers } from '../../src/services/numbers.ts';
-import { probeMail } from '../../src/services/probe-mail.ts';
-import { pauseQueue } from '../../src/services/queue-pause.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { openSentCount } from '../../src/services/sent-count.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
-import { claimDue } from '../../src/services/claim-due.ts';
-import { giveBack } from '../../src/services/give-back.ts';
+import { claimDue } from '../../src/services/delivery/claim-due.ts';
+import { decideNextStep } from '../../src/services/delivery/retry-schedule.ts';
+import { giveBack } from '../../src/services/delivery/return-unsent.ts';
+import { settleEmails } from '../../src/services/delivery/settle-emails.ts';
 import { openIntake } from '../../src/services/intake/intake.ts';
 import { submitMessage } from '../../src/services/intake/submit-message.ts';
-import { decideNextStep } from '../../src/services/retry-schedule.ts';
 import { openScope, type Scope } from '../../src/services/scope.ts';
-import { settleEmails } from '../../src/services/settle-emails.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/until.ts';

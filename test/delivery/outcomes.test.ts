@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { MailingContext } from '../../src/context.ts';
 import type { Result } from '../../src/mail/mailer.ts';
 import type { SmtpOptions } from '../../src/mail/smtp.ts';
-import { deliverUntilIdle } from '../../src/services/delivery-loop.ts';
+import { deliverUntilIdle } from '../../src/services/delivery/delivery-loop.ts';
 import { showEmail } from '../../src/services/emails.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages } from '../support/build.ts';

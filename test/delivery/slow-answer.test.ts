@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import type { MailingContext } from '../../src/context.ts';
-import { deliverUntilIdle } from '../../src/services/delivery-loop.ts';
+import { deliverUntilIdle } from '../../src/services/delivery/delivery-loop.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Context } from '../../src/context.ts';
 import type { Outcome } from '../../src/mail/mailer.ts';
-import { type ClaimedEmail, claimDue } from '../../src/services/claim-due.ts';
+import { type ClaimedEmail, claimDue } from '../../src/services/delivery/claim-due.ts';
+import { decideNextStep } from '../../src/services/delivery/retry-schedule.ts';
+import { settleEmails } from '../../src/services/delivery/settle-emails.ts';
 import { openIntake } from '../../src/services/intake/intake.ts';
 import { submitMessage } from '../../src/services/intake/submit-message.ts';
 import type { Stored } from '../../src/services/intake/verdict.ts';
-import { decideNextStep } from '../../src/services/retry-schedule.ts';
 import { openScope } from '../../src/services/scope.ts';
-import { settleEmails } from '../../src/services/settle-emails.ts';
 import { submission } from './api.ts';
 
 /** What differs from the submission that every form takes. */

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { decideNextStep, mostTries } from '../../src/services/retry-schedule.ts';
+import { decideNextStep, mostTries } from '../../src/services/delivery/retry-schedule.ts';
 
 const minute = 60_000;
 const notification = (tries: number) => ({ kind: 'notification' as const, tries });

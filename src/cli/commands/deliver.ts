@@ -28,9 +28,9 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
         { countDue },
       ] = await Promise.all([
         import('../../context.ts'),
-        import('../../services/bell.ts'),
-        import('../../services/email-channel.ts'),
-        import('../../services/delivery-loop.ts'),
+        import('../../services/delivery/new-mail-signal.ts'),
+        import('../../services/delivery/new-mail-signal.ts'),
+        import('../../services/delivery/delivery-loop.ts'),
         import('../../services/housekeeping.ts'),
         import('../../services/scope.ts'),
         import('../../services/readiness.ts'),

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { Problem } from '../../problems.ts';
-import type { PauseView } from '../../services/queue-pause.ts';
+import type { PauseView } from '../../services/delivery/pause.ts';
 import type { Scope } from '../../services/scope.ts';
 import type { Deps } from '../deps.ts';
 import { maskText } from '../mask.ts';
@@ -71,7 +71,7 @@ export async function warnOfPause(
   scope: Scope,
   options: { mask?: boolean } = {},
 ): Promise<PauseView | null> {
-  const { describePause, readPause } = await import('../../services/queue-pause.ts');
+  const { describePause, readPause } = await import('../../services/delivery/pause.ts');
   const pause = await readPause(scope.em, scope.keyring);
   if (pause === null) return null;
   const { fact, fix } = describePause(
@@ -83,5 +83,5 @@ export async function warnOfPause(
 }
 
 async function loadServices() {
-  return await Promise.all([import('../../services/scope.ts'), import('../../services/queue-pause.ts')]);
+  return await Promise.all([import('../../services/scope.ts'), import('../../services/delivery/pause.ts')]);
 }

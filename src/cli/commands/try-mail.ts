@@ -65,7 +65,7 @@ export function addTryMailCommands(emails: Command, deps: Deps): void {
       const { config } = await openConfig(deps);
       const [{ openMail }, { describeNoWay }, { readRecipient }, { testMail }] = await Promise.all([
         import('../../context.ts'),
-        import('../../services/mail-way.ts'),
+        import('../../services/delivery/pause.ts'),
         import('../../services/outbox.ts'),
         import('../../services/test-mail.ts'),
       ]);

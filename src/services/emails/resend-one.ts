@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Email } from '../../entities/index.ts';
 import type { ProblemCode } from '../../problems.ts';
-import { replyLastsHours } from '../cancel-unwanted.ts';
+import { replyLastsHours } from '../delivery/cancel-unwanted.ts';
 import type { EmailFilter } from '../emails.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import type { Scope } from '../scope.ts';

@@ -1,3 +1,12 @@
+import type { MailingContext } from '../../context.ts';
+import { listen } from '../../database/listener.ts';
+import { emailChannel } from '../outbox.ts';
+
+/** Rings at each email that any process queues, until disposed. */
+export function listenForEmails(context: Pick<MailingContext, 'databaseUrl' | 'keyring'>, bell: Bell): AsyncDisposable {
+  const { databaseUrl, keyring } = context;
+  return listen({ databaseUrl, channel: emailChannel, sealingKey: keyring.newestId }, () => bell.ring());
+}
 /** Wakes one sleeper. A ring while nobody sleeps is kept for the next one, so that none is missed. */
 export interface Bell {
   ring(): void;

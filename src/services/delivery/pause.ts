@@ -1,12 +1,12 @@
-import type { Config } from '../config/config.ts';
-import { runStatement, type Statement } from '../database/statement.ts';
-import { MailQueue, type PauseCause } from '../entities/index.ts';
-import type { Keyring } from '../privacy/keyring.ts';
-import type { SealedPlace } from '../privacy/sealed-columns.ts';
-import { describeNoWay } from './mail-way.ts';
-import { emailChannel } from './outbox.ts';
-import type { Scope } from './scope.ts';
-import { openOrNull } from './sealed-values.ts';
+import { join } from 'node:path';
+import type { Config } from '../../config/config.ts';
+import { runStatement, type Statement } from '../../database/statement.ts';
+import { MailQueue, type PauseCause } from '../../entities/index.ts';
+import type { Keyring } from '../../privacy/keyring.ts';
+import type { SealedPlace } from '../../privacy/sealed-columns.ts';
+import { emailChannel } from '../outbox.ts';
+import type { Scope } from '../scope.ts';
+import { openOrNull } from '../sealed-values.ts';
 
 /** That no mail is sent at present, and why. */
 export interface PauseView {
@@ -108,3 +108,17 @@ export function describePause(
 }
 
 const reasonPlace: SealedPlace = { table: 'mail_queue', column: 'reason', row: '1' };
+
+/** What it means that no mail can leave, and what mends it: without a mail server, the folder is at fault. */
+export function describeNoWay({ smtp, dataDir }: Pick<Config, 'smtp' | 'dataDir'>): { fact: string; fix: string } {
+  if (smtp !== undefined) {
+    return {
+      fact: 'the mail server does not let us in',
+      fix: 'mend SMTP_HOST, SMTP_PORT, SMTP_USER, SMTP_PASSWORD or MAIL_FROM',
+    };
+  }
+  return {
+    fact: `mail cannot be written to ${join(dataDir, 'mail')}, while SMTP_HOST is not set`,
+    fix: 'make that folder writable, or set DATA_DIR',
+  };
+}

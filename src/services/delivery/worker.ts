@@ -1,45 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import type { MailingContext } from '../context.ts';
-import { grace } from '../grace.ts';
+import type { MailingContext } from '../../context.ts';
+import { grace } from '../../grace.ts';
+import { openScope } from '../scope.ts';
+import { syncErasures } from '../senders/replay-erasures.ts';
 import { cancelReasons, cancelUnwanted } from './cancel-unwanted.ts';
-import { type Claim, type ClaimedEmail, claimDue } from './claim-due.ts';
-import { pauseIfRestored } from './database-identity.ts';
+import { type Claim, claimDue } from './claim-due.ts';
+import { createRate, type Held, handMs, holdFor, isStale, mostPerLane } from './claimed-ahead.ts';
 import { deliverEmail } from './deliver-email.ts';
-import { createReturns } from './give-back.ts';
-import { renewAfterMs } from './keep-lease.ts';
-import { probeMail } from './probe-mail.ts';
-import { openScope } from './scope.ts';
-import { syncErasures } from './senders/replay-erasures.ts';
-import { createSettleQueue } from './settle-queue.ts';
+import { pauseIfRestored } from './pause-after-restore.ts';
+import { probeMail } from './probe-mail-server.ts';
+import { renewAfterMs } from './renew-lease.ts';
+import { createReturns } from './return-unsent.ts';
+import { createSettleQueue } from './settle-emails.ts';
 
 /** After a stop is asked for: how long tries may go on, and how long those past their final dot after that. */
 const finishMs = 10_000;
-
-/**
- * How long an email may wait in the hand. Together with a send's deadline and the time until the lease is renewed it must
- * end before the lease does; and it is so short since nothing that happens meanwhile (a pause, a block) reaches an email in the hand.
- */
-const handMs = 2000;
-
-/** At most so many for each lane wait in the hand. */
-const mostPerLane = 2;
-
-/** An email that was claimed, and until when it may be begun. */
-interface Held {
-  readonly email: ClaimedEmail;
-  /** By two clocks: the machine's may be set back, and the other one stands still while the machine sleeps. */
-  readonly until: { readonly date: number; readonly steady: number };
-  /** Never to be begun. */
-  isGivenUp?: boolean;
-}
-
-function holdFor(ms: number): Held['until'] {
-  return { date: Date.now() + ms, steady: performance.now() + ms };
-}
-
-function isStale({ until, isGivenUp = false }: Held): boolean {
-  return isGivenUp || Date.now() > until.date || performance.now() > until.steady;
-}
 
 /**
  * What one worker has to do with emails: those in the hand, claimed and not begun, and the tries that are under way, at
@@ -200,27 +175,6 @@ export function createFlight(
       await Promise.race([all, grace(finishMs, hasten)]);
       await context.mailer[Symbol.asyncDispose]();
       await Promise.all([all, back]);
-    },
-  };
-}
-
-/** Counts what happened within the last second, in steps of a tenth. */
-function createRate(): { count(): void; lastSecond(): number } {
-  const steps = new Array<number>(10).fill(0);
-  let now = 0;
-  const turn = () => {
-    const step = Math.floor(performance.now() / 100);
-    for (let it = Math.max(now + 1, step - 9); it <= step; it++) steps[it % 10] = 0;
-    now = step;
-  };
-  return {
-    count() {
-      turn();
-      steps[now % 10] = (steps[now % 10] ?? 0) + 1;
-    },
-    lastSecond() {
-      turn();
-      return steps.reduce((sum, it) => sum + it, 0);
     },
   };
 }

@@ -1,6 +1,6 @@
-import { runStatement, type Statement } from '../database/statement.ts';
+import { runStatement, type Statement } from '../../database/statement.ts';
+import type { Scope } from '../scope.ts';
 import { type ClaimedEmail, leaseMs } from './claim-due.ts';
-import type { Scope } from './scope.ts';
 
 /**
  * How long a mail server may think about a mail before the lease is renewed for the first time. Together with the time in

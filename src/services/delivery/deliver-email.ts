@@ -1,13 +1,12 @@
-import type { MailingContext } from '../context.ts';
-import type { Mail, Outcome } from '../mail/mailer.ts';
+import type { MailingContext } from '../../context.ts';
+import type { Mail, Outcome } from '../../mail/mailer.ts';
+import { openScope, type Scope } from '../scope.ts';
 import type { ClaimedEmail } from './claim-due.ts';
 import { composeEmail } from './compose-email.ts';
-import { keepLease } from './keep-lease.ts';
-import { describeNoWay } from './mail-way.ts';
-import { pauseQueue } from './queue-pause.ts';
+import { describeNoWay, pauseQueue } from './pause.ts';
+import { keepLease } from './renew-lease.ts';
 import { decideNextStep } from './retry-schedule.ts';
-import { openScope, type Scope } from './scope.ts';
-import type { Settle } from './settle-queue.ts';
+import type { Settle } from './settle-emails.ts';
 
 /**
  * One try to deliver one claimed email: composed, sent, and written down as the very next thing. Never throws.

@@ -1,6 +1,6 @@
-import { runStatement, type Statement } from '../database/statement.ts';
+import { runStatement, type Statement } from '../../database/statement.ts';
+import type { Scope } from '../scope.ts';
 import { type ClaimedEmail, leaseMs } from './claim-due.ts';
-import type { Scope } from './scope.ts';
 
 const emailsStatement: Statement = {
   name: 'give_back_1',

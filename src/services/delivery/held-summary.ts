@@ -1,11 +1,10 @@
 import type { FilterQuery } from '@mikro-orm/core';
-import type { Composer } from '../context.ts';
-import { Email, Form, Message } from '../entities/index.ts';
+import type { Composer } from '../../context.ts';
+import { Email, Form, Message } from '../../entities/index.ts';
+import { ownersOf } from '../forms/effective-settings.ts';
+import { newEmailIdentity } from '../outbox.ts';
+import type { Scope } from '../scope.ts';
 import type { ClaimedEmail } from './claim-due.ts';
-import { ownersOf } from './forms/effective-settings.ts';
-import { heldSince } from './held-since.ts';
-import { newEmailIdentity } from './outbox.ts';
-import type { Scope } from './scope.ts';
 
 /** As many as a person looks through in a mail. */
 const mostShown = 50;
@@ -131,3 +130,5 @@ async function recipientsOfSummaries(scope: Scope): Promise<Set<string>> {
   );
   return new Set(rows.map((row) => row.recipient));
 }
+/** The SQL of when a held message began to be held. */
+export const heldSince = 'coalesce(messages.held_at, messages.received_at)';

@@ -1,9 +1,8 @@
-import type { MailingContext } from '../context.ts';
-import { runStatement, type Statement } from '../database/statement.ts';
-import { isAhead } from './clock.ts';
-import { describeNoWay } from './mail-way.ts';
-import { readReason, resumeQueue } from './queue-pause.ts';
-import { openScope, type Scope } from './scope.ts';
+import type { MailingContext } from '../../context.ts';
+import { runStatement, type Statement } from '../../database/statement.ts';
+import { isAhead } from '../clock.ts';
+import { openScope, type Scope } from '../scope.ts';
+import { describeNoWay, readReason, resumeQueue } from './pause.ts';
 
 const minute = 60_000;
 

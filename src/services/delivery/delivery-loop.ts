@@ -1,6 +1,6 @@
-import type { MailingContext } from '../context.ts';
-import type { Bell } from './bell.ts';
-import { createFlight } from './delivery-flight.ts';
+import type { MailingContext } from '../../context.ts';
+import type { Bell } from './new-mail-signal.ts';
+import { createFlight } from './worker.ts';
 
 /** New mail is heard of at once; this is for retries, for expired leases, and for when nobody rings. */
 const pollMs = 5000;

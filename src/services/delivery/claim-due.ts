@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { runStatement, type Statement } from '../database/statement.ts';
-import type { EmailKind } from '../entities/index.ts';
+import { runStatement, type Statement } from '../../database/statement.ts';
+import type { EmailKind } from '../../entities/index.ts';
+import type { Scope } from '../scope.ts';
 import { mostTries } from './retry-schedule.ts';
-import type { Scope } from './scope.ts';
 
 /**
  * How long a worker may take for one email. Longer than the time in the hand (2 s) and the deadline for handing it over

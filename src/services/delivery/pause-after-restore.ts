@@ -1,5 +1,5 @@
-import { runStatement, type Statement } from '../database/statement.ts';
-import type { Scope } from './scope.ts';
+import { runStatement, type Statement } from '../../database/statement.ts';
+import type { Scope } from '../scope.ts';
 
 /**
  * The cluster's number is made by `initdb`, the database's by `create database` and the table's by `create table`;

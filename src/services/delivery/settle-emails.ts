@@ -1,0 +1,147 @@
+import { setTimeout as pause, setImmediate as turnOfEvents } from 'node:timers/promises';
+import type { MailingContext } from '../../context.ts';
+import { runStatement, type Statement } from '../../database/statement.ts';
+import type { AttemptOutcome } from '../../entities/index.ts';
+import { newId } from '../ids.ts';
+import { isOutage } from '../outage.ts';
+import { openScope, type Scope } from '../scope.ts';
+import { replyPlace } from '../sealed-values.ts';
+import { type ClaimedEmail, leaseMs } from './claim-due.ts';
+import type { NextStep } from './retry-schedule.ts';
+
+/** How one try ended, and what follows from it. */
+export interface Settlement {
+  email: Pick<ClaimedEmail, 'id' | 'leaseToken'>;
+  startedAt: Date;
+  outcome: { result: AttemptOutcome; code?: number; reply: string };
+  next: NextStep;
+}
+
+/**
+ * Only the worker whose token the row still bears changes it (a fencing token: Kleppmann, "How to do distributed
+ * locking"), and only it leaves an attempt.
+ */
+const settleStatement: Statement = {
+  name: 'settle_emails_1',
+  text: `
+with given as materialized (
+  select * from unnest(
+    $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::bool[],
+    $7::uuid[], $8::text[], $9::int[], $10::bytea[], $11::float8[]
+  ) as given (email_id, lease_token, state, failure, wait_ms, counts, attempt_id, outcome, code, reply, taken_ms)
+),
+settled as (
+  update emails set
+    state = given.state,
+    failure = given.failure,
+    lease_token = null,
+    due_at = now() + given.wait_ms * interval '1 millisecond',
+    tries = case when given.counts then emails.tries else emails.tries - 1 end,
+    sent_at = case given.state when 'sent' then now() end
+  from given
+  where emails.id = given.email_id and emails.lease_token = given.lease_token
+  returning emails.id
+),
+noted as (
+  insert into attempts (id, email_id, outcome, code, reply, started_at, finished_at)
+  select attempt_id, email_id, outcome, code, reply, now() - taken_ms * interval '1 millisecond', now()
+  from given join settled on settled.id = given.email_id
+)
+select id from settled`,
+};
+
+/**
+ * Writes down how tries ended: first thing after the mail server's answer, and committed when this returns.
+ *
+ * @returns the ids of the emails that were still this worker's; the others were changed in nothing.
+ */
+export async function settleEmails(scope: Scope, settlements: readonly Settlement[]): Promise<Set<string>> {
+  const now = scope.now();
+  const rows = settlements.map((it) => ({ ...it, attemptId: newId() }));
+  const settled = await runStatement<{ id: string }>(scope.em, settleStatement, [
+    rows.map((it) => it.email.id),
+    rows.map((it) => it.email.leaseToken),
+    rows.map((it) => it.next.state),
+    rows.map((it) => it.next.failure),
+    rows.map((it) => it.next.waitMs),
+    rows.map((it) => it.next.counts),
+    rows.map((it) => it.attemptId),
+    rows.map((it) => it.outcome.result),
+    rows.map((it) => it.outcome.code ?? null),
+    rows.map((it) => scope.keyring.seal(it.outcome.reply, replyPlace(it.attemptId))),
+    rows.map((it) => Math.max(0, now.getTime() - it.startedAt.getTime())),
+  ]);
+  return new Set(settled.map((row) => row.id));
+}
+
+/** Writes down how one try ended, and resolves when that is committed. */
+export type Settle = (settlement: Settlement) => Promise<Written>;
+
+/**
+ * - `written`: committed.
+ * - `lease-lost`: another worker has the email by now; nothing was changed.
+ * - `unheard`: the database did not hear of it while the lease lasted, or while this process may wait.
+ */
+export type Written = 'written' | 'lease-lost' | 'unheard';
+
+interface Waiting {
+  settlement: Settlement;
+  lastTryAt: number;
+  resolve: (written: Written) => void;
+}
+
+/** One alone leaves the lanes waiting for the disk; with more, each carries too little. */
+const mostFlights = 2;
+
+/**
+ * The mail server has spoken and the database must hear of it: at once while fewer than two statements are under way,
+ * and otherwise together with all that ended meanwhile, as soon as one of the two is committed. So a try waits for one
+ * statement of others at most, and many that end together cost one commit. While the database is away it is asked again, until the lease is
+ * over or this process has to end.
+ */
+export function createSettleQueue(context: MailingContext, interrupt: AbortSignal): Settle {
+  const scope = openScope(context);
+  let waiting: Waiting[] = [];
+  let flights = 0;
+
+  async function writeAll(): Promise<void> {
+    flights += 1;
+    // Answers that have come already are read first: they are written down by the same statement.
+    await turnOfEvents();
+    while (waiting.length > 0) {
+      const batch = waiting;
+      waiting = [];
+      const left = await write(batch);
+      if (left.length === 0) continue;
+      waiting = [...left, ...waiting];
+      await pause(1000);
+    }
+    flights -= 1;
+  }
+
+  /** @returns those that shall be tried again. */
+  async function write(batch: Waiting[]): Promise<Waiting[]> {
+    try {
+      const settled = await settleEmails(
+        scope,
+        batch.map((it) => it.settlement),
+      );
+      for (const it of batch) it.resolve(settled.has(it.settlement.email.id) ? 'written' : 'lease-lost');
+      return [];
+    } catch (error) {
+      // Where it is not the database's hour, one of them may be at fault: the others must not wait for it.
+      if (batch.length > 1 && !isOutage(error)) return (await Promise.all(batch.map((it) => write([it])))).flat();
+      scope.log.error({ err: error, emails: batch.length }, 'outcome could not be written down yet');
+      const isLate = (it: Waiting) => interrupt.aborted || Date.now() > it.lastTryAt;
+      for (const it of batch.filter(isLate)) it.resolve('unheard');
+      return batch.filter((it) => !isLate(it));
+    }
+  }
+
+  return (settlement) =>
+    new Promise((resolve) => {
+      // Also where it was renewed meanwhile, no lease lasts longer than this.
+      waiting.push({ settlement, lastTryAt: Date.now() + leaseMs, resolve });
+      if (flights < mostFlights) void writeAll();
+    });
+}
