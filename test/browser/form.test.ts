@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Browser, Page, Request } from 'playwright-core';
-import { showMessage } from '../../src/services/messages.ts';
+import { showMessage } from '../../src/services/messages/messages.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { describeInBrowser, openPage } from '../support/browser.ts';
 import { openTestContext } from '../support/context.ts';

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
-import { exportMessages } from '../../src/services/export-messages.ts';
+import { exportMessages } from '../../src/services/messages/export-messages.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';

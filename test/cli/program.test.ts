@@ -223,7 +223,7 @@ describe('ruffinweb', () => {
     expect(stdout.length).to.be.above(200_000);
     expect(JSON.parse(stdout).items).to.have.lengthOf(200);
     const loaded = JSON.parse(stderr.slice(stderr.lastIndexOf('loaded ') + 7)) as string[];
-    expect(loaded.some((url) => url.endsWith('/src/services/messages.ts'))).to.equal(true);
+    expect(loaded.some((url) => url.endsWith('/src/services/messages/messages.ts'))).to.equal(true);
     expect(loaded.filter((url) => /\/koa|src\/server\//.test(url))).to.deep.equal([]);
   });
 

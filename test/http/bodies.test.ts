@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { showMessage } from '../../src/services/messages.ts';
+import { showMessage } from '../../src/services/messages/messages.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { browserAccept, type Client, submission } from '../support/api.ts';
 import { openTestContext } from '../support/context.ts';

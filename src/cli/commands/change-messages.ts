@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { Problem } from '../../problems.ts';
-import type { MessageChange } from '../../services/hold-message.ts';
+import type { MessageChange } from '../../services/messages/change-message.ts';
 import type { Scope } from '../../services/scope.ts';
 import type { Deps } from '../deps.ts';
 import { doToEach, printDone, setExitCodeOf } from '../many.ts';
@@ -28,7 +28,7 @@ export function addMessageChanges(messages: Command, deps: Deps): void {
     .action((which: string[], _options, command: Command) =>
       change(deps, which, optionsOf<ChangeOptions>(command), {
         word: 'held',
-        load: async () => (await import('../../services/hold-message.ts')).holdMessage,
+        load: async () => (await import('../../services/messages/change-message.ts')).holdMessage,
       }),
     );
   addExamples(hold, ['ruffinweb messages hold RW-4K2M9Q7T1X', 'ruffinweb messages hold RW-4K2M9Q7T1X --json']);
@@ -41,7 +41,7 @@ export function addMessageChanges(messages: Command, deps: Deps): void {
     .action((which: string[], _options, command: Command) =>
       change(deps, which, optionsOf<ChangeOptions>(command), {
         word: 'released',
-        load: async () => (await import('../../services/hold-message.ts')).releaseMessage,
+        load: async () => (await import('../../services/messages/change-message.ts')).releaseMessage,
       }),
     );
   addExamples(release, [
@@ -65,7 +65,7 @@ export function addMessageChanges(messages: Command, deps: Deps): void {
       }
       await change(deps, which, options, {
         word: 'deleted',
-        load: async () => (await import('../../services/delete-message.ts')).deleteMessage,
+        load: async () => (await import('../../services/messages/change-message.ts')).deleteMessage,
       });
     });
   addExamples(remove, [

@@ -33,7 +33,7 @@ export function addExportCommand(messages: Command, deps: Deps): void {
       await using context = await openCommandContext(deps);
       const [{ openScope }, { countMessages, exportMessages }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/export-messages.ts'),
+        import('../../services/messages/export-messages.ts'),
       ]);
       const scope = openScope(context);
       // Before the first line is written: a filter that is wrong leaves no file with a header alone.

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { MessageDetails } from '../../services/messages.ts';
+import type { MessageDetails } from '../../services/messages/messages.ts';
 import type { MessageView } from '../../services/views.ts';
 import type { Deps } from '../deps.ts';
 import { mapPage, printPage, unopened } from '../lists.ts';
@@ -28,7 +28,7 @@ export function addMessageCommands(program: Command, deps: Deps): void {
       await using context = await openCommandContext(deps);
       const [{ openScope }, { listMessages }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/messages.ts'),
+        import('../../services/messages/messages.ts'),
       ]);
       const page = await listMessages(openScope(context), { ...pageOf(options), ...filter });
       printPage(
@@ -57,7 +57,7 @@ export function addMessageCommands(program: Command, deps: Deps): void {
       await using context = await openCommandContext(deps);
       const [{ openScope }, { showMessage }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/messages.ts'),
+        import('../../services/messages/messages.ts'),
       ]);
       const found = await showMessage(openScope(context), which);
       const message = options.mask ? maskDetails(found) : found;

@@ -62,7 +62,7 @@ export function addSenderCommands(program: Command, deps: Deps): void {
       const [{ openScope }, { showSender }, { listMessages }] = await Promise.all([
         import('../../services/scope.ts'),
         import('../../services/senders/senders.ts'),
-        import('../../services/messages.ts'),
+        import('../../services/messages/messages.ts'),
       ]);
       const scope = openScope(context);
       const found = await showSender(scope, which);

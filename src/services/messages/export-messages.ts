@@ -1,7 +1,7 @@
-import { Message } from '../entities/index.ts';
+import { Message } from '../../entities/index.ts';
+import type { Scope } from '../scope.ts';
+import { type MessageView, presentMessage } from '../views.ts';
 import { type MessageFilter, messagesWhere } from './messages.ts';
-import type { Scope } from './scope.ts';
-import { type MessageView, presentMessage } from './views.ts';
 
 /** Rows in memory at a time: one page of them. */
 const pageSize = 200;

@@ -1,13 +1,14 @@
 import { type EntityManager, LockMode } from '@mikro-orm/postgresql';
-import { inTransaction } from '../database/transaction.ts';
-import { Attempt, Email, Message } from '../entities/index.ts';
-import { Problem } from '../problems.ts';
-import { databaseNow } from './clock.ts';
-import { newId } from './ids.ts';
-import type { Suspicion } from './intake/suspicions.ts';
+import { inTransaction } from '../../database/transaction.ts';
+import { Attempt, Email, Message } from '../../entities/index.ts';
+import { Problem } from '../../problems.ts';
+import { databaseNow } from '../clock.ts';
+import { newId } from '../ids.ts';
+import type { Suspicion } from '../intake/suspicions.ts';
+import { emailChannel } from '../outbox.ts';
+import { removeMessages } from '../remove-messages.ts';
+import type { Scope } from '../scope.ts';
 import { findMessage } from './messages.ts';
-import { emailChannel } from './outbox.ts';
-import type { Scope } from './scope.ts';
 
 /** What was asked for, and whether there was anything to do. */
 export interface MessageChange {
@@ -94,4 +95,20 @@ async function lockEmails(em: EntityManager, messageId: string): Promise<Email[]
   const lock = { orderBy: { id: 'asc' }, refresh: true, lockMode: LockMode.PESSIMISTIC_WRITE } as const;
   await em.find(Email, { message: messageId }, lock);
   return await em.find(Email, { message: messageId }, lock);
+}
+
+/**
+ * Deletes a message for good, with its emails and their attempts. Its sender stays until the next purge, or longer where
+ * there are other messages; mail that a worker has in its hands at this moment still goes out.
+ *
+ * @param which an id or a receipt.
+ * @param within ids of forms: a message of any other is not there.
+ * @throws {Problem} message-unknown
+ */
+export async function deleteMessage(scope: Scope, which: string, within?: readonly string[]): Promise<MessageChange> {
+  const { id, receipt } = await findMessage(scope, which, within);
+  return await inTransaction(scope.em, async (em) => {
+    const removed = await removeMessages(em, [id]);
+    return { id, receipt, changed: removed.length > 0 };
+  });
 }

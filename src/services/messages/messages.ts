@@ -1,9 +1,9 @@
 import { validate as isUuid } from 'uuid';
-import { Email, Message, type MessageStatus, messageStatuses } from '../entities/index.ts';
-import { Problem } from '../problems.ts';
-import { databaseNow } from './clock.ts';
-import { findFormId } from './forms/forms.ts';
-import { readReceipt } from './ids.ts';
+import { Email, Message, type MessageStatus, messageStatuses } from '../../entities/index.ts';
+import { Problem } from '../../problems.ts';
+import { databaseNow } from '../clock.ts';
+import { findFormId } from '../forms/forms.ts';
+import { readReceipt } from '../ids.ts';
 import {
   cutPage,
   idsOf,
@@ -13,11 +13,11 @@ import {
   readIdCursor,
   readLimit,
   timesOf,
-} from './paging.ts';
-import type { Scope } from './scope.ts';
-import { openClientAddress } from './sealed-values.ts';
-import { findSender } from './senders/senders.ts';
-import { type EmailView, type MessageView, presentEmail, presentMessage } from './views.ts';
+} from '../paging.ts';
+import type { Scope } from '../scope.ts';
+import { openClientAddress } from '../sealed-values.ts';
+import { findSender } from '../senders/senders.ts';
+import { type EmailView, type MessageView, presentEmail, presentMessage } from '../views.ts';
 
 export { messageStatuses };
 
