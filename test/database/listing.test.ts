@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Pool } from 'pg';
 import type { Context } from '../../src/context.ts';
-import { listEmails } from '../../src/services/emails.ts';
+import { listEmails } from '../../src/services/emails/emails.ts';
 import { listMessages } from '../../src/services/messages/messages.ts';
 import type { Page } from '../../src/services/paging.ts';
 import { openScope, type Scope } from '../../src/services/scope.ts';

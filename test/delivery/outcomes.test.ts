@@ -3,7 +3,7 @@ import type { MailingContext } from '../../src/context.ts';
 import type { Result } from '../../src/mail/mailer.ts';
 import type { SmtpOptions } from '../../src/mail/smtp.ts';
 import { deliverUntilIdle } from '../../src/services/delivery/delivery-loop.ts';
-import { showEmail } from '../../src/services/emails.ts';
+import { showEmail } from '../../src/services/emails/emails.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Cancelled } from '../../services/cancel-emails.ts';
+import type { Cancelled } from '../../services/emails/cancel-emails.ts';
 import type { Deps } from '../deps.ts';
 import { exitCode } from '../exit-codes.ts';
 import { addExamples, optionsOf } from '../options.ts';
@@ -25,7 +25,7 @@ export function addCancelCommand(emails: Command, deps: Deps): void {
       await using context = await openCommandContext(deps);
       const [{ openScope }, { cancelEmails }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/cancel-emails.ts'),
+        import('../../services/emails/cancel-emails.ts'),
       ]);
       const results = await cancelEmails(openScope(context), ids);
       if (options.json) output.printJson({ items: results });

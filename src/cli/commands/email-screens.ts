@@ -1,4 +1,4 @@
-import type { EmailDetails } from '../../services/emails.ts';
+import type { EmailDetails } from '../../services/emails/emails.ts';
 import type { EmailView } from '../../services/views.ts';
 import { unopened } from '../lists.ts';
 import type { Output } from '../output.ts';

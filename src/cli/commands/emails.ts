@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { Context } from '../../context.ts';
 import type { EmailState } from '../../entities/index.ts';
-import type { EmailDetails, EmailFilter } from '../../services/emails.ts';
+import type { EmailDetails, EmailFilter } from '../../services/emails/emails.ts';
 import type { Deps } from '../deps.ts';
 import { mapPage, printPage } from '../lists.ts';
 import { maskEmail, maskHtml, maskText } from '../mask.ts';
@@ -46,7 +46,7 @@ export function addEmailCommands(program: Command, deps: Deps): void {
       await using context = await openCommandContext(deps);
       const [{ openScope }, { listEmails }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/emails.ts'),
+        import('../../services/emails/emails.ts'),
       ]);
       const { state, kind, form } = options;
       const filter = { ...period, ...(state && { state }), ...(kind && { kind }), ...(form && { form }) };
@@ -80,7 +80,7 @@ export function addEmailCommands(program: Command, deps: Deps): void {
       await using context = await openCommandContext(deps);
       const [{ openScope }, { showEmail }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/emails.ts'),
+        import('../../services/emails/emails.ts'),
       ]);
       const found = await showEmail(openScope(context), id);
       const email = options.mask ? maskDetails(found) : found;
@@ -104,7 +104,7 @@ export function addEmailCommands(program: Command, deps: Deps): void {
 async function printMail(output: Output, options: DataOptions, context: Context, email: EmailDetails): Promise<void> {
   const [{ openMail }, { showMail }] = await Promise.all([
     import('../../context.ts'),
-    import('../../services/show-mail.ts'),
+    import('../../services/emails/show-mail.ts'),
   ]);
   await using way = await openMail(context.config);
   const mail = await showMail({ ...context, composer: way.composer }, email.id);

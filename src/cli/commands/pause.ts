@@ -57,7 +57,7 @@ export function addPauseCommands(emails: Command, deps: Deps): void {
         return;
       }
       output.print(wasPaused ? 'mail goes on' : 'mail was not paused');
-      const { countResendable } = await import('../../services/resend-emails.ts');
+      const { countResendable } = await import('../../services/emails/resend-emails.ts');
       const waiting = await countResendable(scope, { state: 'queued' });
       if (waiting > 0)
         output.note(`${waiting} wait for their next try; to send them now: ruffinweb emails resend --queued`);

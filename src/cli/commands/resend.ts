@@ -51,7 +51,7 @@ export function addResendCommand(emails: Command, deps: Deps): void {
       await using context = await openCommandContext(deps);
       const [{ openScope }, { countResendable, resendEmails }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/resend-emails.ts'),
+        import('../../services/emails/resend-emails.ts'),
       ]);
       const scope = openScope(context);
       const total = 'ids' in which ? ids.length : await countResendable(scope, which.query, options.to);

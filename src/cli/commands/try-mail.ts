@@ -2,7 +2,7 @@ import { Argument, type Command } from 'commander';
 import type { Config } from '../../config/config.ts';
 import type { EmailKind } from '../../entities/index.ts';
 import type { Step } from '../../mail/mailer.ts';
-import type { TestedMail } from '../../services/test-mail.ts';
+import type { TestedMail } from '../../services/emails/show-mail.ts';
 import type { Deps } from '../deps.ts';
 import { exitCode } from '../exit-codes.ts';
 import { addExamples, type DataOptions, optionsOf } from '../options.ts';
@@ -67,7 +67,7 @@ export function addTryMailCommands(emails: Command, deps: Deps): void {
         import('../../context.ts'),
         import('../../services/delivery/pause.ts'),
         import('../../services/outbox.ts'),
-        import('../../services/test-mail.ts'),
+        import('../../services/emails/show-mail.ts'),
       ]);
       const to = readRecipient(options.to);
       await using way = await openMail(config);

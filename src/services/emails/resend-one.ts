@@ -2,9 +2,9 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { Email } from '../../entities/index.ts';
 import type { ProblemCode } from '../../problems.ts';
 import { replyLastsHours } from '../delivery/cancel-unwanted.ts';
-import type { EmailFilter } from '../emails.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
+import type { EmailFilter } from './emails.ts';
 
 /** Emails of a query: failed ones, or queued ones that wait for a later time. */
 export type ResendQuery = EmailFilter & { state: 'failed' | 'queued' };

@@ -1,9 +1,12 @@
-import type { Composer, Context } from '../context.ts';
-import type { Email } from '../entities/index.ts';
-import { composeEmail } from './delivery/compose-email.ts';
+import type { Config } from '../../config/config.ts';
+import type { Composer, Context, MailingContext } from '../../context.ts';
+import type { Email } from '../../entities/index.ts';
+import type { Outcome, Step } from '../../mail/mailer.ts';
+import { composeEmail } from '../delivery/compose-email.ts';
+import { newEmailIdentity } from '../outbox.ts';
+import { openScope } from '../scope.ts';
+import { openContent, openOrNull } from '../sealed-values.ts';
 import { findEmail } from './emails.ts';
-import { openScope } from './scope.ts';
-import { openContent, openOrNull } from './sealed-values.ts';
 
 /** A mail as its recipient gets it: what is sent at the next try, or was at the last one. */
 export interface MailView {
@@ -68,4 +71,40 @@ export async function showMail(context: Context & { composer: Composer }, id: st
     html: mail.html,
     senderName: message == null ? null : openOrNull(() => openContent(context.keyring, message).name ?? null),
   };
+}
+
+/** How the test mail went. */
+export interface TestedMail {
+  /** Whether the mail server took it; whether it arrives is for the recipient to see. */
+  outcome: Outcome;
+  steps: Step[];
+}
+
+/**
+ * Sends one mail on the way of every mail, outside the queue and whether that is paused or not.
+ *
+ * @param to as `readRecipient` reads it.
+ */
+export async function testMail(
+  parts: Pick<MailingContext, 'mailer' | 'composer'> & { config: Config; now: () => Date },
+  to: string,
+  onStep: (step: Step) => void,
+): Promise<TestedMail> {
+  const { config } = parts;
+  const { name, address: from } = config.mailFrom;
+  const mail = parts.composer.test(
+    {
+      ...newEmailIdentity(config),
+      from: name === undefined ? from : `${name} <${from}>`,
+      to,
+      date: parts.now(),
+    },
+    { publicUrl: config.publicUrl },
+  );
+  const steps: Step[] = [];
+  const { outcome } = await parts.mailer.walk(mail, (step) => {
+    steps.push(step);
+    onStep(step);
+  });
+  return { outcome, steps };
 }

@@ -1,12 +1,12 @@
 import { LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
-import { inTransaction } from '../database/transaction.ts';
-import { Email } from '../entities/index.ts';
-import { databaseNow } from './clock.ts';
-import { type ResendQuery, type ResendRequest, type Resent, resendOne, takeTurn } from './emails/resend-one.ts';
+import { inTransaction } from '../../database/transaction.ts';
+import { Email } from '../../entities/index.ts';
+import { databaseNow } from '../clock.ts';
+import { emailChannel, readRecipient } from '../outbox.ts';
+import type { Scope } from '../scope.ts';
 import { emailsWhere } from './emails.ts';
-import { emailChannel, readRecipient } from './outbox.ts';
-import type { Scope } from './scope.ts';
+import { type ResendQuery, type ResendRequest, type Resent, resendOne, takeTurn } from './resend-one.ts';
 
 /** Few enough that the rows are locked for a moment only. */
 const batchSize = 100;

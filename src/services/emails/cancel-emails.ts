@@ -1,10 +1,10 @@
 import { LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
-import { inTransaction } from '../database/transaction.ts';
-import { Email, type EmailState } from '../entities/index.ts';
-import { Problem, type ProblemCode } from '../problems.ts';
-import { databaseNow } from './clock.ts';
-import type { Scope } from './scope.ts';
+import { inTransaction } from '../../database/transaction.ts';
+import { Email, type EmailState } from '../../entities/index.ts';
+import { Problem, type ProblemCode } from '../../problems.ts';
+import { databaseNow } from '../clock.ts';
+import type { Scope } from '../scope.ts';
 
 export interface Cancelled {
   id: string;

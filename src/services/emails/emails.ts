@@ -1,8 +1,8 @@
 import { validate as isUuid } from 'uuid';
-import { Attempt, Email, type EmailKind, type EmailState, emailKinds, emailStates } from '../entities/index.ts';
-import { Problem } from '../problems.ts';
-import { databaseNow } from './clock.ts';
-import { findFormId } from './forms/forms.ts';
+import { Attempt, Email, type EmailKind, type EmailState, emailKinds, emailStates } from '../../entities/index.ts';
+import { Problem } from '../../problems.ts';
+import { databaseNow } from '../clock.ts';
+import { findFormId } from '../forms/forms.ts';
 import {
   cutPage,
   idsOf,
@@ -12,9 +12,9 @@ import {
   readIdCursor,
   readLimit,
   timesOf,
-} from './paging.ts';
-import type { Scope } from './scope.ts';
-import { type AttemptView, type EmailView, presentAttempt, presentEmail } from './views.ts';
+} from '../paging.ts';
+import type { Scope } from '../scope.ts';
+import { type AttemptView, type EmailView, presentAttempt, presentEmail } from '../views.ts';
 
 export { emailKinds, emailStates };
 
