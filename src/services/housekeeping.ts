@@ -6,10 +6,10 @@ import { clocksDifferBy, isAhead } from './clock.ts';
 import { countWaiting } from './count-waiting.ts';
 import { leaseMs } from './delivery/claim-due.ts';
 import { queueHeldSummaries } from './delivery/held-summary.ts';
+import { watchKeys } from './encryption/watch-keys.ts';
 import { openPurgeRound, type PurgeRound, purgeDuty, type Removal } from './purge.ts';
 import { openScope, type Scope } from './scope.ts';
 import { syncErasures } from './senders/replay-erasures.ts';
-import { watchKeys } from './watch-keys.ts';
 
 /** How often a process looks whether something is to be done, in milliseconds. */
 const roundMs = 10 * 60_000;

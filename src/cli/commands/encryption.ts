@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import type { EncryptionStatus, KeyState, KeyView } from '../../services/encryption-status.ts';
-import type { Rotated } from '../../services/rotate-keys.ts';
+import type { EncryptionStatus, KeyState, KeyView } from '../../services/encryption/encryption-status.ts';
+import type { Rotated } from '../../services/encryption/rotate-keys.ts';
 import type { Deps } from '../deps.ts';
 import { exitCode } from '../exit-codes.ts';
 import { addExamples, type DataOptions, optionsOf } from '../options.ts';
@@ -25,7 +25,7 @@ export function addEncryptionCommands(program: Command, deps: Deps): void {
       await using base = await openDatabase(deps, { embedded: 'join-or-start', waiting: 'operator' });
       const [{ findKeys }, { readEncryptionStatus, sum }] = await Promise.all([
         import('../../context.ts'),
-        import('../../services/encryption-status.ts'),
+        import('../../services/encryption/encryption-status.ts'),
         requireSchema(base),
       ]);
       const found = await readEncryptionStatus(base.orm.em.fork(), findKeys(base.config) ?? []);
@@ -52,7 +52,7 @@ export function addEncryptionCommands(program: Command, deps: Deps): void {
       await using context = await openCommandContext(deps);
       const [{ openScope }, { countToRotate, rotateKeys }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/rotate-keys.ts'),
+        import('../../services/encryption/rotate-keys.ts'),
       ]);
       const scope = openScope(context);
       const evenOlder = options.yes ?? false;

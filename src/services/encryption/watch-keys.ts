@@ -1,5 +1,5 @@
-import { keepKey, readKeyRows } from '../database/encryption-keys.ts';
-import type { Scope } from './scope.ts';
+import { keepKey, readKeyRows } from '../../database/encryption-keys.ts';
+import type { Scope } from '../scope.ts';
 
 /**
  * Asked once in a while by a program that goes on running: did an operator bring in a key that it lacks, or retire the

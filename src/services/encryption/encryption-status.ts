@@ -1,10 +1,10 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { readKeyRows } from '../database/encryption-keys.ts';
-import { runStatement } from '../database/statement.ts';
-import { isKeyOf } from '../privacy/key-row.ts';
-import { sealingKey } from '../privacy/keyring.ts';
-import type { ConfiguredKey } from '../privacy/keyring-check.ts';
-import { nameStatement, type SealedTable, sealedTableNames, sealedTables } from '../privacy/sealed-columns.ts';
+import { readKeyRows } from '../../database/encryption-keys.ts';
+import { runStatement } from '../../database/statement.ts';
+import { isKeyOf } from '../../privacy/key-row.ts';
+import { sealingKey } from '../../privacy/keyring.ts';
+import type { ConfiguredKey } from '../../privacy/keyring-check.ts';
+import { nameStatement, type SealedTable, sealedTableNames, sealedTables } from '../../privacy/sealed-columns.ts';
 
 /**
  * - `seals`: stands first in the configuration, and opens too

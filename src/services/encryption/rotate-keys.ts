@@ -1,12 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { readSealingKeys } from '../database/connection-name.ts';
-import { keepKey, readKeyRows, retireKey } from '../database/encryption-keys.ts';
-import { type SealedTable, sealedTableNames } from '../privacy/sealed-columns.ts';
-import { Problem } from '../problems.ts';
+import { readSealingKeys } from '../../database/connection-name.ts';
+import { keepKey, readKeyRows, retireKey } from '../../database/encryption-keys.ts';
+import { type SealedTable, sealedTableNames } from '../../privacy/sealed-columns.ts';
+import { Problem } from '../../problems.ts';
+import type { Scope } from '../scope.ts';
 import { readEncryptionStatus } from './encryption-status.ts';
-import type { Scope } from './scope.ts';
-import { countOutdated, resealTable } from './sealed-rows.ts';
+import { countOutdated, resealTable } from './reseal-rows.ts';
 
 export interface RotateRequest {
   /** Also where a key that was added later is configured as an older one. */

@@ -1,8 +1,8 @@
-import { runStatement, type Statement } from '../database/statement.ts';
-import { nameStatement, placesOf, type SealedTable, sealedTables } from '../privacy/sealed-columns.ts';
-import { SealBroken } from '../privacy/sealing.ts';
-import { beforeAllIds } from './paging.ts';
-import type { Scope } from './scope.ts';
+import { runStatement, type Statement } from '../../database/statement.ts';
+import { nameStatement, placesOf, type SealedTable, sealedTables } from '../../privacy/sealed-columns.ts';
+import { SealBroken } from '../../privacy/sealing.ts';
+import { beforeAllIds } from '../paging.ts';
+import type { Scope } from '../scope.ts';
 
 /** A row's sealed values as they are, in the order of its table's columns. */
 interface SealedRow {
