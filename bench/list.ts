@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readConfig } from '../src/config.ts';
 import { openContext, openDatabaseContext } from '../src/context.ts';
 import { createLog } from '../src/log.ts';
-import { createKey } from '../src/services/api-keys.ts';
+import { createKey } from '../src/services/api-keys/api-keys.ts';
 import { cutPage } from '../src/services/paging.ts';
 import { openScope } from '../src/services/scope.ts';
 import { fill, rareForm, sealPage } from './list/fill.ts';

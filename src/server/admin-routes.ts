@@ -4,7 +4,7 @@ import type { RouterContext } from '@koa/router';
 import * as z from 'zod';
 import type { Config } from '../config/config.ts';
 import { Problem } from '../problems.ts';
-import type { Admission } from '../services/api-keys.ts';
+import type { Admission } from '../services/api-keys/api-keys.ts';
 import { cancelEmail } from '../services/emails/cancel-emails.ts';
 import { emailKinds, emailStates, listEmails, showEmail } from '../services/emails/emails.ts';
 import { resendEmails } from '../services/emails/resend-emails.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Middleware } from 'koa';
 import type { Context } from '../context.ts';
 import type { ProblemCode } from '../problems.ts';
-import type { Admission } from '../services/api-keys.ts';
+import type { Admission } from '../services/api-keys/api-keys.ts';
 import type { Intake } from '../services/intake/intake.ts';
 import { openScope, type Scope } from '../services/scope.ts';
 import { clientAddressOf } from './client-address.ts';

@@ -1,7 +1,6 @@
 import type { Middleware } from 'koa';
 import { Problem } from '../problems.ts';
-import type { KeyScope } from '../services/api-keys.ts';
-import { admitKey, requireScope } from '../services/api-keys.ts';
+import { admitKey, type KeyScope, requireScope } from '../services/api-keys/api-keys.ts';
 import { KeyQuota, keyLimit } from './key-quota.ts';
 import type { RequestState } from './request-scope.ts';
 import type { SharedCounts } from './shared-counts.ts';

@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { expect } from 'chai';
-import { createKey } from '../../src/services/api-keys.ts';
+import { createKey } from '../../src/services/api-keys/api-keys.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';

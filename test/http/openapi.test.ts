@@ -8,7 +8,7 @@ import { createApp } from '../../src/server/app.ts';
 import type { MediaType, Operation, Schema } from '../../src/server/openapi/document.ts';
 import { describeApi } from '../../src/server/openapi.ts';
 import { openPages } from '../../src/server/pages.ts';
-import { createKey } from '../../src/services/api-keys.ts';
+import { createKey } from '../../src/services/api-keys/api-keys.ts';
 import { checkFields } from '../../src/services/intake/check-fields.ts';
 import { openIntake } from '../../src/services/intake/intake.ts';
 import { openScope } from '../../src/services/scope.ts';

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { KeyScope } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
-import type { KeyView } from '../../services/api-keys.ts';
+import type { KeyView } from '../../services/api-keys/api-keys.ts';
 import type { Deps } from '../deps.ts';
 import { addExamples, type DataOptions, type GlobalOptions, optionsOf } from '../options.ts';
 import { Output } from '../output.ts';
@@ -34,7 +34,7 @@ export function addKeyCommands(program: Command, deps: Deps): void {
       await using context = await openCommandContext(deps);
       const [{ openScope }, { listKeys }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/api-keys.ts'),
+        import('../../services/api-keys/api-keys.ts'),
       ]);
       const items = await listKeys(openScope(context));
       if (options.json) output.printJson({ items, next: null });
@@ -62,7 +62,7 @@ export function addKeyCommands(program: Command, deps: Deps): void {
       await using context = await openCommandContext(deps);
       const [{ openScope }, { createKey }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/api-keys.ts'),
+        import('../../services/api-keys/api-keys.ts'),
       ]);
       const made = await createKey(openScope(context), {
         name: options.name,
@@ -98,7 +98,7 @@ export function addKeyCommands(program: Command, deps: Deps): void {
       await using context = await openCommandContext(deps);
       const [{ openScope }, { findKey, revokeKey }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/api-keys.ts'),
+        import('../../services/api-keys/api-keys.ts'),
       ]);
       const { name, state } = await findKey(openScope(context), which);
       if (!options.yes && state !== 'revoked') {

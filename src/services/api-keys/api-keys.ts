@@ -1,11 +1,11 @@
 import { validate as isUuid } from 'uuid';
-import { ApiKey, Form, type KeyScope, keyScopes } from '../entities/index.ts';
-import { Problem } from '../problems.ts';
-import { databaseNow } from './clock.ts';
-import { findFormId } from './forms/forms.ts';
-import { newId } from './ids.ts';
+import { ApiKey, Form, type KeyScope, keyScopes } from '../../entities/index.ts';
+import { Problem } from '../../problems.ts';
+import { databaseNow } from '../clock.ts';
+import { findFormId } from '../forms/forms.ts';
+import { newId } from '../ids.ts';
+import type { Scope } from '../scope.ts';
 import { handleOfKey, hashKey, isSameKey, makeKeyText } from './key-text.ts';
-import type { Scope } from './scope.ts';
 
 export type { KeyScope };
 

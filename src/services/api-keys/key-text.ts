@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { randomText } from './ids.ts';
+import { randomText } from '../ids.ts';
 
 /** A key as its holder has it: `rw_`, ten characters that name it, and a secret of 256 bits. */
 export interface KeyText {
