@@ -1,9 +1,9 @@
 import { Duty } from '../entities/index.ts';
 import { databaseNow } from './clock.ts';
-import { countWaiting } from './count-waiting.ts';
 import { good, type HealthCheck, type HealthParts } from './health-check.ts';
-import { purgeDuty } from './purge.ts';
-import { dayMs } from './retention.ts';
+import { purgeDuty } from './maintenance/purge.ts';
+import { countWaiting } from './maintenance/purge-preview.ts';
+import { dayMs } from './maintenance/retention-rules.ts';
 import type { Scope } from './scope.ts';
 
 /** Whether what was promised about keeping is kept: something purges, and nothing stays beyond its time. */

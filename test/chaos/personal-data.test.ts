@@ -4,7 +4,7 @@ import type { Context } from '../../src/context.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { decideNextStep } from '../../src/services/delivery/retry-schedule.ts';
 import { settleEmails } from '../../src/services/delivery/settle-emails.ts';
-import { purge } from '../../src/services/purge.ts';
+import { purge } from '../../src/services/maintenance/purge.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { type Erased, eraseSender } from '../../src/services/senders/erase-sender.ts';
 import { clientOf, submission } from '../support/api.ts';

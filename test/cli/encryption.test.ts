@@ -6,7 +6,7 @@ import type { Context } from '../../src/context.ts';
 import { placesOf, type SealedPlace, type SealedTable, sealedTableNames } from '../../src/privacy/sealed-columns.ts';
 import { pauseQueue, readPause } from '../../src/services/delivery/pause.ts';
 import { rotateKeys } from '../../src/services/encryption/rotate-keys.ts';
-import { keepHouseOnce } from '../../src/services/housekeeping.ts';
+import { keepHouseOnce } from '../../src/services/maintenance/run-maintenance.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';

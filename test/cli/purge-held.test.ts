@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
 import type { Outcome } from '../../src/mail/mailer.ts';
-import { countWaiting } from '../../src/services/count-waiting.ts';
 import { queueHeldSummaries } from '../../src/services/delivery/held-summary.ts';
-import { keepHouseOnce } from '../../src/services/housekeeping.ts';
+import { countWaiting } from '../../src/services/maintenance/purge-preview.ts';
+import { keepHouseOnce } from '../../src/services/maintenance/run-maintenance.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';

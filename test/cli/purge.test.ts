@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
 import { inTransaction } from '../../src/database/transaction.ts';
-import { countWaiting } from '../../src/services/count-waiting.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { queueHeldSummaries } from '../../src/services/delivery/held-summary.ts';
-import { keepHouseOnce } from '../../src/services/housekeeping.ts';
-import { openPurgeRound } from '../../src/services/purge.ts';
+import { openPurgeRound } from '../../src/services/maintenance/purge.ts';
+import { countWaiting } from '../../src/services/maintenance/purge-preview.ts';
+import { keepHouseOnce } from '../../src/services/maintenance/run-maintenance.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';

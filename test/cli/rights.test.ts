@@ -6,7 +6,7 @@ import { adminShapes } from '../../src/server/openapi-admin-schemas.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { decideNextStep } from '../../src/services/delivery/retry-schedule.ts';
 import { settleEmails } from '../../src/services/delivery/settle-emails.ts';
-import { keepHouseOnce } from '../../src/services/housekeeping.ts';
+import { keepHouseOnce } from '../../src/services/maintenance/run-maintenance.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';

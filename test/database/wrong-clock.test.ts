@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { MailingContext } from '../../src/context.ts';
 import { pauseQueue } from '../../src/services/delivery/pause.ts';
 import { probeMail } from '../../src/services/delivery/probe-mail-server.ts';
-import { keepHouseOnce } from '../../src/services/housekeeping.ts';
+import { keepHouseOnce } from '../../src/services/maintenance/run-maintenance.ts';
 import { readNumbers } from '../../src/services/numbers.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { openSentCount } from '../../src/services/sent-count.ts';

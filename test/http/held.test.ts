@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { keepHouseOnce } from '../../src/services/housekeeping.ts';
+import { keepHouseOnce } from '../../src/services/maintenance/run-maintenance.ts';
 import { runHere } from '../cli/terminal.ts';
 import { type Client, submission } from '../support/api.ts';
 import { openTestContext } from '../support/context.ts';

@@ -31,7 +31,7 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
         import('../../services/delivery/new-mail-signal.ts'),
         import('../../services/delivery/new-mail-signal.ts'),
         import('../../services/delivery/delivery-loop.ts'),
-        import('../../services/housekeeping.ts'),
+        import('../../services/maintenance/run-maintenance.ts'),
         import('../../services/scope.ts'),
         import('../../services/readiness.ts'),
       ]);

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Context } from '../../context.ts';
-import type { RuleView } from '../../services/purge-preview.ts';
+import type { RuleView } from '../../services/maintenance/purge-preview.ts';
 import type { Deps } from '../deps.ts';
 import { exitCode } from '../exit-codes.ts';
 import { addExamples, type DataOptions, optionsOf } from '../options.ts';
@@ -32,7 +32,7 @@ export function addPurgeCommand(program: Command, deps: Deps): void {
       await using context = await openCommandContext(deps);
       const [{ openScope }, { previewPurge }, { clocksDifferBy }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/purge-preview.ts'),
+        import('../../services/maintenance/purge-preview.ts'),
         import('../../services/clock.ts'),
       ]);
       const aheadMs = await clocksDifferBy(openScope(context));
@@ -74,7 +74,7 @@ async function run(
 ): Promise<(rule: RuleView) => number> {
   const [{ openScope }, { purge }, { listForms }] = await Promise.all([
     import('../../services/scope.ts'),
-    import('../../services/purge.ts'),
+    import('../../services/maintenance/purge.ts'),
     import('../../services/forms/form-settings.ts'),
   ]);
   const scope = openScope(context);

@@ -1,8 +1,8 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Config } from '../config/config.ts';
-import { Form } from '../entities/index.ts';
-import { lateMs } from './delivery/held-summary.ts';
-import { ownersOf } from './forms/effective-settings.ts';
+import type { Config } from '../../config/config.ts';
+import { Form } from '../../entities/index.ts';
+import { lateMs } from '../delivery/held-summary.ts';
+import { ownersOf } from '../forms/effective-settings.ts';
 
 /** By the id of a form: of what began to be held at which times an owner was told, as a multirange of PostgreSQL. */
 export type ToldTimes = ReadonlyMap<string, string>;

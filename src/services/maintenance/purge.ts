@@ -1,13 +1,13 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { inTransaction } from '../database/transaction.ts';
-import { Duty, Form } from '../entities/index.ts';
-import { databaseNow } from './clock.ts';
-import { retentionOf } from './forms/effective-settings.ts';
-import { beforeAllIds } from './paging.ts';
-import { listOf, type RemovedMessage, removeMessages } from './remove-messages.ts';
-import { clientAddressDays, heldDays, heldTooLong, idBefore, receivedBefore, waitsForMail } from './retention.ts';
-import type { Scope } from './scope.ts';
-import { readToldTimes } from './told-of-held.ts';
+import { inTransaction } from '../../database/transaction.ts';
+import { Duty, Form } from '../../entities/index.ts';
+import { databaseNow } from '../clock.ts';
+import { retentionOf } from '../forms/effective-settings.ts';
+import { beforeAllIds } from '../paging.ts';
+import { listOf, type RemovedMessage, removeMessages } from '../remove-messages.ts';
+import type { Scope } from '../scope.ts';
+import { readToldTimes } from './covered-by-summaries.ts';
+import { clientAddressDays, heldDays, heldTooLong, idBefore, receivedBefore, waitsForMail } from './retention-rules.ts';
 
 /** Under which it is on record when everything that was past its time was last removed. */
 export const purgeDuty = 'purge';

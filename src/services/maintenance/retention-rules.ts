@@ -1,7 +1,7 @@
-import type { EmailState } from '../entities/index.ts';
-import { heldSince } from './delivery/held-summary.ts';
-import { idsOf } from './paging.ts';
-import type { ToldTimes } from './told-of-held.ts';
+import type { EmailState } from '../../entities/index.ts';
+import { heldSince } from '../delivery/held-summary.ts';
+import { idsOf } from '../paging.ts';
+import type { ToldTimes } from './covered-by-summaries.ts';
 
 export const dayMs = 24 * 60 * 60 * 1000;
 

@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Context } from '../context.ts';
-import { inTransaction } from '../database/transaction.ts';
-import { Duty } from '../entities/index.ts';
-import { clocksDifferBy, isAhead } from './clock.ts';
-import { countWaiting } from './count-waiting.ts';
-import { leaseMs } from './delivery/claim-due.ts';
-import { queueHeldSummaries } from './delivery/held-summary.ts';
-import { watchKeys } from './encryption/watch-keys.ts';
+import type { Context } from '../../context.ts';
+import { inTransaction } from '../../database/transaction.ts';
+import { Duty } from '../../entities/index.ts';
+import { clocksDifferBy, isAhead } from '../clock.ts';
+import { leaseMs } from '../delivery/claim-due.ts';
+import { queueHeldSummaries } from '../delivery/held-summary.ts';
+import { watchKeys } from '../encryption/watch-keys.ts';
+import { openScope, type Scope } from '../scope.ts';
+import { syncErasures } from '../senders/replay-erasures.ts';
 import { openPurgeRound, type PurgeRound, purgeDuty, type Removal } from './purge.ts';
-import { openScope, type Scope } from './scope.ts';
-import { syncErasures } from './senders/replay-erasures.ts';
+import { countWaiting } from './purge-preview.ts';
 
 /** How often a process looks whether something is to be done, in milliseconds. */
 const roundMs = 10 * 60_000;
