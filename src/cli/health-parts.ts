@@ -3,7 +3,7 @@ import type { Config } from '../config/config.ts';
 import { findKeys, openDatabaseContext, openMailer, openMailTemplates } from '../context.ts';
 import type { Log } from '../log.ts';
 import { describeRedis } from '../redis.ts';
-import type { HealthParts } from '../services/health-check.ts';
+import type { HealthParts } from '../services/health/health-check.ts';
 import { describeFailure } from './failures.ts';
 
 /** Opens what `health` looks at, each part by itself: one that cannot be had must not hide the others. */

@@ -4,8 +4,7 @@ import type { Middleware } from 'koa';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Context } from '../context.ts';
 import { Problem } from '../problems.ts';
-import { type Numbers, readNumbers } from '../services/numbers.ts';
-import { openSentCount } from '../services/sent-count.ts';
+import { type Numbers, openSentCount, readNumbers } from '../services/health/mail-counts.ts';
 import { attemptOutcomes, pauseCauses } from '../services/views.ts';
 import type { RequestState } from './request-scope.ts';
 

@@ -1,6 +1,12 @@
 import type { Context as KoaContext } from 'koa';
 import type { Context } from '../context.ts';
-import { inventedAddress, isProbe, type ProxiesSeen, probeHeader, proxiesHeader } from '../services/proxy-probe.ts';
+import {
+  inventedAddress,
+  isProbe,
+  type ProxiesSeen,
+  probeHeader,
+  proxiesHeader,
+} from '../services/health/proxy-probe.ts';
 import { isLoopback, readIp } from './client-address.ts';
 import type { RequestState } from './request-scope.ts';
 

@@ -188,7 +188,7 @@ describe('the architecture', () => {
     expect(where(/(?<!function )(loadKeyring|checkKeys)\(/).toSorted()).to.deep.equal([
       'context.ts',
       'database/encryption-keys.ts',
-      'services/database-health.ts',
+      'services/health/database.ts',
     ]);
   });
 

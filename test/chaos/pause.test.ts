@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { pauseQueue } from '../../src/services/delivery/pause.ts';
 import { probeMail } from '../../src/services/delivery/probe-mail-server.ts';
-import type { Health } from '../../src/services/health.ts';
+import type { Health } from '../../src/services/health/health.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { runHere } from '../cli/terminal.ts';
 import { clientOf, submission } from '../support/api.ts';

@@ -1,11 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { checkClock, deepChecks } from '../../src/services/deep-health.ts';
-import type { Health } from '../../src/services/health.ts';
-import type { HealthCheck, HealthParts } from '../../src/services/health-check.ts';
-import { checkMailDomain, openResolver } from '../../src/services/mail-domain.ts';
-import { makeProbe } from '../../src/services/proxy-probe.ts';
+import type { Health } from '../../src/services/health/health.ts';
+import type { HealthCheck, HealthParts } from '../../src/services/health/health-check.ts';
+import { checkMailDomain, openResolver } from '../../src/services/health/mail-domain.ts';
+import { makeProbe } from '../../src/services/health/proxy-probe.ts';
+import { checkClock, deepChecks } from '../../src/services/health/smtp-and-clock.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase } from '../support/database.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import type { Health } from '../../src/services/health.ts';
-import type { HealthCheck } from '../../src/services/health-check.ts';
+import type { Health } from '../../src/services/health/health.ts';
+import type { HealthCheck } from '../../src/services/health/health-check.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';

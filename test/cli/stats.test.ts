@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { twoBars } from '../../src/cli/chart.ts';
 import { textWidth } from '../../src/cli/text-width.ts';
-import type { Stats } from '../../src/services/stats.ts';
+import type { Stats } from '../../src/services/health/stats.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';

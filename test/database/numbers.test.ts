@@ -1,8 +1,7 @@
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
-import { numbersStatement } from '../../src/services/numbers.ts';
+import { numbersStatement, openSentCount } from '../../src/services/health/mail-counts.ts';
 import { openScope } from '../../src/services/scope.ts';
-import { openSentCount } from '../../src/services/sent-count.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 

@@ -33,7 +33,7 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
         import('../../services/delivery/delivery-loop.ts'),
         import('../../services/maintenance/run-maintenance.ts'),
         import('../../services/scope.ts'),
-        import('../../services/readiness.ts'),
+        import('../../services/health/readiness.ts'),
       ]);
       await using mailing = await openMailingContext(context);
       if (options.once) {

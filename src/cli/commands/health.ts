@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { Problem } from '../../problems.ts';
-import type { Health } from '../../services/health.ts';
-import type { HealthStatus } from '../../services/health-check.ts';
+import type { Health } from '../../services/health/health.ts';
+import type { HealthStatus } from '../../services/health/health-check.ts';
 import type { Deps } from '../deps.ts';
 import { exitCode } from '../exit-codes.ts';
 import { addExamples, type DataOptions, optionsOf } from '../options.ts';
@@ -29,7 +29,7 @@ export function addHealthCommand(program: Command, deps: Deps): void {
       const { config, log } = await openConfig(deps);
       const [{ openHealthParts }, { checkHealth }] = await Promise.all([
         import('../health-parts.ts'),
-        import('../../services/health.ts'),
+        import('../../services/health/health.ts'),
       ]);
       const stop = options.watch ? deps.stopGently() : undefined;
       for (;;) {

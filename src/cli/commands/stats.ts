@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { DeliveryTimes, Stats } from '../../services/stats.ts';
+import type { DeliveryTimes, Stats } from '../../services/health/stats.ts';
 import { bar, timeBar, twoBars } from '../chart.ts';
 import type { Deps } from '../deps.ts';
 import { addExamples, type GlobalOptions, optionsOf } from '../options.ts';
@@ -25,7 +25,7 @@ export function addStatsCommand(program: Command, deps: Deps): void {
       await using context = await openCommandContext(deps);
       const [{ openScope }, { readStats }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/stats.ts'),
+        import('../../services/health/stats.ts'),
       ]);
       const found = await readStats(openScope(context), {
         days: options.days,

@@ -1,9 +1,9 @@
 import { dirname, join } from 'node:path';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { Email } from '../entities/index.ts';
-import { openKeyring } from './database-health.ts';
-import { heldSince } from './delivery/held-summary.ts';
-import { describeNoWay, describePause, readPause } from './delivery/pause.ts';
+import { Email } from '../../entities/index.ts';
+import { heldSince } from '../delivery/held-summary.ts';
+import { describeNoWay, describePause, readPause } from '../delivery/pause.ts';
+import { openKeyring } from './database.ts';
 import { good, type HealthCheck, type HealthParts } from './health-check.ts';
 import { oldestDueSeconds } from './readiness.ts';
 

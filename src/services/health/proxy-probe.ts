@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
-import type { Keyring } from '../privacy/keyring.ts';
+import type { Keyring } from '../../privacy/keyring.ts';
 
 /** Carries a probe; a request without a good one is answered like any other. */
 export const probeHeader = 'Ruffinweb-Probe';

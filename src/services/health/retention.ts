@@ -1,10 +1,10 @@
-import { Duty } from '../entities/index.ts';
-import { databaseNow } from './clock.ts';
+import { Duty } from '../../entities/index.ts';
+import { databaseNow } from '../clock.ts';
+import { purgeDuty } from '../maintenance/purge.ts';
+import { countWaiting } from '../maintenance/purge-preview.ts';
+import { dayMs } from '../maintenance/retention-rules.ts';
+import type { Scope } from '../scope.ts';
 import { good, type HealthCheck, type HealthParts } from './health-check.ts';
-import { purgeDuty } from './maintenance/purge.ts';
-import { countWaiting } from './maintenance/purge-preview.ts';
-import { dayMs } from './maintenance/retention-rules.ts';
-import type { Scope } from './scope.ts';
 
 /** Whether what was promised about keeping is kept: something purges, and nothing stays beyond its time. */
 export async function checkRetention({ config }: HealthParts, em: Scope['em']): Promise<HealthCheck> {

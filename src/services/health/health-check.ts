@@ -1,8 +1,8 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Config } from '../config/config.ts';
-import type { Mailer } from '../mail/mailer.ts';
-import type { Templates } from '../mail/templates.ts';
-import type { ConfiguredKey } from '../privacy/keyring-check.ts';
+import type { Config } from '../../config/config.ts';
+import type { Mailer } from '../../mail/mailer.ts';
+import type { Templates } from '../../mail/templates.ts';
+import type { ConfiguredKey } from '../../privacy/keyring-check.ts';
 
 export type HealthStatus = 'ok' | 'warn' | 'fail';
 

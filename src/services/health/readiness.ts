@@ -1,8 +1,8 @@
-import { readSchemaStatus } from '../database/migrate.ts';
-import { readPause } from './delivery/pause.ts';
-import { isOutage } from './outage.ts';
-import { requireFitSchema } from './schema.ts';
-import type { Scope } from './scope.ts';
+import { readSchemaStatus } from '../../database/migrate.ts';
+import { readPause } from '../delivery/pause.ts';
+import { isOutage } from '../outage.ts';
+import { requireFitSchema } from '../schema.ts';
+import type { Scope } from '../scope.ts';
 
 export interface Readiness {
   ready: boolean;

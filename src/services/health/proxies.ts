@@ -1,4 +1,4 @@
-import type { Keyring } from '../privacy/keyring.ts';
+import type { Keyring } from '../../privacy/keyring.ts';
 import { good, type HealthCheck, type HealthParts } from './health-check.ts';
 import { inventedAddress, makeProbe, type ProxiesSeen, probeHeader, proxiesHeader } from './proxy-probe.ts';
 

@@ -1,11 +1,11 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { readKeyRows } from '../database/encryption-keys.ts';
-import { readSchemaStatus } from '../database/migrate.ts';
-import type { Keyring } from '../privacy/keyring.ts';
-import { checkKeys, KeysWrong } from '../privacy/keyring-check.ts';
-import { Problem } from '../problems.ts';
+import { readKeyRows } from '../../database/encryption-keys.ts';
+import { readSchemaStatus } from '../../database/migrate.ts';
+import type { Keyring } from '../../privacy/keyring.ts';
+import { checkKeys, KeysWrong } from '../../privacy/keyring-check.ts';
+import { Problem } from '../../problems.ts';
+import { requireFitSchema } from '../schema.ts';
 import { good, type HealthCheck, type HealthParts } from './health-check.ts';
-import { requireFitSchema } from './schema.ts';
 
 export async function checkDatabase(parts: HealthParts): Promise<HealthCheck> {
   const em = parts.database().fork();

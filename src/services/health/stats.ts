@@ -1,6 +1,6 @@
-import { findFormId } from './forms/forms.ts';
-import { idsOf } from './paging.ts';
-import type { Scope } from './scope.ts';
+import { findFormId } from '../forms/forms.ts';
+import { idsOf } from '../paging.ts';
+import type { Scope } from '../scope.ts';
 
 /**
  * How long mail took from its being made to a server's having taken it, in milliseconds: nearest ranks. Where its message

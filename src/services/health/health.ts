@@ -1,11 +1,11 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { checkDatabase, checkDurability, checkKeyring, checkSchema, openKeyring } from './database-health.ts';
-import { checkClock, deepChecks } from './deep-health.ts';
+import { checkDatabase, checkDurability, checkKeyring, checkSchema, openKeyring } from './database.ts';
 import type { HealthCheck, HealthParts, HealthStatus } from './health-check.ts';
-import { checkDisk, checkRedis } from './machine-health.ts';
-import { checkFailed, checkHeld, checkMail, checkQueue, checkTemplates } from './mail-health.ts';
-import { checkProxies } from './proxy-health.ts';
-import { checkRetention } from './retention-health.ts';
+import { checkDisk, checkRedis } from './machine.ts';
+import { checkFailed, checkHeld, checkMail, checkQueue, checkTemplates } from './mail.ts';
+import { checkProxies } from './proxies.ts';
+import { checkRetention } from './retention.ts';
+import { checkClock, deepChecks } from './smtp-and-clock.ts';
 
 export interface Health {
   /** That of the worst check. */

@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Step } from '../mail/mailer.ts';
-import { databaseNow } from './clock.ts';
-import { describeNoWay } from './delivery/pause.ts';
+import type { Step } from '../../mail/mailer.ts';
+import { databaseNow } from '../clock.ts';
+import { describeNoWay } from '../delivery/pause.ts';
 import type { HealthCheck, HealthParts } from './health-check.ts';
 import { checkMailDomain, openResolver } from './mail-domain.ts';
 
