@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
-import type { Imported } from '../../src/services/import-report.ts';
+import type { Imported } from '../../src/services/django-import/import-report.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { createDateReader } from '../../src/services/old-date.ts';
+import { createDateReader } from '../../src/services/django-import/read-old-date.ts';
 
 describe('createDateReader', () => {
   const read = (text: string, zone = 'UTC') => createDateReader(zone)(text)?.at.toISOString();

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import type { Imported } from '../../services/import-report.ts';
-import type { OldFault } from '../../services/old-message.ts';
+import type { Imported } from '../../services/django-import/import-report.ts';
+import type { OldFault } from '../../services/django-import/read-old-message.ts';
 import type { Deps } from '../deps.ts';
 import { exitCode } from '../exit-codes.ts';
 import { addExamples, type GlobalOptions, optionsOf } from '../options.ts';
@@ -34,8 +34,8 @@ export function addImportCommands(program: Command, deps: Deps): void {
       await using context = await openCommandContext(deps);
       const [{ openScope }, { importDjango }, { oldFaults }, { openOldDatabase }] = await Promise.all([
         import('../../services/scope.ts'),
-        import('../../services/import-django.ts'),
-        import('../../services/old-message.ts'),
+        import('../../services/django-import/import-django.ts'),
+        import('../../services/django-import/read-old-message.ts'),
         import('../../database/open-old-database.ts'),
       ]);
       await using old = await openOldDatabase(url);

@@ -1,4 +1,4 @@
-import type { OldFault, TakeableMessage } from './old-message.ts';
+import type { OldFault, TakeableMessage } from './read-old-message.ts';
 
 /** What an import did, or with `dryRun` would do. */
 export interface Imported {

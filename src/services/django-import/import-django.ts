@@ -1,14 +1,14 @@
-import { holdLock } from '../database/held-lock.ts';
-import { beforeFirst, type OldDatabase, type OldMessage } from '../database/old-database.ts';
-import { Form } from '../entities/index.ts';
-import { Problem } from '../problems.ts';
-import { retentionOf } from './forms/effective-settings.ts';
-import { findFormId } from './forms/forms.ts';
+import { holdLock } from '../../database/held-lock.ts';
+import { beforeFirst, type OldDatabase, type OldMessage } from '../../database/old-database.ts';
+import { Form } from '../../entities/index.ts';
+import { Problem } from '../../problems.ts';
+import { retentionOf } from '../forms/effective-settings.ts';
+import { findFormId } from '../forms/forms.ts';
+import type { Scope } from '../scope.ts';
 import { type Imported, reportFaults, reportFresh, reportTakeable, startReport } from './import-report.ts';
-import { createDateReader, type OldDate } from './old-date.ts';
-import { type OldFault, readOldMessage, type TakeableMessage } from './old-message.ts';
-import type { Scope } from './scope.ts';
-import { sortMessages, takeMessages } from './take-messages.ts';
+import { createDateReader, type OldDate } from './read-old-date.ts';
+import { type OldFault, readOldMessage, type TakeableMessage } from './read-old-message.ts';
+import { sortMessages, takeMessages } from './store-old-messages.ts';
 
 export interface ImportRequest {
   /** Slug of the form that the messages become part of. */

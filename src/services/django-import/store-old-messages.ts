@@ -1,12 +1,12 @@
 import { v7 as uuidv7 } from 'uuid';
-import { normaliseAddress } from '../address.ts';
-import { sortLocks } from '../database/locks.ts';
-import { runLocked, runStatement } from '../database/statement.ts';
-import { isReceiptClash, makeReceipt } from './ids.ts';
+import { normaliseAddress } from '../../address.ts';
+import { sortLocks } from '../../database/locks.ts';
+import { runLocked, runStatement } from '../../database/statement.ts';
+import { isReceiptClash, makeReceipt } from '../ids.ts';
+import type { Scope } from '../scope.ts';
+import { sealContent } from '../sealed-values.ts';
 import { importLockStatement, importStatement, leftStatement } from './import-statement.ts';
-import type { TakeableMessage } from './old-message.ts';
-import type { Scope } from './scope.ts';
-import { sealContent } from './sealed-values.ts';
+import type { TakeableMessage } from './read-old-message.ts';
 
 /** What stands in the way of a message being taken: nothing, or one of the other two. */
 export interface Sorted {

@@ -1,8 +1,8 @@
-import { normaliseAddress, readAddress } from '../address.ts';
-import type { OldMessage } from '../database/old-database.ts';
-import type { Keyring } from '../privacy/keyring.ts';
-import type { OldDate } from './old-date.ts';
-import type { MessageContent } from './sealed-values.ts';
+import { normaliseAddress, readAddress } from '../../address.ts';
+import type { OldMessage } from '../../database/old-database.ts';
+import type { Keyring } from '../../privacy/keyring.ts';
+import type { MessageContent } from '../sealed-values.ts';
+import type { OldDate } from './read-old-date.ts';
 
 /** Why a row of the old database could not be taken, as an operator reads it after "message 17:". */
 export const oldFaults = {

@@ -1,4 +1,4 @@
-import type { Statement } from '../database/statement.ts';
+import type { Statement } from '../../database/statement.ts';
 
 /** Which of these rows are not to be taken: they were before, or their sender was erased since they were written. */
 export const leftStatement: Statement = {
