@@ -4,8 +4,8 @@ import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import Router from '@koa/router';
 import Koa from 'koa';
-import { readSubmission } from '../../src/server/read-submission.ts';
-import type { RequestState } from '../../src/server/request-scope.ts';
+import type { RequestState } from '../../src/server/http/request-scope.ts';
+import { readSubmission } from '../../src/server/posts/read-submission.ts';
 import { checkFields } from '../../src/services/intake/check-fields.ts';
 
 const router = new Router<RequestState>();

@@ -7,7 +7,7 @@ import { readConfig } from '../../src/config.ts';
 import { openContext, openDatabaseContext, openMailingContext } from '../../src/context.ts';
 import { createLog } from '../../src/log.ts';
 import { createApp } from '../../src/server/app.ts';
-import { openPages } from '../../src/server/pages.ts';
+import { openPages } from '../../src/server/pages/pages.ts';
 import { defaultFormSlug, findOpenForm } from '../../src/services/forms/forms.ts';
 import { makeReceipt } from '../../src/services/ids.ts';
 import type { Intake } from '../../src/services/intake/intake.ts';

@@ -3,8 +3,8 @@ import type { Deps } from '../../src/cli/deps.ts';
 import { exitCodeOf } from '../../src/cli/exit-codes.ts';
 import { createProgram } from '../../src/cli/program.ts';
 import { readConfig } from '../../src/config.ts';
-import { createMetrics } from '../../src/server/metrics.ts';
-import { problemKinds } from '../../src/server/problem-details.ts';
+import { problemKinds } from '../../src/server/http/problem-details.ts';
+import { createMetrics } from '../../src/server/middleware/metrics.ts';
 import { variable, variableNames } from '../../src/variables.ts';
 
 /** A file that is written from the program itself. */

@@ -1,17 +1,17 @@
 import Koa from 'koa';
 import type { MailingContext } from '../context.ts';
 import type { Intake } from '../services/intake/intake.ts';
-import { allowOrigins } from './allow-origins.ts';
-import { answerProblems } from './answer-problems.ts';
-import { refuseUnknownHosts } from './known-hosts.ts';
-import { createMailboxRoutes } from './mailbox-routes.ts';
-import { createMetrics } from './metrics.ts';
-import { createPageRoutes } from './page-routes.ts';
-import type { Pages } from './pages.ts';
-import { openRequestScope, type RequestState } from './request-scope.ts';
+import { openRequestScope, type RequestState } from './http/request-scope.ts';
+import { setSecurityHeaders } from './http/security-headers.ts';
+import { allowOrigins } from './middleware/allow-origins.ts';
+import { answerProblems } from './middleware/answer-problems.ts';
+import { createMetrics } from './middleware/metrics.ts';
+import { refuseUnknownHosts } from './middleware/refuse-unknown-hosts.ts';
+import { createMailboxRoutes } from './pages/mailbox-routes.ts';
+import { createPageRoutes } from './pages/page-routes.ts';
+import type { Pages } from './pages/pages.ts';
+import { createUnsubscribeRoutes } from './pages/unsubscribe-routes.ts';
 import { createRoutes, type ServerState } from './routes.ts';
-import { setSecurityHeaders } from './security-headers.ts';
-import { createUnsubscribeRoutes } from './unsubscribe-routes.ts';
 
 /** Puts the public API together: the order here is the order in which a request passes. */
 export function createApp(

@@ -4,13 +4,13 @@ import type { Context } from '../context.ts';
 import { defaultFormSlug } from '../services/forms/forms.ts';
 import { readiness } from '../services/health/readiness.ts';
 import { createChallenge } from '../services/intake/guard-submission.ts';
-import { addAdminRoutes } from './admin-routes.ts';
-import { addDjangoRoutes } from './django-routes.ts';
-import { limitClients } from './limit-clients.ts';
-import { tellProxies } from './proxies-seen.ts';
-import type { RequestState } from './request-scope.ts';
-import type { SharedCounts } from './shared-counts.ts';
-import { takeSubmission } from './take-submission.ts';
+import { addAdminRoutes } from './admin/admin-routes.ts';
+import type { RequestState } from './http/request-scope.ts';
+import { tellProxies } from './http/tell-proxies.ts';
+import { limitClients } from './limits/limit-clients.ts';
+import type { SharedCounts } from './limits/shared-counts.ts';
+import { addDjangoRoutes } from './posts/django-routes.ts';
+import { takeSubmission } from './posts/take-submission.ts';
 
 export interface ServerState {
   /** Set when the server has begun to stop: it finishes what it has and wants no more. */

@@ -1,5 +1,5 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { MailingContext } from '../context.ts';
 import { grace } from '../grace.ts';
 import type { Log } from '../log.ts';
@@ -11,12 +11,12 @@ import type { BatchLimits } from '../services/intake/store-batches.ts';
 import { keepHouse } from '../services/maintenance/run-maintenance.ts';
 import { createApp } from './app.ts';
 import { collectWhenQuiet } from './collect-when-quiet.ts';
-import { createMailboxKey } from './mailbox-lock.ts';
-import { hasMailbox } from './mailbox-routes.ts';
-import { openPages } from './pages.ts';
+import { answer, createHttpServer, startListening, withoutCrowds } from './http-server.ts';
+import { shareCounts } from './limits/shared-counts.ts';
+import { createMailboxKey } from './pages/mailbox-lock.ts';
+import { hasMailbox } from './pages/mailbox-routes.ts';
+import { openPages } from './pages/pages.ts';
 import type { ServerState } from './routes.ts';
-import { securityHeaders } from './security-headers.ts';
-import { shareCounts } from './shared-counts.ts';
 
 /** How long requests that have begun may take to finish after a stop is asked for, in milliseconds. */
 const finishMs = 10_000;
@@ -99,86 +99,6 @@ function withRealPort(context: MailingContext, port: number): MailingContext {
   const { config } = context;
   if (config.port !== 0 || config.publicUrl !== 'http://localhost:0') return context;
   return { ...context, config: { ...config, publicUrl: `http://localhost:${port}` } };
-}
-
-/** Answers that one connection may wait for. Browsers and proxies ask for one after the other; a few at once do no harm. */
-const mostUnanswered = 20;
-
-/**
- * Every wait has an end: slow headers, slow bodies, unread answers and idle connections cost a client its connection. Of
- * an unread answer Node may take twice the time to see that nothing moves.
- */
-function createHttpServer(secure: boolean, unreadMs = 60_000): Server {
-  const server = createServer({
-    headersTimeout: 10_000,
-    requestTimeout: 20_000,
-    keepAliveTimeout: 5000,
-    connectionsCheckingInterval: 2000,
-  });
-  server.maxHeadersCount = 100;
-  server.timeout = unreadMs;
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseRaw(error, socket, secure));
-  return server;
-}
-
-function answer(server: Server, listener: RequestListener, secure: boolean): void {
-  server.on('request', listener);
-  // Answered like any other; the body is asked for where it is read (`read-submission.ts`), and a client that was
-  // refused before may or may not send it, so that nothing can follow on its connection.
-  server.on('checkContinue', (request, response) => {
-    response.setHeader('Connection', 'close');
-    listener(request, response);
-  });
-  server.on('checkExpectation', (_request, response) => {
-    response.writeHead(417, { ...securityHeaders(secure), 'Content-Length': 0 }).end();
-  });
-}
-
-/**
- * Node hands on every request that stands in what it has read of a connection, before any of them is answered: a
- * thousand in 64 KB, each of which takes memory until a client that need not read has read the answer.
- */
-function withoutCrowds(listener: RequestListener): RequestListener {
-  const unanswered = new WeakMap<Socket, number>();
-  return (request, response) => {
-    const { socket } = request;
-    // What else stood in it is nobody's any more.
-    if (socket.destroyed) return;
-    const count = (unanswered.get(socket) ?? 0) + 1;
-    if (count > mostUnanswered) {
-      socket.destroy();
-      return;
-    }
-    unanswered.set(socket, count);
-    response.once('close', () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
-    listener(request, response);
-  };
-}
-
-/** A request that is none never reaches the app; what Node would answer by itself lacks our headers. */
-function refuseRaw(error: NodeJS.ErrnoException, socket: Socket, secure: boolean): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const status =
-    error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-      ? '408 Request Timeout'
-      : error.code === 'HPE_HEADER_OVERFLOW'
-        ? '431 Request Header Fields Too Large'
-        : '400 Bad Request';
-  const headers = Object.entries({ ...securityHeaders(secure), Connection: 'close', 'Content-Length': '0' });
-  socket.end(`HTTP/1.1 ${status}\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`);
-}
-
-function startListening(server: Server, port: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 }
 
 /** Settings that are allowed and that an operator should know of. */

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
-import { adminShapes } from '../../src/server/openapi-admin-schemas.ts';
+import { adminShapes } from '../../src/server/openapi/admin-schemas.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { decideNextStep } from '../../src/services/delivery/retry-schedule.ts';
 import { settleEmails } from '../../src/services/delivery/settle-emails.ts';

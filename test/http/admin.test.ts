@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
-import { adminShapes } from '../../src/server/openapi-admin-schemas.ts';
+import { adminShapes } from '../../src/server/openapi/admin-schemas.ts';
 import { createKey, type KeyRequest } from '../../src/services/api-keys/api-keys.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import type { Stored } from '../../src/services/intake/verdict.ts';

@@ -4,14 +4,14 @@ import { expect } from 'chai';
 import { minify } from 'terser';
 import { readConfig } from '../../src/config.ts';
 import { Problem } from '../../src/problems.ts';
+import { describeProblem, problemKinds } from '../../src/server/http/problem-details.ts';
+import { openPages } from '../../src/server/pages/pages.ts';
 import { scriptSettings } from '../../src/server/pages/script-settings.ts';
-import { openPages } from '../../src/server/pages.ts';
-import { describeProblem, problemKinds } from '../../src/server/problem-details.ts';
 import { browserAccept, type Client } from '../support/api.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Api, openApi, type ServerHere } from '../support/server-here.ts';
 
-const source = new URL('../../src/server/assets/form.js', import.meta.url);
+const source = new URL('../../src/server/pages/assets/form.js', import.meta.url);
 
 describe('what is served to look at', () => {
   let api: Api;

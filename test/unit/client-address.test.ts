@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { expect } from 'chai';
-import { clientAddressOf, networkOf, readIp } from '../../src/server/client-address.ts';
+import { clientAddressOf, networkOf, readIp } from '../../src/server/http/client-address.ts';
 import { coarseNetwork } from '../../src/services/client-network.ts';
 
 function addressOf(proxies: number, forwarded: string | undefined, remoteAddress: string | undefined) {

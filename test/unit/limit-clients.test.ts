@@ -1,9 +1,8 @@
 import { expect } from 'chai';
 import type { Context } from 'koa';
 import { Problem } from '../../src/problems.ts';
-import { CappedMap } from '../../src/server/capped-map.ts';
-import { limitClients } from '../../src/server/limit-clients.ts';
-import { PostQuota } from '../../src/server/post-quota.ts';
+import { limitClients } from '../../src/server/limits/limit-clients.ts';
+import { CappedMap, PostQuota } from '../../src/server/limits/quotas.ts';
 
 describe('CappedMap', () => {
   it('forgets the entry that was set first, one at a time, and never grows', () => {

@@ -1,7 +1,7 @@
 import { solutionFields } from '../../captcha-kinds.ts';
 import { aliases } from '../../services/forms/fields.ts';
 import { nameInFault } from '../../services/intake/check-fields.ts';
-import type { ProblemDetails } from '../problem-details.ts';
+import type { ProblemDetails } from '../http/problem-details.ts';
 
 const knownFields = [
   { name: 'name', label: 'Name', type: 'text', autocomplete: 'name' },

@@ -1,0 +1,82 @@
+import type { FieldFault, Problem, ProblemCode } from '../../problems.ts';
+
+/** HTTP status and title of each refusal, and when it comes, for whoever looks its code up. */
+const answers = {
+  'body-unreadable': [400, 'The body cannot be read', 'the body is not what its type says, or ended too soon'],
+  'body-too-large': [413, 'The body is too large', 'more than 64 KiB'],
+  'body-type-unknown': [415, 'The body is of a type that is not taken here', 'another type, charset or encoding'],
+  'route-unknown': [404, 'There is nothing at this address', 'nothing is served there'],
+  'method-not-allowed': [405, 'This address does not answer to that method', 'see the `Allow` header'],
+  'host-repeated': [400, 'The request names more than one host', 'more than one `Host` header'],
+  'host-unknown': [421, 'This server does not answer to that name', 'the `Host` header names none of `ALLOWED_HOSTS`'],
+  'rate-limited': [
+    429,
+    'Too many requests',
+    'too many posts of this client, requests of all, or requests with one key; with `Retry-After`',
+  ],
+  'origin-refused': [403, 'This website may not post here', 'a page of this origin may not post to this form'],
+  'fields-invalid': [422, 'Some fields are missing or not valid', 'see `errors`'],
+  'captcha-required': [403, 'A solved captcha is required', 'the form asks for a solved captcha'],
+  'captcha-wrong': [403, 'The captcha is not solved', 'not solved, too old, or used before'],
+  'idempotency-key-invalid': [400, 'The Idempotency-Key is not valid', 'not 1 to 255 printable characters'],
+  'idempotency-key-reused': [422, 'The Idempotency-Key stands for something else', 'the key was used for another post'],
+  'repeat-in-progress': [
+    409,
+    'The same post is being stored at this moment',
+    'the first of the same posts is still being stored',
+  ],
+  'form-unknown': [404, 'There is no such form', 'no form of that name'],
+  'form-closed': [410, 'This form is closed', 'the form takes no more messages'],
+  'form-exists': [409, 'There is such a form already', 'another form has that slug (command line)'],
+  'sender-unknown': [404, 'There is no such sender', 'no such sender'],
+  'message-unknown': [404, 'There is no such message', 'no such message'],
+  'email-unknown': [404, 'There is no such email', 'no such email'],
+  'email-leased': [409, 'The email is being sent at this moment', 'a worker may be sending it at this moment'],
+  'email-not-resendable': [409, 'The email cannot be sent again', 'its state does not allow it'],
+  'email-not-cancellable': [409, 'The email cannot be cancelled', 'it was sent already'],
+  'token-required': [401, 'A token is required', '`/metrics` without its token'],
+  'mailbox-locked': [403, 'The mailbox is locked', '`/mailbox` without the key that the server prints when it starts'],
+  'key-required': [401, 'An API key is required', 'no API key, or one that is unknown, expired or revoked'],
+  'key-forbidden': [403, 'The API key may not do this', 'the key lacks the scope, or is limited to forms'],
+  'key-unknown': [404, 'There is no such API key', 'no such key (command line)'],
+  'database-away': [
+    503,
+    'The database is away',
+    'with `Retry-After`; a post may have been stored all the same, and the same one again is stored once',
+  ],
+  'schema-behind': [503, 'The database schema is behind', 'run `ruffinweb migrate up`'],
+  'schema-too-new': [503, 'The database schema is too new', 'a newer release has removed what this one needs'],
+  'keys-wrong': [503, 'The encryption keys are wrong', '`ENCRYPTION_KEYS` does not fit the database'],
+  'argument-invalid': [400, 'An argument is not valid', 'an argument or filter is not valid'],
+  unexpected: [500, 'Something went wrong on our side', 'the fault is ours; `requestId` finds it in the log'],
+} as const satisfies Record<ProblemCode, readonly [status: number, title: string, when: string]>;
+
+/** `application/problem+json` (RFC 9457), with a stable `code` and the fields that are at fault. */
+export interface ProblemDetails {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: ProblemCode;
+  /** The same id as in the log and in the `X-Request-Id` header. */
+  requestId: string;
+  errors?: readonly FieldFault[];
+}
+
+export function describeProblem(problem: Problem, requestId: string): ProblemDetails {
+  const [status, title] = answers[problem.code];
+  return {
+    type: `urn:ruffinweb:problem:${problem.code}`,
+    title,
+    status,
+    detail: problem.message,
+    code: problem.code,
+    requestId,
+    ...(problem.faults.length > 0 && { errors: problem.faults }),
+  };
+}
+
+/** Every kind of refusal, as the documentation lists it. */
+export const problemKinds = Object.entries(answers)
+  .map(([code, [status, title, when]]) => ({ code: code as ProblemCode, status, title, when }))
+  .toSorted((a, b) => a.status - b.status);

@@ -1,0 +1,56 @@
+import type { FieldFault, ProblemCode } from '../../../problems.ts';
+import type { ProblemDetails } from '../../http/problem-details.ts';
+import { type Dialect, sentence } from './dialect.ts';
+
+/** What `@formspree/core` 4 calls them; a code that it does not know reaches the page as `UNSPECIFIED`. */
+const formCodes: Partial<Record<ProblemCode, string>> = {
+  'form-unknown': 'FORM_NOT_FOUND',
+  'form-closed': 'INACTIVE',
+  'origin-refused': 'BLOCKED',
+};
+
+/**
+ * The wire protocol of Formspree, so that its published clients work with only their endpoint changed. They look
+ * at the body alone: `next` means success, `errors` or `error` a refusal. An error with a `field` is shown at
+ * that field, one without above the form.
+ */
+export const formspree: Dialect = {
+  stored: ({ next }) => ({ status: 200, body: { ok: true, next } }),
+  problem: (details, posted) => ({
+    type: 'application/json; charset=utf-8',
+    body: { error: sentence(details.detail), errors: errorsOf(details, posted) },
+  }),
+};
+
+interface FormspreeError {
+  code?: string;
+  field?: string;
+  message: string;
+}
+
+function errorsOf(details: ProblemDetails, posted: ReadonlyMap<string, unknown> | undefined): FormspreeError[] {
+  if (details.errors === undefined) {
+    const code = formCodes[details.code];
+    return [{ ...(code && { code }), message: sentence(details.detail) }];
+  }
+  if (posted?.size === 0) return [{ code: 'EMPTY', message: 'The form is empty.' }];
+  return details.errors.map(({ field, ...fault }) => ({
+    ...codeOf({ field, ...fault }, posted),
+    ...(field !== '' && { field }),
+    message: fault.message,
+  }));
+}
+
+function codeOf({ field, code }: FieldFault, posted: ReadonlyMap<string, unknown> | undefined): { code?: string } {
+  switch (code) {
+    case 'missing':
+      return { code: posted?.has(field) ? 'REQUIRED_FIELD_EMPTY' : 'REQUIRED_FIELD_MISSING' };
+    case 'invalid':
+      return { code: field === 'email' || field === '_replyto' ? 'TYPE_EMAIL' : 'TYPE_TEXT' };
+    case 'file':
+      return { code: 'NO_FILE_UPLOADS' };
+    case 'too-long':
+    case 'too-many':
+      return {};
+  }
+}

@@ -1,0 +1,169 @@
+import { isUtf8 } from 'node:buffer';
+import type { Context } from 'koa';
+import readBody from 'raw-body';
+import { Problem } from '../../problems.ts';
+import type { Submission } from '../../services/intake/check-fields.ts';
+import type { RequestState } from '../http/request-scope.ts';
+import { readMultipart } from './read-multipart.ts';
+import { maxValues, tooManyValues } from './too-many-values.ts';
+
+/** The largest body that is read, in bytes. */
+export const bodyLimit = 64 * 1024;
+
+/** Max pieces of a body. Node parses each HTTP chunk by itself, so that 64 KiB in chunks of a byte cost as much as 20 posts. */
+const maxPieces = 2000;
+
+/**
+ * Reads what was posted, without believing any of it.
+ *
+ * @throws {Problem} body-too-large, body-type-unknown, body-unreadable, fields-invalid (too many values)
+ */
+export async function readSubmission(ctx: Context & { state: RequestState }, formSlug: string): Promise<Submission> {
+  const { clientAddress } = ctx.state;
+  return {
+    formSlug,
+    values: await readValues(ctx),
+    clientAddress,
+    origin: ctx.req.headers.origin,
+    idempotencyKey: ctx.get('Idempotency-Key') || undefined,
+  };
+}
+
+type BodyType = 'json' | 'urlencoded' | 'multipart/form-data';
+
+/** What browsers and programs send, to the letter. Everything else is taken apart, which takes a while. */
+const usualTypes: ReadonlyMap<string | undefined, BodyType> = new Map([
+  ['application/json', 'json'],
+  ['application/json; charset=utf-8', 'json'],
+  ['application/json;charset=UTF-8', 'json'],
+  ['application/x-www-form-urlencoded', 'urlencoded'],
+  ['application/x-www-form-urlencoded;charset=UTF-8', 'urlencoded'],
+]);
+
+async function readValues(ctx: Context): Promise<Map<string, unknown>> {
+  const { headers } = ctx.req;
+  const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
+  const type = (hasBody && usualTypes.get(headers['content-type'])) || readType(ctx);
+  if ((headers['content-encoding'] || 'identity') !== 'identity') {
+    throw new Problem('body-type-unknown', 'send the body without Content-Encoding');
+  }
+  const bytes = await readBytes(ctx);
+  if (type === 'multipart/form-data') return gather(await readMultipart(ctx.get('Content-Type'), bytes));
+  const text = decode(bytes);
+  return type === 'json' ? readJson(text) : gather(readUrlencoded(text));
+}
+
+function readType(ctx: Context): BodyType {
+  const type = ctx.request.is('json', 'urlencoded', 'multipart/form-data');
+  const charset = ctx.request.charset.toLowerCase();
+  if (!type) {
+    throw new Problem(
+      'body-type-unknown',
+      'send application/json, application/x-www-form-urlencoded or multipart/form-data',
+    );
+  }
+  if (charset !== '' && charset !== 'utf-8' && charset !== 'utf8' && charset !== 'us-ascii') {
+    throw new Problem('body-type-unknown', 'send the body in UTF-8');
+  }
+  // It is one of the names that were asked for.
+  return type as BodyType;
+}
+
+async function readBytes(ctx: Context): Promise<Buffer> {
+  const { length } = ctx.request;
+  if ((length ?? 0) > bodyLimit) throw tooLarge();
+  // A client that asked first waits for this: whatever was refused before cost it no body.
+  if ((ctx.req.headers.expect ?? '') !== '') ctx.res.writeContinue();
+  const body = readBody(ctx.req, { limit: bodyLimit, length: length ?? null });
+  try {
+    return await Promise.race([body, refuseTooManyPieces(ctx)]);
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    // The rest is left unread otherwise, and the next request on the connection would wait behind it.
+    ctx.req.resume();
+    if ((error as { type?: unknown }).type === 'entity.too.large') throw tooLarge();
+    throw new Problem('body-unreadable', 'the body ended too soon');
+  }
+}
+
+/** Only ever rejects. The rest of the body is left unread, and its connection ends with the answer. */
+function refuseTooManyPieces(ctx: Context): Promise<never> {
+  return new Promise((_, reject) => {
+    let pieces = 0;
+    ctx.req.on('data', () => {
+      if (++pieces !== maxPieces) return;
+      ctx.req.pause();
+      ctx.set('Connection', 'close');
+      reject(new Problem('body-unreadable', 'the body came in too many pieces'));
+    });
+  });
+}
+
+function tooLarge(): Problem {
+  return new Problem('body-too-large', `the body must be no larger than ${bodyLimit / 1024} KiB`);
+}
+
+function decode(bytes: Buffer): string {
+  if (!isUtf8(bytes)) throw notUtf8();
+  const text = bytes.toString('utf8');
+  return text.startsWith('\uFEFF') ? text.slice(1) : text;
+}
+
+function notUtf8(): Problem {
+  return new Problem('body-unreadable', 'the body is not valid UTF-8; a form sends it with accept-charset="utf-8"');
+}
+
+function readUrlencoded(text: string): [string, string][] {
+  // Counted before parsing, and no further than the limit.
+  if (text.split('&', maxValues + 1).length > maxValues) throw tooManyValues();
+  const fields = [...new URLSearchParams(text)];
+  // It stands there for bytes that are no UTF-8, unless somebody typed it.
+  const mayBeRuined = text.includes('%') && fields.some((texts) => texts.some((it) => it.includes('\ufffd')));
+  if (mayBeRuined && !isEncodedUtf8(text)) throw notUtf8();
+  return fields;
+}
+
+/** A character is escaped whole or not at all: what stands between escapes is valid already. */
+function isEncodedUtf8(text: string): boolean {
+  const escaped = text.match(/(?:%[0-9a-f]{2})+/gi) ?? [];
+  return escaped.every((run) => isUtf8(Buffer.from(run.replaceAll('%', ''), 'hex')));
+}
+
+function readJson(text: string): Map<string, unknown> {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // The parser's message would quote the body.
+    throw new Problem('body-unreadable', 'the body is not valid JSON');
+  }
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new Problem('body-unreadable', 'the body must be a JSON object');
+  }
+  if (hasTooManyValues(body)) throw tooManyValues();
+  return new Map(Object.entries(body));
+}
+
+/** A list counts as its elements, as in a form that repeats a name. Whatever is nested deeper counts as well. */
+function hasTooManyValues(body: object): boolean {
+  const values = Object.values(body).flatMap((value) => (Array.isArray(value) && value.length > 0 ? value : [value]));
+  // The list grows while it is read.
+  for (const value of values) {
+    if (values.length > maxValues) return true;
+    if (typeof value === 'object' && value !== null) values.push(...Object.values(value));
+  }
+  return false;
+}
+
+/** A name given more than once keeps all its values: checking joins or refuses them, and never picks one. */
+function gather(fields: readonly (readonly [string, unknown])[]): Map<string, unknown> {
+  const values = Map.groupBy(fields, ([name]) => name);
+  return new Map([...values].map(([name, all]) => [name, all.length === 1 ? all[0]?.[1] : all.map(([, it]) => it)]));
+}
+
+/** Keeps what was posted at hand as well, for a page that lets the visitor correct it. */
+export async function readPosted(ctx: Context & { state: RequestState }, formSlug: string): Promise<Submission> {
+  const submission = await readSubmission(ctx, formSlug);
+  ctx.state.posted = submission.values;
+  return submission;
+}
