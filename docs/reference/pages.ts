@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import type { Deps } from '../../src/cli/deps.ts';
-import { exitCodeOf } from '../../src/cli/exit-codes.ts';
 import { createProgram } from '../../src/cli/program.ts';
+import { exitCodeOf } from '../../src/cli/session/exit-codes.ts';
+import type { Deps } from '../../src/cli/terminal/deps.ts';
 import { readConfig } from '../../src/config.ts';
 import { problemKinds } from '../../src/server/http/problem-details.ts';
 import { createMetrics } from '../../src/server/middleware/metrics.ts';

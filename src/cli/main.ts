@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { basename, relative, resolve } from 'node:path';
 import { withSecretFiles } from '../environment.ts';
-import type { Deps, Settings } from './deps.ts';
-import { exitCode } from './exit-codes.ts';
-import { safeLines, widthOf } from './output.ts';
 import { createProgram } from './program.ts';
-import { Signals } from './signals.ts';
+import { exitCode } from './session/exit-codes.ts';
+import { Signals } from './session/signals.ts';
+import type { Deps, Settings } from './terminal/deps.ts';
+import { safeLines, widthOf } from './terminal/output.ts';
 
 /**
  * Runs the command that this process was started for. The only place that reads the process's environment, and
@@ -113,7 +113,7 @@ async function reportFailure(error: unknown): Promise<number> {
   // Commander has told the operator already.
   const code = codeOfCommander(error);
   if (code !== undefined) return code;
-  const { describeFailure } = await import('./failures.ts');
+  const { describeFailure } = await import('./session/failures.ts');
   const failure = describeFailure(error);
   if (failure.message !== undefined) {
     const width = widthOf(process, process.stderr);

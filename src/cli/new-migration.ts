@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Problem } from '../problems.ts';
-import { Refusal } from './refusal.ts';
+import { Refusal } from './terminal/confirm.ts';
 
 export const migrationsFolder = fileURLToPath(new URL('../database/migrations', import.meta.url));
 

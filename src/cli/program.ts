@@ -16,9 +16,9 @@ import { addPurgeCommand } from './commands/purge.ts';
 import { addSenderCommands } from './commands/senders.ts';
 import { addServeCommand } from './commands/serve.ts';
 import { addStatsCommand } from './commands/stats.ts';
-import type { Deps } from './deps.ts';
-import { addExamples } from './options.ts';
-import { mayColour, safeLines, widthOf } from './output.ts';
+import { addExamples } from './session/options.ts';
+import type { Deps } from './terminal/deps.ts';
+import { mayColour, safeLines, widthOf } from './terminal/output.ts';
 
 /** A fresh tree of commands. Nothing heavier than itself is loaded before a command runs. */
 export function createProgram(deps: Deps): Command {

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { makeKeys } from '../privacy/key-file.ts';
 import { variable, variableNames } from '../variables.ts';
-import { Refusal } from './refusal.ts';
+import { Refusal } from './terminal/confirm.ts';
 
 export interface WrittenSettings {
   path: string;

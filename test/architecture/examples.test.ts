@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { expect } from 'chai';
 import type { Command } from 'commander';
-import type { Deps } from '../../src/cli/deps.ts';
 import { createProgram } from '../../src/cli/program.ts';
+import type { Deps } from '../../src/cli/terminal/deps.ts';
 import { readConfig } from '../../src/config.ts';
 import { withSecretFiles } from '../../src/environment.ts';
 import {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { textWidth } from '../../src/cli/text-width.ts';
+import { textWidth } from '../../src/cli/terminal/text-width.ts';
 import { emailKinds, emailStates, messageStatuses } from '../../src/entities/index.ts';
 import type { Stored } from '../../src/services/intake/verdict.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';

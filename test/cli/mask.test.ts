@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { maskAddress, maskName, maskText } from '../../src/cli/mask.ts';
+import { maskAddress, maskName, maskText } from '../../src/cli/terminal/mask.ts';
 
 describe('masking', () => {
   it('leaves of an address one letter and the domain, of a name one letter', () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { safeJson, showSafe } from '../../src/cli/safe-text.ts';
+import { safeJson, showSafe } from '../../src/cli/terminal/safe-text.ts';
 
 describe('safe text', () => {
   // Each of them does something to a terminal, or to the text around it, instead of being seen.

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { twoBars } from '../../src/cli/chart.ts';
-import { textWidth } from '../../src/cli/text-width.ts';
+import { twoBars } from '../../src/cli/terminal/chart.ts';
+import { textWidth } from '../../src/cli/terminal/text-width.ts';
 import type { Stats } from '../../src/services/health/stats.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';

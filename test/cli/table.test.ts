@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import { createStyle } from '../../src/cli/style.ts';
-import { type Column, cut, formatTable, wrap } from '../../src/cli/table.ts';
-import { textWidth } from '../../src/cli/text-width.ts';
+import { createStyle } from '../../src/cli/terminal/style.ts';
+import { type Column, cut, formatTable, wrap } from '../../src/cli/terminal/table.ts';
+import { textWidth } from '../../src/cli/terminal/text-width.ts';
 
 describe('a table', () => {
   const style = createStyle(false);

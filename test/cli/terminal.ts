@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { PassThrough } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import type { Deps } from '../../src/cli/deps.ts';
-import { describeFailure } from '../../src/cli/failures.ts';
 import { createProgram } from '../../src/cli/program.ts';
+import { describeFailure } from '../../src/cli/session/failures.ts';
+import type { Deps } from '../../src/cli/terminal/deps.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Finished, type Settings, testKeys } from '../support/program.ts';
 

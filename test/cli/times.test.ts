@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { formatExact, formatRelative, readFuture, readMoment } from '../../src/cli/times.ts';
+import { formatExact, formatRelative, readFuture, readMoment } from '../../src/cli/terminal/times.ts';
 import { Problem } from '../../src/problems.ts';
 
 describe('times', () => {

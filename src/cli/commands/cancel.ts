@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import type { Cancelled } from '../../services/emails/cancel-emails.ts';
-import type { Deps } from '../deps.ts';
-import { exitCode } from '../exit-codes.ts';
-import { addExamples, optionsOf } from '../options.ts';
-import { Output } from '../output.ts';
-import { openCommandContext } from '../session.ts';
+import { exitCode } from '../session/exit-codes.ts';
+import { openCommandContext } from '../session/open-context.ts';
+import { addExamples, optionsOf } from '../session/options.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { Output } from '../terminal/output.ts';
 
 const words: Readonly<Record<Cancelled['result'], string>> = {
   cancelled: 'cancelled',

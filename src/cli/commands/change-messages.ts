@@ -2,14 +2,13 @@ import type { Command } from 'commander';
 import { Problem } from '../../problems.ts';
 import type { MessageChange } from '../../services/messages/change-message.ts';
 import type { Scope } from '../../services/scope.ts';
-import type { Deps } from '../deps.ts';
-import { doToEach, printDone, setExitCodeOf } from '../many.ts';
-import { addExamples, type GlobalOptions, optionsOf } from '../options.ts';
-import { Output } from '../output.ts';
-import { confirm, isInteractive } from '../prompt.ts';
-import { Refusal } from '../refusal.ts';
-import { showSafe } from '../safe-text.ts';
-import { openCommandContext } from '../session.ts';
+import { doToEach, printDone, setExitCodeOf } from '../session/do-to-each.ts';
+import { openCommandContext } from '../session/open-context.ts';
+import { addExamples, optionsOf } from '../session/options.ts';
+import { confirm, isInteractive, Refusal } from '../terminal/confirm.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { type GlobalOptions, Output } from '../terminal/output.ts';
+import { showSafe } from '../terminal/safe-text.ts';
 
 interface ChangeOptions extends GlobalOptions {
   json?: boolean;

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import type { Deps } from '../deps.ts';
-import { addExamples } from '../options.ts';
+import { addExamples } from '../session/options.ts';
+import type { Deps } from '../terminal/deps.ts';
 
 /** For each shell, where it looks for completions. */
 const shells = {

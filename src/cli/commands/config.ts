@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import type { Deps, SettingSource } from '../deps.ts';
-import { exitCode } from '../exit-codes.ts';
-import { addExamples, type GlobalOptions, optionsOf } from '../options.ts';
-import { Output } from '../output.ts';
+import { exitCode } from '../session/exit-codes.ts';
+import { addExamples, optionsOf } from '../session/options.ts';
+import type { Deps, SettingSource } from '../terminal/deps.ts';
+import { type GlobalOptions, Output } from '../terminal/output.ts';
 
 export function addConfigCommands(program: Command, deps: Deps): void {
   const config = program.command('config').description('Settings: write a first .env file, look at them, check them');

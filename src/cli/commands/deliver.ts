@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { Problem } from '../../problems.ts';
-import type { Deps } from '../deps.ts';
-import { exitCode } from '../exit-codes.ts';
-import { addExamples, optionsOf } from '../options.ts';
-import { Output } from '../output.ts';
-import { openDatabase, openKeys } from '../session.ts';
+import { exitCode } from '../session/exit-codes.ts';
+import { openDatabase, openKeys } from '../session/open-context.ts';
+import { addExamples, optionsOf } from '../session/options.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { Output } from '../terminal/output.ts';
 import { warnOfPause } from './pause.ts';
 
 export function addDeliverCommand(program: Command, deps: Deps): void {

@@ -2,23 +2,22 @@ import { type Command, Option } from 'commander';
 import type { Context } from '../../context.ts';
 import type { EmailState } from '../../entities/index.ts';
 import type { EmailDetails, EmailFilter } from '../../services/emails/emails.ts';
-import type { Deps } from '../deps.ts';
-import { mapPage, printPage } from '../lists.ts';
-import { maskEmail, maskHtml, maskText } from '../mask.ts';
+import { openCommandContext } from '../session/open-context.ts';
 import {
   addDataOptions,
   addExamples,
   addPageOptions,
   addPeriodOptions,
-  type DataOptions,
   type ListOptions,
   optionsOf,
   type PeriodOptions,
   pageOf,
   periodOf,
-} from '../options.ts';
-import { Output } from '../output.ts';
-import { openCommandContext } from '../session.ts';
+} from '../session/options.ts';
+import { mapPage, printPage } from '../session/print-page.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { maskEmail, maskHtml, maskText } from '../terminal/mask.ts';
+import { type DataOptions, Output } from '../terminal/output.ts';
 import { addCancelCommand } from './cancel.ts';
 import { emailColumns, printEmail } from './email-screens.ts';
 import { addPauseCommands, warnOfPause } from './pause.ts';

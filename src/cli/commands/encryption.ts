@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import type { EncryptionStatus, KeyState, KeyView } from '../../services/encryption/encryption-status.ts';
 import type { Rotated } from '../../services/encryption/rotate-keys.ts';
-import type { Deps } from '../deps.ts';
-import { exitCode } from '../exit-codes.ts';
-import { addExamples, type DataOptions, optionsOf } from '../options.ts';
-import { Output } from '../output.ts';
-import { showProgress } from '../progress.ts';
-import { openCommandContext, openDatabase, requireSchema } from '../session.ts';
+import { exitCode } from '../session/exit-codes.ts';
+import { openCommandContext, openDatabase, requireSchema } from '../session/open-context.ts';
+import { addExamples, optionsOf } from '../session/options.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { type DataOptions, Output } from '../terminal/output.ts';
+import { showProgress } from '../terminal/progress.ts';
 
 export function addEncryptionCommands(program: Command, deps: Deps): void {
   const encryption = program

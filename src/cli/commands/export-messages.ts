@@ -1,16 +1,16 @@
 import { type Command, Option } from 'commander';
 import type { MessageView } from '../../services/views.ts';
-import { formatCsvLine } from '../csv.ts';
-import type { Deps } from '../deps.ts';
-import { exitCode } from '../exit-codes.ts';
-import { maskMessage } from '../mask.ts';
 import { addMessageFilter, type MessageFilterOptions, messageFilterOf } from '../message-filter.ts';
-import { addExamples, type GlobalOptions, optionsOf } from '../options.ts';
-import { Output } from '../output.ts';
-import { showProgress } from '../progress.ts';
-import { safeJson, showSafe } from '../safe-text.ts';
-import { openCommandContext } from '../session.ts';
-import { writePieces } from '../write-pieces.ts';
+import { exitCode } from '../session/exit-codes.ts';
+import { openCommandContext } from '../session/open-context.ts';
+import { addExamples, optionsOf } from '../session/options.ts';
+import { formatCsvLine } from '../terminal/csv.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { maskMessage } from '../terminal/mask.ts';
+import { type GlobalOptions, Output } from '../terminal/output.ts';
+import { showProgress } from '../terminal/progress.ts';
+import { safeJson, showSafe } from '../terminal/safe-text.ts';
+import { writePieces } from '../terminal/write-pieces.ts';
 
 const formats = ['csv', 'jsonl'] as const;
 

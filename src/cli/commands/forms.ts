@@ -1,10 +1,10 @@
 import { type Command, Option } from 'commander';
 import type { Scope } from '../../services/scope.ts';
-import type { Deps } from '../deps.ts';
-import { addExamples, optionsOf } from '../options.ts';
-import { Output } from '../output.ts';
-import { showSafe } from '../safe-text.ts';
-import { openCommandContext } from '../session.ts';
+import { openCommandContext } from '../session/open-context.ts';
+import { addExamples, optionsOf } from '../session/options.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { Output } from '../terminal/output.ts';
+import { showSafe } from '../terminal/safe-text.ts';
 import {
   addSettings,
   type ChangeOptions,

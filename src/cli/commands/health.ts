@@ -3,13 +3,13 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { Problem } from '../../problems.ts';
 import type { Health } from '../../services/health/health.ts';
 import type { HealthStatus } from '../../services/health/health-check.ts';
-import type { Deps } from '../deps.ts';
-import { exitCode } from '../exit-codes.ts';
-import { addExamples, type DataOptions, optionsOf } from '../options.ts';
-import { Output } from '../output.ts';
-import { showSafe } from '../safe-text.ts';
-import { openConfig } from '../session.ts';
-import { wrap } from '../table.ts';
+import { exitCode } from '../session/exit-codes.ts';
+import { openConfig } from '../session/open-context.ts';
+import { addExamples, optionsOf } from '../session/options.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { type DataOptions, Output } from '../terminal/output.ts';
+import { showSafe } from '../terminal/safe-text.ts';
+import { wrap } from '../terminal/table.ts';
 
 export function addHealthCommand(program: Command, deps: Deps): void {
   const health = program

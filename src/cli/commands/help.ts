@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addExamples } from '../options.ts';
+import { addExamples } from '../session/options.ts';
 
 /** `help` beside every command that has commands below it; commander's own looks one level down and no further. */
 export function addHelpCommands(program: Command): void {

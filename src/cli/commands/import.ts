@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import type { Imported } from '../../services/django-import/import-report.ts';
 import type { OldFault } from '../../services/django-import/read-old-message.ts';
-import type { Deps } from '../deps.ts';
-import { exitCode } from '../exit-codes.ts';
-import { addExamples, type GlobalOptions, optionsOf } from '../options.ts';
-import { Output } from '../output.ts';
-import { showProgress } from '../progress.ts';
-import { openCommandContext } from '../session.ts';
-import { formatExact } from '../times.ts';
+import { exitCode } from '../session/exit-codes.ts';
+import { openCommandContext } from '../session/open-context.ts';
+import { addExamples, optionsOf } from '../session/options.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { type GlobalOptions, Output } from '../terminal/output.ts';
+import { showProgress } from '../terminal/progress.ts';
+import { formatExact } from '../terminal/times.ts';
 
 interface ImportOptions extends GlobalOptions {
   form: string;

@@ -2,13 +2,12 @@ import { type Command, Option } from 'commander';
 import type { KeyScope } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import type { KeyView } from '../../services/api-keys/api-keys.ts';
-import type { Deps } from '../deps.ts';
-import { addExamples, type DataOptions, type GlobalOptions, optionsOf } from '../options.ts';
-import { Output } from '../output.ts';
-import { confirm, isInteractive } from '../prompt.ts';
-import { Refusal } from '../refusal.ts';
-import { openCommandContext } from '../session.ts';
-import { readFuture } from '../times.ts';
+import { openCommandContext } from '../session/open-context.ts';
+import { addExamples, optionsOf } from '../session/options.ts';
+import { confirm, isInteractive, Refusal } from '../terminal/confirm.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { type DataOptions, type GlobalOptions, Output } from '../terminal/output.ts';
+import { readFuture } from '../terminal/times.ts';
 
 /** As the entity has them, which is too heavy to load for a page of help. */
 const scopes = ['read', 'write', 'export'] as const satisfies readonly KeyScope[];

@@ -1,14 +1,21 @@
 import type { Command } from 'commander';
 import type { MessageDetails } from '../../services/messages/messages.ts';
 import type { MessageView } from '../../services/views.ts';
-import type { Deps } from '../deps.ts';
-import { mapPage, printPage, unopened } from '../lists.ts';
-import { maskEmail, maskMessage } from '../mask.ts';
 import { addMessageFilter, type MessageFilterOptions, messageFilterOf } from '../message-filter.ts';
-import { addDataOptions, addExamples, addPageOptions, type ListOptions, optionsOf, pageOf } from '../options.ts';
-import { Output } from '../output.ts';
-import { openCommandContext } from '../session.ts';
-import type { Column } from '../table.ts';
+import { openCommandContext } from '../session/open-context.ts';
+import {
+  addDataOptions,
+  addExamples,
+  addPageOptions,
+  type ListOptions,
+  optionsOf,
+  pageOf,
+} from '../session/options.ts';
+import { mapPage, printPage, unopened } from '../session/print-page.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { maskEmail, maskMessage } from '../terminal/mask.ts';
+import { Output } from '../terminal/output.ts';
+import type { Column } from '../terminal/table.ts';
 import { addMessageChanges } from './change-messages.ts';
 import { emailColumns } from './email-screens.ts';
 import { addExportCommand } from './export-messages.ts';

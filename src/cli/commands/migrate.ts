@@ -1,13 +1,12 @@
 import type { Command } from 'commander';
 import { Problem } from '../../problems.ts';
-import type { Deps } from '../deps.ts';
-import { exitCode } from '../exit-codes.ts';
-import { addExamples, type DataOptions, optionsOf } from '../options.ts';
-import { Output } from '../output.ts';
-import { confirm, isInteractive } from '../prompt.ts';
-import { Refusal } from '../refusal.ts';
-import { showSafe } from '../safe-text.ts';
-import { openDatabase } from '../session.ts';
+import { exitCode } from '../session/exit-codes.ts';
+import { openDatabase } from '../session/open-context.ts';
+import { addExamples, optionsOf } from '../session/options.ts';
+import { confirm, isInteractive, Refusal } from '../terminal/confirm.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { type DataOptions, Output } from '../terminal/output.ts';
+import { showSafe } from '../terminal/safe-text.ts';
 
 export function addMigrateCommands(program: Command, deps: Deps): void {
   const migrate = program.command('migrate').description('Database schema: bring up to date, look at, take back');

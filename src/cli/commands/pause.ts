@@ -2,12 +2,12 @@ import type { Command } from 'commander';
 import { Problem } from '../../problems.ts';
 import type { PauseView } from '../../services/delivery/pause.ts';
 import type { Scope } from '../../services/scope.ts';
-import type { Deps } from '../deps.ts';
-import { maskText } from '../mask.ts';
-import { addExamples, type DataOptions, optionsOf } from '../options.ts';
-import { Output } from '../output.ts';
-import { showSafe } from '../safe-text.ts';
-import { openCommandContext } from '../session.ts';
+import { openCommandContext } from '../session/open-context.ts';
+import { addExamples, optionsOf } from '../session/options.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { maskText } from '../terminal/mask.ts';
+import { type DataOptions, Output } from '../terminal/output.ts';
+import { showSafe } from '../terminal/safe-text.ts';
 
 const longestReason = 500;
 

@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import type { Context } from '../../context.ts';
 import type { RuleView } from '../../services/maintenance/purge-preview.ts';
-import type { Deps } from '../deps.ts';
-import { exitCode } from '../exit-codes.ts';
-import { addExamples, type DataOptions, optionsOf } from '../options.ts';
-import { Output } from '../output.ts';
-import { showProgress } from '../progress.ts';
-import { Refusal } from '../refusal.ts';
-import { openCommandContext } from '../session.ts';
-import type { Column } from '../table.ts';
-import { formatSpan } from '../times.ts';
+import { exitCode } from '../session/exit-codes.ts';
+import { openCommandContext } from '../session/open-context.ts';
+import { addExamples, optionsOf } from '../session/options.ts';
+import { Refusal } from '../terminal/confirm.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { type DataOptions, Output } from '../terminal/output.ts';
+import { showProgress } from '../terminal/progress.ts';
+import type { Column } from '../terminal/table.ts';
+import { formatSpan } from '../terminal/times.ts';
 
 interface PurgeOptions extends DataOptions {
   dryRun?: boolean;

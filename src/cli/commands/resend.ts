@@ -2,21 +2,13 @@ import { type Command, Option } from 'commander';
 import type { EmailKind } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import type { ResendQuery, Resent } from '../../services/emails/resend-one.ts';
-import type { Deps } from '../deps.ts';
-import { exitCode } from '../exit-codes.ts';
-import {
-  addExamples,
-  addPeriodOptions,
-  type GlobalOptions,
-  optionsOf,
-  type PeriodOptions,
-  periodOf,
-} from '../options.ts';
-import { Output } from '../output.ts';
-import { showProgress } from '../progress.ts';
-import { confirm, isInteractive } from '../prompt.ts';
-import { Refusal } from '../refusal.ts';
-import { openCommandContext } from '../session.ts';
+import { exitCode } from '../session/exit-codes.ts';
+import { openCommandContext } from '../session/open-context.ts';
+import { addExamples, addPeriodOptions, optionsOf, type PeriodOptions, periodOf } from '../session/options.ts';
+import { confirm, isInteractive, Refusal } from '../terminal/confirm.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { type GlobalOptions, Output } from '../terminal/output.ts';
+import { showProgress } from '../terminal/progress.ts';
 import { warnOfPause } from './pause.ts';
 
 /** As the entity has them, which is too heavy to load for a page of help. */

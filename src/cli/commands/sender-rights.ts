@@ -3,15 +3,14 @@ import type { Command } from 'commander';
 import { Problem } from '../../problems.ts';
 import type { Scope } from '../../services/scope.ts';
 import type { Erased } from '../../services/senders/erase-sender.ts';
-import type { Deps } from '../deps.ts';
-import { exitCode } from '../exit-codes.ts';
-import { addExamples, type GlobalOptions, optionsOf } from '../options.ts';
-import { Output } from '../output.ts';
-import { confirm, isInteractive } from '../prompt.ts';
-import { Refusal } from '../refusal.ts';
-import { safeJson, showSafe } from '../safe-text.ts';
-import { openCommandContext } from '../session.ts';
-import { writePieces } from '../write-pieces.ts';
+import { exitCode } from '../session/exit-codes.ts';
+import { openCommandContext } from '../session/open-context.ts';
+import { addExamples, optionsOf } from '../session/options.ts';
+import { confirm, isInteractive, Refusal } from '../terminal/confirm.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { type GlobalOptions, Output } from '../terminal/output.ts';
+import { safeJson, showSafe } from '../terminal/safe-text.ts';
+import { writePieces } from '../terminal/write-pieces.ts';
 
 interface EraseOptions extends GlobalOptions {
   email?: string;

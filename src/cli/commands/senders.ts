@@ -1,22 +1,21 @@
 import type { Command } from 'commander';
 import { Problem } from '../../problems.ts';
 import type { SenderView } from '../../services/views.ts';
-import type { Deps } from '../deps.ts';
-import { mapPage, printPage, unopened } from '../lists.ts';
-import { maskMessage, maskSender } from '../mask.ts';
+import { openCommandContext } from '../session/open-context.ts';
 import {
   addDataOptions,
   addExamples,
   addPageOptions,
-  type DataOptions,
   type ListOptions,
   optionsOf,
   pageOf,
-} from '../options.ts';
-import { Output } from '../output.ts';
-import { showSafe } from '../safe-text.ts';
-import { openCommandContext } from '../session.ts';
-import type { Column } from '../table.ts';
+} from '../session/options.ts';
+import { mapPage, printPage, unopened } from '../session/print-page.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { maskMessage, maskSender } from '../terminal/mask.ts';
+import { type DataOptions, Output } from '../terminal/output.ts';
+import { showSafe } from '../terminal/safe-text.ts';
+import type { Column } from '../terminal/table.ts';
 import { messageColumns } from './messages.ts';
 import { addSenderRights } from './sender-rights.ts';
 

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import type { DatabaseContext } from '../../context.ts';
-import type { Deps } from '../deps.ts';
-import { addExamples } from '../options.ts';
-import { openDatabase, openKeys } from '../session.ts';
+import { openDatabase, openKeys } from '../session/open-context.ts';
+import { addExamples } from '../session/options.ts';
+import type { Deps } from '../terminal/deps.ts';
 
 export function addServeCommand(program: Command, deps: Deps): void {
   const serve = program

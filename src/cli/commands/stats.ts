@@ -1,10 +1,10 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { DeliveryTimes, Stats } from '../../services/health/stats.ts';
-import { bar, timeBar, twoBars } from '../chart.ts';
-import type { Deps } from '../deps.ts';
-import { addExamples, type GlobalOptions, optionsOf } from '../options.ts';
-import { Output } from '../output.ts';
-import { openCommandContext } from '../session.ts';
+import { openCommandContext } from '../session/open-context.ts';
+import { addExamples, optionsOf } from '../session/options.ts';
+import { bar, timeBar, twoBars } from '../terminal/chart.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { type GlobalOptions, Output } from '../terminal/output.ts';
 
 interface StatsOptions extends GlobalOptions {
   days: number;

@@ -3,12 +3,12 @@ import type { Config } from '../../config/config.ts';
 import type { EmailKind } from '../../entities/index.ts';
 import type { Step } from '../../mail/mailer.ts';
 import type { TestedMail } from '../../services/emails/show-mail.ts';
-import type { Deps } from '../deps.ts';
-import { exitCode } from '../exit-codes.ts';
-import { addExamples, type DataOptions, optionsOf } from '../options.ts';
-import { Output } from '../output.ts';
-import { showSafe } from '../safe-text.ts';
-import { openConfig } from '../session.ts';
+import { exitCode } from '../session/exit-codes.ts';
+import { openConfig } from '../session/open-context.ts';
+import { addExamples, optionsOf } from '../session/options.ts';
+import type { Deps } from '../terminal/deps.ts';
+import { type DataOptions, Output } from '../terminal/output.ts';
+import { showSafe } from '../terminal/safe-text.ts';
 
 /** As the entity has them, which is too heavy to load for a page of help. */
 const kinds = ['notification', 'auto-reply', 'held-summary'] as const satisfies readonly EmailKind[];

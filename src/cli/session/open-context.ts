@@ -1,11 +1,14 @@
-import type { Config } from '../config/config.ts';
-import type { Context, DatabaseContext, Opening } from '../context.ts';
-import type { Log } from '../log.ts';
-import type { Deps } from './deps.ts';
+import type { Config } from '../../config/config.ts';
+import type { Context, DatabaseContext, Opening } from '../../context.ts';
+import type { Log } from '../../log.ts';
+import type { Deps } from '../terminal/deps.ts';
 
 /** @throws {ConfigFaulty} and what reading the settings throws. */
 export async function openConfig(deps: Deps): Promise<{ config: Config; log: Log }> {
-  const [{ readConfig }, { createLog, logWhenUsed }] = await Promise.all([import('../config.ts'), import('../log.ts')]);
+  const [{ readConfig }, { createLog, logWhenUsed }] = await Promise.all([
+    import('../../config.ts'),
+    import('../../log.ts'),
+  ]);
   const { values, faults } = deps.readSettings();
   const config = readConfig(values, faults);
   const format = config.log.format ?? (deps.stderr.isTTY ? 'pretty' : 'json');
@@ -18,7 +21,7 @@ export async function openDatabase(
   opening: Omit<Opening, 'log' | 'endFirst'> = { embedded: 'join', waiting: 'operator' },
 ): Promise<DatabaseContext> {
   const { config, log } = await openConfig(deps);
-  const { openDatabaseContext } = await import('../context.ts');
+  const { openDatabaseContext } = await import('../../context.ts');
   return await openDatabaseContext(config, { log, endFirst: deps.endFirst, ...opening });
 }
 
@@ -41,7 +44,7 @@ export async function openCommandContext(deps: Deps, entities?: Opening['entitie
 export async function openKeys(base: DatabaseContext, options: { remedy?: string } = {}): Promise<Context> {
   await using opened = new AsyncDisposableStack();
   opened.use(base);
-  const [{ openContext }] = await Promise.all([import('../context.ts'), requireSchema(base, options.remedy)]);
+  const [{ openContext }] = await Promise.all([import('../../context.ts'), requireSchema(base, options.remedy)]);
   opened.move();
   return await openContext(base);
 }
@@ -49,8 +52,8 @@ export async function openKeys(base: DatabaseContext, options: { remedy?: string
 /** @throws {Problem} schema-behind, schema-too-new */
 export async function requireSchema(base: DatabaseContext, remedy?: string): Promise<void> {
   const [{ readSchemaStatus }, { requireFitSchema }] = await Promise.all([
-    import('../database/migrate.ts'),
-    import('../services/schema.ts'),
+    import('../../database/migrate.ts'),
+    import('../../services/schema.ts'),
   ]);
   const warning = requireFitSchema(await readSchemaStatus(base.orm.em.fork()), remedy);
   if (warning !== undefined) base.log.warn(warning);

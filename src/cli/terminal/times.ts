@@ -1,5 +1,5 @@
-import { Problem } from '../problems.ts';
-import { isInKnownYears } from '../services/clock.ts';
+import { Problem } from '../../problems.ts';
+import { isInKnownYears } from '../../services/clock.ts';
 
 const second = 1000;
 const minute = 60 * second;

@@ -1,19 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { PageRequest, Period } from '../services/paging.ts';
-import { readMoment } from './times.ts';
-
-/** Options that every command may be given. */
-export interface GlobalOptions {
-  quiet?: boolean;
-  color: boolean;
-}
-
-/** Options of commands that print data. */
-export interface DataOptions extends GlobalOptions {
-  json?: boolean;
-  mask?: boolean;
-  utc?: boolean;
-}
+import type { PageRequest, Period } from '../../services/paging.ts';
+import type { DataOptions, GlobalOptions } from '../terminal/output.ts';
+import { readMoment } from '../terminal/times.ts';
 
 /** The options of this command together with those of the program. */
 export function optionsOf<Options extends GlobalOptions = DataOptions>(command: Command): Options {

@@ -1,10 +1,22 @@
 import type { Deps } from './deps.ts';
-import type { DataOptions } from './options.ts';
 import { safeJson, showSafe } from './safe-text.ts';
 import { createStyle, type Style } from './style.ts';
 import { type Column, formatTable, wrap } from './table.ts';
 import { textWidth } from './text-width.ts';
 import { formatExact, formatRelative } from './times.ts';
+
+/** Options that every command may be given. */
+export interface GlobalOptions {
+  quiet?: boolean;
+  color: boolean;
+}
+
+/** Options of commands that print data. */
+export interface DataOptions extends GlobalOptions {
+  json?: boolean;
+  mask?: boolean;
+  utc?: boolean;
+}
 
 /** Where a command prints: data to stdout, everything else to stderr. */
 export class Output {

@@ -1,7 +1,6 @@
-import type { Page } from '../services/paging.ts';
-import type { DataOptions } from './options.ts';
-import type { Output } from './output.ts';
-import type { Column } from './table.ts';
+import type { Page } from '../../services/paging.ts';
+import type { DataOptions, Output } from '../terminal/output.ts';
+import type { Column } from '../terminal/table.ts';
 
 /** What stands in the place of a text whose seal does not open. */
 export const unopened = '(cannot be opened)';

@@ -1,5 +1,5 @@
 import type { Deps } from './deps.ts';
-import type { GlobalOptions } from './options.ts';
+import type { GlobalOptions } from './output.ts';
 
 export interface Progress extends Disposable {
   report(done: number): void;

@@ -1,4 +1,4 @@
-import type { EmailView, MessageView, SenderView } from '../services/views.ts';
+import type { EmailView, MessageView, SenderView } from '../../services/views.ts';
 
 /** For showing a screen to others: `a***@example.test`, `A***`. */
 export function maskAddress(address: string): string {

@@ -1,5 +1,4 @@
 import type { Deps } from './deps.ts';
-import { Interrupted } from './refusal.ts';
 
 /**
  * Asks on a terminal; where there is none, nobody can have said yes. The end of the input is a no.
@@ -29,4 +28,17 @@ export async function confirm(deps: Deps, question: string): Promise<boolean> {
 
 export function isInteractive(deps: Deps): boolean {
   return deps.stdin.isTTY === true && deps.stderr.isTTY === true;
+}
+/** A command that could not do what was asked, or was told not to. The message says why and what would help. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+}
+
+/** Ctrl-C while we asked. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+
+  constructor() {
+    super('interrupted, nothing was changed');
+  }
 }

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
-import type { ConfigFault, Environment } from '../config/config.ts';
+import type { ConfigFault, Environment } from '../../config/config.ts';
 
 /** What the commands may touch of the process that runs them. Only `main.ts` knows the real one. */
 export interface Deps {

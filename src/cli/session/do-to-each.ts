@@ -1,7 +1,7 @@
-import { Problem, type ProblemCode } from '../problems.ts';
-import type { Deps } from './deps.ts';
+import { Problem, type ProblemCode } from '../../problems.ts';
+import type { Deps } from '../terminal/deps.ts';
+import type { Output } from '../terminal/output.ts';
 import { exitCode } from './exit-codes.ts';
-import type { Output } from './output.ts';
 
 /** What became of one of several things that a command was given. */
 export interface Done<Result> {
