@@ -1,7 +1,7 @@
 import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { createMigration, migrationsFolder } from '../../src/cli/new-migration.ts';
+import { createMigration, migrationsFolder } from '../../src/cli/commands/migrate/new-migration.ts';
 import { migrationLock } from '../../src/database/migrate.ts';
 import { migrations } from '../../src/database/migrations/index.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';

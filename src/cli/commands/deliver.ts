@@ -5,7 +5,7 @@ import { openDatabase, openKeys } from '../session/open-context.ts';
 import { addExamples, optionsOf } from '../session/options.ts';
 import type { Deps } from '../terminal/deps.ts';
 import { Output } from '../terminal/output.ts';
-import { warnOfPause } from './pause.ts';
+import { warnOfPause } from './emails/pause.ts';
 
 export function addDeliverCommand(program: Command, deps: Deps): void {
   const deliver = program

@@ -1,19 +1,12 @@
 import { type Command, Option } from 'commander';
-import type { Scope } from '../../services/scope.ts';
-import { openCommandContext } from '../session/open-context.ts';
-import { addExamples, optionsOf } from '../session/options.ts';
-import type { Deps } from '../terminal/deps.ts';
-import { Output } from '../terminal/output.ts';
-import { showSafe } from '../terminal/safe-text.ts';
-import {
-  addSettings,
-  type ChangeOptions,
-  changesOf,
-  resettable,
-  type SettingOptions,
-  settingsOf,
-} from './form-options.ts';
-import { printForm, printForms } from './form-screens.ts';
+import type { Scope } from '../../../services/scope.ts';
+import { openCommandContext } from '../../session/open-context.ts';
+import { addExamples, optionsOf } from '../../session/options.ts';
+import type { Deps } from '../../terminal/deps.ts';
+import { Output } from '../../terminal/output.ts';
+import { showSafe } from '../../terminal/safe-text.ts';
+import { addSettings, type ChangeOptions, changesOf, resettable, type SettingOptions, settingsOf } from './options.ts';
+import { printForm, printForms } from './screens.ts';
 
 export function addFormCommands(program: Command, deps: Deps): void {
   const forms = program.command('forms').description('Public forms: each with its address and its own settings');
@@ -44,7 +37,7 @@ export function addFormCommands(program: Command, deps: Deps): void {
       const output = new Output(deps, options);
       await using opened = await open(deps);
       const form = await opened.services.addForm(opened.scope, slug, settingsOf(options));
-      const { formSnippet } = await import('../../services/forms/form-snippet.ts');
+      const { formSnippet } = await import('../../../services/forms/form-snippet.ts');
       const snippet = formSnippet(opened.scope.config.publicUrl, form);
       if (options.json) {
         output.printJson({ ...form, snippet });
@@ -120,12 +113,12 @@ export function addFormCommands(program: Command, deps: Deps): void {
 
 async function open(
   deps: Deps,
-): Promise<AsyncDisposable & { scope: Scope; services: typeof import('../../services/forms/form-settings.ts') }> {
+): Promise<AsyncDisposable & { scope: Scope; services: typeof import('../../../services/forms/form-settings.ts') }> {
   await using opened = new AsyncDisposableStack();
   const context = opened.use(await openCommandContext(deps));
   const [{ openScope }, services] = await Promise.all([
-    import('../../services/scope.ts'),
-    import('../../services/forms/form-settings.ts'),
+    import('../../../services/scope.ts'),
+    import('../../../services/forms/form-settings.ts'),
   ]);
   const owned = opened.move();
   return { scope: openScope(context), services, [Symbol.asyncDispose]: () => owned.disposeAsync() };

@@ -1,10 +1,10 @@
-import type { EmailDetails } from '../../services/emails/emails.ts';
-import type { EmailView } from '../../services/views.ts';
-import { unopened } from '../session/print-page.ts';
-import type { Output } from '../terminal/output.ts';
-import { showSafe } from '../terminal/safe-text.ts';
-import type { Column } from '../terminal/table.ts';
-import { textWidth } from '../terminal/text-width.ts';
+import type { EmailDetails } from '../../../services/emails/emails.ts';
+import type { EmailView } from '../../../services/views.ts';
+import { unopened } from '../../session/print-page.ts';
+import type { Output } from '../../terminal/output.ts';
+import { showSafe } from '../../terminal/safe-text.ts';
+import type { Column } from '../../terminal/table.ts';
+import { textWidth } from '../../terminal/text-width.ts';
 
 /** @param rows what will be shown: a reason is given room only where there is one. */
 export function emailColumns(output: Output, rows: readonly EmailView[] = []): Column<EmailView>[] {

@@ -1,16 +1,16 @@
 import { type Command, Option } from 'commander';
-import type { MessageView } from '../../services/views.ts';
-import { addMessageFilter, type MessageFilterOptions, messageFilterOf } from '../message-filter.ts';
-import { exitCode } from '../session/exit-codes.ts';
-import { openCommandContext } from '../session/open-context.ts';
-import { addExamples, optionsOf } from '../session/options.ts';
-import { formatCsvLine } from '../terminal/csv.ts';
-import type { Deps } from '../terminal/deps.ts';
-import { maskMessage } from '../terminal/mask.ts';
-import { type GlobalOptions, Output } from '../terminal/output.ts';
-import { showProgress } from '../terminal/progress.ts';
-import { safeJson, showSafe } from '../terminal/safe-text.ts';
-import { writePieces } from '../terminal/write-pieces.ts';
+import type { MessageView } from '../../../services/views.ts';
+import { exitCode } from '../../session/exit-codes.ts';
+import { openCommandContext } from '../../session/open-context.ts';
+import { addExamples, optionsOf } from '../../session/options.ts';
+import { formatCsvLine } from '../../terminal/csv.ts';
+import type { Deps } from '../../terminal/deps.ts';
+import { maskMessage } from '../../terminal/mask.ts';
+import { type GlobalOptions, Output } from '../../terminal/output.ts';
+import { showProgress } from '../../terminal/progress.ts';
+import { safeJson, showSafe } from '../../terminal/safe-text.ts';
+import { writePieces } from '../../terminal/write-pieces.ts';
+import { addMessageFilter, type MessageFilterOptions, messageFilterOf } from './filter.ts';
 
 const formats = ['csv', 'jsonl'] as const;
 
@@ -32,8 +32,8 @@ export function addExportCommand(messages: Command, deps: Deps): void {
       const stop = deps.stopGently();
       await using context = await openCommandContext(deps);
       const [{ openScope }, { countMessages, exportMessages }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/messages/export-messages.ts'),
+        import('../../../services/scope.ts'),
+        import('../../../services/messages/export-messages.ts'),
       ]);
       const scope = openScope(context);
       // Before the first line is written: a filter that is wrong leaves no file with a header alone.

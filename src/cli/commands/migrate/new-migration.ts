@@ -1,10 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Problem } from '../problems.ts';
-import { Refusal } from './terminal/confirm.ts';
+import { Problem } from '../../../problems.ts';
+import { Refusal } from '../../terminal/confirm.ts';
 
-export const migrationsFolder = fileURLToPath(new URL('../database/migrations', import.meta.url));
+export const migrationsFolder = fileURLToPath(new URL('../../../database/migrations', import.meta.url));
 
 /**
  * Writes an empty migration and adds it to the list of all.

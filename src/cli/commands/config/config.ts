@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { exitCode } from '../session/exit-codes.ts';
-import { addExamples, optionsOf } from '../session/options.ts';
-import type { Deps, SettingSource } from '../terminal/deps.ts';
-import { type GlobalOptions, Output } from '../terminal/output.ts';
+import { exitCode } from '../../session/exit-codes.ts';
+import { addExamples, optionsOf } from '../../session/options.ts';
+import type { Deps, SettingSource } from '../../terminal/deps.ts';
+import { type GlobalOptions, Output } from '../../terminal/output.ts';
 
 export function addConfigCommands(program: Command, deps: Deps): void {
   const config = program.command('config').description('Settings: write a first .env file, look at them, check them');
@@ -14,7 +14,7 @@ export function addConfigCommands(program: Command, deps: Deps): void {
     .option('--json', 'print JSON')
     .action(async (options: { force?: boolean; json?: boolean }, command: Command) => {
       const output = new Output(deps, optionsOf(command));
-      const { writeSettingsFile } = await import('../settings-file.ts');
+      const { writeSettingsFile } = await import('./settings-file.ts');
       const { file, values } = deps.readSettings();
       const dataDir = values.DATA_DIR || './data';
       const written = writeSettingsFile(file, { dataDir, force: options.force ?? false, now: new Date() });
@@ -46,7 +46,7 @@ export function addConfigCommands(program: Command, deps: Deps): void {
     .action(async (_options, command: Command) => {
       const options = optionsOf<GlobalOptions & { reveal?: boolean; json?: boolean }>(command);
       const output = new Output(deps, options);
-      const { listSettings } = await import('../settings-list.ts');
+      const { listSettings } = await import('./settings-list.ts');
       const settings = deps.readSettings();
       for (const it of settings.faults) output.warn(`${it.variable} ${it.wrong}`);
       if (settings.faults.length > 0) deps.setExitCode(exitCode.misused);
@@ -78,9 +78,9 @@ export function addConfigCommands(program: Command, deps: Deps): void {
     .action(async (options: { json?: boolean }, command: Command) => {
       const output = new Output(deps, optionsOf(command));
       const [{ ConfigFaulty }, { readConfig }, { listUnknown }] = await Promise.all([
-        import('../../config/config.ts'),
-        import('../../config.ts'),
-        import('../settings-list.ts'),
+        import('../../../config/config.ts'),
+        import('../../../config.ts'),
+        import('./settings-list.ts'),
       ]);
       const settings = deps.readSettings();
       const { values, faults } = settings;

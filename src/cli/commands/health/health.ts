@@ -1,15 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
-import { Problem } from '../../problems.ts';
-import type { Health } from '../../services/health/health.ts';
-import type { HealthStatus } from '../../services/health/health-check.ts';
-import { exitCode } from '../session/exit-codes.ts';
-import { openConfig } from '../session/open-context.ts';
-import { addExamples, optionsOf } from '../session/options.ts';
-import type { Deps } from '../terminal/deps.ts';
-import { type DataOptions, Output } from '../terminal/output.ts';
-import { showSafe } from '../terminal/safe-text.ts';
-import { wrap } from '../terminal/table.ts';
+import { Problem } from '../../../problems.ts';
+import type { Health } from '../../../services/health/health.ts';
+import type { HealthStatus } from '../../../services/health/health-check.ts';
+import { exitCode } from '../../session/exit-codes.ts';
+import { openConfig } from '../../session/open-context.ts';
+import { addExamples, optionsOf } from '../../session/options.ts';
+import type { Deps } from '../../terminal/deps.ts';
+import { type DataOptions, Output } from '../../terminal/output.ts';
+import { showSafe } from '../../terminal/safe-text.ts';
+import { wrap } from '../../terminal/table.ts';
 
 export function addHealthCommand(program: Command, deps: Deps): void {
   const health = program
@@ -28,8 +28,8 @@ export function addHealthCommand(program: Command, deps: Deps): void {
       const output = new Output(deps, options);
       const { config, log } = await openConfig(deps);
       const [{ openHealthParts }, { checkHealth }] = await Promise.all([
-        import('../health-parts.ts'),
-        import('../../services/health/health.ts'),
+        import('./open-parts.ts'),
+        import('../../../services/health/health.ts'),
       ]);
       const stop = options.watch ? deps.stopGently() : undefined;
       for (;;) {

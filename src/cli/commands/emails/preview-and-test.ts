@@ -1,14 +1,14 @@
 import { Argument, type Command } from 'commander';
-import type { Config } from '../../config/config.ts';
-import type { EmailKind } from '../../entities/index.ts';
-import type { Step } from '../../mail/mailer.ts';
-import type { TestedMail } from '../../services/emails/show-mail.ts';
-import { exitCode } from '../session/exit-codes.ts';
-import { openConfig } from '../session/open-context.ts';
-import { addExamples, optionsOf } from '../session/options.ts';
-import type { Deps } from '../terminal/deps.ts';
-import { type DataOptions, Output } from '../terminal/output.ts';
-import { showSafe } from '../terminal/safe-text.ts';
+import type { Config } from '../../../config/config.ts';
+import type { EmailKind } from '../../../entities/index.ts';
+import type { Step } from '../../../mail/mailer.ts';
+import type { TestedMail } from '../../../services/emails/show-mail.ts';
+import { exitCode } from '../../session/exit-codes.ts';
+import { openConfig } from '../../session/open-context.ts';
+import { addExamples, optionsOf } from '../../session/options.ts';
+import type { Deps } from '../../terminal/deps.ts';
+import { type DataOptions, Output } from '../../terminal/output.ts';
+import { showSafe } from '../../terminal/safe-text.ts';
 
 /** As the entity has them, which is too heavy to load for a page of help. */
 const kinds = ['notification', 'auto-reply', 'held-summary'] as const satisfies readonly EmailKind[];
@@ -35,7 +35,7 @@ export function addTryMailCommands(emails: Command, deps: Deps): void {
       const options = optionsOf<DataOptions & { html?: string }>(command);
       const output = new Output(deps, options);
       const { config } = await openConfig(deps);
-      const { openMail } = await import('../../context.ts');
+      const { openMail } = await import('../../../context.ts');
       await using way = await openMail(config);
       const mail = way.composer.preview(kind);
       if (options.html !== undefined) {
@@ -64,10 +64,10 @@ export function addTryMailCommands(emails: Command, deps: Deps): void {
       const output = new Output(deps, options);
       const { config } = await openConfig(deps);
       const [{ openMail }, { describeNoWay }, { readRecipient }, { testMail }] = await Promise.all([
-        import('../../context.ts'),
-        import('../../services/delivery/pause.ts'),
-        import('../../services/outbox.ts'),
-        import('../../services/emails/show-mail.ts'),
+        import('../../../context.ts'),
+        import('../../../services/delivery/pause.ts'),
+        import('../../../services/outbox.ts'),
+        import('../../../services/emails/show-mail.ts'),
       ]);
       const to = readRecipient(options.to);
       await using way = await openMail(config);

@@ -1,9 +1,9 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
-import { makeKeys } from '../privacy/key-file.ts';
-import { variable, variableNames } from '../variables.ts';
-import { Refusal } from './terminal/confirm.ts';
+import { makeKeys } from '../../../privacy/key-file.ts';
+import { variable, variableNames } from '../../../variables.ts';
+import { Refusal } from '../../terminal/confirm.ts';
 
 export interface WrittenSettings {
   path: string;

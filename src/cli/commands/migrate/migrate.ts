@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
-import { Problem } from '../../problems.ts';
-import { exitCode } from '../session/exit-codes.ts';
-import { openDatabase } from '../session/open-context.ts';
-import { addExamples, optionsOf } from '../session/options.ts';
-import { confirm, isInteractive, Refusal } from '../terminal/confirm.ts';
-import type { Deps } from '../terminal/deps.ts';
-import { type DataOptions, Output } from '../terminal/output.ts';
-import { showSafe } from '../terminal/safe-text.ts';
+import { Problem } from '../../../problems.ts';
+import { exitCode } from '../../session/exit-codes.ts';
+import { openDatabase } from '../../session/open-context.ts';
+import { addExamples, optionsOf } from '../../session/options.ts';
+import { confirm, isInteractive, Refusal } from '../../terminal/confirm.ts';
+import type { Deps } from '../../terminal/deps.ts';
+import { type DataOptions, Output } from '../../terminal/output.ts';
+import { showSafe } from '../../terminal/safe-text.ts';
 
 export function addMigrateCommands(program: Command, deps: Deps): void {
   const migrate = program.command('migrate').description('Database schema: bring up to date, look at, take back');
@@ -19,7 +19,7 @@ export function addMigrateCommands(program: Command, deps: Deps): void {
       const options = optionsOf(command);
       const output = new Output(deps, options);
       await using base = await openDatabase(deps);
-      const { migrateUp } = await import('../../database/migrate.ts');
+      const { migrateUp } = await import('../../../database/migrate.ts');
       const applied = await migrateUp(base.orm, { waiting: () => output.note(tablesBusy) });
       if (options.json) output.printJson({ applied });
       else if (applied.length === 0) output.print('nothing to do: the schema is up to date');
@@ -36,7 +36,7 @@ export function addMigrateCommands(program: Command, deps: Deps): void {
       const options = optionsOf<DataOptions & { yes?: boolean }>(command);
       const output = new Output(deps, options);
       await using base = await openDatabase(deps);
-      const { migrateDown, readSchemaStatus } = await import('../../database/migrate.ts');
+      const { migrateDown, readSchemaStatus } = await import('../../../database/migrate.ts');
       const newest = (await readSchemaStatus(base.orm.em.fork())).applied.at(-1)?.name;
       if (newest !== undefined && !options.yes) {
         const question = `Take back ${showSafe(newest)}? Data in what it drops is lost.`;
@@ -60,7 +60,7 @@ export function addMigrateCommands(program: Command, deps: Deps): void {
       const options = optionsOf(command);
       const output = new Output(deps, options);
       await using base = await openDatabase(deps);
-      const { readSchemaStatus } = await import('../../database/migrate.ts');
+      const { readSchemaStatus } = await import('../../../database/migrate.ts');
       const found = await readSchemaStatus(base.orm.em.fork());
       if (options.json) {
         output.printJson(found);
@@ -98,8 +98,8 @@ export function addMigrateCommands(program: Command, deps: Deps): void {
       const output = new Output(deps, options);
       await using base = await openDatabase(deps);
       const [{ readSchemaStatus }, { requireFitSchema }] = await Promise.all([
-        import('../../database/migrate.ts'),
-        import('../../services/schema.ts'),
+        import('../../../database/migrate.ts'),
+        import('../../../services/schema.ts'),
       ]);
       const found = await readSchemaStatus(base.orm.em.fork());
       const verdict = judge(() => requireFitSchema(found));
@@ -117,7 +117,7 @@ export function addMigrateCommands(program: Command, deps: Deps): void {
     .argument('<name>', 'what it does, as in add_block_list')
     .action(async (name: string, _options, command: Command) => {
       const output = new Output(deps, optionsOf(command));
-      const { createMigration, migrationsFolder } = await import('../new-migration.ts');
+      const { createMigration, migrationsFolder } = await import('./new-migration.ts');
       output.print(await createMigration(migrationsFolder, name, new Date()));
       output.note('fill in up() and down(), change the entities to match, then run "ruffinweb migrate up"');
     });

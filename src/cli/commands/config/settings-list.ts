@@ -1,5 +1,5 @@
-import { type VariableName, variable, variableNames } from '../variables.ts';
-import type { SettingSource, Settings } from './terminal/deps.ts';
+import { type VariableName, variable, variableNames } from '../../../variables.ts';
+import type { SettingSource, Settings } from '../../terminal/deps.ts';
 
 /** One setting as `config show` tells of it. */
 export interface SettingView {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { Problem } from '../../problems.ts';
-import type { SenderView } from '../../services/views.ts';
-import { openCommandContext } from '../session/open-context.ts';
+import { Problem } from '../../../problems.ts';
+import type { SenderView } from '../../../services/views.ts';
+import { openCommandContext } from '../../session/open-context.ts';
 import {
   addDataOptions,
   addExamples,
@@ -9,15 +9,15 @@ import {
   type ListOptions,
   optionsOf,
   pageOf,
-} from '../session/options.ts';
-import { mapPage, printPage, unopened } from '../session/print-page.ts';
-import type { Deps } from '../terminal/deps.ts';
-import { maskMessage, maskSender } from '../terminal/mask.ts';
-import { type DataOptions, Output } from '../terminal/output.ts';
-import { showSafe } from '../terminal/safe-text.ts';
-import type { Column } from '../terminal/table.ts';
-import { messageColumns } from './messages.ts';
-import { addSenderRights } from './sender-rights.ts';
+} from '../../session/options.ts';
+import { mapPage, printPage, unopened } from '../../session/print-page.ts';
+import type { Deps } from '../../terminal/deps.ts';
+import { maskMessage, maskSender } from '../../terminal/mask.ts';
+import { type DataOptions, Output } from '../../terminal/output.ts';
+import { showSafe } from '../../terminal/safe-text.ts';
+import type { Column } from '../../terminal/table.ts';
+import { messageColumns } from '../messages/messages.ts';
+import { addSenderRights } from './export-and-erase.ts';
 
 export function addSenderCommands(program: Command, deps: Deps): void {
   const senders = program.command('senders').description('People who wrote: one for each address');
@@ -29,8 +29,8 @@ export function addSenderCommands(program: Command, deps: Deps): void {
       const options = optionsOf<ListOptions>(command);
       const output = new Output(deps, options);
       const [{ openScope }, { listSenders }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/senders/senders.ts'),
+        import('../../../services/scope.ts'),
+        import('../../../services/senders/senders.ts'),
       ]);
       // It reads rows, not entities.
       await using context = await openCommandContext(deps, []);
@@ -59,9 +59,9 @@ export function addSenderCommands(program: Command, deps: Deps): void {
       const which = chooseOne(id, options.email);
       await using context = await openCommandContext(deps);
       const [{ openScope }, { showSender }, { listMessages }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/senders/senders.ts'),
-        import('../../services/messages/messages.ts'),
+        import('../../../services/scope.ts'),
+        import('../../../services/senders/senders.ts'),
+        import('../../../services/messages/messages.ts'),
       ]);
       const scope = openScope(context);
       const found = await showSender(scope, which);
@@ -109,10 +109,10 @@ export function addSenderCommands(program: Command, deps: Deps): void {
         const output = new Output(deps, options);
         const which = chooseOne(id, options.email);
         await using context = await openCommandContext(deps);
-        const { openScope } = await import('../../services/scope.ts');
+        const { openScope } = await import('../../../services/scope.ts');
         const scope = openScope(context);
         if (options.replies) {
-          const { suppressSender, unsuppressSender } = await import('../../services/senders/suppress-sender.ts');
+          const { suppressSender, unsuppressSender } = await import('../../../services/senders/suppress-sender.ts');
           const changed = await (verb === 'block' ? suppressSender : unsuppressSender)(scope, which);
           const shown = options.mask ? maskSender(changed) : changed;
           if (options.json) output.printJson(shown);
@@ -122,7 +122,7 @@ export function addSenderCommands(program: Command, deps: Deps): void {
           }
           return;
         }
-        const { blockSender, unblockSender } = await import('../../services/senders/senders.ts');
+        const { blockSender, unblockSender } = await import('../../../services/senders/senders.ts');
         const changed = await (verb === 'block' ? blockSender : unblockSender)(scope, which);
         const sender = options.mask ? maskSender(changed) : changed;
         if (options.json) output.printJson(sender);

@@ -1,5 +1,5 @@
-import type { FormView } from '../../services/forms/form-settings.ts';
-import type { Output } from '../terminal/output.ts';
+import type { FormView } from '../../../services/forms/form-settings.ts';
+import type { Output } from '../../terminal/output.ts';
 
 export function printForms(output: Output, forms: readonly FormView[]): void {
   const { style } = output;

@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
-import type { Context } from '../../context.ts';
-import type { EmailState } from '../../entities/index.ts';
-import type { EmailDetails, EmailFilter } from '../../services/emails/emails.ts';
-import { openCommandContext } from '../session/open-context.ts';
+import type { Context } from '../../../context.ts';
+import type { EmailState } from '../../../entities/index.ts';
+import type { EmailDetails, EmailFilter } from '../../../services/emails/emails.ts';
+import { openCommandContext } from '../../session/open-context.ts';
 import {
   addDataOptions,
   addExamples,
@@ -13,16 +13,16 @@ import {
   type PeriodOptions,
   pageOf,
   periodOf,
-} from '../session/options.ts';
-import { mapPage, printPage } from '../session/print-page.ts';
-import type { Deps } from '../terminal/deps.ts';
-import { maskEmail, maskHtml, maskText } from '../terminal/mask.ts';
-import { type DataOptions, Output } from '../terminal/output.ts';
+} from '../../session/options.ts';
+import { mapPage, printPage } from '../../session/print-page.ts';
+import type { Deps } from '../../terminal/deps.ts';
+import { maskEmail, maskHtml, maskText } from '../../terminal/mask.ts';
+import { type DataOptions, Output } from '../../terminal/output.ts';
 import { addCancelCommand } from './cancel.ts';
-import { emailColumns, printEmail } from './email-screens.ts';
 import { addPauseCommands, warnOfPause } from './pause.ts';
+import { addTryMailCommands } from './preview-and-test.ts';
 import { addResendCommand, kinds } from './resend.ts';
-import { addTryMailCommands } from './try-mail.ts';
+import { emailColumns, printEmail } from './screens.ts';
 
 /** As the entity has them, which is too heavy to load for a page of help. */
 const states = ['queued', 'sent', 'failed', 'cancelled', 'held'] as const satisfies readonly EmailState[];
@@ -44,8 +44,8 @@ export function addEmailCommands(program: Command, deps: Deps): void {
       const period = periodOf(options, new Date());
       await using context = await openCommandContext(deps);
       const [{ openScope }, { listEmails }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/emails/emails.ts'),
+        import('../../../services/scope.ts'),
+        import('../../../services/emails/emails.ts'),
       ]);
       const { state, kind, form } = options;
       const filter = { ...period, ...(state && { state }), ...(kind && { kind }), ...(form && { form }) };
@@ -78,8 +78,8 @@ export function addEmailCommands(program: Command, deps: Deps): void {
       const output = new Output(deps, options);
       await using context = await openCommandContext(deps);
       const [{ openScope }, { showEmail }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/emails/emails.ts'),
+        import('../../../services/scope.ts'),
+        import('../../../services/emails/emails.ts'),
       ]);
       const found = await showEmail(openScope(context), id);
       const email = options.mask ? maskDetails(found) : found;
@@ -102,8 +102,8 @@ export function addEmailCommands(program: Command, deps: Deps): void {
 /** Headers and text as they are sent; the HTML part, which a terminal cannot show, only as JSON. */
 async function printMail(output: Output, options: DataOptions, context: Context, email: EmailDetails): Promise<void> {
   const [{ openMail }, { showMail }] = await Promise.all([
-    import('../../context.ts'),
-    import('../../services/emails/show-mail.ts'),
+    import('../../../context.ts'),
+    import('../../../services/emails/show-mail.ts'),
   ]);
   await using way = await openMail(context.config);
   const mail = await showMail({ ...context, composer: way.composer }, email.id);

@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
-import { Problem } from '../../problems.ts';
-import type { MessageChange } from '../../services/messages/change-message.ts';
-import type { Scope } from '../../services/scope.ts';
-import { doToEach, printDone, setExitCodeOf } from '../session/do-to-each.ts';
-import { openCommandContext } from '../session/open-context.ts';
-import { addExamples, optionsOf } from '../session/options.ts';
-import { confirm, isInteractive, Refusal } from '../terminal/confirm.ts';
-import type { Deps } from '../terminal/deps.ts';
-import { type GlobalOptions, Output } from '../terminal/output.ts';
-import { showSafe } from '../terminal/safe-text.ts';
+import { Problem } from '../../../problems.ts';
+import type { MessageChange } from '../../../services/messages/change-message.ts';
+import type { Scope } from '../../../services/scope.ts';
+import { doToEach, printDone, setExitCodeOf } from '../../session/do-to-each.ts';
+import { openCommandContext } from '../../session/open-context.ts';
+import { addExamples, optionsOf } from '../../session/options.ts';
+import { confirm, isInteractive, Refusal } from '../../terminal/confirm.ts';
+import type { Deps } from '../../terminal/deps.ts';
+import { type GlobalOptions, Output } from '../../terminal/output.ts';
+import { showSafe } from '../../terminal/safe-text.ts';
 
 interface ChangeOptions extends GlobalOptions {
   json?: boolean;
@@ -27,7 +27,7 @@ export function addMessageChanges(messages: Command, deps: Deps): void {
     .action((which: string[], _options, command: Command) =>
       change(deps, which, optionsOf<ChangeOptions>(command), {
         word: 'held',
-        load: async () => (await import('../../services/messages/change-message.ts')).holdMessage,
+        load: async () => (await import('../../../services/messages/change-message.ts')).holdMessage,
       }),
     );
   addExamples(hold, ['ruffinweb messages hold RW-4K2M9Q7T1X', 'ruffinweb messages hold RW-4K2M9Q7T1X --json']);
@@ -40,7 +40,7 @@ export function addMessageChanges(messages: Command, deps: Deps): void {
     .action((which: string[], _options, command: Command) =>
       change(deps, which, optionsOf<ChangeOptions>(command), {
         word: 'released',
-        load: async () => (await import('../../services/messages/change-message.ts')).releaseMessage,
+        load: async () => (await import('../../../services/messages/change-message.ts')).releaseMessage,
       }),
     );
   addExamples(release, [
@@ -64,7 +64,7 @@ export function addMessageChanges(messages: Command, deps: Deps): void {
       }
       await change(deps, which, options, {
         word: 'deleted',
-        load: async () => (await import('../../services/messages/change-message.ts')).deleteMessage,
+        load: async () => (await import('../../../services/messages/change-message.ts')).deleteMessage,
       });
     });
   addExamples(remove, [
@@ -82,7 +82,7 @@ async function change(
   const output = new Output(deps, options);
   const stop = deps.stopGently();
   await using context = await openCommandContext(deps);
-  const [{ openScope }, act] = await Promise.all([import('../../services/scope.ts'), load()]);
+  const [{ openScope }, act] = await Promise.all([import('../../../services/scope.ts'), load()]);
   const done = await doToEach(which, stop, (it) => act(openScope(context), it));
   if (options.json) {
     output.printJson({

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
-import type { MessageStatus } from '../entities/index.ts';
-import type { MessageFilter } from '../services/messages/messages.ts';
-import { addPeriodOptions, type PeriodOptions, periodOf } from './session/options.ts';
+import type { MessageStatus } from '../../../entities/index.ts';
+import type { MessageFilter } from '../../../services/messages/messages.ts';
+import { addPeriodOptions, type PeriodOptions, periodOf } from '../../session/options.ts';
 
 /** As the entity has them, which is too heavy to load for a page of help. */
 const statuses = ['accepted', 'held'] as const satisfies readonly MessageStatus[];

@@ -1,10 +1,10 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Config } from '../config/config.ts';
-import { findKeys, openDatabaseContext, openMailer, openMailTemplates } from '../context.ts';
-import type { Log } from '../log.ts';
-import { describeRedis } from '../redis.ts';
-import type { HealthParts } from '../services/health/health-check.ts';
-import { describeFailure } from './session/failures.ts';
+import type { Config } from '../../../config/config.ts';
+import { findKeys, openDatabaseContext, openMailer, openMailTemplates } from '../../../context.ts';
+import type { Log } from '../../../log.ts';
+import { describeRedis } from '../../../redis.ts';
+import type { HealthParts } from '../../../services/health/health-check.ts';
+import { describeFailure } from '../../session/failures.ts';
 
 /** Opens what `health` looks at, each part by itself: one that cannot be had must not hide the others. */
 export async function openHealthParts(config: Config, log: Log): Promise<HealthParts & AsyncDisposable> {

@@ -1,14 +1,14 @@
 import { type Command, Option } from 'commander';
-import type { EmailKind } from '../../entities/index.ts';
-import { Problem } from '../../problems.ts';
-import type { ResendQuery, Resent } from '../../services/emails/resend-one.ts';
-import { exitCode } from '../session/exit-codes.ts';
-import { openCommandContext } from '../session/open-context.ts';
-import { addExamples, addPeriodOptions, optionsOf, type PeriodOptions, periodOf } from '../session/options.ts';
-import { confirm, isInteractive, Refusal } from '../terminal/confirm.ts';
-import type { Deps } from '../terminal/deps.ts';
-import { type GlobalOptions, Output } from '../terminal/output.ts';
-import { showProgress } from '../terminal/progress.ts';
+import type { EmailKind } from '../../../entities/index.ts';
+import { Problem } from '../../../problems.ts';
+import type { ResendQuery, Resent } from '../../../services/emails/resend-one.ts';
+import { exitCode } from '../../session/exit-codes.ts';
+import { openCommandContext } from '../../session/open-context.ts';
+import { addExamples, addPeriodOptions, optionsOf, type PeriodOptions, periodOf } from '../../session/options.ts';
+import { confirm, isInteractive, Refusal } from '../../terminal/confirm.ts';
+import type { Deps } from '../../terminal/deps.ts';
+import { type GlobalOptions, Output } from '../../terminal/output.ts';
+import { showProgress } from '../../terminal/progress.ts';
 import { warnOfPause } from './pause.ts';
 
 /** As the entity has them, which is too heavy to load for a page of help. */
@@ -42,8 +42,8 @@ export function addResendCommand(emails: Command, deps: Deps): void {
       const stop = deps.stopGently();
       await using context = await openCommandContext(deps);
       const [{ openScope }, { countResendable, resendEmails }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/emails/resend-emails.ts'),
+        import('../../../services/scope.ts'),
+        import('../../../services/emails/resend-emails.ts'),
       ]);
       const scope = openScope(context);
       const total = 'ids' in which ? ids.length : await countResendable(scope, which.query, options.to);

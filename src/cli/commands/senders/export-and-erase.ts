@@ -1,16 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { Problem } from '../../problems.ts';
-import type { Scope } from '../../services/scope.ts';
-import type { Erased } from '../../services/senders/erase-sender.ts';
-import { exitCode } from '../session/exit-codes.ts';
-import { openCommandContext } from '../session/open-context.ts';
-import { addExamples, optionsOf } from '../session/options.ts';
-import { confirm, isInteractive, Refusal } from '../terminal/confirm.ts';
-import type { Deps } from '../terminal/deps.ts';
-import { type GlobalOptions, Output } from '../terminal/output.ts';
-import { safeJson, showSafe } from '../terminal/safe-text.ts';
-import { writePieces } from '../terminal/write-pieces.ts';
+import { Problem } from '../../../problems.ts';
+import type { Scope } from '../../../services/scope.ts';
+import type { Erased } from '../../../services/senders/erase-sender.ts';
+import { exitCode } from '../../session/exit-codes.ts';
+import { openCommandContext } from '../../session/open-context.ts';
+import { addExamples, optionsOf } from '../../session/options.ts';
+import { confirm, isInteractive, Refusal } from '../../terminal/confirm.ts';
+import type { Deps } from '../../terminal/deps.ts';
+import { type GlobalOptions, Output } from '../../terminal/output.ts';
+import { safeJson, showSafe } from '../../terminal/safe-text.ts';
+import { writePieces } from '../../terminal/write-pieces.ts';
 
 interface EraseOptions extends GlobalOptions {
   email?: string;
@@ -38,8 +38,8 @@ export function addSenderRights(
       const stop = deps.stopGently();
       await using context = await openCommandContext(deps);
       const [{ openScope }, { exportSender, jsonPieces }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/senders/export-sender.ts'),
+        import('../../../services/scope.ts'),
+        import('../../../services/senders/export-sender.ts'),
       ]);
       const everything = await exportSender(openScope(context), which);
       const pieces = jsonPieces(everything, (value) => safeJson(value, { oneLine: true }));
@@ -73,8 +73,8 @@ export function addSenderRights(
       await ask(deps, options, `Erase ${showSafe('id' in which ? which.id : which.email)} for good, mail included?`);
       await using context = await openCommandContext(deps);
       const [{ openScope }, { eraseSender }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/senders/erase-sender.ts'),
+        import('../../../services/scope.ts'),
+        import('../../../services/senders/erase-sender.ts'),
       ]);
       const scope = openScope(context);
       const erased = await eraseSender(scope, which);
@@ -94,9 +94,9 @@ export function addSenderRights(
       const output = new Output(deps, optionsOf(command));
       await using context = await openCommandContext(deps);
       const [{ openScope }, { listErasures }, { formatRecord }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/senders/replay-erasures.ts'),
-        import('../../services/senders/erasure-log.ts'),
+        import('../../../services/scope.ts'),
+        import('../../../services/senders/replay-erasures.ts'),
+        import('../../../services/senders/erasure-log.ts'),
       ]);
       const records = await listErasures(openScope(context));
       for (const record of records) deps.stdout.write(formatRecord(context.keyring, record));
@@ -111,7 +111,7 @@ export function addSenderRights(
 }
 
 async function tellErased(output: Output, scope: Scope, erased: Erased): Promise<void> {
-  const { erasureLogFile } = await import('../../services/senders/erasure-log.ts');
+  const { erasureLogFile } = await import('../../../services/senders/erasure-log.ts');
   output.print(`erased: ${counted(erased.messages, 'message')} and ${counted(erased.emails, 'email')} are gone`);
   if (erased.underway > 0) {
     output.note(`${counted(erased.underway, 'email')} was on its way at that moment and may still arrive.`);
@@ -129,9 +129,9 @@ async function replay(deps: Deps, output: Output, file: string, options: EraseOp
   });
   await using context = await openCommandContext(deps);
   const [{ openScope }, { replayErasures }, { noteErasures, parseLog }] = await Promise.all([
-    import('../../services/scope.ts'),
-    import('../../services/senders/replay-erasures.ts'),
-    import('../../services/senders/erasure-log.ts'),
+    import('../../../services/scope.ts'),
+    import('../../../services/senders/replay-erasures.ts'),
+    import('../../../services/senders/erasure-log.ts'),
   ]);
   const { records, strange } = parseLog(context.keyring, text);
   if (records.length === 0 && strange > 0) {

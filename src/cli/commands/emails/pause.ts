@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
-import { Problem } from '../../problems.ts';
-import type { PauseView } from '../../services/delivery/pause.ts';
-import type { Scope } from '../../services/scope.ts';
-import { openCommandContext } from '../session/open-context.ts';
-import { addExamples, optionsOf } from '../session/options.ts';
-import type { Deps } from '../terminal/deps.ts';
-import { maskText } from '../terminal/mask.ts';
-import { type DataOptions, Output } from '../terminal/output.ts';
-import { showSafe } from '../terminal/safe-text.ts';
+import { Problem } from '../../../problems.ts';
+import type { PauseView } from '../../../services/delivery/pause.ts';
+import type { Scope } from '../../../services/scope.ts';
+import { openCommandContext } from '../../session/open-context.ts';
+import { addExamples, optionsOf } from '../../session/options.ts';
+import type { Deps } from '../../terminal/deps.ts';
+import { maskText } from '../../terminal/mask.ts';
+import { type DataOptions, Output } from '../../terminal/output.ts';
+import { showSafe } from '../../terminal/safe-text.ts';
 
 const longestReason = 500;
 
@@ -57,7 +57,7 @@ export function addPauseCommands(emails: Command, deps: Deps): void {
         return;
       }
       output.print(wasPaused ? 'mail goes on' : 'mail was not paused');
-      const { countResendable } = await import('../../services/emails/resend-emails.ts');
+      const { countResendable } = await import('../../../services/emails/resend-emails.ts');
       const waiting = await countResendable(scope, { state: 'queued' });
       if (waiting > 0)
         output.note(`${waiting} wait for their next try; to send them now: ruffinweb emails resend --queued`);
@@ -71,7 +71,7 @@ export async function warnOfPause(
   scope: Scope,
   options: { mask?: boolean } = {},
 ): Promise<PauseView | null> {
-  const { describePause, readPause } = await import('../../services/delivery/pause.ts');
+  const { describePause, readPause } = await import('../../../services/delivery/pause.ts');
   const pause = await readPause(scope.em, scope.keyring);
   if (pause === null) return null;
   const { fact, fix } = describePause(
@@ -83,5 +83,5 @@ export async function warnOfPause(
 }
 
 async function loadServices() {
-  return await Promise.all([import('../../services/scope.ts'), import('../../services/delivery/pause.ts')]);
+  return await Promise.all([import('../../../services/scope.ts'), import('../../../services/delivery/pause.ts')]);
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { addExamples } from '../session/options.ts';
-import type { Deps } from '../terminal/deps.ts';
+import { addExamples } from '../../session/options.ts';
+import type { Deps } from '../../terminal/deps.ts';
 
 /** For each shell, where it looks for completions. */
 const shells = {
@@ -23,8 +23,8 @@ export function addCompletionCommands(program: Command, deps: Deps): void {
       .description(`Print what ${shell} needs; write it where the examples say, and open a new shell`)
       .action(async () => {
         const [{ commandTree }, { completionScripts }] = await Promise.all([
-          import('../command-tree.ts'),
-          import('../completion-scripts.ts'),
+          import('./command-tree.ts'),
+          import('./scripts.ts'),
         ]);
         deps.stdout.write(completionScripts[shell](commandTree(program)));
       });

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import type { Cancelled } from '../../services/emails/cancel-emails.ts';
-import { exitCode } from '../session/exit-codes.ts';
-import { openCommandContext } from '../session/open-context.ts';
-import { addExamples, optionsOf } from '../session/options.ts';
-import type { Deps } from '../terminal/deps.ts';
-import { Output } from '../terminal/output.ts';
+import type { Cancelled } from '../../../services/emails/cancel-emails.ts';
+import { exitCode } from '../../session/exit-codes.ts';
+import { openCommandContext } from '../../session/open-context.ts';
+import { addExamples, optionsOf } from '../../session/options.ts';
+import type { Deps } from '../../terminal/deps.ts';
+import { Output } from '../../terminal/output.ts';
 
 const words: Readonly<Record<Cancelled['result'], string>> = {
   cancelled: 'cancelled',
@@ -24,8 +24,8 @@ export function addCancelCommand(emails: Command, deps: Deps): void {
       const output = new Output(deps, options);
       await using context = await openCommandContext(deps);
       const [{ openScope }, { cancelEmails }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/emails/cancel-emails.ts'),
+        import('../../../services/scope.ts'),
+        import('../../../services/emails/cancel-emails.ts'),
       ]);
       const results = await cancelEmails(openScope(context), ids);
       if (options.json) output.printJson({ items: results });

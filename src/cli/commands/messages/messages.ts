@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
-import type { MessageDetails } from '../../services/messages/messages.ts';
-import type { MessageView } from '../../services/views.ts';
-import { addMessageFilter, type MessageFilterOptions, messageFilterOf } from '../message-filter.ts';
-import { openCommandContext } from '../session/open-context.ts';
+import type { MessageDetails } from '../../../services/messages/messages.ts';
+import type { MessageView } from '../../../services/views.ts';
+import { openCommandContext } from '../../session/open-context.ts';
 import {
   addDataOptions,
   addExamples,
@@ -10,15 +9,16 @@ import {
   type ListOptions,
   optionsOf,
   pageOf,
-} from '../session/options.ts';
-import { mapPage, printPage, unopened } from '../session/print-page.ts';
-import type { Deps } from '../terminal/deps.ts';
-import { maskEmail, maskMessage } from '../terminal/mask.ts';
-import { Output } from '../terminal/output.ts';
-import type { Column } from '../terminal/table.ts';
-import { addMessageChanges } from './change-messages.ts';
-import { emailColumns } from './email-screens.ts';
-import { addExportCommand } from './export-messages.ts';
+} from '../../session/options.ts';
+import { mapPage, printPage, unopened } from '../../session/print-page.ts';
+import type { Deps } from '../../terminal/deps.ts';
+import { maskEmail, maskMessage } from '../../terminal/mask.ts';
+import { Output } from '../../terminal/output.ts';
+import type { Column } from '../../terminal/table.ts';
+import { emailColumns } from '../emails/screens.ts';
+import { addMessageChanges } from './change.ts';
+import { addExportCommand } from './export.ts';
+import { addMessageFilter, type MessageFilterOptions, messageFilterOf } from './filter.ts';
 
 export function addMessageCommands(program: Command, deps: Deps): void {
   const messages = program
@@ -34,8 +34,8 @@ export function addMessageCommands(program: Command, deps: Deps): void {
       const filter = messageFilterOf(options, new Date());
       await using context = await openCommandContext(deps);
       const [{ openScope }, { listMessages }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/messages/messages.ts'),
+        import('../../../services/scope.ts'),
+        import('../../../services/messages/messages.ts'),
       ]);
       const page = await listMessages(openScope(context), { ...pageOf(options), ...filter });
       printPage(
@@ -63,8 +63,8 @@ export function addMessageCommands(program: Command, deps: Deps): void {
       const output = new Output(deps, options);
       await using context = await openCommandContext(deps);
       const [{ openScope }, { showMessage }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/messages/messages.ts'),
+        import('../../../services/scope.ts'),
+        import('../../../services/messages/messages.ts'),
       ]);
       const found = await showMessage(openScope(context), which);
       const message = options.mask ? maskDetails(found) : found;
