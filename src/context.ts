@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { type Captchas, createCaptchas } from './captcha/index.ts';
 import type { Config, KeyConfig } from './config/config.ts';
 import { readKeys } from './config-values.ts';
-import type { EmbeddedServer } from './database/embedded.ts';
-import { EmbeddedUnavailable } from './database/embedded-unavailable.ts';
+import type { EmbeddedServer } from './database/embedded/embedded.ts';
+import { EmbeddedUnavailable } from './database/embedded/unavailable.ts';
 import { hasStoredKeys, loadKeyring } from './database/encryption-keys.ts';
 import { commandPatience, type Orm, type OrmOptions, openOrm, requestPatience } from './database/orm.ts';
 import type { Log } from './log.ts';
@@ -191,7 +191,9 @@ async function makeFirstKeys({ config, now }: DatabaseContext, em: Orm['em']): P
 async function findDatabase(config: Config, opening: Opening, opened: AsyncDisposableStack): Promise<string> {
   const url = config.databaseUrl.reveal();
   if (url !== 'embedded') return url;
-  const { EmbeddedNotRunning, hasCluster, joinEmbedded, startEmbedded } = await import('./database/embedded.ts');
+  const { EmbeddedNotRunning, hasCluster, joinEmbedded, startEmbedded } = await import(
+    './database/embedded/embedded.ts'
+  );
   if (opening.embedded !== 'start') {
     try {
       return await joinEmbedded(config.dataDir);

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { readDatabaseUrl } from './connection.ts';
-import { nameConnection } from './connection-name.ts';
+import { nameConnection, readDatabaseUrl } from './connection.ts';
 
 const firstWaitMs = 250;
 const longestWaitMs = 30_000;

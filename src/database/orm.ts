@@ -1,11 +1,9 @@
 import { Migrator } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
-import type { Pool, PoolClient } from 'pg';
 import { type EntityClass, entities } from '../entities/index.ts';
-import { type DatabaseAddress, readDatabaseUrl } from './connection.ts';
-import { nameConnection } from './connection-name.ts';
+import { type DatabaseAddress, nameConnection, readDatabaseUrl } from './connection.ts';
 import { migrations } from './migrations/index.ts';
-import { releaseLostTransactions } from './release-lost.ts';
+import { dropFaultyClients, releaseLostTransactions } from './orm-repairs.ts';
 
 export type Orm = MikroORM;
 
@@ -72,33 +70,6 @@ export async function openOrm(url: string, patience: Patience, options: OrmOptio
   });
   releaseLostTransactions(orm);
   return orm;
-}
-
-/**
- * Some connections live on and are of no use: one whose query timed out may never answer again, and one to a server
- * that takes no writes led to the standby before a failover, while the name leads to the new primary by now. The query
- * builder under the ORM hands both back to the pool as healthy, and every later query would meet the same. So they
- * are ended.
- */
-function dropFaultyClients(pool: Pool): void {
-  pool.on('connect', (client: PoolClient) => {
-    const query = client.query.bind(client) as (...args: unknown[]) => unknown;
-    // The overloads of `query` cannot be written down here; every one of them is passed through unchanged.
-    (client as { query: unknown }).query = (...args: unknown[]) => {
-      const result = query(...args);
-      if (result instanceof Promise) {
-        result.catch((error: Error) => {
-          if (isOfTheConnection(error)) (client as unknown as { end(): Promise<void> }).end().catch(() => {});
-        });
-      }
-      return result;
-    };
-  });
-}
-
-/** `Query read timeout` is the driver's only handle for that; 25006 is PostgreSQL's for "read-only" (manual, appendix A). */
-function isOfTheConnection(error: Error): boolean {
-  return error.message === 'Query read timeout' || (error as { code?: unknown }).code === '25006';
 }
 
 function ormAddress(address: DatabaseAddress) {

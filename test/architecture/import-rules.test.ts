@@ -76,6 +76,7 @@ const allowed: Record<string, string[]> = {
   'server/': [
     'server/',
     'services/',
+    'database/outage',
     'problems',
     'grace',
     'captcha-kinds',
@@ -163,7 +164,7 @@ describe('the architecture', () => {
   ];
 
   it('reads process.env in one place, but for the bare environment of the embedded server', () => {
-    const bareEnvironment = ['database/embedded-programs.ts', 'database/process-table.ts'];
+    const bareEnvironment = ['database/embedded/programs.ts', 'database/embedded/process-table.ts'];
     expect(where(/process\.env\b/).filter((it) => !bareEnvironment.includes(it))).to.deep.equal(['cli/main.ts']);
     for (const file of bareEnvironment) {
       const reads = lines.filter((it) => it.file === file && /process\.env\b/.test(it.line));

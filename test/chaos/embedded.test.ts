@@ -11,7 +11,7 @@ import {
   EmbeddedUnavailable,
   joinEmbedded,
   startEmbedded,
-} from '../../src/database/embedded.ts';
+} from '../../src/database/embedded/embedded.ts';
 
 describe('embedded PostgreSQL', () => {
   let dataDir: string;
@@ -217,7 +217,7 @@ describe('embedded PostgreSQL', () => {
 
   /** Starts the server from a process of its own, which then lives until it is killed. */
   async function startInChild(env: Record<string, string> = {}): Promise<InChild> {
-    const module = JSON.stringify(new URL('../../src/database/embedded.ts', import.meta.url));
+    const module = JSON.stringify(new URL('../../src/database/embedded/embedded.ts', import.meta.url));
     const program = `
       const { startEmbedded } = await import(${module});
       const { url, adopted, owned } = await startEmbedded(${JSON.stringify(dataDir)});

@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import pg from 'pg';
-import { joinEmbedded } from '../../src/database/embedded.ts';
+import { joinEmbedded } from '../../src/database/embedded/embedded.ts';
 import { type Answer, browserAccept, type Client, clientOf } from '../support/api.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
-import { inTransaction } from '../../src/database/transaction.ts';
+import { inTransaction } from '../../src/database/statement.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { queueHeldSummaries } from '../../src/services/delivery/held-summary.ts';
 import { openPurgeRound } from '../../src/services/maintenance/purge.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { inTransaction } from '../../src/database/transaction.ts';
+import { inTransaction } from '../../src/database/statement.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase } from '../support/database.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';

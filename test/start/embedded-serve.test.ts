@@ -2,7 +2,7 @@ import { readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import pg from 'pg';
-import { joinEmbedded } from '../../src/database/embedded.ts';
+import { joinEmbedded } from '../../src/database/embedded/embedded.ts';
 import { clientOf, submission } from '../support/api.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
 import { until } from '../support/until.ts';

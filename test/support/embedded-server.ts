@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startEmbedded } from '../../src/database/embedded.ts';
+import { startEmbedded } from '../../src/database/embedded/embedded.ts';
 
 /** The embedded PostgreSQL in a folder of its own, for one run of tests. */
 export async function startEmbeddedServer() {

@@ -1,8 +1,8 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { choosePrefix, type Prefix } from '../../src/database/embedded-account.ts';
-import { run } from '../../src/database/embedded-programs.ts';
+import { choosePrefix, type Prefix } from '../../src/database/embedded/account.ts';
+import { run } from '../../src/database/embedded/programs.ts';
 import { freePort, pathOf } from './machine-programs.ts';
 
 /** A PostgreSQL server of the machine's own version, with files of its own: what another machine would have. */

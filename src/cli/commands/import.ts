@@ -36,7 +36,7 @@ export function addImportCommands(program: Command, deps: Deps): void {
         import('../../services/scope.ts'),
         import('../../services/django-import/import-django.ts'),
         import('../../services/django-import/read-old-message.ts'),
-        import('../../database/open-old-database.ts'),
+        import('../../database/django/open-old-database.ts'),
       ]);
       await using old = await openOldDatabase(url);
       using progress = showProgress(deps, options, await old.countMessages(), 'messages read');

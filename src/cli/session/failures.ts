@@ -1,5 +1,5 @@
+import { isOutage } from '../../database/outage.ts';
 import { Problem, type ProblemCode } from '../../problems.ts';
-import { isOutage } from '../../services/outage.ts';
 import { exitCode, exitCodeOf, exitCodeOfName } from './exit-codes.ts';
 
 /** How a command ends that threw, and what the operator is told. */

@@ -1,6 +1,6 @@
 import type { Context as KoaContext, Middleware } from 'koa';
+import { isOutage } from '../../database/outage.ts';
 import { Problem } from '../../problems.ts';
-import { isOutage } from '../../services/outage.ts';
 import { describeProblem } from '../http/problem-details.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { wantsPage } from '../http/wants-page.ts';

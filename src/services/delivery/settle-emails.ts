@@ -1,9 +1,9 @@
 import { setTimeout as pause, setImmediate as turnOfEvents } from 'node:timers/promises';
 import type { MailingContext } from '../../context.ts';
+import { isOutage } from '../../database/outage.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { AttemptOutcome } from '../../entities/index.ts';
 import { newId } from '../ids.ts';
-import { isOutage } from '../outage.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { replyPlace } from '../sealed-values.ts';
 import { type ClaimedEmail, leaseMs } from './claim-due.ts';

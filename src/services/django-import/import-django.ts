@@ -1,5 +1,5 @@
-import { holdLock } from '../../database/held-lock.ts';
-import { beforeFirst, type OldDatabase, type OldMessage } from '../../database/old-database.ts';
+import { beforeFirst, type OldDatabase, type OldMessage } from '../../database/django/old-database.ts';
+import { holdLock } from '../../database/locks.ts';
 import { Form } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import { retentionOf } from '../forms/effective-settings.ts';

@@ -1,5 +1,5 @@
 import { normaliseAddress, readAddress } from '../../address.ts';
-import type { OldMessage } from '../../database/old-database.ts';
+import type { OldMessage } from '../../database/django/old-database.ts';
 import type { Keyring } from '../../privacy/keyring.ts';
 import type { MessageContent } from '../sealed-values.ts';
 import type { OldDate } from './read-old-date.ts';

@@ -1,6 +1,6 @@
 import { LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
-import { inTransaction } from '../../database/transaction.ts';
+import { inTransaction } from '../../database/statement.ts';
 import { Email, type EmailState } from '../../entities/index.ts';
 import { Problem, type ProblemCode } from '../../problems.ts';
 import { databaseNow } from '../clock.ts';

@@ -1,6 +1,6 @@
 import { LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
-import { inTransaction } from '../../database/transaction.ts';
+import { inTransaction } from '../../database/statement.ts';
 import { Email } from '../../entities/index.ts';
 import { databaseNow } from '../clock.ts';
 import { emailChannel, readRecipient } from '../outbox.ts';

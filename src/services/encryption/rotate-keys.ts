@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { readSealingKeys } from '../../database/connection-name.ts';
+import { readSealingKeys } from '../../database/connection.ts';
 import { keepKey, readKeyRows, retireKey } from '../../database/encryption-keys.ts';
 import { type SealedTable, sealedTableNames } from '../../privacy/sealed-columns.ts';
 import { Problem } from '../../problems.ts';

@@ -1,6 +1,6 @@
 import type { Context } from '../../context.ts';
 import { requestPatience } from '../../database/orm.ts';
-import { isOutage, TooSlow } from '../outage.ts';
+import { isOutage, TooSlow } from '../../database/outage.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { storeMessages } from './store-messages.ts';
 import type { StoreResult, Verdict } from './verdict.ts';

@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { inTransaction } from '../../database/transaction.ts';
+import { inTransaction } from '../../database/statement.ts';
 import { Duty, Form } from '../../entities/index.ts';
 import { databaseNow } from '../clock.ts';
 import { retentionOf } from '../forms/effective-settings.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../../context.ts';
-import { inTransaction } from '../../database/transaction.ts';
+import { inTransaction } from '../../database/statement.ts';
 import { Duty } from '../../entities/index.ts';
 import { clocksDifferBy, isAhead } from '../clock.ts';
 import { leaseMs } from '../delivery/claim-due.ts';

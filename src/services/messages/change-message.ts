@@ -1,5 +1,5 @@
 import { type EntityManager, LockMode } from '@mikro-orm/postgresql';
-import { inTransaction } from '../../database/transaction.ts';
+import { inTransaction } from '../../database/statement.ts';
 import { Attempt, Email, Message } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import { databaseNow } from '../clock.ts';

@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { inTransaction } from '../../database/transaction.ts';
+import { inTransaction } from '../../database/statement.ts';
 import { ReplyDay } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import { listOf, removeMessages } from '../remove-messages.ts';

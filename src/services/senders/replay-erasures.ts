@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { inTransaction } from '../../database/transaction.ts';
+import { inTransaction } from '../../database/statement.ts';
 import { Erasure } from '../../entities/index.ts';
 import { removeMessages } from '../remove-messages.ts';
 import type { Scope } from '../scope.ts';

@@ -1,7 +1,7 @@
 import { LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
 import { normaliseAddress, readAddress } from '../../address.ts';
-import { inTransaction } from '../../database/transaction.ts';
+import { inTransaction } from '../../database/statement.ts';
 import { Sender } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import { databaseNow } from '../clock.ts';

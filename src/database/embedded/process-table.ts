@@ -2,6 +2,7 @@
  * Who is behind a process id. A bare id proves nothing: ids are given out again, and a zombie keeps its id
  * although nothing runs any more. So a process is told apart by its start time and recognised by its command.
  */
+
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';

@@ -6,16 +6,16 @@
 import { access, constants, realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { makeFolder } from '../folder.ts';
-import { account, folderOf, makeCluster, readPassword, startServer, stopServer } from './embedded-cluster.ts';
-import { type Claim, claimOwnership, isOwned } from './embedded-owner.ts';
-import { askServer, findPostmaster, query } from './embedded-postmaster.ts';
-import { EmbeddedUnavailable } from './embedded-unavailable.ts';
+import { makeFolder } from '../../folder.ts';
+import { account, folderOf, makeCluster, readPassword, startDeadlineMs, startServer, stopServer } from './cluster.ts';
+import { type Claim, claimOwnership, isOwned } from './owner.ts';
+import { askServer, findPostmaster, query } from './postmaster.ts';
+import { keepRunning } from './restart-when-ended.ts';
+import { EmbeddedUnavailable } from './unavailable.ts';
 
-export { EmbeddedUnavailable } from './embedded-unavailable.ts';
+export { EmbeddedUnavailable } from './unavailable.ts';
 
 const database = 'ruffinweb';
-const startDeadlineMs = 60_000;
 const joinDeadlineMs = 10_000;
 
 export interface EmbeddedServer extends AsyncDisposable {
@@ -127,43 +127,6 @@ async function startOwned(
     await claim.release();
     throw error;
   }
-}
-
-/** How often its owner looks whether the server is still there, and how often it tries where that did not start again. */
-const [lookEveryMs, tryEveryMs] = [2000, 5000];
-
-/**
- * Nobody else would start a server again that was killed, for want of memory say, or that a full disk has ended. On the
- * same port, since that is where all who were connected look for it.
- */
-function keepRunning(home: string, port: number, tell: (line: string) => void): { end(): Promise<void> } {
-  const stop = new AbortController();
-  const { signal } = stop;
-  async function look(): Promise<void> {
-    let failed = false;
-    while (!signal.aborted) {
-      await delay(failed ? tryEveryMs : lookEveryMs, undefined, { signal, ref: false }).catch(() => {});
-      if (signal.aborted) return;
-      try {
-        if (await findPostmaster(folderOf(home))) continue;
-        await startServer(home, Date.now() + startDeadlineMs, port);
-        tell('the embedded PostgreSQL had ended, and was started again');
-        failed = false;
-      } catch (error) {
-        if (!failed)
-          tell(`the embedded PostgreSQL has ended, and is tried again and again: ${(error as Error).message}`);
-        failed = true;
-      }
-    }
-  }
-  const looking = look();
-  return {
-    async end() {
-      stop.abort();
-      // A start that takes longer is ended with the server.
-      await Promise.race([looking, delay(2000, undefined, { ref: false })]);
-    },
-  };
 }
 
 /** Waits until the server on this folder answers, which after a crash takes as long as its recovery. */

@@ -1,4 +1,4 @@
-import { readDatabaseUrl } from './connection.ts';
+import { readDatabaseUrl } from '../connection.ts';
 import { type OldDatabase, OldDatabaseUnknown } from './old-database.ts';
 
 /**

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { DatabaseAddress } from './connection.ts';
+import type { DatabaseAddress } from '../connection.ts';
 import { type OldDatabase, OldDatabaseUnreadable, type OldRow, oldQueries, toOldMessage } from './old-database.ts';
 
 const queries = oldQueries((n) => `$${n}`);

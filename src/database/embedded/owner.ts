@@ -6,6 +6,7 @@
  * only one process can, and a number is never reused while a higher one exists; a single file that is deleted and
  * made again would let two processes that both saw the same dead owner end up as owners.
  */
+
 import { readdir, readFile, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findProcess } from './process-table.ts';

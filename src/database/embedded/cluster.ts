@@ -2,15 +2,16 @@
  * A cluster is PostgreSQL's word for the folder with its files: here `<data folder>/postgres`, next to its password,
  * its log and the claim of its owner. Only the owner calls what is in this file.
  */
+
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { choosePrefix } from './embedded-account.ts';
-import { buryPidFile, findPostmaster } from './embedded-postmaster.ts';
-import { findPrograms, run } from './embedded-programs.ts';
-import { EmbeddedUnavailable } from './embedded-unavailable.ts';
+import { choosePrefix } from './account.ts';
+import { buryPidFile, findPostmaster } from './postmaster.ts';
+import { findPrograms, run } from './programs.ts';
+import { EmbeddedUnavailable } from './unavailable.ts';
 import { writeOnce } from './write-once.ts';
 
 export const account = 'ruffinweb';
@@ -155,3 +156,4 @@ async function findFreePort(): Promise<number> {
   });
   return await promise;
 }
+export const startDeadlineMs = 60_000;

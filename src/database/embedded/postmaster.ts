@@ -1,9 +1,10 @@
 /** The running server as seen from outside: its pid file, its process and its answer. */
+
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
-import { EmbeddedUnavailable } from './embedded-unavailable.ts';
 import { findProcess } from './process-table.ts';
+import { EmbeddedUnavailable } from './unavailable.ts';
 
 /** What `postmaster.pid` says; a server that is only just starting has not written the port yet. */
 export interface Postmaster {

