@@ -15,7 +15,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const draft = join(root, `dist.new-${process.pid}`);
 
 /** What the program reads at run time, each from a folder beside the file that reads it. */
-const folders = ['src/mail/templates', 'src/server/pages/liquid', 'src/server/pages/assets'];
+const folders = ['src/mail/compose/templates', 'src/server/pages/liquid', 'src/server/pages/assets'];
 
 try {
   const bundled = await bundleProgram(root, join(draft, 'cli'));

@@ -1,6 +1,6 @@
-import { createFileMailer } from './files.ts';
+import { createFileMailer } from './file-mailer.ts';
 import type { Mailer } from './mailer.ts';
-import { createSmtpMailer, type SmtpOptions } from './smtp.ts';
+import { createSmtpMailer, type SmtpOptions } from './smtp/smtp-mailer.ts';
 
 export { isPlainAddress, readMailbox } from './addresses.ts';
 export {
@@ -11,14 +11,15 @@ export {
   composeTest,
   type Envelope,
   type NotificationContent,
-} from './compose.ts';
-export { helloNameFor } from './hello-name.ts';
+} from './compose/compose.ts';
+export { type TemplateKind, templateKinds } from './compose/template-variables.ts';
+export { openTemplates, TemplateFault, type Templates } from './compose/templates.ts';
 export type { Mail, Mailer, Outcome, Result, SendOptions, Step, StepName, Walk } from './mailer.ts';
 export { results } from './mailer.ts';
-export { cleanReply } from './reply.ts';
-export { isLoopback, type Security, securityFor } from './security.ts';
-export type { SmtpOptions } from './smtp.ts';
-export { openTemplates, TemplateFault, type TemplateKind, type Templates, templateKinds } from './templates.ts';
+export { helloNameFor } from './smtp/hello-name.ts';
+export { cleanReply } from './smtp/reply.ts';
+export { isLoopback, type Security, securityFor } from './smtp/security.ts';
+export type { SmtpOptions } from './smtp/smtp-mailer.ts';
 
 /** SMTP where it is configured, otherwise `.eml` files in the folder. */
 export function createMailer(options: { smtp?: SmtpOptions; folder: string }): Mailer {

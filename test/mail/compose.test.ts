@@ -8,10 +8,10 @@ import {
   composeTest,
   type Envelope,
   type NotificationContent,
-} from '../../src/mail/compose.ts';
+} from '../../src/mail/compose/compose.ts';
+import { openTemplates } from '../../src/mail/compose/templates.ts';
 import type { Mail } from '../../src/mail/mailer.ts';
 import { buildMime } from '../../src/mail/mime.ts';
-import { openTemplates } from '../../src/mail/templates.ts';
 
 const templates = openTemplates();
 const envelope: Envelope = {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import PostalMime from 'postal-mime';
-import { createFileMailer } from '../../src/mail/files.ts';
+import { createFileMailer } from '../../src/mail/file-mailer.ts';
 import { createMailer } from '../../src/mail/index.ts';
 import { mailerTo, someMail } from '../support/smtp-mail.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Step } from '../../src/mail/mailer.ts';
-import type { SmtpOptions } from '../../src/mail/smtp.ts';
+import type { SmtpOptions } from '../../src/mail/smtp/smtp-mailer.ts';
 import { mailerTo, someMail } from '../support/smtp-mail.ts';
 import { type SmtpServer, type SmtpServerOptions, startSmtpServer, testCertificate } from '../support/smtp-server.ts';
 

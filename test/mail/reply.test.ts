@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { isPlainAddress, readMailbox } from '../../src/mail/addresses.ts';
-import { helloNameFor } from '../../src/mail/hello-name.ts';
-import { cleanReply, readRetryAfter } from '../../src/mail/reply.ts';
-import { isLoopback, securityFor } from '../../src/mail/security.ts';
+import { helloNameFor } from '../../src/mail/smtp/hello-name.ts';
+import { cleanReply, readRetryAfter } from '../../src/mail/smtp/reply.ts';
+import { isLoopback, securityFor } from '../../src/mail/smtp/security.ts';
 
 describe('cleanReply', () => {
   it('makes one line of a reply of several', () => {

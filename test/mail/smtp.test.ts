@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import type { Mail, Outcome } from '../../src/mail/mailer.ts';
-import type { SmtpOptions } from '../../src/mail/smtp.ts';
+import type { SmtpOptions } from '../../src/mail/smtp/smtp-mailer.ts';
 import { mailerTo, someMail } from '../support/smtp-mail.ts';
 import {
   type Answer,
@@ -778,7 +778,7 @@ describe('SMTP: stopping', () => {
 });
 
 describe('SMTP: the end of the process', () => {
-  const smtp = new URL('../../src/mail/smtp.ts', import.meta.url).href;
+  const smtp = new URL('../../src/mail/smtp/smtp-mailer.ts', import.meta.url).href;
   const support = new URL('../support/smtp-mail.ts', import.meta.url).href;
 
   for (const [situation, end] of [

@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { escapeHtml, WebAddress } from '../../src/mail/html.ts';
-import { openTemplates, TemplateFault } from '../../src/mail/templates.ts';
+import { escapeHtml, WebAddress } from '../../src/mail/compose/html.ts';
+import { openTemplates, TemplateFault } from '../../src/mail/compose/templates.ts';
 
 const values = {
   receipt: 'RW-1',

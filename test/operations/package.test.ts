@@ -45,7 +45,7 @@ describe('the packed file', () => {
     const files = all.filter((it) => it.isFile()).map((it) => join(it.parentPath, it.name).slice(installed.length + 1));
     const kinds = new Set(files.map((it) => it.replace(/^dist\/cli\/[\w-]+\.js$/, 'dist/cli/*.js')));
     const copied = await Promise.all(
-      ['mail/templates', 'server/pages/liquid', 'server/pages/assets'].map(async (it) =>
+      ['mail/compose/templates', 'server/pages/liquid', 'server/pages/assets'].map(async (it) =>
         (await readdir(join(root, 'src', it)))
           .filter((name) => !name.endsWith('.ts'))
           .map((name) => `dist/cli/${it.split('/')[1]}/${name}`),

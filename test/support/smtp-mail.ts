@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Mail } from '../../src/mail/mailer.ts';
-import { createSmtpMailer, type SmtpOptions } from '../../src/mail/smtp.ts';
+import { createSmtpMailer, type SmtpOptions } from '../../src/mail/smtp/smtp-mailer.ts';
 
 /** A mail that any server takes. */
 export function someMail(changes: Partial<Mail> = {}): Mail {

@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Config } from '../../config/config.ts';
+import type { Templates } from '../../mail/compose/templates.ts';
 import type { Mailer } from '../../mail/mailer.ts';
-import type { Templates } from '../../mail/templates.ts';
 import type { ConfiguredKey } from '../../privacy/keyring-check.ts';
 
 export type HealthStatus = 'ok' | 'warn' | 'fail';

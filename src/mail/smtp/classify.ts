@@ -1,5 +1,5 @@
 import type { NodemailerError } from 'nodemailer';
-import type { Outcome, Result } from './mailer.ts';
+import type { Outcome, Result } from '../mailer.ts';
 import { cleanReply, readRetryAfter } from './reply.ts';
 
 /** How far a try got, as told by nodemailer's log. */

@@ -1,11 +1,11 @@
 import type { Writable } from 'node:stream';
 import type { SMTPPoolOptions } from 'nodemailer';
 import SMTPPool from 'nodemailer/lib/smtp-pool';
+import type { Outcome } from '../mailer.ts';
+import type { Built } from '../mime.ts';
 import { classify, type Progress, replyCode } from './classify.ts';
-import type { Outcome } from './mailer.ts';
-import type { Built } from './mime.ts';
 import { cleanReply } from './reply.ts';
-import { socketOfPool } from './smtp-socket.ts';
+import { socketOfPool } from './socket.ts';
 
 /** How to reach the server and who we are there. */
 export type ConnectionOptions = SMTPPoolOptions;

@@ -5,7 +5,7 @@ import { makeFolder } from '../folder.ts';
 import { openMailbox } from './mailbox.ts';
 import type { Mail, Mailer, Outcome, SendOptions } from './mailer.ts';
 import { buildMime, UnsendableMail } from './mime.ts';
-import { cleanReply } from './reply.ts';
+import { cleanReply } from './smtp/reply.ts';
 
 /**
  * Writes each mail as an `.eml` file, for set-ups without SMTP. A file is either complete or not there,

@@ -1,12 +1,12 @@
 import { isIPv6 } from 'node:net';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import type { Mail, Mailer, Outcome, SendOptions } from '../mailer.ts';
+import { buildMime, UnsendableMail } from '../mime.ts';
 import { classify } from './classify.ts';
-import type { Mail, Mailer, Outcome, SendOptions } from './mailer.ts';
-import { buildMime, UnsendableMail } from './mime.ts';
+import { type ConnectionOptions, SmtpLane } from './lane.ts';
 import { isLoopback, type Security } from './security.ts';
-import { type ConnectionOptions, SmtpLane } from './smtp-lane.ts';
-import { verifySmtp } from './smtp-verify.ts';
-import { walkSmtp } from './smtp-walk.ts';
+import { verifySmtp } from './verify.ts';
+import { walkSmtp } from './walk.ts';
 
 export interface SmtpOptions {
   readonly host: string;

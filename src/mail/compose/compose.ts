@@ -1,6 +1,6 @@
-import { isPlainAddress } from './addresses.ts';
+import { isPlainAddress } from '../addresses.ts';
+import type { Mail } from '../mailer.ts';
 import { escapeHtml, WebAddress } from './html.ts';
-import type { Mail } from './mailer.ts';
 import { cleanLine, cleanText, writeTime } from './plain-text.ts';
 import type { Templates } from './templates.ts';
 

@@ -1,8 +1,8 @@
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
+import type { Outcome } from '../mailer.ts';
 import { classify } from './classify.ts';
-import type { Outcome } from './mailer.ts';
+import type { ConnectionOptions } from './lane.ts';
 import { cleanReply } from './reply.ts';
-import type { ConnectionOptions } from './smtp-lane.ts';
 
 /** What nodemailer's types do not name: a command of ours, and who gets its answer. */
 interface Speaking {

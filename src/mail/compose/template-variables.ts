@@ -1,0 +1,46 @@
+import { WebAddress } from './html.ts';
+
+export type Value = string | null | WebAddress | ReadonlyArray<Readonly<Record<string, string>>>;
+export type Values = Readonly<Record<string, Value>>;
+
+// Every variable that a template may use, with an example. `null` stands for what may be missing.
+export const examples = {
+  notification: {
+    receipt: 'RW-0000000000',
+    form_slug: 'contact',
+    form_name: 'Contact',
+    received_at: '1 January 2026 at 00:00 UTC',
+    sender: 'Ada',
+    sender_name: 'Ada',
+    sender_address: 'ada@example.com',
+    subject: 'Hello',
+    message: 'Hello,\nhow are you?',
+    preview: 'Hello, how are you?',
+    extra: [{ name: 'company', value: 'Engines' }],
+    public_url: new WebAddress('https://example.com'),
+    public_host: 'example.com',
+  },
+  'auto-reply': {
+    receipt: 'RW-0000000000',
+    site_name: 'example.com',
+    site_url: new WebAddress('https://example.com'),
+    site_host: 'example.com',
+    received_at: '1 January 2026 at 00:00 UTC',
+    unsubscribe_url: new WebAddress('https://example.com/unsubscribe'),
+  },
+  'held-summary': {
+    count: '2',
+    since: '1 January 2026 at 00:00 UTC',
+    items: [
+      { receipt: 'RW-0000000000', form: 'contact', received_at: '1 January 2026 at 00:00 UTC', reasons: 'many-links' },
+    ],
+    more: '1',
+    example_receipt: 'RW-0000000000',
+    public_url: new WebAddress('https://example.com'),
+    public_host: 'example.com',
+  },
+} satisfies Record<string, Values>;
+export const optional = ['sender_name', 'subject', 'unsubscribe_url', 'more'];
+
+export type TemplateKind = keyof typeof examples;
+export const templateKinds = Object.keys(examples) as TemplateKind[];
