@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/read-config.ts';
 import { openContext, openDatabaseContext } from '../src/context.ts';
 import { createLog } from '../src/log.ts';
 import { createKey } from '../src/services/api-keys/api-keys.ts';

@@ -1,7 +1,8 @@
 /** The whole program, but that each post is stored by itself, on as many connections as the pool has. */
-import { readConfig } from '../../src/config.ts';
-import { openContext, openDatabaseContext, openMailingContext } from '../../src/context.ts';
+import { readConfig } from '../../src/config/read-config.ts';
+import { openContext, openDatabaseContext } from '../../src/context.ts';
 import { createLog } from '../../src/log.ts';
+import { openMailingContext } from '../../src/mailing-context.ts';
 import { serve } from '../../src/server/serve.ts';
 
 const stop = new AbortController();

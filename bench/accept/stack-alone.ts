@@ -3,9 +3,10 @@
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { readConfig } from '../../src/config.ts';
-import { openContext, openDatabaseContext, openMailingContext } from '../../src/context.ts';
+import { readConfig } from '../../src/config/read-config.ts';
+import { openContext, openDatabaseContext } from '../../src/context.ts';
 import { createLog } from '../../src/log.ts';
+import { openMailingContext } from '../../src/mailing-context.ts';
 import { createApp } from '../../src/server/app.ts';
 import { openPages } from '../../src/server/pages/pages.ts';
 import { defaultFormSlug, findOpenForm } from '../../src/services/forms/forms.ts';

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { readConfig } from '../../src/config.ts';
-import { openContext, openDatabaseContext, openMailingContext } from '../../src/context.ts';
+import { readConfig } from '../../src/config/read-config.ts';
+import { openContext, openDatabaseContext } from '../../src/context.ts';
 import { createLog } from '../../src/log.ts';
 import type { Mail } from '../../src/mail/index.ts';
+import { openMailingContext } from '../../src/mailing-context.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { composeEmail } from '../../src/services/delivery/compose-email.ts';
 import { giveBack } from '../../src/services/delivery/return-unsent.ts';

@@ -1,4 +1,4 @@
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/read-config.ts';
 import { type Context, openContext, openDatabaseContext } from '../../src/context.ts';
 import { createLog } from '../../src/log.ts';
 

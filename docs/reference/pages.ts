@@ -2,10 +2,10 @@ import type { Command } from 'commander';
 import { createProgram } from '../../src/cli/program.ts';
 import { exitCodeOf } from '../../src/cli/session/exit-codes.ts';
 import type { Deps } from '../../src/cli/terminal/deps.ts';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/read-config.ts';
+import { variable, variableNames } from '../../src/config/variables.ts';
 import { problemKinds } from '../../src/server/http/problem-details.ts';
 import { createMetrics } from '../../src/server/middleware/metrics.ts';
-import { variable, variableNames } from '../../src/variables.ts';
 
 /** A file that is written from the program itself. */
 export interface Page {

@@ -1,5 +1,5 @@
-import type { CaptchaKind } from '../captcha-kinds.ts';
 import type { Captcha, CaptchaVerdict } from './captcha.ts';
+import type { CaptchaKind } from './kinds.ts';
 
 export type HostedKind = Exclude<CaptchaKind, 'none' | 'altcha'>;
 

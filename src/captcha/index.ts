@@ -1,7 +1,7 @@
-import type { CaptchaKind } from '../captcha-kinds.ts';
 import { type Altcha, createAltcha } from './altcha.ts';
 import type { Captcha } from './captcha.ts';
 import { createHosted } from './hosted.ts';
+import type { CaptchaKind } from './kinds.ts';
 
 export type { Altcha } from './altcha.ts';
 export type { Captcha, CaptchaVerdict } from './captcha.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { basename, relative, resolve } from 'node:path';
-import { withSecretFiles } from '../environment.ts';
+import { withSecretFiles } from '../config/secret-files.ts';
 import { createProgram } from './program.ts';
 import { exitCode } from './session/exit-codes.ts';
 import { Signals } from './session/signals.ts';

@@ -1,7 +1,7 @@
 import type { Mailbox } from '../address.ts';
-import type { CaptchaKind } from '../captcha-kinds.ts';
+import type { CaptchaKind } from '../captcha/kinds.ts';
 import type { Secret } from '../secret.ts';
-import { type VariableName, variable } from '../variables.ts';
+import { type VariableName, variable } from './variables.ts';
 
 /** Everything the environment decides, read once and never changed. */
 export interface Config {

@@ -1,6 +1,6 @@
 // biome-ignore lint/correctness/noUnusedImports: it names the property that the types of `em.create` look at
 import { defineEntity, type OptionalProps, p } from '@mikro-orm/core';
-import { captchaKinds } from '../captcha-kinds.ts';
+import { captchaKinds } from '../captcha/kinds.ts';
 
 const FormSchema = defineEntity({
   name: 'Form',

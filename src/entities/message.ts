@@ -54,3 +54,17 @@ export class Message extends MessageSchema.class {
 }
 
 MessageSchema.setClass(Message);
+
+/** Why a message is held; shown to the operator, never to the visitor. */
+export const suspicions = [
+  'honeypot',
+  'filled-too-fast',
+  'many-links',
+  'link-markup',
+  'link-in-name',
+  'same-text-from-many',
+  'sender-blocked',
+  'captcha-unavailable',
+  'held-by-hand',
+] as const;
+export type Suspicion = (typeof suspicions)[number];

@@ -1,5 +1,5 @@
 import Koa from 'koa';
-import type { MailingContext } from '../context.ts';
+import type { MailingContext } from '../mailing-context.ts';
 import type { Intake } from '../services/intake/intake.ts';
 import { openRequestScope, type RequestState } from './http/request-scope.ts';
 import { setSecurityHeaders } from './http/security-headers.ts';

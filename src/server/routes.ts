@@ -10,6 +10,7 @@ import { tellProxies } from './http/tell-proxies.ts';
 import { limitClients } from './limits/limit-clients.ts';
 import type { SharedCounts } from './limits/shared-counts.ts';
 import { addDjangoRoutes } from './posts/django-routes.ts';
+import { keepTyped } from './posts/keep-typed.ts';
 import { takeSubmission } from './posts/take-submission.ts';
 
 export interface ServerState {
@@ -24,7 +25,7 @@ export interface ServerState {
 export function createRoutes(context: Context, server: ServerState): Router<RequestState> {
   // With every method known, one that a route does not answer to is a 405, or a 404 where there is no route.
   const router = new Router<RequestState>({ methods: METHODS });
-  const limits = limitClients(context.config.rateLimit, server.shared);
+  const limits = limitClients(context.config.rateLimit, keepTyped, server.shared);
 
   router.post('/api/messages', ...limits.posts, (ctx) => takeSubmission(ctx, defaultFormSlug));
   router.post('/api/forms/:slug/messages', ...limits.posts, (ctx) => takeSubmission(ctx, ctx.params.slug ?? ''));

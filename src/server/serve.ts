@@ -1,8 +1,8 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { MailingContext } from '../context.ts';
 import { grace } from '../grace.ts';
 import type { Log } from '../log.ts';
+import type { MailingContext } from '../mailing-context.ts';
 import { openRedis } from '../redis.ts';
 import { runDeliveryLoop } from '../services/delivery/delivery-loop.ts';
 import { createBell, listenForEmails } from '../services/delivery/new-mail-signal.ts';

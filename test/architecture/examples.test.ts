@@ -5,8 +5,8 @@ import { expect } from 'chai';
 import type { Command } from 'commander';
 import { createProgram } from '../../src/cli/program.ts';
 import type { Deps } from '../../src/cli/terminal/deps.ts';
-import { readConfig } from '../../src/config.ts';
-import { withSecretFiles } from '../../src/environment.ts';
+import { readConfig } from '../../src/config/read-config.ts';
+import { withSecretFiles } from '../../src/config/secret-files.ts';
 import {
   blocksOf,
   callsIn,

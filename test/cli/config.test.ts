@@ -1,8 +1,8 @@
 import { chmod, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { readConfig } from '../../src/config.ts';
-import { variableNames } from '../../src/variables.ts';
+import { readConfig } from '../../src/config/read-config.ts';
+import { variableNames } from '../../src/config/variables.ts';
 import { temporaryFolder } from '../support/program.ts';
 import { runIn } from './terminal.ts';
 

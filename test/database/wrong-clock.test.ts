@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { MailingContext } from '../../src/context.ts';
+import type { MailingContext } from '../../src/mailing-context.ts';
 import { pauseQueue } from '../../src/services/delivery/pause.ts';
 import { probeMail } from '../../src/services/delivery/probe-mail-server.ts';
 import { openSentCount, readNumbers } from '../../src/services/health/mail-counts.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import type { MailingContext } from '../../src/context.ts';
 import type { Mailer, Outcome } from '../../src/mail/mailer.ts';
+import type { MailingContext } from '../../src/mailing-context.ts';
 import { deliverUntilIdle } from '../../src/services/delivery/delivery-loop.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import type { MailingContext } from '../../src/context.ts';
 import type { Result } from '../../src/mail/mailer.ts';
 import type { SmtpOptions } from '../../src/mail/smtp/smtp-mailer.ts';
+import type { MailingContext } from '../../src/mailing-context.ts';
 import { deliverUntilIdle } from '../../src/services/delivery/delivery-loop.ts';
 import { showEmail } from '../../src/services/emails/emails.ts';
 import { openScope } from '../../src/services/scope.ts';

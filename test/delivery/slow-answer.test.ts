@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
-import type { MailingContext } from '../../src/context.ts';
+import type { MailingContext } from '../../src/mailing-context.ts';
 import { deliverUntilIdle } from '../../src/services/delivery/delivery-loop.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';

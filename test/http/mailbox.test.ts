@@ -1,7 +1,7 @@
 import { copyFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/read-config.ts';
 import { hasMailbox } from '../../src/server/pages/mailbox-routes.ts';
 import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';

@@ -1,9 +1,10 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { expect } from 'chai';
 import { z } from 'zod';
-import { readConfig } from '../../src/config.ts';
-import { openContext, openDatabaseContext, openMailingContext } from '../../src/context.ts';
+import { readConfig } from '../../src/config/read-config.ts';
+import { openContext, openDatabaseContext } from '../../src/context.ts';
 import { createLog } from '../../src/log.ts';
+import { openMailingContext } from '../../src/mailing-context.ts';
 import { createApp } from '../../src/server/app.ts';
 import { describeApi } from '../../src/server/openapi/describe-api.ts';
 import type { MediaType, Operation, Schema } from '../../src/server/openapi/document.ts';

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { expect } from 'chai';
 import { minify } from 'terser';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/read-config.ts';
 import { Problem } from '../../src/problems.ts';
 import { describeProblem, problemKinds } from '../../src/server/http/problem-details.ts';
 import { openPages } from '../../src/server/pages/pages.ts';

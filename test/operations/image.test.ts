@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { parse } from 'yaml';
-import { variableNames } from '../../src/variables.ts';
+import { variableNames } from '../../src/config/variables.ts';
 import { clientOf, submission } from '../support/api.ts';
 import { createDatabase } from '../support/database.ts';
 import { buildByHand, readDockerfile, readDockerignore, startInImage } from '../support/image.ts';
@@ -78,7 +78,7 @@ describe('deploy/Dockerfile, step by step in plain folders', () => {
 describe('.gitignore and .dockerignore', () => {
   it('keep live keys out of commits and images: settings, the ones before them, and the secrets of compose', async () => {
     const live = ['.env', '.env.20261127120000', 'data/encryption.keys', 'deploy/secrets/ENCRYPTION_KEYS'];
-    const whole = ['.env.example', 'deploy/ruffinweb.env', 'src/variables.ts'];
+    const whole = ['.env.example', 'deploy/ruffinweb.env', 'src/config/variables.ts'];
     const isIgnored = readDockerignore(readFileSync(join(root, '.dockerignore'), 'utf8'));
     expect([...live, ...whole].filter(isIgnored)).to.deep.equal(live);
     // What is in the repository already is not asked about, so that the answer is that for a fresh file.

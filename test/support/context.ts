@@ -1,13 +1,8 @@
 import type { Environment } from '../../src/config/config.ts';
-import { readConfig } from '../../src/config.ts';
-import {
-  type Context,
-  type MailingContext,
-  openContext,
-  openDatabaseContext,
-  openMailingContext,
-} from '../../src/context.ts';
+import { readConfig } from '../../src/config/read-config.ts';
+import { type Context, openContext, openDatabaseContext } from '../../src/context.ts';
 import { createLog } from '../../src/log.ts';
+import { type MailingContext, openMailingContext } from '../../src/mailing-context.ts';
 import type { TestDatabase } from './database.ts';
 import { testKeys } from './program.ts';
 

@@ -1,8 +1,9 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readConfig } from '../../src/config.ts';
-import { openContext, openDatabaseContext, openMailingContext } from '../../src/context.ts';
+import { readConfig } from '../../src/config/read-config.ts';
+import { openContext, openDatabaseContext } from '../../src/context.ts';
 import { createLog } from '../../src/log.ts';
+import { openMailingContext } from '../../src/mailing-context.ts';
 import { type ServeOptions, serve } from '../../src/server/serve.ts';
 import { type Client, clientOf } from './api.ts';
 import { createDatabase, type TestDatabase } from './database.ts';

@@ -1,10 +1,10 @@
 import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { ConfigFaulty } from '../../src/config/config.ts';
-import { readConfig } from '../../src/config.ts';
-import { withSecretFiles } from '../../src/environment.ts';
+import { readConfig } from '../../src/config/read-config.ts';
+import { withSecretFiles } from '../../src/config/secret-files.ts';
+import { type VariableName, variable, variableNames } from '../../src/config/variables.ts';
 import { readMailbox as readSendingMailbox } from '../../src/mail/addresses.ts';
-import { type VariableName, variable, variableNames } from '../../src/variables.ts';
 
 function faultsOf(env: Record<string, string>): [string, string][] {
   try {

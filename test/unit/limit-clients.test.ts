@@ -1,8 +1,10 @@
 import { expect } from 'chai';
-import type { Context } from 'koa';
+import type { Context, Middleware } from 'koa';
 import { Problem } from '../../src/problems.ts';
 import { limitClients } from '../../src/server/limits/limit-clients.ts';
 import { CappedMap, PostQuota } from '../../src/server/limits/quotas.ts';
+
+const keepNothing: Middleware = (_ctx, next) => next();
 
 describe('CappedMap', () => {
   it('forgets the entry that was set first, one at a time, and never grows', () => {
@@ -83,7 +85,7 @@ describe('limitClients', () => {
   }
 
   it('stops a crowd that stays below the limit of each one of it, for some seconds', async () => {
-    const { requests } = limitClients({ posts: 10, windowMs: 60_000 });
+    const { requests } = limitClients({ posts: 10, windowMs: 60_000 }, keepNothing);
     for (let i = 0; i < 1000; i++)
       expect(await refusal(requests, `10.0.${i >> 8}.${i & 255}`), `${i}`).to.equal(undefined);
     const refused = await refusal(requests, '10.1.1.1');
@@ -95,7 +97,7 @@ describe('limitClients', () => {
   });
 
   it('counts one that asks too much for itself alone: it uses up nobody else’s share', async () => {
-    const { requests } = limitClients({ posts: 10, windowMs: 60_000 });
+    const { requests } = limitClients({ posts: 10, windowMs: 60_000 }, keepNothing);
     const refusals = [];
     for (let i = 0; i < 2000; i++) refusals.push(await refusal(requests, '10.0.0.1'));
     expect(refusals.filter((it) => it !== undefined)).to.have.lengthOf(1900);
@@ -103,13 +105,13 @@ describe('limitClients', () => {
   });
 
   it('lets everybody together ask at least what one alone may', async () => {
-    const { requests } = limitClients({ posts: 20, windowMs: 1000 });
+    const { requests } = limitClients({ posts: 20, windowMs: 1000 }, keepNothing);
     const ask = (i: number) => refusal(requests, `10.0.${i % 20}.1`);
     for (let i = 0; i < 2000; i++) expect(await ask(i), `${i}`).to.equal(undefined);
     expect((await ask(2000))?.message).to.match(/^this server is asked too much/);
   });
 
   it('is nothing at all where it is off', () => {
-    expect(limitClients(undefined)).to.deep.equal({ requests: [], posts: [] });
+    expect(limitClients(undefined, keepNothing)).to.deep.equal({ requests: [], posts: [] });
   });
 });

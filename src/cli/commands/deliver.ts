@@ -27,7 +27,7 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
         { openScope },
         { countDue },
       ] = await Promise.all([
-        import('../../context.ts'),
+        import('../../mailing-context.ts'),
         import('../../services/delivery/new-mail-signal.ts'),
         import('../../services/delivery/new-mail-signal.ts'),
         import('../../services/delivery/delivery-loop.ts'),

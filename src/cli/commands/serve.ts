@@ -20,7 +20,7 @@ export function addServeCommand(program: Command, deps: Deps): void {
       const isEmbedded = base.config.databaseUrl.reveal() === 'embedded';
       // The embedded database runs only while this command does, so that no other could migrate it.
       const context = await openKeys(base, isEmbedded ? { remedy: 'ruffinweb serve --migrate' } : {});
-      const { openMailingContext } = await import('../../context.ts');
+      const { openMailingContext } = await import('../../mailing-context.ts');
       await using mailing = await openMailingContext(context);
       const { serve: serveUntilStopped } = await import('../../server/serve.ts');
       await serveUntilStopped(mailing, {

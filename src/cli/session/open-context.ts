@@ -6,7 +6,7 @@ import type { Deps } from '../terminal/deps.ts';
 /** @throws {ConfigFaulty} and what reading the settings throws. */
 export async function openConfig(deps: Deps): Promise<{ config: Config; log: Log }> {
   const [{ readConfig }, { createLog, logWhenUsed }] = await Promise.all([
-    import('../../config.ts'),
+    import('../../config/read-config.ts'),
     import('../../log.ts'),
   ]);
   const { values, faults } = deps.readSettings();

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { isIPv4, isIPv6 } from 'node:net';
-import { ipv6Network } from '../../services/client-network.ts';
+import { ipv6Network } from '../../ip-network.ts';
 
 /**
  * Whom a request comes from, as an IP address: the one place that says it. Each proxy adds the address that it

@@ -3,7 +3,6 @@ import rateLimit from 'koa-ratelimit';
 import type { RateLimit } from '../../config/config.ts';
 import { Problem } from '../../problems.ts';
 import { networkOf } from '../http/client-address.ts';
-import { keepTyped } from '../posts/keep-typed.ts';
 import { CappedMap, PostQuota } from './quotas.ts';
 import type { SharedCounts } from './shared-counts.ts';
 
@@ -37,9 +36,10 @@ export interface Limits {
  * Three limits: for what one client has had stored (the configured one), for what one client asks at all, and
  * for what all ask together; the decision about rate limits says why.
  *
+ * @param keepTyped runs before the limit of posts, so that the page about that limit can show what was posted.
  * @param shared where several servers count a client together; what all ask each of them counts for itself.
  */
-export function limitClients(limit: RateLimit | undefined, shared?: SharedCounts): Limits {
+export function limitClients(limit: RateLimit | undefined, keepTyped: Middleware, shared?: SharedCounts): Limits {
   if (limit === undefined) return { requests: [], posts: [] };
   const requests = [limitRequests(limit, shared), limitEverybody(limit)];
   return { requests, posts: [...requests, keepTyped, limitPosts(limit, shared)] };

@@ -1,6 +1,5 @@
 import type { ProblemCode } from '../../problems.ts';
-import { bodyLimit } from '../posts/read-submission.ts';
-import { maxValues } from '../posts/too-many-values.ts';
+import { bodyLimit, maxValues } from '../http/body-limits.ts';
 import type { Operation, Parameter } from './document.ts';
 import { ada, answersOf, bodyTypes, idempotencyKey, json, ref } from './parts.ts';
 

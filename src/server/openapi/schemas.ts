@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { solutionFields } from '../../captcha-kinds.ts';
+import { solutionFields } from '../../captcha/kinds.ts';
 import { fieldLimits, knownFields } from '../../services/forms/fields.ts';
 import { problemKinds } from '../http/problem-details.ts';
 import type { Schema } from './document.ts';

@@ -1,4 +1,4 @@
-import { solutionFields } from '../../captcha-kinds.ts';
+import { solutionFields } from '../../captcha/kinds.ts';
 import { aliases } from '../../services/forms/fields.ts';
 import { nameInFault } from '../../services/intake/check-fields.ts';
 import type { ProblemDetails } from '../http/problem-details.ts';

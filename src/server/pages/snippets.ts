@@ -1,4 +1,4 @@
-import { type CaptchaKind, solutionFields } from '../../captcha-kinds.ts';
+import { type CaptchaKind, solutionFields } from '../../captcha/kinds.ts';
 
 /**
  * What a newcomer copies: each works as it stands, with this server's address in it.

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import busboy from 'busboy';
 import { Problem } from '../../problems.ts';
 import { filePart } from '../../services/intake/check-fields.ts';
-import { maxValues, tooManyValues } from './too-many-values.ts';
+import { maxValues, tooManyValues } from '../http/body-limits.ts';
 
 /**
  * Reads `multipart/form-data`: every text field, in order, with `filePart` in the place of a file. A file input

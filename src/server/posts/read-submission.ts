@@ -3,12 +3,9 @@ import type { Context } from 'koa';
 import readBody from 'raw-body';
 import { Problem } from '../../problems.ts';
 import type { Submission } from '../../services/intake/check-fields.ts';
+import { bodyLimit, maxValues, tooManyValues } from '../http/body-limits.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { readMultipart } from './read-multipart.ts';
-import { maxValues, tooManyValues } from './too-many-values.ts';
-
-/** The largest body that is read, in bytes. */
-export const bodyLimit = 64 * 1024;
 
 /** Max pieces of a body. Node parses each HTTP chunk by itself, so that 64 KiB in chunks of a byte cost as much as 20 posts. */
 const maxPieces = 2000;

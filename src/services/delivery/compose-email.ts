@@ -1,5 +1,5 @@
-import type { Composer, MailingContext } from '../../context.ts';
 import type { Mail } from '../../mail/mailer.ts';
+import type { Composer, MailingContext } from '../../mailing-context.ts';
 import { ownersOf } from '../forms/effective-settings.ts';
 import type { Scope } from '../scope.ts';
 import { openContent, openSenderAddress } from '../sealed-values.ts';

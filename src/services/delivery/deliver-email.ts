@@ -1,5 +1,5 @@
-import type { MailingContext } from '../../context.ts';
 import type { Mail, Outcome } from '../../mail/mailer.ts';
+import type { MailingContext } from '../../mailing-context.ts';
 import { openScope, type Scope } from '../scope.ts';
 import type { ClaimedEmail } from './claim-due.ts';
 import { composeEmail } from './compose-email.ts';

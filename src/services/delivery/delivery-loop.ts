@@ -1,4 +1,4 @@
-import type { MailingContext } from '../../context.ts';
+import type { MailingContext } from '../../mailing-context.ts';
 import type { Bell } from './new-mail-signal.ts';
 import { createFlight } from './worker.ts';
 

@@ -1,6 +1,6 @@
 import type { FilterQuery } from '@mikro-orm/core';
-import type { Composer } from '../../context.ts';
 import { Email, Form, Message } from '../../entities/index.ts';
+import type { Composer } from '../../mailing-context.ts';
 import { ownersOf } from '../forms/effective-settings.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import type { Scope } from '../scope.ts';

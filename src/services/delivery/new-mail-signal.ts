@@ -1,5 +1,5 @@
-import type { MailingContext } from '../../context.ts';
 import { listen } from '../../database/listener.ts';
+import type { MailingContext } from '../../mailing-context.ts';
 import { emailChannel } from '../outbox.ts';
 
 /** Rings at each email that any process queues, until disposed. */

@@ -1,5 +1,5 @@
-import type { MailingContext } from '../../context.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
+import type { MailingContext } from '../../mailing-context.ts';
 import { isAhead } from '../clock.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { describeNoWay, readReason, resumeQueue } from './pause.ts';

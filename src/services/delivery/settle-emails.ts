@@ -1,8 +1,8 @@
 import { setTimeout as pause, setImmediate as turnOfEvents } from 'node:timers/promises';
-import type { MailingContext } from '../../context.ts';
 import { isOutage } from '../../database/outage.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { AttemptOutcome } from '../../entities/index.ts';
+import type { MailingContext } from '../../mailing-context.ts';
 import { newId } from '../ids.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { replyPlace } from '../sealed-values.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { MailingContext } from '../../context.ts';
 import { grace } from '../../grace.ts';
+import type { MailingContext } from '../../mailing-context.ts';
 import { openScope } from '../scope.ts';
 import { syncErasures } from '../senders/replay-erasures.ts';
 import { cancelReasons, cancelUnwanted } from './cancel-unwanted.ts';

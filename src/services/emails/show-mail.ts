@@ -1,7 +1,8 @@
 import type { Config } from '../../config/config.ts';
-import type { Composer, Context, MailingContext } from '../../context.ts';
+import type { Context } from '../../context.ts';
 import type { Email } from '../../entities/index.ts';
 import type { Outcome, Step } from '../../mail/mailer.ts';
+import type { Composer, MailingContext } from '../../mailing-context.ts';
 import { composeEmail } from '../delivery/compose-email.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import { openScope } from '../scope.ts';

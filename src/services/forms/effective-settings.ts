@@ -1,4 +1,4 @@
-import type { CaptchaKind } from '../../captcha-kinds.ts';
+import type { CaptchaKind } from '../../captcha/kinds.ts';
 import type { Config } from '../../config/config.ts';
 import type { Form } from '../../entities/index.ts';
 import type { Scope } from '../scope.ts';

@@ -1,5 +1,5 @@
 import { eachAddressOnce } from '../../address.ts';
-import { type CaptchaKind, captchaKinds } from '../../captcha-kinds.ts';
+import { type CaptchaKind, captchaKinds } from '../../captcha/kinds.ts';
 import { Form } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import { newId } from '../ids.ts';

@@ -1,5 +1,5 @@
 import { readAddress } from '../../address.ts';
-import { solutionFields } from '../../captcha-kinds.ts';
+import { solutionFields } from '../../captcha/kinds.ts';
 import { type FieldFault, Problem } from '../../problems.ts';
 import { aliases, fieldLimits, type KnownField, knownFields, type Rule } from '../forms/fields.ts';
 import type { MessageContent } from '../sealed-values.ts';

@@ -1,13 +1,14 @@
 import type { CaptchaVerdict } from '../../captcha/captcha.ts';
-import { type CaptchaKind, solutionFields } from '../../captcha-kinds.ts';
+import { type CaptchaKind, solutionFields } from '../../captcha/kinds.ts';
 import type { Form, MessageStatus } from '../../entities/index.ts';
+import type { Suspicion } from '../../entities/message.ts';
 import { Problem } from '../../problems.ts';
 import { captchaOf } from '../forms/effective-settings.ts';
 import { findOpenForm } from '../forms/forms.ts';
 import type { Scope } from '../scope.ts';
 import type { MessageContent } from '../sealed-values.ts';
 import type { Submission } from './check-fields.ts';
-import { findSuspicions, type Suspicion } from './suspicions.ts';
+import { findSuspicions } from './suspicions.ts';
 
 /** What the guard says of a submission that it lets in. */
 export interface GuardVerdict {

@@ -1,18 +1,5 @@
+import type { Suspicion } from '../../entities/message.ts';
 import type { MessageContent } from '../sealed-values.ts';
-
-/** Why a message is held; shown to the operator, never to the visitor. */
-export const suspicions = [
-  'honeypot',
-  'filled-too-fast',
-  'many-links',
-  'link-markup',
-  'link-in-name',
-  'same-text-from-many',
-  'sender-blocked',
-  'captcha-unavailable',
-  'held-by-hand',
-] as const;
-export type Suspicion = (typeof suspicions)[number];
 
 /** More links than people put into a message to somebody they do not know. */
 const mostLinks = 4;

@@ -1,10 +1,10 @@
 import { type EntityManager, LockMode } from '@mikro-orm/postgresql';
 import { inTransaction } from '../../database/statement.ts';
 import { Attempt, Email, Message } from '../../entities/index.ts';
+import type { Suspicion } from '../../entities/message.ts';
 import { Problem } from '../../problems.ts';
 import { databaseNow } from '../clock.ts';
 import { newId } from '../ids.ts';
-import type { Suspicion } from '../intake/suspicions.ts';
 import { emailChannel } from '../outbox.ts';
 import { removeMessages } from '../remove-messages.ts';
 import type { Scope } from '../scope.ts';

@@ -79,7 +79,7 @@ export function addConfigCommands(program: Command, deps: Deps): void {
       const output = new Output(deps, optionsOf(command));
       const [{ ConfigFaulty }, { readConfig }, { listUnknown }] = await Promise.all([
         import('../../../config/config.ts'),
-        import('../../../config.ts'),
+        import('../../../config/read-config.ts'),
         import('./settings-list.ts'),
       ]);
       const settings = deps.readSettings();

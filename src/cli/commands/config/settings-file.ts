@@ -1,8 +1,8 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
+import { variable, variableNames } from '../../../config/variables.ts';
 import { makeKeys } from '../../../privacy/key-file.ts';
-import { variable, variableNames } from '../../../variables.ts';
 import { Refusal } from '../../terminal/confirm.ts';
 
 export interface WrittenSettings {

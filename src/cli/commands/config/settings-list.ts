@@ -1,4 +1,4 @@
-import { type VariableName, variable, variableNames } from '../../../variables.ts';
+import { type VariableName, variable, variableNames } from '../../../config/variables.ts';
 import type { SettingSource, Settings } from '../../terminal/deps.ts';
 
 /** One setting as `config show` tells of it. */

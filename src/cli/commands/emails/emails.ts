@@ -102,7 +102,7 @@ export function addEmailCommands(program: Command, deps: Deps): void {
 /** Headers and text as they are sent; the HTML part, which a terminal cannot show, only as JSON. */
 async function printMail(output: Output, options: DataOptions, context: Context, email: EmailDetails): Promise<void> {
   const [{ openMail }, { showMail }] = await Promise.all([
-    import('../../../context.ts'),
+    import('../../../mailing-context.ts'),
     import('../../../services/emails/show-mail.ts'),
   ]);
   await using way = await openMail(context.config);

@@ -35,7 +35,7 @@ export function addTryMailCommands(emails: Command, deps: Deps): void {
       const options = optionsOf<DataOptions & { html?: string }>(command);
       const output = new Output(deps, options);
       const { config } = await openConfig(deps);
-      const { openMail } = await import('../../../context.ts');
+      const { openMail } = await import('../../../mailing-context.ts');
       await using way = await openMail(config);
       const mail = way.composer.preview(kind);
       if (options.html !== undefined) {
@@ -64,7 +64,7 @@ export function addTryMailCommands(emails: Command, deps: Deps): void {
       const output = new Output(deps, options);
       const { config } = await openConfig(deps);
       const [{ openMail }, { describeNoWay }, { readRecipient }, { testMail }] = await Promise.all([
-        import('../../../context.ts'),
+        import('../../../mailing-context.ts'),
         import('../../../services/delivery/pause.ts'),
         import('../../../services/outbox.ts'),
         import('../../../services/emails/show-mail.ts'),

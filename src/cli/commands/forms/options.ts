@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type CaptchaKind, captchaKinds } from '../../../captcha-kinds.ts';
+import { type CaptchaKind, captchaKinds } from '../../../captcha/kinds.ts';
 import { Problem } from '../../../problems.ts';
 import type { FormSettings } from '../../../services/forms/form-settings.ts';
 import type { GlobalOptions } from '../../terminal/output.ts';

@@ -1,7 +1,8 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Config } from '../../../config/config.ts';
-import { findKeys, openDatabaseContext, openMailer, openMailTemplates } from '../../../context.ts';
+import { findKeys, openDatabaseContext } from '../../../context.ts';
 import type { Log } from '../../../log.ts';
+import { openMailer, openMailTemplates } from '../../../mailing-context.ts';
 import { describeRedis } from '../../../redis.ts';
 import type { HealthParts } from '../../../services/health/health-check.ts';
 import { describeFailure } from '../../session/failures.ts';

@@ -1,6 +1,7 @@
 import * as z from 'zod';
-import { type Mailbox, readMailbox } from './address.ts';
-import { type CaptchaKind, captchaKinds } from './captcha-kinds.ts';
+import { type Mailbox, readMailbox } from '../address.ts';
+import { type CaptchaKind, captchaKinds } from '../captcha/kinds.ts';
+import { Secret } from '../secret.ts';
 import {
   type CaptchaConfig,
   type Config,
@@ -10,8 +11,8 @@ import {
   type LogConfig,
   logLevels,
   type RateLimit,
-} from './config/config.ts';
-import { bareHost, hostList, loopbackNames, originList, proxyCount, rateLimit } from './config-callers.ts';
+} from './config.ts';
+import { bareHost, hostList, loopbackNames, originList, proxyCount, rateLimit } from './hosts-and-limits.ts';
 import {
   addressList,
   connectionCount,
@@ -30,8 +31,7 @@ import {
   secretText,
   tokenText,
   webAddress,
-} from './config-values.ts';
-import { Secret } from './secret.ts';
+} from './values.ts';
 import { type VariableName, variable, variableNames } from './variables.ts';
 
 /**

@@ -1,9 +1,9 @@
 import { isIP } from 'node:net';
 import * as z from 'zod';
-import { eachAddressOnce, type Mailbox, readAddress, readMailbox } from './address.ts';
-import type { KeyConfig } from './config/config.ts';
-import { text } from './config-text.ts';
-import { Secret } from './secret.ts';
+import { eachAddressOnce, type Mailbox, readAddress, readMailbox } from '../address.ts';
+import { Secret } from '../secret.ts';
+import type { KeyConfig } from './config.ts';
+import { text } from './text.ts';
 
 // How the text of each kind of setting is read; what is wrong with one is told as the end of "NAME …".
 

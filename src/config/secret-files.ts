@@ -1,4 +1,4 @@
-import type { ConfigFault, Environment } from './config/config.ts';
+import type { ConfigFault, Environment } from './config.ts';
 import { variable, variableNames } from './variables.ts';
 
 export interface Filled {

@@ -1,5 +1,8 @@
 import { Problem } from '../../problems.ts';
 
+/** The largest body that is read, in bytes. */
+export const bodyLimit = 64 * 1024;
+
 /** Max values in one post. A refused post is printed on a page, so each value costs more to answer than to send. */
 export const maxValues = 100;
 

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import * as z from 'zod';
-import type { RateLimit } from './config/config.ts';
-import { text } from './config-text.ts';
+import type { RateLimit } from './config.ts';
+import { text } from './text.ts';
 
 /** What a browser on the server's own machine calls it. */
 export const loopbackNames = ['localhost', '127.0.0.1', '::1'];
