@@ -97,7 +97,7 @@ function describeCommand(command: Command, examples: readonly string[]): string[
 
 function settings(): string[] {
   return [
-    'How they are read: [operating](../operating.md#settings).',
+    'How they are read: [settings](../operating/settings.md).',
     '',
     '● required with `NODE_ENV=production` · 🔒 secret: `NAME_FILE=/path` reads it from a file',
     '',
@@ -133,7 +133,7 @@ function metrics(): string[] {
   }));
   const ours = all.filter(({ name }) => !/_(?:process|nodejs)_/.test(name));
   return [
-    'What `/metrics` answers, with `METRICS_TOKEN`. Which of them to watch: [am I losing mail?](../operating.md#am-i-losing-mail)',
+    'What `/metrics` answers, with `METRICS_TOKEN`. Which of them to watch: [am I losing mail?](../operating/monitoring.md#am-i-losing-mail)',
     'Beside them stand those of the process (`ruffinweb_process_…`, `ruffinweb_nodejs_…`), as prom-client has them for the system that it runs on.',
     '',
     ...table(

@@ -15,7 +15,7 @@ describe('the documents', () => {
 
   it('say of every package what it is for, and name no other', () => {
     const { dependencies, devDependencies, optionalDependencies } = JSON.parse(read('package.json'));
-    const rows = [...read('docs/dependencies.md').matchAll(/^\| (`.+?`) \| (.+?) \| (.+?) \|$/gm)];
+    const rows = [...read('docs/dependencies.md').matchAll(/^- (`.+?`) for (.+?): (.+)$/gm)];
     const named = rows.flatMap(([, names = '']) => names.split(', ').map((it) => it.replaceAll('`', '')));
     expect(named).to.have.members(Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies }));
   });

@@ -8,7 +8,7 @@ import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
-/** What `docs/operating.md` says of a stop: whoever runs it kills what takes longer. */
+/** What `docs/operating/running.md` says of a stop: whoever runs it kills what takes longer. */
 const stopMs = 30_000;
 
 describe('a stop while the database is frozen', () => {

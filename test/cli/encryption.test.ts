@@ -261,7 +261,7 @@ describe('encryption', () => {
     await fillWith(k1);
     await run('senders list', `${k2},${k1}`);
     expect((await run('senders list', k2)).code).to.equal(2);
-    // As docs/operating.md says.
+    // As docs/operating/keys.md says.
     await db.query(`delete from encryption_keys where id = 'k1'`);
     expect((await json('senders list', k2)).items.map((it: { email: unknown }) => it.email)).to.deep.equal([
       null,

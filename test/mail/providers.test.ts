@@ -7,7 +7,7 @@ import { type SmtpServer, type SmtpServerOptions, startSmtpServer, testCertifica
 const trusted = { ca: testCertificate };
 const auth = { user: 'forms@example.test', password: 'app password' };
 
-/** The servers that `docs/how-to/` and `docs/operating.md` tell how to use, as they behave. */
+/** The servers that `docs/how-to/` and `docs/operating/mail.md` tell how to use, as they behave. */
 const providers: Record<string, { server: SmtpServerOptions; mailer: Partial<SmtpOptions> }> = {
   Gmail: {
     server: { tls: 'implicit', auth, sizeLimit: 35_882_577 },

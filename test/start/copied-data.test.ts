@@ -10,10 +10,10 @@ import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../sup
 
 const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
 
-/** A block of docs/operating.md, by its first line. */
+/** A block of docs/operating/backups.md, by its first line. */
 function readBlock(firstLine: string): string {
-  const block = blocksOf('docs/operating.md').find((it) => it.text.startsWith(`# ${firstLine}\n`));
-  if (block === undefined) throw new Error(`docs/operating.md has no block "${firstLine}"`);
+  const block = blocksOf('docs/operating/backups.md').find((it) => it.text.startsWith(`# ${firstLine}\n`));
+  if (block === undefined) throw new Error(`docs/operating/backups.md has no block "${firstLine}"`);
   return block.text;
 }
 
