@@ -1,9 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
 
-/** `read` shows, `write` changes and deletes, `export` takes everything along at once. None holds another. */
-export const keyScopes = ['read', 'write', 'export'] as const;
-export type KeyScope = (typeof keyScopes)[number];
-
 const ApiKeySchema = defineEntity({
   name: 'ApiKey',
   tableName: 'api_keys',

@@ -1,13 +1,6 @@
 import { defineEntity, p } from '@mikro-orm/core';
+import { attemptOutcomes } from '../words.ts';
 import { Email } from './email.ts';
-
-/**
- * How a try ended. `accepted`: the server took it. `refused`: for good. `later`: not now. `unknown`: the
- * connection (or the worker) was lost when the server may already have taken it. `broken`: it was about our
- * transport (login, TLS, DNS), not about this email.
- */
-export const attemptOutcomes = ['accepted', 'refused', 'later', 'unknown', 'broken'] as const;
-export type AttemptOutcome = (typeof attemptOutcomes)[number];
 
 const AttemptSchema = defineEntity({
   name: 'Attempt',

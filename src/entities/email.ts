@@ -1,28 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/core';
+import { emailKinds, emailStates, failureReasons } from '../words.ts';
 import { Message } from './message.ts';
 import { Sender } from './sender.ts';
-
-/** `notification` goes to an owner, `auto-reply` to the sender; `held-summary` tells an owner what is held. */
-export const emailKinds = ['notification', 'auto-reply', 'held-summary'] as const;
-export type EmailKind = (typeof emailKinds)[number];
-
-export const emailStates = ['queued', 'sent', 'failed', 'cancelled', 'held'] as const;
-export type EmailState = (typeof emailStates)[number];
-
-/**
- * Why an email was given up on. Failed: the server refused it for good, the schedule of tries ended, or nobody can
- * know whether it arrived and sending it again could do harm. Cancelled when its turn came: an auto-reply that its
- * recipient does not want, or that comes too late; a summary of what is held no more.
- */
-export const failureReasons = [
-  'refused',
-  'schedule-ended',
-  'outcome-unknown',
-  'unwanted',
-  'too-late',
-  'nothing-held',
-] as const;
-export type FailureReason = (typeof failureReasons)[number];
 
 const EmailSchema = defineEntity({
   name: 'Email',

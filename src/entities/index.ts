@@ -14,18 +14,7 @@ import { RetiredKey } from './retired-key.ts';
 import { Sender } from './sender.ts';
 import { Suppression } from './suppression.ts';
 
-export { type KeyScope, keyScopes } from './api-key.ts';
-export { type AttemptOutcome, attemptOutcomes } from './attempt.ts';
-export {
-  type EmailKind,
-  type EmailState,
-  emailKinds,
-  emailStates,
-  type FailureReason,
-  failureReasons,
-} from './email.ts';
-export { type PauseCause, pauseCauses } from './mail-queue.ts';
-export { type MessageStatus, messageStatuses } from './message.ts';
+export * from '../words.ts';
 export {
   ApiKey,
   Attempt,

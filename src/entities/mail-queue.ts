@@ -1,11 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
-
-/**
- * Why nothing is sent. `broken`: the mail server does not let us in, and the probe lifts it. `hand`: an operator
- * asked for it. `restored`: this is the copy of another database, whose mail may have been sent since.
- */
-export const pauseCauses = ['broken', 'hand', 'restored'] as const;
-export type PauseCause = (typeof pauseCauses)[number];
+import { pauseCauses } from '../words.ts';
 
 const MailQueueSchema = defineEntity({
   name: 'MailQueue',

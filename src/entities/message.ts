@@ -1,10 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/core';
+import { messageStatuses } from '../words.ts';
 import { Form } from './form.ts';
 import { Sender } from './sender.ts';
-
-/** `held`: kept back because it looks like spam, and its emails with it. */
-export const messageStatuses = ['accepted', 'held'] as const;
-export type MessageStatus = (typeof messageStatuses)[number];
 
 const MessageSchema = defineEntity({
   name: 'Message',
@@ -54,17 +51,3 @@ export class Message extends MessageSchema.class {
 }
 
 MessageSchema.setClass(Message);
-
-/** Why a message is held; shown to the operator, never to the visitor. */
-export const suspicions = [
-  'honeypot',
-  'filled-too-fast',
-  'many-links',
-  'link-markup',
-  'link-in-name',
-  'same-text-from-many',
-  'sender-blocked',
-  'captcha-unavailable',
-  'held-by-hand',
-] as const;
-export type Suspicion = (typeof suspicions)[number];

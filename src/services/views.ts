@@ -1,25 +1,7 @@
-import type {
-  Attempt,
-  AttemptOutcome,
-  Email,
-  EmailKind,
-  EmailState,
-  FailureReason,
-  Message,
-  MessageStatus,
-  Sender,
-} from '../entities/index.ts';
+import type { Attempt, Email, Message, Sender } from '../entities/index.ts';
 import type { Keyring } from '../privacy/keyring.ts';
+import type { AttemptOutcome, EmailKind, EmailState, FailureReason, MessageStatus } from '../words.ts';
 import { openContent, openOrNull, openSenderAddress, openSenderName, replyPlace } from './sealed-values.ts';
-
-export {
-  attemptOutcomes,
-  emailKinds,
-  emailStates,
-  failureReasons,
-  messageStatuses,
-  pauseCauses,
-} from '../entities/index.ts';
 
 /** What the command line and the HTTP API show of a sender. Here and below, times are ISO 8601 in UTC. */
 export interface SenderView {

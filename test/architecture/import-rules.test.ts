@@ -33,7 +33,17 @@ function partOf(path: string): string {
   return folders.toSorted((a, b) => b.length - a.length)[0] ?? path.replace(/\.ts$/, '');
 }
 
-const plain = ['problems', 'secret', 'address', 'ip-network', 'folder', 'grace', 'captcha/kinds', 'config/variables'];
+const plain = [
+  'words',
+  'problems',
+  'secret',
+  'address',
+  'ip-network',
+  'folder',
+  'grace',
+  'captcha/kinds',
+  'config/variables',
+];
 
 /** What every wing of services may import: its ground floor, and what lies below all of services. */
 const below = [
@@ -57,6 +67,7 @@ const door = [
   'server/http/',
   'services/',
   'database/outage',
+  'words',
   'problems',
   'grace',
   'ip-network',
@@ -74,8 +85,9 @@ const door = [
 
 /** What each part may import: our own parts, packages, and (with `type `) only the types of a part. */
 const allowed: Record<string, string[]> = {
-  'entities/': ['@mikro-orm/core', 'captcha/kinds'],
+  'entities/': ['@mikro-orm/core', 'captcha/kinds', 'words'],
   'captcha/': ['altcha-lib', 'altcha-lib/'],
+  words: [],
   problems: [],
   secret: [],
   address: [],
@@ -140,7 +152,6 @@ const allowed: Record<string, string[]> = {
     'redis',
     'privacy/',
     'database/',
-    'type entities/',
     'type mail/',
     'type @mikro-orm/',
     ...plain,

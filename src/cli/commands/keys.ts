@@ -1,16 +1,13 @@
 import { type Command, Option } from 'commander';
-import type { KeyScope } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import type { KeyView } from '../../services/api-keys/api-keys.ts';
+import { keyScopes } from '../../words.ts';
 import { openCommandContext } from '../session/open-context.ts';
 import { addExamples, optionsOf } from '../session/options.ts';
 import { confirm, isInteractive, Refusal } from '../terminal/confirm.ts';
 import type { Deps } from '../terminal/deps.ts';
 import { type DataOptions, type GlobalOptions, Output } from '../terminal/output.ts';
 import { readFuture } from '../terminal/times.ts';
-
-/** As the entity has them, which is too heavy to load for a page of help. */
-const scopes = ['read', 'write', 'export'] as const satisfies readonly KeyScope[];
 
 interface CreateOptions extends DataOptions {
   name: string;
@@ -49,7 +46,7 @@ export function addKeyCommands(program: Command, deps: Deps): void {
     .command('create')
     .description('Make a key, and show it this one time')
     .requiredOption('--name <name>', 'what you call it: who or what has it')
-    .addOption(new Option('--scope <scope...>', 'what it may do').choices(scopes).makeOptionMandatory())
+    .addOption(new Option('--scope <scope...>', 'what it may do').choices(keyScopes).makeOptionMandatory())
     .option('--form <slug...>', 'messages and emails of these forms alone')
     .option('--expires <time>', 'until when: 90d from now, or 2027-01-01 (default: for ever)')
     .option('--json', 'print JSON')

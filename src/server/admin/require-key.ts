@@ -1,6 +1,7 @@
 import type { Middleware } from 'koa';
 import { Problem } from '../../problems.ts';
-import { admitKey, type KeyScope, requireScope } from '../../services/api-keys/api-keys.ts';
+import { admitKey, requireScope } from '../../services/api-keys/api-keys.ts';
+import type { KeyScope } from '../../words.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { KeyQuota, keyLimit } from '../limits/quotas.ts';
 import type { SharedCounts } from '../limits/shared-counts.ts';

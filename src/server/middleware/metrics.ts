@@ -5,7 +5,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Context } from '../../context.ts';
 import { Problem } from '../../problems.ts';
 import { type Numbers, openSentCount, readNumbers } from '../../services/health/mail-counts.ts';
-import { attemptOutcomes, pauseCauses } from '../../services/views.ts';
+import { attemptOutcomes, pauseCauses } from '../../words.ts';
 import type { RequestState } from '../http/request-scope.ts';
 
 export interface Metrics {

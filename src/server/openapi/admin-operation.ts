@@ -1,8 +1,7 @@
 import type { ProblemCode } from '../../problems.ts';
+import type { KeyScope } from '../../words.ts';
 import type { ApiAnswer, MediaType, Operation, Parameter, Schema } from './document.ts';
 import { answersOf, ref } from './parts.ts';
-
-type Scope = 'read' | 'write' | 'export';
 
 export const query = (name: string, description: string, schema: Schema = { type: 'string' }): Parameter => ({
   name,
@@ -27,7 +26,7 @@ export const answer = (description: string, schema: string): ApiAnswer => ({
 /** What somebody with a key may ask, and how they are refused. */
 export function operation(
   operationId: string,
-  scope: Scope,
+  scope: KeyScope,
   summary: string,
   good: Record<string, ApiAnswer>,
   more: { parameters?: Parameter[]; body?: MediaType; refusals?: ProblemCode[]; description?: string },

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { attemptOutcomes, emailKinds, emailStates, failureReasons, messageStatuses } from '../../services/views.ts';
+import { attemptOutcomes, emailKinds, emailStates, failureReasons, messageStatuses } from '../../words.ts';
 import type { Schema } from './document.ts';
 import { receipt, schemaOf } from './schemas.ts';
 

@@ -1,5 +1,5 @@
 import type { ProblemCode } from '../../problems.ts';
-import { attemptOutcomes, emailKinds, emailStates, messageStatuses } from '../../services/views.ts';
+import { attemptOutcomes, emailKinds, emailStates, messageStatuses } from '../../words.ts';
 import { answer, id, operation, query } from './admin-operation.ts';
 import type { OpenApi } from './document.ts';
 import { ref } from './parts.ts';

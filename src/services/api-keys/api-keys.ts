@@ -1,13 +1,12 @@
 import { validate as isUuid } from 'uuid';
-import { ApiKey, Form, type KeyScope, keyScopes } from '../../entities/index.ts';
+import { ApiKey, Form } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
+import { type KeyScope, keyScopes } from '../../words.ts';
 import { databaseNow } from '../clock.ts';
 import { findFormId } from '../forms/forms.ts';
 import { newId } from '../ids.ts';
 import type { Scope } from '../scope.ts';
 import { handleOfKey, hashKey, isSameKey, makeKeyText } from './key-text.ts';
-
-export type { KeyScope };
 
 /** What the command line shows of a key. Times are ISO 8601 in UTC. */
 export interface KeyView {

@@ -1,6 +1,7 @@
 import { validate as isUuid } from 'uuid';
-import { Attempt, Email, type EmailKind, type EmailState, emailKinds, emailStates } from '../../entities/index.ts';
+import { Attempt, Email } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
+import type { EmailKind, EmailState } from '../../words.ts';
 import { databaseNow } from '../clock.ts';
 import { findFormId } from '../forms/forms.ts';
 import {
@@ -15,8 +16,6 @@ import {
 } from '../paging.ts';
 import type { Scope } from '../scope.ts';
 import { type AttemptView, type EmailView, presentAttempt, presentEmail } from '../views.ts';
-
-export { emailKinds, emailStates };
 
 /** The period is that of an email's making, not of its tries. */
 export interface EmailFilter extends Period {

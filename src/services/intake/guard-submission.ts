@@ -1,8 +1,8 @@
 import type { CaptchaVerdict } from '../../captcha/captcha.ts';
 import { type CaptchaKind, solutionFields } from '../../captcha/kinds.ts';
 import type { Form, MessageStatus } from '../../entities/index.ts';
-import type { Suspicion } from '../../entities/message.ts';
 import { Problem } from '../../problems.ts';
+import type { Suspicion } from '../../words.ts';
 import { captchaOf } from '../forms/effective-settings.ts';
 import { findOpenForm } from '../forms/forms.ts';
 import type { Scope } from '../scope.ts';

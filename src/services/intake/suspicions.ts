@@ -1,4 +1,4 @@
-import type { Suspicion } from '../../entities/message.ts';
+import type { Suspicion } from '../../words.ts';
 import type { MessageContent } from '../sealed-values.ts';
 
 /** More links than people put into a message to somebody they do not know. */

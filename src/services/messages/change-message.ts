@@ -1,8 +1,8 @@
 import { type EntityManager, LockMode } from '@mikro-orm/postgresql';
 import { inTransaction } from '../../database/statement.ts';
 import { Attempt, Email, Message } from '../../entities/index.ts';
-import type { Suspicion } from '../../entities/message.ts';
 import { Problem } from '../../problems.ts';
+import type { Suspicion } from '../../words.ts';
 import { databaseNow } from '../clock.ts';
 import { newId } from '../ids.ts';
 import { emailChannel } from '../outbox.ts';

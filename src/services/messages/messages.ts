@@ -1,6 +1,7 @@
 import { validate as isUuid } from 'uuid';
-import { Email, Message, type MessageStatus, messageStatuses } from '../../entities/index.ts';
+import { Email, Message } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
+import type { MessageStatus } from '../../words.ts';
 import { databaseNow } from '../clock.ts';
 import { findFormId } from '../forms/forms.ts';
 import { readReceipt } from '../ids.ts';
@@ -18,8 +19,6 @@ import type { Scope } from '../scope.ts';
 import { openClientAddress } from '../sealed-values.ts';
 import { findSender } from '../senders/senders.ts';
 import { type EmailView, type MessageView, presentEmail, presentMessage } from '../views.ts';
-
-export { messageStatuses };
 
 export interface MessageFilter extends Period {
   /** Slug. */

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { Context } from '../../../context.ts';
-import type { EmailState } from '../../../entities/index.ts';
 import type { EmailDetails, EmailFilter } from '../../../services/emails/emails.ts';
+import { emailKinds, emailStates } from '../../../words.ts';
 import { openCommandContext } from '../../session/open-context.ts';
 import {
   addDataOptions,
@@ -21,11 +21,8 @@ import { type DataOptions, Output } from '../../terminal/output.ts';
 import { addCancelCommand } from './cancel.ts';
 import { addPauseCommands, warnOfPause } from './pause.ts';
 import { addTryMailCommands } from './preview-and-test.ts';
-import { addResendCommand, kinds } from './resend.ts';
+import { addResendCommand } from './resend.ts';
 import { emailColumns, printEmail } from './screens.ts';
-
-/** As the entity has them, which is too heavy to load for a page of help. */
-const states = ['queued', 'sent', 'failed', 'cancelled', 'held'] as const satisfies readonly EmailState[];
 
 type EmailListOptions = ListOptions & PeriodOptions & Omit<EmailFilter, 'since' | 'until'>;
 
@@ -35,8 +32,8 @@ export function addEmailCommands(program: Command, deps: Deps): void {
   const list = emails
     .command('list')
     .description('List emails, the newest first')
-    .addOption(new Option('--state <state>', 'in this state').choices(states))
-    .addOption(new Option('--kind <kind>', 'of this kind').choices(kinds))
+    .addOption(new Option('--state <state>', 'in this state').choices(emailStates))
+    .addOption(new Option('--kind <kind>', 'of this kind').choices(emailKinds))
     .option('--form <slug>', 'of messages of this form')
     .action(async (_options, command: Command) => {
       const options = optionsOf<EmailListOptions>(command);

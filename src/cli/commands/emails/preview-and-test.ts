@@ -1,17 +1,14 @@
 import { Argument, type Command } from 'commander';
 import type { Config } from '../../../config/config.ts';
-import type { EmailKind } from '../../../entities/index.ts';
 import type { Step } from '../../../mail/mailer.ts';
 import type { TestedMail } from '../../../services/emails/show-mail.ts';
+import { type EmailKind, emailKinds } from '../../../words.ts';
 import { exitCode } from '../../session/exit-codes.ts';
 import { openConfig } from '../../session/open-context.ts';
 import { addExamples, optionsOf } from '../../session/options.ts';
 import type { Deps } from '../../terminal/deps.ts';
 import { type DataOptions, Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
-
-/** As the entity has them, which is too heavy to load for a page of help. */
-const kinds = ['notification', 'auto-reply', 'held-summary'] as const satisfies readonly EmailKind[];
 
 const words: Readonly<Record<Step['step'], string>> = {
   connect: 'connect',
@@ -28,7 +25,7 @@ export function addTryMailCommands(emails: Command, deps: Deps): void {
   const preview = emails
     .command('preview')
     .description('Show a mail with made-up content, as the templates in DATA_DIR/templates and ours make it')
-    .addArgument(new Argument('<kind>').choices(kinds))
+    .addArgument(new Argument('<kind>').choices(emailKinds))
     .option('--html <file>', 'write the HTML part to this file instead')
     .option('--json', 'print JSON')
     .action(async (kind: EmailKind, _options, command: Command) => {

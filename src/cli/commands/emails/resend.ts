@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
-import type { EmailKind } from '../../../entities/index.ts';
 import { Problem } from '../../../problems.ts';
 import type { ResendQuery, Resent } from '../../../services/emails/resend-one.ts';
+import { type EmailKind, emailKinds } from '../../../words.ts';
 import { exitCode } from '../../session/exit-codes.ts';
 import { openCommandContext } from '../../session/open-context.ts';
 import { addExamples, addPeriodOptions, optionsOf, type PeriodOptions, periodOf } from '../../session/options.ts';
@@ -10,9 +10,6 @@ import type { Deps } from '../../terminal/deps.ts';
 import { type GlobalOptions, Output } from '../../terminal/output.ts';
 import { showProgress } from '../../terminal/progress.ts';
 import { warnOfPause } from './pause.ts';
-
-/** As the entity has them, which is too heavy to load for a page of help. */
-export const kinds = ['notification', 'auto-reply', 'held-summary'] as const satisfies readonly EmailKind[];
 
 interface ResendOptions extends GlobalOptions, PeriodOptions {
   failed?: boolean;
@@ -33,7 +30,7 @@ export function addResendCommand(emails: Command, deps: Deps): void {
     .argument('[id...]', 'as shown by "emails list"')
     .option('--failed', 'every failed one, within the limits below')
     .addOption(new Option('--queued', 'every one that waits for its next try').conflicts('failed'))
-    .addOption(new Option('--kind <kind>', 'of a query: of this kind').choices(kinds))
+    .addOption(new Option('--kind <kind>', 'of a query: of this kind').choices(emailKinds))
     .option('--form <slug>', 'of a query: of messages of this form')
     .action(async (ids: string[], _options, command: Command) => {
       const options = optionsOf<ResendOptions>(command);

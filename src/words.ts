@@ -1,0 +1,61 @@
+// The closed lists of words that rows, JSON, metrics, options and help share. Without an import, so that a page of help
+// can read them at once.
+
+/** `notification` goes to an owner, `auto-reply` to the sender; `held-summary` lists held messages for an owner. */
+export const emailKinds = ['notification', 'auto-reply', 'held-summary'] as const;
+export type EmailKind = (typeof emailKinds)[number];
+
+export const emailStates = ['queued', 'sent', 'failed', 'cancelled', 'held'] as const;
+export type EmailState = (typeof emailStates)[number];
+
+/**
+ * Why an email was given up. Failed: the server refused it for good, the retry schedule ended, or nobody can know
+ * whether it arrived and sending it again could do harm. Cancelled when its turn came: the recipient does not want the
+ * auto-reply, the auto-reply comes too late, or the messages of a summary are no longer held.
+ */
+export const failureReasons = [
+  'refused',
+  'schedule-ended',
+  'outcome-unknown',
+  'unwanted',
+  'too-late',
+  'nothing-held',
+] as const;
+export type FailureReason = (typeof failureReasons)[number];
+
+/**
+ * How an attempt ended. `accepted`: the server took the email. `refused`: for good. `later`: not now. `unknown`: the
+ * connection or the worker was lost after the server may have taken the email. `broken`: the fault is in our transport
+ * (login, TLS, DNS), not in this email.
+ */
+export const attemptOutcomes = ['accepted', 'refused', 'later', 'unknown', 'broken'] as const;
+export type AttemptOutcome = (typeof attemptOutcomes)[number];
+
+/** `held`: kept back with its emails, because it looks like spam. */
+export const messageStatuses = ['accepted', 'held'] as const;
+export type MessageStatus = (typeof messageStatuses)[number];
+
+/** Why a message is held. The operator sees it, the visitor never does. */
+export const suspicions = [
+  'honeypot',
+  'filled-too-fast',
+  'many-links',
+  'link-markup',
+  'link-in-name',
+  'same-text-from-many',
+  'sender-blocked',
+  'captcha-unavailable',
+  'held-by-hand',
+] as const;
+export type Suspicion = (typeof suspicions)[number];
+
+/**
+ * Why nothing is sent. `broken`: the mail server does not let us in; the probe ends this pause. `hand`: an operator
+ * asked for it. `restored`: this database is a copy of another one, which may have sent the queued mail since.
+ */
+export const pauseCauses = ['broken', 'hand', 'restored'] as const;
+export type PauseCause = (typeof pauseCauses)[number];
+
+/** `read` shows, `write` changes and deletes, `export` takes everything at once. No scope includes another. */
+export const keyScopes = ['read', 'write', 'export'] as const;
+export type KeyScope = (typeof keyScopes)[number];
