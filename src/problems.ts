@@ -1,3 +1,5 @@
+import type { Need } from './words.ts';
+
 /** One thing wrong with one field of a submission. */
 export interface FieldFault {
   field: string;
@@ -50,15 +52,18 @@ export class Problem extends Error {
   readonly faults: readonly FieldFault[];
   /** The kind of captcha that the form asks for, where that is what is refused. */
   readonly captcha: string | undefined;
+  /** What the request lacks, where the same request with it would be accepted. */
+  readonly needs: Need | undefined;
 
   constructor(
     code: ProblemCode,
     message: string,
-    options: { faults?: readonly FieldFault[]; captcha?: string; cause?: unknown } = {},
+    options: { faults?: readonly FieldFault[]; captcha?: string; needs?: Need; cause?: unknown } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.faults = options.faults ?? [];
     this.captcha = options.captcha;
+    this.needs = options.needs;
   }
 }

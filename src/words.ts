@@ -59,3 +59,18 @@ export type PauseCause = (typeof pauseCauses)[number];
 /** `read` shows, `write` changes and deletes, `export` takes everything at once. No scope includes another. */
 export const keyScopes = ['read', 'write', 'export'] as const;
 export type KeyScope = (typeof keyScopes)[number];
+
+/** What an operator can do about something that a service found. Each door names its own commands for it. */
+export type Advice =
+  | `resume-${PauseCause}`
+  | 'start-worker'
+  | 'settle-failed'
+  | 'settle-failed-notifications'
+  | 'look-at-held'
+  | 'tell-owners'
+  | 'purge-regularly'
+  | 'migrate-up'
+  | 'migrate-down-first';
+
+/** What a refused request lacks. Each door says it with its own option. */
+export type Need = 'again' | 'even-older';

@@ -4,23 +4,19 @@ import { Problem } from '../problems.ts';
 /**
  * Refuses to work on a schema that does not fit this release.
  *
- * @param remedy the command that brings it up to date.
  * @returns a warning where the schema is newer than this release but still fits it.
  * @throws {Problem} schema-behind, schema-too-new
  */
-export function requireFitSchema(status: SchemaStatus, remedy = 'ruffinweb migrate up'): string | undefined {
+export function requireFitSchema(status: SchemaStatus): string | undefined {
   if (status.pending.length > 0) {
     throw new Problem(
       'schema-behind',
-      `the database schema is behind by ${status.pending.length} (${status.pending.join(', ')}): run "${remedy}"`,
+      `the database schema is behind by ${status.pending.length} (${status.pending.join(', ')})`,
     );
   }
   const contracting = status.unknown.filter(isContracting);
   if (contracting.length > 0) {
-    throw new Problem(
-      'schema-too-new',
-      `a newer release has removed what this one needs (${contracting.join(', ')}): start that release, or run its "ruffinweb migrate down" first`,
-    );
+    throw new Problem('schema-too-new', `a newer release has removed what this one needs (${contracting.join(', ')})`);
   }
   if (status.unknown.length === 0) return undefined;
   return `the database schema is newer than this release (${status.unknown.join(', ')}); it still fits`;

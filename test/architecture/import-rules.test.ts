@@ -88,7 +88,7 @@ const allowed: Record<string, string[]> = {
   'entities/': ['@mikro-orm/core', 'captcha/kinds', 'words'],
   'captcha/': ['altcha-lib', 'altcha-lib/'],
   words: [],
-  problems: [],
+  problems: ['words'],
   secret: [],
   address: [],
   'ip-network': [],
@@ -140,6 +140,7 @@ const allowed: Record<string, string[]> = {
     'log',
     'redis',
     'problems',
+    'words',
     'commander',
   ],
   'cli/': [
@@ -235,6 +236,10 @@ describe('the architecture', () => {
       'database/encryption-keys.ts',
       'services/health/database.ts',
     ]);
+  });
+
+  it('leaves the words for commands and options to the doors', () => {
+    expect(where(/ruffinweb [a-z]+|["'` ]--[a-z]/).filter((it) => it.startsWith('services/'))).to.deep.equal([]);
   });
 
   it('keeps SQL out of the doors', () => {

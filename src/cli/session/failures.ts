@@ -1,5 +1,6 @@
 import { isOutage } from '../../database/outage.ts';
 import { Problem, type ProblemCode } from '../../problems.ts';
+import { needWords } from './advice.ts';
 import { exitCode, exitCodeOf, exitCodeOfName } from './exit-codes.ts';
 
 /** How a command ends that threw, and what the operator is told. */
@@ -12,7 +13,8 @@ export interface Failure {
 export function describeFailure(error: unknown): Failure {
   if (error instanceof Problem) {
     const hint = hints[error.code];
-    return { exitCode: exitCodeOf[error.code], message: hint ? `${error.message}: see "${hint}"` : error.message };
+    const said = hint ? `${error.message}: see "${hint}"` : error.message;
+    return { exitCode: exitCodeOf[error.code], message: error.needs ? said + needWords[error.needs] : said };
   }
   if (!(error instanceof Error)) return { exitCode: exitCode.ourFault, message: undefined };
   const known = exitCodeOfName[error.name];

@@ -1,7 +1,9 @@
 import type { Config } from '../../config/config.ts';
 import type { Context, DatabaseContext, Opening } from '../../context.ts';
 import type { Log } from '../../log.ts';
+import { Problem } from '../../problems.ts';
 import type { Deps } from '../terminal/deps.ts';
+import { adviceWords } from './advice.ts';
 
 /** @throws {ConfigFaulty} and what reading the settings throws. */
 export async function openConfig(deps: Deps): Promise<{ config: Config; log: Log }> {
@@ -37,7 +39,7 @@ export async function openCommandContext(deps: Deps, entities?: Opening['entitie
 /**
  * Takes over `base`, also where it fails.
  *
- * @param options.remedy what to run where the schema is behind, see `requireFitSchema`.
+ * @param options.remedy what to run where the schema is behind.
  * @throws {Problem} schema-behind, schema-too-new
  * @throws {KeysWrong}
  */
@@ -55,6 +57,24 @@ export async function requireSchema(base: DatabaseContext, remedy?: string): Pro
     import('../../database/migrate.ts'),
     import('../../services/schema.ts'),
   ]);
-  const warning = requireFitSchema(await readSchemaStatus(base.orm.em.fork()), remedy);
+  const status = await readSchemaStatus(base.orm.em.fork());
+  const warning = adviseOnSchema(() => requireFitSchema(status), remedy);
   if (warning !== undefined) base.log.warn(warning);
+}
+
+/**
+ * @param remedy what to run where the schema is behind.
+ * @throws {Problem} schema-behind, schema-too-new: with the command that helps.
+ */
+export function adviseOnSchema(
+  require: () => string | undefined,
+  remedy = adviceWords['migrate-up'],
+): string | undefined {
+  try {
+    return require();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    const advice = error.code === 'schema-behind' ? `run "${remedy}"` : adviceWords['migrate-down-first'];
+    throw new Problem(error.code, `${error.message}: ${advice}`);
+  }
 }

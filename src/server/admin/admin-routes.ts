@@ -12,12 +12,15 @@ import { eraseSender } from '../../services/senders/erase-sender.ts';
 import { exportSender, jsonPieces } from '../../services/senders/export-sender.ts';
 import { blockSender, listSenders, showSender, unblockSender } from '../../services/senders/senders.ts';
 import { suppressSender, unsuppressSender } from '../../services/senders/suppress-sender.ts';
-import { emailKinds, emailStates, messageStatuses } from '../../words.ts';
+import { emailKinds, emailStates, messageStatuses, type Need } from '../../words.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import type { SharedCounts } from '../limits/shared-counts.ts';
 import { audit, type Ctx, forAllForms, given, idOf, sendPage, stream, wantsLines, withinOf } from './admin-request.ts';
 import { moment, readQuery, readSmallBody } from './read-request.ts';
 import { keysFor } from './require-key.ts';
+
+/** Which member of the body a refused request lacks, as the end of the refusal. */
+const needWords = { again: ': needs {"again":true}', 'even-older': '' } as const satisfies Record<Need, string>;
 
 const pageQuery = { limit: z.coerce.number().optional(), cursor: z.string().optional() };
 const periodQuery = { since: moment.optional(), until: moment.optional() };
@@ -124,9 +127,11 @@ export function addAdminRoutes(
     const { id } = await showEmail(ctx.state.scope, idOf(ctx), withinOf(ctx));
     const [resent] = await resendEmails(ctx.state.scope, { ids: [id], again });
     if (resent === undefined || resent.code !== null) {
-      // What the command line calls an option stands in the body here.
-      const why = resent?.reason?.replace('--again', '{"again":true}') ?? 'is not there';
-      throw new Problem(resent?.code ?? 'email-unknown', `the email ${why}`);
+      const { code = null, reason, needs } = resent ?? {};
+      throw new Problem(
+        code ?? 'email-unknown',
+        `the email ${reason ?? 'is not there'}${needs ? needWords[needs] : ''}`,
+      );
     }
     if (resent.result === 'queued') audit(ctx, 'email-resent', { email: id, newEmail: resent.newId ?? undefined });
     ctx.body = resent;

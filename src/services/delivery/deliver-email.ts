@@ -72,7 +72,10 @@ async function pauseBroken(scope: Scope, outcome: Outcome): Promise<void> {
   try {
     if (!(await pauseQueue(scope, 'broken', outcome.reply))) return;
     const { fact, fix } = describeNoWay(scope.config);
-    scope.log.error({ code: outcome.code }, `the queue is paused, because ${fact}: ${fix}, and run "ruffinweb health"`);
+    scope.log.error(
+      { code: outcome.code },
+      `the queue is paused, because ${fact}: ${fix}, then look at the health report`,
+    );
   } catch (error) {
     // The next try finds out the same.
     scope.log.error({ err: error }, 'the queue could not be paused');

@@ -37,7 +37,7 @@ export async function pauseIfRestored(scope: Scope): Promise<void> {
   const [changed] = await runStatement<{ restored: boolean }>(scope.em, adoptStatement, [await readCluster(scope)]);
   if (changed?.restored !== true) return;
   scope.log.error(
-    'this database was restored from a backup, or moved: the queue is paused, since what it holds as queued may have been sent; look at "ruffinweb emails list --state queued", then run "ruffinweb emails resume"',
+    'this database was restored from a backup, or moved: the queue is paused, since its queued mail may have been sent already; look at that mail, then resume the queue',
   );
 }
 

@@ -4,6 +4,7 @@ import { runStatement, type Statement } from '../../database/statement.ts';
 import { MailQueue, type PauseCause } from '../../entities/index.ts';
 import type { Keyring } from '../../privacy/keyring.ts';
 import type { SealedPlace } from '../../privacy/sealed-columns.ts';
+import type { Advice } from '../../words.ts';
 import { emailChannel } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
 import { openOrNull } from '../sealed-values.ts';
@@ -81,28 +82,28 @@ export function readReason(keyring: Keyring, reason: Uint8Array | null | undefin
   return reason == null ? null : openOrNull(() => keyring.open(reason, reasonPlace));
 }
 
-/** One line for people: why, and how it goes on. */
+/** One line for people: why nothing is sent, and what to do. */
 export function describePause(
   { cause, reason }: Pick<PauseView, 'cause' | 'reason'>,
   config: Pick<Config, 'smtp' | 'dataDir'>,
-): { fact: string; fix: string } {
+): { fact: string; fix: string | null; advice: Advice } {
+  const advice = `resume-${cause}` as const;
   switch (cause) {
     case 'broken': {
       const { fact, fix } = describeNoWay(config);
       return {
         fact: `the queue is paused, because ${fact}${reason ? ` (${reason})` : ''}`,
-        fix: `${fix}; it is tried once a minute (a refused login in the end every 15) and mail goes on by itself (or: ruffinweb emails resume)`,
+        fix,
+        advice,
       };
     }
     case 'hand':
-      return {
-        fact: `the queue was paused by hand${reason ? `: ${reason}` : ''}`,
-        fix: 'ruffinweb emails resume',
-      };
+      return { fact: `the queue was paused by hand${reason ? `: ${reason}` : ''}`, fix: null, advice };
     case 'restored':
       return {
         fact: `the queue is paused, because this database was restored from a backup or moved: what it holds as queued may have been sent${reason ? ` (${reason})` : ''}`,
-        fix: 'look at "ruffinweb emails list --state queued", cancel what has arrived already, then: ruffinweb emails resume',
+        fix: null,
+        advice,
       };
   }
 }

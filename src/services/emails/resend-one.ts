@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Email } from '../../entities/index.ts';
 import type { ProblemCode } from '../../problems.ts';
+import type { Need } from '../../words.ts';
 import { replyLastsHours } from '../delivery/cancel-unwanted.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
@@ -34,6 +35,8 @@ export interface Resent {
   code: Extract<ProblemCode, 'email-unknown' | 'email-leased' | 'email-not-resendable'> | null;
   /** Why not, or why again, or what changed. */
   reason: string | null;
+  /** What the request lacks, where that is why it is refused. */
+  needs?: Need;
 }
 
 const tooLate = 'an auto-reply of more than a day ago';
@@ -92,7 +95,7 @@ export async function resendOne(
       }
       if (late && !byName) return { ...answer, result: 'skipped', reason: tooLate };
       if (mayHaveArrived && !request.again) {
-        return refused('email-not-resendable', 'may have arrived: needs --again');
+        return { ...refused('email-not-resendable', 'may have arrived'), needs: 'again' };
       }
       if (!request.dryRun) email.queueAgain(now);
       return { ...answer, result: 'queued' };
@@ -107,7 +110,7 @@ export async function resendOne(
         return refused('email-not-resendable', `${what}, and only a notification is sent then`);
       }
       if (email.message?.status === 'held') return refused('email-not-resendable', 'its message is held');
-      if (!request.again) return refused('email-not-resendable', `${what} already: needs --again`);
+      if (!request.again) return { ...refused('email-not-resendable', `${what} already`), needs: 'again' };
       const recipient = request.to ?? email.recipient ?? null;
       const waiting = await em.findOne(Email, { resendOf: id, state: 'queued', recipient });
       if (waiting !== null) {

@@ -115,7 +115,8 @@ async function requireNewestFirst({ em, keyring }: Scope, request: RotateRequest
   if (newer === undefined) return;
   throw new Problem(
     'keys-wrong',
-    `key "${keyring.newestId}" stands first in ENCRYPTION_KEYS and would seal everything, but "${newer.id}" was added later: put that one first, or add --yes`,
+    `key "${keyring.newestId}" stands first in ENCRYPTION_KEYS and would seal everything, but "${newer.id}" was added later: put that one first`,
+    { needs: 'even-older' },
   );
 }
 

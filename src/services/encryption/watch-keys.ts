@@ -24,6 +24,6 @@ export async function watchKeys({ em, keyring, log }: Scope): Promise<void> {
   await keepKey(em, keyring.describeNewest());
   log.warn(
     { key: newestId },
-    'this program seals with a key that was rotated away: put the newest first in ENCRYPTION_KEYS, restart, and run "ruffinweb encryption rotate" again',
+    'this program seals with a key that was rotated away: put the newest first in ENCRYPTION_KEYS, restart, and rotate again',
   );
 }

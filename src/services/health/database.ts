@@ -85,8 +85,8 @@ export async function checkSchema(em: EntityManager): Promise<HealthCheck> {
     return { name: 'schema', status: 'warn', fact: warning, fix: null };
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    const fix = error.code === 'schema-behind' ? 'ruffinweb migrate up' : null;
-    return { name: 'schema', status: 'fail', fact: error.message.replace(/: run .*/, ''), fix };
+    const advice = error.code === 'schema-behind' ? 'migrate-up' : 'migrate-down-first';
+    return { name: 'schema', status: 'fail', fact: error.message, fix: null, advice };
   }
 }
 

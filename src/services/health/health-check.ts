@@ -3,6 +3,7 @@ import type { Config } from '../../config/config.ts';
 import type { Templates } from '../../mail/compose/templates.ts';
 import type { Mailer } from '../../mail/mailer.ts';
 import type { ConfiguredKey } from '../../privacy/keyring-check.ts';
+import type { Advice } from '../../words.ts';
 
 export type HealthStatus = 'ok' | 'warn' | 'fail';
 
@@ -33,6 +34,8 @@ export interface HealthCheck {
   fact: string;
   /** What to do about it; null where there is nothing to do. */
   fix: string | null;
+  /** What a command of the door could do about it, instead of the fix or after it. */
+  advice?: Advice;
 }
 
 /** What can be looked at. A part that could not be had is a function that throws the reason. */

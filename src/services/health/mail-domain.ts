@@ -117,7 +117,7 @@ async function checkDkim({ domain, resolver, dkimSelector }: MailDomain): Promis
     name: 'dkim',
     status: 'warn',
     fact: `no key at ${domain} under the usual names`,
-    fix: 'send yourself a mail (ruffinweb emails test) and set DKIM_SELECTOR to what its DKIM-Signature header has as s=; without such a header turn DKIM on at your mail service',
+    fix: 'send yourself a test mail and set DKIM_SELECTOR to what its DKIM-Signature header has as s=; without such a header turn DKIM on at your mail service',
   };
 }
 

@@ -17,14 +17,21 @@ export async function checkQueue(parts: HealthParts, em: EntityManager): Promise
   if (pause !== null) {
     const why = describePause(pause, parts.config);
     const status = pause.cause === 'hand' ? 'warn' : 'fail';
-    return { name: 'queue', status, fact: `${why.fact}, since ${pause.since}; ${fact}`, fix: why.fix };
+    return {
+      name: 'queue',
+      status,
+      fact: `${why.fact}, since ${pause.since}; ${fact}`,
+      fix: why.fix,
+      advice: why.advice,
+    };
   }
   if (oldest < lateSeconds.warn) return good('queue', fact);
   return {
     name: 'queue',
     status: oldest < lateSeconds.fail ? 'warn' : 'fail',
     fact,
-    fix: 'nothing delivers, or not fast enough: is "ruffinweb serve" or "ruffinweb deliver" running? Look at its log',
+    fix: null,
+    advice: 'start-worker',
   };
 }
 
@@ -54,12 +61,12 @@ export async function checkFailed(em: EntityManager): Promise<HealthCheck> {
   const when = `in the last ${failedDays} days`;
   if (emails === 0) return good('failed', `none ${when}`);
   const owners = untold === 0 ? '' : `; of ${untold} ${untold === 1 ? 'message' : 'messages'} an owner was not told`;
-  const list = `ruffinweb emails list --state failed${untold === 0 ? '' : ' --kind notification'}`;
   return {
     name: 'failed',
     status: untold === 0 ? 'warn' : 'fail',
     fact: `${emails} ${emails === 1 ? 'email' : 'emails'} ${when}${owners}`,
-    fix: `${list}, then ruffinweb emails resend --failed, or ruffinweb emails cancel with the ids of what is dealt with; after ${failedDays} days it is not told of any more`,
+    fix: null,
+    advice: untold === 0 ? 'settle-failed' : 'settle-failed-notifications',
   };
 }
 
@@ -73,7 +80,7 @@ export async function checkHeld(em: EntityManager): Promise<HealthCheck> {
   if (held === 0) return good('held', 'none');
   const fact = `${held} held, ${old} of them longer than a day`;
   if (old === 0) return good('held', fact);
-  return { name: 'held', status: 'warn', fact, fix: 'ruffinweb messages list --status held' };
+  return { name: 'held', status: 'warn', fact, fix: null, advice: 'look-at-held' };
 }
 
 /** Opening them has tried each with an example; what is told is which are the operator's own. */

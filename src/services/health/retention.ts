@@ -17,7 +17,8 @@ export async function checkRetention({ config }: HealthParts, em: Scope['em']): 
       name: 'retention',
       status: 'warn',
       fact: `${fact}; ${waiting} past their time ${waiting === 1 ? 'waits' : 'wait'}, since nobody was told of them yet`,
-      fix: 'ruffinweb emails resend --failed, also of summaries of held messages, or cancel what nobody wants',
+      fix: null,
+      advice: 'tell-owners',
     };
   }
   if (duty !== null && (await databaseNow(em)).getTime() - duty.doneAt.getTime() > dayMs) {
@@ -26,7 +27,8 @@ export async function checkRetention({ config }: HealthParts, em: Scope['em']): 
       name: 'retention',
       status: 'warn',
       fact: `${fact}; what is past its time was ${since} removed to the end`,
-      fix: 'run "serve" or "deliver" all the time, or "ruffinweb purge" once a day',
+      fix: null,
+      advice: 'purge-regularly',
     };
   }
   return good('retention', fact);

@@ -90,7 +90,7 @@ async function purgeEveryHour(scope: Scope, stop: AbortSignal | undefined): Prom
   if (waiting === 0) return;
   scope.log.warn(
     { waiting },
-    'messages are kept beyond their time, since nobody was told of them yet: see "ruffinweb purge --dry-run"',
+    'messages are kept beyond their time, since no owner was told about them yet: a dry run of the purge lists them',
   );
 }
 

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { Problem } from '../../../problems.ts';
 import type { PauseView } from '../../../services/delivery/pause.ts';
 import type { Scope } from '../../../services/scope.ts';
+import { fixOf } from '../../session/advice.ts';
 import { openCommandContext } from '../../session/open-context.ts';
 import { addExamples, optionsOf } from '../../session/options.ts';
 import type { Deps } from '../../terminal/deps.ts';
@@ -74,11 +75,11 @@ export async function warnOfPause(
   const { describePause, readPause } = await import('../../../services/delivery/pause.ts');
   const pause = await readPause(scope.em, scope.keyring);
   if (pause === null) return null;
-  const { fact, fix } = describePause(
+  const described = describePause(
     options.mask ? { ...pause, reason: pause.reason && maskText(pause.reason) } : pause,
     scope.config,
   );
-  output.warn(`Nothing is sent since ${output.time(pause.since)}: ${fact}.\n→ ${fix}\n`);
+  output.warn(`Nothing is sent since ${output.time(pause.since)}: ${described.fact}.\n→ ${fixOf(described)}\n`);
   return pause;
 }
 

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { Problem } from '../../../problems.ts';
 import type { ResendQuery, Resent } from '../../../services/emails/resend-one.ts';
 import { type EmailKind, emailKinds } from '../../../words.ts';
+import { needWords } from '../../session/advice.ts';
 import { exitCode } from '../../session/exit-codes.ts';
 import { openCommandContext } from '../../session/open-context.ts';
 import { addExamples, addPeriodOptions, optionsOf, type PeriodOptions, periodOf } from '../../session/options.ts';
@@ -52,7 +53,7 @@ export function addResendCommand(emails: Command, deps: Deps): void {
         if (!(await confirm(deps, question))) throw new Refusal('nothing was changed');
       }
       using progress = showProgress(deps, options, total, 'queued');
-      const results = await resendEmails(scope, {
+      const answers = await resendEmails(scope, {
         ...which,
         again: options.again ?? false,
         ...(options.to !== undefined && { to: options.to }),
@@ -61,6 +62,7 @@ export function addResendCommand(emails: Command, deps: Deps): void {
         onProgress: progress.report,
       });
       progress[Symbol.dispose]();
+      const results = answers.map(wordRefusal);
       if (options.json) output.printJson({ dryRun: options.dryRun ?? false, items: results });
       else printResults(output, results, options);
       // Also where nothing had to be queued: what is due by itself waits as well.
@@ -108,6 +110,11 @@ const words: Readonly<Record<Resent['result'], string>> = {
   refused: 'refused',
   'not-found': 'not found',
 };
+
+/** The reason together with the option that the request lacks. */
+function wordRefusal({ needs, ...answer }: Resent): Resent {
+  return needs ? { ...answer, reason: `${answer.reason}${needWords[needs]}` } : answer;
+}
 
 function printResults(output: Output, results: readonly Resent[], options: ResendOptions): void {
   const { style } = output;

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { Problem } from '../../../problems.ts';
 import type { Health } from '../../../services/health/health.ts';
 import type { HealthStatus } from '../../../services/health/health-check.ts';
+import { fixOf } from '../../session/advice.ts';
 import { exitCode } from '../../session/exit-codes.ts';
 import { openConfig } from '../../session/open-context.ts';
 import { addExamples, optionsOf } from '../../session/options.ts';
@@ -35,7 +36,7 @@ export function addHealthCommand(program: Command, deps: Deps): void {
       for (;;) {
         // Opened anew each time: what could not be had may be there now.
         await using parts = await openHealthParts(config, log);
-        const found = await checkHealth(parts, { deep: options.deep ?? false });
+        const found = wordHealth(await checkHealth(parts, { deep: options.deep ?? false }));
         if (stop && deps.stdout.isTTY && !options.json) output.print('\u001b[2J\u001b[H\u001b[A');
         if (options.json) output.printJson(found);
         else printHealth(output, found);
@@ -51,6 +52,11 @@ export function addHealthCommand(program: Command, deps: Deps): void {
     'ruffinweb health --watch --every 5',
     `ruffinweb health --json | jq -r '.checks[] | select(.status != "ok") | .fact'`,
   ]);
+}
+
+/** With the commands that the checks advise. */
+function wordHealth({ status, checks }: Health): Health {
+  return { status, checks: checks.map((it) => ({ name: it.name, status: it.status, fact: it.fact, fix: fixOf(it) })) };
 }
 
 interface HealthOptions extends DataOptions {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { Problem } from '../../../problems.ts';
 import { exitCode } from '../../session/exit-codes.ts';
-import { openDatabase } from '../../session/open-context.ts';
+import { adviseOnSchema, openDatabase } from '../../session/open-context.ts';
 import { addExamples, optionsOf } from '../../session/options.ts';
 import { confirm, isInteractive, Refusal } from '../../terminal/confirm.ts';
 import type { Deps } from '../../terminal/deps.ts';
@@ -102,7 +102,7 @@ export function addMigrateCommands(program: Command, deps: Deps): void {
         import('../../../services/schema.ts'),
       ]);
       const found = await readSchemaStatus(base.orm.em.fork());
-      const verdict = judge(() => requireFitSchema(found));
+      const verdict = judge(() => adviseOnSchema(() => requireFitSchema(found)));
       if (options.json) output.printJson({ fits: verdict.fits, pending: found.pending, unknown: found.unknown });
       else if (verdict.fits) output.print(verdict.said ?? 'the database schema is up to date');
       if (verdict.fits) return;
