@@ -164,7 +164,7 @@ describe('messages', () => {
       const args = ['messages', 'delete', message?.receipt ?? ''];
       const [scripted, no] = [await runHere(args, db), await runHere(args, db, { columns: 80, types: '\n' })];
       expect(scripted).to.include({ code: 2, stdout: '' });
-      expect(scripted.stderr).to.include('add --yes');
+      expect(scripted.stderr).to.include('pass --yes');
       expect(no).to.include({ code: 1, stdout: '' });
       expect(no.stderr).to.include(`Delete message ${message?.receipt} for good, emails included? [y/N]`);
       expect(await db.count('messages')).to.equal(1);

@@ -150,7 +150,7 @@ describe('senders export and erase', () => {
       await build();
       const unasked = await ruffinweb(['senders', 'erase', ...ada], { DATABASE_URL: db.url, DATA_DIR: folder.path });
       expect(unasked).to.include({ code: 2, stdout: '' });
-      expect(unasked.stderr).to.include('add --yes');
+      expect(unasked.stderr).to.include('pass --yes');
       const at = (types: string) =>
         runHere(['senders', 'erase', ...ada], db, { columns: 80, types, settings: { DATA_DIR: folder.path } });
       expect((await at('n\n')).code).to.equal(1);

@@ -4,7 +4,7 @@ import { exitCode } from '../session/exit-codes.ts';
 import { openDatabase, openKeys } from '../session/open-context.ts';
 import { addExamples, optionsOf } from '../session/options.ts';
 import type { Deps } from '../terminal/deps.ts';
-import { Output } from '../terminal/output.ts';
+import { Output, plural } from '../terminal/output.ts';
 import { warnOfPause } from './emails/pause.ts';
 
 export function addDeliverCommand(program: Command, deps: Deps): void {
@@ -44,7 +44,7 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
         else {
           if (paused !== null) output.print(`mail is paused: ${due} due`);
           else if (tries === 0) output.print('nothing is due');
-          if (tries > 0) output.print(`${tries} ${tries === 1 ? 'try' : 'tries'} made: see "ruffinweb emails list"`);
+          if (tries > 0) output.print(`${plural(tries, 'try', 'tries')} made: see "ruffinweb emails list"`);
         }
         if (stop.aborted) deps.setExitCode(exitCode.interrupted);
         return;

@@ -2,8 +2,9 @@ import type { Command } from 'commander';
 import type { EncryptionStatus, KeyState, KeyView } from '../../services/encryption/encryption-status.ts';
 import type { Rotated } from '../../services/encryption/rotate-keys.ts';
 import { exitCode } from '../session/exit-codes.ts';
-import { openCommandContext, openDatabase, requireSchema } from '../session/open-context.ts';
+import { openDatabase, requireSchema } from '../session/open-context.ts';
 import { addExamples, optionsOf } from '../session/options.ts';
+import { runInScope } from '../session/run-in-scope.ts';
 import type { Deps } from '../terminal/deps.ts';
 import { type DataOptions, Output } from '../terminal/output.ts';
 import { showProgress } from '../terminal/progress.ts';
@@ -49,20 +50,18 @@ export function addEncryptionCommands(program: Command, deps: Deps): void {
       const options = optionsOf<DataOptions & { yes?: boolean }>(command);
       const output = new Output(deps, options);
       const stop = deps.stopGently();
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { countToRotate, rotateKeys }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/encryption/rotate-keys.ts'),
-      ]);
-      const scope = openScope(context);
-      const evenOlder = options.yes ?? false;
-      using progress = showProgress(deps, options, await countToRotate(scope, { evenOlder }), 'rows sealed anew');
-      const rotated = await rotateKeys(scope, { evenOlder, stop, onProgress: progress.report });
-      progress[Symbol.dispose]();
-      if (options.json) output.printJson(rotated);
-      else printRotated(output, rotated);
-      if (rotated.interrupted) deps.setExitCode(exitCode.interrupted);
-      else if (rotated.unopened.count > 0 || rotated.others.some((it) => it.needed)) deps.setExitCode(exitCode.refused);
+      const load = () => import('../../services/encryption/rotate-keys.ts');
+      await runInScope(deps, load, async (scope, { countToRotate, rotateKeys }) => {
+        const evenOlder = options.yes ?? false;
+        using progress = showProgress(deps, options, await countToRotate(scope, { evenOlder }), 'rows sealed anew');
+        const rotated = await rotateKeys(scope, { evenOlder, stop, onProgress: progress.report });
+        progress[Symbol.dispose]();
+        if (options.json) output.printJson(rotated);
+        else printRotated(output, rotated);
+        if (rotated.interrupted) deps.setExitCode(exitCode.interrupted);
+        else if (rotated.unopened.count > 0 || rotated.others.some((it) => it.needed))
+          deps.setExitCode(exitCode.refused);
+      });
     });
   addExamples(rotate, ['ruffinweb encryption rotate', 'ruffinweb encryption rotate --json']);
 }

@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import type { Imported } from '../../services/django-import/import-report.ts';
 import type { OldFault } from '../../services/django-import/read-old-message.ts';
 import { exitCode } from '../session/exit-codes.ts';
-import { openCommandContext } from '../session/open-context.ts';
 import { addExamples, optionsOf } from '../session/options.ts';
+import { runInScope } from '../session/run-in-scope.ts';
 import type { Deps } from '../terminal/deps.ts';
 import { type GlobalOptions, Output } from '../terminal/output.ts';
 import { showProgress } from '../terminal/progress.ts';
@@ -31,39 +31,40 @@ export function addImportCommands(program: Command, deps: Deps): void {
       const options = optionsOf<ImportOptions>(command);
       const output = new Output(deps, options);
       const stop = deps.stopGently();
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { importDjango }, { oldFaults }, { openOldDatabase }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/django-import/import-django.ts'),
-        import('../../services/django-import/read-old-message.ts'),
-        import('../../database/django/open-old-database.ts'),
-      ]);
-      await using old = await openOldDatabase(url);
-      using progress = showProgress(deps, options, await old.countMessages(), 'messages read');
-      const imported = await importDjango(openScope(context), old, {
-        form: options.form,
-        timeZone: options.timeZone,
-        dryRun: options.dryRun ?? false,
-        stop,
-        onProgress: progress.report,
-        onFault(id, faults) {
-          progress.clear();
-          output.warn(`message ${id} is not taken: ${faults.map((it) => oldFaults[it]).join('; ')}`);
-        },
-        onErased(id) {
-          progress.clear();
-          output.note(`message ${id} is not taken: its sender was erased here since`);
-        },
-        onSilentSender(id) {
-          progress.clear();
-          output.note(`sender ${id} is not taken: no message is by this address`);
-        },
+      const load = () =>
+        Promise.all([
+          import('../../services/django-import/import-django.ts'),
+          import('../../services/django-import/read-old-message.ts'),
+          import('../../database/django/open-old-database.ts'),
+        ]);
+      await runInScope(deps, load, async (scope, [{ importDjango }, { oldFaults }, { openOldDatabase }]) => {
+        await using old = await openOldDatabase(url);
+        using progress = showProgress(deps, options, await old.countMessages(), 'messages read');
+        const imported = await importDjango(scope, old, {
+          form: options.form,
+          timeZone: options.timeZone,
+          dryRun: options.dryRun ?? false,
+          stop,
+          onProgress: progress.report,
+          onFault(id, faults) {
+            progress.clear();
+            output.warn(`message ${id} is not taken: ${faults.map((it) => oldFaults[it]).join('; ')}`);
+          },
+          onErased(id) {
+            progress.clear();
+            output.note(`message ${id} is not taken: its sender was erased here since`);
+          },
+          onSilentSender(id) {
+            progress.clear();
+            output.note(`sender ${id} is not taken: no message is by this address`);
+          },
+        });
+        progress.clear();
+        if (options.json) output.printJson(imported);
+        else printImported(output, imported, oldFaults);
+        if (stop.aborted) deps.setExitCode(exitCode.interrupted);
+        else if (imported.messages.notTaken > 0) deps.setExitCode(exitCode.refused);
       });
-      progress.clear();
-      if (options.json) output.printJson(imported);
-      else printImported(output, imported, oldFaults);
-      if (stop.aborted) deps.setExitCode(exitCode.interrupted);
-      else if (imported.messages.notTaken > 0) deps.setExitCode(exitCode.refused);
     });
   addExamples(django, [
     'ruffinweb import django /srv/old/db.sqlite3 --dry-run',

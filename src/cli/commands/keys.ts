@@ -1,10 +1,9 @@
 import { type Command, Option } from 'commander';
-import { Problem } from '../../problems.ts';
 import type { KeyView } from '../../services/api-keys/api-keys.ts';
 import { keyScopes } from '../../words.ts';
-import { openCommandContext } from '../session/open-context.ts';
 import { addExamples, optionsOf } from '../session/options.ts';
-import { confirm, isInteractive, Refusal } from '../terminal/confirm.ts';
+import { runInScope } from '../session/run-in-scope.ts';
+import { confirmOrRefuse } from '../terminal/confirm.ts';
 import type { Deps } from '../terminal/deps.ts';
 import { type DataOptions, type GlobalOptions, Output } from '../terminal/output.ts';
 import { readFuture } from '../terminal/times.ts';
@@ -27,12 +26,7 @@ export function addKeyCommands(program: Command, deps: Deps): void {
     .action(async (_options, command: Command) => {
       const options = optionsOf(command);
       const output = new Output(deps, options);
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { listKeys }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/api-keys/api-keys.ts'),
-      ]);
-      const items = await listKeys(openScope(context));
+      const items = await runInScope(deps, loadKeys, (scope, { listKeys }) => listKeys(scope));
       if (options.json) output.printJson({ items, next: null });
       else if (items.length === 0) output.note('No key yet. Make one: ruffinweb keys create --name shop --scope read');
       else printKeys(output, items);
@@ -55,17 +49,13 @@ export function addKeyCommands(program: Command, deps: Deps): void {
       const output = new Output(deps, options);
       const expiresAt =
         options.expires === undefined ? undefined : readFuture('--expires', options.expires, new Date());
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { createKey }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/api-keys/api-keys.ts'),
-      ]);
-      const made = await createKey(openScope(context), {
+      const request = {
         name: options.name,
         scopes: options.scope,
         ...(options.form !== undefined && { forms: options.form }),
         ...(expiresAt !== undefined && { expiresAt }),
-      });
+      };
+      const made = await runInScope(deps, loadKeys, (scope, { createKey }) => createKey(scope, request));
       if (options.json) {
         output.printJson(made);
         return;
@@ -91,24 +81,24 @@ export function addKeyCommands(program: Command, deps: Deps): void {
     .action(async (which: string, _options, command: Command) => {
       const options = optionsOf<GlobalOptions & { yes?: boolean; json?: boolean }>(command);
       const output = new Output(deps, options);
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { findKey, revokeKey }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/api-keys/api-keys.ts'),
-      ]);
-      const { name, state } = await findKey(openScope(context), which);
-      if (!options.yes && state !== 'revoked') {
-        if (!isInteractive(deps)) throw new Problem('argument-invalid', 'this is no terminal to ask on: add --yes');
-        if (!(await confirm(deps, `End the key "${name}"? What uses it stops working at once.`)))
-          throw new Refusal('nothing was changed');
-      }
-      const { key, changed } = await revokeKey(openScope(context), which);
+      const { key, changed } = await runInScope(deps, loadKeys, async (scope, { findKey, revokeKey }) => {
+        const { name, state } = await findKey(scope, which);
+        if (state !== 'revoked')
+          await confirmOrRefuse(
+            deps,
+            options,
+            `Revoke the key "${name}"? The programs that use it stop working at once.`,
+          );
+        return await revokeKey(scope, which);
+      });
       if (options.json) output.printJson(key);
       else printKeys(output, [key]);
       if (!changed) output.note('\nIt was revoked before.');
     });
   addExamples(revoke, ['ruffinweb keys revoke rw_4k2m9q7t1x', 'ruffinweb keys revoke rw_4k2m9q7t1x --yes --json']);
 }
+
+const loadKeys = () => import('../../services/api-keys/api-keys.ts');
 
 function whereOf({ forms }: KeyView): string {
   return forms === null ? '' : ` messages and emails of ${forms.join(', ')}`;

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import type { Context } from '../../context.ts';
 import type { RuleView } from '../../services/maintenance/purge-preview.ts';
+import type { Scope } from '../../services/scope.ts';
 import { exitCode } from '../session/exit-codes.ts';
-import { openCommandContext } from '../session/open-context.ts';
 import { addExamples, optionsOf } from '../session/options.ts';
+import { runInScope } from '../session/run-in-scope.ts';
 import { Refusal } from '../terminal/confirm.ts';
 import type { Deps } from '../terminal/deps.ts';
 import { type DataOptions, Output } from '../terminal/output.ts';
@@ -29,32 +29,30 @@ export function addPurgeCommand(program: Command, deps: Deps): void {
       const options = optionsOf<PurgeOptions>(self);
       const output = new Output(deps, options);
       const stop = deps.stopGently();
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { previewPurge }, { clocksDifferBy }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/maintenance/purge-preview.ts'),
-        import('../../services/clock.ts'),
-      ]);
-      const aheadMs = await clocksDifferBy(openScope(context));
-      if (aheadMs !== 0 && !options.dryRun) throw new Refusal(`nothing was removed: ${clocksDiffer(aheadMs)}`);
-      const before = await previewPurge(openScope(context));
-      if (options.dryRun) {
-        if (aheadMs !== 0) output.warn(`Nothing would go as long as this is so: ${clocksDiffer(aheadMs)}\n`);
+      const load = () =>
+        Promise.all([import('../../services/maintenance/purge-preview.ts'), import('../../services/clock.ts')]);
+      await runInScope(deps, load, async (scope, [{ previewPurge }, { clocksDifferBy }]) => {
+        const aheadMs = await clocksDifferBy(scope);
+        if (aheadMs !== 0 && !options.dryRun) throw new Refusal(`nothing was removed: ${clocksDiffer(aheadMs)}`);
+        const before = await previewPurge(scope);
+        if (options.dryRun) {
+          if (aheadMs !== 0) output.warn(`Nothing would go as long as this is so: ${clocksDiffer(aheadMs)}\n`);
+          print(
+            output,
+            options,
+            before.map((it) => ({ ...it, removed: 0 })),
+          );
+          return;
+        }
+        const removedBy = await run(deps, options, scope, before, stop);
+        const after = await previewPurge(scope);
         print(
           output,
           options,
-          before.map((it) => ({ ...it, removed: 0 })),
+          after.map((it) => ({ ...it, removed: removedBy(it) })),
         );
-        return;
-      }
-      const removedBy = await run(deps, options, context, before, stop);
-      const after = await previewPurge(openScope(context));
-      print(
-        output,
-        options,
-        after.map((it) => ({ ...it, removed: removedBy(it) })),
-      );
-      if (stop.aborted) deps.setExitCode(exitCode.interrupted);
+        if (stop.aborted) deps.setExitCode(exitCode.interrupted);
+      });
     });
   addExamples(command, ['ruffinweb purge --dry-run', 'ruffinweb purge --json']);
 }
@@ -68,16 +66,14 @@ function clocksDiffer(aheadMs: number): string {
 async function run(
   deps: Deps,
   options: PurgeOptions,
-  context: Context,
+  scope: Scope,
   before: readonly RuleView[],
   stop: AbortSignal,
 ): Promise<(rule: RuleView) => number> {
-  const [{ openScope }, { purge }, { listForms }] = await Promise.all([
-    import('../../services/scope.ts'),
+  const [{ purge }, { listForms }] = await Promise.all([
     import('../../services/maintenance/purge.ts'),
     import('../../services/forms/form-settings.ts'),
   ]);
-  const scope = openScope(context);
   const slugs = new Map((await listForms(scope)).map((form) => [form.id, form.slug]));
   const gone = new Map<string, number>();
   const count = (what: string, by: number) => gone.set(what, (gone.get(what) ?? 0) + by);

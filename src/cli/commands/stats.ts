@@ -1,10 +1,10 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { DeliveryTimes, Stats } from '../../services/health/stats.ts';
-import { openCommandContext } from '../session/open-context.ts';
 import { addExamples, optionsOf } from '../session/options.ts';
+import { runInScope } from '../session/run-in-scope.ts';
 import { bar, timeBar, twoBars } from '../terminal/chart.ts';
 import type { Deps } from '../terminal/deps.ts';
-import { type GlobalOptions, Output } from '../terminal/output.ts';
+import { type GlobalOptions, Output, plural } from '../terminal/output.ts';
 
 interface StatsOptions extends GlobalOptions {
   days: number;
@@ -22,18 +22,12 @@ export function addStatsCommand(program: Command, deps: Deps): void {
     .action(async (_options, command: Command) => {
       const options = optionsOf<StatsOptions>(command);
       const output = new Output(deps, options);
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { readStats }] = await Promise.all([
-        import('../../services/scope.ts'),
-        import('../../services/health/stats.ts'),
-      ]);
-      const found = await readStats(openScope(context), {
-        days: options.days,
-        ...(options.form && { form: options.form }),
-      });
+      const request = { days: options.days, ...(options.form && { form: options.form }) };
+      const load = () => import('../../services/health/stats.ts');
+      const found = await runInScope(deps, load, (scope, { readStats }) => readStats(scope, request));
       if (options.json) output.printJson(found);
       else if (found.messages === 0 && found.delivery.emails === 0) {
-        output.note(`No message in the last ${count(options.days, 'day')}. Ask for more: ruffinweb stats --days 366`);
+        output.note(`No message in the last ${plural(options.days, 'day')}. Ask for more: ruffinweb stats --days 366`);
       } else printStats(output, found);
     });
   addExamples(stats, ['ruffinweb stats --days 30', `ruffinweb stats --json | jq '.delivery.p95Ms'`]);
@@ -52,7 +46,7 @@ function printStats(output: Output, stats: Stats): void {
   const { style } = output;
   const share =
     stats.heldShare === null ? '' : ` (${(stats.heldShare * 100).toFixed(stats.heldShare < 0.1 ? 1 : 0)} %)`;
-  output.print(`${style.bold('Messages a day')}  ${count(stats.messages, 'message')}, ${stats.held} held${share}`);
+  output.print(`${style.bold('Messages a day')}  ${plural(stats.messages, 'message')}, ${stats.held} held${share}`);
   const most = Math.max(...stats.days.map((it) => it.messages), 1);
   const room = roomFor(output, 34);
   for (const { day, messages, held } of stats.days) {
@@ -67,7 +61,9 @@ function printStats(output: Output, stats: Stats): void {
     return;
   }
   output.print();
-  output.print(`${style.bold('Delivery times')}  ${count(stats.delivery.emails, 'email')}: ${timesOf(stats.delivery)}`);
+  output.print(
+    `${style.bold('Delivery times')}  ${plural(stats.delivery.emails, 'email')}: ${timesOf(stats.delivery)}`,
+  );
   output.print(style.dim(`${'p50'.padStart(19)}${'p95'.padStart(9)}${'p99'.padStart(9)}  █ p50 ▓ p95 ░ p99`));
   const slowest = Math.max(...stats.days.map((it) => it.delivery.p99Ms ?? 0));
   const timeRoom = roomFor(output, 42);
@@ -93,8 +89,4 @@ function formatTime(ms: number | null): string {
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
   if (ms < 3_600_000) return `${(ms / 60_000).toFixed(1)} min`;
   return `${(ms / 3_600_000).toFixed(1)} h`;
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -1,12 +1,21 @@
+import { Problem } from '../../problems.ts';
 import type { Deps } from './deps.ts';
 
 /**
- * Asks on a terminal; where there is none, nobody can have said yes. The end of the input is a no.
+ * Asks before something that cannot be undone, unless `--yes` was given.
  *
+ * @throws {Problem} argument-invalid without a terminal to ask on.
+ * @throws {Refusal} at a no.
  * @throws {Interrupted} at Ctrl-C.
  */
-export async function confirm(deps: Deps, question: string): Promise<boolean> {
-  if (!isInteractive(deps)) return false;
+export async function confirmOrRefuse(deps: Deps, options: { yes?: boolean }, question: string): Promise<void> {
+  if (options.yes) return;
+  if (!isInteractive(deps)) throw new Problem('argument-invalid', 'not a terminal: pass --yes');
+  if (!(await confirm(deps, question))) throw new Refusal('nothing was changed');
+}
+
+/** The end of the input is a no. */
+async function confirm(deps: Deps, question: string): Promise<boolean> {
   const { createInterface } = await import('node:readline/promises');
   const terminal = createInterface({ input: deps.stdin, output: deps.stderr, terminal: true });
   const { promise: answered, resolve, reject } = Promise.withResolvers<string>();

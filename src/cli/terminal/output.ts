@@ -114,6 +114,11 @@ function wrapAdvice(line: string, width: number): string[] {
   return [...wrap(line.slice(0, command + 1), width), `  ${line.slice(command + 2)}`];
 }
 
+/** `1 email`, `2 emails`. */
+export function plural(count: number, noun: string, nouns = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : nouns}`;
+}
+
 type Paint = (text: string) => string;
 
 /** A label and its text as it is stored. */

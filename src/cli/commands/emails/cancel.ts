@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import type { Cancelled } from '../../../services/emails/cancel-emails.ts';
 import { exitCode } from '../../session/exit-codes.ts';
-import { openCommandContext } from '../../session/open-context.ts';
 import { addExamples, optionsOf } from '../../session/options.ts';
+import { runInScope } from '../../session/run-in-scope.ts';
 import type { Deps } from '../../terminal/deps.ts';
 import { Output } from '../../terminal/output.ts';
 
@@ -22,12 +22,8 @@ export function addCancelCommand(emails: Command, deps: Deps): void {
     .action(async (ids: string[], _options, command: Command) => {
       const options = optionsOf(command);
       const output = new Output(deps, options);
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { cancelEmails }] = await Promise.all([
-        import('../../../services/scope.ts'),
-        import('../../../services/emails/cancel-emails.ts'),
-      ]);
-      const results = await cancelEmails(openScope(context), ids);
+      const load = () => import('../../../services/emails/cancel-emails.ts');
+      const results = await runInScope(deps, load, (scope, { cancelEmails }) => cancelEmails(scope, ids));
       if (options.json) output.printJson({ items: results });
       else {
         output.printTable(results, [

@@ -2,7 +2,6 @@ import { type Command, Option } from 'commander';
 import type { Context } from '../../../context.ts';
 import type { EmailDetails, EmailFilter } from '../../../services/emails/emails.ts';
 import { emailKinds, emailStates } from '../../../words.ts';
-import { openCommandContext } from '../../session/open-context.ts';
 import {
   addDataOptions,
   addExamples,
@@ -15,6 +14,7 @@ import {
   periodOf,
 } from '../../session/options.ts';
 import { mapPage, printPage } from '../../session/print-page.ts';
+import { runInScope } from '../../session/run-in-scope.ts';
 import type { Deps } from '../../terminal/deps.ts';
 import { maskEmail, maskHtml, maskText } from '../../terminal/mask.ts';
 import { type DataOptions, Output } from '../../terminal/output.ts';
@@ -39,16 +39,13 @@ export function addEmailCommands(program: Command, deps: Deps): void {
       const options = optionsOf<EmailListOptions>(command);
       const output = new Output(deps, options);
       const period = periodOf(options, new Date());
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { listEmails }] = await Promise.all([
-        import('../../../services/scope.ts'),
-        import('../../../services/emails/emails.ts'),
-      ]);
       const { state, kind, form } = options;
       const filter = { ...period, ...(state && { state }), ...(kind && { kind }), ...(form && { form }) };
-      const scope = openScope(context);
-      const page = await listEmails(scope, { ...pageOf(options), ...filter });
-      await warnOfPause(output, scope, options);
+      const page = await runInScope(deps, loadEmails, async (scope, { listEmails }) => {
+        const found = await listEmails(scope, { ...pageOf(options), ...filter });
+        await warnOfPause(output, scope, options);
+        return found;
+      });
       printPage(
         output,
         options,
@@ -73,16 +70,13 @@ export function addEmailCommands(program: Command, deps: Deps): void {
     .action(async (id: string, _options, command: Command) => {
       const options = optionsOf<DataOptions & { mail?: boolean }>(command);
       const output = new Output(deps, options);
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { showEmail }] = await Promise.all([
-        import('../../../services/scope.ts'),
-        import('../../../services/emails/emails.ts'),
-      ]);
-      const found = await showEmail(openScope(context), id);
-      const email = options.mask ? maskDetails(found) : found;
-      if (options.mail) return await printMail(output, options, context, email);
-      if (options.json) output.printJson(email);
-      else printEmail(output, email);
+      await runInScope(deps, loadEmails, async (scope, { showEmail }, context) => {
+        const found = await showEmail(scope, id);
+        const email = options.mask ? maskDetails(found) : found;
+        if (options.mail) await printMail(output, options, context, email);
+        else if (options.json) output.printJson(email);
+        else printEmail(output, email);
+      });
     });
   addDataOptions(show);
   addExamples(show, [
@@ -95,6 +89,8 @@ export function addEmailCommands(program: Command, deps: Deps): void {
   addPauseCommands(emails, deps);
   addTryMailCommands(emails, deps);
 }
+
+const loadEmails = () => import('../../../services/emails/emails.ts');
 
 /** Headers and text as they are sent; the HTML part, which a terminal cannot show, only as JSON. */
 async function printMail(output: Output, options: DataOptions, context: Context, email: EmailDetails): Promise<void> {

@@ -3,8 +3,8 @@ import { Problem } from '../../../problems.ts';
 import type { PauseView } from '../../../services/delivery/pause.ts';
 import type { Scope } from '../../../services/scope.ts';
 import { fixOf } from '../../session/advice.ts';
-import { openCommandContext } from '../../session/open-context.ts';
 import { addExamples, optionsOf } from '../../session/options.ts';
+import { runInScope } from '../../session/run-in-scope.ts';
 import type { Deps } from '../../terminal/deps.ts';
 import { maskText } from '../../terminal/mask.ts';
 import { type DataOptions, Output } from '../../terminal/output.ts';
@@ -24,21 +24,19 @@ export function addPauseCommands(emails: Command, deps: Deps): void {
       if ((options.reason?.length ?? 0) > longestReason) {
         throw new Problem('argument-invalid', `a reason has at most ${longestReason} characters`);
       }
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { describePause, pauseQueue, readPause }] = await loadServices();
-      const scope = openScope(context);
-      const before = await readPause(scope.em, scope.keyring);
-      await pauseQueue(scope, 'hand', options.reason ?? null);
-      if (options.json) {
-        output.printJson({ paused: await readPause(scope.em, scope.keyring), wasPaused: before !== null });
-        return;
-      }
-      if (before !== null) {
-        output.print(
-          `was paused already, since ${output.time(before.since)}: ${showSafe(describePause(before, scope.config).fact)}`,
-        );
-      }
-      output.print('paused: nothing is sent until "ruffinweb emails resume"');
+      await runInScope(deps, loadPause, async (scope, { describePause, pauseQueue, readPause }) => {
+        const before = await readPause(scope.em, scope.keyring);
+        await pauseQueue(scope, 'hand', options.reason ?? null);
+        if (options.json) {
+          output.printJson({ paused: await readPause(scope.em, scope.keyring), wasPaused: before !== null });
+          return;
+        }
+        if (before !== null) {
+          const { fact } = describePause(before, scope.config);
+          output.print(`was paused already, since ${output.time(before.since)}: ${showSafe(fact)}`);
+        }
+        output.print('paused: nothing is sent until "ruffinweb emails resume"');
+      });
     });
   addExamples(pause, ['ruffinweb emails pause --reason "moving to another mail server"', 'ruffinweb emails pause']);
 
@@ -49,19 +47,18 @@ export function addPauseCommands(emails: Command, deps: Deps): void {
     .action(async (_options, command: Command) => {
       const options = optionsOf(command);
       const output = new Output(deps, options);
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { resumeQueue }] = await loadServices();
-      const scope = openScope(context);
-      const wasPaused = await resumeQueue(scope);
-      if (options.json) {
-        output.printJson({ paused: null, wasPaused });
-        return;
-      }
-      output.print(wasPaused ? 'mail goes on' : 'mail was not paused');
-      const { countResendable } = await import('../../../services/emails/resend-emails.ts');
-      const waiting = await countResendable(scope, { state: 'queued' });
-      if (waiting > 0)
-        output.note(`${waiting} wait for their next try; to send them now: ruffinweb emails resend --queued`);
+      await runInScope(deps, loadPause, async (scope, { resumeQueue }) => {
+        const wasPaused = await resumeQueue(scope);
+        if (options.json) {
+          output.printJson({ paused: null, wasPaused });
+          return;
+        }
+        output.print(wasPaused ? 'mail goes on' : 'mail was not paused');
+        const { countResendable } = await import('../../../services/emails/resend-emails.ts');
+        const waiting = await countResendable(scope, { state: 'queued' });
+        if (waiting > 0)
+          output.note(`${waiting} wait for their next try; to send them now: ruffinweb emails resend --queued`);
+      });
     });
   addExamples(resume, ['ruffinweb emails resume', 'ruffinweb emails resume --json']);
 }
@@ -72,7 +69,7 @@ export async function warnOfPause(
   scope: Scope,
   options: { mask?: boolean } = {},
 ): Promise<PauseView | null> {
-  const { describePause, readPause } = await import('../../../services/delivery/pause.ts');
+  const { describePause, readPause } = await loadPause();
   const pause = await readPause(scope.em, scope.keyring);
   if (pause === null) return null;
   const described = describePause(
@@ -83,6 +80,4 @@ export async function warnOfPause(
   return pause;
 }
 
-async function loadServices() {
-  return await Promise.all([import('../../../services/scope.ts'), import('../../../services/delivery/pause.ts')]);
-}
+const loadPause = () => import('../../../services/delivery/pause.ts');

@@ -4,11 +4,11 @@ import type { ResendQuery, Resent } from '../../../services/emails/resend-one.ts
 import { type EmailKind, emailKinds } from '../../../words.ts';
 import { needWords } from '../../session/advice.ts';
 import { exitCode } from '../../session/exit-codes.ts';
-import { openCommandContext } from '../../session/open-context.ts';
 import { addExamples, addPeriodOptions, optionsOf, type PeriodOptions, periodOf } from '../../session/options.ts';
-import { confirm, isInteractive, Refusal } from '../../terminal/confirm.ts';
+import { runInScope } from '../../session/run-in-scope.ts';
+import { confirmOrRefuse, isInteractive } from '../../terminal/confirm.ts';
 import type { Deps } from '../../terminal/deps.ts';
-import { type GlobalOptions, Output } from '../../terminal/output.ts';
+import { type GlobalOptions, Output, plural } from '../../terminal/output.ts';
 import { showProgress } from '../../terminal/progress.ts';
 import { warnOfPause } from './pause.ts';
 
@@ -38,38 +38,35 @@ export function addResendCommand(emails: Command, deps: Deps): void {
       const output = new Output(deps, options);
       const which = readWhich(ids, options);
       const stop = deps.stopGently();
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { countResendable, resendEmails }] = await Promise.all([
-        import('../../../services/scope.ts'),
-        import('../../../services/emails/resend-emails.ts'),
-      ]);
-      const scope = openScope(context);
-      const total = 'ids' in which ? ids.length : await countResendable(scope, which.query, options.to);
-      if ('query' in which && total > 0 && !options.yes && !options.dryRun && isInteractive(deps)) {
-        const question =
-          which.query.state === 'failed'
-            ? `Send ${count(total, 'failed email')} again?`
-            : `Send ${count(total, 'waiting email')} now?`;
-        if (!(await confirm(deps, question))) throw new Refusal('nothing was changed');
-      }
-      using progress = showProgress(deps, options, total, 'queued');
-      const answers = await resendEmails(scope, {
-        ...which,
-        again: options.again ?? false,
-        ...(options.to !== undefined && { to: options.to }),
-        dryRun: options.dryRun ?? false,
-        stop,
-        onProgress: progress.report,
+      const load = () => import('../../../services/emails/resend-emails.ts');
+      await runInScope(deps, load, async (scope, { countResendable, resendEmails }) => {
+        const total = 'ids' in which ? ids.length : await countResendable(scope, which.query, options.to);
+        if ('query' in which && total > 0 && !options.dryRun && isInteractive(deps)) {
+          const question =
+            which.query.state === 'failed'
+              ? `Send ${plural(total, 'failed email')} again?`
+              : `Send ${plural(total, 'waiting email')} now?`;
+          await confirmOrRefuse(deps, options, question);
+        }
+        using progress = showProgress(deps, options, total, 'queued');
+        const answers = await resendEmails(scope, {
+          ...which,
+          again: options.again ?? false,
+          ...(options.to !== undefined && { to: options.to }),
+          dryRun: options.dryRun ?? false,
+          stop,
+          onProgress: progress.report,
+        });
+        progress[Symbol.dispose]();
+        const results = answers.map(wordRefusal);
+        if (options.json) output.printJson({ dryRun: options.dryRun ?? false, items: results });
+        else printResults(output, results, options);
+        // Also where nothing had to be queued: what is due by itself waits as well.
+        if (!options.dryRun) await warnOfPause(output, scope);
+        if (stop.aborted) deps.setExitCode(exitCode.interrupted);
+        else if (results.some((it) => it.result === 'refused' || it.result === 'not-found'))
+          deps.setExitCode(exitCode.refused);
       });
-      progress[Symbol.dispose]();
-      const results = answers.map(wordRefusal);
-      if (options.json) output.printJson({ dryRun: options.dryRun ?? false, items: results });
-      else printResults(output, results, options);
-      // Also where nothing had to be queued: what is due by itself waits as well.
-      if (!options.dryRun) await warnOfPause(output, scope);
-      if (stop.aborted) deps.setExitCode(exitCode.interrupted);
-      else if (results.some((it) => it.result === 'refused' || it.result === 'not-found'))
-        deps.setExitCode(exitCode.refused);
     });
   addPeriodOptions(resend, 'first queued ')
     .option('--again', 'also what was sent already or cancelled, or may have been sent')
@@ -150,11 +147,7 @@ function printResults(output: Output, results: readonly Resent[], options: Resen
   const others = results.length - queued;
   output.note(
     dryRun
-      ? `\n${count(queued, 'email')} would be queued; nothing was changed`
-      : `\n${count(queued, 'email')} queued${others > 0 ? `, ${others} not` : ''}`,
+      ? `\n${plural(queued, 'email')} would be queued; nothing was changed`
+      : `\n${plural(queued, 'email')} queued${others > 0 ? `, ${others} not` : ''}`,
   );
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -1,7 +1,6 @@
 import { type Command, Option } from 'commander';
-import type { Scope } from '../../../services/scope.ts';
-import { openCommandContext } from '../../session/open-context.ts';
 import { addExamples, optionsOf } from '../../session/options.ts';
+import { runInScope } from '../../session/run-in-scope.ts';
 import type { Deps } from '../../terminal/deps.ts';
 import { Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
@@ -18,8 +17,7 @@ export function addFormCommands(program: Command, deps: Deps): void {
     .action(async (_options, command: Command) => {
       const options = optionsOf(command);
       const output = new Output(deps, options);
-      await using opened = await open(deps);
-      const items = await opened.services.listForms(opened.scope);
+      const items = await runInScope(deps, loadForms, (scope, { listForms }) => listForms(scope));
       if (options.json) output.printJson({ items, next: null });
       else printForms(output, items);
     });
@@ -35,10 +33,11 @@ export function addFormCommands(program: Command, deps: Deps): void {
     .action(async (slug: string, _options, command: Command) => {
       const options = optionsOf<SettingOptions>(command);
       const output = new Output(deps, options);
-      await using opened = await open(deps);
-      const form = await opened.services.addForm(opened.scope, slug, settingsOf(options));
-      const { formSnippet } = await import('../../../services/forms/form-snippet.ts');
-      const snippet = formSnippet(opened.scope.config.publicUrl, form);
+      const { form, snippet } = await runInScope(deps, loadForms, async (scope, { addForm }) => {
+        const added = await addForm(scope, slug, settingsOf(options));
+        const { formSnippet } = await import('../../../services/forms/form-snippet.ts');
+        return { form: added, snippet: formSnippet(scope.config.publicUrl, added) };
+      });
       if (options.json) {
         output.printJson({ ...form, snippet });
         return;
@@ -63,8 +62,7 @@ export function addFormCommands(program: Command, deps: Deps): void {
     .action(async (slug: string, _options, command: Command) => {
       const options = optionsOf(command);
       const output = new Output(deps, options);
-      await using opened = await open(deps);
-      const form = await opened.services.showForm(opened.scope, slug);
+      const form = await runInScope(deps, loadForms, (scope, { showForm }) => showForm(scope, slug));
       if (options.json) output.printJson(form);
       else printForm(output, form);
     });
@@ -81,8 +79,7 @@ export function addFormCommands(program: Command, deps: Deps): void {
       const options = optionsOf<ChangeOptions>(command);
       const output = new Output(deps, options);
       const changes = changesOf(options);
-      await using opened = await open(deps);
-      const form = await opened.services.changeForm(opened.scope, slug, changes);
+      const form = await runInScope(deps, loadForms, (scope, { changeForm }) => changeForm(scope, slug, changes));
       if (options.json) output.printJson(form);
       else printForm(output, form);
     });
@@ -100,8 +97,9 @@ export function addFormCommands(program: Command, deps: Deps): void {
     .action(async (slug: string, _options, command: Command) => {
       const options = optionsOf(command);
       const output = new Output(deps, options);
-      await using opened = await open(deps);
-      const form = await opened.services.changeForm(opened.scope, slug, { open: false });
+      const form = await runInScope(deps, loadForms, (scope, { changeForm }) =>
+        changeForm(scope, slug, { open: false }),
+      );
       if (options.json) output.printJson(form);
       else {
         printForms(output, [form]);
@@ -111,15 +109,4 @@ export function addFormCommands(program: Command, deps: Deps): void {
   addExamples(close, ['ruffinweb forms close shop', 'ruffinweb forms close shop --json']);
 }
 
-async function open(
-  deps: Deps,
-): Promise<AsyncDisposable & { scope: Scope; services: typeof import('../../../services/forms/form-settings.ts') }> {
-  await using opened = new AsyncDisposableStack();
-  const context = opened.use(await openCommandContext(deps));
-  const [{ openScope }, services] = await Promise.all([
-    import('../../../services/scope.ts'),
-    import('../../../services/forms/form-settings.ts'),
-  ]);
-  const owned = opened.move();
-  return { scope: openScope(context), services, [Symbol.asyncDispose]: () => owned.disposeAsync() };
-}
+const loadForms = () => import('../../../services/forms/form-settings.ts');

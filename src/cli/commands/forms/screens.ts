@@ -1,5 +1,5 @@
 import type { FormView } from '../../../services/forms/form-settings.ts';
-import type { Output } from '../../terminal/output.ts';
+import { type Output, plural } from '../../terminal/output.ts';
 
 export function printForms(output: Output, forms: readonly FormView[]): void {
   const { style } = output;
@@ -39,7 +39,7 @@ export function printForm(output: Output, form: FormView): void {
 }
 
 function daysInWords(days: number): string {
-  return days === 0 ? 'for ever' : `${days} ${days === 1 ? 'day' : 'days'}`;
+  return days === 0 ? 'for ever' : plural(days, 'day');
 }
 
 function onOff(value: boolean): string {

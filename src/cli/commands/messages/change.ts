@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
-import { Problem } from '../../../problems.ts';
 import type { MessageChange } from '../../../services/messages/change-message.ts';
 import type { Scope } from '../../../services/scope.ts';
 import { doToEach, printDone, setExitCodeOf } from '../../session/do-to-each.ts';
-import { openCommandContext } from '../../session/open-context.ts';
 import { addExamples, optionsOf } from '../../session/options.ts';
-import { confirm, isInteractive, Refusal } from '../../terminal/confirm.ts';
+import { runInScope } from '../../session/run-in-scope.ts';
+import { confirmOrRefuse } from '../../terminal/confirm.ts';
 import type { Deps } from '../../terminal/deps.ts';
 import { type GlobalOptions, Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
@@ -56,12 +55,8 @@ export function addMessageChanges(messages: Command, deps: Deps): void {
     .option('--json', 'print JSON')
     .action(async (which: string[], _options, command: Command) => {
       const options = optionsOf<ChangeOptions>(command);
-      if (!options.yes) {
-        const what = which.length === 1 ? `message ${showSafe(which[0] ?? '')}` : `${which.length} messages`;
-        if (!isInteractive(deps)) throw new Problem('argument-invalid', 'this is no terminal to ask on: add --yes');
-        if (!(await confirm(deps, `Delete ${what} for good, emails included?`)))
-          throw new Refusal('nothing was changed');
-      }
+      const what = which.length === 1 ? `message ${showSafe(which[0] ?? '')}` : `${which.length} messages`;
+      await confirmOrRefuse(deps, options, `Delete ${what} for good, emails included?`);
       await change(deps, which, options, {
         word: 'deleted',
         load: async () => (await import('../../../services/messages/change-message.ts')).deleteMessage,
@@ -81,9 +76,7 @@ async function change(
 ): Promise<void> {
   const output = new Output(deps, options);
   const stop = deps.stopGently();
-  await using context = await openCommandContext(deps);
-  const [{ openScope }, act] = await Promise.all([import('../../../services/scope.ts'), load()]);
-  const done = await doToEach(which, stop, (it) => act(openScope(context), it));
+  const done = await runInScope(deps, load, (scope, act) => doToEach(which, stop, (it) => act(scope, it)));
   if (options.json) {
     output.printJson({
       items: done.map(({ which: given, result, code, reason }) => ({

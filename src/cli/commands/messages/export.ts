@@ -1,12 +1,12 @@
 import { type Command, Option } from 'commander';
 import type { MessageView } from '../../../services/views.ts';
 import { exitCode } from '../../session/exit-codes.ts';
-import { openCommandContext } from '../../session/open-context.ts';
 import { addExamples, optionsOf } from '../../session/options.ts';
+import { runInScope } from '../../session/run-in-scope.ts';
 import { formatCsvLine } from '../../terminal/csv.ts';
 import type { Deps } from '../../terminal/deps.ts';
 import { maskMessage } from '../../terminal/mask.ts';
-import { type GlobalOptions, Output } from '../../terminal/output.ts';
+import { type GlobalOptions, Output, plural } from '../../terminal/output.ts';
 import { showProgress } from '../../terminal/progress.ts';
 import { safeJson, showSafe } from '../../terminal/safe-text.ts';
 import { writePieces } from '../../terminal/write-pieces.ts';
@@ -30,35 +30,32 @@ export function addExportCommand(messages: Command, deps: Deps): void {
       const output = new Output(deps, options);
       const filter = messageFilterOf(options, new Date());
       const stop = deps.stopGently();
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { countMessages, exportMessages }] = await Promise.all([
-        import('../../../services/scope.ts'),
-        import('../../../services/messages/export-messages.ts'),
-      ]);
-      const scope = openScope(context);
-      // Before the first line is written: a filter that is wrong leaves no file with a header alone.
-      const [total, pages] = [await countMessages(scope, filter), await exportMessages(scope, filter)];
-      // On a terminal the rows themselves are what moves.
-      using progress = showProgress(deps, options, deps.stdout.isTTY ? 0 : total, 'exported');
-      let exported = 0;
-      const lines = async function* () {
-        const isCsv = options.format === 'csv' && !options.json;
-        if (isCsv) yield formatCsvLine(columns.map(([name]) => name));
-        for await (const views of pages) {
-          yield views
-            .map((view) => (options.mask ? maskMessage(view) : view))
-            .map((view) =>
-              isCsv ? formatRow(view, deps.stdout.isTTY === true) : `${safeJson(view, { oneLine: true })}\n`,
-            )
-            .join('');
-          exported += views.length;
-          progress.report(exported);
-        }
-      };
-      await writePieces(deps, lines(), stop);
-      progress[Symbol.dispose]();
-      if (stop.aborted) deps.setExitCode(exitCode.interrupted);
-      output.note(`${exported} ${exported === 1 ? 'message' : 'messages'} exported${stop.aborted ? ', not all' : ''}`);
+      const load = () => import('../../../services/messages/export-messages.ts');
+      await runInScope(deps, load, async (scope, { countMessages, exportMessages }) => {
+        // Before the first line is written: a filter that is wrong leaves no file with a header alone.
+        const [total, pages] = [await countMessages(scope, filter), await exportMessages(scope, filter)];
+        // On a terminal the rows themselves are what moves.
+        using progress = showProgress(deps, options, deps.stdout.isTTY ? 0 : total, 'exported');
+        let exported = 0;
+        const lines = async function* () {
+          const isCsv = options.format === 'csv' && !options.json;
+          if (isCsv) yield formatCsvLine(columns.map(([name]) => name));
+          for await (const views of pages) {
+            yield views
+              .map((view) => (options.mask ? maskMessage(view) : view))
+              .map((view) =>
+                isCsv ? formatRow(view, deps.stdout.isTTY === true) : `${safeJson(view, { oneLine: true })}\n`,
+              )
+              .join('');
+            exported += views.length;
+            progress.report(exported);
+          }
+        };
+        await writePieces(deps, lines(), stop);
+        progress[Symbol.dispose]();
+        if (stop.aborted) deps.setExitCode(exitCode.interrupted);
+        output.note(`${plural(exported, 'message')} exported${stop.aborted ? ', not all' : ''}`);
+      });
     });
   addMessageFilter(command).option('--mask', 'hide addresses and names').option('--json', 'the same as --format jsonl');
   addExamples(command, [

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import type { MessageDetails } from '../../../services/messages/messages.ts';
 import type { MessageView } from '../../../services/views.ts';
-import { openCommandContext } from '../../session/open-context.ts';
 import {
   addDataOptions,
   addExamples,
@@ -11,6 +10,7 @@ import {
   pageOf,
 } from '../../session/options.ts';
 import { mapPage, printPage, unopened } from '../../session/print-page.ts';
+import { runInScope } from '../../session/run-in-scope.ts';
 import type { Deps } from '../../terminal/deps.ts';
 import { maskEmail, maskMessage } from '../../terminal/mask.ts';
 import { Output } from '../../terminal/output.ts';
@@ -32,12 +32,8 @@ export function addMessageCommands(program: Command, deps: Deps): void {
       const options = optionsOf<ListOptions & MessageFilterOptions>(command);
       const output = new Output(deps, options);
       const filter = messageFilterOf(options, new Date());
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { listMessages }] = await Promise.all([
-        import('../../../services/scope.ts'),
-        import('../../../services/messages/messages.ts'),
-      ]);
-      const page = await listMessages(openScope(context), { ...pageOf(options), ...filter });
+      const request = { ...pageOf(options), ...filter };
+      const page = await runInScope(deps, loadMessages, (scope, { listMessages }) => listMessages(scope, request));
       printPage(
         output,
         options,
@@ -61,12 +57,7 @@ export function addMessageCommands(program: Command, deps: Deps): void {
     .action(async (which: string, _options, command: Command) => {
       const options = optionsOf(command);
       const output = new Output(deps, options);
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { showMessage }] = await Promise.all([
-        import('../../../services/scope.ts'),
-        import('../../../services/messages/messages.ts'),
-      ]);
-      const found = await showMessage(openScope(context), which);
+      const found = await runInScope(deps, loadMessages, (scope, { showMessage }) => showMessage(scope, which));
       const message = options.mask ? maskDetails(found) : found;
       if (options.json) output.printJson(message);
       else printMessage(output, message);
@@ -77,6 +68,8 @@ export function addMessageCommands(program: Command, deps: Deps): void {
   addMessageChanges(messages, deps);
   addExportCommand(messages, deps);
 }
+
+const loadMessages = () => import('../../../services/messages/messages.ts');
 
 function maskDetails(message: MessageDetails): MessageDetails {
   const clientAddress = message.clientAddress && '***';

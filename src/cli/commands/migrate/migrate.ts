@@ -3,7 +3,7 @@ import { Problem } from '../../../problems.ts';
 import { exitCode } from '../../session/exit-codes.ts';
 import { adviseOnSchema, openDatabase } from '../../session/open-context.ts';
 import { addExamples, optionsOf } from '../../session/options.ts';
-import { confirm, isInteractive, Refusal } from '../../terminal/confirm.ts';
+import { confirmOrRefuse } from '../../terminal/confirm.ts';
 import type { Deps } from '../../terminal/deps.ts';
 import { type DataOptions, Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
@@ -38,11 +38,8 @@ export function addMigrateCommands(program: Command, deps: Deps): void {
       await using base = await openDatabase(deps);
       const { migrateDown, readSchemaStatus } = await import('../../../database/migrate.ts');
       const newest = (await readSchemaStatus(base.orm.em.fork())).applied.at(-1)?.name;
-      if (newest !== undefined && !options.yes) {
-        const question = `Take back ${showSafe(newest)}? Data in what it drops is lost.`;
-        if (!isInteractive(deps)) throw new Problem('argument-invalid', 'this is no terminal to ask on: add --yes');
-        if (!(await confirm(deps, question))) throw new Refusal('nothing was changed');
-      }
+      if (newest !== undefined)
+        await confirmOrRefuse(deps, options, `Take back ${showSafe(newest)}? The data in what it drops is lost.`);
       const reverted =
         newest === undefined ? [] : await migrateDown(base.orm, { waiting: () => output.note(tablesBusy) });
       if (options.json) output.printJson({ reverted });

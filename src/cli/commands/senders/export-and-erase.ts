@@ -4,11 +4,11 @@ import { Problem } from '../../../problems.ts';
 import type { Scope } from '../../../services/scope.ts';
 import type { Erased } from '../../../services/senders/erase-sender.ts';
 import { exitCode } from '../../session/exit-codes.ts';
-import { openCommandContext } from '../../session/open-context.ts';
 import { addExamples, optionsOf } from '../../session/options.ts';
-import { confirm, isInteractive, Refusal } from '../../terminal/confirm.ts';
+import { runInScope } from '../../session/run-in-scope.ts';
+import { confirmOrRefuse, Refusal } from '../../terminal/confirm.ts';
 import type { Deps } from '../../terminal/deps.ts';
-import { type GlobalOptions, Output } from '../../terminal/output.ts';
+import { type GlobalOptions, Output, plural } from '../../terminal/output.ts';
 import { safeJson, showSafe } from '../../terminal/safe-text.ts';
 import { writePieces } from '../../terminal/write-pieces.ts';
 
@@ -36,14 +36,12 @@ export function addSenderRights(
     .action(async (id: string | undefined, _options, command: Command) => {
       const which = chooseOne(id, optionsOf<GlobalOptions & { email?: string }>(command).email);
       const stop = deps.stopGently();
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { exportSender, jsonPieces }] = await Promise.all([
-        import('../../../services/scope.ts'),
-        import('../../../services/senders/export-sender.ts'),
-      ]);
-      const everything = await exportSender(openScope(context), which);
-      const pieces = jsonPieces(everything, (value) => safeJson(value, { oneLine: true }));
-      await writePieces(deps, pieces, stop);
+      const load = () => import('../../../services/senders/export-sender.ts');
+      await runInScope(deps, load, async (scope, { exportSender, jsonPieces }) => {
+        const everything = await exportSender(scope, which);
+        const pieces = jsonPieces(everything, (value) => safeJson(value, { oneLine: true }));
+        await writePieces(deps, pieces, stop);
+      });
       if (stop.aborted) deps.setExitCode(exitCode.interrupted);
     });
   addExamples(take, [
@@ -70,16 +68,17 @@ export function addSenderRights(
         return;
       }
       const which = chooseOne(id, options.email);
-      await ask(deps, options, `Erase ${showSafe('id' in which ? which.id : which.email)} for good, mail included?`);
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { eraseSender }] = await Promise.all([
-        import('../../../services/scope.ts'),
-        import('../../../services/senders/erase-sender.ts'),
-      ]);
-      const scope = openScope(context);
-      const erased = await eraseSender(scope, which);
-      if (options.json) output.printJson(erased);
-      else await tellErased(output, scope, erased);
+      await confirmOrRefuse(
+        deps,
+        options,
+        `Erase ${showSafe('id' in which ? which.id : which.email)} for good, mail included?`,
+      );
+      const load = () => import('../../../services/senders/erase-sender.ts');
+      await runInScope(deps, load, async (scope, { eraseSender }) => {
+        const erased = await eraseSender(scope, which);
+        if (options.json) output.printJson(erased);
+        else await tellErased(output, scope, erased);
+      });
     });
   addExamples(erase, [
     'ruffinweb senders erase --email ada@example.com',
@@ -92,14 +91,11 @@ export function addSenderRights(
     .option('--json', 'print JSON, as it does anyway')
     .action(async (_options, command: Command) => {
       const output = new Output(deps, optionsOf(command));
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { listErasures }, { formatRecord }] = await Promise.all([
-        import('../../../services/scope.ts'),
-        import('../../../services/senders/replay-erasures.ts'),
-        import('../../../services/senders/erasure-log.ts'),
-      ]);
-      const records = await listErasures(openScope(context));
-      for (const record of records) deps.stdout.write(formatRecord(context.keyring, record));
+      const records = await runInScope(deps, loadErasures, async (scope, [{ listErasures }, { formatRecord }]) => {
+        const found = await listErasures(scope);
+        for (const record of found) deps.stdout.write(formatRecord(scope.keyring, record));
+        return found;
+      });
       if (records.length === 0) {
         output.note('Nobody was erased yet. Whoever asks for it: ruffinweb senders erase --email <address>');
       }
@@ -110,11 +106,17 @@ export function addSenderRights(
   ]);
 }
 
+const loadErasures = () =>
+  Promise.all([
+    import('../../../services/senders/replay-erasures.ts'),
+    import('../../../services/senders/erasure-log.ts'),
+  ]);
+
 async function tellErased(output: Output, scope: Scope, erased: Erased): Promise<void> {
   const { erasureLogFile } = await import('../../../services/senders/erasure-log.ts');
-  output.print(`erased: ${counted(erased.messages, 'message')} and ${counted(erased.emails, 'email')} are gone`);
+  output.print(`erased: ${plural(erased.messages, 'message')} and ${plural(erased.emails, 'email')} are gone`);
   if (erased.underway > 0) {
-    output.note(`${counted(erased.underway, 'email')} was on its way at that moment and may still arrive.`);
+    output.note(`${plural(erased.underway, 'email')} was on its way at that moment and may still arrive.`);
   }
   output.note(
     erased.logged
@@ -127,39 +129,27 @@ async function replay(deps: Deps, output: Output, file: string, options: EraseOp
   const text = await readFile(file, 'utf8').catch((error: Error) => {
     throw new Refusal(`${file} cannot be read: ${error.message}`);
   });
-  await using context = await openCommandContext(deps);
-  const [{ openScope }, { replayErasures }, { noteErasures, parseLog }] = await Promise.all([
-    import('../../../services/scope.ts'),
-    import('../../../services/senders/replay-erasures.ts'),
-    import('../../../services/senders/erasure-log.ts'),
-  ]);
-  const { records, strange } = parseLog(context.keyring, text);
-  if (records.length === 0 && strange > 0) {
-    throw new Refusal(`${file} is not the erasure log of this database: none of its lines was signed with its keys`);
-  }
-  await ask(deps, options, `Erase again whom the ${counted(records.length, 'record')} of ${showSafe(file)} name?`);
-  const scope = openScope(context);
-  const replayed = await replayErasures(scope, records);
-  if (replayed.records > 0) await noteErasures(scope, records);
-  if (options.json) output.printJson({ ...replayed, inFile: records.length, strange });
-  else {
-    output.print(
-      replayed.records === 0
-        ? `nothing to do: the database knows all ${counted(records.length, 'erasure')}`
-        : `${counted(replayed.records, 'erasure')} done again: ${counted(replayed.messages, 'message')} and ${counted(replayed.senders, 'sender')} are gone`,
+  await runInScope(deps, loadErasures, async (scope, [{ replayErasures }, { noteErasures, parseLog }]) => {
+    const { records, strange } = parseLog(scope.keyring, text);
+    if (records.length === 0 && strange > 0) {
+      throw new Refusal(`${file} is not the erasure log of this database: none of its lines was signed with its keys`);
+    }
+    await confirmOrRefuse(
+      deps,
+      options,
+      `Erase again whom the ${plural(records.length, 'record')} of ${showSafe(file)} name?`,
     );
-  }
-  if (strange > 0)
-    output.warn(`${counted(strange, 'line')} of the file cannot be used: torn, changed, or of another database`);
-}
-
-/** @throws {Problem} argument-invalid where nobody can be asked. @throws {Refusal} at a no. */
-async function ask(deps: Deps, options: EraseOptions, question: string): Promise<void> {
-  if (options.yes) return;
-  if (!isInteractive(deps)) throw new Problem('argument-invalid', 'this is no terminal to ask on: add --yes');
-  if (!(await confirm(deps, question))) throw new Refusal('nothing was changed');
-}
-
-function counted(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? '' : 's'}`;
+    const replayed = await replayErasures(scope, records);
+    if (replayed.records > 0) await noteErasures(scope, records);
+    if (options.json) output.printJson({ ...replayed, inFile: records.length, strange });
+    else {
+      output.print(
+        replayed.records === 0
+          ? `nothing to do: the database knows all ${plural(records.length, 'erasure')}`
+          : `${plural(replayed.records, 'erasure')} done again: ${plural(replayed.messages, 'message')} and ${plural(replayed.senders, 'sender')} are gone`,
+      );
+    }
+    if (strange > 0)
+      output.warn(`${plural(strange, 'line')} of the file cannot be used: torn, changed, or of another database`);
+  });
 }

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { Problem } from '../../../problems.ts';
-import type { SenderView } from '../../../services/views.ts';
-import { openCommandContext } from '../../session/open-context.ts';
+import type { MessageView, SenderView } from '../../../services/views.ts';
 import {
   addDataOptions,
   addExamples,
@@ -11,6 +10,7 @@ import {
   pageOf,
 } from '../../session/options.ts';
 import { mapPage, printPage, unopened } from '../../session/print-page.ts';
+import { runInScope } from '../../session/run-in-scope.ts';
 import type { Deps } from '../../terminal/deps.ts';
 import { maskMessage, maskSender } from '../../terminal/mask.ts';
 import { type DataOptions, Output } from '../../terminal/output.ts';
@@ -28,13 +28,9 @@ export function addSenderCommands(program: Command, deps: Deps): void {
     .action(async (_options, command: Command) => {
       const options = optionsOf<ListOptions>(command);
       const output = new Output(deps, options);
-      const [{ openScope }, { listSenders }] = await Promise.all([
-        import('../../../services/scope.ts'),
-        import('../../../services/senders/senders.ts'),
-      ]);
+      const request = pageOf(options);
       // It reads rows, not entities.
-      await using context = await openCommandContext(deps, []);
-      const page = await listSenders(openScope(context), pageOf(options));
+      const page = await runInScope(deps, loadSenders, (scope, { listSenders }) => listSenders(scope, request), []);
       printPage(
         output,
         options,
@@ -57,35 +53,15 @@ export function addSenderCommands(program: Command, deps: Deps): void {
       const options = optionsOf<DataOptions & { email?: string }>(command);
       const output = new Output(deps, options);
       const which = chooseOne(id, options.email);
-      await using context = await openCommandContext(deps);
-      const [{ openScope }, { showSender }, { listMessages }] = await Promise.all([
-        import('../../../services/scope.ts'),
-        import('../../../services/senders/senders.ts'),
-        import('../../../services/messages/messages.ts'),
-      ]);
-      const scope = openScope(context);
-      const found = await showSender(scope, which);
+      const { found, newest } = await runInScope(deps, loadSenders, async (scope, { showSender }) => {
+        const found = await showSender(scope, which);
+        if (options.json) return { found, newest: [] };
+        const { listMessages } = await import('../../../services/messages/messages.ts');
+        return { found, newest: (await listMessages(scope, { sender: found.id, limit: 5 })).items };
+      });
       const sender = options.mask ? maskSender(found) : found;
-      if (options.json) {
-        output.printJson(sender);
-        return;
-      }
-      output.printDetails([
-        ['email', sender.email ?? unopened, sender.email === null ? output.style.bad : output.style.bold],
-        ['name', sender.name],
-        ['messages', String(sender.messages)],
-        ['first', output.timeInFull(sender.firstMessageAt)],
-        ['last', output.timeInFull(sender.lastMessageAt)],
-        ['blocked', sender.blockedAt && output.timeInFull(sender.blockedAt), output.style.bad],
-        ['no replies', sender.suppressedAt && output.timeInFull(sender.suppressedAt), output.style.warning],
-        ['id', sender.id],
-      ]);
-      const { items } = await listMessages(scope, { sender: sender.id, limit: 5 });
-      if (items.length === 0) return;
-      output.print();
-      const columns = messageColumns(output, items).filter((it) => it.header !== 'FROM' && it.header !== 'NAME');
-      output.printTable(options.mask ? items.map(maskMessage) : items, columns);
-      if (sender.messages > items.length) output.note(`\nAll of them: ruffinweb messages list --sender ${sender.id}`);
+      if (options.json) output.printJson(sender);
+      else printSender(output, sender, options.mask ? newest.map(maskMessage) : newest);
     });
   addDataOptions(show);
   addExamples(show, [
@@ -108,12 +84,11 @@ export function addSenderCommands(program: Command, deps: Deps): void {
         const options = optionsOf<DataOptions & { email?: string; replies?: boolean }>(command);
         const output = new Output(deps, options);
         const which = chooseOne(id, options.email);
-        await using context = await openCommandContext(deps);
-        const { openScope } = await import('../../../services/scope.ts');
-        const scope = openScope(context);
         if (options.replies) {
-          const { suppressSender, unsuppressSender } = await import('../../../services/senders/suppress-sender.ts');
-          const changed = await (verb === 'block' ? suppressSender : unsuppressSender)(scope, which);
+          const load = () => import('../../../services/senders/suppress-sender.ts');
+          const changed = await runInScope(deps, load, (scope, { suppressSender, unsuppressSender }) =>
+            (verb === 'block' ? suppressSender : unsuppressSender)(scope, which),
+          );
           const shown = options.mask ? maskSender(changed) : changed;
           if (options.json) output.printJson(shown);
           else {
@@ -122,8 +97,9 @@ export function addSenderCommands(program: Command, deps: Deps): void {
           }
           return;
         }
-        const { blockSender, unblockSender } = await import('../../../services/senders/senders.ts');
-        const changed = await (verb === 'block' ? blockSender : unblockSender)(scope, which);
+        const changed = await runInScope(deps, loadSenders, (scope, { blockSender, unblockSender }) =>
+          (verb === 'block' ? blockSender : unblockSender)(scope, which),
+        );
         const sender = options.mask ? maskSender(changed) : changed;
         if (options.json) output.printJson(sender);
         else output.print(`${showSafe(sender.email ?? sender.id)} is ${sender.blockedAt ? 'blocked' : 'not blocked'}`);
@@ -135,6 +111,27 @@ export function addSenderCommands(program: Command, deps: Deps): void {
     ]);
   }
   addSenderRights(senders, deps, chooseOne);
+}
+
+const loadSenders = () => import('../../../services/senders/senders.ts');
+
+/** @param newest the newest messages of the sender. */
+function printSender(output: Output, sender: SenderView, newest: readonly MessageView[]): void {
+  output.printDetails([
+    ['email', sender.email ?? unopened, sender.email === null ? output.style.bad : output.style.bold],
+    ['name', sender.name],
+    ['messages', String(sender.messages)],
+    ['first', output.timeInFull(sender.firstMessageAt)],
+    ['last', output.timeInFull(sender.lastMessageAt)],
+    ['blocked', sender.blockedAt && output.timeInFull(sender.blockedAt), output.style.bad],
+    ['no replies', sender.suppressedAt && output.timeInFull(sender.suppressedAt), output.style.warning],
+    ['id', sender.id],
+  ]);
+  if (newest.length === 0) return;
+  output.print();
+  const columns = messageColumns(output, newest).filter((it) => it.header !== 'FROM' && it.header !== 'NAME');
+  output.printTable(newest, columns);
+  if (sender.messages > newest.length) output.note(`\nAll of them: ruffinweb messages list --sender ${sender.id}`);
 }
 
 /** What \`--replies\` does to each verb: it leaves the messages alone. */
