@@ -30,10 +30,3 @@ export function isInKnownYears(at: Date): boolean {
   const year = at.getUTCFullYear();
   return year >= 1970 && year <= 9999;
 }
-/**
- * The SQL of whether a time that is past was written while the database's clock was ahead, and the clock was put right
- * since: until it comes, for a year perhaps, everything that waits for so long since then would stand still.
- */
-export function isAhead(time: string): string {
-  return `${time} > now() + interval '1 hour'`;
-}

@@ -8,10 +8,12 @@ import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { RunningServer } from '../support/program.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
+import { until } from '../support/until.ts';
 
-/** What was written then is dated a year ahead. */
-describe("a database's clock that was a year ahead, and was put right", () => {
+/** Times that the database wrote before the correction are a year ahead. */
+describe("after a database's clock was a year ahead", () => {
   let db: TestDatabase;
   let smtp: SmtpServer;
   let context: MailingContext;
@@ -37,57 +39,120 @@ describe("a database's clock that was a year ahead, and was put right", () => {
     await db.query('truncate recent_posts, message_keys');
   });
 
-  it('keeps no mail for a year that waits for its next try', async () => {
-    await buildMessages(context, 2);
+  it('queued mail becomes due after a lease', async () => {
+    await buildMessages(context, 3);
     await settleDue(context, () => mailOutcomes.later);
-    const [{ id } = { id: '' }] = await db.query<{ id: string }>('select id from emails order by id limit 1');
-    await db.query(`update emails set due_at = due_at + interval '1 year' where id <> $1`, [id]);
-    await db.query(`update emails set due_at = now() + interval '28 hours' where id = $1`, [id]);
+    const emails = await db.query<{ id: string }>('select id from emails order by id');
+    const [retried, cancelled, leased] = emails.map(({ id }) => id);
+    await db.query(`update emails set due_at = due_at + interval '1 year'`);
+    // Retries are at most 28.8 hours apart.
+    await db.query(`update emails set due_at = now() + interval '29 hours' where id = $1`, [retried]);
+    await db.query(`update emails set state = 'cancelled' where id = $1`, [cancelled]);
+    await db.query('update emails set lease_token = gen_random_uuid() where id = $1', [leased]);
     await keepHouseOnce(context);
-    const waits = await db.query<{ own: boolean; minutes: number }>(
-      `select id = $1 as own, ceil(extract(epoch from due_at - now()) / 60)::int as minutes from emails order by 1`,
-      [id],
+    const waits = await db.query<{ id: string; seconds: number }>(
+      'select id, extract(epoch from due_at - now())::float8 as seconds from emails',
     );
-    expect(waits).to.deep.equal([...Array(3).fill({ own: false, minutes: 2 }), { own: true, minutes: 28 * 60 }]);
+    const secondsOf = new Map(waits.map((it) => [it.id, it.seconds]));
+    const reset = emails.map(({ id }) => id).filter((id) => id !== retried && id !== cancelled);
+    expect(reset).to.have.lengthOf(4).and.include(leased);
+    for (const id of reset) expect(secondsOf.get(id)).to.be.within(0, 90);
+    expect((secondsOf.get(retried ?? '') ?? 0) / 3600).to.be.within(28, 29);
+    expect((secondsOf.get(cancelled ?? '') ?? 0) / 86_400).to.be.greaterThan(364);
   });
 
-  it('keeps no house undone for a year', async () => {
+  it('periodic tasks run again', async () => {
     const [old] = await buildMessages(context, 1);
     await settleDue(context, () => mailOutcomes.accepted);
     await db.age(old?.id ?? '', 8);
     await buildMessages(context, 1, () => ({ _gotcha: 'x' }));
     await db.query(
       `insert into duties (name, done_at) select name, now() + interval '1 year'
-       from unnest(array['forget-expired', 'held-summary', 'purge']) as name`,
+       from unnest(array['forget-expired', 'held-summary', 'purge', 'a-later-release']) as name`,
     );
-    await db.query(`update reply_days set replied_at = replied_at + interval '1 year'`);
-    await db.query(`update recent_posts set stored_at = stored_at + interval '1 year'`);
+    await db.query(`insert into duties (name, done_at) values ('a-slow-clock', now() + interval '59 minutes')`);
     await keepHouseOnce(context);
     expect(await db.emails()).to.include({ 'held-summary queued': 1 });
     expect(await db.count('messages')).to.equal(1);
-    expect(await db.query('select from reply_days union all select from recent_posts')).to.have.lengthOf(0);
-    expect(await db.query('select from duties where done_at > now()')).to.have.lengthOf(0);
+    expect(
+      await db.query(`select name from duties where done_at > now() or done_at = 'epoch' order by 1`),
+    ).to.deep.equal([{ name: 'a-later-release' }, { name: 'a-slow-clock' }]);
   });
 
-  it('does not keep tries from being counted', async () => {
+  it('posts and replies are no longer remembered', async () => {
+    await buildMessages(context, 4);
+    await settleDue(context, () => mailOutcomes.accepted);
+    const counts = async () =>
+      await db.query(
+        'select (select count(*)::int from recent_posts) as posts, (select count(*)::int from reply_days) as replies',
+      );
+    expect(await counts()).to.deep.equal([{ posts: 4, replies: 4 }]);
+    for (const [table, column] of [
+      ['recent_posts', 'stored_at'],
+      ['reply_days', 'replied_at'],
+    ]) {
+      await db.query(`
+        with numbered as (select ctid, row_number() over () as n from ${table})
+        update ${table} set ${column} = now() + (array['0 minutes', '59 minutes', '61 minutes', '1 year'])[n]::interval
+        from numbered where ${table}.ctid = numbered.ctid`);
+    }
+    await keepHouseOnce(context);
+    expect(await counts()).to.deep.equal([{ posts: 2, replies: 2 }]);
+  });
+
+  it('is repaired also while every periodic task runs elsewhere', async () => {
+    await buildMessages(context, 1);
+    await db.query(`update emails set due_at = now() + interval '1 year'`);
+    await db.query(
+      `insert into duties (name, done_at) select name, 'epoch' from unnest(array['forget-expired', 'held-summary', 'purge']) as name`,
+    );
+    const elsewhere = await db.lockRows('duties');
+    await keepHouseOnce(context).finally(() => elsewhere.release());
+    expect(await db.query(`select from emails where due_at > now() + interval '1 day'`)).to.have.lengthOf(0);
+    expect(await db.query(`select from duties where done_at <> 'epoch'`)).to.have.lengthOf(0);
+  });
+
+  it('tries are counted', async () => {
     const scope = openScope(context);
     const inAYear = new Date(Date.now() + 365 * 24 * 60 * 60_000);
-    const { until } = await readNumbers(scope, inAYear, openSentCount());
+    const { until: corrected } = await readNumbers(scope, inAYear, openSentCount());
     await buildMessages(context, 1);
     await settleDue(context, () => mailOutcomes.accepted);
     // The last seconds are left for the next time.
-    await db.query('update attempts set finished_at = $1', [new Date(until.getTime() + 1)]);
-    expect((await readNumbers(scope, until, openSentCount())).tries).to.have.lengthOf(2);
+    await db.query('update attempts set finished_at = $1', [new Date(corrected.getTime() + 1)]);
+    expect((await readNumbers(scope, corrected, openSentCount())).tries).to.have.lengthOf(2);
   });
 
-  it('does not keep a pause from ending by itself', async () => {
+  it('a pause ends by itself', async () => {
     await pauseQueue(openScope(context), 'broken', '550 5.7.1 not you');
     await db.query(
       `update mail_queue set paused_at = now() + interval '1 year', probed_at = now() + interval '1 year'`,
     );
+    await keepHouseOnce(context);
+    const reset = await db.query('select paused_at <= now() as paused, probed_at <= now() as probed from mail_queue');
+    expect(reset).to.deep.equal([{ paused: true, probed: true }]);
+    await db.makeProbeDue();
     expect(await probeMail(context, new AbortController().signal)).to.equal(true);
     expect(await db.query('select paused_at, probed_at from mail_queue')).to.deep.equal([
       { paused_at: null, probed_at: null },
     ]);
+  });
+
+  it('a queue that is not paused stays so', async () => {
+    await keepHouseOnce(context);
+    expect(await db.query('select paused_at, probed_at from mail_queue')).to.deep.equal([
+      { paused_at: null, probed_at: null },
+    ]);
+  });
+
+  it('a server repairs it when it starts', async () => {
+    await db.query(`insert into duties (name, done_at) values ('purge', now() + interval '1 year')`);
+    await using _server = await RunningServer.start({ DATABASE_URL: db.url });
+    await until('the task ran', async () => {
+      const [row] = await db.query<{ ran: boolean }>(
+        `select done_at between now() - interval '1 hour' and now() as ran from duties where name = 'purge'`,
+      );
+      return row?.ran;
+    });
   });
 });

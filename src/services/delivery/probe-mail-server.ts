@@ -1,6 +1,5 @@
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { MailingContext } from '../../mailing-context.ts';
-import { isAhead } from '../clock.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { describeNoWay, readReason, resumeQueue } from './pause.ts';
 
@@ -16,11 +15,11 @@ function loginEveryMs(pausedMs: number): number {
   return pausedMs < 60 * minute ? 5 * minute : 15 * minute;
 }
 
-const isLongAgo = `(probed_at is null or probed_at <= now() - $1::float8 * interval '1 millisecond' or ${isAhead('probed_at')})`;
+const isLongAgo = `(probed_at is null or probed_at <= now() - $1::float8 * interval '1 millisecond')`;
 
 /** Nothing while the queue is not paused, or somebody has asked within the last minute. */
 const dueStatement: Statement = {
-  name: 'probe_due_2',
+  name: 'probe_due_3',
   text: `
 select reason, (extract(epoch from now() - paused_at) * 1000)::float8 as paused_ms from mail_queue
 where id = 1 and cause = 'broken' and ${isLongAgo}`,
@@ -28,7 +27,7 @@ where id = 1 and cause = 'broken' and ${isLongAgo}`,
 
 /** The row is changed by one worker only, and that one asks. */
 const probeStatement: Statement = {
-  name: 'probe_mail_2',
+  name: 'probe_mail_3',
   text: `
 update mail_queue set probed_at = now()
 where id = 1 and cause = 'broken' and ${isLongAgo}

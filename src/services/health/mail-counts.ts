@@ -59,14 +59,6 @@ interface NumbersRow {
   until_ms: number;
 }
 
-/**
- * Where the clock of the database was set back a little nothing is counted twice; where it had been hours ahead, counting
- * does not stand still until that time comes again.
- */
-function isSlip(aheadMs: number): boolean {
-  return aheadMs > 0 && aheadMs < 60 * 60_000;
-}
-
 const unsentStates = emailStates.filter((state) => state !== 'sent');
 
 /**
@@ -96,7 +88,7 @@ export async function readNumbers(
     oldestHeldSeconds: Math.max(0, row.oldest_held),
     pausedFor: row.paused,
     tries: row.tries,
-    until: new Date(last !== null && isSlip(last - row.until_ms) ? last : row.until_ms),
+    until: new Date(row.until_ms),
   };
 }
 

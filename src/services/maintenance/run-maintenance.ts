@@ -2,14 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../../context.ts';
 import { inTransaction } from '../../database/statement.ts';
 import { Duty } from '../../entities/index.ts';
-import { clocksDifferBy, isAhead } from '../clock.ts';
-import { leaseMs } from '../delivery/claim-due.ts';
+import { clocksDifferBy } from '../clock.ts';
 import { queueHeldSummaries } from '../delivery/held-summary.ts';
 import { watchKeys } from '../encryption/watch-keys.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { syncErasures } from '../senders/replay-erasures.ts';
 import { openPurgeRound, type PurgeRound, purgeDuty, type Removal } from './purge.ts';
 import { countWaiting } from './purge-preview.ts';
+import { resetFutureTimes } from './reset-future-times.ts';
 
 /** How often a process looks whether something is to be done, in milliseconds. */
 const roundMs = 10 * 60_000;
@@ -17,16 +17,11 @@ const roundMs = 10 * 60_000;
 /** What was only kept for a while, and for how long after it was of use. */
 const expired = [
   `delete from message_keys where stored_at < now() - interval '25 hours'`,
-  `delete from recent_posts where stored_at < now() - interval '1 hour' or ${isAhead('stored_at')}`,
+  `delete from recent_posts where stored_at < now() - interval '1 hour'`,
   `delete from used_captchas where expires_at < now() - interval '1 hour'`,
-  `delete from reply_days where replied_at < now() - interval '25 hours' or ${isAhead('replied_at')}`,
+  `delete from reply_days where replied_at < now() - interval '25 hours'`,
   `delete from reply_hours where hour < now() - interval '2 hours'`,
 ];
-
-/** No wait of the schedule lasts two days. A worker may have one of these in its hands, for no longer than a lease. */
-const dueAfterALease = `
-update emails set due_at = now() + ${leaseMs} * interval '1 millisecond'
-where state = 'queued' and due_at > now() + interval '2 days'`;
 
 /**
  * What has to be done once in a while by one of however many processes: until `stop` is aborted, and never in the
@@ -46,11 +41,12 @@ export async function keepHouse(context: Context, stop: AbortSignal): Promise<vo
 /** One round of it. */
 export async function keepHouseOnce(context: Context, stop?: AbortSignal): Promise<void> {
   const scope = openScope(context, { task: 'housekeeping' });
+  await resetFutureTimes(scope);
   await watchKeys(scope);
   // On each machine, since each has a log of its own.
   await syncErasures(scope);
   await doAtMostEvery(scope, 'forget-expired', '10 minutes', async ({ em }) => {
-    for (const statement of [...expired, dueAfterALease]) await em.execute(statement);
+    for (const statement of expired) await em.execute(statement);
     return true;
   });
   await doAtMostEvery(scope, 'held-summary', '1 day', async (inside, now, doneAt) => {
@@ -116,8 +112,8 @@ async function doAtMostEvery(
   return await inTransaction(scope.em, async (em) => {
     await em.execute(`insert into duties (name, done_at) values (?, 'epoch') on conflict do nothing`, [name]);
     const [due] = await em.execute<{ now: Date; done_at: Date }[]>(
-      `select now() as now, case when ${isAhead('done_at')} then 'epoch' else done_at end as done_at from duties
-       where name = ? and (done_at <= now() - ?::interval or ${isAhead('done_at')}) for update skip locked`,
+      `select now() as now, done_at from duties
+       where name = ? and done_at <= now() - ?::interval for update skip locked`,
       [name, interval],
     );
     if (due === undefined) return false;
