@@ -156,7 +156,7 @@ describe('a large import', () => {
       const [one, other] = await Promise.all(runs);
       expect([one?.code, other?.code].sort()).to.deep.equal([0, 1]);
       expect(`${one?.stderr}${other?.stderr}`).to.match(
-        /^ruffinweb: another import into this database is at work.*\n$/,
+        /^ruffinweb: another import into this database is running.*\n$/,
       );
       await expectWhole();
     });

@@ -35,11 +35,12 @@ export function addImportCommands(program: Command, deps: Deps): void {
         Promise.all([
           import('../../services/django-import/import-django.ts'),
           import('../../services/django-import/read-old-message.ts'),
+          import('../../database/django/old-database.ts'),
           import('../../database/django/open-old-database.ts'),
         ]);
-      await runInScope(deps, load, async (scope, [{ importDjango }, { oldFaults }, { openOldDatabase }]) => {
+      await runInScope(deps, load, async (scope, [{ importDjango }, { oldFaults }, { countOldMessages }, { openOldDatabase }]) => {
         await using old = await openOldDatabase(url);
-        using progress = showProgress(deps, options, await old.countMessages(), 'messages read');
+        using progress = showProgress(deps, options, await countOldMessages(old), 'messages read');
         const imported = await importDjango(scope, old, {
           form: options.form,
           timeZone: options.timeZone,
@@ -53,10 +54,6 @@ export function addImportCommands(program: Command, deps: Deps): void {
           onErased(id) {
             progress.clear();
             output.note(`message ${id} is not taken: its sender was erased here since`);
-          },
-          onSilentSender(id) {
-            progress.clear();
-            output.note(`sender ${id} is not taken: no message is by this address`);
           },
         });
         progress.clear();
@@ -87,7 +84,6 @@ function printImported(output: Output, imported: Imported, texts: Readonly<Recor
     ...(Object.keys(faults) as OldFault[]).map((it): [string, string] => [`  ${texts[it]}`, String(faults[it])]),
     ['written', imported.period && `${exact(imported.period.first)} to ${exact(imported.period.last)}`],
     ['new senders', senders.new === null ? null : String(senders.new)],
-    ['senders without a message', senders.silent > 0 ? String(senders.silent) : null],
   ]);
   const { assumed, messages: unzoned } = imported.timeZone;
   if (unzoned > 0) {

@@ -1,12 +1,10 @@
 import pg from 'pg';
 import type { DatabaseAddress } from '../connection.ts';
-import { type OldDatabase, OldDatabaseUnreadable, type OldRow, oldQueries, toOldMessage } from './old-database.ts';
-
-const queries = oldQueries((n) => `$${n}`);
+import { type OldDatabase, OldDatabaseUnreadable } from './old-database.ts';
 
 /**
- * One transaction that may only read, and sees everything as it was when it began. The Django backend can go on
- * writing meanwhile.
+ * Reads in one read-only transaction, which sees everything as it was when it began. The Django backend can go on
+ * writing.
  *
  * @throws {OldDatabaseUnreadable}
  */
@@ -18,39 +16,27 @@ export async function openOldPostgresql(address: DatabaseAddress): Promise<OldDa
     keepAlive: true,
     keepAliveInitialDelayMillis: 5000,
   });
-  // Without a listener for it a lost connection would end the process; the query under way tells of it.
+  // Without a listener, a lost connection would end the process. The running query fails anyway.
   client.on('error', () => {});
-  const ask = async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> => {
-    try {
-      return (await client.query<Row>(text, values)).rows;
-    } catch (error) {
-      throw new OldDatabaseUnreadable(explain(error as Error), { cause: error });
-    }
+  const explained = (error: Error): never => {
+    throw new OldDatabaseUnreadable(explain(error), { cause: error });
   };
   try {
-    await client.connect().catch((error: Error) => {
-      throw new OldDatabaseUnreadable(explain(error), { cause: error });
-    });
-    await ask('begin transaction isolation level repeatable read, read only');
-    // Times come in UTC and in one form; the server's own limits for idle or long transactions are for others.
-    await ask(
-      `select set_config(name, value, true) from (values ('timezone', 'UTC'), ('datestyle', 'ISO'),
-        ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0')) as settings (name, value)`,
-    );
+    await client.connect();
+    // Times come in UTC and in one form. The server's limits on idle and long transactions are not meant for this.
+    await client.query(`
+      begin transaction isolation level repeatable read, read only;
+      set local timezone = 'UTC';
+      set local datestyle = 'ISO';
+      set local statement_timeout = 0;
+      set local idle_in_transaction_session_timeout = 0`);
   } catch (error) {
     await client.end().catch(() => {});
-    throw error;
+    return explained(error as Error);
   }
   return {
-    async countMessages() {
-      const [row] = await ask<{ count: string }>(queries.count);
-      return Number(row?.count);
-    },
-    async readMessages(after, limit) {
-      return (await ask<OldRow>(queries.messages, [String(after), limit])).map(toOldMessage);
-    },
-    async readSilentSenders(after, limit) {
-      return (await ask<OldRow>(queries.silentSenders, [String(after), limit])).map((row) => ({ id: BigInt(row.id) }));
+    async query<Row extends object>(text: string, values: readonly (bigint | number)[] = []) {
+      return (await client.query<Row>(text, values.map(String)).catch(explained)).rows;
     },
     async [Symbol.asyncDispose]() {
       await client.end().catch(() => {});
@@ -58,23 +44,23 @@ export async function openOldPostgresql(address: DatabaseAddress): Promise<OldDa
   };
 }
 
-/** By SQLSTATE (PostgreSQL manual, appendix A). None of these texts holds anything of a row. */
+/** By SQLSTATE (PostgreSQL manual, appendix A). None of these texts contains data of a row. */
 function explain(error: Error): string {
   const { code } = error as { code?: string };
   switch (code) {
     case '28P01':
-      return 'refuses the login: mend user and password in its URL';
+      return 'rejects the login: check user and password in its URL';
     case '28000':
-      return `does not let us in (${error.message}): mend the user in its URL, or add ?sslmode=require`;
+      return `rejects the connection (${error.message}): check the user in its URL, or add ?sslmode=require`;
     case '3D000':
-      return 'is not there: mend its name in the URL';
+      return 'does not exist: check its name in the URL';
     case '42501':
       return 'does not let us read: grant select on backend_sender and backend_message to the user of the URL';
     case '42P01':
     case '42703':
-      return `is not the Django backend's (${error.message}): it has backend_sender and backend_message`;
+      return `is not the Django backend's (${error.message}): it needs backend_sender and backend_message`;
     case '40001':
-      return `broke off reading (${error.message}): run the same again, what was taken stays taken`;
+      return `cancelled the read (${error.message}): run the import again, it continues where it ended`;
   }
   if (error.message.includes('password must be a string')) {
     return 'asks for a password: put it into the URL, or set PGPASSWORD';

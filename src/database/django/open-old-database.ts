@@ -1,10 +1,10 @@
-import { readDatabaseUrl } from '../connection.ts';
+import { type DatabaseAddress, readDatabaseUrl } from '../connection.ts';
 import { type OldDatabase, OldDatabaseUnknown } from './old-database.ts';
 
 /**
  * Opens the Django backend's database for reading.
  *
- * @param where `postgresql://…`, the path of an SQLite file, or that as `sqlite:///…`.
+ * @param where `postgresql://…`, the path of an SQLite file, or `sqlite:///…`.
  * @throws {OldDatabaseUnknown}
  * @throws {OldDatabaseUnreadable}
  */
@@ -14,17 +14,16 @@ export async function openOldDatabase(where: string): Promise<OldDatabase> {
     return await openOldPostgresql(readAddress(where));
   }
   const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(where)?.[1]?.toLowerCase();
-  if (where === '' || (scheme !== undefined && scheme !== 'sqlite')) {
-    throw new OldDatabaseUnknown(
-      `${scheme === undefined ? 'nothing' : `${scheme}://`} cannot be read: give postgresql://… or the path of an SQLite file`,
-    );
+  if (where !== '' && (scheme === undefined || scheme === 'sqlite')) {
+    const { openOldSqlite } = await import('./old-sqlite.ts');
+    return await openOldSqlite(where);
   }
-  const { openOldSqlite } = await import('./old-sqlite.ts');
-  return await openOldSqlite(where);
+  const what = scheme === undefined ? 'an empty argument' : `${scheme}://`;
+  throw new OldDatabaseUnknown(`${what} cannot be read: pass postgresql://… or the path of an SQLite file`);
 }
 
-/** What was wrong with an address is told without the address, which may hold a password. */
-function readAddress(url: string) {
+/** The error does not repeat the URL, which may contain a password. */
+function readAddress(url: string): DatabaseAddress {
   try {
     return readDatabaseUrl(url);
   } catch (error) {

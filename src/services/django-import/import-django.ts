@@ -1,52 +1,48 @@
-import { beforeFirst, type OldDatabase, type OldMessage } from '../../database/django/old-database.ts';
+import { beforeFirst, type OldDatabase, type OldMessage, readOldMessages } from '../../database/django/old-database.ts';
 import { holdLock } from '../../database/locks.ts';
 import { Form } from '../../entities/index.ts';
-import { Problem } from '../../problems.ts';
 import { retentionOf } from '../forms/effective-settings.ts';
 import { findFormId } from '../forms/forms.ts';
 import type { Scope } from '../scope.ts';
 import { type Imported, reportFaults, reportFresh, reportTakeable, startReport } from './import-report.ts';
-import { createDateReader, type OldDate } from './read-old-date.ts';
+import { checkTimeZone, readOldDates } from './read-old-date.ts';
 import { type OldFault, readOldMessage, type TakeableMessage } from './read-old-message.ts';
 import { sortMessages, takeMessages } from './store-old-messages.ts';
 
 export interface ImportRequest {
-  /** Slug of the form that the messages become part of. */
+  /** Slug of the form that gets the messages. */
   form: string;
-  /** Of dates that name none. */
+  /** For dates without a time zone. */
   timeZone: string;
-  /** Only find out what would happen. */
   dryRun?: boolean;
-  /** Ends between two pages; what was taken until then stays taken. */
+  /** Ends the import after the current page. What was imported stays. */
   stop?: AbortSignal;
   onProgress?: (found: number) => void;
-  /** A row that is not taken, and why. */
+  /** A row that cannot be imported, and why. */
   onFault?: (id: bigint, faults: readonly OldFault[]) => void;
-  /** A message by somebody who was erased here after it was written. */
+  /** A message that is not imported because its sender was erased here after writing it. */
   onErased?: (id: bigint) => void;
-  /** Somebody in the old database who never wrote a message: nothing of them is kept here. */
-  onSilentSender?: (id: bigint) => void;
 }
 
-/** Of two imports at once into one database the second is refused: it would only do the same work again. */
+/** A second import at the same time is refused: it would only repeat the work. */
 export class ImportRunning extends Error {
   override readonly name = 'ImportRunning';
 
   constructor() {
-    super('another import into this database is at work: wait for it to end');
+    super('another import into this database is running: wait for it to end');
   }
 }
 
-/** Key of the advisory lock that lets one import work at a time; any constant number does. */
+/** Key of the advisory lock that lets one import run at a time. Any constant number would do. */
 const importLock = 7_226_945;
 
 /** Rows in memory, and in one transaction, at a time. */
 const pageSize = 250;
 
 /**
- * Takes over the messages and senders of the Django backend, page by page. Each page is one transaction with the
- * marks of what it took, so that an import that was ended in whatever way is taken up where it was by running it
- * again, and one that was whole takes only what is new. No mail is queued and the guard is not asked.
+ * Imports the messages and senders of the Django backend, page by page. Each page is one transaction that also marks
+ * its rows as imported. An import that was killed can therefore run again, and one that was complete imports only what
+ * is new. It queues no mail and skips the guard.
  *
  * @throws {Problem} form-unknown, argument-invalid
  * @throws {ImportRunning}
@@ -54,77 +50,72 @@ const pageSize = 250;
  */
 export async function importDjango(scope: Scope, old: OldDatabase, request: ImportRequest): Promise<Imported> {
   const { dryRun = false, stop } = request;
-  const readDate = dateReader(request.timeZone);
+  await checkTimeZone(scope, request.timeZone);
   const formId = await findFormId(scope, request.form);
   const form = await scope.em.findOneOrFail(Form, { id: formId });
   await using _lock = dryRun ? undefined : await lockImports(scope);
   const report = startReport({ ...request, dryRun, retentionDays: retentionOf(scope.config, form) });
-  for await (const rows of pagesOf((after) => old.readMessages(after, pageSize), stop)) {
-    const takeable = readPage(scope, rows, readDate, report, request);
-    const { fresh, erased } = await sortMessages(scope, takeable);
-    const took = dryRun
-      ? { messages: fresh.length, newSenders: 0, erased: [] }
-      : await takeMessages(scope, formId, fresh);
-    const gone = [...erased, ...took.erased];
-    for (const { oldId } of gone) request.onErased?.(oldId);
-    report.messages.found += rows.length;
-    report.messages.taken += took.messages;
-    report.messages.erased += gone.length;
-    report.messages.takenBefore += takeable.length - took.messages - gone.length;
-    if (report.senders.new !== null) report.senders.new += took.newSenders;
-    reportFresh(report, fresh, scope.now());
+  let after = beforeFirst;
+  while (!stop?.aborted) {
+    const rows = await readOldMessages(old, after, pageSize);
+    const last = rows.at(-1);
+    if (last === undefined) break;
+    await importPage(scope, rows, dryRun ? undefined : formId, report, request);
     request.onProgress?.(report.messages.found);
-  }
-  for await (const ids of pagesOf((after) => old.readSilentSenders(after, pageSize), stop)) {
-    for (const { id } of ids) request.onSilentSender?.(id);
-    report.senders.silent += ids.length;
+    after = last.id;
   }
   report.complete = !stop?.aborted;
   return report;
 }
 
-/** The rows that can be taken; of the others it is told why not. */
-function readPage(
+/** @param formId undefined for a dry run. */
+async function importPage(
   scope: Scope,
   rows: readonly OldMessage[],
-  readDate: (text: string) => OldDate | undefined,
+  formId: string | undefined,
   report: Imported,
   request: ImportRequest,
-): TakeableMessage[] {
+): Promise<void> {
+  const takeable = await readPage(scope, rows, report, request);
+  const { fresh, erased } = await sortMessages(scope, takeable);
+  const took =
+    formId === undefined
+      ? { messages: fresh.length, newSenders: 0, erased: [] }
+      : await takeMessages(scope, formId, fresh);
+  const gone = [...erased, ...took.erased];
+  for (const { oldId } of gone) request.onErased?.(oldId);
+  report.messages.found += rows.length;
+  report.messages.taken += took.messages;
+  report.messages.erased += gone.length;
+  report.messages.takenBefore += takeable.length - took.messages - gone.length;
+  if (report.senders.new !== null) report.senders.new += took.newSenders;
+  reportFresh(report, fresh, scope.now());
+}
+
+/** Returns the rows that can be imported, and reports the others. */
+async function readPage(
+  scope: Scope,
+  rows: readonly OldMessage[],
+  report: Imported,
+  request: ImportRequest,
+): Promise<TakeableMessage[]> {
+  const dates = await readOldDates(
+    scope,
+    rows.map((row) => row.date ?? ''),
+    request.timeZone,
+  );
   const takeable: TakeableMessage[] = [];
-  for (const row of rows) {
-    const read = readOldMessage(row, readDate, scope.now(), scope.keyring);
-    if ('print' in read) {
-      takeable.push(read);
-      continue;
+  for (const [index, row] of rows.entries()) {
+    const message = readOldMessage(row, dates[index], scope.now(), scope.keyring);
+    if ('faults' in message) {
+      reportFaults(report, message.faults);
+      request.onFault?.(row.id, message.faults);
+    } else {
+      reportTakeable(report, message);
+      takeable.push(message);
     }
-    reportFaults(report, read.faults);
-    request.onFault?.(row.id, read.faults);
   }
-  reportTakeable(report, takeable);
   return takeable;
-}
-
-/** Page after page by id, until there is no more or `stop` is aborted. */
-async function* pagesOf<Row extends { id: bigint }>(
-  read: (after: bigint) => Promise<Row[]>,
-  stop: AbortSignal | undefined,
-): AsyncGenerator<Row[]> {
-  for (let after = beforeFirst; !stop?.aborted; ) {
-    const rows = await read(after);
-    const last = rows.at(-1);
-    if (last === undefined) return;
-    yield rows;
-    after = last.id;
-  }
-}
-
-function dateReader(timeZone: string): (text: string) => OldDate | undefined {
-  try {
-    return createDateReader(timeZone);
-  } catch {
-    throw new Problem('argument-invalid', `there is no time zone "${timeZone}": name one like Europe/Amsterdam or UTC`);
-  }
 }
 
 async function lockImports(scope: Scope): Promise<AsyncDisposable> {

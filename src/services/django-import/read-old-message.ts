@@ -4,7 +4,7 @@ import type { Keyring } from '../../privacy/keyring.ts';
 import type { MessageContent } from '../sealed-values.ts';
 import type { OldDate } from './read-old-date.ts';
 
-/** Why a row of the old database could not be taken, as an operator reads it after "message 17:". */
+/** Why a row cannot be imported, as an operator reads it after "message 17:". */
 export const oldFaults = {
   'sender-missing': 'its sender is not in backend_sender',
   'address-invalid': "its sender's address is not an e-mail address",
@@ -15,42 +15,41 @@ export const oldFaults = {
 
 export type OldFault = keyof typeof oldFaults;
 
-/** A row that can be taken. */
+/** A row that can be imported. */
 export interface TakeableMessage {
   oldId: bigint;
   content: MessageContent;
   date: OldDate;
-  /** Known by this when the import is run again. */
+  /** Recognises the row when the import runs again. */
   print: Buffer;
 }
 
-/** Clocks of visitors and time zones may be off by so much, in milliseconds. */
-const aheadMs = 24 * 3_600_000;
+/** How far a date may lie in the future, since clocks and time zones can be wrong, in milliseconds. */
+const maxAheadMs = 24 * 3_600_000;
 
 /**
- * Reads one row, or finds every fault of it. What it holds is kept whole: the limits on length and control
- * characters are for what comes through the door.
+ * Reads one row, or finds all its faults. The text is kept whole: limits on length and control characters apply only to
+ * posts.
  *
- * Its print is made of all that it holds, not of where it stood: a file that was moved, or loaded into another kind
- * of database, is still known. The old id is in it, so that two messages with the same words are two.
+ * The print is made from the row's content, not from where it was stored, so a file is still recognised after it was
+ * moved or loaded into PostgreSQL. It includes the old id, so two messages with the same words are two.
  */
 export function readOldMessage(
   row: OldMessage,
-  readDate: (text: string) => OldDate | undefined,
+  date: OldDate | undefined,
   now: Date,
   keyring: Keyring,
 ): TakeableMessage | { faults: OldFault[] } {
   const faults: OldFault[] = [];
-  const address = readAddress(row.sender?.address?.trim() ?? '');
+  const address = readAddress(row.address?.trim() ?? '');
   if (row.sender === null) faults.push('sender-missing');
   else if (address === undefined) faults.push('address-invalid');
   const text = row.text ?? '';
   if (text.trim() === '') faults.push('text-empty');
-  const date = readDate(row.date ?? '');
   if (date === undefined) faults.push('date-unreadable');
-  else if (date.at.getTime() < 0 || date.at.getTime() > now.getTime() + aheadMs) faults.push('date-impossible');
+  else if (date.at.getTime() < 0 || date.at.getTime() > now.getTime() + maxAheadMs) faults.push('date-impossible');
   if (address === undefined || date === undefined || faults.length > 0) return { faults };
-  const name = row.sender?.name?.trim();
+  const name = row.name?.trim();
   return {
     oldId: row.id,
     content: { address, ...(name && { name }), text, extra: [] },

@@ -8,16 +8,11 @@ import { sealContent } from '../sealed-values.ts';
 import { importLockStatement, importStatement, leftStatement } from './import-statement.ts';
 import type { TakeableMessage } from './read-old-message.ts';
 
-/** What stands in the way of a message being taken: nothing, or one of the other two. */
-export interface Sorted {
-  fresh: TakeableMessage[];
-  takenBefore: TakeableMessage[];
-  /** By people who were erased since. */
-  erased: TakeableMessage[];
-}
-
-/** A look first, so that running it again seals nothing for nothing. */
-export async function sortMessages(scope: Scope, messages: readonly TakeableMessage[]): Promise<Sorted> {
+/**
+ * Finds the messages that were not imported yet (`fresh`), and those of people who were erased since (`erased`). Looking
+ * first saves a repeated import from encrypting everything again.
+ */
+export async function sortMessages(scope: Scope, messages: readonly TakeableMessage[]) {
   const rows = await runStatement<{ print: Buffer; taken: boolean }>(scope.em, leftStatement, [
     messages.map((it) => it.print),
     messages.map((it) => addressIndexOf(scope, it)),
@@ -26,7 +21,6 @@ export async function sortMessages(scope: Scope, messages: readonly TakeableMess
   const left = new Map(rows.map((row) => [keyOf(row.print), row.taken]));
   return {
     fresh: messages.filter((it) => !left.has(keyOf(it.print))),
-    takenBefore: messages.filter((it) => left.get(keyOf(it.print)) === true),
     erased: messages.filter((it) => left.get(keyOf(it.print)) === false),
   };
 }
