@@ -2,7 +2,7 @@ import { type Captchas, createCaptchas } from './captcha/index.ts';
 import type { Config, KeyConfig } from './config/config.ts';
 import { readKeys } from './config/values.ts';
 import type { EmbeddedServer } from './database/embedded/embedded.ts';
-import { EmbeddedUnavailable } from './database/embedded/unavailable.ts';
+import { EmbeddedNotRunning } from './database/embedded/errors.ts';
 import { hasStoredKeys, loadKeyring } from './database/encryption-keys.ts';
 import { commandPatience, type Orm, type OrmOptions, openOrm, requestPatience } from './database/orm.ts';
 import type { Log } from './log.ts';
@@ -108,9 +108,7 @@ async function makeFirstKeys({ config, now }: DatabaseContext, em: Orm['em']): P
 async function findDatabase(config: Config, opening: Opening, opened: AsyncDisposableStack): Promise<string> {
   const url = config.databaseUrl.reveal();
   if (url !== 'embedded') return url;
-  const { EmbeddedNotRunning, hasCluster, joinEmbedded, startEmbedded } = await import(
-    './database/embedded/embedded.ts'
-  );
+  const { hasCluster, joinEmbedded, startEmbedded } = await import('./database/embedded/embedded.ts');
   if (opening.embedded !== 'start') {
     try {
       return await joinEmbedded(config.dataDir);
@@ -122,18 +120,12 @@ async function findDatabase(config: Config, opening: Opening, opened: AsyncDispo
   }
   const starting = startEmbedded(config.dataDir, {
     log: (line) => opening.log.info(line),
-    whenEnded: (line) => opening.log.error(line),
+    onRestart: (line) => opening.log.error(line),
   });
-  const server = await ownEmbedded(starting, opening, opened);
-  if (!server.owned) {
-    throw new EmbeddedUnavailable(
-      `another server is running on ${config.dataDir} and would take the database along when it stops: stop it first, or set DATABASE_URL to run several`,
-    );
-  }
-  return server.url;
+  return (await ownEmbedded(starting, opening, opened)).url;
 }
 
-/** A start that has begun cannot be taken back: whoever ends this process at once waits for it, and ends the server. */
+/** A start cannot be taken back: a process that has to end at once waits for it, then stops PostgreSQL. */
 async function ownEmbedded(
   starting: Promise<EmbeddedServer>,
   { endFirst }: Opening,

@@ -5,13 +5,10 @@ import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import pg from 'pg';
-import {
-  EmbeddedNotRunning,
-  type EmbeddedServer,
-  EmbeddedUnavailable,
-  joinEmbedded,
-  startEmbedded,
-} from '../../src/database/embedded/embedded.ts';
+import { type EmbeddedServer, joinEmbedded, startEmbedded } from '../../src/database/embedded/embedded.ts';
+import { EmbeddedNotRunning, EmbeddedOwned, EmbeddedUnavailable } from '../../src/database/embedded/errors.ts';
+import { findProcess } from '../../src/database/embedded/process-table.ts';
+import { until } from '../support/until.ts';
 
 describe('embedded PostgreSQL', () => {
   let dataDir: string;
@@ -26,25 +23,23 @@ describe('embedded PostgreSQL', () => {
       await rm(dirname(dataDir), { recursive: true, force: true });
     });
 
-    it('sets one server up when four start at the same moment for the first time', async () => {
-      const four = await Promise.all([startInChild(), startInChild(), startInChild(), startInChild()]);
+    it('has one owner when four start at the same moment for the first time', async () => {
+      const [owner] = await startFour();
 
-      expect(new Set(four.map((it) => it.url)).size).to.equal(1);
-      expect(four.filter((it) => it.owned)).to.have.lengthOf(1);
+      expect(await joinEmbedded(dataDir)).to.equal(owner?.url);
       expect((await readdir(dataDir)).filter((name) => name.startsWith('postgres.new-'))).to.deep.equal([]);
     });
 
-    it('cleans up after a first start that was killed half-way', async () => {
+    it('cleans up after a first start that was killed', async () => {
       await mkdir(join(dataDir, 'postgres.new-1'), { recursive: true });
       await writeFile(join(dataDir, 'postgres.new-1', 'PG_VERSION'), '18\n');
 
-      await using server = await startEmbedded(dataDir);
+      await using _server = await startEmbedded(dataDir);
 
-      expect(server.owned).to.equal(true);
       expect(await readdir(dataDir)).to.not.include('postgres.new-1');
     });
 
-    it('works in a folder that only its owner may enter, also where user namespaces are forbidden', async () => {
+    it('works in a private folder without user namespaces', async () => {
       const home = dirname(dataDir);
       expect(await modeOf(home)).to.equal('700');
       const without = join(home, 'bin');
@@ -53,11 +48,10 @@ describe('embedded PostgreSQL', () => {
 
       const server = await startInChild({ PATH: `${without}${delimiter}${process.env.PATH}` });
 
-      expect(server.owned).to.equal(true);
       expect(await ask(server.url, 'select 1 as one')).to.deep.equal([{ one: 1 }]);
     });
 
-    it('says that it is not running to those who want to join', async () => {
+    it('tells a command that it is not running', async () => {
       const error = await failureOf(joinEmbedded(dataDir));
 
       expect(error).to.be.instanceOf(EmbeddedNotRunning);
@@ -69,7 +63,7 @@ describe('embedded PostgreSQL', () => {
   });
 
   describe('in a folder that was used before', () => {
-    // One for all of these: setting up a cluster is what takes long.
+    // One for all of these tests, because making a cluster takes longest.
     let used: string;
     before(async () => {
       used = join(await realpath(await mkdtemp(join(tmpdir(), 'embedded-'))), 'data');
@@ -91,13 +85,13 @@ describe('embedded PostgreSQL', () => {
 
       await using second = await startEmbedded(dataDir);
 
-      expect(second).to.include({ adopted: false, owned: true });
+      expect(second).to.include({ adopted: false });
       expect(await ask(second.url, 'select answer from notes')).to.deep.equal([{ answer: 42 }]);
       expect(await ask(second.url, 'show fsync')).to.deep.equal([{ fsync: 'on' }]);
       expect(await ask(second.url, 'show synchronous_commit')).to.deep.equal([{ synchronous_commit: 'on' }]);
     });
 
-    it('lets only the owner of the folder in, and only from this machine with the password', async () => {
+    it('admits only this machine and only with the password', async () => {
       await using server = await startEmbedded(dataDir);
 
       expect(await modeOf(dataDir)).to.equal('700');
@@ -123,12 +117,13 @@ describe('embedded PostgreSQL', () => {
         .and.not.include('ada@example');
     });
 
-    it('is joined by a second start while its owner lives, and not stopped by it', async () => {
+    it('refuses a second owner while the first one lives', async () => {
       await using server = await startEmbedded(dataDir);
 
-      const second = await startEmbedded(dataDir);
-      expect(second).to.include({ adopted: false, owned: false, url: server.url });
-      await second.stop();
+      expect(await failureOf(startEmbedded(dataDir)))
+        .to.be.instanceOf(EmbeddedOwned)
+        .with.property('message')
+        .that.includes(`another server is running on ${dataDir}`);
 
       expect(await joinEmbedded(dataDir)).to.equal(server.url);
     });
@@ -141,23 +136,45 @@ describe('embedded PostgreSQL', () => {
 
       await using next = await startEmbedded(dataDir);
 
-      expect(next).to.include({ adopted: true, owned: true, url: owner.url });
+      expect(next).to.include({ adopted: true, url: owner.url });
       expect(await ask(next.url, 'select answer from notes')).to.deep.equal([{ answer: 43 }]);
     });
 
-    it('is adopted when the id of its dead owner belongs to another process by now', async () => {
-      const owner = await startInChild();
-      await kill(owner.child, 'SIGKILL');
-      const [claim = ''] = (await readdir(dataDir)).filter((name) => name.startsWith('postgres.owner-'));
-      const { startedAt } = JSON.parse(await readFile(join(dataDir, claim), 'utf8'));
-      await writeFile(join(dataDir, claim), JSON.stringify({ pid: process.pid, startedAt }));
+    it('refuses to start beside a running server of release 0.2.0', async () => {
+      const startedAt = (await findProcess(process.pid))?.startedAt;
+      const file = join(dataDir, 'postgres.owner-7');
+      await writeFile(file, JSON.stringify({ pid: process.pid, startedAt }));
 
-      await using next = await startEmbedded(dataDir);
+      const error = await failureOf(startEmbedded(dataDir));
+      await rm(file);
 
-      expect(next).to.include({ adopted: true, owned: true });
+      expect(error).to.be.instanceOf(EmbeddedOwned);
+      expect(await isRunning(dataDir)).to.equal(false);
     });
 
-    it('recovers what was committed when the server itself was killed', async () => {
+    it('starts although the pid of a killed 0.2.0 server was reused', async () => {
+      const file = join(dataDir, 'postgres.owner-7');
+      await writeFile(file, JSON.stringify({ pid: process.pid, startedAt: 'before' }));
+
+      await using next = await startEmbedded(dataDir);
+      await rm(file);
+
+      expect(next).to.include({ adopted: false });
+    });
+
+    it('starts again on its port when it was killed under its owner', async () => {
+      const lines: string[] = [];
+      await using server = await startEmbedded(dataDir, { onRestart: (line) => lines.push(line) });
+      await killPostmaster(dataDir);
+
+      await until('it runs again', () => lines.length > 0);
+
+      expect(lines).to.deep.equal(['the embedded PostgreSQL had ended, and was started again']);
+      expect(await joinEmbedded(dataDir)).to.equal(server.url);
+      expect(await failureOf(startEmbedded(dataDir)), 'it still has its owner').to.be.instanceOf(EmbeddedOwned);
+    });
+
+    it('recovers what was committed when PostgreSQL was killed', async () => {
       const first = await startEmbedded(dataDir);
       await ask(first.url, 'update notes set answer = 44');
       await killPostmaster(dataDir);
@@ -165,11 +182,11 @@ describe('embedded PostgreSQL', () => {
 
       await using next = await startEmbedded(dataDir);
 
-      expect(next).to.include({ adopted: false, owned: true });
+      expect(next).to.include({ adopted: false });
       expect(await ask(next.url, 'select answer from notes')).to.deep.equal([{ answer: 44 }]);
     });
 
-    it('starts although the pid of the killed server belongs to another process by now', async () => {
+    it('starts although the pid of a killed PostgreSQL was reused', async () => {
       const first = await startEmbedded(dataDir);
       await killPostmaster(dataDir);
       await first.stop();
@@ -180,17 +197,27 @@ describe('embedded PostgreSQL', () => {
 
       await using next = await startEmbedded(dataDir);
 
-      expect(next).to.include({ adopted: false, owned: true });
+      expect(next).to.include({ adopted: false });
     });
 
-    it('passes to exactly one of four when the owner was killed', async () => {
+    it('passes to one of four when its owner was killed', async () => {
       const owner = await startInChild();
       await kill(owner.child, 'SIGKILL');
 
-      const four = await Promise.all([startInChild(), startInChild(), startInChild(), startInChild()]);
+      const [next] = await startFour();
 
-      expect(four.filter((it) => it.owned)).to.have.lengthOf(1);
-      expect(four.filter((it) => it.adopted)).to.have.lengthOf(1);
+      expect(next).to.include({ adopted: true, url: owner.url });
+    });
+
+    it('passes to one of four when its owner and PostgreSQL were killed', async () => {
+      const owner = await startInChild();
+      await ask(owner.url, 'update notes set answer = 45');
+      await kill(owner.child, 'SIGKILL');
+      await killPostmaster(dataDir);
+
+      const [next] = await startFour();
+
+      expect(await ask(next?.url ?? '', 'select answer from notes')).to.deep.equal([{ answer: 45 }]);
     });
 
     it('says what to do when the password file was lost', async () => {
@@ -205,31 +232,48 @@ describe('embedded PostgreSQL', () => {
     });
   });
 
-  /** With every other owner dead, a start takes over whatever is left, and ends it. */
+  /** After every other owner was killed, a start takes over the PostgreSQL that is left and stops it. */
   async function endEverything(): Promise<void> {
     for (const child of children.splice(0)) await kill(child, 'SIGKILL');
     if (await exists(join(dataDir, 'postgres', 'postmaster.pid'))) await (await startEmbedded(dataDir)).stop();
   }
 
-  interface InChild extends Pick<EmbeddedServer, 'url' | 'adopted' | 'owned'> {
+  interface InChild extends Pick<EmbeddedServer, 'url' | 'adopted'> {
     child: ChildProcess;
   }
 
-  /** Starts the server from a process of its own, which then lives until it is killed. */
+  /** Four processes start it at once, and one owns it afterwards. */
+  async function startFour(): Promise<InChild[]> {
+    const four = await Promise.allSettled([startInChild(), startInChild(), startInChild(), startInChild()]);
+    const refusals = four.filter((it) => it.status === 'rejected').map((it) => (it.reason as Error).message);
+    expect(refusals).to.have.lengthOf(3);
+    for (const refusal of refusals) expect(refusal).to.include('another server is running on');
+    return four.filter((it) => it.status === 'fulfilled').map((it) => it.value);
+  }
+
+  /** Starts it in a process of its own, which then lives until it is killed. */
   async function startInChild(env: Record<string, string> = {}): Promise<InChild> {
     const module = JSON.stringify(new URL('../../src/database/embedded/embedded.ts', import.meta.url));
     const program = `
       const { startEmbedded } = await import(${module});
-      const { url, adopted, owned } = await startEmbedded(${JSON.stringify(dataDir)});
-      process.on('message', () => {}); // keeps it alive
-      process.send({ url, adopted, owned });`;
+      try {
+        const { url, adopted } = await startEmbedded(${JSON.stringify(dataDir)});
+        process.on('message', () => {}); // keeps it alive
+        process.send({ url, adopted });
+      } catch (error) {
+        process.send({ refusal: error.message });
+        process.disconnect();
+      }`;
     const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     children.push(child);
     const started = await new Promise<Omit<InChild, 'child'>>((resolve, reject) => {
-      child.once('message', (message) => resolve(message as InChild));
+      child.once('message', (message: InChild | { refusal: string }) => {
+        if ('refusal' in message) reject(new Error(message.refusal));
+        else resolve(message);
+      });
       child.once('exit', (code) => reject(new Error(`the child ended with ${code}`)));
     });
     return { ...started, child };

@@ -4,8 +4,8 @@
  */
 import { chown, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { EmbeddedUnavailable, useDatabaseUrl } from './errors.ts';
 import { run } from './programs.ts';
-import { EmbeddedUnavailable, useDatabaseUrl } from './unavailable.ts';
 
 /** The words before a program; none for an ordinary user. */
 export type Prefix = readonly string[];

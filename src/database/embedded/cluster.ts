@@ -1,24 +1,20 @@
-/**
- * A cluster is PostgreSQL's word for the folder with its files: here `<data folder>/postgres`, next to its password,
- * its log and the claim of its owner. Only the owner calls what is in this file.
- */
+/** A cluster is PostgreSQL's word for the folder with its files: `<data folder>/postgres`, next to its password and log. */
 
-import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { access, link, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { choosePrefix } from './account.ts';
-import { buryPidFile, findPostmaster } from './postmaster.ts';
+import { EmbeddedUnavailable } from './errors.ts';
+import { findPostmaster, markPidFileStale } from './postmaster.ts';
 import { findPrograms, run } from './programs.ts';
-import { EmbeddedUnavailable } from './unavailable.ts';
-import { writeOnce } from './write-once.ts';
 
 export const account = 'ruffinweb';
 
 /**
- * Constant and without spaces, for a shell sees them. No statement, value or address that a visitor gave may come
- * into the log: hence no statements, no details and no ordinary errors, which reach the one who asked anyway.
+ * Constant and without spaces, because a shell sees them. The log must not show what a visitor gave: so it has no
+ * statements, no details and no ordinary errors, which the client gets anyway.
  */
 const settings = [
   'listen_addresses=127.0.0.1',
@@ -43,7 +39,7 @@ export async function readPassword(dataDir: string): Promise<string | undefined>
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined;
-    throw new EmbeddedUnavailable(`${message}: only the account that made the embedded database can use it`);
+    throw new EmbeddedUnavailable(`${message}: only the account that created the embedded database can use it`);
   }
 }
 
@@ -51,54 +47,73 @@ function passwordPath(dataDir: string): string {
   return join(dataDir, 'postgres.password');
 }
 
-/** Makes the cluster if there is none. It appears under its name only when it is complete. */
+/** Makes the cluster if there is none. Several processes may do so at once: the first to finish wins. */
 export async function makeCluster(dataDir: string, log: (line: string) => void): Promise<void> {
   const folder = folderOf(dataDir);
-  const exists = await stat(folder).then(
-    () => true,
-    () => false,
-  );
-  if (exists) {
-    if (await readPassword(dataDir)) return;
+  if (!(await exists(folder))) {
+    log(`setting up an embedded PostgreSQL in ${folder}`);
+    await writeOnce(passwordPath(dataDir), `${randomBytes(24).toString('base64url')}\n`);
+    await makeFromDraft(dataDir);
+  } else if (!(await readPassword(dataDir))) {
     throw new EmbeddedUnavailable(
-      `${passwordPath(dataDir)} is missing, and without it nobody gets into ${folder}: put it back`,
+      `${passwordPath(dataDir)} is missing, and without it nobody can log in to the database in ${folder}: put it back`,
     );
   }
-  log(`setting up an embedded PostgreSQL in ${folder}`);
-  const { initdb } = await findPrograms();
   for (const name of await readdir(dataDir)) {
-    // Left by a start that was killed.
-    if (name.startsWith('postgres.new-')) await rm(join(dataDir, name), { recursive: true, force: true });
+    // Left by a start that was killed, or soon to lose against the cluster that exists now.
+    if (!name.startsWith(draftPrefix)) continue;
+    await rm(join(dataDir, name), { recursive: true, force: true }).catch(() => {});
   }
-  await writeOnce(passwordPath(dataDir), `${randomBytes(24).toString('base64url')}\n`, 0o600);
+}
 
-  const draft = join(dataDir, `postgres.new-${process.pid}`);
+const draftPrefix = 'postgres.new-';
+
+/** A cluster appears under its name only when it is complete. */
+async function makeFromDraft(dataDir: string): Promise<void> {
+  const folder = folderOf(dataDir);
+  const { initdb } = await findPrograms();
+  const draft = await mkdtemp(join(dataDir, draftPrefix));
   try {
-    await mkdir(draft, { mode: 0o700 });
-    const access = [`--username=${account}`, `--pwfile=${passwordPath(dataDir)}`, '--auth=scram-sha-256'];
+    const login = [`--username=${account}`, `--pwfile=${passwordPath(dataDir)}`, '--auth=scram-sha-256'];
     const text = ['--encoding=UTF8', '--locale=C.UTF-8'];
-    const outcome = await run([...(await choosePrefix(draft)), initdb, '-D', draft, ...access, ...text], 120_000);
+    const outcome = await run([...(await choosePrefix(draft)), initdb, '-D', draft, ...login, ...text], 120_000);
     if (outcome.code !== 0) throw new EmbeddedUnavailable(`initdb failed: ${outcome.said}`);
     await rename(draft, folder);
+  } catch (error) {
+    // Another process made it first, and may have deleted our draft.
+    if (!(await exists(folder))) throw error;
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
 }
 
+/** Writes a file unless it exists. Its content is complete before its name appears, even if the machine crashes. */
+async function writeOnce(path: string, content: string): Promise<void> {
+  const draft = `${path}.${randomUUID()}`;
+  try {
+    await writeFile(draft, content, { mode: 0o600, flag: 'wx', flush: true });
+    await link(draft, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
 /**
- * Starts the server and waits until it takes connections. A killed server's last processes may need a moment to go,
- * and between finding a free port and listening on it another program may take it: both are tried again.
+ * Starts PostgreSQL unless it runs, and waits until it takes connections. PostgreSQL itself makes sure that only one
+ * runs on a folder. Failures that pass are tried again: the last processes of a killed server need a moment to end,
+ * another program may take the free port first, and another process may be starting PostgreSQL too.
  *
- * @param port where clients expect it; without it any that is free.
+ * @param port where clients expect it; any free one if left out.
  */
 export async function startServer(dataDir: string, deadline: number, port?: number): Promise<void> {
   const folder = folderOf(dataDir);
   const programs = await findPrograms();
   const prefix = await choosePrefix(folder);
   const logPath = join(dataDir, 'postgres.log');
-  for (;;) {
-    await buryPidFile(folder);
-    await keepSmall(logPath);
+  while (!(await findPostmaster(folder))) {
+    await rotateLog(logPath);
     const logged = await sizeOf(logPath);
     const options = [...settings, `port=${port ?? (await findFreePort())}`].map((setting) => `-c ${setting}`).join(' ');
     const how = ['-D', folder, '-l', logPath, '-p', programs.postgres, '-o', options];
@@ -106,32 +121,32 @@ export async function startServer(dataDir: string, deadline: number, port?: numb
     if (outcome.code === 0) return;
 
     const why = (await readFrom(logPath, logged)) || outcome.said;
-    const passes = /Address already in use|shared memory block|lock file .* already exists/.test(why);
+    const passes = /Address already in use|shared memory block|lock file/.test(why);
     if (!passes || Date.now() > deadline)
       throw new EmbeddedUnavailable(`the embedded PostgreSQL did not start: ${why}`);
+    await markPidFileStale(folder);
     await delay(100);
-    // Someone who was killed while starting it may have succeeded all the same.
-    if (await findPostmaster(folder)) return;
   }
 }
 
-/** Ends the server, within 15 s: open transactions are rolled back, and if it hangs, the next start recovers. */
+/** Stops PostgreSQL within 15 s: it rolls open transactions back. If it hangs, the next start recovers. */
 export async function stopServer(dataDir: string, log: (line: string) => void): Promise<void> {
   const folder = folderOf(dataDir);
-  if (!(await findPostmaster(folder))) return;
+  const running = await findPostmaster(folder);
+  if (!running) return;
   const programs = await findPrograms();
   const stop = [...(await choosePrefix(folder)), programs.pgCtl, 'stop', '-D', folder, '-w', '-s'];
   const fast = await run([...stop, '-m', 'fast', '-t', '9'], 10_000);
-  if (fast.code === 0 || !(await findPostmaster(folder))) return;
-  log('the embedded PostgreSQL did not stop in 9 s; ending it at once');
+  if (fast.code === 0 || (await findPostmaster(folder))?.pid !== running.pid) return;
+  log('the embedded PostgreSQL did not stop within 9 s: stopping it without waiting for its connections');
   const immediate = await run([...stop, '-m', 'immediate', '-t', '3'], 4_000);
-  if (immediate.code !== 0) log(`the embedded PostgreSQL is still there: ${immediate.said}`);
+  if (immediate.code !== 0) log(`the embedded PostgreSQL still runs: ${immediate.said}`);
 }
 
 const logLimit = 1_000_000;
 
-/** One older log is kept. Not while the server runs: it would go on writing into the renamed file. */
-async function keepSmall(path: string): Promise<void> {
+/** Keeps one older log. Not while PostgreSQL runs: it would go on writing to the renamed file. */
+async function rotateLog(path: string): Promise<void> {
   if ((await sizeOf(path)) > logLimit) await rename(path, `${path}.old`);
 }
 
@@ -156,4 +171,10 @@ async function findFreePort(): Promise<number> {
   });
   return await promise;
 }
-export const startDeadlineMs = 60_000;
+
+export async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
+}

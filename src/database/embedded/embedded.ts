@@ -1,98 +1,166 @@
 /**
- * The PostgreSQL server that comes with the program, for those who have set no DATABASE_URL. It outlives a killed
- * owner, and the next start takes it over; other processes of this machine join it while it runs.
+ * The PostgreSQL that comes with the program, for operators who set no DATABASE_URL. `serve` owns it; other commands
+ * on this machine use it while it runs. It outlives an owner that was killed, and the next start takes it over.
  */
 
 import { access, constants, realpath } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
 import { makeFolder } from '../../folder.ts';
-import { account, folderOf, makeCluster, readPassword, startDeadlineMs, startServer, stopServer } from './cluster.ts';
-import { type Claim, claimOwnership, isOwned } from './owner.ts';
-import { askServer, findPostmaster, query } from './postmaster.ts';
-import { keepRunning } from './restart-when-ended.ts';
-import { EmbeddedUnavailable } from './unavailable.ts';
-
-export { EmbeddedUnavailable } from './unavailable.ts';
+import { account, exists, folderOf, makeCluster, readPassword, startServer, stopServer } from './cluster.ts';
+import { EmbeddedNotRunning, EmbeddedOwned, EmbeddedUnavailable } from './errors.ts';
+import { isOwnedByOldRelease, takeOwnerLock } from './owner-lock.ts';
+import { connect, findPostmaster, isNotReady } from './postmaster.ts';
 
 const database = 'ruffinweb';
-const joinDeadlineMs = 10_000;
+const [startDeadlineMs, joinDeadlineMs] = [60_000, 10_000];
+/** The pause after a restart that failed. */
+const retryMs = 5000;
 
 export interface EmbeddedServer extends AsyncDisposable {
   /** With the password: for the connection, not for a log. */
   url: string;
   /** It was still running after its last owner had died. */
   adopted: boolean;
-  /** Whether `stop` stops it; false where another living process owns it. */
-  owned: boolean;
-  /** Ends the server if it is owned, in less than 15 s. May be called again. */
+  /** Stops PostgreSQL in less than 15 s. May be called again. */
   stop(): Promise<void>;
 }
 
-/** Nobody has started the embedded server. */
-export class EmbeddedNotRunning extends Error {
-  override name = 'EmbeddedNotRunning';
-  constructor(folder: string) {
-    super(
-      `the embedded database in ${folder} is not running; set DATABASE_URL, or start the server: ruffinweb serve --migrate`,
-    );
-  }
+/** A connection that holds the owner's lock. */
+interface Lock {
+  client: pg.Client;
+  lost: Promise<void>;
+}
+
+interface Owned {
+  /** Undefined after another process took it. */
+  lock: Lock | undefined;
+  /** Settles when no restart is running. */
+  restart: Promise<unknown>;
 }
 
 /**
- * Starts the server in `<dataDir>/postgres`, making it first if need be; or takes over the one that a dead owner left
- * running; or joins that of a living owner. The database exists afterwards and is empty the first time.
+ * Starts PostgreSQL in `<dataDir>/postgres`, or takes over the one that a killed owner left running. The first start
+ * creates the cluster and an empty database.
  *
- * @param options.whenEnded the owner starts the server again wherever it ends under it, and is told so by this.
- * @throws {EmbeddedUnavailable} where that is not possible; the message says what to do.
+ * @param options.onRestart if given, PostgreSQL is started again whenever it ends under its owner, and this reports it.
+ * @throws {EmbeddedOwned} if another running process owns it.
+ * @throws {EmbeddedUnavailable} if it cannot run; the message says what to do.
  */
 export async function startEmbedded(
   dataDir: string,
-  { log = () => {}, whenEnded }: { log?: (line: string) => void; whenEnded?: (line: string) => void } = {},
+  { log = () => {}, onRestart }: { log?: (line: string) => void; onRestart?: (line: string) => void } = {},
 ): Promise<EmbeddedServer> {
   const home = await openFolder(dataDir);
+  if (await isOwnedByOldRelease(home)) throw new EmbeddedOwned(home);
+  const adopted = (await findPostmaster(folderOf(home))) !== undefined;
+  await makeCluster(home, log);
+  const owned: Owned = { lock: await startAndOwn(home), restart: Promise.resolve() };
+  log(adopted ? 'took over the embedded PostgreSQL that was still running' : 'started the embedded PostgreSQL');
+  const url = await urlOf(home, database);
+  if (url === undefined) throw new EmbeddedUnavailable(`the embedded PostgreSQL in ${folderOf(home)} has just ended`);
+  const ending = new AbortController();
+  if (onRestart) void keepRunning(home, owned, Number(new URL(url).port), ending.signal, onRestart);
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => {
+    ending.abort();
+    stopped ??= release(home, owned, log);
+    return stopped;
+  };
+  return { url, adopted, stop, [Symbol.asyncDispose]: stop };
+}
+
+/** Starts PostgreSQL if needed, takes the owner's lock and creates the database. */
+async function startAndOwn(home: string, port?: number): Promise<Lock> {
   const deadline = Date.now() + startDeadlineMs;
-  for (;;) {
-    const claim = await claimOwnership(home);
-    if (claim) return await startOwned(home, claim, deadline, log, whenEnded);
-    const url = await findRunning(home);
-    if (url) return serverHandle(url, { adopted: false, owned: false }, async () => {});
-    // The owner is still starting, or stopping and about to let go.
-    if (Date.now() > deadline)
-      throw new EmbeddedUnavailable(`another process is starting the database in ${home} and does not get done`);
-    await delay(30);
+  while (Date.now() < deadline) {
+    await startServer(home, deadline, port);
+    const url = await urlOf(home, 'postgres');
+    const client = url && (await connect(url, folderOf(home)));
+    if (!client) {
+      // It is recovering from a crash, or another process is stopping it.
+      await delay(30);
+      continue;
+    }
+    const lost = new Promise<void>((resolve) => client.once('end', () => resolve()));
+    try {
+      await takeOwnerLock(client, home);
+      const { rowCount } = await client.query('select from pg_database where datname = $1', [database]);
+      if (rowCount === 0) await client.query(`create database ${database}`);
+      return { client, lost };
+    } catch (error) {
+      await client.end().catch(() => {});
+      if (!isNotReady(error) || error instanceof EmbeddedOwned) throw error;
+    }
   }
+  throw new EmbeddedUnavailable(
+    `the PostgreSQL in ${folderOf(home)} runs but does not answer; its log is ${folderOf(home)}.log`,
+  );
 }
 
 /**
- * The address of the server that someone else has started on this data folder; waits for one that is starting up.
+ * Starts PostgreSQL again when it ends under its owner, which the end of the lock's connection shows. It keeps its
+ * port, because the pool looks for it there.
+ */
+async function keepRunning(
+  home: string,
+  owned: Owned,
+  port: number,
+  ending: AbortSignal,
+  report: (line: string) => void,
+): Promise<void> {
+  let failed = false;
+  while (!ending.aborted) {
+    await owned.lock?.lost;
+    if (ending.aborted) return;
+    const restart = startAndOwn(home, port);
+    owned.restart = restart.catch(() => {});
+    try {
+      owned.lock = await restart;
+      report('the embedded PostgreSQL had ended, and was started again');
+      failed = false;
+    } catch (error) {
+      if (error instanceof EmbeddedOwned) owned.lock = undefined;
+      if (!failed)
+        report(`the embedded PostgreSQL has ended and does not start again yet: ${(error as Error).message}`);
+      failed = true;
+      await delay(retryMs, undefined, { signal: ending, ref: false }).catch(() => {});
+    }
+  }
+}
+
+async function release(home: string, owned: Owned, log: (line: string) => void): Promise<void> {
+  // A restart that takes longer is stopped together with PostgreSQL.
+  await Promise.race([owned.restart, delay(2000, undefined, { ref: false })]);
+  if (owned.lock === undefined) return;
+  await stopServer(home, log);
+  await owned.lock.client.end().catch(() => {});
+}
+
+/**
+ * The address of the PostgreSQL that another process started on this data folder. Waits for one that is starting.
  *
  * @throws {EmbeddedNotRunning}
- * @throws {EmbeddedUnavailable} where its owner lives all the same.
  */
 export async function joinEmbedded(dataDir: string): Promise<string> {
   const home = await realpath(dataDir).catch(() => undefined);
   const deadline = Date.now() + joinDeadlineMs;
   while (home && Date.now() < deadline) {
-    const url = await findRunning(home);
-    if (url) return url;
+    const url = await urlOf(home, database);
+    const connection = url && (await connect(url, folderOf(home)));
+    if (connection) {
+      await connection.end();
+      return url;
+    }
     if (!(await findPostmaster(folderOf(home)))) break;
     await delay(30);
   }
-  if (home && (await isOwned(home))) {
-    throw new EmbeddedUnavailable(
-      `the database in ${home} does not run, but a server that owns it does: it is starting, or it has ended and is started again; the server's log and ${folderOf(home)}.log say what is in the way`,
-    );
-  }
-  throw new EmbeddedNotRunning(resolve(dataDir));
+  throw new EmbeddedNotRunning(dataDir);
 }
 
-/** Whether a server was ever set up there. */
+/** Whether a cluster was ever made in this data folder. */
 export async function hasCluster(dataDir: string): Promise<boolean> {
-  return await access(folderOf(dataDir)).then(
-    () => true,
-    () => false,
-  );
+  return await exists(folderOf(dataDir));
 }
 
 async function openFolder(dataDir: string): Promise<string> {
@@ -105,72 +173,9 @@ async function openFolder(dataDir: string): Promise<string> {
   }
 }
 
-async function startOwned(
-  home: string,
-  claim: Claim,
-  deadline: number,
-  log: (line: string) => void,
-  whenEnded: ((line: string) => void) | undefined,
-): Promise<EmbeddedServer> {
-  try {
-    const adopted = (await findPostmaster(folderOf(home))) !== undefined;
-    await makeCluster(home, log);
-    if (!adopted) await startServer(home, deadline);
-    const url = await untilReady(home, deadline);
-    log(adopted ? 'took over the embedded PostgreSQL that was still running' : 'started the embedded PostgreSQL');
-    const kept = whenEnded && keepRunning(home, Number(new URL(url).port), whenEnded);
-    return serverHandle(url, { adopted, owned: true }, async () => {
-      await kept?.end();
-      await stopServer(home, log).finally(() => claim.release());
-    });
-  } catch (error) {
-    await claim.release();
-    throw error;
-  }
-}
-
-/** Waits until the server on this folder answers, which after a crash takes as long as its recovery. */
-async function untilReady(home: string, deadline: number): Promise<string> {
-  const folder = folderOf(home);
-  while (Date.now() < deadline) {
-    const url = await findUrl(home);
-    const answer = url ? await askServer(url, folder) : 'none';
-    if (url && answer === 'ready') return url;
-    if (url && answer === 'bare') await createDatabase(url);
-    else await delay(30);
-  }
-  throw new EmbeddedUnavailable(
-    `the PostgreSQL server in ${folder} runs but does not answer; its log is ${folder}.log`,
-  );
-}
-
-async function createDatabase(url: string): Promise<void> {
-  const maintenance = new URL(url);
-  maintenance.pathname = '/postgres';
-  await query(maintenance.href, `create database ${database}`);
-}
-
-async function findRunning(home: string): Promise<string | undefined> {
-  const url = await findUrl(home);
-  return url && (await askServer(url, folderOf(home))) === 'ready' ? url : undefined;
-}
-
-async function findUrl(home: string): Promise<string | undefined> {
+async function urlOf(home: string, name: string): Promise<string | undefined> {
   const [postmaster, password] = await Promise.all([findPostmaster(folderOf(home)), readPassword(home)]);
   if (!postmaster?.port || !password) return undefined;
   // sslmode: a PGSSLMODE in the environment is meant for another server.
-  return `postgresql://${account}:${password}@127.0.0.1:${postmaster.port}/${database}?sslmode=disable`;
-}
-
-function serverHandle(
-  url: string,
-  what: { adopted: boolean; owned: boolean },
-  end: () => Promise<void>,
-): EmbeddedServer {
-  let stopped: Promise<void> | undefined;
-  const stop = (): Promise<void> => {
-    stopped ??= end();
-    return stopped;
-  };
-  return { url, ...what, stop, [Symbol.asyncDispose]: stop };
+  return `postgresql://${account}:${password}@127.0.0.1:${postmaster.port}/${name}?sslmode=disable`;
 }

@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process';
 import { access, readFile, symlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { EmbeddedUnavailable, useDatabaseUrl } from './unavailable.ts';
+import { EmbeddedUnavailable, useDatabaseUrl } from './errors.ts';
 
 export interface Programs {
   initdb: string;
