@@ -42,7 +42,7 @@ async function measure(machine: Machine): Promise<Result> {
       ['export, most', figure(exporting.most)],
     ],
     bars: [
-      atMost('idle', median(idle), 130, 'MB'),
+      atMost('idle', median(idle), 150, 'MB'),
       atMost('most with 64 clients', posting.most, 220, 'MB'),
       atLeast('posts that were made', posting.posts, late, ''),
       atMost('after all posts, to after the first tenth', posting.afterLate / posting.afterEarly, 1.15),

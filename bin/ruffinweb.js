@@ -46,7 +46,13 @@ async function startHere() {
  * them, or the system cannot do that (Windows), everything stays as it is.
  */
 function startWithSmallHeap() {
-  const limits = ['--max-semi-space-size=16', '--heap-growing-percent=50', '--no-maglev', '--expose-gc'];
+  const limits = [
+    '--min-semi-space-size=16',
+    '--max-semi-space-size=16',
+    '--heap-growing-percent=50',
+    '--no-maglev',
+    '--v8-pool-size=1',
+  ];
   // For the moments before the line above.
   limits.push('--disable-sigusr1');
   const asked = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');

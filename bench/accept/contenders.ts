@@ -24,7 +24,7 @@ export const settings = {
 const asLaunched = { nodeOptions: launcherLimits(), env: { MALLOC_ARENA_MAX: '2' } };
 
 function launcherLimits(): string[] {
-  const [, list = ''] = /const limits = \[(.*)\];/.exec(readFileSync(launcher, 'utf8')) ?? [];
+  const [, list = ''] = /const limits = \[(.*?)\];/s.exec(readFileSync(launcher, 'utf8')) ?? [];
   const limits = [...list.matchAll(/'([^']*)'/g)].map(([, limit]) => limit as string);
   if (limits.length === 0) throw new Error(`the limits of a server are not found in ${launcher}`);
   return limits;

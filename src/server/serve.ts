@@ -10,7 +10,6 @@ import { openIntake } from '../services/intake/intake.ts';
 import type { BatchLimits } from '../services/intake/store-batches.ts';
 import { keepHouse } from '../services/maintenance/run-maintenance.ts';
 import { createApp } from './app.ts';
-import { collectWhenQuiet } from './collect-when-quiet.ts';
 import { answer, createHttpServer, startListening, withoutCrowds } from './http-server.ts';
 import { shareCounts } from './limits/shared-counts.ts';
 import { createMailboxKey } from './pages/mailbox-lock.ts';
@@ -56,7 +55,6 @@ export async function serve(given: MailingContext, options: ServeOptions): Promi
   answer(server, withoutCrowds(app.callback()), secure);
   warnOfOpenDoors(context);
   announce(context, port, options, mailboxKey);
-  collectWhenQuiet(server);
 
   // Each process offers to keep house; the database lets one do it.
   const work = [serveUntilStopped(server, state, context.log, options), keepHouse(context, options.stop)];

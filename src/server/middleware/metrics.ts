@@ -4,7 +4,7 @@ import type { Middleware } from 'koa';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Context } from '../../context.ts';
 import { Problem } from '../../problems.ts';
-import { type Numbers, openSentCount, readNumbers } from '../../services/health/mail-counts.ts';
+import { type Numbers, readNumbers } from '../../services/health/mail-counts.ts';
 import { attemptOutcomes, pauseCauses } from '../../words.ts';
 import type { RequestState } from '../http/request-scope.ts';
 
@@ -35,7 +35,6 @@ export function createMetrics({ config }: Pick<Context, 'config'>): Metrics {
   posts.inc({ outcome: 'stored' }, 0);
 
   const startedAt = performance.now();
-  const sentCount = openSentCount();
   let since: Date | undefined;
   let reading: Promise<Numbers> | undefined;
   const router = new Router<RequestState>();
@@ -49,7 +48,7 @@ export function createMetrics({ config }: Pick<Context, 'config'>): Metrics {
         throw new Problem('token-required', 'this route asks for the token in METRICS_TOKEN');
       }
       // Two scrapes at once share one look, or the tries between would be counted by both.
-      reading ??= readNumbers(ctx.state.scope, since ?? { agoMs: performance.now() - startedAt }, sentCount)
+      reading ??= readNumbers(ctx.state.scope, since ?? { agoMs: performance.now() - startedAt })
         .then((numbers) => {
           since = numbers.until;
           mail.set(numbers);
@@ -89,7 +88,7 @@ function mailMetrics(registry: Registry) {
   const registers = [registry];
   const emails = new Gauge({
     name: 'ruffinweb_emails',
-    help: 'Emails in the database by kind and state; failed and held ones wait for a person; of sent ones 50000 more are counted at each scrape, and what the last count to the end gave is told',
+    help: 'Unsent emails in the database by kind and state; failed and held ones wait for a person',
     labelNames: ['kind', 'state'],
     registers,
   });

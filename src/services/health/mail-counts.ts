@@ -8,12 +8,11 @@ import {
   type PauseCause,
 } from '../../entities/index.ts';
 import { heldSince } from '../delivery/held-summary.ts';
-import { beforeAllIds } from '../paging.ts';
 import type { Scope } from '../scope.ts';
 
 /** The state of this database's mail. None of it is about a single person. */
 export interface Numbers {
-  /** Every pair of kind and state, also those there are none of; `sent` once they were counted (`sent-count.ts`). */
+  /** Every pair of kind and state except `sent`, also with a count of 0. */
   emails: { kind: EmailKind; state: EmailState; count: number }[];
   oldestDueSeconds: number;
   heldMessages: number;
@@ -31,7 +30,7 @@ export interface Numbers {
  */
 const settledAfter = `interval '5 seconds'`;
 
-/** Of the emails only those that were not sent, which the index on states finds: they stay few. */
+/** Counts only unsent emails: they stay few, and the index on states finds them. */
 export const numbersStatement: Statement = {
   name: 'numbers_3',
   text: `
@@ -62,27 +61,19 @@ interface NumbersRow {
 const unsentStates = emailStates.filter((state) => state !== 'sent');
 
 /**
- * Reads all of them at one moment, but for those that were sent.
+ * Reads all of them at one moment.
  *
  * @param since the last time's `until`, or how many milliseconds ago this process began to count: the two clocks may differ.
  */
-export async function readNumbers(
-  scope: Scope,
-  since: Date | { agoMs: number },
-  sentCount: SentCount,
-): Promise<Numbers> {
+export async function readNumbers(scope: Scope, since: Date | { agoMs: number }): Promise<Numbers> {
   const [last, agoMs] = since instanceof Date ? [since.getTime(), null] : [null, since.agoMs];
   const [row] = await runStatement<NumbersRow>(scope.em, numbersStatement, [last, agoMs, unsentStates]);
   if (row === undefined) throw new Error('a statement without a table gives one row');
-  const sent = await sentCount.look(scope);
   const counts = new Map(row.emails.map((it) => [`${it.kind} ${it.state}`, it.count]));
   return {
-    emails: [
-      ...emailKinds.flatMap((kind) =>
-        unsentStates.map((state) => ({ kind, state, count: counts.get(`${kind} ${state}`) ?? 0 })),
-      ),
-      ...[...(sent ?? [])].map(([kind, count]) => ({ kind, state: 'sent' as const, count })),
-    ],
+    emails: emailKinds.flatMap((kind) =>
+      unsentStates.map((state) => ({ kind, state, count: counts.get(`${kind} ${state}`) ?? 0 })),
+    ),
     oldestDueSeconds: Math.max(0, row.oldest_due),
     heldMessages: row.held,
     oldestHeldSeconds: Math.max(0, row.oldest_held),
@@ -90,51 +81,4 @@ export async function readNumbers(
     tries: row.tries,
     until: new Date(row.until_ms),
   };
-}
-
-/** So many that a look takes some ten milliseconds, and two million are counted by forty of them. */
-const atOnceUsually = 50_000;
-
-const sentStatement: Statement = {
-  name: 'count_sent_1',
-  text: `
-with next as (select kind, id from emails where state = 'sent' and id > $1::uuid order by id limit $2::int)
-select kind, count(*)::int as count, max(id::text) as last from next group by kind`,
-};
-
-/**
- * Counts the emails that were sent, which become ever more: each look goes on where the one before it ended, so that it
- * costs the same however many there are, and tells what they were when the last one came to the end.
- */
-export interface SentCount {
-  /** @returns by kind; nothing before they were counted once. */
-  look(scope: Pick<Scope, 'em'>): Promise<ReadonlyMap<EmailKind, number> | undefined>;
-}
-
-export function openSentCount(atOnce = atOnceUsually): SentCount {
-  let after = beforeAllIds;
-  let counting = none();
-  let counted: ReadonlyMap<EmailKind, number> | undefined;
-  return {
-    async look({ em }) {
-      const rows = await runStatement<{ kind: EmailKind; count: number; last: string }>(em, sentStatement, [
-        after,
-        atOnce,
-      ]);
-      for (const { kind, count, last } of rows) {
-        counting.set(kind, (counting.get(kind) ?? 0) + count);
-        if (last > after) after = last;
-      }
-      if (rows.reduce((sum, it) => sum + it.count, 0) < atOnce) {
-        counted = counting;
-        counting = none();
-        after = beforeAllIds;
-      }
-      return counted;
-    },
-  };
-}
-
-function none(): Map<EmailKind, number> {
-  return new Map(emailKinds.map((kind) => [kind, 0]));
 }
