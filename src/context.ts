@@ -50,7 +50,6 @@ export async function openDatabaseContext(config: Config, opening: Opening): Pro
   const databaseUrl = await findDatabase(config, opening, opened);
   const orm = opened.adopt(
     await openOrm(databaseUrl, opening.waiting === 'visitor' ? requestPatience : commandPatience, {
-      sealingKey: findSealingKey(config),
       entities: opening.entities,
     }),
     (it) => it.close(),
@@ -84,15 +83,6 @@ export async function openContext(base: DatabaseContext): Promise<Context> {
 export function findKeys(config: Config): readonly KeyConfig[] | undefined {
   const file = config.encryptionKeys === undefined ? readKeyFile(config.dataDir) : undefined;
   return config.encryptionKeys?.reveal() ?? (file === undefined ? undefined : readKeys(file));
-}
-
-/** Its id. Whoever needs the keys is told what is wrong with them where they are read. */
-function findSealingKey(config: Config): string | undefined {
-  try {
-    return findKeys(config)?.[0]?.id;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Keys for a database that nothing has been sealed in. */

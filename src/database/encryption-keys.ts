@@ -1,94 +1,95 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { RetiredKey, StoredKey } from '../privacy/key-row.ts';
+import type { StoredKey } from '../privacy/key-row.ts';
 import type { Keyring } from '../privacy/keyring.ts';
-import { type ConfiguredKey, checkKeys } from '../privacy/keyring-check.ts';
+import { type ConfiguredKey, checkKeys, KeysWrong } from '../privacy/keyring-check.ts';
+import { sealedTableNames, sealedTables } from '../privacy/sealed-columns.ts';
+import { prefixOf } from '../privacy/sealing.ts';
 
-/** Lets one process at a time add keys, so that two first starts end with one blind index key. */
+/** One process at a time changes keys, so that two first starts at once end with the same index key. */
 const keyLock = 7_226_944;
 
-/**
- * Every key that this database knows: `stored` may be in use, and must be configured; `retired` sealed nothing when they
- * were retired. One that came back into use since is both.
- */
-export async function readKeyRows(em: EntityManager): Promise<{ stored: UsedKey[]; retired: KeyAtRest[] }> {
-  const rows = await em.execute<(StoredKey & { at: string; retired: boolean })[]>(
-    `select id, canary, wrapped_index_key as "wrappedIndexKey", created_at as at, false as retired from encryption_keys
-     union all select id, canary, null, retired_at, true from retired_keys
-     order by at desc, id desc`,
+export async function readStoredKeys(em: EntityManager): Promise<(StoredKey & { createdAt: Date })[]> {
+  const rows = await em.execute<(StoredKey & { at: string })[]>(
+    'select id, canary, wrapped_index_key as "wrappedIndexKey", created_at as at from encryption_keys order by at desc, id desc',
   );
-  return {
-    stored: rows.filter((it) => !it.retired).map((it) => ({ ...it, createdAt: new Date(it.at) })),
-    retired: rows.filter((it) => it.retired).map((it) => ({ ...it, retiredAt: new Date(it.at) })),
-  };
+  return rows.map(({ at, ...row }) => ({ ...row, createdAt: new Date(at) }));
 }
 
-type UsedKey = StoredKey & { createdAt: Date };
-type KeyAtRest = RetiredKey & { retiredAt: Date };
-
 /**
- * Compares the configured keys with the database's and writes down the new ones.
+ * Compares the configured keys with the stored ones. Writes nothing.
  *
- * @throws {KeysWrong} and nothing is written then.
+ * @throws {KeysWrong} also if a stored key is not configured and rows need it.
  */
+export async function checkStoredKeys(em: EntityManager, configured: readonly ConfiguredKey[]) {
+  const checked = checkKeys(configured, await readStoredKeys(em));
+  for (const id of checked.missing) {
+    const rows = await countRowsOfKey(em, id);
+    if (rows === 0) continue;
+    throw new KeysWrong(
+      `${rows} ${rows === 1 ? 'row needs' : 'rows need'} key "${id}", which ENCRYPTION_KEYS does not have: put it back`,
+    );
+  }
+  return checked;
+}
+
+/** How many rows have a value that was encrypted with this key. */
+export async function countRowsOfKey(em: EntityManager, id: string): Promise<number> {
+  const prefix = prefixOf(id);
+  const counts = sealedTableNames.map((table) => {
+    const needs = sealedTables[table].columns.map(
+      (it) => `substring(${it} from 1 for ${prefix.length}) = given.prefix`,
+    );
+    return `(select count(*) from ${table} where ${needs.join(' or ')})`;
+  });
+  const [row] = await em.execute<{ count: number }[]>(
+    `select (${counts.join(' + ')})::int as count from (select ?::bytea as prefix) as given`,
+    [prefix],
+  );
+  return row?.count ?? 0;
+}
+
+/** Checks the configured keys and stores a row for the first one. @throws {KeysWrong}, and nothing is written then. */
 export async function loadKeyring(em: EntityManager, configured: readonly ConfiguredKey[]): Promise<Keyring> {
-  const { stored, retired } = await readKeyRows(em.fork());
-  const { keyring, missing } = checkKeys(configured, stored, retired);
-  if (missing.length === 0) return keyring;
+  const { keyring, newRow } = await checkStoredKeys(em.fork(), configured);
+  if (newRow === undefined) return keyring;
   return await changeKeys(em, async (locked) => {
-    const now = await readKeyRows(locked);
-    const checked = checkKeys(configured, now.stored, now.retired);
-    for (const row of checked.missing) await writeKey(locked, row);
+    const checked = await checkStoredKeys(locked, configured);
+    if (checked.newRow !== undefined) await insertKey(locked, checked.newRow);
     return checked.keyring;
   });
 }
 
-/**
- * The same question before a migration, asked of whatever schema there is. Writes nothing.
- *
- * @throws {KeysWrong}
- */
+/** The same check before a migration, when the tables may not exist yet. Writes nothing. @throws {KeysWrong} */
 export async function requireFitKeys(em: EntityManager, configured: readonly ConfiguredKey[]): Promise<void> {
   const [found] = await em.execute<{ exists: boolean }[]>(
     `select to_regclass('encryption_keys') is not null as exists`,
   );
-  if (found?.exists !== true) return;
-  // Named one by one: what a later release keeps beside them is not there yet.
-  const stored = await em.execute<StoredKey[]>(
-    'select id, canary, wrapped_index_key as "wrappedIndexKey" from encryption_keys',
-  );
-  if (stored.length > 0) checkKeys(configured, stored);
+  if (found?.exists !== true || !(await hasStoredKeys(em))) return;
+  await checkStoredKeys(em, configured);
 }
 
-/** Whether anything in this database may be sealed already. */
+/** Whether this database may contain encrypted values. */
 export async function hasStoredKeys(em: EntityManager): Promise<boolean> {
-  return (await readKeyRows(em.fork())).stored.length > 0;
+  return (await readStoredKeys(em)).length > 0;
 }
 
 /**
- * From now on a start need not have this key.
+ * Deletes a key's row unless a value needs the key. From then on, a program starts without that key.
  *
- * @param kept the key that everything is sealed with: written down with it, should another rotation have retired that one
- *   meanwhile. Without any row the key of all keyed hashes would be lost.
+ * @param sealing the row of the key that encrypts. It stays, and is inserted if another rotation has deleted it: without
+ *   any row, the index key would be lost.
+ * @returns how many rows still need the key; 0 if it was deleted.
  */
-export async function retireKey(em: EntityManager, id: string, kept: StoredKey): Promise<void> {
-  await changeKeys(em, async (locked) => {
-    await writeKey(locked, kept);
-    await locked.execute(
-      `with gone as (delete from encryption_keys where id = ? returning id, canary)
-       insert into retired_keys (id, canary) select id, canary from gone
-       on conflict (id) do update set canary = excluded.canary, retired_at = excluded.retired_at`,
-      [id],
-    );
+export async function deleteUnneededKey(em: EntityManager, id: string, sealing: StoredKey): Promise<number> {
+  return await changeKeys(em, async (locked) => {
+    await insertKey(locked, sealing);
+    const rows = await countRowsOfKey(locked, id);
+    if (rows === 0) await locked.execute('delete from encryption_keys where id = ? and id <> ?', [id, sealing.id]);
+    return rows;
   });
 }
 
-/** Writes down that a key is in use, maybe again. */
-export async function keepKey(em: EntityManager, row: StoredKey): Promise<void> {
-  await changeKeys(em, (locked) => writeKey(locked, row));
-}
-
-/** That it was retired once stays on record: by that it is known to be no new one. */
-async function writeKey(locked: EntityManager, row: StoredKey): Promise<void> {
+async function insertKey(locked: EntityManager, row: StoredKey): Promise<void> {
   await locked.execute(
     'insert into encryption_keys (id, canary, wrapped_index_key) values (?, ?, ?) on conflict (id) do nothing',
     [row.id, Buffer.from(row.canary), Buffer.from(row.wrappedIndexKey)],

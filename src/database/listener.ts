@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { nameConnection, readDatabaseUrl } from './connection.ts';
+import { readDatabaseUrl } from './connection.ts';
 
 const firstWaitMs = 250;
 const longestWaitMs = 30_000;
@@ -11,8 +11,6 @@ const pulseMs = 20_000;
 export interface Listening {
   databaseUrl: string;
   channel: string;
-  /** The id of the key that this program seals with. */
-  sealingKey: string;
 }
 
 /**
@@ -79,7 +77,7 @@ async function listenOnce(to: Listening, stop: AbortSignal, onNotice: () => void
 function createListener(to: Listening): pg.Client {
   return new pg.Client({
     ...readDatabaseUrl(to.databaseUrl),
-    application_name: nameConnection('ruffinweb listener', to.sealingKey),
+    application_name: 'ruffinweb listener',
     connectionTimeoutMillis: 5000,
     query_timeout: 5000,
     keepAlive: true,

@@ -1,7 +1,7 @@
 import { Migrator } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { type EntityClass, entities } from '../entities/index.ts';
-import { type DatabaseAddress, nameConnection, readDatabaseUrl } from './connection.ts';
+import { type DatabaseAddress, readDatabaseUrl } from './connection.ts';
 import { migrations } from './migrations/index.ts';
 import { dropFaultyClients, releaseLostTransactions } from './orm-repairs.ts';
 
@@ -22,8 +22,6 @@ export const requestPatience: Patience = { connectMs: 1500, statementMs: 2500, q
 export const commandPatience: Patience = { connectMs: 5000, statementMs: 0, queryMs: 0, lockMs: 0 };
 
 export interface OrmOptions {
-  /** The id of the key that this program seals with, for others to see. */
-  sealingKey?: string | undefined;
   /** Which to know of, and those that they refer to; all where it is left out. Looking at each takes a while. */
   entities?: readonly EntityClass[] | undefined;
 }
@@ -56,7 +54,7 @@ export async function openOrm(url: string, patience: Patience, options: OrmOptio
     },
     driverOptions: {
       ssl: address.ssl,
-      application_name: nameConnection('ruffinweb', options.sealingKey),
+      application_name: 'ruffinweb',
       connectionTimeoutMillis: patience.connectMs,
       query_timeout: patience.queryMs,
       statement_timeout: patience.statementMs,

@@ -12,7 +12,7 @@ const RetiredKeySchema = defineEntity({
   },
 });
 
-/** A key that sealed nothing any more when it was retired. Backups of before still need it. One that came back into use stays on record. */
+/** Unused since 0.3.0. Release 0.2.0 reads and writes this table, so it stays until 0.4.0. */
 export class RetiredKey extends RetiredKeySchema.class {}
 
 RetiredKeySchema.setClass(RetiredKey);

@@ -1,14 +1,11 @@
 import { SealBroken, type SealingKey, seal, unseal } from './sealing.ts';
 
-/** What the database knows of a key. */
+/** A row of `encryption_keys`: what the database stores about a key. */
 export interface StoredKey {
   id: string;
   canary: Uint8Array;
   wrappedIndexKey: Uint8Array;
 }
-
-/** What it still knows of a key that sealed nothing any more when it was retired. */
-export type RetiredKey = Pick<StoredKey, 'id' | 'canary'>;
 
 const canaryText = 'ruffinweb canary';
 
@@ -20,16 +17,16 @@ export function describeKey(key: SealingKey, indexKey: Uint8Array): StoredKey {
   };
 }
 
-/** Whether this is the key that the row was made with. */
-export function isKeyOf(row: RetiredKey, key: SealingKey): boolean {
-  return openOrNothing(row.canary, 'canary', key)?.toString('utf8') === canaryText;
+/** Whether the row was written with this key. Without a canary, a typo in a key would show only when a value is opened. */
+export function isKeyOf(row: StoredKey, key: SealingKey): boolean {
+  return openOrUndefined(row.canary, 'canary', key)?.toString('utf8') === canaryText;
 }
 
 export function unwrapIndexKey(row: StoredKey, key: SealingKey): Buffer | undefined {
-  return openOrNothing(row.wrappedIndexKey, 'wrapped_index_key', key);
+  return openOrUndefined(row.wrappedIndexKey, 'wrapped_index_key', key);
 }
 
-function openOrNothing(sealed: Uint8Array, column: string, key: SealingKey): Buffer | undefined {
+function openOrUndefined(sealed: Uint8Array, column: string, key: SealingKey): Buffer | undefined {
   try {
     return unseal(sealed, placeOf(column, key), key);
   } catch (error) {

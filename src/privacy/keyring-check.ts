@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { describeKey, isKeyOf, type RetiredKey, type StoredKey, unwrapIndexKey } from './key-row.ts';
+import { describeKey, isKeyOf, type StoredKey, unwrapIndexKey } from './key-row.ts';
 import { Keyring, sealingKey } from './keyring.ts';
-import type { SealingKey } from './sealing.ts';
 
 /** A configured key: its id and 32 secret bytes. */
 export interface ConfiguredKey {
@@ -15,52 +14,41 @@ export class KeysWrong extends Error {
 }
 
 /**
- * Compares the configured keys with those the database was written with.
+ * Compares the configured keys with the database's rows.
  *
- * @param retired keys that need not be there; where one is, it must be the right one.
- * @returns the ring, and the rows the database still lacks (all of them in a new database).
- * @throws {KeysWrong} where a key is another one than its id promises, or one in use is missing.
+ * @returns `newRow`: the first key's row, if the database lacks it. `missing`: ids of stored keys that are not configured.
+ * @throws {KeysWrong} if a key differs from the stored key with its id, or if no configured key opens the index key.
  */
 export function checkKeys(
   configured: readonly ConfiguredKey[],
   stored: readonly StoredKey[],
-  retired: readonly RetiredKey[] = [],
-): { keyring: Keyring; missing: StoredKey[] } {
+): { keyring: Keyring; newRow: StoredKey | undefined; missing: string[] } {
   const keys = configured.map((key) => sealingKey(key.id, key.secret));
-  const byId = new Map(keys.map((key) => [key.id, key]));
-
+  const missing: string[] = [];
   let indexKey: Buffer | undefined;
   for (const row of stored) {
-    const key = byId.get(row.id);
+    const key = keys.find((it) => it.id === row.id);
     if (key === undefined) {
+      missing.push(row.id);
+      continue;
+    }
+    if (!isKeyOf(row, key)) {
       throw new KeysWrong(
-        `the database holds values sealed with key "${row.id}", which ENCRYPTION_KEYS does not have: put it back ("ruffinweb encryption status" shows what needs it)`,
+        `key "${row.id}" in ENCRYPTION_KEYS is not the key of that name that the database was written with: put the right one back`,
       );
     }
-    requireRightKey(row, key);
     indexKey ??= unwrapIndexKey(row, key);
   }
-  if (stored.length > 0 && indexKey === undefined)
-    throw new KeysWrong('the blind index key does not open with any key');
-  for (const row of retired) {
-    const key = byId.get(row.id);
-    if (key !== undefined) requireRightKey(row, key);
+  if (stored.length > 0 && indexKey === undefined) {
+    const ids = stored.map((it) => `"${it.id}"`).join(' or ');
+    throw new KeysWrong(`no key in ENCRYPTION_KEYS opens this database: put back key ${ids}`);
   }
-
   const usedIndexKey = indexKey ?? randomBytes(32);
-  const known = new Set(stored.map((row) => row.id));
-  // A retired key that only opens stays retired; one that seals is in use again.
-  const resting = new Set(retired.map((row) => row.id));
-  const missing = keys
-    .filter((key, index) => !known.has(key.id) && (index === 0 || !resting.has(key.id)))
-    .map((key) => describeKey(key, usedIndexKey));
-  return { keyring: new Keyring(keys, usedIndexKey), missing };
-}
-
-/** Without a canary that opens, a typo in a key would only show when something it sealed is needed. */
-function requireRightKey(row: RetiredKey, key: SealingKey): void {
-  if (isKeyOf(row, key)) return;
-  throw new KeysWrong(
-    `key "${row.id}" in ENCRYPTION_KEYS is not the key of that name that the database was written with`,
-  );
+  const [first] = keys;
+  const isNew = first !== undefined && !stored.some((it) => it.id === first.id);
+  return {
+    keyring: new Keyring(keys, usedIndexKey),
+    newRow: isNew ? describeKey(first, usedIndexKey) : undefined,
+    missing,
+  };
 }

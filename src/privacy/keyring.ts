@@ -1,6 +1,6 @@
 import { createSecretKey, hkdfSync } from 'node:crypto';
 import { createBlindIndex } from './blind-index.ts';
-import { describeKey, type StoredKey, unwrapIndexKey } from './key-row.ts';
+import { describeKey, type StoredKey } from './key-row.ts';
 import type { SealedPlace } from './sealed-columns.ts';
 import { prefixOf, SealBroken, type SealingKey, seal, sealedWith, unseal } from './sealing.ts';
 
@@ -49,24 +49,19 @@ export class Keyring {
     return this.#newest.id;
   }
 
+  /** All of its keys, the newest first. */
+  get ids(): string[] {
+    return [...this.#keys.keys()];
+  }
+
   /** What every value begins with that the newest key sealed. */
   get newestPrefix(): Buffer {
     return this.#newest.prefix;
   }
 
-  has(keyId: string): boolean {
-    return this.#keys.has(keyId);
-  }
-
   /** The database's row for the newest key, made afresh. */
   describeNewest(): StoredKey {
     return describeKey(this.#newest, this.#indexKey);
-  }
-
-  /** Whether a row's index key is the one of this ring: if not, it was written for another database. */
-  sharesIndexKey(row: StoredKey): boolean {
-    const key = this.#keys.get(row.id);
-    return key !== undefined && unwrapIndexKey(row, key)?.equals(this.#indexKey) === true;
   }
 
   seal(text: string, place: SealedPlace): Buffer {

@@ -231,7 +231,7 @@ describe('the architecture', () => {
   it('makes keyrings in one place, which has compared the keys with the database', () => {
     expect(where(/new Keyring\(/)).to.deep.equal(['privacy/keyring-check.ts']);
     // The context gives one to whatever opens and seals; health looks without writing.
-    expect(where(/(?<!function )(loadKeyring|checkKeys)\(/).toSorted()).to.deep.equal([
+    expect(where(/(?<!function )(loadKeyring|checkStoredKeys|checkKeys)\(/).toSorted()).to.deep.equal([
       'context.ts',
       'database/encryption-keys.ts',
       'services/health/database.ts',

@@ -1,18 +1,14 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { expect } from 'chai';
 import pg from 'pg';
 import type { Context } from '../../src/context.ts';
 import { placesOf, type SealedPlace, type SealedTable, sealedTableNames } from '../../src/privacy/sealed-columns.ts';
 import { pauseQueue, readPause } from '../../src/services/delivery/pause.ts';
 import { rotateKeys } from '../../src/services/encryption/rotate-keys.ts';
-import { keepHouseOnce } from '../../src/services/maintenance/run-maintenance.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { ruffinweb, temporaryFolder } from '../support/program.ts';
-import { until } from '../support/until.ts';
+import { ruffinweb } from '../support/program.ts';
 import { runHere, withoutColours } from './terminal.ts';
 
 const key = (id: string, byte: number) => `${id}:${Buffer.alloc(32, byte).toString('base64')}`;
@@ -25,7 +21,6 @@ describe('encryption', () => {
     db = await createDatabase();
   });
   beforeEach(async () => {
-    await allGone();
     await db.empty();
     await db.query('truncate encryption_keys, retired_keys');
   });
@@ -33,33 +28,16 @@ describe('encryption', () => {
     await db[Symbol.asyncDispose]();
   });
 
-  /** How many connections our programs have, as the database sees it. */
-  const connections = async () =>
-    (
-      await db.query(`select from pg_stat_activity where datname = $1 and application_name like 'ruffinweb%'`, [
-        db.name,
-      ])
-    ).length;
-  const allGone = () => until('the database has noticed', async () => (await connections()) === 0);
-  /** To its end as the database sees it, which is a moment later: until then the key that it seals with is in use. */
-  async function toItsEnd<Result>(program: () => Promise<Result>): Promise<Result> {
-    const before = await connections();
-    const result = await program();
-    await until('the database has noticed', async () => (await connections()) <= before);
-    return result;
-  }
   const run = (args: string, keys: string, columns?: number) =>
-    toItsEnd(() => runHere(args.split(' '), db, { settings: { ENCRYPTION_KEYS: keys }, ...(columns && { columns }) }));
+    runHere(args.split(' '), db, { settings: { ENCRYPTION_KEYS: keys }, ...(columns && { columns }) });
   const json = async (args: string, keys: string) => JSON.parse((await run(`${args} --json`, keys)).stdout);
   const statesOf = async (keys: string) => {
     const status = await json('encryption status', keys);
     return status.keys.map((it: { id: string; state: string; total: number }) => `${it.id} ${it.state} ${it.total}`);
   };
+  const storedKeys = async () =>
+    (await db.query<{ id: string }>('select id from encryption_keys order by id')).map((it) => it.id);
   const contextWith = (keys: string) => openTestContext(db, { ENCRYPTION_KEYS: keys });
-  const end = async (context: Context) => {
-    await context[Symbol.asyncDispose]();
-    await allGone();
-  };
 
   /** Three messages from two people, each with client address, three tries on record, and a pause with a reason. */
   async function fill(context: Context, word = 'one'): Promise<void> {
@@ -71,16 +49,13 @@ describe('encryption', () => {
     await pauseQueue(openScope(context), 'hand', `reason ${word}`);
   }
 
-  /** By a program that ends then. */
-  const fillWith = (keys: string, word?: string) =>
-    toItsEnd(async () => {
-      await using context = await contextWith(keys);
-      await fill(context, word);
-    });
+  const fillWith = async (keys: string, word?: string) => {
+    await using context = await contextWith(keys);
+    await fill(context, word);
+  };
 
-  /** All that was sealed, opened. */
-  const readAll = (keys: string) => toItsEnd(() => read(keys));
-  async function read(keys: string) {
+  /** All encrypted values, decrypted. */
+  async function readAll(keys: string) {
     await using context = await contextWith(keys);
     const senders = await json('senders list', keys);
     const { items: messages } = await json('messages list', keys);
@@ -103,26 +78,22 @@ describe('encryption', () => {
 
     const status = await json('encryption status', `${k2},${k1}`);
     expect(status.keys.map((it: object) => ({ ...it, newestRowAt: null, addedAt: null }))).to.deep.equal([
-      {
-        id: 'k2',
-        state: 'seals',
-        configured: true,
-        rows: none,
-        total: 0,
-        newestRowAt: null,
-        addedAt: null,
-        retiredAt: null,
-      },
-      { id: 'k1', state: 'opens', configured: true, rows, total, newestRowAt: null, addedAt: null, retiredAt: null },
+      { id: 'k2', state: 'seals', configured: true, rows: none, total: 0, newestRowAt: null, addedAt: null },
+      { id: 'k1', state: 'opens', configured: true, rows, total, newestRowAt: null, addedAt: null },
     ]);
     expect(Date.now() - Date.parse(status.keys[1].newestRowAt)).to.be.lessThan(600_000);
 
     const rotated = await run('encryption rotate', `${k2},${k1}`);
     expect(rotated.code).to.equal(0);
-    expect(rotated.stdout).to.equal(
-      `${total} rows sealed anew with k2\nunused  k1: take it out of ENCRYPTION_KEYS; backups of before still need it\n`,
-    );
-    expect(await statesOf(`${k2},${k1}`)).to.deep.equal([`k2 seals ${total}`, 'k1 retired 0']);
+    expect(rotated.stdout).to.equal(`${total} rows sealed anew with k2\nunused  k1: no row needs it\n`);
+    const { stderr: advice } = await run('encryption status', `${k2},${k1}`);
+    for (const text of [rotated.stderr, advice]) {
+      expect(text)
+        .to.include('restart every server and worker with the new key first')
+        .and.include('once more')
+        .and.include('as long as you keep backups');
+    }
+    expect(await statesOf(`${k2},${k1}`)).to.deep.equal([`k2 seals ${total}`, 'k1 opens 0']);
     expect(await readAll(`${k2},${k1}`)).to.deep.equal(before);
     expect(await readAll(k2)).to.deep.equal(before);
 
@@ -136,13 +107,39 @@ describe('encryption', () => {
     });
   });
 
+  it('a start stores a row for the first key only', async () => {
+    await run('senders list', `${k1},${k2}`);
+    expect(await storedKeys()).to.deep.equal(['k1']);
+    await run('senders list', `${k2},${k1}`);
+    expect(await storedKeys()).to.deep.equal(['k1', 'k2']);
+  });
+
+  it('starts without a stored key that no row needs; refuses if one does', async () => {
+    await run('senders list', k1);
+    await run('senders list', `${k2},${k1}`);
+    expect(await run('senders list', k2)).to.include({ code: 0 });
+    expect((await run('encryption status', k2)).code).to.equal(0);
+    await fillWith(`${k1},${k2}`);
+    const { code, stderr } = await run('senders list', k2);
+    expect(code).to.equal(2);
+    expect(stderr).to.match(/\d+ rows need key "k1", which ENCRYPTION_KEYS does not have: put it back/);
+    expect((await run('encryption status', k2)).code).to.equal(4);
+  });
+
+  it('refuses if no configured key opens the index key, even without rows', async () => {
+    await run('senders list', k1);
+    const { code, stderr } = await run('senders list', k2);
+    expect(code).to.equal(2);
+    expect(stderr).to.include('no key in ENCRYPTION_KEYS opens this database: put back key "k1"');
+    expect(await statesOf(k2)).to.deep.equal(['k2 seals 0', 'k1 missing 0']);
+  });
+
   it('people are found by their address, and repeats are known, whatever keys came since', async () => {
     await fillWith(k1);
     await run('encryption rotate', `${k2},${k1}`);
     await run('encryption rotate', `${k3},${k2}`);
     expect((await json('senders show --email 0-one@example.test', k3)).email).to.equal('0-one@example.test');
-    const wraps = await db.query('select id from encryption_keys');
-    expect(wraps, 'the index key is wrapped by the newest key alone').to.deep.equal([{ id: 'k3' }]);
+    expect(await storedKeys(), 'only the newest key wraps the index key').to.deep.equal(['k3']);
   });
 
   it('two at once do no harm, and do the work once', async () => {
@@ -273,89 +270,77 @@ describe('encryption', () => {
     expect((await run('encryption status', k2)).code).to.equal(4);
   });
 
-  it('a key that a running program seals with is kept, and named with what to do', async () => {
+  it('a server that still encrypts with the old key loses nothing: rotate once more', async () => {
     await using old = await contextWith(`${k1},${k2}`);
     await fill(old);
-    const { code, stdout } = await run('encryption rotate', `${k2},${k1}`);
-    expect(code).to.equal(1);
-    expect(stdout).to.include('keep    k1: a running program seals with it');
-    // Nothing is in danger meanwhile: it may go on sealing, and a start without the key is refused.
+    expect((await run('encryption rotate', `${k2},${k1}`)).code).to.equal(0);
+    expect(await storedKeys()).to.deep.equal(['k2']);
     await fill(old, 'two');
-    expect((await run('senders list', k2)).code).to.equal(2);
-    await end(old);
-    expect((await run('encryption rotate', `${k2},${k1}`)).code).to.equal(0);
-    expect((await json('senders list', k2)).items).to.have.lengthOf(4);
-  });
-
-  it('a program that was away when its key was retired takes it into use again', async () => {
-    await using old = await contextWith(`${k1},${k2}`);
-    await fill(old);
-    // As after a while without a connection: the pool is empty.
-    const [pids] = await db.query<{ ended: number }>(
-      `select count(pg_terminate_backend(pid, 10000))::int as ended from pg_stat_activity
-       where datname = current_database() and application_name like '%seals with k1'`,
-    );
-    expect(pids?.ended).to.be.greaterThan(0);
-    expect((await run('encryption rotate', `${k2},${k1}`)).code).to.equal(0);
-    expect((await run('senders list', k2)).code).to.equal(0);
-    await keepHouseOnce(old);
-    const refused = await run('senders list', k2);
-    expect(refused).to.include({ code: 2 });
-    expect(refused.stderr).to.include('"k1", which ENCRYPTION_KEYS does not have');
-    await end(old);
-    // It is no newer for having come back: the operator is not told to seal with it.
-    expect(await statesOf(`${k2},${k1}`)).to.satisfy((it: string[]) => it[1]?.startsWith('k1 opens'));
+    const early = await run('encryption status', k2);
+    expect(early.code, 'the old key was removed too early').to.equal(4);
+    expect(early.stderr).to.include('Put back into ENCRYPTION_KEYS: k1');
+    await old[Symbol.asyncDispose]();
     const again = await run('encryption rotate', `${k2},${k1}`);
-    expect(again, again.stderr).to.include({ code: 0 });
-    const mistaken = await run('encryption rotate', `${k1},${k2}`);
-    expect(mistaken.code).to.equal(2);
-    expect(mistaken.stderr).to.include('"k1" stands first').and.to.include('"k2" was added later');
+    expect(again).to.include({ code: 0 });
+    expect(again.stdout).to.include('unused  k1');
+    expect((await json('senders list', k2)).items.map((it: { email: string }) => it.email).toSorted()).to.deep.equal([
+      '0-one@example.test',
+      '0-two@example.test',
+      '1-one@example.test',
+      '1-two@example.test',
+    ]);
   });
 
-  it('two rotations towards different keys leave the key of the keyed hashes', async () => {
+  it('two rotations towards different keys never delete the last row', async () => {
     await using context = await contextWith(`${k2},${k1}`);
     await fill(context);
-    // The other one, while this one was without a connection.
-    await db.query(`with gone as (delete from encryption_keys where id = 'k2' returning id, canary)
-      insert into retired_keys (id, canary) select id, canary from gone`);
+    await run('senders list', `${k3},${k2}`);
+    // The other rotation, as both releases do it.
+    await db.query(`delete from encryption_keys where id = 'k2'`);
     const { others } = await rotateKeys(openScope(context));
-    expect(others).to.deep.equal([{ id: 'k1', needed: false, reason: null }]);
-    expect(await db.query('select id from encryption_keys')).to.deep.equal([{ id: 'k2' }]);
+    expect(others.map((it) => it.id).toSorted()).to.deep.equal(['k1', 'k3']);
+    expect(await storedKeys()).to.deep.equal(['k2']);
     expect((await json('senders show --email 0-one@example.test', k2)).email).to.equal('0-one@example.test');
   });
 
-  it('a server that only stores, with its keys in a file, says what it seals with; an older one is not trusted', async () => {
-    await using folder = await temporaryFolder();
-    await writeFile(join(folder.path, 'encryption.keys'), `${k1}\n`);
-    await using old = await openTestContext(db, { DATA_DIR: folder.path, ENCRYPTION_KEYS: undefined });
-    await fill(old);
-    expect((await run('encryption rotate', `${k2},${k1}`)).stdout).to.include('k1: a running program seals with it');
-    await end(old);
-    const older = new pg.Client({ connectionString: db.url, application_name: 'ruffinweb' });
-    await older.connect();
-    expect((await run('encryption rotate', `${k2},${k1}`)).stdout).to.include(
-      'k1: a program is connected that does not',
-    );
-    await older.end();
-    expect((await run('encryption rotate', `${k2},${k1}`)).code).to.equal(0);
+  it('counts under the key lock: a rotation waits for a key that is being added', async () => {
+    await fillWith(k1);
+    await run('senders list', `${k2},${k1}`);
+    const lock = await db.lockKey(7_226_944n);
+    const rotating = run('encryption rotate', `${k2},${k1}`);
+    await db.waitingForLocks(1);
+    await db.query(`update senders set name = overlay(name placing 'k1'::bytea from 3)
+      where id = (select id from senders order by id limit 1)`);
+    await lock.release();
+    expect((await rotating).stdout).to.include('keep    k1: 1 row needs it');
+    expect(await storedKeys()).to.deep.equal(['k1', 'k2']);
   });
 
-  it('a program under which the database was replaced by another one writes no key into that', async () => {
-    await using old = await contextWith(k1);
-    await fill(old);
-    await db.query('truncate encryption_keys');
-    await run('senders list', k2);
-    await keepHouseOnce(old);
-    expect(await db.query('select id from encryption_keys')).to.deep.equal([{ id: 'k2' }]);
+  it('understands what release 0.2.0 stores about keys', async () => {
+    await fillWith(k1);
+    await run('encryption rotate', `${k2},${k1}`);
+    // 0.2.0 stores each configured key at its start, and puts a key back that it still encrypts with.
+    await using other = await openTestContext(db, { ENCRYPTION_KEYS: `${k1},${k2}` });
+    await other[Symbol.asyncDispose]();
+    expect(await storedKeys()).to.deep.equal(['k1', 'k2']);
+    expect(await run('senders list', k2), 'no row needs it').to.include({ code: 0 });
+    const again = await run('encryption rotate', `${k2},${k1}`);
+    expect(again, 'its row is younger, and yet k1 is not newer').to.include({ code: 0 });
+    expect(await storedKeys()).to.deep.equal(['k2']);
+    // 0.2.0 moves a key's row to retired_keys.
+    await run('senders list', `${k3},${k2}`);
+    await db.query(`with gone as (delete from encryption_keys where id = 'k2' returning id, canary)
+      insert into retired_keys (id, canary) select id, canary from gone`);
+    await run('encryption rotate', `${k3},${k2}`);
+    expect((await json('senders list', k3)).items).to.have.lengthOf(2);
   });
 
   it('rotate does not go back to an older key by mistake', async () => {
-    await fillWith(k1);
-    await run('encryption rotate', `${k2},${k1}`);
-    await run('senders list', `${k2},${k3}`);
+    await fillWith(k2);
+    await fillWith(`${k3},${k2}`, 'two');
     const { code, stderr } = await run('encryption rotate', `${k2},${k3}`);
     expect(code).to.equal(2);
-    expect(stderr).to.include('"k2" stands first').and.to.include('"k3" was added later');
+    expect(stderr).to.include('"k2" stands first').and.to.include('"k3" was added later').and.include('rotate --help');
     expect((await run('encryption rotate --yes', `${k2},${k3}`)).code).to.equal(0);
   });
 

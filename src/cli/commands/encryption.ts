@@ -38,7 +38,7 @@ export function addEncryptionCommands(program: Command, deps: Deps): void {
     });
   addExamples(status, [
     'ruffinweb encryption status',
-    `ruffinweb encryption status --json | jq -r '.keys[] | select(.state == "retired") | .id'`,
+    `ruffinweb encryption status --json | jq -r '.keys[] | select(.state == "missing") | .id'`,
   ]);
 
   const rotate = encryption
@@ -69,10 +69,12 @@ export function addEncryptionCommands(program: Command, deps: Deps): void {
 const stateWords: Readonly<Record<KeyState, string>> = {
   seals: 'seals',
   opens: 'opens',
-  retired: 'not needed',
   missing: 'MISSING',
   wrong: 'WRONG KEY',
 };
+
+const beforeRemoval = `Before you remove an old key from ENCRYPTION_KEYS: restart every server and worker with the new key first, then run
+"ruffinweb encryption rotate" once more. Keep a copy of the old key as long as you keep backups from before.`;
 
 function printStatus(output: Output, { keys }: EncryptionStatus, damaged: number): void {
   const { style } = output;
@@ -83,7 +85,6 @@ function printStatus(output: Output, { keys }: EncryptionStatus, damaged: number
   const paint = {
     seals: style.good,
     opens: (it: string) => it,
-    retired: style.dim,
     missing: style.bad,
     wrong: style.bad,
   };
@@ -102,7 +103,6 @@ function printStatus(output: Output, { keys }: EncryptionStatus, damaged: number
     { ...number('PAUSE', (it) => it.rows.mail_queue), omit: 3 },
     { header: 'LAST ROW', text: (it) => time(it.newestRowAt) },
     { header: 'ADDED', text: (it) => time(it.addedAt), omit: 2 },
-    { header: 'RETIRED', text: (it) => time(it.retiredAt), omit: 1 },
   ]);
   for (const line of adviceOn(keys)) output.note(`\n${line}`);
   if (damaged > 0)
@@ -114,15 +114,15 @@ function adviceOn(keys: readonly KeyView[]): string[] {
   const named = (some: readonly KeyView[]) => some.map((it) => it.id).join(', ');
   const missing = keys.filter((it) => it.state === 'missing');
   const wrong = keys.filter((it) => it.state === 'wrong');
-  const idle = keys.filter((it) => it.state === 'retired' && it.configured);
+  const unneeded = keys.filter((it) => it.state === 'opens' && it.total === 0);
   if (missing.length > 0)
     advice.push(`Put back into ENCRYPTION_KEYS: ${named(missing)}. What it sealed stays shut without it.`);
   if (wrong.length > 0)
     advice.push(`Another key had this name when the database was written: ${named(wrong)}. Put the right one back.`);
-  if (idle.length > 0)
-    advice.push(`May be taken out of ENCRYPTION_KEYS: ${named(idle)}. Backups of before still need it.`);
   if (keys.some((it) => it.state === 'opens' && it.total > 0)) {
-    advice.push('To seal everything with the first key: ruffinweb encryption rotate');
+    advice.push(`To encrypt everything with the first key: ruffinweb encryption rotate\n${beforeRemoval}`);
+  } else if (unneeded.length > 0) {
+    advice.push(`No row needs ${named(unneeded)}. ${beforeRemoval}`);
   }
   return advice;
 }
@@ -137,9 +137,9 @@ function printRotated(output: Output, { key, resealed, interrupted, unopened, ot
   }
   for (const { id, needed, reason } of others) {
     if (needed) output.print(`${style.warning('keep')}    ${id}: ${reason}`);
-    else
-      output.print(`${style.good('unused')}  ${id}: take it out of ENCRYPTION_KEYS; backups of before still need it`);
+    else output.print(`${style.good('unused')}  ${id}: no row needs it`);
   }
+  if (others.length > 0) output.note(`\n${beforeRemoval}`);
   if (unopened.count === 0) return;
   output.warn(`\n${unopened.count} rows were left as they are, since a value in them does not open:`);
   for (const { table, id } of unopened.first) output.warn(`  ${table} ${id}`);

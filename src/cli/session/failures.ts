@@ -30,6 +30,7 @@ const hints: Partial<Record<ProblemCode, string>> = {
   'email-unknown': 'ruffinweb emails list',
   'form-unknown': 'ruffinweb forms list',
   'key-unknown': 'ruffinweb keys list',
+  'keys-wrong': 'ruffinweb encryption rotate --help',
 };
 
 /** What the database's refusals mean for an operator, by SQLSTATE (PostgreSQL manual, appendix A). */

@@ -3,9 +3,8 @@ import type { MailingContext } from '../../mailing-context.ts';
 import { emailChannel } from '../outbox.ts';
 
 /** Rings at each email that any process queues, until disposed. */
-export function listenForEmails(context: Pick<MailingContext, 'databaseUrl' | 'keyring'>, bell: Bell): AsyncDisposable {
-  const { databaseUrl, keyring } = context;
-  return listen({ databaseUrl, channel: emailChannel, sealingKey: keyring.newestId }, () => bell.ring());
+export function listenForEmails(context: Pick<MailingContext, 'databaseUrl'>, bell: Bell): AsyncDisposable {
+  return listen({ databaseUrl: context.databaseUrl, channel: emailChannel }, () => bell.ring());
 }
 /** Wakes one sleeper. A ring while nobody sleeps is kept for the next one, so that none is missed. */
 export interface Bell {

@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { readKeyRows } from '../../database/encryption-keys.ts';
+import { readStoredKeys } from '../../database/encryption-keys.ts';
 import { runStatement } from '../../database/statement.ts';
 import { isKeyOf } from '../../privacy/key-row.ts';
 import { sealingKey } from '../../privacy/keyring.ts';
@@ -7,68 +7,54 @@ import type { ConfiguredKey } from '../../privacy/keyring-check.ts';
 import { nameStatement, type SealedTable, sealedTableNames, sealedTables } from '../../privacy/sealed-columns.ts';
 
 /**
- * - `seals`: stands first in the configuration, and opens too
- * - `opens`: is configured
- * - `retired`: nothing in this database needs it
- * - `missing`: values need it, or may need it, and the configuration lacks it
- * - `wrong`: the configured key is not the one of that name that the database was written with
+ * - `seals`: first in the configuration; it encrypts, and decrypts too
+ * - `opens`: configured; it only decrypts
+ * - `missing`: not configured, although values need it or no configured key opens the index key
+ * - `wrong`: configured, but not the key of that name that the database was written with
  */
-export type KeyState = 'seals' | 'opens' | 'retired' | 'missing' | 'wrong';
+export type KeyState = 'seals' | 'opens' | 'missing' | 'wrong';
 
 export interface KeyView {
   id: string;
   state: KeyState;
   configured: boolean;
-  /** Rows with a value sealed with it, by table. */
+  /** Rows with a value that was encrypted with it, by table. */
   rows: Record<SealedTable, number>;
   total: number;
-  /** When the newest of them came about: as long as a key seals, this goes on. */
+  /** When the newest of these rows was written. If it keeps changing, a program still encrypts with this key. */
   newestRowAt: string | null;
   addedAt: string | null;
-  retiredAt: string | null;
 }
 
 export interface EncryptionStatus {
-  /** What is configured in the order of the configuration, then the rest. */
+  /** The configured keys in their order, then the missing ones. */
   keys: KeyView[];
-  /** Rows with a value that names no key at all, by table. */
+  /** Rows with a value that is not an encrypted one, by table. */
   damaged: Record<SealedTable, number>;
 }
 
-/** Looks at every sealed value for the key it needs. Opens none, changes nothing, and needs no key. */
+/** Looks at every encrypted value for the key it needs. Decrypts and changes nothing, and works without any key. */
 export async function readEncryptionStatus(
   em: EntityManager,
   configured: readonly ConfiguredKey[],
 ): Promise<EncryptionStatus> {
-  const { stored, retired } = await readKeyRows(em.fork());
+  const stored = await readStoredKeys(em);
   const used = await countByKey(em);
-  const ids = new Set([...configured, ...stored, ...retired].map((it) => it.id));
-  for (const id of used.keys()) if (id !== null) ids.add(id);
-  const keys = [...ids].map((id): KeyView => {
+  const isWrong = ({ id, secret }: ConfiguredKey) =>
+    stored.some((row) => row.id === id && !isKeyOf(row, sealingKey(id, secret)));
+  const opensIndexKey = configured.some((key) => stored.some((row) => row.id === key.id) && !isWrong(key));
+  const needed = [...(opensIndexKey ? [] : stored.map((it) => it.id)), ...used.keys()].filter((id) => id !== null);
+  const keys = [...new Set([...configured.map((it) => it.id), ...needed])].map((id): KeyView => {
     const key = configured.find((it) => it.id === id);
-    const inUse = stored.find((it) => it.id === id);
-    const atRest = retired.find((it) => it.id === id);
     const { rows, newest } = used.get(id) ?? noRows();
-    const total = sum(rows);
-    const known = inUse ?? atRest;
-    const wrong = key !== undefined && known !== undefined && !isKeyOf(known, sealingKey(id, key.secret));
     return {
       id,
-      state: wrong
-        ? 'wrong'
-        : key !== undefined && key === configured[0]
-          ? 'seals'
-          : inUse === undefined && atRest !== undefined && total === 0
-            ? 'retired'
-            : key === undefined
-              ? 'missing'
-              : 'opens',
+      state: key === undefined ? 'missing' : isWrong(key) ? 'wrong' : key === configured[0] ? 'seals' : 'opens',
       configured: key !== undefined,
       rows,
-      total,
+      total: sum(rows),
       newestRowAt: newest === null ? null : new Date(newest).toISOString(),
-      addedAt: inUse?.createdAt.toISOString() ?? null,
-      retiredAt: (inUse === undefined && atRest?.retiredAt.toISOString()) || null,
+      addedAt: stored.find((it) => it.id === id)?.createdAt.toISOString() ?? null,
     };
   });
   return { keys, damaged: used.get(null)?.rows ?? noRows().rows };
@@ -80,7 +66,7 @@ interface Used {
   newest: number | null;
 }
 
-/** By the id of the key; what names none is under null. */
+/** By the key's id. Values that name no key are under null. */
 async function countByKey(em: EntityManager): Promise<Map<string | null, Used>> {
   const used = new Map<string | null, Used>();
   for (const table of sealedTableNames) {
@@ -99,7 +85,7 @@ async function countByKey(em: EntityManager): Promise<Map<string | null, Used>> 
   return used;
 }
 
-/** The layout is that of `privacy/sealing.ts`; what does not have it counts as damaged instead of failing the query. */
+/** Reads the layout of `privacy/sealing.ts`. Other values count as damaged instead of failing the query. */
 function countStatement(table: SealedTable): string {
   const { columns, sealedAt } = sealedTables[table];
   const values = columns.map((column) => `(${column})`).join(', ');

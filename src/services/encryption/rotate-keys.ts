@@ -1,51 +1,48 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { EntityManager } from '@mikro-orm/postgresql';
-import { readSealingKeys } from '../../database/connection.ts';
-import { keepKey, readKeyRows, retireKey } from '../../database/encryption-keys.ts';
+import { countRowsOfKey, deleteUnneededKey, readStoredKeys } from '../../database/encryption-keys.ts';
 import { type SealedTable, sealedTableNames } from '../../privacy/sealed-columns.ts';
 import { Problem } from '../../problems.ts';
 import type { Scope } from '../scope.ts';
-import { readEncryptionStatus } from './encryption-status.ts';
 import { countOutdated, resealTable } from './reseal-rows.ts';
 
 export interface RotateRequest {
-  /** Also where a key that was added later is configured as an older one. */
+  /** Go ahead even if the first key is older than another one. */
   evenOlder?: boolean;
-  /** Ends between two batches; what was done until then stays done. */
+  /** Ends between two batches. */
   stop?: AbortSignal;
   onProgress?: (done: number) => void;
 }
 
 export interface Rotated {
-  /** The id of the key that everything is to be sealed with. */
+  /** The id of the key that now encrypts everything. */
   key: string;
-  /** Rows that were sealed anew. */
+  /** Rows that were encrypted again. */
   resealed: number;
   interrupted: boolean;
-  /** Rows left as they are, since a value in them does not open. */
+  /** Rows left as they are because a value in them cannot be decrypted. */
   unopened: { count: number; first: { table: SealedTable; id: string }[] };
-  /** What became of the other keys; empty where it was interrupted. */
+  /** The other keys; empty if it was interrupted. */
   others: OtherKey[];
 }
 
 export interface OtherKey {
   id: string;
-  /** Whether the configuration still has to have it. */
+  /** Whether it has to stay in the configuration. */
   needed: boolean;
-  /** Why. */
+  /** Why it is needed. */
   reason: string | null;
 }
 
-/** What was changed or locked while it was read is met again the next time through. */
-const mostRounds = 5;
+/** Rows that were changed or locked while they were read are found again in the next round. */
+const maxRounds = 5;
 
-/** Between two batches, in milliseconds. */
-const longestRestMs = 500;
+/** Max rest between two batches. */
+const maxRestMs = 500;
 
-/** More places than that nobody reads. */
-const mostPlaces = 20;
+/** Max rows to list that cannot be decrypted. */
+const maxUnopenedListed = 20;
 
-/** How many rows there are to be sealed anew. @throws {Problem} keys-wrong, where that would go back to an older key. */
+/** How many rows to encrypt again. @throws {Problem} keys-wrong */
 export async function countToRotate(scope: Scope, request: RotateRequest = {}): Promise<number> {
   await requireNewestFirst(scope, request);
   let count = 0;
@@ -54,8 +51,8 @@ export async function countToRotate(scope: Scope, request: RotateRequest = {}): 
 }
 
 /**
- * Seals every value with the newest key that another one sealed, and retires the keys that nothing needs then. Needs
- * no memory of its own: whoever runs it after a crash, or beside another, goes on where values are still to be done.
+ * Encrypts every value with the first key, then deletes the rows of keys that no value needs. It keeps no state: after a
+ * crash, or beside another rotation, it continues with the values that are left.
  *
  * @throws {Problem} keys-wrong
  */
@@ -68,16 +65,16 @@ export async function rotateKeys(scope: Scope, request: RotateRequest = {}): Pro
     unopened: { count: 0, first: [] },
     others: [],
   };
-  for (let round = 1; round <= mostRounds; round++) {
+  for (let round = 1; round <= maxRounds; round++) {
     const before = rotated.resealed;
-    const passedOver = await sealOnceThrough(scope, rotated, request);
+    const passedOver = await resealAllTables(scope, rotated, request);
     if (request.stop?.aborted) return { ...rotated, interrupted: true };
     if (passedOver === 0 && rotated.resealed === before) break;
   }
-  return { ...rotated, others: await retireUnneeded(scope) };
+  return { ...rotated, others: await deleteUnneeded(scope) };
 }
 
-async function sealOnceThrough(scope: Scope, rotated: Rotated, request: RotateRequest): Promise<number> {
+async function resealAllTables(scope: Scope, rotated: Rotated, request: RotateRequest): Promise<number> {
   let passedOver = 0;
   rotated.unopened = { count: 0, first: [] };
   for (const table of sealedTableNames) {
@@ -87,77 +84,47 @@ async function sealOnceThrough(scope: Scope, rotated: Rotated, request: RotateRe
       passedOver += batch.passedOver;
       rotated.unopened.count += batch.unopened.length;
       for (const id of batch.unopened)
-        if (rotated.unopened.first.length < mostPlaces) rotated.unopened.first.push({ table, id });
+        if (rotated.unopened.first.length < maxUnopenedListed) rotated.unopened.first.push({ table, id });
       request.onProgress?.(rotated.resealed);
       if (request.stop?.aborted) return passedOver;
-      // As long a rest as the batch took, within bounds: visitors go first, and nobody waits for a rotation.
-      await pause(Math.min(performance.now() - began, longestRestMs));
+      // Rest as long as the batch took: visitors go first, and a rotation is in no hurry.
+      await pause(Math.min(performance.now() - began, maxRestMs));
       began = performance.now();
     }
   }
   return passedOver;
 }
 
-/** The first key of the configuration seals; an old one there by mistake would undo what was done. */
+/** @throws {Problem} keys-wrong if this would go back to an older key, probably by mistake. */
 async function requireNewestFirst({ em, keyring }: Scope, request: RotateRequest): Promise<void> {
   if (request.evenOlder) return;
-  const { stored, retired } = await readKeyRows(em.fork());
-  // One that came back into use is old, whenever that was.
-  const cameBack = new Set(retired.map((it) => it.id));
+  const stored = await readStoredKeys(em.fork());
   const sealing = stored.find((it) => it.id === keyring.newestId);
-  const newer = stored.find(
-    (it) =>
-      sealing !== undefined &&
-      it !== sealing &&
-      !cameBack.has(it.id) &&
-      (cameBack.has(sealing.id) || it.createdAt > sealing.createdAt),
-  );
-  if (newer === undefined) return;
-  throw new Problem(
-    'keys-wrong',
-    `key "${keyring.newestId}" stands first in ENCRYPTION_KEYS and would seal everything, but "${newer.id}" was added later: put that one first`,
-    { needs: 'even-older' },
-  );
+  if (sealing === undefined) return;
+  for (const { id, createdAt } of stored) {
+    // Release 0.2.0 also stores keys that it only decrypts with: such a row says nothing about the key's age.
+    if (createdAt <= sealing.createdAt || (await countRowsOfKey(em.fork(), id)) === 0) continue;
+    throw new Problem(
+      'keys-wrong',
+      `key "${keyring.newestId}" stands first in ENCRYPTION_KEYS and would encrypt everything, but "${id}" was added later: put the newer key first`,
+      { needs: 'even-older' },
+    );
+  }
 }
 
 /**
- * A key is kept as long as a value needs it or a program that seals with it is connected. Should one be sealed with a
- * key at the very moment when that is retired, it comes back into use.
+ * A program that still encrypts with an old key can do so after its row was deleted. That is why the operator restarts
+ * every program first and runs the rotation once more.
  */
-async function retireUnneeded(scope: Scope): Promise<OtherKey[]> {
-  const { em, keyring } = scope;
-  const { stored } = await readKeyRows(em.fork());
-  const before = stored.filter((it) => it.id !== keyring.newestId);
-  const [needs, sealing] = [await rowsByKey(em), await readSealingKeys(em)];
+async function deleteUnneeded({ em, keyring }: Scope): Promise<OtherKey[]> {
+  const stored = await readStoredKeys(em.fork());
+  const ids = new Set([...stored.map((it) => it.id), ...keyring.ids]);
+  ids.delete(keyring.newestId);
   const others: OtherKey[] = [];
-  for (const { id } of before) {
-    const reason = whyNeeded(id, needs.get(id) ?? 0, sealing);
-    if (reason === null) await retireKey(em, id, keyring.describeNewest());
-    others.push({ id, needed: reason !== null, reason });
-  }
-  if (!others.some((it) => !it.needed) || (await countToRotate(scope, { evenOlder: true })) === 0) return others;
-  const late = await rowsByKey(em);
-  for (const other of others) {
-    const row = before.find((it) => it.id === other.id);
-    const rows = late.get(other.id) ?? 0;
-    if (other.needed || rows === 0 || row === undefined) continue;
-    await keepKey(em, row);
-    Object.assign(other, { needed: true, reason: whyNeeded(other.id, rows, sealing) });
+  for (const id of ids) {
+    const rows = await deleteUnneededKey(em, id, keyring.describeNewest());
+    const reason = rows === 0 ? null : `${rows} ${rows === 1 ? 'row needs' : 'rows need'} it`;
+    others.push({ id, needed: rows > 0, reason });
   }
   return others;
-}
-
-async function rowsByKey(em: EntityManager): Promise<Map<string, number>> {
-  const { keys } = await readEncryptionStatus(em, []);
-  return new Map(keys.map((it) => [it.id, it.total]));
-}
-
-function whyNeeded(id: string, rows: number, sealing: { keys: Set<string>; untold: boolean }): string | null {
-  if (sealing.keys.has(id)) {
-    return 'a running program seals with it: put the new key first in its ENCRYPTION_KEYS, restart it, and rotate again';
-  }
-  if (rows > 0) return `${rows} ${rows === 1 ? 'row needs' : 'rows need'} it`;
-  if (sealing.untold)
-    return 'a program is connected that does not say what it seals with, as release 0.1.0 does not: upgrade and restart it, and rotate again';
-  return null;
 }

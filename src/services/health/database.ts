@@ -1,8 +1,8 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { readKeyRows } from '../../database/encryption-keys.ts';
+import { checkStoredKeys, readStoredKeys } from '../../database/encryption-keys.ts';
 import { readSchemaStatus } from '../../database/migrate.ts';
 import type { Keyring } from '../../privacy/keyring.ts';
-import { checkKeys, KeysWrong } from '../../privacy/keyring-check.ts';
+import { KeysWrong } from '../../privacy/keyring-check.ts';
 import { Problem } from '../../problems.ts';
 import { requireFitSchema } from '../schema.ts';
 import { good, type HealthCheck, type HealthParts } from './health-check.ts';
@@ -91,9 +91,9 @@ export async function checkSchema(em: EntityManager): Promise<HealthCheck> {
 }
 
 export async function checkKeyring(parts: HealthParts, em: EntityManager): Promise<HealthCheck> {
-  const { stored, retired } = await readKeyRows(em);
   const configured = parts.keys();
   if (configured === undefined) {
+    const stored = await readStoredKeys(em);
     if (stored.length === 0) return good('keys', 'none yet: the first start makes one');
     return {
       name: 'keys',
@@ -103,8 +103,8 @@ export async function checkKeyring(parts: HealthParts, em: EntityManager): Promi
     };
   }
   try {
-    const { keyring, missing } = checkKeys(configured, stored, retired);
-    const news = missing.length === 0 ? '' : `; ${missing.map((it) => it.id).join(', ')} not used yet`;
+    const { keyring, newRow } = await checkStoredKeys(em, configured);
+    const news = newRow === undefined ? '' : `; ${newRow.id} not used yet`;
     return good('keys', `${keyring.newestId} seals, ${configured.length} can open${news}`);
   } catch (error) {
     if (!(error instanceof KeysWrong)) throw error;
@@ -122,8 +122,7 @@ export async function openKeyring(parts: HealthParts, em: EntityManager): Promis
   try {
     const configured = parts.keys();
     if (configured === undefined) return undefined;
-    const { stored, retired } = await readKeyRows(em);
-    return checkKeys(configured, stored, retired).keyring;
+    return (await checkStoredKeys(em, configured)).keyring;
   } catch {
     return undefined;
   }

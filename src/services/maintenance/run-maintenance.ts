@@ -4,7 +4,6 @@ import { inTransaction } from '../../database/statement.ts';
 import { Duty } from '../../entities/index.ts';
 import { clocksDifferBy } from '../clock.ts';
 import { queueHeldSummaries } from '../delivery/held-summary.ts';
-import { watchKeys } from '../encryption/watch-keys.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { syncErasures } from '../senders/replay-erasures.ts';
 import { openPurgeRound, type PurgeRound, purgeDuty, type Removal } from './purge.ts';
@@ -42,7 +41,6 @@ export async function keepHouse(context: Context, stop: AbortSignal): Promise<vo
 export async function keepHouseOnce(context: Context, stop?: AbortSignal): Promise<void> {
   const scope = openScope(context, { task: 'housekeeping' });
   await resetFutureTimes(scope);
-  await watchKeys(scope);
   // On each machine, since each has a log of its own.
   await syncErasures(scope);
   await doAtMostEvery(scope, 'forget-expired', '10 minutes', async ({ em }) => {
