@@ -9,6 +9,8 @@ import { createBell, listenForEmails } from '../services/delivery/new-mail-signa
 import { openIntake } from '../services/intake/intake.ts';
 import type { BatchLimits } from '../services/intake/store-batches.ts';
 import { keepHouse } from '../services/maintenance/run-maintenance.ts';
+import { openScope } from '../services/scope.ts';
+import { replayErasureLog } from '../services/senders/replay-erasures.ts';
 import { createApp } from './app.ts';
 import { answer, createHttpServer, startListening, withoutCrowds } from './http-server.ts';
 import { shareCounts } from './limits/shared-counts.ts';
@@ -43,6 +45,7 @@ export interface ServeOptions {
  */
 export async function serve(given: MailingContext, options: ServeOptions): Promise<void> {
   await using opened = new AsyncDisposableStack();
+  await replayErasureLog(openScope(given));
   const mailboxKey = hasMailbox(given.config) ? createMailboxKey() : undefined;
   const state: ServerState = { stopping: false, shared: await openSharedCounts(given, opened), mailboxKey };
   const secure = given.config.publicUrl.startsWith('https:');

@@ -6,12 +6,13 @@ import { adminShapes } from '../../src/server/openapi/admin-schemas.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { decideNextStep } from '../../src/services/delivery/retry-schedule.ts';
 import { settleEmails } from '../../src/services/delivery/settle-emails.ts';
-import { keepHouseOnce } from '../../src/services/maintenance/run-maintenance.ts';
 import { openScope } from '../../src/services/scope.ts';
+import { logNewErasures, replayErasureLog } from '../../src/services/senders/replay-erasures.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { ruffinweb, temporaryFolder } from '../support/program.ts';
+import { RunningServer, ruffinweb, temporaryFolder } from '../support/program.ts';
+import { until } from '../support/until.ts';
 import { runHere } from './terminal.ts';
 
 const ada = ['--email', 'ADA@example.test'];
@@ -197,8 +198,26 @@ describe('senders export and erase', () => {
       const elsewhere = { DATA_DIR: join(folder.path, 'nowhere') };
       const { stdout } = await runHere(['senders', 'erase', ...ada, '--yes', '--json'], db, { settings: elsewhere });
       expect(JSON.parse(stdout).logged).to.equal(false);
-      await keepHouseOnce(context);
-      expect(await readFile(log, 'utf8')).to.equal((await run('erasures')).stdout);
+      await logNewErasures(openScope(context));
+      const first = (await run('erasures')).stdout;
+      expect(await readFile(log, 'utf8')).to.equal(first);
+      await logNewErasures(openScope(context));
+      expect(await readFile(log, 'utf8'), 'nothing new').to.equal(first);
+      // The same person wrote again and was erased again: the count stays the same.
+      await db.query(`update erasures set erased_at = erased_at + interval '1 hour'`);
+      await logNewErasures(openScope(context));
+      expect(await readFile(log, 'utf8')).to.equal(first + (await run('erasures')).stdout);
+    });
+
+    it('is written to the log of every server', async () => {
+      await build();
+      const elsewhere = { DATA_DIR: join(folder.path, 'nowhere') };
+      await runHere(['senders', 'erase', ...ada, '--yes'], db, { settings: elsewhere });
+      const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path };
+      await using server = await RunningServer.start(settings, ['serve', '--no-deliver']);
+      const stored = (await run('erasures')).stdout;
+      await until('the server has written it', async () => (await readFile(log, 'utf8').catch(() => '')) === stored);
+      await server.stop();
     });
   });
 
@@ -234,7 +253,7 @@ describe('senders export and erase', () => {
       expect(await db.count('messages')).to.equal(2);
     });
 
-    it('each server does it by itself before any mail leaves', async () => {
+    it('a worker erases again before it sends anything', async () => {
       await eraseAndRestore();
       const done = await ruffinweb(['deliver', '--once'], {
         DATABASE_URL: db.url,
@@ -245,7 +264,32 @@ describe('senders export and erase', () => {
         .to.include('they were done again')
         .and.not.match(/ada@|Lovelace/);
       expect(await addresses()).to.deep.equal(['ada2@example.test']);
-      expect(await db.emails(), 'of Ada none was sent').to.deep.equal({ 'auto-reply sent': 1, 'notification sent': 1 });
+      expect(await db.emails(), 'nothing was sent about Ada').to.deep.equal({
+        'auto-reply sent': 1,
+        'notification sent': 1,
+      });
+    });
+
+    it('a server that does not deliver erases again before it listens', async () => {
+      await eraseAndRestore();
+      const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path };
+      await using server = await RunningServer.start(settings, ['serve', '--no-deliver']);
+      expect(await addresses()).to.deep.equal(['ada2@example.test']);
+      await server.stop();
+    });
+
+    it('a running worker erases again after an outage', async () => {
+      await using worker = await RunningServer.startWorker({ DATABASE_URL: db.url, DATA_DIR: folder.path });
+      await worker.said(/delivering to/);
+      await runHere(['emails', 'pause'], db);
+      await eraseAndRestore();
+      const outage = await db.lockTable('emails');
+      await db.query(`select pg_notify('ruffinweb_emails', '')`);
+      await worker.said(/the database does not answer/);
+      await outage.release();
+      await worker.said(/they were done again/);
+      expect(await addresses()).to.deep.equal(['ada2@example.test']);
+      await worker.stop();
     });
 
     it('a line that is torn, changed or of another database does nothing, and spoils no other', async () => {
@@ -256,7 +300,7 @@ describe('senders export and erase', () => {
       const none = await run('erase', '--replay', log, '--yes');
       expect(none).to.include({ code: 1, stdout: '' });
       expect(none.stderr).to.include('is not the erasure log of this database');
-      await keepHouseOnce(context);
+      await replayErasureLog(openScope(context));
       expect(await addresses()).to.have.lengthOf(2);
 
       await run('erase', '--email', 'ada2@example.test', '--yes');

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { grace } from '../../grace.ts';
 import type { MailingContext } from '../../mailing-context.ts';
 import { openScope } from '../scope.ts';
-import { syncErasures } from '../senders/replay-erasures.ts';
+import { replayErasureLog } from '../senders/replay-erasures.ts';
 import { cancelReasons, cancelUnwanted } from './cancel-unwanted.ts';
 import { type Claim, claimDue } from './claim-due.ts';
 import { createRate, type Held, handMs, holdFor, isStale, mostPerLane } from './claimed-ahead.ts';
@@ -107,7 +107,7 @@ export function createFlight(
   async function claim(limit: number): Promise<Claim> {
     if (!knownQueue) {
       await pauseIfRestored(scope);
-      await syncErasures(scope);
+      await replayErasureLog(scope);
     }
     let found = await claimWithToken(limit);
     // Nothing is due, or the queue is paused.

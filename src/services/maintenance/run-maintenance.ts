@@ -5,13 +5,14 @@ import { Duty } from '../../entities/index.ts';
 import { clocksDifferBy } from '../clock.ts';
 import { queueHeldSummaries } from '../delivery/held-summary.ts';
 import { openScope, type Scope } from '../scope.ts';
-import { syncErasures } from '../senders/replay-erasures.ts';
+import { logNewErasures } from '../senders/replay-erasures.ts';
 import { openPurgeRound, type PurgeRound, purgeDuty, type Removal } from './purge.ts';
 import { countWaiting } from './purge-preview.ts';
 import { resetFutureTimes } from './reset-future-times.ts';
 
 /** How often a process looks whether something is to be done, in milliseconds. */
 const roundMs = 10 * 60_000;
+const roundsPerHour = 6;
 
 /** What was only kept for a while, and for how long after it was of use. */
 const expired = [
@@ -27,8 +28,10 @@ const expired = [
  * way of anything else. An outage is waited out.
  */
 export async function keepHouse(context: Context, stop: AbortSignal): Promise<void> {
-  while (!stop.aborted) {
+  for (let round = 0; !stop.aborted; round++) {
     try {
+      // Done by each process: each machine has an erasure log of its own.
+      if (round % roundsPerHour === 0) await logNewErasures(openScope(context, { task: 'housekeeping' }));
       await keepHouseOnce(context, stop);
     } catch (error) {
       context.log.warn({ err: error }, 'housekeeping has to wait');
@@ -41,8 +44,6 @@ export async function keepHouse(context: Context, stop: AbortSignal): Promise<vo
 export async function keepHouseOnce(context: Context, stop?: AbortSignal): Promise<void> {
   const scope = openScope(context, { task: 'housekeeping' });
   await resetFutureTimes(scope);
-  // On each machine, since each has a log of its own.
-  await syncErasures(scope);
   await doAtMostEvery(scope, 'forget-expired', '10 minutes', async ({ em }) => {
     for (const statement of expired) await em.execute(statement);
     return true;

@@ -30,8 +30,8 @@ export async function listErasures(scope: Scope): Promise<ErasureRecord[]> {
 }
 
 /**
- * Erases again whom the database has forgotten to have erased, since it was restored from a backup. What somebody
- * wrote after the erasure stays; a record that the database has is passed over, so that doing it twice does no harm.
+ * Erases again the people whose erasure the database does not know, because it was restored from a backup. Messages from
+ * after the erasure stay. Records that the database has are skipped, so a second replay does nothing.
  */
 export async function replayErasures(scope: Scope, records: readonly ErasureRecord[]): Promise<Replayed> {
   const replayed: Replayed = { records: 0, messages: 0, senders: 0 };
@@ -45,25 +45,41 @@ export async function replayErasures(scope: Scope, records: readonly ErasureReco
 }
 
 /**
- * Makes the database and this machine's erasure log say the same: done by every server when it starts, before any
- * mail leaves, after an outage, and once in a while. What the log alone has is erased again; what the database alone
- * has is written down.
+ * Replays this machine's erasure log. A server or worker does it when it starts, and a worker after each database outage
+ * too, before it sends anything: during the outage, somebody may have restored a backup.
  */
-export async function syncErasures(scope: Scope): Promise<void> {
-  const { log, config, keyring } = scope;
-  const fromFile = await readErasureLog(keyring, erasureLogFile(config)).catch((error: unknown) => {
+export async function replayErasureLog(scope: Scope): Promise<void> {
+  const records = await readOwnLog(scope);
+  if (records === undefined || records.length === 0) return;
+  const replayed = await replayErasures(scope, records);
+  if (replayed.records > 0) {
+    scope.log.warn(replayed, 'the database did not know erasures from the erasure log: they were done again');
+  }
+}
+
+/** Appends erasures that this machine's log lacks because a command on another machine did them. */
+export async function logNewErasures(scope: Scope): Promise<void> {
+  const records = await readOwnLog(scope);
+  if (records === undefined) return;
+  const logged = recordsNotIn([], records).map((it) => BigInt(it.erasedAt.getTime()));
+  const [stored] = await scope.em.execute<{ count: number; times: string }[]>(
+    `select count(*)::int as count, coalesce(sum((extract(epoch from erased_at) * 1000)::bigint), 0)::text as times
+     from erasures`,
+  );
+  // A second erasure of an address only raises its time, which changes the sum.
+  if (stored?.count === logged.length && stored.times === String(logged.reduce((sum, it) => sum + it, 0n))) return;
+  const missing = recordsNotIn(records, await listErasures(scope));
+  await appendRecords(scope, missing).catch((error: unknown) => warnOfLog(scope, error));
+}
+
+/** @returns undefined if the file cannot be read, which is logged. */
+async function readOwnLog(scope: Scope): Promise<ErasureRecord[] | undefined> {
+  try {
+    return (await readErasureLog(scope.keyring, erasureLogFile(scope.config))).records;
+  } catch (error) {
     warnOfLog(scope, error);
     return undefined;
-  });
-  if (fromFile === undefined) return;
-  if (fromFile.records.length > 0) {
-    const replayed = await replayErasures(scope, fromFile.records);
-    if (replayed.records > 0) {
-      log.warn(replayed, 'this database did not know of erasures that the erasure log has: they were done again');
-    }
   }
-  const missing = recordsNotIn(fromFile.records, await listErasures(scope));
-  await appendRecords(scope, missing).catch((error: unknown) => warnOfLog(scope, error));
 }
 
 async function replayOne(scope: Scope, { addressIndex, erasedAt }: ErasureRecord) {

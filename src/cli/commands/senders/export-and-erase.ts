@@ -121,7 +121,7 @@ async function tellErased(output: Output, scope: Scope, erased: Erased): Promise
   output.note(
     erased.logged
       ? `That it happened stands in ${erasureLogFile(scope.config)}, without a name, for when a backup is restored.`
-      : 'That it happened stands in the database, without a name; each server copies it to DATA_DIR/erasures.jsonl within ten minutes.',
+      : 'That it happened stands in the database, without a name; each server copies it to DATA_DIR/erasures.jsonl within an hour.',
   );
 }
 
