@@ -6,7 +6,6 @@ import { readiness } from '../services/health/readiness.ts';
 import { createChallenge } from '../services/intake/guard-submission.ts';
 import { addAdminRoutes } from './admin/admin-routes.ts';
 import type { RequestState } from './http/request-scope.ts';
-import { tellProxies } from './http/tell-proxies.ts';
 import { limitClients } from './limits/limit-clients.ts';
 import type { SharedCounts } from './limits/shared-counts.ts';
 import { addDjangoRoutes } from './posts/django-routes.ts';
@@ -41,7 +40,6 @@ export function createRoutes(context: Context, server: ServerState): Router<Requ
 
   const look = shared(readiness);
   router.get('/livez', (ctx) => {
-    tellProxies(ctx, context);
     ctx.body = { status: 'ok' };
   });
   router.get('/readyz', async (ctx) => {

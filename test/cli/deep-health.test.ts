@@ -4,17 +4,13 @@ import { expect } from 'chai';
 import type { Health } from '../../src/services/health/health.ts';
 import type { HealthCheck, HealthParts } from '../../src/services/health/health-check.ts';
 import { checkMailDomain, openResolver } from '../../src/services/health/mail-domain.ts';
-import { makeProbe } from '../../src/services/health/proxy-probe.ts';
 import { checkClock, deepChecks } from '../../src/services/health/smtp-and-clock.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase } from '../support/database.ts';
 import { DnsServer, type Zone } from '../support/dns-server.ts';
-import { openHttpProxy } from '../support/http-proxy.ts';
 import { RunningServer, temporaryFolder } from '../support/program.ts';
-import { openApi, startServerHere } from '../support/server-here.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
-import { openSite } from '../support/static-site.ts';
 import { runHere } from './terminal.ts';
 
 const good: Zone = {
@@ -291,81 +287,6 @@ describe('health --deep: the rest', () => {
       `update messages set received_at = now() - interval '25 hours' where id = (select min(id::text)::uuid from messages where status = 'held')`,
     );
     expect(await held()).to.include({ status: 'warn', fact: '2 held, 1 of them longer than a day' });
-  });
-
-  it('asks by the public address how many proxies a request passes, and says where TRUST_PROXY is wrong', async () => {
-    await using db = await createDatabase();
-    await using folder = await temporaryFolder();
-    await using dns = await DnsServer.start(good);
-    await using near = await openHttpProxy();
-    await using far = await openHttpProxy(near.url);
-    const seenWith = async (trusted: number, way: { url: string }) => {
-      const settings = { PUBLIC_URL: way.url, TRUST_PROXY: String(trusted) };
-      await using server = await startServerHere({ DATABASE_URL: db.url, ...settings });
-      near.target = server.url;
-      if (way === direct) direct.url = server.url;
-      const { stdout } = await runHere(['health', '--deep', '--json'], db, {
-        settings: { ...settings, PUBLIC_URL: way.url, DATA_DIR: folder.path, DNS_SERVER: dns.address },
-      });
-      return (JSON.parse(stdout) as Health).checks.find((it) => it.name === 'proxies') as HealthCheck;
-    };
-    const direct = { url: 'http://127.0.0.1:1' };
-
-    expect(await seenWith(0, direct)).to.include({ status: 'ok' });
-    expect(await seenWith(1, near)).to.include({ status: 'ok', fix: null });
-    expect((await seenWith(2, far)).fact).to.match(/passes 2 proxies, and TRUST_PROXY is 2$/);
-    const few = await seenWith(1, far);
-    expect(few).to.include({ status: 'fail', fix: 'set TRUST_PROXY=2' });
-    expect(few.fact).to.include('all visitors count as one');
-    const many = await seenWith(2, near);
-    expect(many.status).to.equal('fail');
-    expect(many.fact).to.include('a client can choose its own address');
-    near.forwarding = 'passes';
-    expect((await seenWith(1, near)).fact)
-      .to.include('passes 0 proxies')
-      .and.include('choose its own address');
-    near.forwarding = 'replaces';
-    expect(await seenWith(1, near)).to.include({ status: 'ok' });
-    expect((await seenWith(2, near)).fact).to.include('passes 1 proxy');
-
-    // Where the world's address leads to a program on this machine that says nothing of its clients.
-    const world = { url: near.url.replace('127.0.0.1', '0.0.0.0') };
-    for (const silent of ['drops', 'passes'] as const) {
-      near.forwarding = silent;
-      const seen = await seenWith(0, world);
-      expect(seen.status, silent).to.equal('warn');
-      expect(seen.fact).to.match(/passes 0 proxies, and TRUST_PROXY is 0; yet .* all visitors may count as one$/);
-      expect(seen.fix).to.include('$proxy_add_x_forwarded_for');
-      expect(await seenWith(0, near), 'a machine for trying').to.include({ status: 'ok', fix: null });
-    }
-  });
-
-  it('warns where nobody answers by the public address, or somebody else does', async () => {
-    await using api = await openApi();
-    await using folder = await temporaryFolder();
-    await using dns = await DnsServer.start(good);
-    const site = await openSite({ '/livez': 'Hello' });
-    const look = async (settings: Record<string, string>) => {
-      const all = { DATA_DIR: folder.path, DNS_SERVER: dns.address, ...settings };
-      const { stdout } = await runHere(['health', '--deep', '--json'], api.db, { settings: all });
-      return (JSON.parse(stdout) as Health).checks.find((it) => it.name === 'proxies') as HealthCheck;
-    };
-    expect((await look({ PUBLIC_URL: site.url })).fact).to.include('answers 200, and not as a server with these keys');
-    await site[Symbol.asyncDispose]();
-    const away = await look({ PUBLIC_URL: site.url });
-    expect(away).to.include({ status: 'warn', fact: `${site.url} cannot be reached from here: ECONNREFUSED` });
-
-    for (const probe of ['', 'x', `${Date.now()}.`, `${Date.now()}.${'A'.repeat(43)}`]) {
-      const answer = await api.http.get('/livez', { 'Ruffinweb-Probe': probe });
-      expect([answer.status, answer.headers.get('ruffinweb-proxies')], probe).to.deep.equal([200, null]);
-    }
-    await using context = await openTestContext(api.db);
-    const tell = async (at: Date) =>
-      (await api.http.get('/livez', { 'Ruffinweb-Probe': makeProbe(context.keyring, at) })).headers.has(
-        'ruffinweb-proxies',
-      );
-    expect(await tell(new Date())).to.equal(true);
-    expect(await tell(new Date(Date.now() - 6 * 60_000)), 'an old one').to.equal(false);
   });
 
   it("tries the operator's own templates, apart from the mail server", async () => {

@@ -22,6 +22,7 @@ describe('health', () => {
     'templates',
     'mail',
     'disk',
+    'proxies',
   ];
 
   before(async () => {
@@ -63,6 +64,17 @@ describe('health', () => {
     expect(seen('keys').fact).to.equal('k1 seals, 1 can open');
     expect(seen('queue').fact).to.include('2 queued');
     expect(seen('mail').fact).to.include(folder.path);
+  });
+
+  it('warns about https without a trusted proxy', async () => {
+    await using db = await createDatabase();
+    const settings = { PUBLIC_URL: 'https://forms.example.test' };
+    const { seen } = await look(db, settings);
+    expect(seen('proxies')).to.include({ status: 'warn' });
+    expect(seen('proxies').fix).to.include('set TRUST_PROXY');
+    for (const fine of [{ ...settings, TRUST_PROXY: '1' }, { PUBLIC_URL: 'http://forms.example.test' }]) {
+      expect((await look(db, fine)).seen('proxies')).to.include({ status: 'ok', fix: null });
+    }
   });
 
   it('warns of a late queue and of failed mail, and says what to do', async () => {

@@ -374,5 +374,22 @@ describe('who may call', () => {
     it('is that of the connection where no proxy is trusted', async () => {
       expect(await storedAddress(plain, '203.0.113.7')).to.equal('127.0.0.0/24');
     });
+
+    it('warns once about a TRUST_PROXY that a post contradicts', async () => {
+      const warningsAfter = async (proxies: number, headers: (string | undefined)[]) => {
+        await using own = await start({ TRUST_PROXY: String(proxies) });
+        const client = clientOf(own.url);
+        await client.get('/livez', { 'X-Forwarded-For': '203.0.113.7' });
+        for (const it of headers) await storedAddress(client, it);
+        return own.log.split('\n').filter((it) => it.includes('TRUST_PROXY'));
+      };
+      expect(await warningsAfter(0, [undefined])).to.deep.equal([]);
+      expect(await warningsAfter(1, ['203.0.113.7'])).to.deep.equal([]);
+      const [behind, ...others] = await warningsAfter(0, ['203.0.113.7', '203.0.113.8']);
+      expect(behind).to.include('TRUST_PROXY is 0').and.include('"level":"warn"').and.not.include('203.0.113');
+      expect(others).to.deep.equal([]);
+      const [fewer] = await warningsAfter(2, ['203.0.113.7']);
+      expect(fewer).to.include('X-Forwarded-For entries: 1, but TRUST_PROXY is 2');
+    });
   });
 });

@@ -22,6 +22,22 @@ export function clientAddressOf(
   return hops.map(readIp).find((address) => address !== undefined);
 }
 
+/** What a request shows about a wrong `TRUST_PROXY`, for the operator; undefined if it shows nothing. */
+export function explainWrongTrustProxy(
+  { headers }: Pick<IncomingMessage, 'headers'>,
+  proxies: number,
+): string | undefined {
+  const forwarded = [headers['x-forwarded-for'] ?? []].flat().join(',');
+  const entries = forwarded === '' ? 0 : forwarded.split(',').length;
+  if (proxies === 0 && entries > 0) {
+    return 'a post came with X-Forwarded-For, but TRUST_PROXY is 0: behind a proxy all visitors share one limit. Set TRUST_PROXY to the number of proxies; without a proxy ignore this';
+  }
+  if (entries < proxies) {
+    return `a post came with X-Forwarded-For entries: ${entries}, but TRUST_PROXY is ${proxies}: clients can choose their address. Set TRUST_PROXY to the number of proxies, and let each add to X-Forwarded-For`;
+  }
+  return undefined;
+}
+
 /**
  * Reads what stands in such headers: an address, perhaps with a port, brackets, quotes or a zone. An IPv4
  * address that is dressed up as IPv6 comes back as itself; IPv6 in its one canonical form.

@@ -5,7 +5,7 @@ import type { ProblemCode } from '../../problems.ts';
 import type { Admission } from '../../services/api-keys/api-keys.ts';
 import type { Intake } from '../../services/intake/intake.ts';
 import { openScope, type Scope } from '../../services/scope.ts';
-import { clientAddressOf } from './client-address.ts';
+import { clientAddressOf, explainWrongTrustProxy } from './client-address.ts';
 
 /** What the middlewares of one request tell each other. */
 export interface RequestState {
@@ -31,6 +31,8 @@ export interface RequestState {
  * path as it was typed, since anything may stand in that.
  */
 export function openRequestScope(context: Context, intake: Intake): Middleware<RequestState> {
+  const { trustProxy } = context.config;
+  let warned = false;
   return async (ctx, next) => {
     const startedAt = performance.now();
     const requestId = randomUUID();
@@ -38,7 +40,12 @@ export function openRequestScope(context: Context, intake: Intake): Middleware<R
     ctx.state.requestId = requestId;
     ctx.state.scope = scope;
     ctx.state.intake = intake;
-    ctx.state.clientAddress = clientAddressOf(ctx.req, context.config.trustProxy);
+    ctx.state.clientAddress = clientAddressOf(ctx.req, trustProxy);
+    const mistake = warned || ctx.method !== 'POST' ? undefined : explainWrongTrustProxy(ctx.req, trustProxy);
+    if (mistake !== undefined) {
+      warned = true;
+      context.log.warn(mistake);
+    }
     ctx.set('X-Request-Id', requestId);
     await next();
     const { problem, preflight } = ctx.state;

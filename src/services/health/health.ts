@@ -1,9 +1,8 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { checkDatabase, checkDurability, checkKeyring, checkSchema, openKeyring } from './database.ts';
+import { checkDatabase, checkDurability, checkKeyring, checkSchema } from './database.ts';
 import type { HealthCheck, HealthParts, HealthStatus } from './health-check.ts';
-import { checkDisk, checkRedis } from './machine.ts';
+import { checkDisk, checkProxies, checkRedis } from './machine.ts';
 import { checkFailed, checkHeld, checkMail, checkQueue, checkTemplates } from './mail.ts';
-import { checkProxies } from './proxies.ts';
 import { checkRetention } from './retention.ts';
 import { checkClock, deepChecks } from './smtp-and-clock.ts';
 
@@ -35,14 +34,9 @@ export async function checkHealth(parts: HealthParts, options: { deep?: boolean 
     look(parts, 'templates', () => checkTemplates(parts), 'mend that file, or take it away to use ours'),
     look(parts, 'mail', () => checkMail(parts)),
     look(parts, 'disk', () => checkDisk(parts)),
+    checkProxies(parts),
     ...(parts.redis === undefined ? [] : [checkRedis(parts.redis)]),
-    ...(options.deep
-      ? [
-          ask('clock', (em) => checkClock(parts, em)),
-          ask('proxies', async (em) => checkProxies(parts, await openKeyring(parts, em))),
-          ...deepChecks(parts),
-        ]
-      : []),
+    ...(options.deep ? [ask('clock', (em) => checkClock(parts, em)), ...deepChecks(parts)] : []),
   ]);
   const worst = (['fail', 'warn'] as const).find((status) => checks.some((it) => it.status === status));
   return { status: worst ?? 'ok', checks };

@@ -19,6 +19,20 @@ export async function checkDisk(parts: HealthParts): Promise<HealthCheck> {
   return good('disk', fact);
 }
 
+/**
+ * This process sees no visitors' requests, so it judges only what must be wrong: the server speaks no TLS itself, so
+ * an https address means a proxy. The server's log warns about a number that a post contradicts.
+ */
+export function checkProxies({ config: { publicUrl, trustProxy } }: HealthParts): HealthCheck {
+  if (trustProxy > 0 || !publicUrl.startsWith('https:')) return good('proxies', `TRUST_PROXY is ${trustProxy}`);
+  return {
+    name: 'proxies',
+    status: 'warn',
+    fact: `TRUST_PROXY is 0, but ${publicUrl} needs a proxy for https: all visitors share one limit`,
+    fix: 'set TRUST_PROXY to the number of proxies, and let each add to X-Forwarded-For',
+  };
+}
+
 /** Never a failure: without it posts are taken all the same. */
 export async function checkRedis(describe: NonNullable<HealthParts['redis']>): Promise<HealthCheck> {
   try {
