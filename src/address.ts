@@ -63,3 +63,13 @@ export function readMailbox(text: string): Mailbox | undefined {
   if (name !== undefined && (name.length > 200 || /[\p{Cc}\p{Cf}\\]/u.test(name))) return undefined;
   return name ? { name, address } : { address };
 }
+
+/** `ada@example.com`, or `Ada <ada@example.com>`. */
+export function formatMailbox({ name, address }: Mailbox): string {
+  return name ? `${name} <${address}>` : address;
+}
+
+/** What follows the last `@`. */
+export function domainOf(address: string): string {
+  return address.slice(address.lastIndexOf('@') + 1);
+}

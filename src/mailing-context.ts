@@ -65,9 +65,8 @@ export async function openMailTemplates(config: Config): Promise<Templates> {
 }
 
 export async function openMailer(config: Config): Promise<Mailer> {
-  const { createMailer, helloNameFor, securityFor } = await import('./mail/index.ts');
+  const { createMailer, securityFor } = await import('./mail/index.ts');
   const { smtp } = config;
-  const from = config.mailFrom.address;
   return createMailer({
     folder: join(config.dataDir, 'mail'),
     ...(smtp !== undefined && {
@@ -76,10 +75,16 @@ export async function openMailer(config: Config): Promise<Mailer> {
         port: smtp.port,
         lanes: smtp.connections,
         security: securityFor(smtp.host, smtp.port),
-        from,
-        helloName: smtp.hello ?? helloNameFor({ machine: hostname(), publicUrl: config.publicUrl, from }),
+        from: config.mailFrom.address,
+        helloName: await helloNameOf(config),
         ...(smtp.user !== undefined && { user: smtp.user, password: smtp.password?.reveal() ?? '' }),
       },
     }),
   });
+}
+
+/** The name that we give mail servers in EHLO. */
+export async function helloNameOf({ smtp, publicUrl, mailFrom }: Config): Promise<string> {
+  const { helloNameFor } = await import('./mail/index.ts');
+  return smtp?.hello ?? helloNameFor({ machine: hostname(), publicUrl, from: mailFrom.address });
 }

@@ -117,6 +117,31 @@ describe('config', () => {
     });
   });
 
+  it('show lists the value in force where a setting has a default', async () => {
+    const settings = { PORT: '5000', DATA_DIR: '/srv/forms', MAIL_FROM: 'Ada <ada@example.test>' };
+    const [table, json, faulty] = await Promise.all([
+      run('show', settings),
+      run('show --json', settings),
+      run('show --json', { PORT: 'x' }),
+    ]);
+    const valuesOf = (stdout: string): Record<string, string | null> =>
+      Object.fromEntries(JSON.parse(stdout).items.map((it: { name: string; value: string }) => [it.name, it.value]));
+    expect(valuesOf(json.stdout)).to.include({
+      PUBLIC_URL: 'http://localhost:5000',
+      ALLOWED_HOSTS: 'localhost, 127.0.0.1, ::1',
+      ALLOWED_ORIGINS: 'http://localhost:5000, any loopback origin',
+      DATABASE_URL: 'embedded',
+      LOG_FORMAT: 'json',
+      SMTP_HOST: null,
+      ENCRYPTION_KEYS: null,
+    });
+    expect(table.stdout).to.not.match(/\$PORT|that of PUBLIC_URL/);
+    expect(table.stdout).to.match(/^SMTP_HOST +\.eml files in \/srv\/forms\/mail +default$/m);
+    expect(table.stdout).to.match(/^SMTP_USER +\(not set\) +default$/m);
+    expect(faulty.code).to.equal(0);
+    expect(valuesOf(faulty.stdout)).to.include({ PORT: 'x', PUBLIC_URL: null });
+  });
+
   it('check names every fault and exits 2', async () => {
     const [good, bad, json, unreadable] = await Promise.all([
       run('check'),

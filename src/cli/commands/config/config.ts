@@ -40,7 +40,7 @@ export function addConfigCommands(program: Command, deps: Deps): void {
 
   const show = config
     .command('show')
-    .description('List the settings and where each comes from; secrets are masked')
+    .description('List the value in force for each setting, and where it comes from; secrets are masked')
     .option('--reveal', 'print secrets too')
     .option('--json', 'print JSON')
     .action(async (_options, command: Command) => {
@@ -50,16 +50,20 @@ export function addConfigCommands(program: Command, deps: Deps): void {
       const settings = deps.readSettings();
       for (const it of settings.faults) output.warn(`${it.variable} ${it.wrong}`);
       if (settings.faults.length > 0) deps.setExitCode(exitCode.misused);
-      const items = listSettings(settings, options.reveal ?? false);
+      const items = await listSettings(settings, {
+        reveal: options.reveal ?? false,
+        isTerminal: deps.stderr.isTTY === true,
+      });
       if (options.json) {
         output.printJson({ items });
         return;
       }
+      const dataDir = items.find((it) => it.name === 'DATA_DIR')?.value ?? 'DATA_DIR';
       output.printTable(items, [
         { header: 'SETTING', text: (it) => it.name },
         {
           header: 'VALUE',
-          text: (it) => it.value ?? it.fallback,
+          text: (it) => it.value ?? (it.fallback === '' ? '(not set)' : it.fallback.replace('DATA_DIR', dataDir)),
           style: (text, it) => (it.source === 'default' ? output.style.dim(text) : text),
           least: 20,
         },

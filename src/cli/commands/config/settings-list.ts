@@ -1,25 +1,72 @@
+import { formatMailbox } from '../../../address.ts';
 import { type VariableName, variable, variableNames } from '../../../config/variables.ts';
 import type { SettingSource, Settings } from '../../terminal/deps.ts';
 
-/** One setting as `config show` tells of it. */
+/** One setting as `config show` lists it. */
 export interface SettingView {
   name: string;
-  /** What it is set to, masked where it is secret; null where it is not set. */
+  /** The value in force, masked where it is secret; null where there is none. */
   value: string | null;
-  /** What is used without it, in words. */
+  /** The default in words. */
   fallback: string;
   source: SettingSource;
   secret: boolean;
 }
 
-export function listSettings(settings: Settings, reveal: boolean): SettingView[] {
+/** Lists every setting with the value in force. A default that depends on a wrong setting is shown in words alone. */
+export async function listSettings(
+  settings: Settings,
+  options: { reveal: boolean; isTerminal: boolean },
+): Promise<SettingView[]> {
+  const defaults = await defaultsInForce(settings, options.isTerminal);
   return variableNames.map((name) => {
     const { secret = false, fallback } = variable(name);
     const set = settings.values[name]?.trim();
     const source = set ? settings.sourceOf(name) : 'default';
-    const value = !set ? null : secret && !reveal ? maskSecret(name, set) : set;
-    return { name, value, fallback: fallback.replaceAll('`', ''), source, secret };
+    const shown = set && secret && !options.reveal ? maskSecret(name, set) : set;
+    return { name, value: shown || (defaults[name] ?? null), fallback: fallback.replaceAll('`', ''), source, secret };
   });
+}
+
+/** What each setting is where nobody sets it. Left out: what there is no value for. */
+async function defaultsInForce(
+  { values, faults }: Settings,
+  isTerminal: boolean,
+): Promise<Partial<Record<VariableName, string>>> {
+  const [{ readConfig }, { ConfigFaulty }, { helloNameOf }] = await Promise.all([
+    import('../../../config/read-config.ts'),
+    import('../../../config/config.ts'),
+    import('../../../mailing-context.ts'),
+  ]);
+  try {
+    const config = readConfig(values, faults);
+    const { mailFrom, allowedOrigins, loopbackOrigins } = config;
+    return {
+      NODE_ENV: 'development',
+      HOST: config.host,
+      PORT: String(config.port),
+      PUBLIC_URL: config.publicUrl,
+      DATABASE_URL: 'embedded',
+      DATA_DIR: config.dataDir,
+      SMTP_PORT: '465',
+      SMTP_CONNECTIONS: '10',
+      ...(config.smtp && { SMTP_HELLO: await helloNameOf(config) }),
+      MAIL_FROM: formatMailbox(mailFrom),
+      NOTIFY_TO: config.notifyTo.join(', '),
+      AUTO_REPLY: 'on',
+      CAPTCHA: config.captcha.kind,
+      ALLOWED_HOSTS: [...new Set(config.allowedHosts)].join(', '),
+      ALLOWED_ORIGINS: [...allowedOrigins, ...(loopbackOrigins ? ['any loopback origin'] : [])].join(', '),
+      TRUST_PROXY: '0',
+      RATE_LIMIT: '10/1m',
+      RETENTION_DAYS: '0',
+      LOG_LEVEL: config.log.level,
+      LOG_FORMAT: isTerminal ? 'pretty' : 'json',
+    };
+  } catch (error) {
+    if (error instanceof ConfigFaulty) return {};
+    throw error;
+  }
 }
 
 /** What the file sets and this program does not read, as a name that was misspelt. */
