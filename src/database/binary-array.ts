@@ -1,11 +1,12 @@
 /**
- * Arrays as PostgreSQL's binary format has them (`array_recv` in src/backend/utils/adt/arrayfuncs.c): what is bytes
- * travels as bytes, and nobody has to write hexadecimal text in quotes that the other side takes apart again.
+ * Arrays in PostgreSQL's binary format (`array_recv` in src/backend/utils/adt/arrayfuncs.c). Bytes travel as bytes, so
+ * neither side spends time on hexadecimal text.
  */
 export const binaryArray = {
   uuids: (values: readonly (string | null)[]) => encode(2950, values, () => 16, writeUuid),
   bytes: (values: readonly (Buffer | null)[]) => encode(17, values, (it) => it.length, writeBytes),
   texts: (values: readonly (string | null)[]) => encode(25, values, (it) => Buffer.byteLength(it), writeText),
+  booleans: (values: readonly (boolean | null)[]) => encode(16, values, () => 1, writeBoolean),
   integers: (values: readonly (number | null)[]) => encode(23, values, () => 4, writeInteger),
   bigints: (values: readonly (bigint | null)[]) => encode(20, values, () => 8, writeBigint),
   floats: (values: readonly (number | null)[]) => encode(701, values, () => 8, writeFloat),
@@ -13,8 +14,8 @@ export const binaryArray = {
 
 const headLength = 20;
 
-/** @param type the OID of the elements' type, which is the same in every database (pg_type.dat). */
-function encode<Value extends object | string | number | bigint>(
+/** @param type OID of the elements' type, the same in every database (pg_type.dat). */
+function encode<Value extends object | string | number | bigint | boolean>(
   type: number,
   values: readonly (Value | null)[],
   lengthOf: (value: Value) => number,
@@ -27,7 +28,7 @@ function encode<Value extends object | string | number | bigint>(
   encoded.writeInt32BE(1, 4); // there may be nulls
   encoded.writeInt32BE(type, 8);
   encoded.writeInt32BE(values.length, 12);
-  encoded.writeInt32BE(1, 16); // the first one's number
+  encoded.writeInt32BE(1, 16); // index of the first element
   let at = headLength;
   for (const value of values) {
     const size = value === null ? 0 : lengthOf(value);
@@ -41,6 +42,7 @@ function encode<Value extends object | string | number | bigint>(
 const writeUuid = (into: Buffer, value: string, at: number) => into.write(value.replaceAll('-', ''), at, 'hex');
 const writeBytes = (into: Buffer, value: Buffer, at: number) => into.set(value, at);
 const writeText = (into: Buffer, value: string, at: number) => into.write(value, at);
+const writeBoolean = (into: Buffer, value: boolean, at: number) => into.writeUInt8(value ? 1 : 0, at);
 const writeInteger = (into: Buffer, value: number, at: number) => into.writeInt32BE(value, at);
 const writeBigint = (into: Buffer, value: bigint, at: number) => into.writeBigInt64BE(value, at);
 const writeFloat = (into: Buffer, value: number, at: number) => into.writeDoubleBE(value, at);

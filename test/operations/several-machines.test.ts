@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { repliesPerFormAndHour } from '../../src/services/intake/store-statement.ts';
+import { repliesPerFormAndHour } from '../../src/services/intake/store-rows.ts';
 import { submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { describeWith, RedisServer } from '../support/machine-programs.ts';

@@ -1,4 +1,5 @@
 import { normaliseAddress } from '../../address.ts';
+import { columns } from '../../database/columns.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { Keyring } from '../../privacy/keyring.ts';
 import { Problem } from '../../problems.ts';
@@ -8,10 +9,10 @@ import type { StoreResult } from './verdict.ts';
 
 /** What makes two posts the same one. */
 export interface PostIdentity {
-  formId: string;
+  form_id: string;
   /** Keyed hash of the idempotency key; null without one. */
   key: Buffer | null;
-  /** Of the form and all that was posted to be kept. Without a key it alone tells a double click. */
+  /** Keyed hash of the form and all stored content. Without a key it alone recognises a double click. */
   fingerprint: Buffer;
 }
 
@@ -20,22 +21,24 @@ export function postIdentity(
   formId: string,
   content: MessageContent,
   idempotencyKey: string | undefined,
-): Omit<PostIdentity, 'formId'> {
+): Omit<PostIdentity, 'form_id'> {
   const posted = { ...content, address: normaliseAddress(content.address) };
   return {
     key: idempotencyKey === undefined ? null : keyring.keyIndex(idempotencyKey),
-    // "key" is what releases before this one wrote there.
+    // Older releases wrote "key" here; the hash must stay the same.
     fingerprint: keyring.fingerprint(JSON.stringify(['key', formId, posted])),
   };
 }
 
+const identities = columns({ form_id: 'uuid', key: 'bytea', fingerprint: 'bytea' });
+
 const findStatement: Statement = {
-  name: 'find_first_answers_1',
+  name: 'find_repeats_1',
   text: `
 select given.n::int as n, messages.id, messages.receipt,
   (extract(epoch from messages.received_at) * 1000)::float8 as received_ms,
   coalesce(message_keys.fingerprint <> given.fingerprint, false) as reused
-from unnest($1::uuid[], $2::bytea[], $3::bytea[]) with ordinality as given (form_id, key, fingerprint, n)
+from ${identities.as('given')}
   left join message_keys on message_keys.form_id = given.form_id and message_keys.key = given.key
     and message_keys.stored_at > now() - interval '24 hours'
   left join recent_posts on given.key is null and recent_posts.fingerprint = given.fingerprint
@@ -52,19 +55,12 @@ interface FoundRow {
 }
 
 /**
- * Looks up what the first of the same posts was answered.
+ * Looks up the answers that the first of the same posts got.
  *
- * @returns one entry for each post, in their order; undefined where there was no first one.
+ * @returns one entry for each post, in their order; undefined for a post that repeats nothing.
  */
-export async function findFirstAnswers(
-  scope: Scope,
-  posts: readonly PostIdentity[],
-): Promise<(StoreResult | undefined)[]> {
-  const rows = await runStatement<FoundRow>(scope.em, findStatement, [
-    posts.map((it) => it.formId),
-    posts.map((it) => it.key),
-    posts.map((it) => it.fingerprint),
-  ]);
+export async function findRepeats(scope: Scope, posts: readonly PostIdentity[]): Promise<(StoreResult | undefined)[]> {
+  const rows = await runStatement<FoundRow>(scope.em, findStatement, identities.values(posts));
   const found = new Map(rows.map((row) => [row.n, row]));
   return posts.map((_, index) => {
     const row = found.get(index + 1);
@@ -78,7 +74,7 @@ export async function findFirstAnswers(
   });
 }
 
-/** The advisory lock under which the same post is stored once. */
+/** The advisory lock that makes sure the same post is stored once. */
 export function repeatLock(post: Pick<PostIdentity, 'key' | 'fingerprint'>): bigint {
   return (post.key ?? post.fingerprint).readBigInt64BE(8);
 }
@@ -88,7 +84,7 @@ const busyStatement: Statement = {
   text: 'select not bool_and(pg_try_advisory_xact_lock(key)) as busy from unnest($1::bigint[]) as key',
 };
 
-/** Whether one of these posts is being stored by somebody else right now. */
+/** Whether another statement is storing one of these posts right now. */
 export async function isRepeatBeingStored(scope: Scope, posts: readonly PostIdentity[]): Promise<boolean> {
   const locks = posts.map((it) => String(repeatLock(it)));
   const [row] = await runStatement<{ busy: boolean }>(scope.em, busyStatement, [locks]);

@@ -3,7 +3,7 @@ import { runStatement } from '../../database/statement.ts';
 import { Problem } from '../../problems.ts';
 import { isReceiptClash } from '../ids.ts';
 import type { Scope } from '../scope.ts';
-import { findFirstAnswers, isRepeatBeingStored } from './find-repeats.ts';
+import { findRepeats, isRepeatBeingStored } from './find-repeats.ts';
 import { bind, prepareRow, type Row } from './store-rows.ts';
 import { storeStatement } from './store-statement.ts';
 import { FormOutdated, type StoreResult, type Verdict } from './verdict.ts';
@@ -66,14 +66,14 @@ async function answerAll(
   told: ReadonlyMap<number, ToldRow>,
 ): Promise<(StoreResult | undefined)[]> {
   const lost = rows.filter((row) => told.get(row.n)?.received_ms == null && told.get(row.n)?.is_current);
-  const first = lost.length === 0 ? [] : await findFirstAnswers(scope, lost);
+  const first = lost.length === 0 ? [] : await findRepeats(scope, lost);
   return rows.map((row) => {
     const { received_ms: at, is_current: isCurrent } = told.get(row.n) ?? {};
     if (at != null)
-      return { stored: { id: row.messageId, receipt: row.receipt, receivedAt: new Date(at) }, repeated: false };
+      return { stored: { id: row.message_id, receipt: row.receipt, receivedAt: new Date(at) }, repeated: false };
     if (!isCurrent) return { refused: new FormOutdated('the form was changed in the meantime') };
     const answer = first[lost.indexOf(row)];
-    if (answer !== undefined || row.captchaId === null) return answer;
+    if (answer !== undefined || row.captcha_id === null) return answer;
     return { refused: new Problem('captcha-wrong', 'this captcha was used before') };
   });
 }

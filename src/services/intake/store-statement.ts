@@ -1,95 +1,62 @@
 import type { Statement } from '../../database/statement.ts';
 import { emailChannel } from '../outbox.ts';
+import { notices, posts } from './store-rows.ts';
 
-/** The most auto-replies one form asks for in one hour of the clock. */
-export const repliesPerFormAndHour = 100;
-
-/** The rows of one text that are looked at. */
+/** How many of the newest messages with one text are compared. */
 const newestOfText = 1000;
 
 /**
- * Three other addresses sending one long text within a day are no coincidence. They are looked for one after the other,
- * each by the first row that will do: of a text that thousands sent, three rows are read, and not all of them. Nor are
- * all of one that a single address repeats a hundred thousand times: of each text only the newest rows count.
+ * Finds a third other sender of the same long text within a day. The three are looked up one after the other, each
+ * ending at its first match, so a text that thousands sent costs three rows; a text that one sender repeated is read
+ * only as far as its newest rows.
  */
-const othersWithText = `
-    select third.sender_id as found_last
-    from (${otherWithText('found.id')}) as first
-      cross join lateral (${otherWithText('found.id, first.sender_id')}) as second
-      cross join lateral (${otherWithText('found.id, first.sender_id, second.sender_id')}) as third`;
+const thirdOtherSender = `
+    select third.sender_id as third_sender_id
+    from (${otherSender('found.id')}) as first
+      cross join lateral (${otherSender('found.id, first.sender_id')}) as second
+      cross join lateral (${otherSender('found.id, first.sender_id, second.sender_id')}) as third`;
 
-function otherWithText(than: string): string {
+function otherSender(than: string): string {
   return `
       select sender_id from (
         select sender_id from messages
-        where messages.text_index = won.text_index and received_at > now() - interval '1 day'
+        where messages.text_index = written.text_index and received_at > now() - interval '1 day'
         order by received_at desc limit ${newestOfText}
       ) as newest where sender_id not in (${than})
       limit 1`;
 }
 
 /**
- * The statement that stores: everything about a list of messages, or nothing. Each step hangs on the one
- * before it:
- *
- *   patience       how long this statement waits for a lock; without one, as long as its connection does
- *   locked         waits for statements that touch the same addresses, keys, texts or captchas. The order in
- *                  which PostgreSQL runs the steps below is not ours to choose; without this they would deadlock.
- *                  Of what others may want as well only the rows of hours are left, and those come after them, in order
- *   form_versions  the forms as they are by now, however long the locks were waited for: a row lock follows a row to its
- *                  newest version, where reading it would see the one of the statement's beginning. Until the commit
- *                  nobody changes them. Whoever changes a form holds no other lock, so that this ends
- *   posted         the parameters as rows, in the order given, and whether the form is still the one that was judged
- *                  by; where it is not, nothing further happens to the row
- *   captcha_won    solved captchas that nobody has used before
- *   key_won        idempotency keys that stand for nothing yet, or for something older than a day
- *   window_won     posts that are not the same as one of the last ten minutes; it refuses those without a key only
- *   won            what is stored: rows whose captcha, if any, and whose key or window were won. The others leave
- *                  no trace, and `first-answers.ts` finds out what they are to be answered
- *   found          the sender of each address, new or known; a known one's sealed columns stay as first given,
- *                  since a seal is bound to its row's id
- *   known          what only the database knows against them: the sender is blocked, or many sent the same text
- *   judged         what is stored, held for that as well
- *   stored         the messages
- *   reply_wanted   the first of each mailbox that is accepted, where its owner has not asked for none and, as far as was
- *                  known when the statement began, the mailbox has had none for a day and the form's hour is not full
- *   hour_used      forms that have asked for fewer than the limit this hour, now counted up
- *   hour_free      what that allows; whom the hour turns away keeps the day
- *   day_free       mailboxes that have had no auto-reply for a day, now marked as having one; this settles what
- *                  another statement did meanwhile, which then costs the hour one reply too many
- *   replies        what both allow
- *   queued         one email per recipient
- *   woken          tells the delivery loops, at the commit
+ * The statement that stores: everything about a list of posts, or nothing. Steps carry only the columns that decide
+ * about a post; the others come in where they are written, since each column carried along makes the statement slower.
  */
 export const storeStatement: Statement = {
-  name: 'store_messages_9',
+  name: 'store_messages_10',
   text: `
+-- How long this statement waits for a lock: as long as its connection does, unless $1 says otherwise.
 with patience as materialized (
-  select set_config('lock_timeout', coalesce($27::text, current_setting('lock_timeout')), true) as told
+  select set_config('lock_timeout', coalesce($1::text, current_setting('lock_timeout')), true) as value
 ),
+-- Waits for other statements about the same addresses, keys, texts or captchas. We cannot choose the order in which
+-- PostgreSQL runs the steps below, so without these locks they would deadlock. Only reply_hours has locks beyond these;
+-- its rows are locked after all others, in order.
 locked as materialized (
   select count(*) from patience cross join lateral (
-    select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key where told is not null
+    select pg_advisory_xact_lock(key) from unnest($2::bigint[]) as key where value is not null
   ) as taken
 ),
+-- The forms as they are now, however long the locks took: a row lock finds a row's newest version, where a plain read
+-- would see it as it was when the statement began. Nobody changes them until the commit. Changing a form takes no other
+-- lock, so this wait ends.
 form_versions as materialized (
   select forms.id, forms.xmin::text as version from locked cross join forms
-  where forms.id = any($4::uuid[])
+  where forms.id = any(${posts.array('form_id')})
   order by forms.id for share of forms
 ),
+-- The posts in the given order. If a form changed after its post was judged, nothing more happens to that post.
 posted as materialized (
   select given.*, form_versions.id is not null as is_current
-  from locked cross join unnest(
-    $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::bytea[], $8::bytea[],
-    $9::uuid[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::uuid[], $15::text[],
-    $21::bytea[], $22::bytea[], $23::bytea[], $24::text[], $25::float8[],
-    $26::text[]
-  ) with ordinality as given (
-    message_id, receipt, form_id, status, reasons, content, client_address,
-    sender_id, address_index, address, name, reply_index, reply_id, reply_internet_message_id,
-    text_index, key, fingerprint, captcha_id, captcha_expires_ms,
-    form_version, n
-  )
+  from locked cross join ${posts.as('given', 'form_id', 'form_version', 'message_id', 'key', 'fingerprint', 'captcha_id', 'captcha_expires_ms')}
     left join form_versions on form_versions.id = given.form_id and version = given.form_version
 ),
 captcha_first as (
@@ -97,17 +64,19 @@ captcha_first as (
   where captcha_id is not null and is_current
   order by captcha_id, n
 ),
+-- Solved captchas that nobody has used before.
 captcha_won as (
   insert into used_captchas (id, expires_at)
   select captcha_id, to_timestamp(captcha_expires_ms / 1000) from captcha_first
   on conflict (id) do nothing
   returning id
 ),
-passed as (
-  select * from posted where captcha_id is null and is_current
-  union all
-  select posted.* from posted join captcha_first using (n) join captcha_won on captcha_won.id = posted.captcha_id
+passed as materialized (
+  select n, form_id, message_id, key, fingerprint from posted
+  where is_current
+    and (captcha_id is null or n in (select n from captcha_first join captcha_won on captcha_won.id = captcha_id))
 ),
+-- Idempotency keys that are new, or were last used more than a day ago.
 key_won as (
   insert into message_keys (form_id, key, fingerprint, message_id, stored_at)
   select distinct on (form_id, key) form_id, key, fingerprint, message_id, now() from passed
@@ -118,46 +87,47 @@ key_won as (
   where message_keys.stored_at <= excluded.stored_at - interval '24 hours'
   returning message_id
 ),
-window_first as (
-  select distinct on (fingerprint) fingerprint, message_id from passed
-  where key is null or message_id in (select message_id from key_won)
-  order by fingerprint, key is null, n
-),
+-- Posts that do not repeat one of the last ten minutes. Only a post without a key is refused for that.
 window_won as (
   insert into recent_posts (fingerprint, message_id, stored_at)
-  select fingerprint, message_id, now() from window_first
+  select distinct on (fingerprint) fingerprint, message_id, now() from passed
+  where key is null or message_id in (select message_id from key_won)
+  order by fingerprint, key is null, n
   on conflict (fingerprint) do update set message_id = excluded.message_id, stored_at = excluded.stored_at
   where recent_posts.stored_at <= excluded.stored_at - interval '10 minutes'
   returning message_id
 ),
+-- The posts to store. The others leave no trace; find-repeats.ts finds their answers.
 won as materialized (
-  select passed.* from passed
+  select n, form_id, message_id from passed
   where message_id in (select message_id from key_won)
     or (key is null and message_id in (select message_id from window_won))
 ),
+-- The sender of each address, new or known. The encrypted columns of a known one stay as they are, since they are bound to
+-- the id of its row.
 found as (
   insert into senders (id, address_index, address, name, message_count, first_message_at, last_message_at)
   select distinct on (address_index)
     sender_id, address_index, address, name, count(*) over (partition by address_index), now(), now()
-  from won
+  from won join ${posts.as('writer', 'sender_id', 'address_index', 'address', 'name')} using (n)
   order by address_index, n
   on conflict (address_index) do update set
     message_count = senders.message_count + excluded.message_count,
     last_message_at = greatest(senders.last_message_at, excluded.last_message_at)
   returning id, address_index, blocked_at
 ),
-known as materialized (
-  select won.*, found.id as found_id, blocked_at is not null as is_blocked, others.found_last is not null as is_from_many
-  from won join found using (address_index) left join lateral (${othersWithText}) as others on true
-),
+-- Holds what only the database knows to be suspicious: its sender is blocked, or many senders sent the same text.
 judged as materialized (
-  select n, message_id, receipt, form_id, found_id, content, text_index, client_address,
+  select n, form_id, message_id, found.id as found_id, receipt, content, text_index, client_address,
     reply_index, reply_id, reply_internet_message_id,
-    case when is_blocked or is_from_many then 'held' else status end as status,
-    array(select jsonb_array_elements_text(reasons::jsonb))
-      || case when is_blocked then array['sender-blocked'] else '{}' end
-      || case when is_from_many then array['same-text-from-many'] else '{}' end as reasons
-  from known
+    case when blocked_at is not null or third_sender_id is not null then 'held' else status end as status,
+    string_to_array(reasons, ',')
+      || case when blocked_at is not null then array['sender-blocked'] else '{}' end
+      || case when third_sender_id is not null then array['same-text-from-many'] else '{}' end as reasons
+  from won
+    join ${posts.as('written', 'address_index', 'receipt', 'status', 'reasons', 'content', 'text_index', 'client_address', 'reply_index', 'reply_id', 'reply_internet_message_id')} using (n)
+    join found using (address_index)
+    left join lateral (${thirdOtherSender}) as others on true
 ),
 stored as (
   insert into messages (id, receipt, form_id, sender_id, status, reasons, content, text_index, client_address, received_at)
@@ -165,6 +135,8 @@ stored as (
   from judged
   returning id, received_at
 ),
+-- The first accepted post of each mailbox whose owner has not opted out, if, as the statement began, the mailbox had no
+-- auto-reply for a day and its form had some left this hour.
 reply_wanted as (
   select distinct on (reply_index) n, form_id, reply_index from judged
   where reply_index is not null and status = 'accepted'
@@ -173,7 +145,7 @@ reply_wanted as (
       where reply_days.address_index = reply_index and replied_at > now() - interval '1 day')
     and not exists (
       select from reply_hours
-      where reply_hours.form_id = judged.form_id and hour = date_trunc('hour', now(), 'UTC') and replies >= $20::int
+      where reply_hours.form_id = judged.form_id and hour = date_trunc('hour', now(), 'UTC') and replies >= $3::int
     )
   order by reply_index, n
 ),
@@ -183,18 +155,22 @@ reply_asked as (
     count(*) over (partition by form_id) as asked
   from reply_wanted
 ),
+-- Counts the auto-replies of each form, unless the hour is full.
 hour_used as (
   insert into reply_hours (form_id, hour, replies)
   select form_id, date_trunc('hour', now(), 'UTC'), count(*) from reply_asked group by form_id
   order by form_id
   on conflict (form_id, hour) do update set replies = reply_hours.replies + excluded.replies
-  where reply_hours.replies < $20::int
+  where reply_hours.replies < $3::int
   returning form_id, replies
 ),
+-- The auto-replies within the limit. A mailbox beyond it is not marked in reply_days.
 hour_free as (
   select n, reply_index from reply_asked join hour_used using (form_id)
-  where replies - asked + number <= $20::int
+  where replies - asked + number <= $3::int
 ),
+-- Marks mailboxes that had no auto-reply for a day. This also sees what other statements did meanwhile; the hour then
+-- counts one reply too many.
 day_free as (
   insert into reply_days (address_index, replied_at)
   select reply_index, now() from hour_free
@@ -209,13 +185,13 @@ queued as (
   insert into emails (id, kind, state, message_id, recipient, sender_id, due_at, internet_message_id, created_at)
   select notice.id, 'notification', case status when 'held' then 'held' else 'queued' end,
     message_id, notice.recipient, null, now(), notice.internet_message_id, now()
-  from unnest($16::int[], $17::uuid[], $18::text[], $19::text[]) as notice (n, id, recipient, internet_message_id)
-    join judged on judged.n = notice.n
+  from ${notices.as('notice')} join judged on judged.n = notice.post
   union all
   select reply_id, 'auto-reply', 'queued', message_id, null, found_id, now(), reply_internet_message_id, now()
   from replies join judged using (n)
   returning state
 ),
+-- Wakes the workers at the commit.
 woken as (
   select pg_notify('${emailChannel}', '') from (select 1 from queued where state = 'queued' limit 1) as any_queued
 )

@@ -6,7 +6,7 @@ import type { Scope } from '../scope.ts';
 import type { MessageContent } from '../sealed-values.ts';
 import { mayReplyTo } from '../senders/reply-rules.ts';
 import { checkFields, type Submission } from './check-fields.ts';
-import { findFirstAnswers, postIdentity } from './find-repeats.ts';
+import { findRepeats, postIdentity } from './find-repeats.ts';
 import { type CaptchaVerdicts, type GuardVerdict, guardSubmission } from './guard-submission.ts';
 import type { Intake } from './intake.ts';
 import { withOpenForm } from './open-forms.ts';
@@ -57,7 +57,7 @@ async function findReplay(
   content: MessageContent,
 ): Promise<StoreResult | undefined> {
   const identity = postIdentity(scope.keyring, form.id, content, submission.idempotencyKey);
-  const [found] = await findFirstAnswers(scope, [{ formId: form.id, ...identity }]);
+  const [found] = await findRepeats(scope, [{ form_id: form.id, ...identity }]);
   return found;
 }
 
