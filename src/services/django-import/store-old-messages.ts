@@ -5,7 +5,7 @@ import { runLocked, runStatement } from '../../database/statement.ts';
 import { isReceiptClash, makeReceipt } from '../ids.ts';
 import type { Scope } from '../scope.ts';
 import { sealContent } from '../sealed-values.ts';
-import { importLockStatement, importStatement, leftStatement } from './import-statement.ts';
+import { candidates, importLockStatement, importStatement, leftStatement, oldMessages } from './import-statement.ts';
 import type { TakeableMessage } from './read-old-message.ts';
 
 /**
@@ -13,11 +13,17 @@ import type { TakeableMessage } from './read-old-message.ts';
  * first saves a repeated import from encrypting everything again.
  */
 export async function sortMessages(scope: Scope, messages: readonly TakeableMessage[]) {
-  const rows = await runStatement<{ print: Buffer; taken: boolean }>(scope.em, leftStatement, [
-    messages.map((it) => it.print),
-    messages.map((it) => addressIndexOf(scope, it)),
-    messages.map((it) => it.date.at.getTime()),
-  ]);
+  const rows = await runStatement<{ print: Buffer; taken: boolean }>(
+    scope.em,
+    leftStatement,
+    candidates.values(
+      messages.map((it) => ({
+        print: it.print,
+        address_index: addressIndexOf(scope, it),
+        received_ms: it.date.at.getTime(),
+      })),
+    ),
+  );
   const left = new Map(rows.map((row) => [keyOf(row.print), row.taken]));
   return {
     fresh: messages.filter((it) => !left.has(keyOf(it.print))),
@@ -47,7 +53,7 @@ export async function takeMessages(scope: Scope, formId: string, messages: reado
         scope.em,
         lock,
         importStatement,
-        bind(formId, rows),
+        [formId, ...oldMessages.values(rows)],
       );
       const erased = new Set(took?.erased.map(keyOf));
       return {
@@ -78,13 +84,13 @@ function prepareRow(scope: Scope, message: TakeableMessage) {
   const messageId = uuidv7({ msecs, seq: Number(BigInt.asUintN(32, oldId)) });
   const senderId = uuidv7({ msecs });
   return {
-    messageId,
-    senderId,
     print,
-    receivedMs: msecs,
+    address_index: addressIndexOf(scope, message),
+    received_ms: msecs,
+    sender_id: senderId,
+    message_id: messageId,
     receipt: makeReceipt(),
     content: sealContent(keyring, messageId, content),
-    addressIndex: addressIndexOf(scope, message),
     address: keyring.seal(content.address, { table: 'senders', column: 'address', row: senderId }),
     name:
       content.name === undefined
@@ -95,23 +101,7 @@ function prepareRow(scope: Scope, message: TakeableMessage) {
 
 type Row = ReturnType<typeof prepareRow>;
 
-/** The parameters of `importStatement`, in its order: one array a column. */
-function bind(formId: string, rows: readonly Row[]): unknown[] {
-  return [
-    formId,
-    rows.map((it) => it.messageId),
-    rows.map((it) => it.receipt),
-    rows.map((it) => it.content),
-    rows.map((it) => it.receivedMs),
-    rows.map((it) => it.senderId),
-    rows.map((it) => it.addressIndex),
-    rows.map((it) => it.address),
-    rows.map((it) => it.name),
-    rows.map((it) => it.print),
-  ];
-}
-
 /** The locks of these senders, as those who store and erase take them, in one order for everybody. */
 function lockKeys(rows: readonly Row[]): Buffer {
-  return sortLocks(rows.map((row) => row.addressIndex.readBigInt64BE(0)));
+  return sortLocks(rows.map((row) => row.address_index.readBigInt64BE(0)));
 }

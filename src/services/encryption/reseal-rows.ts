@@ -1,3 +1,4 @@
+import { columns } from '../../database/columns.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
 import { nameStatement, placesOf, type SealedTable, sealedTables } from '../../privacy/sealed-columns.ts';
 import { SealBroken } from '../../privacy/sealing.ts';
@@ -65,19 +66,27 @@ order by ${table}.id limit ${batchSize}`,
   return await runStatement<SealedRow>(em, statement, [keyring.newestPrefix, after]);
 }
 
+/** A row's id, and each sealed column as it was read and as it is to be written. */
+function changesOf(table: SealedTable) {
+  const names = sealedTables[table].columns.flatMap((it) => [`old_${it}`, `new_${it}`]);
+  return columns<Record<string, 'text' | 'bytea'>>({
+    row_id: 'text',
+    ...Object.fromEntries(names.map((it) => [it, 'bytea' as const])),
+  });
+}
+
 /**
- * A row is written only as it was read (compare and set), so that what was changed or erased meanwhile stays so; and
- * only where nobody has it locked, so that no deadlock can come of it.
+ * A row is written only if it still is as it was read (compare and set), so that what was changed or erased meanwhile
+ * stays so; and only if nobody else has locked it, so that no deadlock can come of it.
  */
 function replaceStatement(table: SealedTable): Statement {
-  const { columns, idType } = sealedTables[table];
-  const each = (write: (column: string) => string, between: string) => columns.map(write).join(between);
-  const parameters = columns.map((_, index) => `$${2 * index + 2}::bytea[], $${2 * index + 3}::bytea[]`).join(', ');
+  const each = (write: (column: string) => string, between: string) =>
+    sealedTables[table].columns.map(write).join(between);
   return {
-    name: nameStatement('reseal', table),
+    name: nameStatement('reseal_2', table),
     text: `
 with given as materialized (
-  select * from unnest($1::${idType}[], ${parameters}) as given (id, ${each((it) => `old_${it}, new_${it}`, ', ')})
+  select row_id::${sealedTables[table].idType} as id, given.* from ${changesOf(table).as('given')}
 ),
 free as materialized (
   select id from ${table} where id in (select id from given) for no key update skip locked
@@ -91,21 +100,24 @@ returning stored.id`,
 
 async function resealBatch(scope: Scope, table: SealedTable, rows: readonly SealedRow[]): Promise<Batch> {
   const unopened: string[] = [];
-  const opened: { id: string; before: (Buffer | null)[]; after: (Buffer | null)[] }[] = [];
+  const changes: Record<string, string | Buffer | null>[] = [];
   for (const { id, values } of rows) {
     const after = resealRow(scope, table, id, values);
     if (after === undefined) unopened.push(id);
-    else opened.push({ id, before: values, after });
+    else changes.push(changeOf(table, id, values, after));
   }
-  if (opened.length === 0) return { resealed: 0, passedOver: 0, unopened };
-  const written = await runStatement(scope.em, replaceStatement(table), [
-    opened.map((it) => it.id),
-    ...sealedTables[table].columns.flatMap((_, index) => [
-      opened.map((it) => it.before[index] ?? null),
-      opened.map((it) => it.after[index] ?? null),
-    ]),
-  ]);
-  return { resealed: written.length, passedOver: opened.length - written.length, unopened };
+  if (changes.length === 0) return { resealed: 0, passedOver: 0, unopened };
+  const written = await runStatement(scope.em, replaceStatement(table), changesOf(table).values(changes));
+  return { resealed: written.length, passedOver: changes.length - written.length, unopened };
+}
+
+function changeOf(table: SealedTable, id: string, before: (Buffer | null)[], after: (Buffer | null)[]) {
+  const change: Record<string, string | Buffer | null> = { row_id: id };
+  for (const [index, column] of sealedTables[table].columns.entries()) {
+    change[`old_${column}`] = before[index] ?? null;
+    change[`new_${column}`] = after[index] ?? null;
+  }
+  return change;
 }
 
 /** @returns undefined where one of its values does not open. */

@@ -1,7 +1,7 @@
 import type { Context } from '../../context.ts';
 import { requestPatience } from '../../database/orm.ts';
 import { isOutage, TooSlow } from '../../database/outage.ts';
-import { openScope, type Scope } from '../scope.ts';
+import { openScope } from '../scope.ts';
 import { storeMessages } from './store-messages.ts';
 import type { StoreResult, Verdict } from './verdict.ts';
 
@@ -60,6 +60,7 @@ export function openStoreBatches(context: Context, limits: BatchLimits = usualLi
   const open = new Set<Waiting>();
   const queue: Waiting[] = [];
   const flights = new Set<Promise<void>>();
+  const scope = openScope(context);
   let look: NodeJS.Timeout | undefined;
 
   function store(verdict: Verdict): Promise<StoreResult> {
@@ -88,7 +89,6 @@ export function openStoreBatches(context: Context, limits: BatchLimits = usualLi
 
   /** Never throws. */
   async function fly(batch: readonly Waiting[]): Promise<void> {
-    const scope = openScope(context);
     try {
       const results = await storeMessages(
         scope,
@@ -98,12 +98,12 @@ export function openStoreBatches(context: Context, limits: BatchLimits = usualLi
       // One verdict in, one result out: `storeMessages` promises it.
       for (const [index, it] of batch.entries()) settle(it, () => it.resolve(results[index] as StoreResult));
     } catch (error) {
-      if (batch.length > 1 && liesInWhatItCarried(error)) return await flyAlone(scope, batch);
+      if (batch.length > 1 && liesInWhatItCarried(error)) return await flyAlone(batch);
       for (const it of batch) settle(it, () => it.reject(error));
     }
   }
 
-  async function flyAlone(scope: Scope, batch: readonly Waiting[]): Promise<void> {
+  async function flyAlone(batch: readonly Waiting[]): Promise<void> {
     const left = [...batch];
     const takeTurns = async () => {
       for (let it = left.shift(); it !== undefined; it = left.shift()) {
