@@ -32,6 +32,10 @@ const EmailSchema = defineEntity({
     sentAt: p.datetime(3).nullable(),
     /** The email, sent or cancelled, that an operator asked to send once more. */
     resendOf: () => p.manyToOne(Email).nullable(),
+    /** A summary lists what began to be held after this; empty for a recipient's first one. */
+    coversAfter: p.datetime(3).nullable(),
+    /** … and up to this; empty for other kinds, and until maintenance fills it for a summary of release 0.2.0. */
+    coversUntil: p.datetime(3).nullable(),
   },
   indexes: [
     { properties: ['dueAt'], where: "state = 'queued'", name: 'emails_due_index' },

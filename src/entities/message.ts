@@ -25,6 +25,8 @@ const MessageSchema = defineEntity({
     receivedAt: p.datetime(3),
     /** When an operator held it; empty for one that was held from its arrival. */
     heldAt: p.datetime(3).nullable(),
+    /** When a held message's owner was told about it; only then may retention delete it. See `isTold`. */
+    toldAt: p.datetime(3).nullable(),
   },
   indexes: [
     { properties: ['sender', 'id'] },
@@ -40,12 +42,14 @@ export class Message extends MessageSchema.class {
   hold(reason: string, now: Date): void {
     this.status = 'held';
     this.heldAt = now;
+    this.toldAt = null;
     this.reasons = [reason];
   }
 
   release(): void {
     this.status = 'accepted';
     this.heldAt = null;
+    this.toldAt = null;
     this.reasons = [];
   }
 }

@@ -10,6 +10,7 @@ import { Erasures } from './20261124120100_erasures.ts';
 import { ImportedRows } from './20261124130000_imported_rows.ts';
 import { EmailRequeued } from './20261127100000_email_requeued.ts';
 import { CancelReasons } from './20261127110000_cancel_reasons.ts';
+import { ToldAt } from './20261130100000_told_at.ts';
 
 /**
  * Every migration, oldest first; `migrate create` adds to it. A list and not a look at the folder, so that the
@@ -28,4 +29,5 @@ export const migrations = [
   { name: '20261124130000_imported_rows', class: ImportedRows },
   { name: '20261127100000_email_requeued', class: EmailRequeued },
   { name: '20261127110000_cancel_reasons', class: CancelReasons },
+  { name: '20261130100000_told_at', class: ToldAt },
 ];

@@ -1,35 +1,113 @@
-import type { FilterQuery } from '@mikro-orm/core';
-import { Email, Form, Message } from '../../entities/index.ts';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Config } from '../../config/config.ts';
+import { Email, Form } from '../../entities/index.ts';
 import type { Composer } from '../../mailing-context.ts';
-import { ownersOf } from '../forms/effective-settings.ts';
+import { ownersOf, ownersSql } from '../forms/effective-settings.ts';
 import { newEmailIdentity } from '../outbox.ts';
+import { listOf } from '../remove-messages.ts';
 import type { Scope } from '../scope.ts';
 import type { ClaimedEmail } from './claim-due.ts';
 
-/** As many as a person looks through in a mail. */
-const mostShown = 50;
+/** A mail lists no more messages than a person reads through. */
+const maxShown = 50;
 
 /**
- * A message is dated by the beginning of the statement that stores it, and there to be seen at its commit, which may have
- * had to wait for a lock. Of the seconds before a summary one may therefore be told of twice, and none is missed.
+ * A message carries the time at which its statement began, but becomes visible at the commit, which may wait for a lock.
+ * So each summary begins this much before the end of the last one: a message may be listed twice, but is never missed.
  */
-export const lateMs = 10_000;
+const overlapMs = 10_000;
+
+/** SQL: when a held message began to be held. */
+export const heldSince = 'coalesce(messages.held_at, messages.received_at)';
+
+/** SQL condition: an owner was told about this held message. Release 0.2.0 holds a message again without clearing `told_at`. */
+export const isTold = `coalesce(messages.told_at >= ${heldSince}, false)`;
+
+/** SQL condition: the recipient of a summary is an owner of the form. @param notifyTo SQL of `NOTIFY_TO`. */
+export function isOwner(notifyTo: string): string {
+  return `emails.recipient = any(${ownersSql(notifyTo)})`;
+}
+
+/** SQL: joins summaries, as rows of `emails`, to the held messages they cover. @param which SQL condition on `forms`. */
+function joinCovered(which: string): string {
+  return `
+  join messages on messages.status = 'held'
+    and ${heldSince} > coalesce(emails.covers_after, '-infinity') and ${heldSince} <= emails.covers_until
+  join forms on forms.id = messages.form_id and ${which}`;
+}
 
 /**
- * Queues one summary for each owner of a form that held something since the last time; and for one who never had any, of
- * a form that holds something: it was told to nobody, or to somebody who is no owner any more.
+ * SQL: sets `told_at` for every held message that the summaries cover, also beyond the 50 that a mail lists.
  *
- * @param scope inside a transaction of the caller's, who sees to it that this happens once a day.
+ * @param summaries SQL condition on `emails`. @param which as for `joinCovered`.
+ */
+export function tellSql(summaries: string, which: string): string {
+  // Locked in the order of their ids, so that two summaries about the same messages do not deadlock.
+  return `
+  update messages set told_at = greatest(now(), ${heldSince})
+  where id in (
+    select messages.id from emails ${joinCovered(which)}
+    where emails.kind = 'held-summary' and ${summaries} and not ${isTold}
+    order by messages.id for update of messages
+  )`;
+}
+
+/** `NOTIFY_TO` as a parameter of `em.execute`: with `notifyToOf`. */
+export const notifyToSql = 'array(select jsonb_array_elements_text(?::jsonb))';
+
+export function notifyToOf(config: Pick<Config, 'notifyTo'>): string {
+  return JSON.stringify(config.notifyTo);
+}
+
+/**
+ * An operator who cancels summaries has seen them. That counts for former owners too, to whom the form's notifications
+ * are addressed: nobody else can be told in their place.
+ *
+ * @param em in the transaction that cancels.
+ */
+export async function tellCancelled(em: EntityManager, config: Config, ids: readonly string[]): Promise<void> {
+  const wasOwner = `exists (
+      select from emails as notification where notification.message_id = messages.id
+        and notification.kind = 'notification' and notification.recipient = emails.recipient)`;
+  await fillPeriods(em);
+  await em.execute(tellSql('emails.id = any(?::uuid[])', `(${isOwner(notifyToSql)} or ${wasOwner})`), [
+    notifyToOf(config),
+    listOf(ids),
+  ]);
+}
+
+/** Gives summaries that release 0.2.0 queued or resent the period they cover. */
+export async function fillPeriods(em: EntityManager): Promise<void> {
+  await em.execute(
+    `with recursive summaries as (
+       select id, lag(created_at) over (partition by recipient order by created_at)
+         - interval '${overlapMs} milliseconds' as covers_after, created_at as covers_until
+       from emails where kind = 'held-summary' and resend_of_id is null
+       union all
+       select emails.id, summaries.covers_after, summaries.covers_until
+       from summaries join emails on emails.resend_of_id = summaries.id
+     )
+     update emails set covers_after = summaries.covers_after, covers_until = summaries.covers_until
+     from summaries where emails.id = summaries.id and emails.covers_until is null`,
+  );
+}
+
+/**
+ * Queues one summary for each owner of a form that held something since the last time, and for each owner who never had
+ * one and whose form holds something.
+ *
+ * @param scope inside a transaction of the caller's, which makes sure that this happens once a day.
  * @param since when summaries were last queued; `now` is the database's time.
  */
 export async function queueHeldSummaries(scope: Scope, since: Date, now: Date): Promise<number> {
-  const holding = await formsThatHold(scope, someBefore(since), now);
-  const told = await recipientsOfSummaries(scope);
+  const holding = await formsThatHold(scope, beforeOverlap(since), now);
+  const last = await lastSummaries(scope, now);
   const forms = await scope.em.find(Form, { id: { $in: [...holding.keys()] } });
   const owners = new Set(
-    forms.flatMap((form) => ownersOf(scope.config, form).filter((it) => holding.get(form.id) || !told.has(it))),
+    forms.flatMap((form) => ownersOf(scope.config, form).filter((it) => holding.get(form.id) || !last.has(it))),
   );
   for (const recipient of owners) {
+    const lastAt = last.get(recipient);
     scope.em.create(Email, {
       ...newEmailIdentity(scope.config),
       kind: 'held-summary',
@@ -38,83 +116,67 @@ export async function queueHeldSummaries(scope: Scope, since: Date, now: Date): 
       dueAt: now,
       createdAt: now,
       tries: 0,
+      coversAfter: lastAt ? beforeOverlap(lastAt) : null,
+      coversUntil: now,
     });
   }
   await scope.em.flush();
   return owners.size;
 }
 
-/**
- * What was held since the summary before this one, of the forms of its recipient: however much later than a day it
- * comes, no held message falls between two summaries. At every try the same, but for what was released or deleted.
- */
+/** What a summary says: the same at every try, except for messages that were released or deleted meanwhile. */
 export async function summariseHeld(
   scope: Scope,
   email: ClaimedEmail,
 ): Promise<Parameters<Composer['heldSummary']>[1]> {
-  const { before, until, where } = await told(scope, email);
-  const [messages, count] = await scope.em.findAndCount(Message, where, {
-    populate: ['form'],
-    orderBy: { id: 'desc' },
-    limit: mostShown,
-  });
+  const rows = await listCovered(scope, email.id, maxShown);
+  const [first] = rows;
+  const messages = rows.map((row) => ({
+    receipt: row.receipt,
+    formSlug: row.slug,
+    receivedAt: new Date(row.received_ms),
+    reasons: row.reasons,
+  }));
   return {
-    count,
-    since: before?.createdAt ?? messages.at(-1)?.receivedAt ?? until,
-    messages: messages.map((it) => ({
-      receipt: it.receipt,
-      formSlug: it.form.slug,
-      receivedAt: it.receivedAt,
-      reasons: it.reasons,
-    })),
+    count: first?.count ?? 0,
+    since:
+      first?.after_ms == null ? (messages.at(-1)?.receivedAt ?? email.createdAt) : new Date(first.after_ms + overlapMs),
+    messages,
     publicUrl: scope.config.publicUrl,
   };
 }
 
-/** Whether a summary still has anything to tell of. */
+/** Whether a summary still has anything to list. */
 export async function isAnyHeld(scope: Scope, email: ClaimedEmail): Promise<boolean> {
-  return (await scope.em.count(Message, (await told(scope, email)).where)) > 0;
+  return (await listCovered(scope, email.id, 1)).length > 0;
 }
 
-/** Which messages a summary tells of, and the summary before it. */
-async function told(scope: Scope, email: ClaimedEmail) {
-  const recipient = email.recipient ?? '';
-  const until = await firstMadeAt(scope, email);
-  const before = await scope.em.findOne(
-    Email,
-    { kind: 'held-summary', recipient, createdAt: { $lt: until }, resendOf: null },
-    { orderBy: { createdAt: 'desc' } },
+interface CoveredRow {
+  count: number;
+  after_ms: number | null;
+  receipt: string;
+  slug: string;
+  received_ms: number;
+  reasons: string[];
+}
+
+/** The held messages that a summary covers, newest first, each with the count of all of them. */
+async function listCovered(scope: Scope, id: string, limit: number): Promise<CoveredRow[]> {
+  await fillPeriods(scope.em);
+  return await scope.em.execute<CoveredRow[]>(
+    `select count(*) over ()::int as count, (extract(epoch from emails.covers_after) * 1000)::float8 as after_ms,
+       messages.receipt, forms.slug, (extract(epoch from messages.received_at) * 1000)::float8 as received_ms, messages.reasons
+     from emails ${joinCovered(isOwner(notifyToSql))}
+     where emails.id = ? order by messages.id desc limit ${limit}`,
+    [notifyToOf(scope.config), id],
   );
-  const forms = (await scope.em.findAll(Form)).filter((form) => ownersOf(scope.config, form).includes(recipient));
-  const then = { $gt: someBefore(before?.createdAt ?? new Date(0)), $lte: until };
-  const where: FilterQuery<Message> = {
-    status: 'held',
-    // What was held by hand, whenever it came, is held since then.
-    $or: [{ heldAt: then }, { heldAt: null, receivedAt: then }],
-    form: { $in: forms.map((form) => form.id) },
-  };
-  return { before, until, where };
 }
 
-/** A copy that an operator asked for tells of the same as the summary that it repeats. */
-async function firstMadeAt(scope: Scope, email: ClaimedEmail): Promise<Date> {
-  const [first] = await scope.em.execute<{ ms: number }[]>(
-    `with recursive copies as (
-       select resend_of_id, created_at from emails where id = ?
-       union all
-       select emails.resend_of_id, emails.created_at from copies join emails on emails.id = copies.resend_of_id
-     )
-     select (extract(epoch from created_at) * 1000)::float8 as ms from copies where resend_of_id is null`,
-    [email.id],
-  );
-  return first === undefined ? email.createdAt : new Date(first.ms);
+function beforeOverlap(moment: Date): Date {
+  return new Date(moment.getTime() - overlapMs);
 }
 
-function someBefore(moment: Date): Date {
-  return new Date(moment.getTime() - lateMs);
-}
-
-/** By the id of each form that holds something, whether any of it has been held since then. */
+/** For each form that holds something: whether any of it has been held since then. */
 async function formsThatHold(scope: Scope, since: Date, now: Date): Promise<Map<string, boolean>> {
   const rows = await scope.em.execute<{ id: string; is_new: boolean }[]>(
     `select form_id as id, bool_or(${heldSince} > ?) as is_new
@@ -124,11 +186,12 @@ async function formsThatHold(scope: Scope, since: Date, now: Date): Promise<Map<
   return new Map(rows.map((row) => [row.id, row.is_new]));
 }
 
-async function recipientsOfSummaries(scope: Scope): Promise<Set<string>> {
-  const rows = await scope.em.execute<{ recipient: string }[]>(
-    `select distinct recipient from emails where kind = 'held-summary'`,
+/** For each recipient of a summary: when the last one before `now` was made. Undefined after the clock was set back. */
+async function lastSummaries(scope: Scope, now: Date): Promise<Map<string, Date | undefined>> {
+  const rows = await scope.em.execute<{ recipient: string; ms: number | null }[]>(
+    `select recipient, (extract(epoch from max(created_at) filter (where created_at < ?)) * 1000)::float8 as ms
+     from emails where kind = 'held-summary' and resend_of_id is null group by recipient`,
+    [now.toISOString()],
   );
-  return new Set(rows.map((row) => row.recipient));
+  return new Map(rows.map((row) => [row.recipient, row.ms === null ? undefined : new Date(row.ms)]));
 }
-/** The SQL of when a held message began to be held. */
-export const heldSince = 'coalesce(messages.held_at, messages.received_at)';

@@ -7,11 +7,12 @@ import { newId } from '../ids.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { replyPlace } from '../sealed-values.ts';
 import { type ClaimedEmail, leaseMs } from './claim-due.ts';
+import { isOwner, tellSql } from './held-summary.ts';
 import type { NextStep } from './retry-schedule.ts';
 
 /** How one try ended, and what follows from it. */
 export interface Settlement {
-  email: Pick<ClaimedEmail, 'id' | 'leaseToken'>;
+  email: Pick<ClaimedEmail, 'id' | 'leaseToken' | 'kind'>;
   startedAt: Date;
   outcome: { result: AttemptOutcome; code?: number; reply: string };
   next: NextStep;
@@ -23,7 +24,20 @@ export interface Settlement {
  */
 const settleStatement: Statement = {
   name: 'settle_emails_1',
-  text: `
+  text: settleSql(),
+};
+
+/** The same where a summary of held messages was sent: its messages count as told from then on. */
+const settleSummariesStatement: Statement = {
+  name: 'settle_summaries_1',
+  text: settleSql(`,
+told as (${tellSql("emails.id in (select id from settled where state = 'sent')", isOwner('$12::text[]'))}
+)`),
+};
+
+/** @param more further CTEs, which may read `settled`. */
+function settleSql(more = ''): string {
+  return `
 with given as materialized (
   select * from unnest(
     $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::bool[],
@@ -40,15 +54,15 @@ settled as (
     sent_at = case given.state when 'sent' then now() end
   from given
   where emails.id = given.email_id and emails.lease_token = given.lease_token
-  returning emails.id
+  returning emails.id, emails.state
 ),
 noted as (
   insert into attempts (id, email_id, outcome, code, reply, started_at, finished_at)
   select attempt_id, email_id, outcome, code, reply, now() - taken_ms * interval '1 millisecond', now()
   from given join settled on settled.id = given.email_id
-)
-select id from settled`,
-};
+)${more}
+select id from settled`;
+}
 
 /**
  * Writes down how tries ended: first thing after the mail server's answer, and committed when this returns.
@@ -58,7 +72,8 @@ select id from settled`,
 export async function settleEmails(scope: Scope, settlements: readonly Settlement[]): Promise<Set<string>> {
   const now = scope.now();
   const rows = settlements.map((it) => ({ ...it, attemptId: newId() }));
-  const settled = await runStatement<{ id: string }>(scope.em, settleStatement, [
+  const tells = rows.some((it) => it.email.kind === 'held-summary' && it.next.state === 'sent');
+  const settled = await runStatement<{ id: string }>(scope.em, tells ? settleSummariesStatement : settleStatement, [
     rows.map((it) => it.email.id),
     rows.map((it) => it.email.leaseToken),
     rows.map((it) => it.next.state),
@@ -70,6 +85,7 @@ export async function settleEmails(scope: Scope, settlements: readonly Settlemen
     rows.map((it) => it.outcome.code ?? null),
     rows.map((it) => scope.keyring.seal(it.outcome.reply, replyPlace(it.attemptId))),
     rows.map((it) => Math.max(0, now.getTime() - it.startedAt.getTime())),
+    ...(tells ? [scope.config.notifyTo] : []),
   ]);
   return new Set(settled.map((row) => row.id));
 }

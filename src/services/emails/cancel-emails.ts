@@ -4,6 +4,7 @@ import { inTransaction } from '../../database/statement.ts';
 import { Email, type EmailState } from '../../entities/index.ts';
 import { Problem, type ProblemCode } from '../../problems.ts';
 import { databaseNow } from '../clock.ts';
+import { tellCancelled } from '../delivery/held-summary.ts';
 import type { Scope } from '../scope.ts';
 
 export interface Cancelled {
@@ -32,7 +33,11 @@ export async function cancelEmails(scope: Scope, ids: readonly string[]): Promis
     );
     const now = await databaseNow(em);
     const byId = new Map(emails.map((email) => [email.id, email]));
-    return [...new Set(ids)].map((id) => cancelOne(id, byId.get(id.toLowerCase()), now));
+    const results = [...new Set(ids)].map((id) => cancelOne(id, byId.get(id.toLowerCase()), now));
+    const cancelled = results.flatMap((it) => (it.result === 'cancelled' ? [byId.get(it.id.toLowerCase())] : []));
+    const summaries = cancelled.flatMap((it) => (it?.kind === 'held-summary' ? [it.id] : []));
+    if (summaries.length > 0) await tellCancelled(em, scope.config, summaries);
+    return results;
   });
 }
 

@@ -187,6 +187,8 @@ export function copyEmail(em: EntityManager, scope: Scope, email: Email, now: Da
     dueAt: now,
     createdAt: now,
     resendOf: email,
+    coversAfter: email.coversAfter ?? null,
+    coversUntil: email.coversUntil ?? null,
   });
   return identity.id;
 }

@@ -13,6 +13,11 @@ export function ownersOf(config: Config, form: Pick<Form, 'recipients'>): readon
   return form.recipients?.length ? form.recipients : config.notifyTo;
 }
 
+/** SQL: the same as an array, for a row of `forms`. @param notifyTo SQL of `NOTIFY_TO`. */
+export function ownersSql(notifyTo: string): string {
+  return `(case when cardinality(forms.recipients) > 0 then forms.recipients else ${notifyTo} end)`;
+}
+
 /** Days that the messages of a form are kept; 0 for ever. */
 export function retentionOf(config: Pick<Config, 'retentionDays'>, form: Pick<Form, 'retentionDays'>): number {
   return form.retentionDays ?? config.retentionDays;

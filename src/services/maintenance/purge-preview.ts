@@ -1,9 +1,8 @@
 import { Form } from '../../entities/index.ts';
 import { databaseNow } from '../clock.ts';
-import { heldSince } from '../delivery/held-summary.ts';
+import { heldSince, isTold } from '../delivery/held-summary.ts';
 import { retentionOf } from '../forms/effective-settings.ts';
 import type { Scope } from '../scope.ts';
-import { readToldTimes } from './covered-by-summaries.ts';
 import {
   clientAddressDays,
   hasNotification,
@@ -12,7 +11,6 @@ import {
   idBefore,
   receivedBefore,
   waitsForMail,
-  wasToldOf,
 } from './retention-rules.ts';
 
 export type PurgeRule = 'messages' | 'held' | 'client-addresses' | 'senders';
@@ -40,7 +38,6 @@ export async function previewPurge(scope: Scope): Promise<RuleView[]> {
   const kept = keptSql(
     forms.map((form) => form.id),
     [...daysOf.values()],
-    waitsForMail(await readToldTimes(em, scope.config)),
   );
   const rows = await em.execute<CountRow[]>(
     `${kept} select form_id, status,
@@ -75,11 +72,11 @@ interface CountRow {
 }
 
 /** Every message with the end of its time, which is null where it is kept for ever. */
-function keptSql(formIds: readonly string[], days: readonly number[], waits: string): string {
+function keptSql(formIds: readonly string[], days: readonly number[]): string {
   const ofForm = formIds.map((id, index) => `('${id}'::uuid, ${days[index]})`).join(', ');
   return `
 with aged as (
-  select messages.id, messages.form_id, sender_id, status, received_at, held_at, case status
+  select messages.id, messages.form_id, sender_id, status, received_at, held_at, told_at, case status
     when 'held' then least(
       received_at + nullif(days, 0) * interval '1 day',
       ${heldSince} + interval '${heldDays} days')
@@ -88,7 +85,7 @@ with aged as (
 ),
 kept as (
   select messages.*, coalesce(ends_at < now(), false) as is_due,
-    case when ends_at < now() then ${waits} else false end as is_waiting
+    case when ends_at < now() then ${waitsForMail} else false end as is_waiting
   from aged as messages
 )`;
 }
@@ -126,7 +123,6 @@ function isoOf(ms: number | null | undefined): string | null {
 export async function countWaiting(scope: Pick<Scope, 'em' | 'config'>): Promise<number> {
   const em = scope.em.fork();
   const now = await databaseNow(em);
-  const told = await readToldTimes(em, scope.config);
   const old = [`(messages.id < '${idBefore(heldDays, now)}' and ${heldTooLong})`];
   for (const form of await em.findAll(Form)) {
     const days = retentionOf(scope.config, form);
@@ -144,7 +140,7 @@ export async function countWaiting(scope: Pick<Scope, 'em' | 'config'>): Promise
        where emails.state = 'failed' and emails.kind = 'notification' and ${isOld} and ${nobodyHas}
        union
        select messages.id from messages
-       where status = 'held' and ${isOld} and not ${wasToldOf(told)} and ${hasNotification('held')} and ${nobodyHas}
+       where status = 'held' and ${isOld} and not ${isTold} and ${hasNotification('held')} and ${nobodyHas}
      ) as waiting`,
   );
   return row?.count ?? 0;

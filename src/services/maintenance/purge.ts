@@ -6,7 +6,6 @@ import { retentionOf } from '../forms/effective-settings.ts';
 import { beforeAllIds } from '../paging.ts';
 import { listOf, type RemovedMessage, removeMessages } from '../remove-messages.ts';
 import type { Scope } from '../scope.ts';
-import { readToldTimes } from './covered-by-summaries.ts';
 import { clientAddressDays, heldDays, heldTooLong, idBefore, receivedBefore, waitsForMail } from './retention-rules.ts';
 
 /** Under which it is on record when everything that was past its time was last removed. */
@@ -40,13 +39,12 @@ export async function openPurgeRound(scope: Scope): Promise<PurgeRound> {
   const em = scope.em.fork();
   const now = await databaseNow(em);
   const forms = await em.findAll(Form, { orderBy: { slug: 'asc' } });
-  const waits = waitsForMail(await readToldTimes(em, scope.config));
   const steps: Step[] = [
     ...forms.flatMap((form) => {
       const days = retentionOf(scope.config, form);
-      return days === 0 ? [] : [oldMessages(form.id, days, now, waits)];
+      return days === 0 ? [] : [oldMessages(form.id, days, now)];
     }),
-    oldHeldMessages(now, waits),
+    oldHeldMessages(now),
     oldClientAddresses(now),
     sendersWithoutMessages,
   ];
@@ -80,21 +78,21 @@ export async function purge(
 
 const nothing: Removal = { messages: [], clientAddresses: 0, senders: 0 };
 
-function oldMessages(formId: string, days: number, now: Date, waits: string): Step {
-  return removing('form_id = ? and id < ?', [formId, idBefore(days, now)], receivedBefore(days), waits);
+function oldMessages(formId: string, days: number, now: Date): Step {
+  return removing('form_id = ? and id < ?', [formId, idBefore(days, now)], receivedBefore(days));
 }
 
-function oldHeldMessages(now: Date, waits: string): Step {
-  return removing('id < ?', [idBefore(heldDays, now)], heldTooLong, waits);
+function oldHeldMessages(now: Date): Step {
+  return removing('id < ?', [idBefore(heldDays, now)], heldTooLong);
 }
 
 /**
  * Goes from one id to the next: a batch looks at no more than its size, and none looks again at what has to wait.
  *
- * @param where what an index finds. @param due what settles it. @param waits what keeps it all the same.
+ * @param where what an index finds. @param due what settles it.
  */
-function removing(where: string, values: string[], due: string, waits: string): Step {
-  const stillDue = `${due} and not ${waits}`;
+function removing(where: string, values: string[], due: string): Step {
+  const stillDue = `${due} and not ${waitsForMail}`;
   let after = beforeAllIds;
   return async (em) => {
     const found = await em.execute<{ id: string }[]>(

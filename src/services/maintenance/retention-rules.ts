@@ -1,7 +1,6 @@
 import type { EmailState } from '../../entities/index.ts';
-import { heldSince } from '../delivery/held-summary.ts';
+import { heldSince, isTold } from '../delivery/held-summary.ts';
 import { idsOf } from '../paging.ts';
-import type { ToldTimes } from './covered-by-summaries.ts';
 
 export const dayMs = 24 * 60 * 60 * 1000;
 
@@ -24,21 +23,6 @@ export function idBefore(days: number, now: Date): string {
   return idsOf({ until: new Date(now.getTime() - days * dayMs) })?.$lt ?? '';
 }
 
-/**
- * The SQL condition under which a message outlives its time: mail about it is still to be sent, or nobody was ever told
- * of it. That is so where every notification has failed, and where it is held, its notifications with it, and no
- * summary told an owner. Sending what failed, or cancelling it, lets the message go.
- */
-export function waitsForMail(told: ToldTimes): string {
-  return `(
-  exists (select from emails where emails.message_id = messages.id and emails.state = 'queued')
-  or (
-    (${hasNotification('failed')} or (status = 'held' and ${hasNotification('held')} and not ${wasToldOf(told)}))
-    and not ${hasNotification('sent')}
-  )
-)`;
-}
-
 /** The SQL of whether there is a notification of a message in some state. */
 export function hasNotification(state: EmailState): string {
   return `exists (
@@ -46,9 +30,15 @@ export function hasNotification(state: EmailState): string {
         and notification.kind = 'notification' and notification.state = '${state}')`;
 }
 
-/** The SQL of whether an owner was told of what began to be held when this did. */
-export function wasToldOf(told: ToldTimes): string {
-  if (told.size === 0) return 'false';
-  const cases = [...told].map(([formId, times]) => `when '${formId}' then '${times}'::tstzmultirange @> ${heldSince}`);
-  return `(case messages.form_id ${cases.join(' ')} else false end)`;
-}
+/**
+ * SQL condition: a message outlives its time. Either mail about it is still queued, or nobody was told about it: all its
+ * notifications failed, or it is held together with them and `isTold` is false. Sending the failed mail, or cancelling
+ * it, lets the message go.
+ */
+export const waitsForMail = `(
+  exists (select from emails where emails.message_id = messages.id and emails.state = 'queued')
+  or (
+    (${hasNotification('failed')} or (status = 'held' and ${hasNotification('held')} and not ${isTold}))
+    and not ${hasNotification('sent')}
+  )
+)`;

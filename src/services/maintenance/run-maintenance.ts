@@ -6,6 +6,7 @@ import { clocksDifferBy } from '../clock.ts';
 import { queueHeldSummaries } from '../delivery/held-summary.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { logNewErasures } from '../senders/replay-erasures.ts';
+import { fillTold } from './fill-told.ts';
 import { openPurgeRound, type PurgeRound, purgeDuty, type Removal } from './purge.ts';
 import { countWaiting } from './purge-preview.ts';
 import { resetFutureTimes } from './reset-future-times.ts';
@@ -46,6 +47,7 @@ export async function keepHouseOnce(context: Context, stop?: AbortSignal): Promi
   await resetFutureTimes(scope);
   await doAtMostEvery(scope, 'forget-expired', '10 minutes', async ({ em }) => {
     for (const statement of expired) await em.execute(statement);
+    await fillTold(em, scope.config);
     return true;
   });
   await doAtMostEvery(scope, 'held-summary', '1 day', async (inside, now, doneAt) => {
