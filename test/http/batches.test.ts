@@ -4,7 +4,7 @@ import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer } from '../support/program.ts';
 
-describe('posts that come at the same moment', () => {
+describe('posts that arrive at the same moment', () => {
   let db: TestDatabase;
   let server: RunningServer;
   let http: Client;
@@ -16,7 +16,7 @@ describe('posts that come at the same moment', () => {
       '--no-deliver',
     ]);
     http = clientOf(server.url);
-    await db.houseKept();
+    await db.maintenanceDone();
   });
   after(async () => {
     await server[Symbol.asyncDispose]();
@@ -29,9 +29,9 @@ describe('posts that come at the same moment', () => {
   const from = (n: number, headers: Record<string, string> = {}): Promise<Answer> =>
     http.post('/api/messages', submission({ email: `p${n}@example.test`, message: `Hello ${n}` }), headers);
 
-  it('are stored in few commits, each with its own emails, and a repeat among them gets the answer of the first', async () => {
+  it('are stored in few commits with their emails; repeats get the first answer', async () => {
     const post = (n: number) => (n % 2 ? from(n) : from(n % 10, { 'Idempotency-Key': `key-${n % 10}` }));
-    // The first two are two statements, which wait; all that come meanwhile wait for them.
+    // The first two are separate statements, which wait; all that come meanwhile wait for them.
     const held = await db.lockTable('senders', 'share');
     const posts = [post(0)];
     await db.waitingForLocks(1);
@@ -57,7 +57,7 @@ describe('posts that come at the same moment', () => {
     }
   });
 
-  it('do not suffer for one among them that the database refuses', async () => {
+  it('are stored even if the database rejects one of them', async () => {
     await using context = await openTestContext(db);
     const bad = context.keyring.addressIndex('p7@example.test').toString('hex');
     await db.query(`alter table senders add constraint no_such_sender check (address_index <> '\\x${bad}')`);
@@ -72,10 +72,10 @@ describe('posts that come at the same moment', () => {
     expect((await from(7)).status).to.equal(201);
   });
 
-  it('do not suffer for one among them that takes the database too long', async () => {
+  it('are stored even if one of them takes the database too long', async () => {
     await using context = await openTestContext(db);
     const bad = context.keyring.addressIndex('p7@example.test').toString('hex');
-    // As where the time of a statement is over.
+    // As if the statement timeout had passed.
     await db.query(
       `create function take_too_long() returns trigger language plpgsql as
          $$ begin raise exception using errcode = '57014'; end $$;
@@ -91,7 +91,7 @@ describe('posts that come at the same moment', () => {
     expect(await db.count('messages')).to.equal(19);
   });
 
-  it('are held or not each for itself', async () => {
+  it('are held or accepted individually', async () => {
     await from(3);
     await db.query('update senders set blocked_at = now()');
     const answers = await Promise.all(
@@ -107,7 +107,7 @@ describe('posts that come at the same moment', () => {
     });
   });
 
-  it('go by the form as it is, however lately it was changed', async () => {
+  it("follow the form's latest settings, however recent the change", async () => {
     await from(1);
     const form = (settings: string) => db.query(`update forms set ${settings} where slug = 'contact'`);
     try {

@@ -1,9 +1,9 @@
-/** An answer of the server, its body read. */
+/** A server's response with its body read. */
 export interface Answer {
   status: number;
   headers: Headers;
   text: string;
-  // What a test expects to find in it, it checks itself.
+  // Untyped: each test checks the parts it needs.
   // biome-ignore lint/suspicious/noExplicitAny: answers have many shapes
   json: any;
 }
@@ -12,14 +12,14 @@ export interface Client {
   get(path: string, headers?: Record<string, string>): Promise<Answer>;
   /** Posts a JSON body. */
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>;
-  /** Posts a body as it stands. */
+  /** Posts a body unchanged. */
   send(path: string, init: RequestInit): Promise<Answer>;
 }
 
-/** What a browser says that it takes when it goes to a page. */
+/** The Accept header a browser sends when it opens a page. */
 export const browserAccept = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8';
 
-/** A client of the server at `url`; it follows no redirect. */
+/** A client of the server at `url` that follows no redirects. */
 export function clientOf(url: string): Client {
   async function send(path: string, init: RequestInit): Promise<Answer> {
     const response = await fetch(url + path, { redirect: 'manual', ...init });
@@ -44,7 +44,7 @@ export function clientOf(url: string): Client {
   };
 }
 
-/** A submission that every form takes. */
+/** A submission that every form accepts. */
 export function submission(changes: Record<string, unknown> = {}): Record<string, unknown> {
   return { name: 'Ada Lovelace', email: 'ada@example.test', message: 'Hello there', ...changes };
 }

@@ -3,7 +3,7 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from 'p
 
 const candidates = process.env.CHROMIUM_PATH ? [process.env.CHROMIUM_PATH] : ['/usr/bin/chromium'];
 
-/** Where the browser is; undefined where there is none. */
+/** Path of the browser; undefined if there is none. */
 export const chromiumPath = candidates.find((path) => existsSync(path));
 
 /** Why the browser tests cannot run here. */
@@ -21,15 +21,15 @@ const args = [
   '--disable-sync',
 ];
 
-/** @param env more of the environment that the browser runs in. */
+/** @param env extra environment variables for the browser. */
 export async function openBrowser(env: Record<string, string> = {}): Promise<Browser> {
   if (chromiumPath === undefined) throw new Error(whyNoBrowser);
   return await chromium.launch({ executablePath: chromiumPath, args, env: { ...process.env, ...env } });
 }
 
 /**
- * Describes tests that need a browser. Without one it says so and describes nothing, so that no test counts as
- * passed that did not run.
+ * Describes tests that need a browser. Without one it prints that and describes nothing, so no test counts as passed
+ * without running.
  */
 export function describeInBrowser(title: string, tests: (browser: () => Browser) => void): void {
   if (chromiumPath === undefined) {
@@ -48,14 +48,14 @@ export function describeInBrowser(title: string, tests: (browser: () => Browser)
   });
 }
 
-/** A page in a browser profile of its own, and all that went wrong in it. */
+/** A page in a browser profile of its own, with every error that happened in it. */
 export interface WatchedPage extends AsyncDisposable {
   page: Page;
-  /** Errors and warnings of the console, errors of scripts, breaches of a Content-Security-Policy. */
+  /** Console errors and warnings, script errors, and violations of a Content-Security-Policy. */
   faults: string[];
 }
 
-/** What the browser itself notes of every answer that is a refusal; the refusals are what a test looks at. */
+/** The browser's own console message for each error response; the tests check those responses themselves. */
 const refusalNote = /^Failed to load resource: the server responded with a status of (403|404|422|429|500|503)/;
 
 export async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<WatchedPage> {

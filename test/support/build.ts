@@ -10,12 +10,12 @@ import type { Stored } from '../../src/services/intake/verdict.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { submission } from './api.ts';
 
-/** What differs from the submission that every form takes. */
+/** Fields that differ from the submission that every form accepts. */
 type Changes = Record<string, unknown>;
 
 /**
- * Messages as the server stores them, one after the other. The first is from `ada@`, further ones from `ada2@`, … Their
- * mail is due, also where the machine's clock is set back a little.
+ * Messages as the server stores them, one after another. The first is from `ada@`, more are from `ada2@` and so on.
+ * Their mail is due, even if the machine's clock is set back a little.
  */
 export async function buildMessages(
   context: Context,
@@ -26,7 +26,7 @@ export async function buildMessages(
   const stored: Stored[] = [];
   for (let index = 0; index < count; index++) {
     const email = `ada${index === 0 ? '' : index + 1}@example.test`;
-    // The same post twice would be taken for a double click.
+    // The same post twice would count as a double click.
     const message = index === 0 ? 'Hello there' : `Hello there ${index + 1}`;
     const values = new Map(Object.entries(submission({ email, message, ...changes(index) })));
     stored.push(
@@ -34,7 +34,7 @@ export async function buildMessages(
         formSlug: 'contact',
         values,
         clientAddress: '203.0.113.7',
-        // So that building the same one twice makes two.
+        // So that building the same message twice makes two.
         idempotencyKey: randomUUID(),
       }),
     );
@@ -52,7 +52,7 @@ export const mailOutcomes = {
   unknown: { result: 'unknown', reply: 'connection lost after the final dot' },
 } as const satisfies Record<string, Outcome>;
 
-/** Settles what is due as the delivery loop would, had the mail server answered so. */
+/** Records results for due mail as the delivery worker would, had the mail server answered so. */
 export async function settleDue(
   context: Context,
   outcomeOf: (email: ClaimedEmail) => Outcome,

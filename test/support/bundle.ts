@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
-/** As much of React as an example asks for: the states of one component, and elements as plain objects. */
+/** As much of React as an example needs: the states of one component, and elements as plain objects. */
 const miniature = `
 const states = [];
 let at = 0;
@@ -13,7 +13,7 @@ export function useState(initial) {
   return [states[mine], (value) => { states[mine] = value; }];
 }`;
 
-/** What a bundler makes of a visitor's-side module with packages in it; `react` is a miniature. */
+/** A browser module with packages in it, as a bundler builds it; `react` is a miniature. */
 export async function bundle(source: string): Promise<string> {
   const { outputFiles } = await build({
     stdin: { contents: source, loader: 'jsx', resolveDir: fileURLToPath(new URL('../..', import.meta.url)) },

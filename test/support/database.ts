@@ -8,10 +8,10 @@ let serial = 0;
 
 /**
  * One PostgreSQL server for the whole run: `TEST_DATABASE_URL` (a role that may create databases), or an embedded
- * one in a temporary folder. The real migrations build a template that each test file's database is cloned from.
- * Test files run in processes of their own, which find the server by the environment that they inherit.
+ * one in a temporary folder. The real migrations build a template; each test file's database is a clone of it.
+ * Test files run in separate processes, which find the server through inherited environment variables.
  *
- * @returns what ends it.
+ * @returns a handle that stops it.
  */
 export async function startTestServer(): Promise<() => Promise<void>> {
   const given = process.env.TEST_DATABASE_URL;
@@ -31,14 +31,14 @@ export async function startTestServer(): Promise<() => Promise<void>> {
 const serverVariable = 'RUFFINWEB_TEST_SERVER';
 const templateVariable = 'RUFFINWEB_TEST_TEMPLATE';
 
-/** A database of its own with today's schema. */
+/** A database of its own with the current schema. */
 export async function createDatabase(options: { empty?: true } = {}): Promise<TestDatabase> {
   const name = `ruffinweb_test_${process.pid}_${++serial}`;
   await onServer(`create database ${name} ${options.empty ? '' : `template ${template()}`}`);
   return new TestDatabase(name, urlOf(name));
 }
 
-/** A copy of a database that nobody is connected to, as a restored backup is one. */
+/** A copy of a database without connections, like a restored backup. */
 export async function copyDatabase(db: TestDatabase): Promise<TestDatabase> {
   const name = `ruffinweb_test_${process.pid}_${++serial}`;
   await db.disconnect();
@@ -46,7 +46,7 @@ export async function copyDatabase(db: TestDatabase): Promise<TestDatabase> {
   return new TestDatabase(name, urlOf(name));
 }
 
-/** A database, and a plain connection to look into it. */
+/** A database, and a plain connection to inspect it. */
 export class TestDatabase implements AsyncDisposable {
   readonly name: string;
   readonly url: string;
@@ -58,7 +58,7 @@ export class TestDatabase implements AsyncDisposable {
     this.#pool = openPool(url);
   }
 
-  /** Lets go of every connection to it; the next query opens another. */
+  /** Closes every connection to it; the next query opens another. */
   async disconnect(): Promise<void> {
     await this.#pool.end();
     this.#pool = openPool(this.url);
@@ -68,7 +68,7 @@ export class TestDatabase implements AsyncDisposable {
     return (await this.#pool.query<Row>(text, values)).rows;
   }
 
-  /** How many emails of each kind are in each state: `{ 'notification queued': 1 }`. */
+  /** Number of emails by kind and state: `{ 'notification queued': 1 }`. */
   async emails(): Promise<Record<string, number>> {
     const rows = await this.query<{ key: string; count: number }>(
       `select kind || ' ' || state as key, count(*)::int from emails group by 1 order by 1`,
@@ -81,7 +81,7 @@ export class TestDatabase implements AsyncDisposable {
     return row?.count ?? 0;
   }
 
-  /** Waits until so many statements on this database, and on no other, wait for a lock, unless `isOver` first. */
+  /** Waits until this many statements on this database wait for a lock, or until `isOver`. */
   async waitingForLocks(count: number, isOver = () => false): Promise<void> {
     await until(`${count} statements wait for a lock`, async () => {
       const found = await this.query(`select 1 from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'`, [
@@ -91,7 +91,7 @@ export class TestDatabase implements AsyncDisposable {
     });
   }
 
-  /** Forgets everything that was posted. */
+  /** Deletes everything that was posted. */
   async empty(): Promise<void> {
     for (let run = 1; ; run++) {
       try {
@@ -101,18 +101,18 @@ export class TestDatabase implements AsyncDisposable {
         await this.query('update mail_queue set paused_at = null, cause = null, reason = null, probed_at = null');
         return;
       } catch (error) {
-        // A server of the test may be keeping house on the same tables, in another order.
+        // A server in the test may be running maintenance on the same tables in another order.
         if (run >= 5 || (error as { code?: string }).code !== '40P01') throw error;
       }
     }
   }
 
   /**
-   * Waits until the server has kept house for the first time, which it does when it starts: a message that is held before
-   * would be told of in a summary.
+   * Waits until the server has finished its first maintenance, which it runs when it starts: a message held before that
+   * would be reported in a summary.
    */
-  async houseKept(): Promise<void> {
-    await until('the server has kept house', async () => {
+  async maintenanceDone(): Promise<void> {
+    await until('the server has finished its first maintenance', async () => {
       return (await this.query(`select from duties where name = 'purge' and done_at > 'epoch'`)).length > 0;
     });
   }
@@ -122,13 +122,13 @@ export class TestDatabase implements AsyncDisposable {
     await this.query(`update emails set due_at = now() - interval '1 second' where state = 'queued'`);
   }
 
-  /** Lets the minute pass after which the mail server is asked again, and wakes whoever waits for it. */
+  /** Makes the next probe of the mail server due, and wakes the workers. */
   async makeProbeDue(): Promise<void> {
     await this.query(`update mail_queue set probed_at = probed_at - interval '1 minute'`);
     await this.query(`select pg_notify('ruffinweb_emails', '')`);
   }
 
-  /** Makes a message so many days older, its id as well, since that tells when it came. Its seals open no more. */
+  /** Makes a message some days older, including its id, which contains its time. It can no longer be decrypted. */
   async age(messageId: string, days: number): Promise<string> {
     const [row] = await this.query<{ id: string }>(
       `select (lpad(to_hex((extract(epoch from now() - $2::int * interval '1 day') * 1000)::bigint), 12, '0')
@@ -136,7 +136,7 @@ export class TestDatabase implements AsyncDisposable {
       [messageId, days],
     );
     const id = row?.id ?? '';
-    // Nothing cascades to a new id.
+    // Foreign keys do not cascade a changed id.
     await this.query(`
       set session_replication_role = replica;
       update messages set id = '${id}', received_at = received_at - interval '${days} days' where id = '${messageId}';
@@ -147,7 +147,7 @@ export class TestDatabase implements AsyncDisposable {
     return id;
   }
 
-  /** Holds an advisory lock, as a statement that is under way does. */
+  /** Holds an advisory lock, like a statement in progress. */
   async lockKey(key: bigint): Promise<{ release(): Promise<void> }> {
     const client = await this.#pool.connect();
     await client.query('begin');
@@ -160,7 +160,7 @@ export class TestDatabase implements AsyncDisposable {
     };
   }
 
-  /** Nobody else changes a row of this table until it is released. */
+  /** Nobody else can change a row of this table until it is released. */
   async lockRows(table: string): Promise<{ release(): Promise<void> }> {
     const client = await this.#pool.connect();
     await client.query(`begin; select from ${table} for update`);
@@ -173,8 +173,8 @@ export class TestDatabase implements AsyncDisposable {
   }
 
   /**
-   * Nobody else reads or writes these tables until it is released. `share` keeps away those who write, `access share`
-   * only those who would change the table itself.
+   * Blocks other users of these tables until it is released. `share` blocks only writers, `access share` only changes
+   * to the table itself.
    */
   async lockTable(
     table: string,

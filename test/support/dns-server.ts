@@ -1,17 +1,17 @@
 import { createSocket, type Socket } from 'node:dgram';
 import type { AddressInfo } from 'node:net';
 
-/** What names have, as `{ 'example.test TXT': ['v=spf1 -all'], 'example.test MX': ['10 mail.example.test'] }`. */
+/** The records of a zone: `{ 'example.test TXT': ['v=spf1 -all'], 'example.test MX': ['10 mail.example.test'] }`. */
 export type Zone = Record<string, readonly string[]>;
 
 const types: Readonly<Record<number, string>> = { 1: 'A', 15: 'MX', 16: 'TXT', 28: 'AAAA' };
 
-/** A DNS server on loopback (RFC 1035) that knows one zone; for everything else there is no such name. */
+/** A DNS server on loopback (RFC 1035) that knows one zone; any other name does not exist. */
 export class DnsServer implements AsyncDisposable {
   zone: Zone = {};
-  /** Whether it answers at all. */
+  /** Whether it gives no answers at all. */
   isSilent = false;
-  /** A name of which it says nothing. */
+  /** A name that it does not answer for. */
   mute = '';
   readonly asked: string[] = [];
   readonly #socket: Socket = createSocket('udp4');
@@ -90,7 +90,7 @@ function dataOf(type: string, value: string): Buffer {
   return Buffer.from(value.split('.').map(Number));
 }
 
-/** The eight groups of an IPv6 address that is written with one `::`. */
+/** The eight groups of an IPv6 address that contains one `::`. */
 function addressGroups(value: string): number[] {
   const [head = [], tail = []] = value.split('::').map((part) =>
     part

@@ -19,20 +19,20 @@ export function readDocument(path: string): string {
   return readFileSync(new URL(path, root), 'utf8');
 }
 
-/** A fenced block of a page. */
+/** A fenced code block of a page. */
 export interface Block {
   document: string;
-  /** Of its first line of text. */
+  /** Line number of its first line of text. */
   line: number;
   language: string;
-  /** What stands behind the language: the name of the file that the reader is told to write. */
+  /** The text after the language: the name of the file that the reader is told to write. */
   file: string | undefined;
   text: string;
   /** Why it cannot be run here, from the comment `<!-- not run: … -->` above it. */
   notRun: string | undefined;
 }
 
-/** The fenced blocks of a page; in a list they are indented. */
+/** The fenced code blocks of a page; in a list they are indented. */
 export function blocksOf(document: string): Block[] {
   const blocks: Block[] = [];
   const lines = readDocument(document).split('\n');
@@ -54,7 +54,7 @@ export function blocksOf(document: string): Block[] {
   return blocks;
 }
 
-/** A block's commands as a shell reads them: of a `console` the lines that somebody typed. */
+/** A block's commands as a shell reads them: in a `console` block, the typed lines. */
 export function scriptOf({ language, text }: Block): string | undefined {
   if (language === 'sh') return text;
   if (language !== 'console') return undefined;
@@ -65,14 +65,14 @@ export function scriptOf({ language, text }: Block): string | undefined {
     .join('\n');
 }
 
-/** Whether a script would change the machine or what is installed on it, and so must not be run by a test. */
+/** Whether a script would change the machine or its installed software, so that no test may run it. */
 export function changesTheMachine(script: string): boolean {
   return /\b(?:sudo|systemctl|apt|apt-get|certbot|docker|aws|npm (?:ci|i|install)|git (?:clone|pull|fetch))\b/.test(
     script,
   );
 }
 
-/** The arguments of every call of our program in a script, quotes and comments taken away. */
+/** The arguments of every call of our program in a script, without quotes and comments. */
 export function callsIn(script: string): string[][] {
   const joined = script.replaceAll('\\\n', ' ');
   return joined.split('\n').flatMap((line) =>
@@ -83,7 +83,7 @@ export function callsIn(script: string): string[][] {
   );
 }
 
-/** A command without what only says how it is started: variables, another user, Node. */
+/** A command without the words that only say how to start it: variables, another user, Node. */
 function withoutPrefix(words: readonly string[]): readonly string[] {
   const [first = '', second = ''] = words;
   if (/^\w+=/.test(first) || /^(?:sudo|env|exec|time|node|npx)$/.test(first)) return withoutPrefix(words.slice(1));
@@ -91,7 +91,7 @@ function withoutPrefix(words: readonly string[]): readonly string[] {
   return words;
 }
 
-/** A line split at `|`, `;`, `&` and redirections into commands, each as its words. */
+/** Splits a line at `|`, `;`, `&` and redirections into commands, each as its words. */
 function simpleCommands(line: string): string[][] {
   const commands: string[][] = [[]];
   let skip = false;

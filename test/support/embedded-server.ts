@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbedded } from '../../src/database/embedded/embedded.ts';
 
-/** The embedded PostgreSQL in a folder of its own, for one run of tests. */
+/** The embedded PostgreSQL in its own folder, for one test run. */
 export async function startEmbeddedServer() {
   const place = await quickestFolder();
   await removeLeftovers(place);
@@ -19,8 +19,8 @@ export async function startEmbeddedServer() {
 }
 
 /**
- * In memory where there is room, since cloning and dropping a database waits for a disk many times; otherwise the
- * temporary folder. PostgreSQL does all that it does elsewhere.
+ * In memory if there is room, since cloning and dropping a database waits for the disk many times; otherwise in the
+ * temporary folder. PostgreSQL works the same in both.
  */
 async function quickestFolder(): Promise<string> {
   const memory = '/dev/shm';
@@ -33,7 +33,7 @@ async function quickestFolder(): Promise<string> {
 
 const folderPrefix = 'ruffinweb-test-server-';
 
-/** What runs that were killed have left: an hour old, and no server on it. In memory that would stay until a restart. */
+/** Folders left by killed runs: an hour old, with no server on them. In memory they would stay until a reboot. */
 async function removeLeftovers(place: string): Promise<void> {
   for (const name of await readdir(place)) {
     if (!name.startsWith(folderPrefix)) continue;

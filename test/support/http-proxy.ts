@@ -1,10 +1,10 @@
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** What it does with `X-Forwarded-For`: adds whom it sees, as it ought to; starts anew; passes on what came; or takes it away. */
+/** What it does with `X-Forwarded-For`: appends the client, as it should; replaces it; passes it on; or removes it. */
 export type Forwarding = 'adds' | 'replaces' | 'passes' | 'drops';
 
-/** A reverse proxy in front of a server, as nginx is one. */
+/** A reverse proxy in front of a server, like nginx. */
 export interface HttpProxy extends AsyncDisposable {
   readonly url: string;
   /** Where requests go from now on. */

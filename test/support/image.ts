@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Where these tests may become another user they become the image's; elsewhere they own everything in its folders. */
+/** If these tests may switch users, they run as the image's user; otherwise they own everything in its folders. */
 const nodeUser = process.getuid?.() === 0 ? { uid: 1000, gid: 1000 } : {};
 
 interface Stage {
@@ -21,7 +21,7 @@ interface Stage {
   health?: string[];
 }
 
-/** One instruction a line, comments and continued lines put away. */
+/** One instruction per line, without comments and with continued lines joined. */
 export function readDockerfile(text: string): [instruction: string, rest: string][] {
   const lines = text
     .replaceAll(/^\s*#.*\n/gm, '')
@@ -36,8 +36,8 @@ export function readDockerfile(text: string): [instruction: string, rest: string
 }
 
 /**
- * Goes by hand through what a Dockerfile says, without an engine: each stage is a plain folder, what it copies is
- * copied, what it runs is run there. What it takes from its base images is this machine's.
+ * Follows a Dockerfile by hand, without a container engine: each stage is a plain folder, and its copies and commands
+ * really run there. Anything from its base images is replaced by this machine's.
  */
 export async function buildByHand(dockerfile: string, source: string, folder: string): Promise<Stage> {
   const stages: Stage[] = [];
@@ -99,7 +99,7 @@ export async function buildByHand(dockerfile: string, source: string, folder: st
   return last;
 }
 
-/** Whether a `.dockerignore` leaves a file out: the last line that fits it, or a folder above it, decides. */
+/** Whether a `.dockerignore` excludes a file: the last line that matches it, or a folder above it, decides. */
 export function readDockerignore(text: string): (file: string) => boolean {
   const lines = text.split('\n').filter((it) => it !== '');
   return (file) => {
@@ -111,7 +111,7 @@ export function readDockerignore(text: string): (file: string) => boolean {
   };
 }
 
-/** What a clone has: neither what git ignores nor what `.dockerignore` leaves out. */
+/** The files of a clone, without those that git or `.dockerignore` exclude. */
 async function sourcesOf(source: string, path: string): Promise<string[]> {
   const { stdout } = await run('git', ['ls-files', '--cached', '--others', '--exclude-standard', '--', path], {
     cwd: source,

@@ -5,7 +5,7 @@ import { choosePrefix, type Prefix } from '../../src/database/embedded/account.t
 import { run } from '../../src/database/embedded/programs.ts';
 import { freePort, pathOf } from './machine-programs.ts';
 
-/** A PostgreSQL server of the machine's own version, with files of its own: what another machine would have. */
+/** A PostgreSQL server of the machine's own version, with its own files: it stands in for another machine's. */
 export class MachinePostgres implements AsyncDisposable {
   readonly port: number;
   readonly #folder: string;
@@ -28,7 +28,7 @@ export class MachinePostgres implements AsyncDisposable {
     return server;
   }
 
-  /** Where `database` is, or would be. */
+  /** The URL of `database`, whether it exists or not. */
   urlOf(database: string): string {
     return `postgresql://owner@127.0.0.1:${this.port}/${database}?sslmode=disable`;
   }

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { until } from './until.ts';
 
-/** Programs of the machine that tests of the operation want, and the Debian packages that have them. */
+/** Programs of the machine that the operations tests need, and the Debian packages that contain them. */
 const packages = {
   nginx: 'nginx-light',
   'redis-server': 'redis-server',
@@ -22,7 +22,7 @@ const packages = {
 
 export type MachineProgram = keyof typeof packages;
 
-/** Ordinary users do not have these in their PATH; Debian puts PostgreSQL's server programs apart by version. */
+/** Folders that are not in an ordinary user's PATH; Debian separates PostgreSQL's server programs by version. */
 const folders = [
   ...(process.env.PATH ?? '').split(':'),
   '/usr/sbin',
@@ -35,8 +35,8 @@ export function pathOf(program: string): string | undefined {
 }
 
 /**
- * Describes tests that need programs of the machine. Where one is missing they fail with `CI` set, and elsewhere it
- * is said what to install and nothing is described, so that no test counts as passed that did not run.
+ * Describes tests that need programs of the machine. If one is missing, they fail when `CI` is set. Otherwise it prints
+ * what to install and describes nothing, so no test counts as passed without running.
  */
 export function describeWith(programs: readonly MachineProgram[], title: string, tests: () => void): void {
   const missing = programs.filter((it) => pathOf(it) === undefined);
@@ -80,7 +80,7 @@ export class MachineProcess implements AsyncDisposable {
     return this.#output;
   }
 
-  /** Waits for a sign that it is ready. @throws with what it printed where it ends instead. */
+  /** Waits for a sign that it is ready. @throws with its output if it ends instead. */
   async ready(what: string, look: () => Promise<boolean>): Promise<void> {
     await until(what, async () => {
       if (this.#child.exitCode !== null) throw new Error(`ended instead: ${this.#output}`);
@@ -95,7 +95,7 @@ export class MachineProcess implements AsyncDisposable {
   async end(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
       this.#child.kill(signal);
-      // One that was stopped gets no other signal before it goes on.
+      // A stopped process handles no other signal until it continues.
       this.#child.kill('SIGCONT');
     }
     await this.#ended;
@@ -106,10 +106,10 @@ export class MachineProcess implements AsyncDisposable {
   }
 }
 
-/** A real Redis on a free port, without a file. */
+/** A real Redis on a free port, without persistence. */
 export class RedisServer implements AsyncDisposable {
   readonly url: string;
-  /** To look into it. */
+  /** To inspect its data. */
   readonly client: Redis;
   #process: MachineProcess;
   readonly #port: number;
@@ -132,7 +132,7 @@ export class RedisServer implements AsyncDisposable {
     await this.#process.ready('Redis answers', async () => (await this.client.ping()) === 'PONG');
   }
 
-  /** As after a power cut: gone, with all that it knew. */
+  /** Like a power cut: gone, with all its data. */
   async kill(): Promise<void> {
     await this.#process.end('SIGKILL');
   }
@@ -142,7 +142,7 @@ export class RedisServer implements AsyncDisposable {
     await this.ready();
   }
 
-  /** It keeps its connections and says nothing. */
+  /** It keeps its connections open and answers nothing. */
   freeze(): void {
     this.#process.signal('SIGSTOP');
   }

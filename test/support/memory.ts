@@ -1,6 +1,6 @@
 /**
- * Options for a Node that is to say at its end how much memory it had at most, and how much of that was in use whenever
- * it tidied up, which it does four times a second: what it leaves lying about otherwise is chance.
+ * Options for a Node that reports at its end its peak memory, and its peak memory in use after garbage collections,
+ * which it runs four times a second: otherwise uncollected garbage makes the result random.
  */
 export const tellingMemory = `--expose-gc --import=data:text/javascript,${encodeURIComponent(`
   let live = 0;
@@ -12,7 +12,7 @@ export const tellingMemory = `--expose-gc --import=data:text/javascript,${encode
   process.on('exit', () => process.stderr.write('peak=' + process.resourceUsage().maxRSS * 1024 + ' live=' + live + '\\n'));
 `)}`;
 
-/** What such a program said on stderr, in bytes. */
+/** The memory that such a program reported on stderr, in bytes. */
 export function toldMemory(stderr: string): { peak: number; live: number } {
   const [, peak, live] = (/peak=(\d+) live=(\d+)/.exec(stderr) ?? []).map(Number) as [number, number, number];
   return { peak, live };

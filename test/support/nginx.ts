@@ -8,11 +8,11 @@ import { testCertificate } from './smtp-server.ts';
 const site = fileURLToPath(new URL('../../deploy/nginx/', import.meta.url));
 const tls = fileURLToPath(new URL('tls/', import.meta.url));
 
-/** The real nginx with the site that we give to others; only names, ports and folders are this machine's. */
+/** The real nginx with the site that we publish; only names, ports and folders are this machine's. */
 export class Nginx implements AsyncDisposable {
   readonly port: number;
   readonly plainPort: number;
-  /** What it logs of requests, of errors, and what goes into the log that Debian gives every site without one. */
+  /** Its access log, its error log, and the log Debian gives every site without one. */
   readonly logs: () => Promise<{ access: string; error: string; debian: string }>;
   readonly #process: MachineProcess;
   readonly #opened: AsyncDisposableStack;
@@ -34,7 +34,7 @@ export class Nginx implements AsyncDisposable {
     });
   }
 
-  /** @param change what a person would change in the site's text, for this variant. */
+  /** @param change the edit a person would make in the site's text for this variant. */
   static async before(servers: readonly string[], change: (site: string) => string = (text) => text): Promise<Nginx> {
     await using opened = new AsyncDisposableStack();
     const folder = opened.use(await programFolder('nginx')).path;
@@ -117,7 +117,7 @@ ${text}
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // The workers of a killed master would stay.
+    // The workers of a killed master would keep running.
     await this.#process.end('SIGTERM');
     await this.#opened[Symbol.asyncDispose]();
   }

@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 let packed: Promise<string> | undefined;
 
-/** The file that `npm pack` makes of this clone. Made once a run, since it takes seconds; the run's end removes it. */
+/** The file that `npm pack` makes of this clone. Made once per run, since it takes seconds; removed at the end. */
 export function packedFile(): Promise<string> {
   packed ??= pack();
   return packed;
@@ -24,13 +24,13 @@ async function pack(): Promise<string> {
     cwd: root,
     maxBuffer: 2 ** 24,
   });
-  // The scripts before and after write to the same output.
+  // The scripts before and after packing write to the same output.
   const [, filename = ''] = /"filename": "([^"]+)"/.exec(stdout) ?? [];
   return join(folder, filename);
 }
 
 /**
- * Installs a packed file as `npm install --global` does, below `prefix` and without asking a registry for anything.
+ * Installs a packed file like `npm install --global`, below `prefix` and without contacting a registry.
  *
  * @returns the path of the command.
  */

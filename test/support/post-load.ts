@@ -11,12 +11,12 @@ export interface Acknowledged {
   message: string;
 }
 
-/** How long a visitor takes between two posts: a pace, so that the mail of a long test can be counted. */
+/** A visitor's pause between two posts, so that the amount of mail in a long test can be predicted. */
 const betweenPostsMs = 15;
 
 /**
- * Visitors who post one message after another, each from an address of its own and on a connection of its own, as a
- * proxy makes them. Nothing is tried twice: one answer that is not 201, or none, is a failed post.
+ * Visitors who post one message after another, each from their own address and on a separate connection, as a proxy
+ * opens them. Nothing is retried: a response other than 201, or none, is a failed post.
  */
 export class PostLoad implements AsyncDisposable {
   readonly acknowledged: Acknowledged[] = [];
@@ -31,12 +31,12 @@ export class PostLoad implements AsyncDisposable {
     this.#visitors = Array.from({ length: visitors }, () => this.#visit());
   }
 
-  /** From now on posts go to these servers in turn; those under way end where they are. */
+  /** From now on posts go to these servers in turn; posts in flight end where they are. */
   sendTo(...urls: string[]): void {
     this.#urls = urls;
   }
 
-  /** Waits until so many more posts were answered. */
+  /** Waits until this many more posts were answered. */
   async goesOn(count = 60): Promise<void> {
     const goal = this.acknowledged.length + count;
     await until(
@@ -74,7 +74,7 @@ export class PostLoad implements AsyncDisposable {
   }
 }
 
-/** On a connection that is used for nothing else; `fetch` keeps its own for the next request. */
+/** On a connection that is used for nothing else; `fetch` reuses its own. */
 function post(url: string, body: unknown): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const outgoing = request(url, {

@@ -7,12 +7,12 @@ import { until } from './until.ts';
 
 const run = promisify(execFile);
 
-/** What services hang on by themselves; here there is nothing behind it. */
+/** Units that services depend on by default; here they do nothing. */
 const targets = ['sysinit', 'basic', 'multi-user', 'shutdown', 'network-online', 'paths', 'sockets', 'timers'];
 
 const namespaces = ['--pid', '--fork', '--mount', '--uts', '--ipc', '--cgroup', '--mount-proc'];
 
-/** Why a systemd of our own cannot be run here; undefined where it can. */
+/** Why a private systemd cannot run here; undefined if it can. */
 export const whyNoSystemd = findObstacle();
 
 function findObstacle(): string | undefined {
@@ -27,8 +27,8 @@ function findObstacle(): string | undefined {
 }
 
 /**
- * A real systemd as process 1 of namespaces of its own, which knows the units in one folder and nothing else of this
- * machine. What it mounts is its own; `bindings` shows folders of ours below /run, which no sandbox of a unit hides.
+ * A real systemd as process 1 of its own namespaces, which knows the units in one folder and nothing else of this
+ * machine. Its mounts are private; `bindings` shows our folders below /run, which no unit's sandbox hides.
  */
 export class PrivateSystemd implements AsyncDisposable {
   readonly #pid: number;
@@ -72,7 +72,7 @@ exec /lib/systemd/systemd --system --unit=basic.target
     return made;
   }
 
-  /** @returns what it prints, also where it exits with another code than 0. */
+  /** @returns its output, even if the exit code is not 0. */
   async systemctl(...args: string[]): Promise<string> {
     return await this.inside('systemctl', '--no-pager', ...args);
   }
@@ -84,7 +84,7 @@ exec /lib/systemd/systemd --system --unit=basic.target
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // With process 1 everything in its namespace ends.
+    // When process 1 ends, everything in its namespace ends.
     process.kill(this.#pid, 'SIGKILL');
     await until('systemd is gone', () => !existsSync(`/proc/${this.#pid}`));
   }

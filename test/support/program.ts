@@ -12,7 +12,7 @@ export const testKeys = `k1:${Buffer.alloc(32).toString('base64')}`;
 
 export type Settings = Record<string, string | undefined>;
 
-/** What differs from a start without any settings. Tests post by the dozen from one address; those of the limits set one. */
+/** Settings that differ from the defaults. Tests post many times from one address; tests of the limits set one. */
 export const testSettings: Settings = { LOG_FORMAT: 'json', ENCRYPTION_KEYS: testKeys, RATE_LIMIT: 'off' };
 
 export interface Finished {
@@ -36,7 +36,7 @@ export async function ruffinweb(
   return { code, signal, stdout: stdout.text(), stderr: stderr.text() };
 }
 
-/** The server as a process of its own, listening on a free port. */
+/** The server as a separate process, listening on a free port. */
 export class RunningServer implements AsyncDisposable {
   readonly url: string;
   readonly #child: ChildProcess;
@@ -85,12 +85,12 @@ export class RunningServer implements AsyncDisposable {
     return new RunningServer(child, url, { stdout, stderr }, whenEnded);
   }
 
-  /** The delivery loop as a process of its own; it prints no address. */
+  /** The delivery worker as a separate process; it prints no address. */
   static async startWorker(settings: Settings): Promise<RunningServer> {
     return await RunningServer.startCommand(['deliver'], settings);
   }
 
-  /** Any command that goes on until it is stopped. */
+  /** Any command that runs until it is stopped. */
   static async startCommand(args: readonly string[], settings: Settings): Promise<RunningServer> {
     const child = start(args, settings, launcher);
     child.stdin?.end();
@@ -107,22 +107,22 @@ export class RunningServer implements AsyncDisposable {
     return this.#child.pid ?? 0;
   }
 
-  /** All that it has printed so far. */
+  /** Everything it has printed so far. */
   get output(): string {
     return this.#stdout.text();
   }
 
-  /** All that it has logged so far. */
+  /** Everything it has logged so far. */
   get log(): string {
     return this.#stderr.text();
   }
 
-  /** Sends a signal; one that has ended gets none. */
+  /** Sends a signal, unless the process has ended. */
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
 
-  /** Sends a signal and waits for the end. */
+  /** Sends a signal and waits for the process to end. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
     this.#child.kill(signal);
     const [code, by] = await this.#ended;
@@ -143,7 +143,7 @@ export async function temporaryFolder(): Promise<AsyncDisposable & { path: strin
 function start(args: readonly string[], settings: Settings, program: string): ChildProcess {
   return spawn(process.execPath, [program, ...args], {
     stdio: 'pipe',
-    // A folder without an .env file, and nothing of the surroundings but what programs need to run.
+    // A folder without an .env file, and only the environment variables that programs need to run.
     cwd: tmpdir(),
     env: {
       PATH: process.env.PATH,

@@ -1,4 +1,4 @@
-/** Mulberry32: small, seeded, good enough to draw moments. */
+/** Mulberry32: small, seeded, and good enough to pick random moments. */
 export function randomFrom(start: number): () => number {
   let state = start;
   return () => {

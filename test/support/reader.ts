@@ -5,19 +5,19 @@ import { type Block, changesTheMachine, rootFolder, scriptOf } from './documents
 import { type Settings, temporaryFolder } from './program.ts';
 import { until } from './until.ts';
 
-/** What of a clone a reader does not have: what other runs left there. */
+/** The files of a clone that a reader does not have: output of other runs. */
 const notInClone = new Set(['.git', '.env', 'data', 'dist']);
 
-/** What the documents say, and what stands there for a reader of this run. */
+/** Texts of the documents, and their replacements for a reader in this run. */
 export type Replacements = ReadonlyMap<string, string>;
 
 /**
- * Somebody who does what a page says: writes its files and types its commands, in a folder that looks like a clone, with
- * `ruffinweb` on the path.
+ * A reader who follows a page: writes its files and types its commands, in a folder that looks like a clone, with
+ * `ruffinweb` in the PATH.
  */
 export class Reader implements AsyncDisposable {
   readonly folder: string;
-  /** What the commands that still run have printed. */
+  /** Output of the commands that are still running. */
   readonly output: Buffer[] = [];
   readonly #settings: Settings;
   readonly #opened = new AsyncDisposableStack();
@@ -43,7 +43,7 @@ export class Reader implements AsyncDisposable {
     return reader;
   }
 
-  /** Does what one block says; commands that go on until they are stopped go on until the end. */
+  /** Follows one block; commands that run until stopped keep running until the end. */
   async follow(block: Block, replacements: Replacements): Promise<void> {
     const replaced = (text: string) =>
       [...replacements].reduce((before, [said, here]) => before.replaceAll(said, here), text);
@@ -105,7 +105,7 @@ export class Reader implements AsyncDisposable {
   }
 }
 
-/** The whole family: npm starts a shell that starts the server. */
+/** The whole process group: npm starts a shell that starts the server. */
 async function endOf(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.pid === undefined) return;
   const ended = new Promise((resolve) => child.once('close', resolve));
@@ -113,7 +113,7 @@ async function endOf(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-/** Commands that end are run together, as one script; one that lasts stands alone. */
+/** Commands that end are run together as one script; one that keeps running stands alone. */
 function partsOf(script: string): string[] {
   const parts: string[] = [];
   let together: string[] = [];

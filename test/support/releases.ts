@@ -14,10 +14,10 @@ export interface Release {
   commit: string;
 }
 
-/** Every release before this one, the oldest first. A new release adds itself to the list. */
+/** Every release before this one, oldest first. A new release adds itself to the list. */
 export const earlierReleases = readReleases();
 
-/** The code of a release as it was, with today's packages beside it. */
+/** The code of an old release, with today's packages beside it. */
 export interface UnpackedRelease extends Release, AsyncDisposable {
   /** Its `bin/ruffinweb.js`. */
   program: string;

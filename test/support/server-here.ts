@@ -13,17 +13,17 @@ import { until } from './until.ts';
 /** A server in this process. */
 export interface ServerHere extends AsyncDisposable {
   readonly url: string;
-  /** All that it has printed so far. */
+  /** Everything it has printed so far. */
   readonly output: string;
-  /** All that it has logged so far. */
+  /** Everything it has logged so far. */
   readonly log: string;
 }
 
 type ServerHereOptions = Partial<Pick<ServeOptions, 'deliver' | 'unreadMs'>>;
 
 /**
- * The server in this process, on a free port: all but the command in front of it is the real thing. One of its own
- * costs half a second of the machine, so `RunningServer` is for tests of what a process does.
+ * The server in this process, on a free port: everything except the command line is the real code. A separate process
+ * costs half a second, so `RunningServer` is for tests of process behaviour.
  */
 export async function startServerHere(settings: Settings, options: ServerHereOptions = {}): Promise<ServerHere> {
   const lines: string[] = [];
@@ -65,7 +65,7 @@ export async function startServerHere(settings: Settings, options: ServerHereOpt
   };
 }
 
-/** A database, the server on it and a client of that: what most tests of HTTP want. */
+/** A database, a server on it and a client for that server: what most HTTP tests need. */
 export interface Api extends AsyncDisposable {
   readonly db: TestDatabase;
   readonly server: ServerHere;
@@ -76,7 +76,7 @@ export async function openApi(settings: Settings = {}, options: ServerHereOption
   await using opened = new AsyncDisposableStack();
   const db = opened.use(await createDatabase());
   const server = opened.use(await startServerHere({ DATABASE_URL: db.url, ...settings }, options));
-  await db.houseKept();
+  await db.maintenanceDone();
   const owned = opened.move();
   return { db, server, http: clientOf(server.url), [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Mail } from '../../src/mail/mailer.ts';
 import { createSmtpMailer, type SmtpOptions } from '../../src/mail/smtp/smtp-mailer.ts';
 
-/** A mail that any server takes. */
+/** A mail that any server accepts. */
 export function someMail(changes: Partial<Mail> = {}): Mail {
   const id = randomUUID();
   return {
@@ -20,7 +20,7 @@ export function someMail(changes: Partial<Mail> = {}): Mail {
   };
 }
 
-/** A mailer at this server; tests of what never ends say themselves how long they wait. */
+/** A mailer for this server; tests of servers that hang set their own timeouts. */
 export function mailerTo(server: { host: string; port: number }, changes: Partial<SmtpOptions> = {}) {
   return createSmtpMailer({
     host: server.host,

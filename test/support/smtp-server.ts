@@ -4,7 +4,7 @@ import { setTimeout as elapsed } from 'node:timers/promises';
 import PostalMime, { type Email } from 'postal-mime';
 import { SmtpSession } from './smtp-session.ts';
 
-/** The moments at which a session can be given another answer than the usual one. */
+/** The points of a session at which another answer than the default can be given. */
 export type Step =
   | 'greeting'
   | 'ehlo'
@@ -21,14 +21,14 @@ export type Step =
   | 'quit';
 
 /**
- * - a string: the reply, without line end; `\n` inside makes a reply of several lines as they stand.
+ * - a string: the reply, without line end; `\n` inside makes a reply of several lines, sent unchanged.
  *   After 421 the connection is closed.
  * - `drop`: the connection ends without a reply. `reset`: the same, with a TCP reset.
  * - `hold`: nothing happens until the test lets go, see `held`.
- * - `deaf`: the reply is given, then nothing is read any more (for `data`: what follows stays in the network). Held like `hold`.
- * - `garbage`: the usual reply, and whatever the client says next is answered with bytes that make no sense.
- * - `{ drip }`: this text, byte by byte, for ever from the start again.
- * - `{ raw }`: exactly these bytes; the session goes on as if it had been the usual reply.
+ * - `deaf`: replies, then stops reading (for `data`: the rest stays in the network). Held like `hold`.
+ * - `garbage`: the default reply; the client's next command is answered with meaningless bytes.
+ * - `{ drip }`: this text, byte by byte, repeated for ever.
+ * - `{ raw }`: exactly these bytes; the session continues as after the default reply.
  */
 export type Answer =
   | string
@@ -48,7 +48,7 @@ export interface Moment {
   readonly accepted: number;
   readonly from: string;
   readonly to: readonly string[];
-  /** What follows the command: an address with its parameters, the name in EHLO. */
+  /** The text after the command: an address with its parameters, or the name in EHLO. */
   readonly argument: string;
 }
 
@@ -58,7 +58,7 @@ type Choice = Answer | ((moment: Moment) => Answer | undefined);
 export interface Received {
   readonly from: string;
   readonly to: readonly string[];
-  /** As sent, without the dots of SMTP. */
+  /** As sent, without SMTP's dot-stuffing. */
   readonly raw: string;
   readonly connection: number;
   readonly secure: boolean;
@@ -69,28 +69,28 @@ export interface Received {
 
 export interface Held {
   readonly moment: Moment;
-  /** Lets the session go on with the usual answer or this one. */
+  /** Lets the session continue with the default answer or this one. */
   release(answer?: Answer): void;
 }
 
 export interface SmtpServerOptions {
   readonly tls?: 'implicit' | 'starttls';
-  /** Mail is taken only after this login. */
+  /** Mail is accepted only after this login. */
   readonly auth?: {
     readonly user: string;
     readonly password: string;
     readonly methods?: readonly ('PLAIN' | 'LOGIN')[];
   };
-  /** Announced, and 552 after the dot for anything larger. */
+  /** Announced in EHLO; a larger mail gets 552 after the dot. */
   readonly sizeLimit?: number;
-  /** Further lines for EHLO. PIPELINING is what most servers offer. */
+  /** More lines for EHLO. PIPELINING is what most servers offer. */
   readonly capabilities?: readonly string[];
   readonly port?: number;
 }
 
 const tlsFolder = new URL('tls/', import.meta.url);
 
-/** The certificate of every server with TLS; a client that trusts it as a CA can connect to `localhost` and 127.0.0.1. */
+/** The certificate of every TLS test server; clients that trust it as a CA can use `localhost` and 127.0.0.1. */
 export const testCertificate = readFileSync(new URL('cert.pem', tlsFolder), 'utf8');
 const testKey = readFileSync(new URL('key.pem', tlsFolder), 'utf8');
 
@@ -107,10 +107,10 @@ export class SmtpServer {
   readonly credentials = { key: testKey, cert: testCertificate };
   /** Recorded before the 250 is written. */
   readonly messages: Received[] = [];
-  /** Every message whose final dot arrived, with the first line of the answer, whatever it was. */
+  /** Every message whose final dot arrived, with the first line of the answer, accepted or not. */
   readonly attempts: Array<Omit<Received, 'parsed'> & { readonly answer: string }> = [];
   readonly connections = { total: 0, open: 0 };
-  /** Every command in the order of arrival, without what follows AUTH. */
+  /** Every command in the order of arrival, without the arguments of AUTH. */
   readonly commands: string[] = [];
 
   readonly #rules: Array<{ step: Step; choose: Choice; to: string | undefined; left: number }> = [];
@@ -128,15 +128,15 @@ export class SmtpServer {
   }
 
   /**
-   * From now on answers a step differently. The latest rule that applies wins.
+   * From now on answers a step differently. The latest matching rule wins.
    *
-   * @param only `to`: for recipients with this local part or address (from `rcpt` on); `times`: so often, then the rule is gone.
+   * @param only `to`: for recipients with this local part or address (from `rcpt` on); `times`: how often it applies.
    */
   answer(step: Step, choose: Choice, only: { to?: string; times?: number } = {}): void {
     this.#rules.unshift({ step, choose, to: only.to, left: only.times ?? Number.POSITIVE_INFINITY });
   }
 
-  /** Forgets all rules and all that was received; sessions go on. */
+  /** Deletes all rules and everything received; sessions continue. */
   reset(): void {
     this.#rules.length = 0;
     this.messages.length = 0;
@@ -144,13 +144,13 @@ export class SmtpServer {
     this.commands.length = 0;
   }
 
-  /** Waits until so many messages were accepted altogether. */
+  /** Waits until this many messages were accepted in total. */
   async received(count: number, withinMs = 30_000): Promise<readonly Received[]> {
     await this.until(() => this.messages.length >= count, `${count} messages`, withinMs);
     return this.messages;
   }
 
-  /** Waits for a session that is held at this step; each call gives another one. */
+  /** Waits for a session held at this step; each call returns another one. */
   async held(step: Step, withinMs = 30_000): Promise<Held> {
     const find = () => this.#held.find((held) => held.step === step && !held.taken);
     await this.until(() => find() !== undefined, `a session held at "${step}"`, withinMs);
@@ -164,7 +164,7 @@ export class SmtpServer {
     return await this.held('dot', withinMs);
   }
 
-  /** Waits for anything this server can see. */
+  /** Waits for any condition on this server. */
   async until(condition: () => boolean, what: string, withinMs = 30_000): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const check = () => {
@@ -195,7 +195,7 @@ export class SmtpServer {
     await promise;
   }
 
-  /** Ends every connection with a reset; the server keeps listening. */
+  /** Resets every connection; the server keeps listening. */
   dropAll(): void {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
@@ -207,7 +207,7 @@ export class SmtpServer {
     await promise;
   }
 
-  // What sessions call.
+  // Called by the sessions.
 
   choose(moment: Moment): Answer | undefined {
     for (const rule of this.#rules) {

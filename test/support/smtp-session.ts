@@ -4,7 +4,7 @@ import type { Answer, Moment, SmtpServer, Step } from './smtp-server.ts';
 
 class Ended extends Error {}
 
-/** One connection: reads a command, answers it as the script says, reads the next. */
+/** One connection: reads a command, gives the scripted answer, reads the next. */
 export class SmtpSession {
   readonly #server: SmtpServer;
   readonly #plain: Socket;
@@ -33,7 +33,7 @@ export class SmtpSession {
       await this.#answer('greeting', '', '220 mail.test ESMTP');
       for (;;) await this.#obey(await this.#line());
     } catch (error) {
-      // What was just said must still go out; a client that has gone needs nothing more.
+      // The last answer must still be sent; a client that is gone needs nothing more.
       if (this.#ended || !(error instanceof Ended)) this.#plain.destroy();
       if (!(error instanceof Ended)) throw error;
     }
@@ -95,7 +95,7 @@ export class SmtpSession {
     if (!answer.startsWith('3')) return;
     if (!this.#input) await this.#more();
     await this.#answer('body', '', '');
-    // Together with the line end of DATA the text cannot begin inside a line.
+    // Including the line end of DATA, so that the text cannot begin inside a line.
     let text = '\r\n';
     for (;;) {
       text += this.#input;
@@ -168,7 +168,7 @@ export class SmtpSession {
     return answer.startsWith('2');
   }
 
-  /** Gives the scripted answer or the usual one, and returns what was said. */
+  /** Gives the scripted answer or the default one, and returns what it sent. */
   async #answer(
     step: Step,
     argument: string,

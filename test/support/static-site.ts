@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** Somebody's website: a few pages on a port of its own, and so of another origin than the server's. */
+/** Somebody's website: a few pages on their own port, and so on another origin than the server's. */
 export async function openSite(
   pages: Record<string, string>,
   headers: Record<string, string> = {},

@@ -1,11 +1,11 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** What the proxy does with connections. `swallow`: keeps them open and drops every byte, as a dead network does. */
+/** How the proxy treats connections. `swallow`: keeps them open and drops every byte, like a dead network. */
 export type ProxyMode = 'pass' | 'swallow' | 'refuse';
 
 /**
- * Where a connection to PostgreSQL is cut. `before`: the statement has not reached the server; `after`: the server has
- * done it, and its answer is lost.
+ * Where a connection to PostgreSQL is cut. `before`: the statement has not reached the server. `after`: the server has
+ * executed it, and its response is lost.
  */
 export type CutPoint = 'before' | 'after';
 
@@ -15,10 +15,10 @@ interface Cut {
   readonly done: (deliver: () => void) => void;
 }
 
-/** What PostgreSQL's answer to a statement ends with, before the state of the transaction: ReadyForQuery. */
+/** ReadyForQuery: the end of PostgreSQL's response to a statement, before the transaction state. */
 const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5]);
 
-/** A TCP proxy in front of a server, to take the network away. */
+/** A TCP proxy in front of a server, to simulate network failures. */
 export class TcpProxy implements AsyncDisposable {
   #mode: ProxyMode = 'pass';
   #cut: Cut | undefined;
@@ -32,7 +32,7 @@ export class TcpProxy implements AsyncDisposable {
     this.#target = target;
   }
 
-  /** In front of the server of a PostgreSQL address. */
+  /** In front of the server of a PostgreSQL URL. */
   static async before(url: string): Promise<TcpProxy> {
     const { hostname, port } = new URL(url);
     const proxy = new TcpProxy({ host: hostname, port: Number(port || 5432) });
@@ -40,7 +40,7 @@ export class TcpProxy implements AsyncDisposable {
     return proxy;
   }
 
-  /** The same address, through the proxy. */
+  /** The same URL, through the proxy. */
   urlOf(url: string): string {
     const through = new URL(url);
     through.hostname = '127.0.0.1';
@@ -52,16 +52,16 @@ export class TcpProxy implements AsyncDisposable {
     return this.#pairs.size;
   }
 
-  /** From now on, for old connections and new ones. `refuse` ends the old ones. */
+  /** Applies to old and new connections. `refuse` closes the old ones. */
   set mode(mode: ProxyMode) {
     this.#mode = mode;
     if (mode === 'refuse') for (const [client] of this.#pairs) client.resetAndDestroy();
   }
 
   /**
-   * Cuts the next connection on which this prepared statement is run (the beginning of its name will do).
+   * Cuts the next connection that runs this prepared statement (the beginning of its name is enough).
    *
-   * @returns when that is done: what hands the statement to the server late, as a network does that comes back.
+   * @returns when it is cut: a function that delivers the statement late, like a network that recovers.
    */
   cutAt(point: CutPoint, statement: string): Promise<() => void> {
     return new Promise((resolve, reject) => {
@@ -74,7 +74,7 @@ export class TcpProxy implements AsyncDisposable {
     });
   }
 
-  /** When a client next runs this prepared statement. A mode that is set then lets it through, and not its answer. */
+  /** Resolves when a client next runs this prepared statement. A mode set then lets it pass but drops its response. */
   reached(statement: string): Promise<void> {
     return new Promise((resolve) => {
       this.#awaited = { statement, seen: resolve };
@@ -89,7 +89,7 @@ export class TcpProxy implements AsyncDisposable {
     const target = connect(this.#target);
     const pair: [Socket, Socket] = [client, target];
     this.#pairs.add(pair);
-    // Bytes that are swallowed once are gone: a connection that lost some stays silent for ever.
+    // Swallowed bytes are gone: a connection that lost some stays silent.
     let dead = false;
     let cut: Cut | undefined;
     const cutIn = (from: Socket, bytes: Buffer) => {

@@ -6,10 +6,10 @@ import { until } from './until.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** What the key Ctrl-C sends. */
+/** The byte that the key Ctrl-C sends. */
 export const ctrlC = '\x03';
 
-/** A command in a terminal of its own, which `script` (util-linux) makes: what is typed there reaches it, Ctrl-C as a signal. */
+/** A command in its own terminal, created by `script` (util-linux): typed text reaches it, Ctrl-C as a signal. */
 export class TerminalProgram {
   readonly #child: ChildProcess;
   readonly #ended: Promise<number | null>;
@@ -24,7 +24,7 @@ export class TerminalProgram {
         HOME: process.env.HOME,
         SHELL: '/bin/sh',
         PORT: '0',
-        // None: a developer may have one in this folder.
+        // None: a developer may have an .env file in this folder.
         RUFFINWEB_ENV: `${tmpdir()}/there-is-no-such.env`,
         ...testSettings,
         ...settings,
@@ -52,7 +52,7 @@ export class TerminalProgram {
     );
   }
 
-  /** @returns the exit code of the command. */
+  /** @returns the command's exit code. */
   async type(keys: string): Promise<number | null> {
     this.#child.stdin?.write(keys);
     return await this.#ended;

@@ -1,14 +1,14 @@
-/** One way in which a text could stand somewhere, and what its bytes look like then. */
+/** One encoding in which a text could appear, and its bytes in that encoding. */
 interface Trace {
   how: string;
   bytes: Buffer;
-  /** Whether capitals and small letters count as one: `bytes` is in small letters. */
+  /** Whether upper and lower case are equal: then `bytes` is lower case. */
   anyCase: boolean;
 }
 
 /**
- * Looks for texts that must not be there: raw, in UTF-8 and UTF-16, as hex, base64 (wherever it begins), percent-encoded
- * and escaped for JSON, in capitals or not.
+ * Searches for texts that must not appear: raw, in UTF-8 and UTF-16, as hex, base64 (at any offset), percent-encoded
+ * and escaped for JSON, in any case.
  */
 export class TraceSearch {
   readonly #traces: Trace[];
@@ -17,7 +17,7 @@ export class TraceSearch {
     this.#traces = texts.flatMap(tracesOf);
   }
 
-  /** What was found, and around which bytes; empty where there is nothing. */
+  /** The matches, each with the bytes around it; empty if there are none. */
   findIn(where: string, content: Buffer | string): string[] {
     const bytes = Buffer.isBuffer(content) ? content : Buffer.from(content, 'utf8');
     const small = Buffer.from(
@@ -73,7 +73,7 @@ function toEscape(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
-/** The base64 characters that stand for these bytes alone, where so many others (up to two) come before. */
+/** The base64 characters that encode only these bytes, if so many others (up to two) come before them. */
 function innerBase64(bytes: Buffer, before: number): string {
   const whole = Buffer.concat([Buffer.alloc(before), bytes]);
   const first = before === 0 ? 0 : before + 1;

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Waits for a condition, looking often, and fails with its name after a deadline. */
+/** Waits for a condition, checking often; after a deadline it fails with the condition's name. */
 export async function until<T>(
   what: string,
   look: () => Promise<T | undefined | false> | T | undefined | false,

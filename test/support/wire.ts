@@ -1,10 +1,10 @@
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 
-/** Sends these bytes over a connection of their own and returns all that comes back until the server ends it. */
+/** Sends these bytes over a connection of their own and returns everything received until the server closes it. */
 export async function exchange(url: string, bytes: string | Buffer): Promise<string> {
   const socket = await dial(url);
-  // Half a close would make the server give up what it has not answered yet.
+  // After a half-close the server would drop what it has not answered yet.
   socket.write(bytes);
   return await text(socket);
 }
@@ -16,7 +16,7 @@ export async function dial(url: string): Promise<Socket> {
   return socket;
 }
 
-/** A request as it goes over the wire; `Host` is there unless given. */
+/** A raw HTTP request; adds `Host` unless given. */
 export function rawPost(
   path: string,
   body: string,
