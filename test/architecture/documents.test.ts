@@ -6,21 +6,21 @@ import { documents, readDocument, rootFolder } from '../support/documents.ts';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
-describe('the documents', () => {
+describe('documents', () => {
   for (const { path, text } of referencePages()) {
-    it(`have ${path} as the program has it today`, () => {
+    it(`${path} matches what "npm run docs" generates`, () => {
       expect(read(path), 'run "npm run docs"').to.equal(text);
     });
   }
 
-  it('say of every package what it is for, and name no other', () => {
+  it('docs/dependencies.md gives a purpose for every package and no others', () => {
     const { dependencies, devDependencies, optionalDependencies } = JSON.parse(read('package.json'));
     const rows = [...read('docs/dependencies.md').matchAll(/^- (`.+?`) for (.+?): (.+)$/gm)];
     const named = rows.flatMap(([, names = '']) => names.split(', ').map((it) => it.replaceAll('`', '')));
     expect(named).to.have.members(Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies }));
   });
 
-  it('name only files that are there', () => {
+  it('link only to files that exist', () => {
     for (const document of documents) {
       const text = readDocument(document);
       for (const [, target = ''] of text.matchAll(/\]\(([^)#:\s]+)(?:#[^)]*)?\)/g)) {
@@ -32,7 +32,7 @@ describe('the documents', () => {
     }
   });
 
-  it('lead to headings that are there', () => {
+  it('link only to headings that exist', () => {
     const anchors = new Map(documents.map((it) => [it, headingsOf(readDocument(it))]));
     for (const document of documents) {
       for (const [, target = '', anchor = ''] of readDocument(document).matchAll(/\]\(([^)#:\s]*)#([^)\s]+)\)/g)) {
@@ -43,7 +43,7 @@ describe('the documents', () => {
   });
 });
 
-/** As GitHub makes anchors of headings. */
+/** The anchor GitHub generates for each heading. */
 function headingsOf(text: string): string[] {
   return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
     heading

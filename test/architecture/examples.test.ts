@@ -20,8 +20,8 @@ import { testKeys } from '../support/program.ts';
 
 const blocks = documents.flatMap(blocksOf);
 
-describe('the examples in the documents', () => {
-  it('call commands that exist, with arguments and options that they take', async () => {
+describe('examples in the documents', () => {
+  it('call only existing commands, arguments and options', async () => {
     const faults: string[] = [];
     let checked = 0;
     for (const block of blocks) {
@@ -35,7 +35,7 @@ describe('the examples in the documents', () => {
     expect(checked, 'the examples were found').to.be.above(20);
   });
 
-  it('name, in the middle of a sentence too, commands and options that exist', () => {
+  it('name only existing commands and options in running text', () => {
     const faults: string[] = [];
     for (const document of documents) {
       for (const [, code = ''] of readDocument(document).matchAll(
@@ -48,7 +48,7 @@ describe('the examples in the documents', () => {
     expect(faults).to.deep.equal([]);
   });
 
-  it('set variables that exist to values that are taken', () => {
+  it('set only existing variables, to valid values', () => {
     const faults: string[] = [];
     for (const { document, line, language, text } of blocks) {
       if (language !== 'env') continue;
@@ -61,7 +61,7 @@ describe('the examples in the documents', () => {
     expect(faults).to.deep.equal([]);
   });
 
-  it('say why, where commands are not run by test/operations/documents.test.ts', () => {
+  it('mark commands that change the machine as not run, with a reason', () => {
     for (const block of blocks) {
       const changes = block.notRun === undefined && changesTheMachine(scriptOf(block) ?? '');
       const advice = 'write <!-- not run: … --> above the block, with the reason and the test that does it instead';
@@ -69,7 +69,7 @@ describe('the examples in the documents', () => {
     }
   });
 
-  it('say so of no other block', () => {
+  it('mark only shell blocks as not run, and name tests that exist', () => {
     for (const block of blocks) {
       if (block.notRun === undefined) continue;
       const where = `${block.document}:${block.line}`;
@@ -87,7 +87,7 @@ describe('the examples in the documents', () => {
   });
 });
 
-/** What a server in production has, whatever an example adds. */
+/** The settings of a production server; an example may add to them. */
 const production = {
   NODE_ENV: 'production',
   PUBLIC_URL: 'https://forms.example.com',
@@ -100,7 +100,7 @@ const production = {
   ENCRYPTION_KEYS: testKeys,
 };
 
-/** Why the command line refuses these arguments before it does anything; undefined where it takes them. */
+/** The error for arguments the command line rejects before doing anything; undefined if it accepts them. */
 async function refusalOf(args: readonly string[]): Promise<string | undefined> {
   let said = '';
   const stream = { write: (text: string) => (said += text), columns: 80, isTTY: false };
@@ -117,7 +117,7 @@ async function refusalOf(args: readonly string[]): Promise<string | undefined> {
   return undefined;
 }
 
-/** Words lead to a command as long as they name one; options have to be its own or everybody's. */
+/** Follows the words to the deepest command they name; options must belong to it or to every command. */
 function unknownIn(words: readonly string[]): string | undefined {
   let command = treeOf({ write: () => true, columns: 80, isTTY: false });
   const program = command;
@@ -136,7 +136,7 @@ function unknownIn(words: readonly string[]): string | undefined {
 }
 
 function treeOf(stream: unknown): Command {
-  // The tree alone is looked at: nothing but the streams is asked for before a command runs.
+  // Only the command tree is inspected; before a command runs, only the streams are used.
   return createProgram({ stdout: stream, stderr: stream, env: {} } as unknown as Deps);
 }
 

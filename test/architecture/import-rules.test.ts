@@ -13,7 +13,7 @@ interface Import {
 
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((it) => it.endsWith('.ts'));
 
-/** Static and dynamic imports; `to` is a path below src, or the name of a package. */
+/** Static and dynamic imports; `to` is a path below src, or a package name. */
 const imports: Import[] = files.flatMap((from) => {
   const text = readFileSync(join(src, from), 'utf8');
   const found = [
@@ -27,7 +27,7 @@ const imports: Import[] = files.flatMap((from) => {
   }));
 });
 
-/** The part of the tree a file belongs to: the narrowest folder that has a rule, or the file itself at the top. */
+/** The part of the tree a file belongs to: the narrowest folder with a rule, or the file itself at the top level. */
 function partOf(path: string): string {
   const folders = Object.keys(allowed).filter((it) => it.endsWith('/') && path.startsWith(it));
   return folders.toSorted((a, b) => b.length - a.length)[0] ?? path.replace(/\.ts$/, '');
@@ -45,7 +45,7 @@ const plain = [
   'config/variables',
 ];
 
-/** What every wing of services may import: its ground floor, and what lies below all of services. */
+/** What every wing of services may import: the shared files of services, and every layer below services. */
 const below = [
   'services/*',
   'entities/',
@@ -172,20 +172,20 @@ function isAllowed(it: Import): boolean {
   });
 }
 
-describe('the architecture', () => {
-  it('has a rule for every part of the tree, and for no other', () => {
+describe('architecture', () => {
+  it('has a rule for every part of the tree, and no others', () => {
     expect(Object.keys(allowed)).to.have.members([...new Set(files.map(partOf))]);
     expect(imports.length).to.be.greaterThan(200);
   });
 
-  it('lets each part import only what stands below it', () => {
+  it('lets each part import only the layers below it', () => {
     const broken = imports
       .filter((it) => !isAllowed(it))
       .map((it) => `${it.from} imports ${it.typeOnly ? 'type ' : ''}${it.to}`);
     expect(broken).to.deep.equal([]);
   });
 
-  it('has no circular import, types included', () => {
+  it('has no circular imports, types included', () => {
     const edges = new Map<string, string[]>();
     for (const it of imports) if (it.to.endsWith('.ts')) edges.set(it.from, [...(edges.get(it.from) ?? []), it.to]);
     const done = new Set<string>();
@@ -208,7 +208,7 @@ describe('the architecture', () => {
     ...new Set(lines.filter(({ line }) => pattern.test(line)).map(({ file }) => file)),
   ];
 
-  it('reads process.env in one place, but for the bare environment of the embedded server', () => {
+  it('reads process.env in one place, except in the embedded PostgreSQL', () => {
     const bareEnvironment = ['database/embedded/programs.ts', 'database/embedded/process-table.ts'];
     expect(where(/process\.env\b/).filter((it) => !bareEnvironment.includes(it))).to.deep.equal(['cli/main.ts']);
     for (const file of bareEnvironment) {
@@ -217,20 +217,20 @@ describe('the architecture', () => {
     }
   });
 
-  it('ends the process in one place, and writes to the console nowhere', () => {
+  it('exits the process in one place and never writes to the console', () => {
     expect(where(/process\.exit\(/).filter((it) => it !== 'cli/main.ts')).to.deep.equal([]);
     expect(where(/console\./)).to.deep.equal([]);
   });
 
-  it('asks nowhere whether it is being tested', () => {
+  it('never checks whether it runs under test', () => {
     expect(
       where(/NODE_ENV.*['"]test['"]|MOCHA|process\.argv.*mocha/i).filter((it) => it !== 'config/read-config.ts'),
     ).to.deep.equal([]);
   });
 
-  it('makes keyrings in one place, which has compared the keys with the database', () => {
+  it('creates keyrings in one place, after comparing the keys', () => {
     expect(where(/new Keyring\(/)).to.deep.equal(['privacy/keyring-check.ts']);
-    // The context gives one to whatever opens and seals; health looks without writing.
+    // The context creates one for code that encrypts and decrypts; the health check reads keys without writing.
     expect(where(/(?<!function )(loadKeyring|checkStoredKeys|checkKeys)\(/).toSorted()).to.deep.equal([
       'context.ts',
       'database/encryption-keys.ts',
@@ -238,11 +238,11 @@ describe('the architecture', () => {
     ]);
   });
 
-  it('leaves the words for commands and options to the doors', () => {
+  it('names commands and options only in the HTTP server and the CLI', () => {
     expect(where(/ruffinweb [a-z]+|["'` ]--[a-z]/).filter((it) => it.startsWith('services/'))).to.deep.equal([]);
   });
 
-  it('keeps SQL out of the doors', () => {
+  it('keeps SQL out of the HTTP server and the CLI', () => {
     expect(
       where(/\b(select|insert into|update|delete from)\b .*\b(from|values|set|where)\b/i).filter((it) =>
         /^(server|cli)\//.test(it),
