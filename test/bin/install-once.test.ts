@@ -7,7 +7,7 @@ import { expect } from 'chai';
 
 const script = new URL('../../bin/install-once.js', import.meta.url);
 
-/** A stand-in for npm: notes that it ran, and leaves behind what npm leaves last. */
+/** A stand-in for npm: records that it ran, and leaves the file that npm writes last. */
 const fakeNpm = `
   import { appendFileSync, copyFileSync, mkdirSync } from 'node:fs';
   appendFileSync('ran.txt', process.argv.slice(2).join(' ') + '\\n');
@@ -29,7 +29,7 @@ describe('install-once', () => {
 
   afterEach(() => rm(root, { recursive: true, force: true }));
 
-  it('installs once, says how much, and is silent from then on', async () => {
+  it('installs once, says how much, and is silent afterwards', async () => {
     const first = await run();
     expect(first).to.deep.include({ code: 0, out: '' });
     expect(first.err).to.include('Installing 1 packages').and.include('MB').and.include('once');
@@ -47,7 +47,7 @@ describe('install-once', () => {
     expect(await runs()).to.have.lengthOf(2);
   });
 
-  it('does not wait for packages of other machines', async () => {
+  it('does not wait for packages of other platforms', async () => {
     await run();
     const lock = JSON.parse(await readFile(join(root, 'package-lock.json'), 'utf8'));
     lock.packages['node_modules/other'] = { version: '1.0.0', os: ['none'], optional: true };
@@ -56,14 +56,14 @@ describe('install-once', () => {
     expect(await run()).to.deep.equal({ code: 0, out: '', err: '' });
   });
 
-  it('lets only one of three that start together install, and the others wait for it', async () => {
+  it('lets one of three simultaneous starts install; the others wait', async () => {
     const three = await Promise.all([run(), run(), run()]);
 
     expect(three.map((it) => it.code)).to.deep.equal([0, 0, 0]);
     expect(await runs()).to.have.lengthOf(1);
   });
 
-  it('is not held up by an installation that was killed', async () => {
+  it('recovers from an installation that was killed', async () => {
     const dead = spawn(process.execPath, ['--version'], { stdio: 'ignore' });
     await new Promise((resolve) => dead.once('exit', resolve));
     await write('.installing', String(dead.pid));
@@ -72,7 +72,7 @@ describe('install-once', () => {
     expect(await runs()).to.have.lengthOf(1);
   });
 
-  it('hands on the failure of npm, and tries again the next time', async () => {
+  it("passes on npm's failure and retries on the next start", async () => {
     await write('npm-cli.js', 'process.exitCode = 7;');
     expect(await run()).to.deep.include({ code: 7 });
 
@@ -80,7 +80,7 @@ describe('install-once', () => {
     expect(await run()).to.deep.include({ code: 0 });
   });
 
-  it('names ignore-scripts where Node is too old and npm brought no other', async () => {
+  it('names ignore-scripts if Node is too old and npm installed no other', async () => {
     await write('package.json', JSON.stringify({ type: 'module', engines: { node: '>=99.0.0' } }));
 
     const { code, err } = await run();
@@ -89,16 +89,16 @@ describe('install-once', () => {
     expect(err).to.include('needs Node 99.0.0').and.include('ignore-scripts');
   });
 
-  it('runs before every script of a clone, so that none fails for want of packages', async () => {
+  it('runs before every script of a clone, so no packages are missing', async () => {
     const { scripts } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
     const names = Object.keys(scripts).filter((it) => !/^(?:pre|post)/.test(it));
     expect(names).to.include.members(['start', 'test', 'build', 'check', 'docs', 'bench', 'test:chaos']);
     for (const name of names) expect(scripts[`pre${name}`], name).to.equal('node bin/install-once.js');
-    // Another npm run starts another shell: this one has looked up its Node already, and keeps the old one.
+    // Another npm run starts another shell; this one has already looked up its Node and keeps the old one.
     expect(scripts.prepack).to.include('npm run --silent build');
   });
 
-  it('leaves the development packages out in production, unless tests are to run', async () => {
+  it('omits dev packages in production, unless the tests will run', async () => {
     await writeLock({ koa: '3.3.0' });
     await run({ npm_lifecycle_event: 'prestart', NODE_ENV: 'production' });
     await run({ npm_lifecycle_event: 'pretest', NODE_ENV: 'production' });

@@ -7,7 +7,7 @@ import { expect } from 'chai';
 
 const launcher = new URL('../../bin/ruffinweb.js', import.meta.url);
 
-/** A Node that is too old, if this machine has one: then the launcher also has to be understood by it. */
+/** A Node that is too old, if this machine has one: the launcher must also parse under it. */
 const olderNode = [...(process.env.PATH ?? '').split(delimiter), '/usr/bin']
   .map((dir) => join(dir, 'node'))
   .find(isOlder);
@@ -24,7 +24,7 @@ describe('the launcher', () => {
 
   afterEach(() => rm(root, { recursive: true, force: true }));
 
-  it('starts the sources of a clone, as they are', async () => {
+  it('runs the TypeScript sources of a clone directly', async () => {
     await mkdir(join(root, 'node_modules'));
     await write(
       'src/cli/main.ts',
@@ -44,9 +44,9 @@ describe('the launcher', () => {
     expect(await run(process.execPath)).to.deep.include({ code: 0, out: 'built\n', err: '' });
   });
 
-  it('keeps what was compiled in the user’s own folder where the program lies in somebody else’s', async () => {
+  it('keeps the compile cache in the user’s folder if the program’s is read-only', async () => {
     await write('dist/cli/main.js', "export async function main() { console.log('built'); }");
-    // As good as a folder that may not be written to, which a test that runs as root cannot have.
+    // Stands in for a read-only folder, which a test running as root cannot have.
     await write('node_modules/.cache', 'in the way');
     const env = { PATH: process.env.PATH, HOME: join(root, 'home') };
     const child = spawn(process.execPath, [join(root, 'bin', 'ruffinweb.js')], { env });
@@ -55,7 +55,7 @@ describe('the launcher', () => {
     expect(await readdir(join(root, 'home', '.cache', 'ruffinweb'))).to.have.lengthOf(1);
   });
 
-  it('starts what runs for long, and nothing else, with a heap that stays small', async () => {
+  it('starts only long-running commands with a small heap', async () => {
     await write('dist/cli/main.js', 'export async function main() { console.log(process.pid, ...process.execArgv); }');
 
     for (const command of ['serve', 'deliver', 'messages export']) {
@@ -70,14 +70,14 @@ describe('the launcher', () => {
     }
   });
 
-  it('opens no debugger at SIGUSR1, with or without that heap, and goes on', async () => {
+  it('opens no debugger on SIGUSR1, with or without the small heap', async () => {
     await write('dist/cli/main.js', sendsItself('SIGUSR1'));
     for (const args of [['serve'], ['health']]) {
       expect(await run(process.execPath, ...args), args[0]).to.deep.include({ code: 0, out: 'goes on\n', err: '' });
     }
   });
 
-  it('says to install the packages in a clone that has none', async () => {
+  it('says to install the packages in a clone without any', async () => {
     await write('src/cli/main.ts', "import 'commander';");
 
     const { code, err } = await run(process.execPath);
@@ -86,10 +86,10 @@ describe('the launcher', () => {
     expect(err).to.include('npm ci').and.include(root);
   });
 
-  describe('under a Node that is too old', () => {
+  describe('under an outdated Node', () => {
     beforeEach(() => writePackage('>=99.1.0'));
 
-    it('continues under the one in node_modules, with the same arguments and exit code', async () => {
+    it('continues under the Node in node_modules, same arguments and exit code', async () => {
       await writeNode('99.1.0', 'echo "$@"; echo told >&2; exit 3');
 
       const { code, out, err } = await run(tooOld, 'emails', 'list', '--since', '2 d');
@@ -99,11 +99,11 @@ describe('the launcher', () => {
       expect(err).to.equal('told\n');
     });
 
-    it('passes signals on and waits for a graceful end', async () => {
+    it('passes signals on and waits for a graceful stop', async () => {
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
         await writeNode(
           '99.1.0',
-          // Not `wait`: a signal just before it would only be looked at when the waiting is over.
+          // Not `wait`: a signal just before it would only be handled after the wait.
           `trap 'echo ${signal}; exit 5' ${signal.slice(3)}; echo ready; while :; do sleep 0.05; done`,
         );
         const child = start(tooOld);
@@ -113,19 +113,19 @@ describe('the launcher', () => {
       }
     });
 
-    it('opens no debugger of the older one at SIGUSR1', async () => {
+    it('opens no debugger in the outdated Node on SIGUSR1', async () => {
       await writeNode('99.1.0', 'kill -USR1 $PPID; sleep 0.2; echo goes on');
 
       expect(await run(tooOld)).to.deep.include({ code: 0, out: 'goes on\n', err: '' });
     });
 
-    it('ends by the signal that ended the program', async () => {
+    it('ends with the signal that ended the program', async () => {
       await writeNode('99.1.0', 'kill -KILL $$');
 
       expect(await run(tooOld)).to.deep.include({ code: null, signal: 'SIGKILL' });
     });
 
-    it('says what is needed where there is no newer one', async () => {
+    it('says what is needed if there is no newer Node', async () => {
       const { code, out, err } = await run(tooOld);
 
       expect({ code, out }).to.deep.equal({ code: 1, out: '' });
@@ -133,7 +133,7 @@ describe('the launcher', () => {
       expect(err).to.not.include('    at ');
     });
 
-    it('says the same where the one in node_modules is too old itself, or cannot be run', async () => {
+    it('says the same if the Node in node_modules is outdated or broken', async () => {
       await writeNode('99.0.9', 'echo wrong');
       expect(await run(tooOld)).to.deep.include({ code: 1, out: '' });
 
@@ -172,7 +172,7 @@ describe('the launcher', () => {
   }
 });
 
-/** A program that goes on after a while in which a debugger would have said that it listens. */
+/** A program that keeps running long enough for a debugger to announce that it listens. */
 function sendsItself(signal: NodeJS.Signals): string {
   return `export async function main() {
     process.kill(process.pid, '${signal}');
