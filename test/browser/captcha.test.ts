@@ -19,7 +19,7 @@ const [algorithms, usual] = [
   { algorithm: 'PBKDF2/SHA-256', cost: 200, deriveKey: derivePbkdf2 },
 ];
 
-describeInBrowser('a form whose server asks for a captcha', (browser) => {
+describeInBrowser('a form whose server requires a captcha', (browser) => {
   let db: TestDatabase;
   let server: RunningServer;
 
@@ -46,7 +46,7 @@ describeInBrowser('a form whose server asks for a captcha', (browser) => {
   const store = (route: Route) => route.fulfill({ status: 201, json: { id: 'x', receipt: 'RW-7Q2M4XK9TB' } });
 
   for (const [algorithm, deriveKey, cost] of algorithms) {
-    it(`solves a challenge of ${algorithm} so that altcha-lib takes it`, async () => {
+    it(`solves a ${algorithm} challenge so that altcha-lib accepts it`, async () => {
       await using watched = await openPage(browser());
       const { page, faults } = watched;
       await page.route('**/api/captcha', async (route) => {
@@ -68,7 +68,7 @@ describeInBrowser('a form whose server asks for a captcha', (browser) => {
     });
   }
 
-  it('solves it before the first post where the form says so, and once more where that came too late', async () => {
+  it('solves it before the first post, and again if the solution expired', async () => {
     await using watched = await openPage(browser());
     const { page } = watched;
     const signatures: string[] = [];
@@ -86,7 +86,7 @@ describeInBrowser('a form whose server asks for a captcha', (browser) => {
     expect(new Set(signatures)).to.have.lengthOf(2);
   });
 
-  it('asks for a challenge of the very form that it posts to', async () => {
+  it('requests a challenge for the form it posts to', async () => {
     await using watched = await openPage(browser());
     const { page } = watched;
     const asked: (string | null)[] = [];
@@ -105,10 +105,10 @@ describeInBrowser('a form whose server asks for a captcha', (browser) => {
     expect(asked).to.deep.equal([null, 'my-shop', 'shop']);
   });
 
-  it('leaves the page alive while it works', async () => {
+  it('keeps the page responsive while solving', async () => {
     await using watched = await openPage(browser());
     const { page } = watched;
-    // A prefix that no key will ever have: it works until the page is left.
+    // A prefix no key ever matches: the solver works until the visitor leaves the page.
     const challenge = await createChallenge({ ...usual, keyPrefix: '00'.repeat(16), ...secret });
     await page.route('**/api/captcha', (route) => route.fulfill({ json: challenge }));
     await page.route('**/api/messages', (route) => refuse(route, 'captcha-required'));
@@ -123,7 +123,7 @@ describeInBrowser('a form whose server asks for a captcha', (browser) => {
     expect(await page.getAttribute('form', 'data-ruffinweb')).to.equal('sending');
   });
 
-  it('says what the server says where there is nothing that it could solve', async () => {
+  it("shows the server's message if there is no challenge to solve", async () => {
     await using watched = await openPage(browser());
     const { page } = watched;
     await page.route('**/api/captcha', (route) => route.fulfill({ status: 404, json: {} }));
@@ -134,12 +134,12 @@ describeInBrowser('a form whose server asks for a captcha', (browser) => {
     expect(await page.textContent('[data-ruffinweb-status]')).to.equal('Not sent: a captcha must be solved.');
   });
 
-  describe('from the server itself', () => {
+  describe('served by our server', () => {
     beforeEach(async () => {
       await db.empty();
     });
 
-    it('is let through with its solution', async () => {
+    it('is accepted with its solution', async () => {
       await using watched = await openPage(browser());
       const { page, faults } = watched;
       const answers: number[] = [];
@@ -147,7 +147,7 @@ describeInBrowser('a form whose server asks for a captcha', (browser) => {
         if (it.url().endsWith('/api/messages')) answers.push(it.status());
       });
       await page.goto(server.url);
-      // As on a site whose owner did not think of it.
+      // As on a site whose owner forgot the captcha.
       await page.evaluate(`document.forms[0].removeAttribute('data-captcha')`);
       await fillAndSend(page);
       await page.waitForSelector('[data-ruffinweb=sent]');
@@ -156,7 +156,7 @@ describeInBrowser('a form whose server asks for a captcha', (browser) => {
       expect(faults).to.deep.equal([]);
     });
 
-    it('is let through by way of the page that says how to go on, where its own page has no script', async () => {
+    it('is accepted through the explaining page if its own page has no script', async () => {
       await using watched = await openPage(browser());
       const { page, faults } = watched;
       await page.goto(server.url);
@@ -169,7 +169,7 @@ describeInBrowser('a form whose server asks for a captcha', (browser) => {
       expect(faults).to.deep.equal([]);
     });
 
-    it('is led from there to where its own page wanted it to go', async () => {
+    it('redirects from that page to where its own page wanted', async () => {
       const page = '<!doctype html><link rel="icon" href="data:,"><title>Site</title>';
       const done = `${page}<h1>Done</h1>`;
       await using site = await openSite({ '/done': done, '/shop-done': done });

@@ -31,11 +31,11 @@ describeInBrowser('the landing page’s examples for scripts', (browser) => {
         await db.empty();
       });
 
-      /** The public address says localhost; the page was opened by the number of the same machine. */
+      /** The public address says localhost, but the page was opened by IP address. */
       const example = async (page: Page, id: string) =>
         ((await page.textContent(`[data-for=${id}] code`)) ?? '').replaceAll(/http:\/\/localhost:\d+/g, server.url);
 
-      /** Fetch as a bundler has it: the imports first, the rest in a function that is called at each click. */
+      /** The fetch example as a bundler compiles it: imports first, the rest in a function called on each click. */
       async function loadFetch(page: Page): Promise<() => Promise<unknown>> {
         const lines = (await example(page, 'fetch')).split('\n');
         const imports = lines.filter((it) => it.startsWith('import ')).join('\n');
@@ -46,7 +46,7 @@ describeInBrowser('the landing page’s examples for scripts', (browser) => {
         return () => page.evaluate('globalThis.post()');
       }
 
-      it('fetch: stores once, however often it is posted, and is not thrown off by an answer that is none of ours', async () => {
+      it('fetch: stores repeated posts once and survives a foreign answer', async () => {
         await using watched = await openPage(browser());
         const { page, faults } = watched;
         await page.goto(server.url);
@@ -66,7 +66,7 @@ describeInBrowser('the landing page’s examples for scripts', (browser) => {
         expect(faults).to.deep.equal([]);
       });
 
-      it('React: keeps every value, goes on after a lost or foreign answer, and stores once', async () => {
+      it('React: keeps every value, survives lost or foreign answers, stores once', async () => {
         await using watched = await openPage(browser());
         const { page, faults } = watched;
         await page.goto(server.url);

@@ -43,7 +43,7 @@ describeInBrowser('a form', (browser) => {
     return { ...watched, posts: postsOf(watched.page) };
   }
 
-  it('posts from a page of another site whose script adds headers, as tracing and htmx do', async () => {
+  it('posts from another site’s page whose script adds headers (htmx)', async () => {
     await using site = await openSite({ '/': contactPage(server.url) });
     await using watched = await openPage(browser());
     const { page, faults } = watched;
@@ -68,8 +68,8 @@ describeInBrowser('a form', (browser) => {
     expect(faults).to.deep.equal([]);
   });
 
-  describe('without script', () => {
-    it('leads to the thank-you page and its receipt', async () => {
+  describe('without JavaScript', () => {
+    it('shows the thank-you page with the receipt', async () => {
       await using watched = await openPage(browser(), { javaScriptEnabled: false });
       const { page, faults } = watched;
       await page.goto(server.url);
@@ -81,7 +81,7 @@ describeInBrowser('a form', (browser) => {
       expect(faults).to.deep.equal([]);
     });
 
-    it('shows its faults, the cursor at the first, and takes the correction with all else as it was', async () => {
+    it('shows errors, focuses the first, and accepts the corrected form', async () => {
       await using watched = await openPage(browser(), { javaScriptEnabled: false });
       const { page, faults } = watched;
       await page.goto(server.url);
@@ -101,7 +101,7 @@ describeInBrowser('a form', (browser) => {
     });
   });
 
-  it('stays on its page, says that it is sending, and then the receipt', async () => {
+  it('stays on its page, shows "sending", then the receipt', async () => {
     await using landing = await openLanding(browser());
     const { page, faults, posts } = landing;
     const held = Promise.withResolvers<void>();
@@ -128,7 +128,7 @@ describeInBrowser('a form', (browser) => {
     expect(faults).to.deep.equal([]);
   });
 
-  it('shows what the browser itself finds wrong at the fields, and posts nothing', async () => {
+  it("shows the browser's own validation at the fields and posts nothing", async () => {
     await using landing = await openLanding(browser());
     const { page, faults, posts } = landing;
     await page.evaluate(`for (const it of document.forms[0].elements)
@@ -145,7 +145,7 @@ describeInBrowser('a form', (browser) => {
     expect(faults).to.deep.equal([]);
   });
 
-  it('shows what the server finds wrong at the field, until it is corrected', async () => {
+  it("shows the server's error at the field until it is corrected", async () => {
     await using landing = await openLanding(browser());
     const { page, faults, posts } = landing;
     await fill(page, 'ada@localhost');
@@ -170,7 +170,7 @@ describeInBrowser('a form', (browser) => {
     expect(faults).to.deep.equal([]);
   });
 
-  it('makes one message of a double click', async () => {
+  it('stores a double click once', async () => {
     await using landing = await openLanding(browser());
     const { page, faults, posts } = landing;
     const held = Promise.withResolvers<void>();
@@ -180,7 +180,7 @@ describeInBrowser('a form', (browser) => {
     });
     await fill(page);
     await page.dblclick('form button');
-    // Also where a script submits, which no disabled button keeps away.
+    // Covers submits from scripts too, which a disabled button does not prevent.
     await page.evaluate('document.forms[0].requestSubmit()');
     held.resolve();
     await isIn(page, 'sent');
@@ -189,7 +189,7 @@ describeInBrowser('a form', (browser) => {
     expect(faults).to.deep.equal([]);
   });
 
-  it('has another key for the next filling', async () => {
+  it('uses another idempotency key for the next message', async () => {
     await using landing = await openLanding(browser());
     const { page, posts } = landing;
     for (const _ of ['once', 'and the same once more']) {
@@ -202,7 +202,7 @@ describeInBrowser('a form', (browser) => {
   });
 
   describe('whose connection is lost', () => {
-    it('on the way there: tries once more, with the same key', async () => {
+    it('before the post arrives: retries once with the same key', async () => {
       await using landing = await openLanding(browser());
       const { page, posts } = landing;
       let tries = 0;
@@ -217,7 +217,7 @@ describeInBrowser('a form', (browser) => {
       expect(await db.count('messages')).to.equal(1);
     });
 
-    it('on the way back, when it is stored already: one message, and its receipt', async () => {
+    it('after it was stored: one message, and its receipt', async () => {
       await using landing = await openLanding(browser());
       const { page } = landing;
       let tries = 0;
@@ -234,7 +234,7 @@ describeInBrowser('a form', (browser) => {
       expect(await status(page)).to.include(rows[0]?.receipt);
     });
 
-    it('for good: says so, keeps what was typed and its key, and can be sent again', async () => {
+    it('for good: says so, keeps the text and the key, and can be sent again', async () => {
       await using landing = await openLanding(browser());
       const { page, posts } = landing;
       await page.route('**/api/messages', (route) => route.abort('connectionreset'));
@@ -258,7 +258,7 @@ describeInBrowser('a form', (browser) => {
     [503, undefined, 'That did not work. Please try again in a moment.'],
     [409, undefined, 'That did not work. Please try again in a moment.'],
   ] as const) {
-    it(`says when to try again after ${code} with Retry-After ${wait}`, async () => {
+    it(`says when to retry after ${code} with Retry-After ${wait}`, async () => {
       await using landing = await openLanding(browser());
       const { page, posts } = landing;
       await page.route('**/api/messages', (route) =>
@@ -277,7 +277,7 @@ describeInBrowser('a form', (browser) => {
     });
   }
 
-  describe('answered by something else in the place of the server', () => {
+  describe('answered by something other than the server', () => {
     for (const [what, answer] of [
       ['the front page of a static host, 200', { status: 200, contentType: 'text/html', body: '<!doctype html>Home' }],
       ['200 and nothing', { status: 200, body: '' }],
@@ -288,7 +288,7 @@ describeInBrowser('a form', (browser) => {
         { status: 201, json: { name: 'Ada', email: 'a@b.test' } },
       ],
     ] as const) {
-      it(`with ${what}: thanks for nothing, keeps what was typed, and can be sent again`, async () => {
+      it(`with ${what}: reports failure, keeps the text, can be sent again`, async () => {
         await using landing = await openLanding(browser());
         const { page, faults, posts } = landing;
         await page.route('**/api/messages', (route) => route.fulfill(answer));
@@ -308,7 +308,7 @@ describeInBrowser('a form', (browser) => {
     }
   });
 
-  it('thanks at every address that stores, in whatever dialect that answers', async () => {
+  it('shows the receipt at every endpoint that stores messages', async () => {
     await using landing = await openLanding(browser());
     const { page, faults } = landing;
     const stored = ['/api/messages', '/api/forms/contact/messages', '/f/contact', '/api/message/'];
@@ -324,7 +324,7 @@ describeInBrowser('a form', (browser) => {
     expect(faults).to.deep.equal([]);
   });
 
-  it('says what the server says when the form is closed', async () => {
+  it("shows the server's message when the form is closed", async () => {
     await using landing = await openLanding(browser());
     const { page } = landing;
     await db.query('update forms set closed_at = now()');
@@ -333,7 +333,7 @@ describeInBrowser('a form', (browser) => {
       await send(page);
       await isIn(page, 'failed');
       expect(await status(page)).to.equal('Not sent: this form is closed.');
-      // At this address a refusal stands among the faults, and names no field.
+      // At this address an error is listed among the field errors, without a field name.
       await page.evaluate(`document.forms[0].setAttribute('action', '/f/contact')`);
       const again = page.waitForResponse('**/f/contact');
       await send(page);
@@ -345,12 +345,12 @@ describeInBrowser('a form', (browser) => {
     }
   });
 
-  describe('on a site of another origin, under a strict Content-Security-Policy', () => {
+  describe('on another origin, under a strict Content-Security-Policy', () => {
     const policyFor = (url: string) => ({
       'Content-Security-Policy': `default-src 'none'; script-src ${url}; connect-src ${url}; form-action ${url}; img-src data:`,
     });
 
-    it('posts, and shows faults and the receipt in the site’s own words', async () => {
+    it('posts, and shows errors and the receipt in the site’s own words', async () => {
       const words =
         'data-success="Danke! Nummer {receipt}" data-sending="Moment…" data-invalid="Bitte prüfen" data-correct="Bitte verbessern"';
       await using site = await openSite({ '/': contactPage(server.url, { form: words }) }, policyFor(server.url));
@@ -370,7 +370,7 @@ describeInBrowser('a form', (browser) => {
       expect(faults).to.deep.equal([]);
     });
 
-    it('goes on to its own page with the receipt, where it asks for that', async () => {
+    it('redirects to its own page with the receipt if it asks for that', async () => {
       const form = contactPage(server.url, { form: 'data-redirect="/done?from=form"' });
       const done = '<!doctype html><link rel="icon" href="data:,"><title>Done</title>';
       await using site = await openSite({ '/': form, '/done': done }, policyFor(server.url));
@@ -384,7 +384,7 @@ describeInBrowser('a form', (browser) => {
       expect(faults).to.deep.equal([]);
     });
 
-    it('sends every box that is ticked and every line that is chosen, with the script and without it', async () => {
+    it('sends all ticked boxes and selected options, with and without script', async () => {
       const fields = `<label><input type="checkbox" name="colour" value="red"> red</label>
         <label><input type="checkbox" name="colour" value="green"> green</label>
         <label><input type="checkbox" name="colour" value="blue"> blue</label>
@@ -409,7 +409,7 @@ describeInBrowser('a form', (browser) => {
     });
 
     for (const policy of ['no-referrer', 'same-origin']) {
-      it(`that hides its address (Referrer-Policy: ${policy}) posts with the script; without it the page keeps the text`, async () => {
+      it(`without a Referer (${policy}): posts with script; keeps the text without`, async () => {
         await using site = await openSite({ '/': contactPage(server.url) }, { 'Referrer-Policy': policy });
         await using scripted = await openPage(browser());
         await scripted.page.goto(site.url);
@@ -431,7 +431,7 @@ describeInBrowser('a form', (browser) => {
       });
     }
 
-    it('goes on to _next, or to _redirect, where the form has such a field', async () => {
+    it('redirects to the _next or _redirect field of the form', async () => {
       const done = '<!doctype html><link rel="icon" href="data:,"><title>Done</title>';
       await using goal = await openSite({ '/done': done });
       for (const name of ['_next', '_redirect']) {
@@ -446,7 +446,7 @@ describeInBrowser('a form', (browser) => {
       }
     });
 
-    it('posts without script, is thanked, and is led back', async () => {
+    it('posts without script, shows thanks and a link back', async () => {
       await using site = await openSite({ '/': contactPage(server.url) }, policyFor(server.url));
       await using watched = await openPage(browser(), { javaScriptEnabled: false });
       const { page } = watched;
@@ -458,7 +458,7 @@ describeInBrowser('a form', (browser) => {
       expect(page.url()).to.equal(`${site.url}/`);
     });
 
-    it('works when it was put into the page later, with fields of awkward names', async () => {
+    it('works when added to the page later, with odd field names', async () => {
       await using site = await openSite({ '/': contactPage(server.url) }, policyFor(server.url));
       await using watched = await openPage(browser());
       const { page, faults } = watched;
@@ -481,10 +481,10 @@ describeInBrowser('a form', (browser) => {
     });
   });
 
-  describe('as the landing page’s examples have it', () => {
+  describe('as the landing page’s examples define it', () => {
     const example = async (page: Page, id: string) => (await page.textContent(`[data-for=${id}] code`)) ?? '';
 
-    it('works when pasted: HTML', async () => {
+    it('works when pasted as HTML', async () => {
       await using landing = await openLanding(browser());
       const html = localised(await example(landing.page, 'html'));
       await using site = await openSite({ '/': `<!doctype html><link rel="icon" href="data:,">${html}` });
@@ -496,7 +496,7 @@ describeInBrowser('a form', (browser) => {
       expect(landing.faults).to.deep.equal([]);
     });
 
-    // The public address says localhost; the page was opened by the number of the same machine.
+    // The public address says localhost, but the page was opened by IP address.
     const localised = (code: string) => code.replaceAll(`http://localhost:${new URL(server.url).port}`, server.url);
   });
 });

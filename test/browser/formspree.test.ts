@@ -8,7 +8,7 @@ import { openSite } from '../support/static-site.ts';
 /** The published script, as a site made for Formspree loads it. */
 const script = readFileSync(new URL('../../node_modules/@formspree/ajax/dist/global.js', import.meta.url), 'utf8');
 
-/** A page made for Formspree: nothing but the address is ours. */
+/** A page made for Formspree: only the address is ours. */
 const pageFor = (url: string) => `<!doctype html><html lang="en"><meta charset="utf-8">
 <link rel="icon" href="data:,"><title>Contact</title>
 <form id="contact">
@@ -20,7 +20,7 @@ const pageFor = (url: string) => `<!doctype html><html lang="en"><meta charset="
 <script>${script}</script>
 <script>formspree('initForm', { formElement: '#contact', formId: 'contact', origin: '${url}' });</script></html>`;
 
-describeInBrowser("Formspree's own script (@formspree/ajax), on a site of another origin,", (browser) => {
+describeInBrowser("Formspree's own script (@formspree/ajax) on another origin", (browser) => {
   let db: TestDatabase;
   let server: RunningServer;
 
@@ -33,7 +33,7 @@ describeInBrowser("Formspree's own script (@formspree/ajax), on a site of anothe
     await db[Symbol.asyncDispose]();
   });
 
-  it('shows a fault at its field, then that the message was sent', async () => {
+  it('shows an error at its field, then that the message was sent', async () => {
     await using site = await openSite({ '/': pageFor(server.url) });
     await using watched = await openPage(browser());
     const { page } = watched;

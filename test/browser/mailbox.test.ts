@@ -9,7 +9,7 @@ import { startServerHere } from '../support/server-here.ts';
 import { until } from '../support/until.ts';
 
 describeInBrowser('the mailbox', (browser) => {
-  it('opens by the printed address, and shows a mail in its frame', async () => {
+  it('opens at the printed address and shows a mail in its frame', async () => {
     await using db = await createDatabase();
     await using folder = await temporaryFolder();
     await using server = await startServerHere({ DATABASE_URL: db.url, DATA_DIR: folder.path }, { deliver: true });

@@ -85,7 +85,7 @@ describeInBrowser('every page', (browser) => {
   for (const colorScheme of ['light', 'dark'] as const) {
     for (const [size, viewport] of Object.entries(sizes)) {
       for (const [name, show] of Object.entries(pages)) {
-        it(`is fit for everybody: ${name}, ${colorScheme}, ${size}`, async () => {
+        it(`meets accessibility rules: ${name}, ${colorScheme}, ${size}`, async () => {
           await using watched = await openPage(browser(), { colorScheme, viewport });
           const { page, faults } = watched;
           await show(page);
@@ -100,7 +100,7 @@ describeInBrowser('every page', (browser) => {
     }
   }
 
-  it('shows one example at a time, and copies it', async () => {
+  it('shows one example at a time and copies it', async () => {
     await using watched = await openPage(browser(), { permissions: ['clipboard-read', 'clipboard-write'] });
     const { page, faults } = watched;
     await page.goto(server.url);
@@ -108,7 +108,7 @@ describeInBrowser('every page', (browser) => {
     await page.locator('#for-html').focus();
     await page.keyboard.press('ArrowRight');
     expect(await page.locator('.panel:visible').getAttribute('data-for')).to.equal('fetch');
-    // It says so for two seconds only.
+    // It says so for only two seconds.
     await Promise.all([
       page.locator('.panel:visible .copy', { hasText: 'Copied' }).waitFor(),
       page.locator('.panel:visible .copy').click(),
@@ -120,7 +120,7 @@ describeInBrowser('every page', (browser) => {
   });
 });
 
-/** What axe-core finds that would keep somebody out, with the element it is about. */
+/** Accessibility violations found by axe-core, each with its element. */
 async function seriousFaults(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);
   const { violations } = (await page.evaluate('axe.run()')) as axe.AxeResults;

@@ -1,5 +1,5 @@
 /**
- * Makes the pictures of the README anew: `npm run pictures`. The pages use the system's own font; for pictures that
+ * Makes the pictures of the README again: `npm run pictures`. The pages use the system's own font; for pictures that
  * look as on most systems, this one should have Inter (Debian: apt-get install chromium fonts-inter).
  */
 import { writeFile } from 'node:fs/promises';
