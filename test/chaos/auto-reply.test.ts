@@ -10,7 +10,7 @@ import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer, ruffinweb, type Settings } from '../support/program.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 
-describe('an auto-reply', () => {
+describe('auto-reply', () => {
   let db: TestDatabase;
   let smtp: SmtpServer;
   let settings: Settings;
@@ -44,11 +44,11 @@ describe('an auto-reply', () => {
   const repliesTo = (address: string) => smtp.messages.filter((it) => it.to[0] === address);
   const laterTheNextDay = () => db.query('truncate reply_days, recent_posts');
 
-  it('is one for a thousand posts with one victim’s address, however it is written, from a thousand clients', async () => {
+  it('is sent once for a thousand posts with one victim’s address', async () => {
     await using context = await openTestContext(db, settings);
     const spellings = ['victim@gmail.com', 'Victim@Gmail.com', 'v.i.c.t.i.m@gmail.com', 'victim+x@googlemail.com'];
     const posts = Array.from({ length: 1000 }, (_, i) => i);
-    // Eight at a time, as a server would have them.
+    // Eight at a time, as visitors would reach a server.
     await using intake = openIntake(context);
     await Promise.all(
       Array.from({ length: 8 }, async () => {
@@ -68,7 +68,7 @@ describe('an auto-reply', () => {
     expect(smtp.messages).to.have.lengthOf(1);
   }).timeout(180_000);
 
-  it('stops after two mails when two of us have each other’s address', async () => {
+  it('stops after two mails when two servers answer each other', async () => {
     await using other = await createDatabase();
     const sites = [
       { db, from: 'site@one.test' },
@@ -77,7 +77,7 @@ describe('an auto-reply', () => {
       db: own,
       settings: { ...settings, DATABASE_URL: own.url, MAIL_FROM: from, NOTIFY_TO: from },
     }));
-    // Whatever mail one sends to the other comes in there as a post from the sender's address, with all it says.
+    // Each mail that one server sends comes back to the other as a post from the sender's address, with its full text.
     await using first = await openTestContext(sites[0]?.db as TestDatabase, sites[0]?.settings);
     await using second = await openTestContext(other, sites[1]?.settings);
     await buildMessages(first, 1, () => ({ email: 'site@two.test' }));
@@ -102,7 +102,7 @@ describe('an auto-reply', () => {
     }
   });
 
-  it('has nothing in it that a visitor typed, whatever was typed where', async () => {
+  it('contains nothing that a visitor typed in any field', async () => {
     const canary = 'Quincunx';
     await using context = await openTestContext(db, settings);
     await buildMessages(context, 5, (i) => ({
@@ -113,7 +113,7 @@ describe('an auto-reply', () => {
       [`${canary}-field`]: canary,
       _subject: canary,
       _replyto: 'quincunx@evil.test',
-      // Held ones get none.
+      // Held messages get none.
       ...(i > 2 && { name: 'Quincunx' }),
     }));
     await deliver();
@@ -134,14 +134,14 @@ describe('an auto-reply', () => {
     expect(await withoutIds(replies[0]), 'but for ids and times all are one').to.equal(await withoutIds(replies[1]));
   });
 
-  describe('says how never to get one again (RFC 8058)', () => {
+  describe('unsubscribing by signed link (RFC 8058)', () => {
     const linkOf = async () => {
       const [reply] = repliesTo('ada@example.test');
       const headers = new Map((await reply?.parsed())?.headers.map((it) => [it.key, it.value]));
       return { reply, headers, link: /^<(.*)>$/.exec(headers.get('list-unsubscribe') ?? '')?.[1] ?? '' };
     };
 
-    it('by a signed link without the address; looking at it changes nothing, its button does, for every spelling', async () => {
+    it('looking at the link changes nothing; its button blocks every spelling', async () => {
       await post();
       await deliver();
       const { reply, headers, link } = await linkOf();
@@ -181,7 +181,7 @@ describe('an auto-reply', () => {
       });
     });
 
-    it('and takes no link that we have not signed', async () => {
+    it('rejects a link that we did not sign', async () => {
       await post();
       await deliver();
       const token = new URL((await linkOf()).link).searchParams.get('token') ?? '';
@@ -205,7 +205,7 @@ describe('an auto-reply', () => {
       expect(await db.query('select 1 from suppressions')).to.have.lengthOf(0);
     });
 
-    it('and one that is queued by then is cancelled when its turn comes; the owner’s mail is not', async () => {
+    it('cancels a queued auto-reply when it is due; the owner’s mail is sent', async () => {
       await post();
       await deliver();
       const { link } = await linkOf();
@@ -225,7 +225,7 @@ describe('an auto-reply', () => {
     });
   });
 
-  it('never goes to a blocked sender, not even one that is queued; unblocked, again', async () => {
+  it('never goes to a blocked sender, even if queued; unblocking allows it', async () => {
     await post();
     const blocked = await runHere(['senders', 'block', '--email', 'Ada@example.test', '--json'], db);
     expect(JSON.parse(blocked.stdout).blockedAt).to.be.a('string');

@@ -9,7 +9,7 @@ import { testSettings } from '../support/program.ts';
 
 const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
 
-/** Runs an export to its end: how many lines it wrote, how many bytes, and its memory in bytes. */
+/** Runs an export to its end; returns the number of lines and bytes it wrote, and its memory in bytes. */
 async function exportAll(databaseUrl: string): Promise<{ lines: number; bytes: number; peak: number; live: number }> {
   const child = spawn(process.execPath, [launcher, 'messages', 'export', '--format', 'jsonl'], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -29,11 +29,11 @@ async function exportAll(databaseUrl: string): Promise<{ lines: number; bytes: n
 }
 
 describe('messages export', () => {
-  it('of four hundred megabytes needs no more memory than of a quarter of them', async () => {
+  it('needs no more memory for 400 MB than for a quarter of it', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     const [original] = await buildMessages(context, 1, () => ({ message: 'x'.repeat(9900) }));
-    // Of a copy the seal does not open, but it is read all the same.
+    // A copied row cannot be decrypted, but it is read all the same.
     const fill = (from: number, to: number) =>
       db.query(
         `insert into messages select (m).* from (select jsonb_populate_record(messages, jsonb_build_object(
@@ -47,7 +47,7 @@ describe('messages export', () => {
     const many = await exportAll(db.url);
     expect([few.lines, many.lines]).to.deep.equal([10_001, 40_001]);
     expect(many.live / few.live).to.be.lessThan(1.4);
-    // What was in use and is not yet given back comes and goes; all of what is exported would be several times as much.
+    // Garbage that is not collected yet varies. Holding the whole export would take several times as much.
     expect(many.peak / few.peak).to.be.lessThan(2);
   });
 });

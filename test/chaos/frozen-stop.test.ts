@@ -8,10 +8,10 @@ import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
-/** What `docs/operating/running.md` says of a stop: whoever runs it kills what takes longer. */
+/** The limit in `docs/operating/running.md`: a service manager kills a process that takes longer to stop. */
 const stopMs = 30_000;
 
-describe('a stop while the database is frozen', () => {
+describe('stopping while the database is frozen', () => {
   let db: TestDatabase;
   let proxy: TcpProxy;
   let smtp: SmtpServer;
@@ -46,7 +46,7 @@ describe('a stop while the database is frozen', () => {
       ])
       .then((rows) => rows.length)) > 0;
 
-  /** Asks it to stop; undefined where it does not in time. */
+  /** Asks it to stop; undefined if it does not stop in time. */
   async function stopped(process: RunningServer) {
     const { promise: late, resolve } = Promise.withResolvers<undefined>();
     const timer = setTimeout(() => resolve(undefined), stopMs);
@@ -59,7 +59,7 @@ describe('a stop while the database is frozen', () => {
     ['an idle worker', ['deliver']],
     ['an idle server', ['serve']],
   ] as const) {
-    it(`ends ${name} in time`, async () => {
+    it(`stops ${name} in time`, async () => {
       await using process =
         name === 'an idle server'
           ? await RunningServer.start(settings, args)
@@ -70,7 +70,7 @@ describe('a stop while the database is frozen', () => {
     });
   }
 
-  it('ends a worker in time whose mail was taken but cannot be written down, and that mail is sent again', async () => {
+  it('stops a worker that cannot record a result, and resends that mail', async () => {
     await post();
     smtp.answer('dot', 'hold', { to: 'owner', times: 1 });
     await using worker = await RunningServer.startWorker(settings);

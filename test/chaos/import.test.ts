@@ -55,7 +55,7 @@ describe('a large import', () => {
     return { peak, live };
   }
 
-  it('of 100,000 messages needs no more memory than one of 10,000, from SQLite and from PostgreSQL', async function () {
+  it('of 100,000 messages needs no more memory than one of 10,000', async function () {
     // Minutes where the machine has other work as well.
     this.timeout(900_000);
     const [few, many] = [oldFile(10_000), oldFile(100_000)];

@@ -6,10 +6,10 @@ import { randomFrom } from '../support/random.ts';
 import { until } from '../support/until.ts';
 
 /**
- * What was answered 201 is there once, with its emails, however the server ends. The moment of each kill is drawn
- * at random; the seed is printed so that a failure can be run again with `CHAOS_SEED`.
+ * Every post answered 201 is stored once, with its emails, however the server ends. The moment of each kill is
+ * random; the seed is printed so that a failure can be repeated with `CHAOS_SEED`.
  */
-describe('kill -9 of the server while 200 posts are in flight, ten times', () => {
+describe('kill -9 of the server with 200 posts in flight, ten times', () => {
   const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
   let db: TestDatabase;
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -26,7 +26,7 @@ describe('kill -9 of the server while 200 posts are in flight, ten times', () =>
     await db[Symbol.asyncDispose]();
   });
 
-  it('every post that was answered 201 is there once, with its emails', async () => {
+  it('stores every post that was answered 201 once, with its emails', async () => {
     const random = randomFrom(seed);
     const acknowledged = new Map<string, string>();
     let lost = 0;
@@ -51,7 +51,7 @@ describe('kill -9 of the server while 200 posts are in flight, ten times', () =>
     expect(acknowledged.size).to.be.greaterThan(0);
     console.log(`    ${acknowledged.size} acknowledged, ${lost} without an answer`);
 
-    // PostgreSQL finishes what it was asked before it sees that the client is gone.
+    // PostgreSQL finishes a running statement before it notices that the client is gone.
     await until('the last statements of the killed servers are over', async () => {
       const others = await db.query(
         `select 1 from pg_stat_activity where datname = $1 and application_name like 'ruffinweb%'`,

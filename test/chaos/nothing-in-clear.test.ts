@@ -11,20 +11,20 @@ import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { TraceSearch } from '../support/traces.ts';
 import { until } from '../support/until.ts';
 
-/** Stands in everything that a visitor gives here, and nowhere else. */
+/** Part of every value that a visitor gives here, and of nothing else. */
 const mark = 'Qwyxal';
 const address = (name: string) => `${name}.${mark}@${mark.toLowerCase()}-domain.test`;
 const clientAddresses = ['198.51.100.213', '2001:db8:5eed:77::41'];
-/** The networks too: they are what is stored of an address. */
+/** The networks too: the part of an IP address that is stored. */
 const search = new TraceSearch([mark, `${mark}é☃`, '198.51.100.', '2001:db8:5eed']);
 
 const token = 'token-of-the-test';
 
 /**
- * What visitors give must be found nowhere but in mails and in answers to those who may read it. The journeys leave it
- * to a database that logs every statement, to a server, a worker and commands that log all they can.
+ * Visitors' data may appear only in mails and in answers to authorised readers. The test data passes through a
+ * database that logs every statement, and a server, a worker and commands that log at the lowest level.
  */
-describe('nothing that a visitor gave stands anywhere in clear', () => {
+describe("visitors' data in clear text", () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
   let smtp: SmtpServer;
   let server: RunningServer;
@@ -58,7 +58,7 @@ describe('nothing that a visitor gave stands anywhere in clear', () => {
     databaseUrl = await joinEmbedded(settings.DATA_DIR as string);
     database = new pg.Client({ connectionString: databaseUrl });
     await database.connect();
-    // As a database that knows nothing of us may be set up: it logs every statement, and what went wrong in full.
+    // Like a database set up without knowing us: it logs every statement, and every error in full.
     for (const setting of [
       `log_statement = 'all'`,
       `log_min_error_statement = 'error'`,
@@ -68,7 +68,7 @@ describe('nothing that a visitor gave stands anywhere in clear', () => {
     ]) {
       await database.query(`alter role ruffinweb set ${setting}`);
     }
-    // So that it holds for the server's connections too.
+    // So that it applies to the server's connections too.
     await database.query(
       `select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'`,
     );
@@ -101,13 +101,13 @@ describe('nothing that a visitor gave stands anywhere in clear', () => {
     expect(answer.status, `${path}: ${answer.text}`).to.equal(status);
     return answer;
   }
-  /** An answer that tells of a fault tells nothing of what was posted. */
+  /** An error response contains nothing of what was posted. */
   async function refused(what: string, answer: Answer | Promise<Answer>, status: number): Promise<void> {
     const { status: real, text, headers: told } = await answer;
     expect(real, `${what}: ${text}`).to.equal(status);
     look(`the ${status} for ${what}`, `${JSON.stringify([...told])}\n${text}`);
   }
-  /** What it prints is for the operator; what it logs is not. */
+  /** Its output is for the operator and may name visitors; its log may not. */
   async function command(args: string[], code = 0): Promise<string> {
     const done = await ruffinweb(args, settings);
     expect(done.code, `${args.join(' ')}: ${done.stderr}`).to.equal(code);
@@ -122,7 +122,7 @@ describe('nothing that a visitor gave stands anywhere in clear', () => {
     return Object.fromEntries(rows.map((row) => [row.state, row.count]));
   };
 
-  it('after posts of every kind, by every route', async () => {
+  it('appears nowhere after posts of every kind, by every route', async () => {
     await post('/api/messages', fields('json'), 201, { 'X-Forwarded-For': clientAddresses[1] as string });
     const urlencoded = new URLSearchParams(fields('urlencoded') as unknown as Record<string, string>);
     const page = await http.send('/api/messages', {
@@ -157,7 +157,7 @@ describe('nothing that a visitor gave stands anywhere in clear', () => {
     await post('/api/messages', fields('erased'), 201);
   });
 
-  it('after mail was sent, and refused by a server that quotes the address', async () => {
+  it("appears nowhere after mail, even if a server's rejection quotes it", async () => {
     smtp.answer('rcpt', ({ to }) => `550 5.1.1 <${to.at(-1)}>: ${mark} is not known here`, { to: address('late') });
     smtp.answer('dot', ({ to }) => `451 4.7.1 ${to.at(-1)} ${mark}: try again later`, { to: address('slow') });
     for (const name of ['late', 'slow']) await post('/api/messages', fields(name), 201);
@@ -184,7 +184,7 @@ describe('nothing that a visitor gave stands anywhere in clear', () => {
     expect(ended.status, ended.text).to.equal(200);
   });
 
-  it('after commands that list, show, change, export and delete', async () => {
+  it('appears nowhere after list, show, change, export and delete commands', async () => {
     const messages = JSON.parse(await command(['messages', 'list', '--json'])).items;
     expect(messages.length).to.be.greaterThan(8);
     for (const [noun, id] of [
@@ -215,7 +215,7 @@ describe('nothing that a visitor gave stands anywhere in clear', () => {
     await command(['encryption', 'status']);
   });
 
-  it('after programs used the HTTP API', async () => {
+  it('appears nowhere after programs used the HTTP API', async () => {
     const made = JSON.parse(
       await command(['keys', 'create', '--name', 'test', '--scope', 'read', 'write', 'export', '--json']),
     );
@@ -239,7 +239,7 @@ describe('nothing that a visitor gave stands anywhere in clear', () => {
     );
   });
 
-  it('after posts that were refused, and faults of every kind', async () => {
+  it('appears nowhere after rejected posts and errors of every kind', async () => {
     const bad = { ...headers, Accept: 'application/json' };
     await refused('an address that is none', http.post('/api/messages', fields(`a b ${mark}`), bad), 422);
     await refused(
@@ -269,7 +269,7 @@ describe('nothing that a visitor gave stands anywhere in clear', () => {
       http.send('/api/messages', { method: 'POST', body: mark, headers: { ...bad, 'Content-Type': `text/${mark}` } }),
       415,
     );
-    // The name of a website that was refused is logged, so that its owner can be helped; what is none is not.
+    // A rejected website's name is logged so that its owner can be helped; an invalid one is not logged.
     for (const origin of ['https://elsewhere.test', `https://elsewhere.test/${mark}`]) {
       await refused(
         `the origin ${origin}`,
@@ -291,7 +291,7 @@ describe('nothing that a visitor gave stands anywhere in clear', () => {
     await refused('a link that nobody signed', http.get(`/unsubscribe?token=${mark}`, bad), 400);
     look('the 421 for another host', await otherHost(server.url, `${mark}.test`));
 
-    // The database refuses the row, and quotes it.
+    // The database rejects the row and quotes it.
     await database.query(`alter table messages add constraint full_up check (false) not valid`);
     await refused('a fault of ours', http.post('/api/messages', fields('fault'), bad), 500);
     const faulty = await http.send('/api/messages', {
@@ -299,7 +299,7 @@ describe('nothing that a visitor gave stands anywhere in clear', () => {
       body: new URLSearchParams(fields('fault') as unknown as Record<string, string>).toString(),
       headers: { ...headers, ...formEncoded },
     });
-    // The page gives visitors back what they typed, to send it again; but for that it is like the others.
+    // The page returns what visitors typed, so that they can send it again; otherwise it is like the others.
     expect(faulty.text).to.include(`value="${address('fault')}"`);
     await refused(
       'a fault of ours, as a page',
@@ -323,7 +323,7 @@ describe('nothing that a visitor gave stands anywhere in clear', () => {
     look('the log of another server', strict.log + strict.output);
   });
 
-  it('in the numbers, the logs, the processes, what the database shows of itself, and a dump', async () => {
+  it('appears nowhere in metrics, logs, processes, statistics and a dump', async () => {
     const metrics = await http.get('/metrics', { Authorization: `Bearer ${token}` });
     expect(metrics.status).to.equal(200);
     look('/metrics', metrics.text);
@@ -345,12 +345,12 @@ describe('nothing that a visitor gave stands anywhere in clear', () => {
       look(`table ${name}`, dumped.rows.map((it) => it.row).join('\n'));
     }
     const dump = spawnSync('pg_dump', [databaseUrl], { encoding: 'buffer', maxBuffer: 1e9 });
-    // Not on every machine, and one that is older than the database refuses: the tables above hold the same.
+    // Not on every machine, and pg_dump refuses a newer database: the tables checked above hold the same data.
     if (dump.status === 0) look('a dump', dump.stdout);
     expect(found).to.deep.equal([]);
   });
 
-  it("in the database's files with its log of every statement, and in temporary files", async () => {
+  it("appears nowhere in the database's files, statement log and temporary files", async () => {
     await database.query('checkpoint');
     await worker.stop();
     await database.end();
@@ -367,7 +367,7 @@ describe('nothing that a visitor gave stands anywhere in clear', () => {
     expect(files.filter((it) => it.startsWith(join(folder.path, 'tmp')))).to.deep.equal([]);
   });
 
-  it('(and this search would have seen it: one address in one row is found in table, write-ahead log and log)', async () => {
+  it('would be found: one address in one row shows up in table, WAL and log', async () => {
     server = await RunningServer.start(settings, ['serve', '--no-deliver']);
     database = new pg.Client({ connectionString: await joinEmbedded(settings.DATA_DIR as string) });
     await database.connect();
@@ -389,11 +389,11 @@ async function filesBelow(folder: string): Promise<string[]> {
   return entries.filter((it) => it.isFile()).map((it) => join(it.parentPath, it.name));
 }
 
-/** Command line and environment of these processes, and of all that work in this folder: PostgreSQL's. */
+/** Command line and environment of these processes and of all processes in this folder, which includes PostgreSQL's. */
 async function ourProcesses(folder: string, pids: readonly number[]): Promise<{ pid: string; told: string }[]> {
   const processes: { pid: string; told: string }[] = [];
   for (const pid of (await readdir('/proc')).filter((it) => /^\d+$/.test(it))) {
-    // Others come and go meanwhile.
+    // Other processes start and end meanwhile.
     const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => '');
     if (!cwd.startsWith(folder) && !pids.includes(Number(pid))) continue;
     const [line, environment] = await Promise.all(
@@ -404,7 +404,7 @@ async function ourProcesses(folder: string, pids: readonly number[]): Promise<{ 
   return processes;
 }
 
-/** `fetch` does not let the host be chosen. */
+/** `fetch` does not let us set the Host header. */
 function otherHost(url: string, host: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const asked = request(`${url}/api/messages`, { method: 'POST', headers: { Host: host } }, (response) => {

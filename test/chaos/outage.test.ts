@@ -34,7 +34,7 @@ describe('while the database is away', () => {
   });
 
   for (const mode of ['refuse', 'swallow'] as const) {
-    it(`(${mode}) a post is answered 503 with Retry-After within five seconds, and later ones are taken by themselves`, async () => {
+    it(`(${mode}) a post gets 503 within five seconds, and later ones are stored`, async () => {
       const before = await db.count('messages');
       proxy.mode = mode;
       const startedAt = performance.now();
@@ -45,7 +45,7 @@ describe('while the database is away', () => {
         ),
       );
 
-      // The contract's own promise to visitors, and not a measure of speed.
+      // This limit is part of the API contract, not a speed measurement.
       expect(performance.now() - startedAt).to.be.below(5000);
       for (const answer of answers) {
         expect(answer.status).to.equal(503);
@@ -58,7 +58,7 @@ describe('while the database is away', () => {
     });
   }
 
-  it('a browser gets the page that every 5xx has', async () => {
+  it('a browser gets the page for every 5xx', async () => {
     proxy.mode = 'refuse';
     const page = await http.send('/api/messages', {
       method: 'POST',
@@ -69,7 +69,7 @@ describe('while the database is away', () => {
     expect(page.text).to.include('That did not work').and.include('may not have been stored');
   });
 
-  it('every connection being ended by the database costs no later post', async () => {
+  it('posts succeed after the database closed every connection', async () => {
     await db.query(
       `select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and application_name like 'ruffinweb%'`,
       [db.name],
@@ -77,14 +77,14 @@ describe('while the database is away', () => {
     await until('posts are taken', async () => (await http.post('/api/messages', submission())).status === 201);
   });
 
-  it('a schema change on living connections costs no post', async () => {
+  it('a schema change on open connections fails no post', async () => {
     await db.query('alter table emails add column later_feature text');
     await db.query('alter table messages add column later_feature text');
     const answers = await Promise.all(Array.from({ length: 12 }, () => http.post('/api/messages', submission())));
     expect(answers.map((it) => it.status)).to.deep.equal(Array(12).fill(201));
   });
 
-  it('a table that is locked for long is answered like an outage', async () => {
+  it('a table locked for long is answered like an outage', async () => {
     const lock = await db.lockTable('senders');
     const startedAt = performance.now();
     const answer = await http.post('/api/messages', submission());
@@ -94,13 +94,13 @@ describe('while the database is away', () => {
   });
 });
 
-describe('while the database and the certificate for it are away', () => {
-  it('the server goes on answering, and listens again once both are back', async () => {
+describe('while the database and its certificate are away', () => {
+  it('the server keeps answering, and listens again once both are back', async () => {
     await using db = await createDatabase();
     await using proxy = await TcpProxy.before(db.url);
     await using folder = await temporaryFolder();
     const certificate = join(folder.path, 'ca.pem');
-    // It is read for every mode, as libpq does not.
+    // The file is read in every mode, unlike in libpq.
     await writeFile(certificate, '');
     const url = new URL(proxy.urlOf(db.url));
     url.searchParams.set('sslrootcert', certificate);
@@ -117,7 +117,7 @@ describe('while the database and the certificate for it are away', () => {
 
     await rename(certificate, `${certificate}.new`);
     proxy.mode = 'refuse';
-    // The listener tries again after a quarter of a second, and after half a second more.
+    // The listener retries after a quarter of a second, then after half a second more.
     for (const end = performance.now() + 1500; performance.now() < end; ) {
       expect((await http.post('/api/messages', submission())).status).to.equal(503);
     }

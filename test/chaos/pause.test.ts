@@ -12,7 +12,7 @@ import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../sup
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
-describe('the queue', () => {
+describe('queue', () => {
   let db: TestDatabase;
   let smtp: SmtpServer;
   let settings: Settings;
@@ -55,7 +55,7 @@ describe('the queue', () => {
   const logins = () => smtp.commands.filter((it) => it.startsWith('AUTH')).length;
   const loud = (log: string) => log.split('\n').filter((it) => it.includes('"level":"error"'));
 
-  it('pauses when the mail server does not let us in: one loud line, no try burned, no other worker tries', async () => {
+  it('pauses when the mail server rejects the login: one log line, no attempts used', async () => {
     await post(10);
     smtp.answer('auth', '535 5.7.8 wrong, site@site.test');
     await using worker = await RunningServer.startWorker(settings);
@@ -79,7 +79,7 @@ describe('the queue', () => {
     expect(row?.reason.toString('latin1'), 'what a server says is sealed').to.not.include('site@');
   });
 
-  it('pauses too where mail from us is refused, until that is taken', async () => {
+  it('pauses when our sender is rejected, until it is accepted', async () => {
     await post(10);
     smtp.answer('mail', '550 5.7.1 not for site@site.test');
     await ruffinweb(['deliver', '--once'], settings);
@@ -96,7 +96,7 @@ describe('the queue', () => {
     expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 10, 'notification sent': 10 });
   });
 
-  it('asks once a minute, by one worker at a time, and goes on by itself with a line in the log', async () => {
+  it('probes once a minute with one worker, and resumes with a log line', async () => {
     await post(3);
     smtp.answer('auth', '535 5.7.8 wrong');
     await using worker = await RunningServer.startWorker(settings);
@@ -147,7 +147,7 @@ describe('the queue', () => {
     expect(logins(), 'a worker that starts asks at once').to.equal(before + 1);
   });
 
-  it('is paused and resumed by hand; the probe does not lift that, and health, list and /readyz tell of it', async () => {
+  it('is paused and resumed by hand; health, list and /readyz report it', async () => {
     await post(1);
     await using folder = await temporaryFolder();
     const withFolder = { ...settings, DATA_DIR: folder.path };
@@ -182,7 +182,7 @@ describe('the queue', () => {
     expect((await clientOf(server.url).get('/readyz')).json.checks.queue).to.equal('ok');
   });
 
-  it('paused by hand while it was broken stays paused when the mail server lets us in again', async () => {
+  it('stays paused by hand when a broken mail server accepts us again', async () => {
     await post(1);
     await ruffinweb(['deliver', '--once'], { ...settings, SMTP_PASSWORD: 'wrong' });
     expect(await pausedFor()).to.equal('broken');
@@ -204,11 +204,11 @@ describe('the queue', () => {
     expect(smtp.messages).to.have.lengthOf(0);
   });
 
-  it('starts paused and says why after a backup was restored, and after "resume" never again', async () => {
+  it('starts paused after a restored backup, and not again after "resume"', async () => {
     await post(1);
     await ruffinweb(['deliver', '--once'], settings);
     expect(smtp.messages).to.have.lengthOf(2);
-    // The backup is of the moment before.
+    // The backup is from just before that.
     await db.query(`update emails set state = 'queued', sent_at = null, tries = 0`);
     await using restored = await copyDatabase(db);
     const there = { ...settings, DATABASE_URL: restored.url };
@@ -230,11 +230,11 @@ describe('the queue', () => {
     expect(smtp.messages, 'the original never paused').to.have.lengthOf(6);
   });
 
-  it('notices a restore into the same database, and one where the cluster may not be asked', async () => {
+  it('notices a restore into the same database, even without cluster rights', async () => {
     await using same = await createDatabase();
     const there = { ...settings, DATABASE_URL: same.url };
     await ruffinweb(['deliver', '--once'], there);
-    // What "pg_restore --clean" does.
+    // Does what "pg_restore --clean" does.
     await same.query(`create table restored (like mail_queue including all);
       insert into restored select * from mail_queue; drop table mail_queue; alter table restored rename to mail_queue`);
     expect((await ruffinweb(['deliver', '--once'], there)).stderr).to.include('restored from a backup');

@@ -14,7 +14,7 @@ import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
 import { until } from '../support/until.ts';
 
-describe('deleting what people wrote', () => {
+describe("deleting visitors' data", () => {
   let db: TestDatabase;
   let context: Context;
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -32,7 +32,7 @@ describe('deleting what people wrote', () => {
     await db[Symbol.asyncDispose]();
   });
 
-  /** 451 messages of one person, 400 days old; the newest one's mail is in the last batch of any walk. */
+  /** 451 messages of one person, 400 days old; the newest one's mail is in the last batch of any run. */
   async function build(): Promise<void> {
     const [stored] = await buildMessages(context, 1);
     await settleDue(context, () => mailOutcomes.accepted);
@@ -46,7 +46,7 @@ describe('deleting what people wrote', () => {
     await db.query('update senders set message_count = 451');
   }
 
-  /** Kills a command that has come as far as the mail of the newest message. */
+  /** Kills a command once it has reached the mail of the newest message. */
   async function killMidway(args: string[]): Promise<void> {
     const lock = await db.lockRows('emails');
     await using running = await RunningServer.startCommand(args, settings);
@@ -71,7 +71,7 @@ describe('deleting what people wrote', () => {
     expect(await db.query('select message_count as count from senders')).to.deep.equal([{ count: 51 }]);
   }
 
-  it('killed half-way: "purge" goes on where it was', async () => {
+  it('a killed "purge" continues where it stopped', async () => {
     await build();
     await killMidway(['purge']);
     const again = await ruffinweb(['purge', '--json'], settings);
@@ -80,7 +80,7 @@ describe('deleting what people wrote', () => {
     expect([await db.count('messages'), await db.count('senders'), await db.count('emails')]).to.deep.equal([0, 0, 0]);
   });
 
-  it('killed half-way: "senders erase" is done again, and only then on record', async () => {
+  it('a killed "senders erase" is repeated, and recorded only at its end', async () => {
     await build();
     const erase = ['senders', 'erase', '--email', 'ada@example.test', '--yes', '--json'];
     await killMidway(erase);
@@ -92,7 +92,7 @@ describe('deleting what people wrote', () => {
     expect(await db.query('select from erasures')).to.have.lengthOf(1);
   });
 
-  it('a server does it by itself, and says how much', async () => {
+  it('a server purges by itself and logs how much', async () => {
     await build();
     await using server = await RunningServer.start(settings, ['serve', '--no-deliver']);
     await server.said(/purged what was past its time/);
@@ -101,9 +101,9 @@ describe('deleting what people wrote', () => {
     expect(JSON.parse(line)).to.include({ messages: 451, senders: 1 });
   });
 
-  it('and settling the same mail, each with a row that the other one needs: neither fails', async () => {
+  it('erasing and settling the same mail in opposite order: neither fails', async () => {
     await buildMessages(context, 1);
-    // PostgreSQL breaks off whoever looks first, which is the one that erases: its connection was there before.
+    // PostgreSQL aborts the first to detect the deadlock, which is the eraser: its connection is the older one.
     await db.query(`alter database ${db.name} set deadlock_timeout = '1min'`);
     await using own = await openTestContext(db);
     const scope = openScope(own);
@@ -114,7 +114,7 @@ describe('deleting what people wrote', () => {
     await other.query('begin');
     await other.query('select from emails where id = $1 for update', [first?.id]);
     const erasing = eraseSender(openScope(context), { email: 'ada@example.test' });
-    // The one that erases, for the first.
+    // The eraser waits for the first row.
     await db.waitingForLocks(1);
     const settling = settleEmails(
       scope,
@@ -123,7 +123,7 @@ describe('deleting what people wrote', () => {
         return email ? [{ email, startedAt: scope.now(), outcome, next: decideNextStep(email, outcome, 0) }] : [];
       }),
     );
-    // The one that settles has the second, and waits too.
+    // The settling worker has the second row, and waits too.
     await db.waitingForLocks(2);
     await other.query('rollback');
     await other.end();
@@ -132,9 +132,9 @@ describe('deleting what people wrote', () => {
     expect([await db.count('messages'), await db.count('senders'), await db.count('emails')]).to.deep.equal([0, 0, 0]);
   });
 
-  it('while the same people go on posting, refuses nobody and miscounts nothing', async () => {
+  it('rejects no post and miscounts nothing while visitors keep posting', async () => {
     await build();
-    // Of ten more people, thirty old messages each.
+    // Ten more people with thirty old messages each.
     const stored = await buildMessages(context, 10, (index) => ({ email: `p${index}@example.test` }));
     await settleDue(context, () => mailOutcomes.accepted);
     for (const [index, { id }] of stored.entries()) {
@@ -164,7 +164,7 @@ describe('deleting what people wrote', () => {
       ...contexts.map(async (it) => {
         for (const person of [0, 1, 0, 1]) {
           const email = `p${person}@example.test`;
-          // Nobody is there at a moment when the other one has just erased.
+          // The sender is missing for a moment after the other task erased it.
           await eraseSender(openScope(it), { email }).then(
             (done) => erased.push(done),
             (error: Error & { code?: string }) => expect(error.code).to.equal('sender-unknown'),

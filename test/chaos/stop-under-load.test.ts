@@ -10,13 +10,13 @@ import { PostLoad } from '../support/post-load.ts';
 import { RunningServer, type Settings, temporaryFolder } from '../support/program.ts';
 import { ctrlC, TerminalProgram } from '../support/terminal-program.ts';
 
-/** `/usr/bin/node` is an older one where the machine has it: then the launcher passes Ctrl-C on once more. */
+/** `/usr/bin/node` may be an older version: then the launcher passes Ctrl-C on a second time. */
 const commands = [
   'exec npm start',
   `exec ${existsSync('/usr/bin/node') ? '/usr/bin/' : ''}node bin/ruffinweb.js serve`,
 ];
 
-describe('a stop by signals under load, with the embedded PostgreSQL', () => {
+describe('stopping by signals under load, with the embedded PostgreSQL', () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
   let settings: Settings;
   const receipts: string[] = [];
@@ -27,14 +27,14 @@ describe('a stop by signals under load, with the embedded PostgreSQL', () => {
     await (await RunningServer.start(settings, ['serve', '--migrate'])).stop();
   });
   after(async () => {
-    // Where a test failed: a start takes over what still runs, and ends it.
+    // After a failed test: a start adopts the running server and stops it.
     if (await postmaster()) await (await startEmbedded(folder.path)).stop();
     await folder[Symbol.asyncDispose]();
   });
 
   const postmaster = async () => await findPostmaster(join(await realpath(folder.path), 'postgres'));
 
-  /** Visitors post while the server stops; all that got a receipt is noted. */
+  /** Visitors post while the server stops; every post with a receipt is recorded. */
   async function stopUnderLoad(url: string, stop: () => Promise<unknown>): Promise<void> {
     await using load = new PostLoad([url]);
     await load.goesOn(30);
@@ -44,7 +44,7 @@ describe('a stop by signals under load, with the embedded PostgreSQL', () => {
     expect(await postmaster(), 'the PostgreSQL of this folder').to.equal(undefined);
   }
 
-  it('Ctrl-C in a terminal twenty times: each ends with exit code 0', async function () {
+  it('exits with code 0 on Ctrl-C in a terminal, twenty times', async function () {
     this.timeout(600_000);
     for (let round = 0; round < 20; round++) {
       const terminal = new TerminalProgram(commands[round % commands.length] ?? '', settings);
@@ -54,7 +54,7 @@ describe('a stop by signals under load, with the embedded PostgreSQL', () => {
     }
   });
 
-  it('two SIGTERMs 10 ms apart, and SIGHUP alone', async () => {
+  it('exits on two SIGTERMs 10 ms apart, and on SIGHUP alone', async () => {
     for (const signals of [['SIGTERM', 'SIGTERM'], ['SIGHUP']] as const) {
       await using server = await RunningServer.start(settings);
       await stopUnderLoad(server.url, async () => {
@@ -67,7 +67,7 @@ describe('a stop by signals under load, with the embedded PostgreSQL', () => {
     }
   });
 
-  it('every post that was answered 201 is stored', async () => {
+  it('stores every post that was answered 201', async () => {
     await using server = await RunningServer.start(settings, ['serve', '--no-deliver']);
     const client = new pg.Client({ connectionString: await joinEmbedded(folder.path) });
     await client.connect();
