@@ -35,7 +35,7 @@ describe('acting on one email', () => {
   const idOf = async (where: string): Promise<string> =>
     (await db.query<{ id: string }>(`select id from emails where ${where} order by id limit 1`))[0]?.id ?? '';
 
-  it('cancel: queued, held and failed ones are given up for good, with their tries', async () => {
+  it('cancel: queued, held and failed emails never go out; attempts stay listed', async () => {
     await buildMessages(context, 3, (i) => (i === 2 ? { _gotcha: 'x' } : {}));
     const failed = await idOf(`kind = 'notification' and state = 'queued'`);
     await settleDue(context, (email) => (email.id === failed ? mailOutcomes.refused : mailOutcomes.later));
@@ -58,7 +58,7 @@ describe('acting on one email', () => {
     expect(shown.stdout).to.include('cancelled').and.include('550 5.1.1 no such user');
   });
 
-  it('cancel: one that is being sent, was sent, or is none is refused, and the others are done all the same', async () => {
+  it('cancel: rejects sending, sent and unknown emails, cancels the others', async () => {
     await buildMessages(context, 3);
     await db.query(`delete from emails where kind = 'auto-reply'`);
     await db.query(`update emails set due_at = now() + interval '1 hour' where id <> $1`, [await idOf('true')]);
@@ -84,7 +84,7 @@ describe('acting on one email', () => {
     for (const line of narrow.split('\n')) expect(line.length, line).to.be.at.most(80);
   });
 
-  it('cancel: and a worker that claims at that moment: one of the two has it', async () => {
+  it('cancel: against a claiming worker, exactly one of them gets the email', async () => {
     await buildMessages(context, 20);
     const ids = (await db.query<{ id: string }>('select id from emails')).map((it) => it.id);
     const [cancelled, ...claims] = await Promise.all([
@@ -96,7 +96,7 @@ describe('acting on one email', () => {
     expect(cancelled).to.have.lengthOf(40);
   });
 
-  it('show --mail: prints the very mail that is sent, before and after', async () => {
+  it('show --mail: prints the exact mail that is sent, before and after', async () => {
     await using folder = await temporaryFolder();
     const settings = { DATA_DIR: folder.path };
     await buildMessages(context, 1, () => ({ message: 'Hello\u001b[2J there', subject: 'A subject' }));

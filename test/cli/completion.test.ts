@@ -47,7 +47,7 @@ describe('completion', () => {
     expect(await complete('nonsense', '')).to.include('serve');
   });
 
-  // Where a shell is missing that was to be there, the test fails rather than being passed over.
+  // If an expected shell is missing, the test fails instead of being skipped.
   const where = (shell: string) =>
     spawnSync(shell, ['--version']).error === undefined || process.env.CI !== undefined ? it : it.skip;
   const wordsOf = (output: string) => output.split('\n').map((line) => line.split(/[\t:]/)[0]);
@@ -72,7 +72,7 @@ describe('completion', () => {
   });
 
   where('zsh')('of zsh knows commands, options, choices, and where they belong', async () => {
-    // What zsh's own part of it would be given to show; that part works in a line editor only.
+    // What zsh's own code would be given to show; that code only works in a line editor.
     const script = `
       compdef() { :; }
       compadd() { shift; print -l -- "$@"; }
@@ -98,7 +98,7 @@ describe('completion', () => {
     expect({ stdout, stderr }, 'zsh takes it up').to.deep.equal({ stdout: '_ruffinweb\n', stderr: '' });
   });
 
-  it('is one of three shells, and nothing else', async () => {
+  it('supports three shells and rejects anything else', async () => {
     for (const args of [['completion'], ['completion', 'powershell']]) {
       expect((await runHere(args, { url: 'nonsense' })).code, args.join(' ')).to.equal(2);
     }

@@ -20,7 +20,7 @@ describe('config', () => {
   const keysIn = async (file: string) =>
     /^ENCRYPTION_KEYS=(.*)$/m.exec(await readFile(join(folder.path, file), 'utf8'))?.[1];
 
-  it('init writes a file that only its owner may read, with every setting explained and fresh keys', async () => {
+  it('init writes a private file with every setting explained and fresh keys', async () => {
     const { code, stdout, stderr } = await run('init');
     expect(code).to.equal(0);
     const file = join(folder.path, '.env');
@@ -40,7 +40,7 @@ describe('config', () => {
     expect(keys.value).to.match(/^k\d{8}:\*\*\*$/);
   });
 
-  it('init never overwrites, and never loses a key', async () => {
+  it('init never overwrites a file and never loses a key', async () => {
     await run('init');
     const keys = await keysIn('.env');
     const again = await run('init');
@@ -54,14 +54,14 @@ describe('config', () => {
     expect(forced.keysFrom).to.equal(join(folder.path, '.env'));
   });
 
-  it('init says which file it cannot write, where .env leads nowhere', async () => {
+  it('init names the file it cannot write if .env is a broken link', async () => {
     await symlink(join(folder.path, 'nothing', '.env'), join(folder.path, '.env'));
     const { code, stdout, stderr } = await run('init');
     expect({ code, stdout }).to.deep.equal({ code: 1, stdout: '' });
     expect(stderr).to.match(/^ruffinweb: \S+\/\.env cannot be used: EEXIST: [^\n]*\n$/);
   });
 
-  it('check names a secret file that cannot be read beside every other fault, and show tells of it', async () => {
+  it('check lists an unreadable secret file with every other error; so does show', async () => {
     const settings = { ENCRYPTION_KEYS_FILE: '/nope', PORT: 'x' };
     const checked = await run('check', settings);
     expect(checked.code).to.equal(2);
@@ -83,7 +83,7 @@ describe('config', () => {
     expect(await keysIn('.env')).to.equal(keys);
   });
 
-  it('show masks secrets unless told to reveal them, and says where each setting comes from', async () => {
+  it('show masks secrets unless asked, and names the source of each setting', async () => {
     await writeFile(join(folder.path, '.env'), 'PORT=4000\nHOST=0.0.0.0\n');
     await writeFile(join(folder.path, 'password'), 'from:file\n');
     const settings = {
@@ -142,7 +142,7 @@ describe('config', () => {
     expect(valuesOf(faulty.stdout)).to.include({ PORT: 'x', PUBLIC_URL: null });
   });
 
-  it('check names every fault and exits 2', async () => {
+  it('check lists every error and exits 2', async () => {
     const [good, bad, json, unreadable] = await Promise.all([
       run('check'),
       run('check', { NODE_ENV: 'production', PORT: 'x' }),
@@ -164,7 +164,7 @@ describe('config', () => {
     expect(unreadable.stderr).to.include('SMTP_PASSWORD_FILE names /nowhere');
   });
 
-  it('check warns of names in the file that are no settings, and not of those around it', async () => {
+  it('check warns about unknown names in the file, not in the environment', async () => {
     await writeFile(join(folder.path, '.env'), 'ALOWED_ORIGINS=https://a.test\nSMTP_PASSWORD_FILE=\nPORT=0\n');
     const warned = await run('check', { AROUND: 'x' });
     expect(warned).to.include({ code: 0, stdout: 'the configuration is right\n' });
@@ -176,7 +176,7 @@ describe('config', () => {
     });
   });
 
-  it('RUFFINWEB_ENV names another settings file than .env in this folder', async () => {
+  it('RUFFINWEB_ENV selects another settings file than .env in this folder', async () => {
     await writeFile(join(folder.path, '.env'), 'PORT=4000\nHOST=0.0.0.0\n');
     const other = join(folder.path, 'other.env');
     expect((await run('init', { RUFFINWEB_ENV: other })).stdout).to.equal(`written  ${other}\n`);
@@ -186,11 +186,11 @@ describe('config', () => {
     expect([of('PORT').value, of('PORT').source, of('HOST').source]).to.deep.equal(['5000', '.env', 'default']);
   });
 
-  it('an .env file that cannot be read is a fault, not an absence', async () => {
+  it('an unreadable .env file is an error, not a missing file', async () => {
     await writeFile(join(folder.path, '.env.real'), '');
     await chmod(folder.path, 0o700);
     const { mkdir } = await import('node:fs/promises');
-    // A folder of that name: also root cannot read it as a file.
+    // A folder of that name: even root cannot read it as a file.
     await mkdir(join(folder.path, '.env'));
     const { code, stderr } = await run('check');
     expect(code).to.equal(2);

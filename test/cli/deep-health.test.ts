@@ -42,7 +42,7 @@ describe('health --deep: the From domain', () => {
     return (name: HealthCheck['name']) => checks.find((it) => it.name === name) as HealthCheck;
   };
 
-  it('is ok where SPF, DKIM, DMARC and MX are there, and the facts are told', async () => {
+  it('is ok and shows the facts if SPF, DKIM, DMARC and MX exist', async () => {
     const seen = await look();
     for (const name of ['spf', 'dkim', 'dmarc', 'mx'] as const) {
       expect(seen(name), name).to.include({ status: 'ok', fix: null });
@@ -138,7 +138,7 @@ describe('health --deep: the From domain', () => {
     ['no MX', 'mx', 'warn', { 'site.test MX': [] }, 'bounces and answers'],
     ['a null MX', 'mx', 'fail', { 'site.test MX': ['0 .'] }, 'takes no mail'],
   ] as const) {
-    it(`${title}: ${name} is "${status}", with a fix, and the others are as they were`, async () => {
+    it(`${title}: ${name} is "${status}", with a fix; the others stay the same`, async () => {
       const seen = await look(changes as Zone);
       expect(seen(name).status).to.equal(status);
       expect(seen(name).fact).to.include(words);
@@ -149,7 +149,7 @@ describe('health --deep: the From domain', () => {
     });
   }
 
-  it('follows SPF to where it leads, and no further', async () => {
+  it('follows SPF includes, up to the limit', async () => {
     const redirected = await look({
       'site.test TXT': ['v=spf1 include:_spf.mail.test redirect=a.test'],
       'a.test TXT': ['v=spf1 ip6:2001:db8::/32 a:six.test -all'],
@@ -172,7 +172,7 @@ describe('health --deep: the From domain', () => {
     expect(dns.asked.filter((it) => it.startsWith('n'))).to.have.lengthOf(40);
   });
 
-  it('names the domain whose SPF the DNS says nothing of', async () => {
+  it('names the domain whose SPF lookup got no DNS answer', async () => {
     dns.zone = { ...good, 'site.test TXT': ['v=spf1 include:mute.test -all'] };
     dns.mute = 'mute.test';
     try {
@@ -186,7 +186,7 @@ describe('health --deep: the From domain', () => {
     }
   });
 
-  it('looks for the DKIM key that is named, and for the DMARC record of the domain above', async () => {
+  it('uses the named DKIM selector, and DMARC of the parent domain', async () => {
     const named = await look({ 's77._domainkey.site.test TXT': ['v=DKIM1; p=AAAA'] }, { selector: 's77' });
     expect(named('dkim').fact).to.include('s77').and.not.include('google');
     expect((await look({}, { selector: 'other' }))('dkim')).to.include({ status: 'fail' });
@@ -196,7 +196,7 @@ describe('health --deep: the From domain', () => {
     expect(reserved('mx')).to.include({ status: 'warn' });
   });
 
-  it('a DNS server that says nothing is no fault of the domain', async () => {
+  it('blames a silent DNS server, not the domain', async () => {
     dns.isSilent = true;
     try {
       const seen = await look();
@@ -218,7 +218,7 @@ describe('health --deep: the rest', () => {
     return (name: HealthCheck['name']) => health.checks.find((it) => it.name === name) as HealthCheck;
   };
 
-  it('goes the way of a mail up to the login, tries the ports, and compares the clocks', async () => {
+  it('connects like a mail up to the login, tries the ports, compares clocks', async () => {
     await using db = await createDatabase();
     await using folder = await temporaryFolder();
     await using dns = await DnsServer.start(good);
@@ -249,7 +249,7 @@ describe('health --deep: the rest', () => {
     expect(closed('smtp-ports').status).to.equal('fail');
   });
 
-  it('warns of a certificate that ends soon, of clocks apart, and of messages held longer than a day', async () => {
+  it('warns about expiring certificates, clock drift, and messages held over a day', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     const em = context.orm.em.fork();
@@ -289,7 +289,7 @@ describe('health --deep: the rest', () => {
     expect(await held()).to.include({ status: 'warn', fact: '2 held, 1 of them longer than a day' });
   });
 
-  it("tries the operator's own templates, apart from the mail server", async () => {
+  it("tests the operator's own templates, separately from the mail server", async () => {
     await using db = await createDatabase();
     await using folder = await temporaryFolder();
     const templates = join(folder.path, 'templates');
@@ -311,7 +311,7 @@ describe('health --deep: the rest', () => {
     expect(await look('mail')).to.include({ status: 'ok' });
   });
 
-  it('--watch looks again and again until it is stopped', async () => {
+  it('--watch repeats the checks until stopped', async () => {
     await using db = await createDatabase();
     await using folder = await temporaryFolder();
     const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path };

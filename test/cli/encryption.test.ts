@@ -67,7 +67,7 @@ describe('encryption', () => {
     return { senders, shown, tries, pause: await readPause(openScope(context).em, context.keyring) };
   }
 
-  it('rotate seals everything with the first key; all of it reads as before, also without the old key', async () => {
+  it('rotate re-encrypts everything with the first key; all can be read', async () => {
     await fillWith(k1);
     const before = await readAll(k1);
     expect(before.shown[0].clientAddress).to.equal('203.0.113.0/24');
@@ -134,7 +134,7 @@ describe('encryption', () => {
     expect(await statesOf(k2)).to.deep.equal(['k2 seals 0', 'k1 missing 0']);
   });
 
-  it('people are found by their address, and repeats are known, whatever keys came since', async () => {
+  it('people are found by address, and repeats recognised, with any newer keys', async () => {
     await fillWith(k1);
     await run('encryption rotate', `${k2},${k1}`);
     await run('encryption rotate', `${k3},${k2}`);
@@ -152,7 +152,7 @@ describe('encryption', () => {
     expect(await readAll(k2)).to.deep.equal(before);
   });
 
-  it('what is changed or deleted while it is sealed anew stays changed or deleted', async () => {
+  it('rows changed or deleted during the rotation stay changed or deleted', async () => {
     await fillWith(k1);
     const other = new pg.Client({ connectionString: db.url });
     await other.connect();
@@ -200,7 +200,7 @@ describe('encryption', () => {
     expect(status.stderr).to.include('1 rows hold a value that is not a sealed one');
   });
 
-  it('a sealed value that was moved to another row, column or table reads as nothing there', async () => {
+  it('an encrypted value moved to another row, column or table is unreadable', async () => {
     await using context = await contextWith(k1);
     await fill(context);
     const rowsOf = new Map<SealedTable, string[]>();
@@ -357,7 +357,7 @@ describe('encryption', () => {
     expect(await db.query('select id from encryption_keys'), 'looking writes nothing').to.deep.equal([{ id: 'k1' }]);
   });
 
-  it('a wrong or missing key stops every program that opens or seals, and nothing is written', async () => {
+  it('a wrong or missing key stops every program before it writes anything', async () => {
     await fillWith(k1);
     const state = async () => {
       const tables = await db.query<{ name: string }>(

@@ -25,7 +25,7 @@ describe('forms', () => {
     return JSON.parse(stdout);
   };
 
-  it('are added with the HTML to paste, and nothing else on stdout', async () => {
+  it('are added with HTML to paste and nothing else on stdout', async () => {
     const { code, stdout, stderr } = await ruffinweb(
       [
         'forms',
@@ -60,7 +60,7 @@ describe('forms', () => {
     );
   });
 
-  it('tell each mailbox once, and store no requirement that every form has', async () => {
+  it('list each mailbox once and never store fields that are always required', async () => {
     const twice = ['Shop@site.test', 'b@site.test', 'shop@SITE.test', 'shop@site.test'];
     const form = await json('add', 'shop', '--to', ...twice, '--require', 'email', 'company', 'message');
     expect(form).to.deep.include({ recipients: ['Shop@site.test', 'b@site.test'], requiredFields: ['company'] });
@@ -71,7 +71,7 @@ describe('forms', () => {
     expect(JSON.parse(shown.stdout).effective.recipients).to.deep.equal(['Shop@site.test', 'b@site.test']);
   });
 
-  it('have settings of their own, and where they have none those of the environment', async () => {
+  it('use their own settings, or else those of the environment', async () => {
     const plain = await json('show', 'contact');
     expect(plain).to.deep.equal({
       id: plain.id,
@@ -142,7 +142,7 @@ describe('forms', () => {
     expect((await json('list')).next).to.equal(null);
   });
 
-  it('are told to people with what is in force and why', async () => {
+  it('are shown with the settings in effect and where they come from', async () => {
     await run('change', 'contact', '--require', 'company', '--origin', 'https://shop.test');
     const { stdout } = await runHere(['forms', 'show', 'contact'], db, { settings, columns: 80 });
     expect(withoutColours(stdout))
@@ -153,7 +153,7 @@ describe('forms', () => {
     expect(table).to.match(/contact +open +owner@site\.test +on +none/);
   });
 
-  it('that cannot be are refused, and nothing changes', async () => {
+  it('are rejected if invalid, and nothing changes', async () => {
     await json('add', 'shop');
     const before = (await json('list')).items;
     const misuses: [string[], number, RegExp][] = [
@@ -190,7 +190,7 @@ describe('forms', () => {
     });
   });
 
-  describe('at the HTTP door', () => {
+  describe('over HTTP', () => {
     let server: ServerHere;
     let http: Client;
 
@@ -208,7 +208,7 @@ describe('forms', () => {
         body: new URLSearchParams(body),
       });
 
-    it('answer 410 when closed, and take messages again when reopened', async () => {
+    it('answer 410 when closed, and accept messages again when reopened', async () => {
       const closed = await json('close', 'contact');
       expect(closed).to.include({ state: 'closed' });
       expect(await json('close', 'contact'), 'closed once').to.deep.equal(closed);
@@ -217,7 +217,7 @@ describe('forms', () => {
       expect((await http.post('/api/messages', submission())).status).to.equal(201);
     });
 
-    it('ask for the fields that they require, and send browsers where they say', async () => {
+    it('require their own fields and redirect browsers as configured', async () => {
       await json('change', 'contact', '--require', 'company', 'name', '--redirect', 'https://shop.test/thanks');
       const refused = await http.post('/api/messages', submission({ name: ' ', company: null }));
       expect(refused.status).to.equal(422);
@@ -239,7 +239,7 @@ describe('forms', () => {
     });
   });
 
-  it('name a missing field once, also where it is at fault otherwise', () => {
+  it('name a missing field once, even if it is invalid for another reason too', () => {
     const faults = (values: Record<string, unknown>, required: string[]) => {
       try {
         checkFields(new Map(Object.entries(submission(values))), required);

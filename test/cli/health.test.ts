@@ -47,7 +47,7 @@ describe('health', () => {
     };
   };
 
-  it('tells of each thing what it saw, and exits 0 when all is well', async () => {
+  it('reports what each check saw and exits 0 when all is well', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     await buildMessages(context, 1);
@@ -77,7 +77,7 @@ describe('health', () => {
     }
   });
 
-  it('warns of a late queue and of failed mail, and says what to do', async () => {
+  it('warns about a late queue and failed mail, and says what to do', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     await buildMessages(context, 2);
@@ -93,11 +93,11 @@ describe('health', () => {
     expect((await look(db)).failing).to.deep.equal(['queue']);
   });
 
-  it('fails where an owner was not told of a message, counted from its last try, until that is mended, acknowledged or old', async () => {
+  it('fails for a lost notification until it is resent, cancelled or a week old', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     await buildMessages(context, 2);
-    // Held for long and released late: what is refused today was made long ago.
+    // Held for long and released late: the mail that is rejected today was created long ago.
     await db.query(`update emails set created_at = created_at - interval '10 days'`);
     await settleDue(context, (email) => (email.kind === 'notification' ? mailOutcomes.refused : mailOutcomes.accepted));
     const { failing, seen } = await look(db);
@@ -120,7 +120,7 @@ describe('health', () => {
     expect((await look(db)).failing, 'it is old').to.deep.equal([]);
   });
 
-  it('tells failed notifications from failed auto-replies, which harm nobody', async () => {
+  it('distinguishes failed notifications from harmless failed auto-replies', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     await buildMessages(context, 2);
@@ -133,7 +133,7 @@ describe('health', () => {
     expect(seen('failed')).to.include({ status: 'fail', fact });
   });
 
-  it('counts how long a message is held from the moment it was held, also where it is old', async () => {
+  it('counts from the time a message was held, however old the message is', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     const [message] = await buildMessages(context, 1);
@@ -144,7 +144,7 @@ describe('health', () => {
     expect((await look(db)).seen('held').status).to.equal('warn');
   });
 
-  it('warns of messages that nobody was told of when their time was over, and of nobody purging', async () => {
+  it('warns about unreported messages past retention, and if nothing purges', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     const [message] = await buildMessages(context, 1);
@@ -163,7 +163,7 @@ describe('health', () => {
     expect((await look(db)).seen('retention').status).to.equal('ok');
   });
 
-  it('still tells the rest when the database is away, the schema is behind, or the keys are wrong', async () => {
+  it('reports the rest when database, schema or keys are broken', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     await buildMessages(context, 1);
@@ -189,7 +189,7 @@ describe('health', () => {
     expect(behind.seen('mail').status).to.equal('ok');
   });
 
-  it('logs in at the mail server', async () => {
+  it('logs in to the mail server', async () => {
     await using db = await createDatabase();
     await using smtp = await startSmtpServer();
     const settings = { SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port), MAIL_FROM: 'forms@example.test' };
@@ -208,7 +208,7 @@ describe('health', () => {
     ['default_transaction_isolation', 'repeatable read', 'default_transaction_isolation is repeatable read'],
     ['DateStyle', 'German', 'DateStyle is German, DMY'],
   ] as const) {
-    it(`says that nothing works with ${setting} = ${value}, and what to set`, async () => {
+    it(`says that ${setting} = ${value} breaks everything, and what to set`, async () => {
       await using db = await createDatabase();
       await db.query(`alter database ${db.name} set ${setting} = '${value}'`);
       const { seen } = await look(db);
@@ -218,7 +218,7 @@ describe('health', () => {
     });
   }
 
-  it('looks at the settings of the database that a power cut would ask about', async () => {
+  it('checks the database settings that protect data in a power cut', async () => {
     await using db = await createDatabase();
     await db.query(
       `do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$`,

@@ -74,7 +74,7 @@ describe('import django', () => {
   const senders = async () => JSON.parse((await runHere(['senders', 'list', '--json'], db)).stdout).items;
   const newFile = () => join(folder.path, `${++files}.sqlite3`);
 
-  it('takes messages with their senders from PostgreSQL: dates and order kept, one sender an address, no mail', async () => {
+  it('imports messages with senders from PostgreSQL in order, without mail', async () => {
     await fillPostgresql(old, { senders: [ada, adaAgain, grace], messages });
     const { code, stderr, imported } = await json(old.url);
     expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
@@ -138,7 +138,7 @@ describe('import django', () => {
     expect((await senders()).map((it: { messages: number }) => it.messages)).to.deep.equal([1, 3]);
   });
 
-  it('takes them from an SQLite file, which is not touched, and says only what there is to say', async () => {
+  it('imports from an SQLite file without changing it', async () => {
     const path = newFile();
     createDjangoSqlite(path, {
       senders: [ada],
@@ -219,7 +219,7 @@ describe('import django', () => {
     expect(counts((await json(old.url)).imported)).to.include({ taken: 1, takenBefore: 1 });
   });
 
-  it('adds to a person who has written to this server before, and leaves the name as first given here', async () => {
+  it('adds to a person who wrote here before and keeps the name given here', async () => {
     await buildMessages(context, 1, () => ({ email: 'ada@example.test', name: 'Ada King' }));
     const [before] = await senders();
     await fillPostgresql(old, { senders: [ada], messages: [messages[0] as OldMessage] });
@@ -227,7 +227,7 @@ describe('import django', () => {
     expect(await senders()).to.deep.equal([{ ...before, messages: 2, firstMessageAt: '2021-03-01T10:00:00.123Z' }]);
   });
 
-  it('tells of every row that it cannot take, by its id alone, and takes the rest; exits 1', async () => {
+  it('reports each invalid row by its id, imports the rest, and exits 1', async () => {
     const path = newFile();
     createDjangoSqlite(path, {
       senders: [ada, [2, 'not an address', 'Secret'], [3, 'ADA@example.test', 'Ada'], [4, 'silent@example.test', 'S']],
@@ -263,7 +263,7 @@ describe('import django', () => {
       'date-impossible': 2,
     });
     expect(await texts()).to.deep.equal(['Taken']);
-    // Mended there, it is taken by the next run.
+    // Once corrected in the source, it is imported by the next run.
     new DatabaseSync(path).exec(`update backend_message set date = '2021-02-01' where id = 4`);
     expect(counts((await json(path)).imported)).to.include({ taken: 1, takenBefore: 1, notTaken: 5 });
   });
@@ -299,7 +299,7 @@ describe('import django', () => {
     expect(await texts()).to.deep.equal(['Second']);
   });
 
-  it('does not bring back who was erased here, be their messages taken before or not; what they write later is taken', async () => {
+  it('never brings back an erased person, but imports their later messages', async () => {
     await fillPostgresql(old, { senders: [ada, grace], messages: messages.slice(0, 2) });
     await run(old.url);
     await runHere(['senders', 'erase', '--email', 'ada@example.test', '--yes'], db, { settings });
@@ -332,7 +332,7 @@ describe('import django', () => {
     expect(await texts()).to.deep.equal(['Second']);
   });
 
-  it('is nothing to the guard: the same words again are neither a repeat nor spam, and are answered', async () => {
+  it('is ignored by the spam guard: the same text again is answered', async () => {
     const text = 'A long text that five people have sent, as it stood in an example on the website';
     const now = new Date().toISOString();
     await fillPostgresql(old, {

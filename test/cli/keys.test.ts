@@ -18,7 +18,7 @@ describe('keys', () => {
   const create = async (...args: string[]) =>
     JSON.parse((await run('create', '--name', 'shop', '--scope', 'read', ...args, '--json')).stdout);
 
-  it('are made, shown this one time, and stored as a hash alone', async () => {
+  it('are created, shown once, and stored only as a hash', async () => {
     const { code, stdout, stderr } = await ruffinweb(
       [
         'keys',
@@ -70,7 +70,7 @@ describe('keys', () => {
     ]);
   });
 
-  it('end at once when revoked, by their beginning or their id, once', async () => {
+  it('stop working at once when revoked, by prefix or id, once', async () => {
     const [one, other] = [await create(), await create()];
     expect((await run('revoke', one.beginning, '--yes', '--json')).stdout).to.include('"state": "revoked"');
     const again = await run('revoke', one.id, '--yes');
@@ -86,7 +86,7 @@ describe('keys', () => {
     for (const line of table.split('\n')) expect(line.length).to.be.at.most(80);
   });
 
-  it('are not revoked without a yes', async () => {
+  it('are not revoked without confirmation', async () => {
     const { beginning } = await create();
     const scripted = await run('revoke', beginning);
     expect(scripted).to.include({ code: 2, stdout: '' });
@@ -96,7 +96,7 @@ describe('keys', () => {
     expect(await db.query('select from api_keys where revoked_at is null')).to.have.lengthOf(1);
   });
 
-  it('that cannot be are refused, and what was given is not repeated', async () => {
+  it('are rejected if invalid, without repeating the input', async () => {
     const runs = await Promise.all([
       run('create', '--name', 'x', '--scope', 'all'),
       run('create', '--name', 'x'),
@@ -111,7 +111,7 @@ describe('keys', () => {
     expect(await db.query('select from api_keys')).to.deep.equal([]);
   });
 
-  it('have the scopes that there are, and an empty list says what to do', async () => {
+  it('accept the known scopes; an empty list says what to do', async () => {
     const help = (await run('create', '--help')).stdout.replace(/\s+/g, ' ');
     expect(help).to.include(`(choices: ${keyScopes.map((it) => `"${it}"`).join(', ')})`);
     const empty = await run('list');

@@ -39,7 +39,7 @@ describe('senders, messages and emails', () => {
     return JSON.parse(finished.stdout);
   };
 
-  it('are printed by the program itself as they are in this process', async () => {
+  it('look the same from the real program as in this process', async () => {
     const { items } = await json('emails list --limit 1');
     const commands = [
       'senders list --utc',
@@ -58,7 +58,7 @@ describe('senders, messages and emails', () => {
   });
 
   describe('senders', () => {
-    it('are listed whoever wrote last first, page by page', async () => {
+    it('are listed by latest message first, page by page', async () => {
       const all = await json('senders list');
       expect(all.next).to.equal(null);
       expect(all.items.map((it: { email: string }) => it.email)).to.deep.equal([
@@ -95,7 +95,7 @@ describe('senders, messages and emails', () => {
       expect(stdout).to.include(stored[0]?.receipt).and.to.include(stored[1]?.receipt);
     });
 
-    it('who asked for no auto-reply are shown, and get them again by address, also where nobody wrote from there', async () => {
+    it('are shown when unsubscribed, and can be resubscribed by address', async () => {
       const ended = await json('senders block --email ada+other@example.test --replies');
       expect(ended, 'one mailbox, whatever stands after the plus').to.deep.equal({
         id: null,
@@ -127,7 +127,7 @@ describe('senders, messages and emails', () => {
       expect((await run('senders block --email nonsense --replies')).code).to.equal(2);
     });
 
-    it('that are not there exit 1, and say where to look', async () => {
+    it('exit 1 if not found, and say where to look', async () => {
       const [byId, byAddress, noAddress] = await Promise.all([
         run('senders show 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a'),
         run('senders show --email nobody@example.test'),
@@ -141,7 +141,7 @@ describe('senders, messages and emails', () => {
   });
 
   describe('messages', () => {
-    it('are listed the newest first, and limited by form, status, sender and time', async () => {
+    it('are listed newest first, by form, status, sender and time', async () => {
       const receipts = async (args: string) =>
         (await json(`messages list ${args}`.trim())).items.map((it: { receipt: string }) => it.receipt);
       const newestFirst = stored.map((it) => it.receipt).toReversed();
@@ -216,7 +216,7 @@ describe('senders, messages and emails', () => {
       expect(outputs[4]?.stdout).to.include('Gr\\u{202e}ace');
     });
 
-    it('that are not there exit 1', async () => {
+    it('exit 1 if not found', async () => {
       const runs = await Promise.all([
         run('messages show RW-0000000000'),
         run('messages show nothing'),
@@ -227,7 +227,7 @@ describe('senders, messages and emails', () => {
       expect(runs[0]?.stderr).to.equal('there is no message RW-0000000000: see "ruffinweb messages list"');
     });
 
-    it('whose seal does not open are listed all the same', async () => {
+    it('are listed even if they cannot be decrypted', async () => {
       await using copy = await createDatabase();
       await using context = await openTestContext(copy);
       const [broken, whole] = await buildMessages(context, 2);
@@ -249,7 +249,7 @@ describe('senders, messages and emails', () => {
   });
 
   describe('emails', () => {
-    it('that were tried show all that the mail server said, and the command that comes next in one piece', async () => {
+    it("show the mail server's full answer and the next command in one piece", async () => {
       const [{ id }] = (await json('emails list --state failed --kind auto-reply')).items;
       const said = 'connection lost after the final dot';
       const narrow = await run(`emails show ${id}`, 60);
@@ -263,7 +263,7 @@ describe('senders, messages and emails', () => {
       expect(wide.stderr).to.equal(`\nSend it again: ruffinweb emails resend ${id} --again\n`);
     });
 
-    it('are listed the newest first, and limited by state, kind, form and time', async () => {
+    it('are listed newest first, by state, kind, form and time', async () => {
       const [all, failed, sent, replies, other, old] = await Promise.all([
         json('emails list'),
         json('emails list --state failed'),
@@ -301,7 +301,7 @@ describe('senders, messages and emails', () => {
       });
     });
 
-    it('are shown with every try, what the mail server said, and what to do', async () => {
+    it("are shown with every attempt, the mail server's answer, and what to do", async () => {
       const { items } = await json('emails list --kind auto-reply --limit 1');
       const [{ id }] = items;
       const [shown, screen, missing] = await Promise.all([
@@ -348,7 +348,7 @@ describe('senders, messages and emails', () => {
     expect(outputs[0]?.stdout).to.include('a***@example.test').and.to.include('A***');
   });
 
-  it('fit into any terminal, and are not cut where nobody looks', async () => {
+  it('fit into any terminal, and are not cut in a pipe', async () => {
     for (const columns of [40, 80, 140]) {
       for (const args of [
         'senders list',
@@ -358,7 +358,7 @@ describe('senders, messages and emails', () => {
         'emails list --utc',
       ]) {
         const { stdout } = await run(args, columns);
-        // An id is worth more whole than a table that fits.
+        // A whole id is worth more than a table that fits.
         const limit = args.startsWith('emails') || args.includes('show') ? Math.max(columns, 68) : columns;
         for (const line of withoutColours(stdout).split('\n')) {
           expect(textWidth(line), `${args} ${columns}: ${line}`).to.be.at.most(limit);
@@ -377,7 +377,7 @@ describe('senders, messages and emails', () => {
     expect(narrow.stdout).to.include('MESSAGE').and.to.not.include('NAME');
   });
 
-  it('tell on stderr what to do next when there is nothing to list, unless asked to be quiet', async () => {
+  it('say on stderr what to do if the list is empty, unless --quiet', async () => {
     await using empty = await createDatabase();
     const list = (...args: string[]) => runHere(args, empty);
     const runs = await Promise.all([
@@ -397,7 +397,7 @@ describe('senders, messages and emails', () => {
     expect(runs[5]).to.include({ stdout: '', stderr: '' });
   });
 
-  it('offer the states, kinds and statuses that there are', async () => {
+  it('offer the existing states, kinds and statuses', async () => {
     const help = await Promise.all([run('emails list --help'), run('messages list --help')]);
     const choices = help
       .map((it) => it.stdout)

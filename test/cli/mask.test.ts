@@ -2,14 +2,14 @@ import { expect } from 'chai';
 import { maskAddress, maskName, maskText } from '../../src/cli/terminal/mask.ts';
 
 describe('masking', () => {
-  it('leaves of an address one letter and the domain, of a name one letter', () => {
+  it('keeps one letter and the domain of an address, one letter of a name', () => {
     expect(maskAddress('ada@example.test')).to.equal('a***@example.test');
     expect(maskAddress('x@y.test')).to.equal('x***@y.test');
     expect(maskName('Ada Lovelace')).to.equal('A***');
     expect(maskName('東京')).to.equal('東***');
   });
 
-  it('finds addresses and the name of the sender in a text', () => {
+  it("finds addresses and the sender's name in a text", () => {
     expect(maskText('550 <ada@example.test>: no such user')).to.equal('550 <a***@example.test>: no such user');
     expect(maskText("Hello, I am Ada (ada+x@e.test). O'Neil? Adamant!", "Ada O'Neil")).to.equal(
       'Hello, I am A*** (a***@e.test). O***? Adamant!',

@@ -40,7 +40,7 @@ describe('messages', () => {
   const held = () => buildMessages(context, 1, () => ({ _gotcha: 'x' }));
 
   describe('release', () => {
-    it('queues the mail that was held, and clears the reasons', async () => {
+    it('queues the held mail and clears the reasons', async () => {
       const [message] = await held();
       expect(await db.emails()).to.deep.equal({ 'notification held': 1 });
       const { code, stdout, stderr } = await ruffinweb(['messages', 'release', message?.receipt ?? ''], {
@@ -53,7 +53,7 @@ describe('messages', () => {
       expect(await settleDue(context, () => mailOutcomes.accepted)).to.have.lengthOf(1);
     });
 
-    it('sends no auto-reply: one that was held with its message is cancelled', async () => {
+    it('sends no auto-reply: the one held with its message is cancelled', async () => {
       const [message] = await buildMessages(context, 1);
       await run('hold', message?.id ?? '');
       expect(await db.emails()).to.deep.equal({ 'auto-reply held': 1, 'notification held': 1 });
@@ -61,7 +61,7 @@ describe('messages', () => {
       expect(await db.emails()).to.deep.equal({ 'auto-reply cancelled': 1, 'notification queued': 1 });
     });
 
-    it('twice does it once, and what is not there is told apart', async () => {
+    it('works once if repeated, and reports unknown messages separately', async () => {
       const [message] = await held();
       const id = message?.id ?? '';
       const [first, second] = [await json('release', id), await json('release', id, unknownId)];
@@ -86,7 +86,7 @@ describe('messages', () => {
   });
 
   describe('hold', () => {
-    it('keeps unsent mail back, and leaves what was sent', async () => {
+    it('holds unsent mail back and leaves sent mail alone', async () => {
       const [first, second] = await buildMessages(context, 2);
       await settleDue(context, (email) => (email.kind === 'auto-reply' ? mailOutcomes.accepted : mailOutcomes.later));
       const { code, items } = await json('hold', first?.receipt ?? '');
@@ -107,7 +107,7 @@ describe('messages', () => {
       expect((await json('hold', first?.receipt ?? '')).items[0].result).to.equal('already-held');
     });
 
-    it('refuses a message whose mail is being sent at this moment, and changes nothing', async () => {
+    it('rejects a message whose mail is being sent, and changes nothing', async () => {
       const [message] = await buildMessages(context, 1);
       await claimDue(openScope(context), 1);
       const { code, items } = await json('hold', message?.id ?? '');
@@ -117,7 +117,7 @@ describe('messages', () => {
       expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 1 });
     });
 
-    it('takes mail away from a worker that was lost: what it says later is not heard', async () => {
+    it("takes mail from a lost worker and ignores that worker's late result", async () => {
       const [message] = await buildMessages(context, 1);
       await claimDue(openScope(context), 2);
       await db.makeAllDue();
@@ -125,7 +125,7 @@ describe('messages', () => {
       expect(await db.query('select distinct lease_token from emails')).to.deep.equal([{ lease_token: null }]);
     });
 
-    it('keeps failed mail from being resent until the message is released', async () => {
+    it('prevents failed mail from being resent until the message is released', async () => {
       const [message] = await buildMessages(context, 1);
       await settleDue(context, () => mailOutcomes.refused);
       await run('hold', message?.id ?? '');
@@ -140,7 +140,7 @@ describe('messages', () => {
   });
 
   describe('delete', () => {
-    it('takes a message away with its emails and attempts, and leaves its sender', async () => {
+    it('removes a message with its emails and attempts, and keeps its sender', async () => {
       const [first] = await buildMessages(context, 2, () => ({
         email: 'ada@example.test',
         message: `${Math.random()}`,
@@ -159,7 +159,7 @@ describe('messages', () => {
       expect((await run('delete', first?.receipt ?? '', '--yes')).code).to.equal(1);
     });
 
-    it('asks, and takes silence for a no', async () => {
+    it('asks first, and takes no answer as no', async () => {
       const [message] = await buildMessages(context, 1);
       const args = ['messages', 'delete', message?.receipt ?? ''];
       const [scripted, no] = [await runHere(args, db), await runHere(args, db, { columns: 80, types: '\n' })];
@@ -178,7 +178,7 @@ describe('messages', () => {
   describe('export', () => {
     const odd = '=cmd|\'/c calc\'!A1, "quoted"\r\nsecond line \u001b[2J \u202e';
 
-    it('writes CSV that no spreadsheet runs anything of', async () => {
+    it('writes CSV that no spreadsheet executes', async () => {
       const stored = await buildMessages(context, 9, (index) => ({
         message: odd.replace('=', ['=', '+', '-', '@', '\t', '\r', '\n', '＝', 'plain '][index] ?? ''),
         name: '@SUM(1)',
@@ -207,7 +207,7 @@ describe('messages', () => {
       expect(JSON.parse(rows[0]?.[9] ?? '')).to.deep.equal({ 'a field': '=1+1' });
     });
 
-    it('writes CSV of which also a spreadsheet that separates at semicolons runs nothing', async () => {
+    it('writes CSV that is safe even in spreadsheets that split at semicolons', async () => {
       const texts = [
         'Hi;=1+1;',
         'Hi\n=1+1',
@@ -224,7 +224,7 @@ describe('messages', () => {
         company: texts[0],
       }));
       const { stdout } = await run('export');
-      // As Excel reads them: what is in quotes is one only where the quotes begin the cell.
+      // As Excel reads them: a quoted cell is one only if the quote is its first character.
       const cells = stdout.split(/[;\r\n\t]/).map((cell) => cell.replaceAll('"', '').trimStart());
       expect(cells.filter((cell) => /^[=+\-@＝＋－＠]/.test(cell))).to.deep.equal([]);
       const rows = readCsv(stdout).slice(1);
@@ -232,7 +232,7 @@ describe('messages', () => {
       expect(rows[2]?.[8]).to.equal("Hi\r\n\r\n'+1");
     });
 
-    it('writes JSON Lines that lose nothing, in the shape of messages list', async () => {
+    it('writes JSON Lines that lose nothing, in the format of messages list', async () => {
       await buildMessages(context, 3, () => ({ message: `${odd}${Math.random()}` }));
       const { stdout } = await run('export', '--format', 'jsonl');
       const views = stdout
@@ -245,7 +245,7 @@ describe('messages', () => {
       expect(stdout).to.not.match(/(?!\n)[\p{Cc}\p{Cf}]/u);
     });
 
-    it('keeps to the filters of the list', async () => {
+    it('applies the filters of the list', async () => {
       const stored = await buildMessages(context, 3, (index) => (index === 1 ? { _gotcha: 'x' } : {}));
       const receipts = async (...args: string[]) =>
         (await run('export', '--format', 'jsonl', ...args)).stdout
@@ -265,7 +265,7 @@ describe('messages', () => {
       ).to.deep.equal(['', '', '']);
     });
 
-    it('shows a terminal nothing that it would obey, and masks on demand', async () => {
+    it('sends no control codes to a terminal, and masks on demand', async () => {
       await buildMessages(context, 1, () => ({ message: `${odd}\nRW-0000000000,2026-11-24` }));
       const screen = await runHere(['messages', 'export', '--mask'], db, { columns: 80 });
       expect(screen.stdout, 'no line of a message passes for a row').to.include('⏎RW-0000000000');
@@ -276,7 +276,7 @@ describe('messages', () => {
       expect(screen.stdout).to.include('a***@example.test').and.to.not.include('Lovelace');
     });
 
-    describe('of more than fits into memory at once', () => {
+    describe('of more than fits into memory', () => {
       const many = 1000;
 
       before(async () => {
@@ -291,7 +291,7 @@ describe('messages', () => {
         );
       });
 
-      it('goes on page by page, ends at what was there at its beginning, and skips what is deleted', async () => {
+      it('goes page by page, stops at the last message of its start, skips deleted', async () => {
         const pages: number[] = [];
         for await (const page of await exportMessages(openScope(context))) {
           if (pages.length === 0) {
@@ -308,11 +308,11 @@ describe('messages', () => {
         expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
       });
 
-      it('ends with 130 at Ctrl-C, after a whole line', async () => {
+      it('exits 130 on Ctrl-C, after a whole line', async () => {
         const child = start('messages', 'export', '--format', 'jsonl');
         const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal })));
         let text = '';
-        // Nothing is read until the signal is there, so that the program is waiting for its reader.
+        // Nothing is read before the signal, so the program is waiting for its reader.
         await new Promise((resolve) => child.stdout.once('readable', resolve));
         child.kill('SIGINT');
         child.stdout.on('data', (chunk: Buffer) => {
@@ -344,7 +344,7 @@ describe('messages', () => {
   }
 });
 
-/** Reads RFC 4180 as strictly as it is written. */
+/** A strict RFC 4180 reader. */
 function readCsv(text: string): string[][] {
   const cell = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n)/y;
   const rows: string[][] = [[]];

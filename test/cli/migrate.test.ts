@@ -16,7 +16,7 @@ describe('migrate', () => {
       (it) => it.name,
     );
 
-  it('brings an empty database up to date, says so, and takes it back, as a deployment script sees it', async () => {
+  it('updates an empty database, says so, and reverts it, as scripts need', async () => {
     await using db = await createDatabase({ empty: true });
     const run = (...args: string[]) => ruffinweb(['migrate', ...args], { DATABASE_URL: db.url });
     const before = await runHere(['migrate', 'check'], db);
@@ -41,7 +41,7 @@ describe('migrate', () => {
     expect(applied.toSorted()).to.deep.equal([0, 0, names.length]);
   });
 
-  it('is not ended by the limits that the database has for statements of every day', async () => {
+  it("ignores the database's default statement timeouts", async () => {
     await using db = await createDatabase();
     await db.query(`alter database ${db.name} set statement_timeout = '200ms'`);
     await db.query(`alter database ${db.name} set lock_timeout = '200ms'`);
@@ -55,7 +55,7 @@ describe('migrate', () => {
     expect(await migrating).to.include({ code: 0 });
   });
 
-  it('lists what is applied, pending, and unknown to this release', async () => {
+  it('lists applied, pending and unknown migrations', async () => {
     await using db = await createDatabase();
     const status = async () => JSON.parse((await runHere(['migrate', 'status', '--json'], db)).stdout);
     const current = await status();
@@ -83,7 +83,7 @@ describe('migrate', () => {
     expect(server.stderr).to.include('a newer release has removed what this one needs (29990102000000_contract_x)');
   });
 
-  it('asks before it takes a migration back, and takes silence for a no', async () => {
+  it('asks before reverting a migration, and takes no answer as no', async () => {
     await using db = await createDatabase();
     const scripted = await runHere(['migrate', 'down'], db);
     expect(scripted.code).to.equal(2);
@@ -98,7 +98,7 @@ describe('migrate', () => {
     expect(JSON.parse(stdout).pending).to.deep.equal([names.at(-1)]);
   });
 
-  it('writes an empty migration and adds it to the list', async () => {
+  it('creates an empty migration and adds it to the list', async () => {
     await using folder = await temporaryFolder();
     const place = join(folder.path, 'migrations');
     await mkdir(place);

@@ -27,7 +27,7 @@ describe('emails pause', () => {
     return JSON.parse(stdout);
   };
 
-  it('a second time keeps since when and why, unless another reason is given', async () => {
+  it('keeps time and reason on a second pause, unless given a new reason', async () => {
     const first = await pause('--reason', 'moving\u001b[31m');
     expect(first).to.deep.include({ wasPaused: false });
     expect(await pause()).to.deep.equal({ paused: first.paused, wasPaused: true });
@@ -39,7 +39,7 @@ describe('emails pause', () => {
     expect(await pause('--reason', 'still')).to.deep.include({ paused: { ...first.paused, reason: 'still' } });
   });
 
-  it("stands in the place of a worker's pause, and not of that of a restored database", async () => {
+  it("replaces a worker's pause, but not the pause after a restore", async () => {
     await pauseQueue(openScope(context), 'broken', '535 wrong');
     const [row] = await db.query<{ paused_at: Date }>('select paused_at from mail_queue');
     const since = row?.paused_at.toISOString();
@@ -51,7 +51,7 @@ describe('emails pause', () => {
     expect(listed.stderr).to.include('restored from a backup').and.include('(I look)');
   });
 
-  it('is told of by deliver --once, with what is due', async () => {
+  it('is reported by deliver --once, with the number of due emails', async () => {
     await using folder = await temporaryFolder();
     const settings = { DATA_DIR: folder.path };
     await buildMessages(context, 1);

@@ -32,7 +32,7 @@ describe('ruffinweb', () => {
     await db[Symbol.asyncDispose]();
   });
 
-  /** Every module that the program loaded, as reported at its end. */
+  /** Every module that the program loaded, as reported when it ends. */
   const reportLoaded = `data:text/javascript,${encodeURIComponent(`
     import { registerHooks } from 'node:module';
     const seen = [];
@@ -40,7 +40,7 @@ describe('ruffinweb', () => {
     process.on('exit', () => process.stderr.write('\\nloaded ' + JSON.stringify(seen)));
   `)}`;
 
-  it('prints help, version and completion without loading database, settings or log', async () => {
+  it('prints help, version and completion without loading database or settings', async () => {
     const runs = await Promise.all(
       [['--help'], ['--version'], ['emails', 'resend', '--help'], ['completion', 'bash']].map((args) =>
         ruffinweb(args, { NODE_OPTIONS: `--import=${reportLoaded}` }),
@@ -50,7 +50,7 @@ describe('ruffinweb', () => {
       expect(code).to.equal(0);
       expect(stdout).to.not.equal('');
       const loaded = JSON.parse(stderr.slice(stderr.lastIndexOf('loaded ') + 7)) as string[];
-      // The launcher answers for the version by itself.
+      // The launcher prints the version by itself.
       expect(loaded.some((url) => url.endsWith('/src/cli/program.ts'))).to.equal(index !== 1);
       expect(loaded.filter((url) => /mikro-orm|kysely|zod|pino|nodemailer|koa|\/pg\//.test(url))).to.deep.equal([]);
     }
@@ -58,7 +58,7 @@ describe('ruffinweb', () => {
     expect(runs[2]?.stdout).to.include('Examples:\n  $ ruffinweb emails resend --failed');
   });
 
-  it('has a help page with two examples for every command, which fits into 80 columns', async () => {
+  it('has a help page with two examples per command, within 80 columns', async () => {
     const { createProgram } = await import('../../src/cli/program.ts');
     const lines: string[] = [];
     const stream = { write: (text: string) => lines.push(...text.split('\n')), isTTY: true, columns: 80 };
@@ -80,7 +80,7 @@ describe('ruffinweb', () => {
     }
   });
 
-  it('prints the help that is asked for by its word, of a command however deep, and exits 0', async () => {
+  it('prints help for "help <command>", however deep, and exits 0', async () => {
     const asked: [args: string[], usage: string][] = [
       [['help'], 'ruffinweb [options] [command]'],
       [['help', 'messages'], 'ruffinweb messages [options] [command]'],
@@ -103,13 +103,13 @@ describe('ruffinweb', () => {
     }
   });
 
-  it('takes a terminal that was never told its size for one of 80 columns', async () => {
+  it('assumes 80 columns if the terminal reports no size', async () => {
     for (const args of [['messages', 'list', '--utc'], ['--help']]) {
       expect(await runHere(args, db, { columns: 0 })).to.deep.equal(await runHere(args, db, { columns: 80 }));
     }
   });
 
-  it('exits 2 when misused, says what is wrong and what was perhaps meant', async () => {
+  it('exits 2 when misused, says what is wrong and suggests a command', async () => {
     const misuses: [args: string[], said: RegExp][] = [
       [[], /Usage: ruffinweb/],
       [['senders'], /Usage: ruffinweb senders/],
@@ -142,7 +142,7 @@ describe('ruffinweb', () => {
     );
   });
 
-  it('exits 2 when the configuration is wrong, naming every fault, and 1 when the database is away', async () => {
+  it('exits 2 on invalid configuration, and 1 if the database is away', async () => {
     const list = ['senders', 'list'];
     const here = (changes: Settings) => runHere(list, db, { settings: changes });
     const [faulty, notRunning, keyless, away, missing] = await Promise.all([
@@ -167,7 +167,7 @@ describe('ruffinweb', () => {
     expect(missing.stderr).to.include('there is no such database');
   });
 
-  it('tells a database that answers and cannot do it from one that does not answer', async () => {
+  it('distinguishes a database error from a database that does not answer', async () => {
     const pause = () => runHere(['emails', 'pause'], db);
     await db.query(`alter database ${db.name} set default_transaction_read_only = on`);
     const closed = await pause();
@@ -184,8 +184,8 @@ describe('ruffinweb', () => {
     expect(full.stderr).to.match(/^the disk of the database is full \(could not extend file.*\): make room there/);
   });
 
-  it('exits 1 where a pooler cannot reach the database, which says so as of a fault in the protocol', async () => {
-    // As PgBouncer writes it: severity, code and words, but no routine of the server.
+  it('exits 1 if a pooler cannot reach the database (protocol error)', async () => {
+    // As PgBouncer sends it: severity, code and text, but no server routine.
     const fields = Buffer.from('SFATAL\0C08P01\0Mserver login has been failing\0\0');
     const head = Buffer.from([0x45, 0, 0, 0, fields.length + 4]);
     const pooler = createServer((socket) => socket.once('data', () => socket.end(Buffer.concat([head, fields]))));
@@ -200,7 +200,7 @@ describe('ruffinweb', () => {
     }
   });
 
-  it('exits 70 for what it did not expect, with an error id that the log carries too', async () => {
+  it('exits 70 on an unexpected error, with an id that the log contains too', async () => {
     await db.query('alter table senders rename column last_message_at to gone');
     try {
       const { code, stdout, stderr } = await ruffinweb(['senders', 'list'], settings);
@@ -214,7 +214,7 @@ describe('ruffinweb', () => {
     }
   });
 
-  it('gives a pipe all of a long answer, and loads no server for it', async () => {
+  it('writes a long answer completely to a pipe, without loading a server', async () => {
     const { code, stdout, stderr } = await ruffinweb(['messages', 'list', '--limit', '200', '--json'], {
       ...settings,
       NODE_OPTIONS: `--import=${reportLoaded}`,
@@ -241,7 +241,7 @@ describe('ruffinweb', () => {
   });
 
   if (existsSync('/dev/full')) {
-    it('exits 1 when the disk behind its output is full', async () => {
+    it('exits 1 when the disk for its output is full', async () => {
       const child = spawn(process.execPath, [launcher, 'migrate', 'status', '--json'], {
         stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'],
         env: { PATH: process.env.PATH, DATABASE_URL: db.url },
@@ -255,12 +255,12 @@ describe('ruffinweb', () => {
     });
   }
 
-  it('ends with 130 at Ctrl-C and leaves nothing half done', async () => {
+  it('exits 130 on Ctrl-C and leaves nothing half done', async () => {
     await using empty = await createDatabase({ empty: true });
     const holder = new pg.Client({ connectionString: empty.url });
     await holder.connect();
     try {
-      // The migration has to wait for this lock, so that Ctrl-C finds it at work.
+      // The migration has to wait for this lock, so it is still running when Ctrl-C arrives.
       await holder.query('begin; select pg_advisory_xact_lock(7226943)');
       const child = spawn(process.execPath, [launcher, 'migrate', 'up'], {
         env: { PATH: process.env.PATH, DATABASE_URL: empty.url },
@@ -275,7 +275,7 @@ describe('ruffinweb', () => {
     expect(await empty.query(`select from pg_tables where schemaname = 'public'`)).to.have.lengthOf(0);
   });
 
-  it('delivers until it is told to stop; told again later, it gives its mail back at once', async () => {
+  it('delivers until stopped; a second signal returns its mail at once', async () => {
     await using smtp = await startSmtpServer();
     smtp.answer('greeting', 'hold');
     await db.makeAllDue();
@@ -295,7 +295,7 @@ describe('ruffinweb', () => {
     expect(await db.query('select from emails where lease_token is not null')).to.deep.equal([]);
   });
 
-  it('counts long work on a terminal, on stderr alone, and leaves nothing of that behind', async () => {
+  it("shows progress of long work on a terminal's stderr, and clears it", async () => {
     const fail = () =>
       db.query(
         `update emails set state = 'failed', failure = 'refused', lease_token = null where kind = 'notification'`,
@@ -319,7 +319,7 @@ describe('ruffinweb', () => {
     }
   });
 
-  it('prints colours on a terminal, and never with NO_COLOR, --no-color or a dumb terminal', async () => {
+  it('prints colours on a terminal, never with NO_COLOR or --no-color', async () => {
     const show = async (args: string[], env: Settings = {}) =>
       (await runHere([...args, 'migrate', 'status', '--utc'], db, { columns: 80, env })).stdout;
     const [coloured, plain] = [await show([]), await show([], { NO_COLOR: '1' })];

@@ -52,7 +52,7 @@ describe('purge of held messages', () => {
     return (await db.query<{ id: string }>('select id from messages order by id')).map((it) => it.id);
   };
 
-  it('waits for the summary that lists them while the queue is paused, eight days where seven are kept', async () => {
+  it('waits for the summary during a pause, up to eight days', async () => {
     await using week = await openTestContext(db, { ...settings, RETENTION_DAYS: '7' });
     await held(8);
     await runHere(['emails', 'pause'], db);

@@ -66,7 +66,7 @@ describe('purge', () => {
     );
   const left = async () => (await db.query<{ id: string }>('select id from messages order by id')).map((it) => it.id);
 
-  it('removes what is older than its form keeps it, with mail and senders; a dry run only says so', async () => {
+  it('removes messages past retention with mail and senders; not on a dry run', async () => {
     const [old, young, oldJob, youngJob] = await aged([366, 364, 31, 29]);
     await db.query(`update messages set form_id = (select id from forms where slug = 'jobs') where id in ($1, $2)`, [
       oldJob,
@@ -104,7 +104,7 @@ describe('purge', () => {
     expect(await db.count('messages')).to.equal(1);
   });
 
-  it('never removes a message that nobody was told of, and says how many wait', async () => {
+  it('never removes a message nobody was notified about, and counts those', async () => {
     const stored = await buildMessages(context, 3);
     await settleDue(context, ({ kind, message }) => {
       if (message?.id === stored[0]?.id) return mailOutcomes.later;
@@ -130,7 +130,7 @@ describe('purge', () => {
     expect(rule(await rules(), 'messages', 'contact')).to.include({ removed: 0, waiting: 1 });
   });
 
-  it('removes held messages after 90 days, counted from the day on which they were held by hand', async () => {
+  it('removes held messages 90 days after they were held by hand', async () => {
     const [spam, byHand] = await aged([91, 91], (index) => (index === 0 ? { _gotcha: 'x' } : {}));
     await runHere(['messages', 'hold', byHand ?? ''], db);
     await queueHeldSummaries(openScope(context), new Date(0), new Date());
@@ -164,7 +164,7 @@ describe('purge', () => {
     expect(await db.query('select from suppressions')).to.have.lengthOf(1);
   });
 
-  it('takes senders along whose messages were deleted by hand, also where messages are kept for ever', async () => {
+  it('removes senders of deleted messages, even with unlimited retention', async () => {
     const addresses = ['ada@example.test', 'bea@example.test', 'cora@example.test'];
     const [first = '', second = ''] = await aged([0, 0, 0], (i) => ({ name: 'A Name', email: addresses[i] ?? '' }));
     await runHere(['senders', 'block', '--email', 'bea@example.test'], db);
@@ -197,7 +197,7 @@ describe('purge', () => {
     expect(await db.count('messages')).to.equal(0);
   });
 
-  it('is left undone by a server whose clock and that of the database differ by more than an hour', async () => {
+  it('is skipped if server and database clocks differ by more than an hour', async () => {
     await aged([400]);
     const hourMs = 60 * 60_000;
     for (const [aheadMs, left] of [
@@ -217,7 +217,7 @@ describe('purge', () => {
     }
   });
 
-  it('by hand removes nothing either while the clock of the database is far from that of the machine', async () => {
+  it('by hand removes nothing either while the two clocks differ', async () => {
     await aged([10]);
     await db.query('create schema ahead');
     for (const clock of ['now', 'clock_timestamp']) {
@@ -240,10 +240,10 @@ describe('purge', () => {
     expect((await run()).code).to.equal(0);
   });
 
-  it('goes on from where it was, however many wait: a batch looks at two hundred, and never twice at one', async () => {
+  it('continues where it stopped: 200 a batch, each message looked at once', async () => {
     const [first = ''] = await aged([400]);
     await copies(first, 401);
-    // Nobody was told of the first 402; the last one may go.
+    // Nobody was notified about the first 402; only the last one may be removed.
     await db.query(
       `insert into emails (id, kind, state, message_id, recipient, due_at, internet_message_id, created_at)
        select gen_random_uuid(), 'notification', 'failed', id, 'owner@site.test', now(), '<x@site.test>', now()

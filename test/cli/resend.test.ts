@@ -48,7 +48,7 @@ describe('emails resend', () => {
   };
   const unknownId = '01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a';
 
-  it('queues failed emails again, and wakes the delivery at once', async () => {
+  it('queues failed emails again and wakes the worker at once', async () => {
     await buildMessages(context, 2);
     await settleDue(context, () => mailOutcomes.refused);
     const before = await db.query('select id, kind, created_at from emails order by id');
@@ -81,7 +81,7 @@ describe('emails resend', () => {
     expect(await db.emails()).to.deep.equal({ 'auto-reply failed': 2, 'notification sent': 2 });
   });
 
-  it('really sends once more, the failed one as the same mail and the sent one as a mail of its own', async () => {
+  it('sends a failed email again as the same mail, a sent one as a new mail', async () => {
     await buildMessages(context, 1);
     await settleDue(context, (email) => (email.kind === 'notification' ? mailOutcomes.refused : mailOutcomes.accepted));
     const [failed = '', sent = ''] = [...(await find(`state = 'failed'`)), ...(await find(`state = 'sent'`))];
@@ -118,7 +118,7 @@ describe('emails resend', () => {
     expect(JSON.parse(stdout)).to.include({ state: 'sent', resendOf: sent, to: 'ada@example.test' });
   });
 
-  it('of the same emails by two at once sends each of them once', async () => {
+  it('sends each email once if two operators resend at once', async () => {
     await buildMessages(context, 30);
     let n = 0;
     await settleDue(context, () => (n++ % 2 ? mailOutcomes.accepted : mailOutcomes.refused));
@@ -140,7 +140,7 @@ describe('emails resend', () => {
     expect(new Set(copies.map((it) => it.count))).to.deep.equal(new Set([1]));
   });
 
-  it('from two shells at once sends once', async () => {
+  it('sends once from two shells at once', async () => {
     await buildMessages(context, 1);
     await settleDue(context, () => mailOutcomes.accepted);
     const [id = ''] = await find(`kind = 'notification'`);
@@ -153,7 +153,7 @@ describe('emails resend', () => {
     expect(await find('resend_of_id is not null')).to.deep.equal([results[0].newId]);
   });
 
-  it('refuses what is being sent, what was sent, what is held or cancelled, and what is not there', async () => {
+  it('rejects emails being sent, sent, held, cancelled or unknown', async () => {
     await buildMessages(context, 4);
     await db.query(`delete from emails where kind = 'auto-reply'`);
     const [leased = '', sent = '', held = '', cancelled = ''] = await find('true');
@@ -181,7 +181,7 @@ describe('emails resend', () => {
     });
   });
 
-  it('makes mail due now that waits for its next try, and gives it a whole schedule of tries', async () => {
+  it('makes a waiting email due now, with a full retry schedule', async () => {
     await using smtp = await startSmtpServer();
     await using folder = await temporaryFolder();
     const settings = {
@@ -227,7 +227,7 @@ describe('emails resend', () => {
     expect(empty.stderr).to.equal('No email waits for a later time: nothing to send now.\n');
   });
 
-  it('says that nothing leaves all the same where the queue is paused', async () => {
+  it('says that nothing is sent while the queue is paused', async () => {
     await buildMessages(context, 1);
     await settleDue(context, () => mailOutcomes.later);
     await runHere(['emails', 'pause', '--reason', 'moving'], db);
@@ -237,7 +237,7 @@ describe('emails resend', () => {
     await runHere(['emails', 'resume'], db);
   });
 
-  it('--to sends what an owner was not told of to another address, once a message, and leaves other mail alone', async () => {
+  it('--to sends lost notifications to another address, once per message', async () => {
     await buildRefusedByTwo(2);
     const told = await runHere(['emails', 'resend', '--failed', '--to', 'right@site.test', '--dry-run'], db);
     expect(told.stderr, 'no advice to send it to the wrong address').to.equal(
@@ -284,7 +284,7 @@ describe('emails resend', () => {
     }
   });
 
-  it('--to of two mails about one message by two at once sends one', async () => {
+  it('--to for two mails about one message, twice at once, sends one mail', async () => {
     for (let round = 0; round < 5; round++) {
       await buildRefusedByTwo(1);
       const ids = await find(`kind = 'notification'`);
@@ -297,7 +297,7 @@ describe('emails resend', () => {
     }
   });
 
-  it('--queued --to takes along what is due already, as while the queue is paused, and what was put off', async () => {
+  it('--queued --to includes due and delayed mail, even during a pause', async () => {
     await buildMessages(context, 2);
     const [first = ''] = await find(`kind = 'notification'`);
     await db.query(`update emails set due_at = now() + interval '1 hour', tries = 1 where id = $1`, [first]);
@@ -316,7 +316,7 @@ describe('emails resend', () => {
     await runHere(['emails', 'resume'], db);
   });
 
-  it('of a notification that was cancelled makes a new one, and of another kind none', async () => {
+  it('creates a new notification for a cancelled one, and no other kind', async () => {
     await buildMessages(context, 1);
     const [notification = '', reply = ''] = [
       ...(await find(`kind = 'notification'`)),
@@ -335,7 +335,7 @@ describe('emails resend', () => {
     expect((await resend(notification, '--again')).items[0]?.reason).to.equal('its message is held');
   });
 
-  it('of an auto-reply that may have arrived needs its id and --again', async () => {
+  it('needs the id and --again for an auto-reply that may have arrived', async () => {
     await buildMessages(context, 1);
     await settleDue(context, () => mailOutcomes.unknown);
     const [id = ''] = await find(`kind = 'auto-reply'`);
@@ -363,7 +363,7 @@ describe('emails resend', () => {
     expect(await db.query('select * from emails order by id')).to.deep.equal(before);
   });
 
-  it('keeps to the limits of its query', async () => {
+  it('stays within the limits of its query', async () => {
     await buildMessages(context, 3);
     await settleDue(context, () => mailOutcomes.refused);
     expect((await resend('--failed', '--until', '1h')).items).to.deep.equal([]);
@@ -387,7 +387,7 @@ describe('emails resend', () => {
     expect(await find(`state = 'queued'`)).to.deep.equal([]);
   });
 
-  it('of a query asks on a terminal', async () => {
+  it('asks before resending a query, on a terminal', async () => {
     await buildMessages(context, 3);
     await settleDue(context, () => mailOutcomes.refused);
     const args = ['emails', 'resend', '--failed'];

@@ -48,11 +48,11 @@ describe('senders export and erase', () => {
     return JSON.parse(stdout);
   };
   const addresses = async () => (await json('list')).items.map((it: { email: string }) => it.email).toSorted();
-  /** Three messages of two people: the first and the last are Ada's. */
+  /** Three messages by two people: the first and the last are Ada's. */
   const build = () => buildMessages(context, 3, (index) => (index === 2 ? { email: 'Ada@example.test' } : {}));
 
   describe('export', () => {
-    it('prints all that is held about one address, and nothing about another', async () => {
+    it('prints everything held about one address, and nothing about others', async () => {
       const stored = await build();
       await settleDue(context, ({ kind }) => (kind === 'auto-reply' ? mailOutcomes.accepted : mailOutcomes.refused));
       await runHere(['messages', 'hold', stored[2]?.id ?? ''], db);
@@ -76,7 +76,7 @@ describe('senders export and erase', () => {
       expect(await json('export', everything.sender.id)).to.deep.include({ messages: everything.messages });
     });
 
-    it('tells also what is left where nobody writes from there any more', async () => {
+    it('also reports what is left if nobody writes from that address any more', async () => {
       await build();
       await db.query(`insert into suppressions select address_index, now() from reply_days`);
       await run('erase', ...ada, '--yes');
@@ -93,7 +93,7 @@ describe('senders export and erase', () => {
   });
 
   describe('erase', () => {
-    it('removes everything about one person, and leaves a record that names nobody', async () => {
+    it('removes everything about one person, and keeps an anonymous record', async () => {
       await build();
       const none = await run('erasures');
       expect(none).to.include({ code: 0, stdout: '' });
@@ -118,7 +118,7 @@ describe('senders export and erase', () => {
       expect(again.stderr).to.include('nobody has written from');
     });
 
-    it('is dated after all that it removed, also what was stored while it waited for its turn', async () => {
+    it('has a later date than everything it removed, even after a lock wait', async () => {
       await build();
       const post = await db.lockKey(context.keyring.addressIndex('ada@example.test').readBigInt64BE(0));
       const erased = json('erase', ...ada, '--yes');
@@ -133,7 +133,7 @@ describe('senders export and erase', () => {
       expect(replayed).to.have.lengthOf(1);
     });
 
-    it('is not overlooked by who blocks that person at the same moment: there is nobody any more', async () => {
+    it('wins over a block at the same moment: that person no longer exists', async () => {
       await build();
       const rows = await db.lockRows('senders');
       const erased = run('erase', ...ada, '--yes');
@@ -147,7 +147,7 @@ describe('senders export and erase', () => {
       expect(stderr).to.include('was erased at this moment');
     });
 
-    it('asks on a terminal, and elsewhere wants --yes', async () => {
+    it('asks on a terminal, and requires --yes elsewhere', async () => {
       await build();
       const unasked = await ruffinweb(['senders', 'erase', ...ada], { DATABASE_URL: db.url, DATA_DIR: folder.path });
       expect(unasked).to.include({ code: 2, stdout: '' });
@@ -165,7 +165,7 @@ describe('senders export and erase', () => {
       expect((await run('erase', 'nothing', '--yes')).code).to.equal(1);
     });
 
-    it('takes along what a worker has in its hands: whatever the mail server says, nothing is written of it', async () => {
+    it("removes mail in flight: the mail server's answer is not recorded", async () => {
       await buildMessages(context, 1);
       const scope = openScope(context);
       const { emails } = await claimDue(scope, 10);
@@ -181,7 +181,7 @@ describe('senders export and erase', () => {
       expect([await db.count('attempts'), await db.count('emails')]).to.deep.equal([0, 0]);
     });
 
-    it('of someone who wrote hundreds of times is whole', async () => {
+    it('is complete for someone who wrote hundreds of times', async () => {
       const [first] = await buildMessages(context, 1);
       await db.query(
         `insert into messages select (m).* from (select jsonb_populate_record(messages, jsonb_build_object(
@@ -193,7 +193,7 @@ describe('senders export and erase', () => {
       expect([await db.count('messages'), await db.count('senders')]).to.deep.equal([0, 0]);
     });
 
-    it('on a machine without a data folder leaves the record to the servers', async () => {
+    it('leaves the record to the servers on a machine without a data folder', async () => {
       await build();
       const elsewhere = { DATA_DIR: join(folder.path, 'nowhere') };
       const { stdout } = await runHere(['senders', 'erase', ...ada, '--yes', '--json'], db, { settings: elsewhere });
@@ -222,7 +222,7 @@ describe('senders export and erase', () => {
   });
 
   describe('after a restore', () => {
-    /** Erases Ada, and then brings the database back as it was before. */
+    /** Erases Ada, and then restores the database to its earlier state. */
     const eraseAndRestore = async () => {
       const stored = await build();
       const tables = ['senders', 'messages', 'emails'];
@@ -237,7 +237,7 @@ describe('senders export and erase', () => {
       return stored;
     };
 
-    it('"erase --replay" erases again, once, what was there then, and not what came since', async () => {
+    it('"erase --replay" erases the restored data once, not what came since', async () => {
       await eraseAndRestore();
       await buildMessages(context, 1, () => ({ email: 'ada@example.test', message: 'Back again', name: 'A. L.' }));
       const first = await json('erase', '--replay', log, '--yes');
@@ -292,7 +292,7 @@ describe('senders export and erase', () => {
       await worker.stop();
     });
 
-    it('a line that is torn, changed or of another database does nothing, and spoils no other', async () => {
+    it('ignores a torn, changed or foreign line, and still applies the others', async () => {
       await eraseAndRestore();
       const good = await readFile(log, 'utf8');
       const changed = good.replace(/"erasedAt":"20/, '"erasedAt":"21');
@@ -313,7 +313,7 @@ describe('senders export and erase', () => {
       expect(await addresses()).to.deep.equal([]);
     });
 
-    it('says what is wrong with the file, and asks', async () => {
+    it('reports problems with the file, and asks', async () => {
       await eraseAndRestore();
       const missing = await run('erase', '--replay', join(folder.path, 'none'), '--yes');
       expect(missing).to.include({ code: 1, stdout: '' });

@@ -11,7 +11,7 @@ import { until } from '../support/until.ts';
 import { runHere } from './terminal.ts';
 
 describe('serve and deliver', () => {
-  it('serve brings the schema up to date when asked to; with --no-deliver its mail waits for deliver; both stop with exit code 0', async () => {
+  it('serve --migrate updates the schema; --no-deliver leaves mail to deliver', async () => {
     await using db = await createDatabase({ empty: true });
     await using folder = await temporaryFolder();
     const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path };
@@ -33,14 +33,14 @@ describe('serve and deliver', () => {
 
     await db.query('truncate duties');
     await using worker = await RunningServer.startWorker(settings);
-    await until('the deliverer keeps house, too', async () => (await db.query('select name from duties')).length > 0);
+    await until('the worker runs maintenance, too', async () => (await db.query('select name from duties')).length > 0);
     await clientOf(server.url).post('/api/messages', submission({ message: 'Another' }));
     await until('the deliverer sends it', async () => (await db.emails())['notification sent'] === 2);
     expect(await worker.stop('SIGINT')).to.deep.equal({ code: 0, signal: null });
     expect(await server.stop('SIGTERM')).to.deep.equal({ code: 0, signal: null });
   });
 
-  it('neither starts with a template that would fail later: the file, its line and what is wrong are told', async () => {
+  it('neither starts with a broken template: the error names file and line', async () => {
     await using db = await createDatabase();
     await using folder = await temporaryFolder();
     const template = join(folder.path, 'templates', 'notification.text.liquid');
@@ -65,7 +65,7 @@ describe('serve and deliver', () => {
     taken.close();
   });
 
-  it('ends at once where its folder cannot be made, even where the system says of a parent that is there ENOENT', async () => {
+  it('exits at once if its data folder cannot be created', async () => {
     for (const DATA_DIR of ['/proc/nope', '/proc/nope/deeper']) {
       const { code, stderr } = await ruffinweb(['serve', '--migrate'], { DATA_DIR, PORT: '0' });
       expect(code).to.equal(1);

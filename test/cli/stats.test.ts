@@ -17,7 +17,7 @@ describe('stats', () => {
     await db.query(`insert into forms (id, slug) values (gen_random_uuid(), 'shop')`);
     await buildMessages(context, 10, (index) => (index < 2 ? { _gotcha: 'x' } : {}));
     await settleDue(context, (email) => (email.kind === 'notification' ? mailOutcomes.accepted : mailOutcomes.refused));
-    // Eight were sent: after one second, two, three, … of which one is of the day before yesterday.
+    // Eight were sent, after one second, two, three, and so on; one of them is from the day before yesterday.
     await db.query(
       `update emails set sent_at = created_at + n * interval '1 second'
        from (select id, row_number() over (order by id) as n from emails where state = 'sent') as sent where sent.id = emails.id`,
@@ -38,7 +38,7 @@ describe('stats', () => {
   const stats = async (...args: string[]): Promise<Stats> =>
     JSON.parse((await runHere(['stats', ...args, '--json'], db)).stdout);
 
-  it('count messages a day, those that are held, and how long mail took', async () => {
+  it('count messages per day, held messages, and how long mail took', async () => {
     const { code, stdout, stderr } = await ruffinweb(['stats', '--days', '4', '--json'], { DATABASE_URL: db.url });
     expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
     const found: Stats = JSON.parse(stdout);
@@ -60,7 +60,7 @@ describe('stats', () => {
     });
   });
 
-  it('are limited to a form and to days', async () => {
+  it('can be limited to a form and to days', async () => {
     expect(await stats('--form', 'shop')).to.deep.include({ form: 'shop', messages: 0, heldShare: null });
     expect((await stats('--days', '1')).messages).to.equal(9);
     expect((await stats('--form', 'contact')).messages).to.equal(10);
@@ -86,7 +86,7 @@ describe('stats', () => {
     }
   });
 
-  it('show each part of a bar that there is, and no more room than there is', () => {
+  it('show each part of a bar that has a value, and no unused space', () => {
     expect(twoBars(1000, 1, 1001, 20).map((it) => it.length)).to.deep.equal([19, 1]);
     expect(twoBars(1, 1000, 1001, 20).map((it) => it.length)).to.deep.equal([1, 19]);
     expect(twoBars(0, 3, 3, 10).map((it) => it.length)).to.deep.equal([0, 10]);

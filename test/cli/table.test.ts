@@ -16,7 +16,7 @@ describe('a table', () => {
     ['22', '東京 太郎', '1234567', 'a\r\nb\tc'],
   ];
 
-  it('is as wide as its texts where there is room, or where nobody looks', () => {
+  it('is as wide as its texts if there is room, or in a pipe', () => {
     const expected = [
       'ID  NAME            COUNT  NOTE',
       '1   Ada Lovelace        7  wrote the first program',
@@ -26,7 +26,7 @@ describe('a table', () => {
     expect(formatTable(rows, columns, Number.POSITIVE_INFINITY, style)).to.deep.equal(expected);
   });
 
-  it('fits every width: first it shortens, then it leaves columns out', () => {
+  it('fits every width: first it shortens cells, then it drops columns', () => {
     for (let width = 10; width < 60; width++) {
       for (const line of formatTable(rows, columns, width, style)) expect(textWidth(line)).to.be.at.most(width);
     }
@@ -36,7 +36,7 @@ describe('a table', () => {
     expect(headers(16)).to.deep.equal(['ID', 'NAME']);
   });
 
-  it('shows what is stored escaped, in one line, and colours only what is its own', () => {
+  it('shows stored text escaped, on one line, and colours only its own text', () => {
     const colours = createStyle(true);
     const lines = formatTable(
       [['\u001b[31m', 'a\nb']],
@@ -53,14 +53,14 @@ describe('a table', () => {
     expect(cut('e\u0301e\u0301e\u0301', 2)).to.equal('e\u0301…');
   });
 
-  it('wraps between words where it can', () => {
+  it('wraps between words if possible', () => {
     expect(wrap('one two three four', 9)).to.deep.equal(['one two', 'three', 'four']);
     expect(wrap('abcdefghij', 4)).to.deep.equal(['abcd', 'efgh', 'ij']);
     expect(wrap('東京東京東', 4)).to.deep.equal(['東京', '東京', '東']);
     expect(wrap('', 4)).to.deep.equal(['']);
   });
 
-  it('knows how wide Latin text is without loading the package that knows it for every script', () => {
+  it('measures Latin text without loading the package for other scripts', () => {
     for (const text of ['Grüße…', 'a – b', '„x“', 'é', '\u00a0']) expect(textWidth(text), text).to.equal(text.length);
     expect(textWidth('東京')).to.equal(4);
     expect(textWidth('❤️')).to.equal(2);

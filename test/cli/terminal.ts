@@ -7,7 +7,7 @@ import type { Deps } from '../../src/cli/terminal/deps.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Finished, type Settings, testKeys } from '../support/program.ts';
 
-/** What a command left behind. */
+/** What a command wrote, and its exit code. */
 export interface Screen {
   stdout: string;
   stderr: string;
@@ -15,17 +15,17 @@ export interface Screen {
 }
 
 interface Surroundings {
-  /** Somebody looks, at so many columns; otherwise a program reads. */
+  /** Output goes to a terminal with so many columns; without it, to a pipe. */
   columns?: number;
   env?: Settings;
-  /** What is typed, where the command asks. */
+  /** What the user types if the command asks. */
   types?: string;
   settings?: Settings;
 }
 
 /**
- * Runs one command in this process, where that is enough: starting one of its own costs half a second. All but
- * `main.ts` is the real thing.
+ * Runs one command in this process if that is enough: starting a process costs half a second. Everything but
+ * `main.ts` is the real code.
  */
 export async function runHere(
   args: readonly string[],
@@ -72,13 +72,13 @@ export async function runHere(
   return { stdout: text(stdout), stderr: text(stderr), code };
 }
 
-/** Colours gone: what a person reads. */
+/** Without colours: the text a person reads. */
 export function withoutColours(text: string): string {
   // biome-ignore lint/complexity/useRegexLiterals: readable only so
   return text.replace(new RegExp('\u001b\\[\\d+m', 'g'), '');
 }
 
-/** The program as a process in a folder of its own, where an `.env` file would be. */
+/** The program as a process in its own folder, where an `.env` file would be. */
 export async function runIn(folder: string, args: readonly string[], settings: Settings = {}): Promise<Finished> {
   const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
   const child = spawn(process.execPath, [launcher, ...args], {

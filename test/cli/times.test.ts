@@ -6,7 +6,7 @@ describe('times', () => {
   const now = new Date('2026-11-22T12:00:00.000Z');
   const ago = (seconds: number) => new Date(now.getTime() - seconds * 1000);
 
-  it('are told by their distance, in the largest unit that fits', () => {
+  it('are shown as a distance, in the largest unit that fits', () => {
     const told: [seconds: number, text: string][] = [
       [0, 'just now'],
       [4, 'just now'],
@@ -45,7 +45,7 @@ describe('times', () => {
     for (const [text, iso] of read) expect(readMoment('--since', text, now).toISOString(), text).to.equal(iso);
   });
 
-  it('are of years that the database and ids can have', () => {
+  it('are limited to years that the database and ids support', () => {
     for (const text of ['1970-01-01', '9999-12-31T23:59:59Z', '2900w']) readMoment('--since', text, now);
     for (const text of ['0000-01-01', '1969-12-31', '9999-12-31T23:59:59-23:59', '999999w']) {
       expect(() => readMoment('--since', text, now), text).to.throw(Problem, '--since');
@@ -54,7 +54,7 @@ describe('times', () => {
     expect(readFuture('--expires', '3000w', now).getUTCFullYear()).to.equal(2084);
   });
 
-  it('that are none are refused', () => {
+  it('are rejected if invalid', () => {
     for (const text of ['', 'yesterday', '2', '-2d', '2d3h', '2026-02-30', '2026-13-01', '2026-11-01T25:00', '1e3d']) {
       expect(() => readMoment('--since', text, now), text).to.throw(Problem, '--since');
     }
