@@ -6,7 +6,7 @@ import { buildMessages } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 
-describe('a form that is changed while a post waits for its turn', () => {
+describe('a form changed while a post waits', () => {
   let db: TestDatabase;
   let context: Context;
 
@@ -21,7 +21,7 @@ describe('a form that is changed while a post waits for its turn', () => {
 
   const change = async (changes: Parameters<typeof changeForm>[2]) =>
     await changeForm(openScope(context), 'contact', changes);
-  /** Posts, and changes the form while the statement has begun and waits for another one of the same address. */
+  /** Posts, and changes the form while the insert has begun and waits for another post from the same address. */
   const postDuring = async (changes: Parameters<typeof changeForm>[2]) => {
     const lock = await db.lockKey(context.keyring.addressIndex('ada@example.test').readBigInt64BE(0));
     const post = buildMessages(context, 1).catch((error: unknown) => error);
@@ -31,24 +31,24 @@ describe('a form that is changed while a post waits for its turn', () => {
     return await post;
   };
 
-  it('takes no post any more once it is closed', async () => {
+  it('accepts no post once it is closed', async () => {
     expect(await postDuring({ open: false })).to.include({ code: 'form-closed' });
     expect(await db.count('messages')).to.equal(0);
   });
 
-  it('tells its new owner, and the old one no more', async () => {
+  it('notifies its new owner, and no longer the old one', async () => {
     await postDuring({ recipients: ['new@site.test'] });
     expect(await db.query('select recipient from emails where recipient is not null')).to.deep.equal([
       { recipient: 'new@site.test' },
     ]);
   });
 
-  it('goes on where nothing of it was changed', async () => {
+  it('stores the post if nothing relevant changed', async () => {
     const [stored] = (await postDuring({})) as { id: string }[];
     expect(await db.query('select id from messages')).to.deep.equal([{ id: stored?.id }]);
   });
 
-  it('is waited for where the change has begun, and never in a circle', async () => {
+  it('makes posts wait for a change in progress, without a deadlock', async () => {
     const rows = await db.lockRows('forms');
     const post = buildMessages(context, 1);
     await db.waitingForLocks(1);

@@ -18,7 +18,7 @@ interface Plan {
   Plans?: Plan[];
 }
 
-/** A page costs the same wherever it lies: by an index in the order of the list, not by sorting what there is. */
+/** Each page costs the same: it is read from an index in list order instead of sorting everything. */
 describe('a page of a list', () => {
   let db: TestDatabase;
   let context: Context;
@@ -77,7 +77,7 @@ describe('a page of a list', () => {
   ];
 
   for (const [what, index, list] of lists) {
-    it(`of ${what} is read by an index in its order`, async () => {
+    it(`of ${what} is read from an index in its order`, async () => {
       const first = await list();
       expect(first.items).to.have.lengthOf(5);
       const deep = await list(first.next ?? '');
@@ -113,7 +113,7 @@ function flatten(plan: Plan): Plan[] {
   return [plan, ...(plan.Plans ?? []).flatMap(flatten)];
 }
 
-/** What is asked of the database from now on, with its values. */
+/** The statements sent to the database from now on, with their values. */
 async function recordQuestions(context: Context): Promise<string[]> {
   const asked: string[] = [];
   const pool: Pool = await context.orm.em.getConnection().getNativeClient();
@@ -132,7 +132,7 @@ async function recordQuestions(context: Context): Promise<string[]> {
   return asked;
 }
 
-/** Twenty thousand messages of a month, one in a hundred of another form, one in a hundred held. Nothing opens them. */
+/** Twenty thousand messages of one month; 1 % have another form, 1 % are held. Not decryptable. */
 async function fill(db: TestDatabase): Promise<void> {
   const id = (prefix: string) =>
     `(lpad(to_hex(((extract(epoch from now()) - (20000 - n) * 130) * 1000)::bigint), 12, '0') || '7${prefix}0' || lpad(to_hex(n), 16, '8'))::uuid`;

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { numbersStatement } from '../../src/services/health/mail-counts.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 
-describe('the numbers of ten thousand emails', () => {
+describe('mail counts of ten thousand emails', () => {
   let db: TestDatabase;
 
   before(async () => {
@@ -18,7 +18,7 @@ describe('the numbers of ten thousand emails', () => {
     await db[Symbol.asyncDispose]();
   });
 
-  it('are read by indexes, without the sent emails', async () => {
+  it('are read from indexes, without the sent emails', async () => {
     const [row] = await db.query<{ 'QUERY PLAN': unknown }>(`explain (format json) ${numbersStatement.text}`, [
       null,
       1000,

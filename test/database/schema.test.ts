@@ -20,11 +20,11 @@ const hashes = [
   'suppressions.address_index',
 ];
 
-/** Each sealed with the very key that it is about. */
+/** Each one is encrypted with the key it belongs to. */
 const ofKeys = ['encryption_keys.canary', 'encryption_keys.wrapped_index_key', 'retired_keys.canary'];
 
-describe('the migrations', () => {
-  it('make exactly the schema that the entities describe', async () => {
+describe('migrations', () => {
+  it('create exactly the schema that the entities describe', async () => {
     await using db = await createDatabase();
     const orm = await openOrm(db.url, commandPatience);
     const missing = await orm.schema.getUpdateSchemaSQL({ wrap: false });
@@ -32,7 +32,7 @@ describe('the migrations', () => {
     expect(missing.trim()).to.equal('');
   });
 
-  it('know no column of bytes but the sealed ones, keyed hashes, and what is kept of a key', async () => {
+  it('have no plain byte columns: only encrypted data, hashes and key data', async () => {
     await using db = await createDatabase();
     const rows = await db.query<{ name: string }>(
       `select table_name || '.' || column_name as name from information_schema.columns
@@ -50,7 +50,7 @@ describe('the migrations', () => {
     expect(applied.flat()).to.deep.equal(migrations.map((it) => it.name));
   });
 
-  it('can all be taken back, one by one, and applied again', async () => {
+  it('can all be reverted one by one and applied again', async () => {
     await using db = await createDatabase();
     const orm = await openOrm(db.url, commandPatience);
     for (const { name } of migrations.toReversed()) expect(await migrateDown(orm)).to.deep.equal([name]);
@@ -61,7 +61,7 @@ describe('the migrations', () => {
     await orm.close();
   });
 
-  it('taken back forget the reasons that the release before does not know, and keep its own', async () => {
+  it('delete on revert only failure reasons the older release does not know', async () => {
     await using db = await createDatabase();
     await db.query(
       `insert into emails (id, kind, state, recipient, due_at, internet_message_id, created_at, failure)
@@ -84,7 +84,7 @@ describe('the migrations', () => {
     expect(refusal).to.include('emails_failure_check');
   });
 
-  it('give up on tables that somebody keeps to himself, and change nothing', async () => {
+  it('give up on a locked table and change nothing', async () => {
     await using db = await createDatabase();
     const orm = await openOrm(db.url, commandPatience);
     const before = await readSchemaStatus(orm.em.fork());
@@ -98,7 +98,7 @@ describe('the migrations', () => {
     await orm.close();
   });
 
-  it('begin again where they and somebody else wait for each other', async () => {
+  it('start again after a deadlock', async () => {
     await using db = await createDatabase();
     const before = await openOrm(db.url, commandPatience);
     while (await isThere(db, 'forms', 'retention_days')) await migrateDown(before);
@@ -107,7 +107,7 @@ describe('the migrations', () => {
     const orm = await openOrm(db.url, commandPatience);
     const other = new pg.Client({ connectionString: db.url });
     await other.connect();
-    // Whoever looks first gives up: not this one.
+    // The first to look for a deadlock gives up: make sure it is not this one.
     await other.query(`set deadlock_timeout = '1min'; begin; lock table messages in access share mode`);
     const reader = await db.lockTable('forms', 'access share');
     const migrating = migrateUp(orm);
