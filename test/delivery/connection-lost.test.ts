@@ -72,7 +72,7 @@ describe('a worker whose connection to the database is cut', () => {
     expect(smtp.messages.map((it) => it.to[0])).to.have.members(['ada@example.test', 'owner@site.test']);
   }
 
-  it('after a claim, and again when it gives back what it has not begun, sends that once it can', async () => {
+  it('after a claim, and again while returning unsent mail, sends it later', async () => {
     const cut = proxy.cutAt('before', 'cancel_unwanted').then(() => proxy.cutAt('before', 'give_back_1'));
     await using _worker = await startWorker();
     await cut;

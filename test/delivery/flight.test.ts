@@ -83,7 +83,7 @@ describe('what a worker has claimed ahead', () => {
     return rows.length;
   };
 
-  it('is begun as soon as a lane is free, also behind one that has waited too long, and the process is not kept busy', async () => {
+  it('starts as soon as a lane is free, and never busy-waits', async () => {
     await build(14);
     const server = slowMailer(6);
     using clocks = shiftedClocks();
@@ -106,7 +106,7 @@ describe('what a worker has claimed ahead', () => {
     expect(new Set(server.begun).size).to.equal(14);
   });
 
-  it('is not begun once another worker may have it, also where the clock of the machine was set back', async () => {
+  it('does not start once another worker may have it, even if the clock changes', async () => {
     await build(12);
     const [server, other] = [slowMailer(6), slowMailer(Number.POSITIVE_INFINITY)];
     using clocks = shiftedClocks();

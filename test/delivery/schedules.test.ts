@@ -6,7 +6,7 @@ import { createDatabase, type TestDatabase } from '../support/database.ts';
 import type { Settings } from '../support/program.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 
-/** An email's schedule of tries begins when it is made, and anew when an operator releases or resends it. */
+/** An email's retry schedule begins when it is created, and again when an operator releases or resends it. */
 describe('the schedule of tries', () => {
   let db: TestDatabase;
   let smtp: SmtpServer;
@@ -62,7 +62,7 @@ describe('the schedule of tries', () => {
         messageId: /^Message-ID: (\S+)/im.exec(raw)?.[1],
       }));
 
-  it('begins anew: mail of a message that was held for ten days and released has the Date of its release, the same at each try', async () => {
+  it('restarts on release: old held mail gets the Date of its release', async () => {
     const [{ receipt } = { receipt: '' }] = await buildMessages(context, 1, () => ({ _gotcha: 'x' }));
     await age(240);
     const before = await notification();
@@ -83,7 +83,7 @@ describe('the schedule of tries', () => {
     );
   });
 
-  it('begins anew: mail that was refused, and of mail that waits, has the Date of the resend', async () => {
+  it('restarts on resend: failed or waiting mail gets the Date of the resend', async () => {
     for (const outcome of [mailOutcomes.refused, mailOutcomes.later, mailOutcomes.unknown]) {
       await buildMessages(context, 1);
       await age(50);
@@ -100,7 +100,7 @@ describe('the schedule of tries', () => {
     }
   });
 
-  it('begins anew: mail whose worker died, was held and released keeps the Message-ID, and the lost try is on record', async () => {
+  it('restarts on release after a dead worker: same Message-ID, attempt recorded', async () => {
     const [{ receipt } = { receipt: '' }] = await buildMessages(context, 1);
     // As `claimDue` leaves it, and the lease has ended since.
     await db.query(`update emails set lease_token = gen_random_uuid(), tries = 1 where kind = 'notification'`);
@@ -113,7 +113,7 @@ describe('the schedule of tries', () => {
     expect(shown.attempts.map((it: { outcome: string }) => it.outcome)).to.deep.equal(['unknown', 'accepted']);
   });
 
-  it('begins anew by nothing else: until then Date and Message-ID are those of the making', async () => {
+  it('restarts for no other reason: retries keep Date and Message-ID', async () => {
     await buildMessages(context, 1);
     await age(50);
     const { internet_message_id } = await notification();
@@ -140,7 +140,7 @@ describe('the schedule of tries', () => {
       }
     };
 
-    it('so that of four daily posts in an outage one auto-reply leaves at its end, and every notification', async () => {
+    it('sends one auto-reply and every notification after four daily posts', async () => {
       await outage(4);
       expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 4, 'notification queued': 4 });
       await deliver();
@@ -171,7 +171,7 @@ describe('the schedule of tries', () => {
       });
     });
 
-    it('and one that was put off is cancelled when its next try comes, an unwanted one for that reason', async () => {
+    it('cancels a delayed one when it is due, also one that became unwanted', async () => {
       await buildMessages(context, 2);
       await settleDue(context, () => mailOutcomes.later);
       await age(25);
@@ -186,7 +186,7 @@ describe('the schedule of tries', () => {
       ]);
     });
 
-    it('and begins anew by an operator who names it, waiting, failed or cancelled as it may be', async () => {
+    it('and starts again if an operator resends it by id, in any state', async () => {
       await buildMessages(context, 3);
       const [waiting, failed, cancelled] = (await autoReplies()).map((it) => it.id) as [string, string, string];
       await settleDue(context, (it) => (it.id === failed ? mailOutcomes.refused : mailOutcomes.later));
@@ -231,7 +231,7 @@ describe('the schedule of tries', () => {
       expect((await autoReplies())[0]).to.include({ state: 'cancelled', failure: 'too-late' });
     });
 
-    it('and is not begun anew by a query, of which days would leave at once', async () => {
+    it("and does not start again for a query, which could send days' worth at once", async () => {
       for (const [outcome, option] of [
         [mailOutcomes.refused, '--failed'],
         [mailOutcomes.later, '--queued'],

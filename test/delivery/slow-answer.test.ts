@@ -57,7 +57,7 @@ describe('a mail server that thinks about a mail for longer than a lease lasts',
     expect(await db.query('select distinct tries from emails')).to.deep.equal([{ tries: 1 }]);
   });
 
-  it('is waited for no longer where the lease is lost, and what the next worker does stands', async () => {
+  it("is not waited for once the lease is lost; the next worker's result stays", async () => {
     await buildMessages(context, 1);
     smtp.answer('dot', 'hold');
     const delivering = deliver();
