@@ -5,13 +5,13 @@ import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer } from '../support/program.ts';
 
-/** What a client may be told about a body; anything else is a fault of ours. */
+/** The statuses a client may get for a body; anything else is an error of ours. */
 const expected = new Set([201, 303, 400, 413, 415, 422]);
 
-/** So many at the same time. */
+/** Requests at the same time. */
 const clients = 32;
 
-/** Characters that programs stumble over: controls, escapes, bidirectional marks, lone surrogates, emoji, SQL and HTML. */
+/** Characters that break programs: controls, escapes, bidirectional marks, lone surrogates, emoji, SQL and HTML. */
 const odd = fc.constantFrom(
   '\u0000',
   '\u0007',
@@ -81,16 +81,16 @@ const anyValue = fc.oneof(
 interface Body {
   type: string;
   body: string | Uint8Array;
-  /** What must come back, where the message is stored. */
+  /** The fields that must come back if the message is stored. */
   message?: string;
 }
 
 const fields = fc.array(fc.tuple(fieldName, anyValue), { maxLength: 12 });
 
-/** `String()` throws for an object that has something else under `toString`. */
+/** `String()` throws for an object with its own `toString` property that is not a function. */
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : (JSON.stringify(value) ?? ''));
 
-/** A body that says what it is and is it, with fields that may be anything. */
+/** A body of the type it declares, with fields of any kind. */
 const plausible: fc.Arbitrary<Body> = fields.chain((pairs) =>
   fc
     .constantFrom<(() => Body)[]>(
@@ -104,7 +104,7 @@ const plausible: fc.Arbitrary<Body> = fields.chain((pairs) =>
     .map((make) => make()),
 );
 
-/** Anything under any name. */
+/** Random values under random names. */
 const nonsense: fc.Arbitrary<Body> = fc.record({
   type: fc.constantFrom(
     'application/json',
@@ -120,7 +120,7 @@ const nonsense: fc.Arbitrary<Body> = fc.record({
   body: fc.oneof(fc.uint8Array({ maxLength: 400 }), fc.json(), text),
 });
 
-/** A good one whose text is as odd as can be. */
+/** A valid body whose text is as odd as possible. */
 const good: fc.Arbitrary<Body> = fc.tuple(text, fc.nat()).chain(([message, n]) => {
   const email = `fuzz${n}@example.test`;
   const whole = `.${message}.`;
@@ -149,7 +149,7 @@ const anyBody = fc.oneof(
   { weight: 2, arbitrary: good },
 );
 
-describe('twenty thousand bodies', () => {
+describe('twenty thousand random bodies', () => {
   const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31));
   const count = Number(process.env.FUZZ_COUNT ?? 20_000);
   let db: TestDatabase;
@@ -168,7 +168,7 @@ describe('twenty thousand bodies', () => {
     await db[Symbol.asyncDispose]();
   });
 
-  it('give no 5xx and no hang, leave nothing of a refused one, and come back exactly as they were posted', async () => {
+  it('cause no 5xx and no hang, and are stored exactly or not at all', async () => {
     const bodies = fc.sample(anyBody, { seed, numRuns: count });
     const stored = new Map<string, string | undefined>();
     const statuses = new Map<number, number>();

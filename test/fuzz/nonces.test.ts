@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { Keyring, sealingKey } from '../../src/privacy/keyring.ts';
 
-/** Two values sealed with one key and one nonce would give each other away (NIST SP 800-38D §8). */
-describe('a million seals', () => {
-  it('have a million nonces, also where several programs seal with the same key', () => {
+/** Two values encrypted with the same key and nonce would reveal each other (NIST SP 800-38D §8). */
+describe('a million encryptions', () => {
+  it('use a million different nonces, even from several programs at once', () => {
     const rings = Array.from(
       { length: 4 },
       () => new Keyring([sealingKey('k1', new Uint8Array(32))], new Uint8Array(32)),
