@@ -33,7 +33,7 @@ const routes = [
   ['POST', `/api/emails/${unknownId}/cancel`, 'write'],
 ] as const;
 
-describe('the HTTP API with a key', () => {
+describe('HTTP API with a key', () => {
   let api: Api;
   let db: TestDatabase;
   let context: Context;
@@ -75,9 +75,9 @@ describe('the HTTP API with a key', () => {
     await db.query('truncate recent_posts');
   });
 
-  describe('lets nobody in', () => {
+  describe('rejects requests', () => {
     for (const [method, path, scope] of routes) {
-      it(`to ${method} ${path.replace(unknownId, '{id}')} without a key, or without the scope "${scope}"`, async () => {
+      it(`to ${method} ${path.replace(unknownId, '{id}')} without a key or the scope "${scope}"`, async () => {
         const none = await ask(method, path, undefined);
         expect(none.status).to.equal(401);
         expect(none.headers.get('www-authenticate')).to.equal('Bearer realm="ruffinweb"');
@@ -99,7 +99,7 @@ describe('the HTTP API with a key', () => {
       });
     }
 
-    it('with a key that is malformed, unknown, of another secret, expired or revoked', async () => {
+    it('with a malformed, unknown, forged, expired or revoked key', async () => {
       const [expired, revoked] = [await keyFor({ name: 'expired' }), await keyFor({ name: 'revoked' })];
       await db.query(`update api_keys set expires_at = now() where name = 'expired'`);
       await db.query(`update api_keys set revoked_at = now() where name = 'revoked'`);
@@ -115,7 +115,7 @@ describe('the HTTP API with a key', () => {
       expect((await http.get('/api/messages', { Authorization: `bearer ${everything}` })).status).to.equal(200);
     });
 
-    it('to an export without the scope for it', async () => {
+    it('for an export without the scope for it', async () => {
       const lines = { headers: { Accept: 'application/jsonl' } };
       expect((await ask('GET', '/api/messages', await keyFor({ scopes: ['read', 'write'] }), lines)).status).to.equal(
         403,
@@ -126,7 +126,7 @@ describe('the HTTP API with a key', () => {
     });
   });
 
-  it('writes no key into the log, and its last use at most once a minute', async () => {
+  it('never logs a key, and records its use at most once a minute', async () => {
     const key = await keyFor({ name: 'used' });
     const lastUse = async () =>
       (await db.query<{ at: Date | null }>(`select last_used_at as at from api_keys where name = 'used'`))[0]?.at;
@@ -143,9 +143,9 @@ describe('the HTTP API with a key', () => {
     expect(server.log).to.not.include(key.slice(14));
   });
 
-  it('lets a key make three hundred requests at once, then asks it to wait', async () => {
+  it('allows 300 requests per key at once, then asks to wait', async () => {
     const key = await keyFor();
-    // A few at a time, so that a slow machine refuses none for another reason.
+    // A few at a time, so that a slow machine rejects none for another reason.
     const answers: Answer[] = [];
     while (answers.length < 5000 && answers.every((it) => it.status === 200)) {
       answers.push(...(await Promise.all(Array.from({ length: 20 }, () => ask('GET', '/api/emails', key)))));
@@ -173,7 +173,7 @@ describe('the HTTP API with a key', () => {
       await settleDue(context, () => mailOutcomes.refused);
     });
 
-    it('lists and single things in the very shapes of the command line', async () => {
+    it('lists and single items in the format of the command line', async () => {
       const [email] = (await command('emails', 'list')).items;
       const [sender] = (await command('senders', 'list')).items;
       const pairs: [string, string[]][] = [
@@ -200,7 +200,7 @@ describe('the HTTP API with a key', () => {
       }
     });
 
-    it('what the OpenAPI document says', async () => {
+    it('responses as the OpenAPI document describes them', async () => {
       const [email] = (await get('/api/emails')).json.items;
       const shapes: [string, keyof typeof adminShapes][] = [
         ['/api/senders', 'SenderPage'],
@@ -217,7 +217,7 @@ describe('the HTTP API with a key', () => {
       }
     });
 
-    it('page after page, by the cursor or the Link header', async () => {
+    it('one page at a time, by the cursor or the Link header', async () => {
       const seen: string[] = [];
       let path = '/api/messages?limit=2&form=contact';
       for (;;) {
@@ -237,7 +237,7 @@ describe('the HTTP API with a key', () => {
       expect(seen).to.deep.equal(stored.map((it) => it.receipt).toReversed());
     });
 
-    it('nothing for a question that it does not understand', async () => {
+    it('nothing for a query that it does not understand', async () => {
       for (const query of [
         'limit=0',
         'limit=201',
@@ -256,7 +256,7 @@ describe('the HTTP API with a key', () => {
       expect((await get('/api/messages/nothing')).json.code).to.equal('message-unknown');
     });
 
-    it('404 for a form or sender that cannot be, NUL included, also where all is asked for line by line', async () => {
+    it('404 for an impossible form or sender, with NUL, and as JSON Lines too', async () => {
       const lines = { headers: { Accept: 'application/jsonl' } };
       for (const [query, code] of [
         ['form=%00', 'form-unknown'],
@@ -277,7 +277,7 @@ describe('the HTTP API with a key', () => {
       expect(server.log).to.not.include('database away');
     });
 
-    it('400 for a time that no message can have, and what lies at the edges', async () => {
+    it('400 for a time out of range, and accepts the limits', async () => {
       const lines = { headers: { Accept: 'application/jsonl' } };
       for (const [query, status] of [
         ['since=0000-01-01', 400],
@@ -303,7 +303,7 @@ describe('the HTTP API with a key', () => {
       expect((await get(`/api/senders?cursor=${far.toString('base64url')}`)).status).to.equal(400);
     });
 
-    it('a key of some forms nothing of the others', async () => {
+    it('only its own forms to a key limited to some forms', async () => {
       const shop = await keyFor({ forms: ['shop'] });
       await db.query(`update messages set form_id = (select id from forms where slug = 'shop') where id = $1`, [
         stored[0]?.id,
@@ -343,7 +343,7 @@ describe('the HTTP API with a key', () => {
       expect(await db.count('messages')).to.equal(5);
     });
 
-    it('everything at once, as the command line exports it', async () => {
+    it('a full export, as the command line does', async () => {
       const answer = await ask('GET', '/api/messages?form=contact', everything, {
         headers: { Accept: 'application/jsonl' },
       });
@@ -355,7 +355,7 @@ describe('the HTTP API with a key', () => {
     });
   });
 
-  it('breaks an export off that cannot be ended, so that half does not look like the whole', async () => {
+  it('aborts an export that fails, so that half does not look complete', async () => {
     await buildMessages(context, 1, () => ({ message: 'x'.repeat(9000) }));
     await db.query(
       `insert into messages select (m).* from (select jsonb_populate_record(messages, jsonb_build_object(
@@ -383,7 +383,7 @@ describe('the HTTP API with a key', () => {
   });
 
   describe('changes', () => {
-    it('a message: held and released, each with one line in the log', async () => {
+    it('a message: held and released, each with one log line', async () => {
       const [stored] = await buildMessages(context, 1);
       const before = audited().length;
       const held = await ask('POST', `/api/messages/${stored?.id}/hold`, everything);
@@ -405,7 +405,7 @@ describe('the HTTP API with a key', () => {
       ]);
     });
 
-    it('nothing of a message whose mail is being sent at this moment', async () => {
+    it('no message whose mail is being sent', async () => {
       const [stored] = await buildMessages(context, 1);
       const { emails } = await claimDue(openScope(context), 5);
       const held = await ask('POST', `/api/messages/${stored?.id}/hold`, everything);
@@ -416,7 +416,7 @@ describe('the HTTP API with a key', () => {
       }
     });
 
-    it('a message: deleted, once', async () => {
+    it('a message: deleted once', async () => {
       const [stored] = await buildMessages(context, 2);
       const before = audited().length;
       const [gone, again] = [
@@ -428,7 +428,7 @@ describe('the HTTP API with a key', () => {
       expect(audited().slice(before)).to.have.lengthOf(1);
     });
 
-    it('a sender: blocked, let in again, and erased with everything', async () => {
+    it('a sender: blocked, unblocked, and erased with everything', async () => {
       await buildMessages(context, 3, (index) => (index < 2 ? { email: 'Ada@example.test' } : {}));
       await settleDue(context, () => mailOutcomes.accepted);
       const [, { id }] = (await command('senders', 'list')).items;
@@ -469,7 +469,7 @@ describe('the HTTP API with a key', () => {
       expect((await ask('DELETE', `/api/senders/${id}`, everything)).status).to.equal(404);
     });
 
-    it('an email: resent, and cancelled', async () => {
+    it('an email: resent and cancelled', async () => {
       await buildMessages(context, 1);
       await settleDue(context, (email) => (email.kind === 'auto-reply' ? mailOutcomes.accepted : mailOutcomes.refused));
       const { items } = await command('emails', 'list');
@@ -502,7 +502,7 @@ describe('the HTTP API with a key', () => {
       expect(audited().at(-1)).to.include({ audit: 'email-resent', email: sent, newEmail: again.json.newId });
     });
 
-    it('finds a sender by an address in the body, and hands out all that is held as the command line does', async () => {
+    it('finds a sender by an address in the body, and exports everything held', async () => {
       await buildMessages(context, 2);
       const search = (body: unknown) =>
         ask('POST', '/api/senders/search', everything, {
@@ -525,7 +525,7 @@ describe('the HTTP API with a key', () => {
       expect(audited().at(-1)).to.include({ audit: 'sender-exported', sender: found.json.id });
     });
 
-    it('and never writes down whom they concern', () => {
+    it('and never logs whose data it was', () => {
       expect(audited().length).to.be.above(5);
       expect(server.log).to.not.match(/@example\.test|Lovelace|Hello there/);
     });

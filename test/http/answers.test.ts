@@ -5,7 +5,7 @@ import { browserAccept, type Client, submission } from '../support/api.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Api, openApi, type ServerHere } from '../support/server-here.ts';
 
-describe('the server', () => {
+describe('server', () => {
   let api: Api;
   let db: TestDatabase;
   let server: ServerHere;
@@ -19,7 +19,7 @@ describe('the server', () => {
     await api[Symbol.asyncDispose]();
   });
 
-  it('says that it is alive and ready', async () => {
+  it('reports that it is alive and ready', async () => {
     expect((await http.get('/livez')).json).to.deep.equal({ status: 'ok' });
     const ready = await http.get('/readyz');
     expect(ready.status).to.equal(200);
@@ -29,7 +29,7 @@ describe('the server', () => {
     });
   });
 
-  it('is not ready on a schema that is behind', async () => {
+  it('is not ready if the schema is behind', async () => {
     const rows = await db.query<{ name: string }>('delete from schema_migrations returning name');
     try {
       const ready = await http.get('/readyz');
@@ -41,7 +41,7 @@ describe('the server', () => {
     }
   });
 
-  it('shows a landing page whose form and links stand under the public address', async () => {
+  it('shows a landing page with form and links under the public address', async () => {
     const page = await http.get('/', { Accept: browserAccept });
     expect(page.status).to.equal(200);
     expect(page.text).to.include('action="/base/api/messages"').and.include('href="/base/style.css"');
@@ -49,7 +49,7 @@ describe('the server', () => {
     expect((await http.get('/style.css')).headers.get('content-type')).to.equal('text/css; charset=utf-8');
   });
 
-  it('answers 404 with a page to browsers and with problem details to programs', async () => {
+  it('answers 404 with a page to browsers and problem details to programs', async () => {
     const page = await http.get('/nowhere', { Accept: browserAccept });
     expect([page.status, page.headers.get('content-type')]).to.deep.equal([404, 'text/html; charset=utf-8']);
     expect(page.text).to.include('Nothing here');
@@ -58,7 +58,7 @@ describe('the server', () => {
     expect(problem.json.code).to.equal('route-unknown');
   });
 
-  it('answers each route by its methods: 405 with Allow, OPTIONS with Allow, HEAD like GET without a body', async () => {
+  it('answers wrong methods with 405 and Allow, OPTIONS with Allow, and HEAD', async () => {
     for (const [path, allow] of [
       ['/api/forms/contact/messages', 'POST'],
       ['/f/contact', 'POST'],
@@ -86,7 +86,7 @@ describe('the server', () => {
     }
   });
 
-  it('answers addresses that cannot be decoded like any other that is not there', async () => {
+  it('answers addresses that cannot be decoded with 404', async () => {
     for (const path of [
       '/%ff',
       '/%00',
@@ -101,7 +101,7 @@ describe('the server', () => {
     }
   });
 
-  it('answers an unexpected error with one page and one problem, and sends nothing of the error', async () => {
+  it('answers an unexpected error with a page or problem, without details', async () => {
     await db.query('alter table forms rename to forms_away');
     try {
       const problem = await http.post('/api/messages', submission());
@@ -123,7 +123,7 @@ describe('the server', () => {
     }
   });
 
-  it('tells what PostgreSQL takes for our fault (08P01) from an outage', async () => {
+  it("tells PostgreSQL's protocol error (08P01) from an outage", async () => {
     await db.query(`create function refuse() returns trigger language plpgsql as
       $$ begin raise exception 'invalid message format' using errcode = '08P01'; end $$`);
     await db.query('create trigger refuse before insert on messages execute function refuse()');
@@ -135,7 +135,7 @@ describe('the server', () => {
     }
   });
 
-  it('has its security headers on every answer, also where Node refuses the request itself', async () => {
+  it('sends security headers on every answer, even to malformed requests', async () => {
     const answers = [
       await http.get('/livez'),
       await http.get('/', { Accept: browserAccept }),

@@ -10,7 +10,7 @@ import { dial, exchange, rawPost } from '../support/wire.ts';
 
 const boundary = 'b0undary-of-the-test';
 
-/** A multipart body, part by part as it stands. */
+/** A multipart body from its parts, unescaped. */
 function multipart(parts: readonly (string | Buffer)[], end = `--${boundary}--\r\n`): RequestInit {
   const body = Buffer.concat([
     ...parts.flatMap((part) => [Buffer.from(`--${boundary}\r\n`), Buffer.from(part), Buffer.from('\r\n')]),
@@ -22,7 +22,7 @@ function multipart(parts: readonly (string | Buffer)[], end = `--${boundary}--\r
 const part = (name: string, value: string) => `Content-Disposition: form-data; name="${name}"\r\n\r\n${value}`;
 const required = [part('email', 'ada@example.test'), part('message', 'Hello')];
 
-describe('the body of a post', () => {
+describe('body of a post', () => {
   let api: Api;
   let db: TestDatabase;
   let server: ServerHere;
@@ -39,10 +39,10 @@ describe('the body of a post', () => {
     await db.empty();
   });
 
-  /** Posts to the route whose answer repeats the text, so that what was read can be seen. */
+  /** Posts to the route that returns the text, so that the parsed values can be checked. */
   const echo = async (init: RequestInit) => await http.send('/api/message/', init);
 
-  it('as multipart, the way FormData sends it, is stored with every character as it was', async () => {
+  it('as multipart from FormData is stored with every character unchanged', async () => {
     const message = 'Grüße, 你好 🙂\r\n--not-the-boundary\r\n\u0000 \ufffd "quoted" %22';
     const form = new FormData();
     for (const [name, value] of Object.entries(submission({ message, 'größe "L"': '%' })))
@@ -57,7 +57,7 @@ describe('the body of a post', () => {
     expect(stored).to.deep.include({ message, extra: { 'größe "L"': '%' } });
   });
 
-  it('as urlencoded keeps a replacement character that was typed, and a percent sign that escapes nothing', async () => {
+  it('as urlencoded keeps a typed U+FFFD and a percent sign that escapes nothing', async () => {
     for (const message of ['%EF%BF%BD', '\ufffd', '%ef%bf%bd+100%+%zz', 'Gr%C3%BC\u00dfe+\ufffd']) {
       const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
       const answer = await echo({ method: 'POST', headers, body: `email=ada@example.test&message=${message}` });
@@ -66,7 +66,7 @@ describe('the body of a post', () => {
     }
   });
 
-  it('as multipart takes a part in the character set that it declares, and one that a mail library wrote', async () => {
+  it('as multipart is read in the charset each part declares', async () => {
     const latin1 = Buffer.from(
       'Content-Type: text/plain; charset=ISO-8859-1\r\nContent-Disposition: form-data; name="message"\r\n\r\nGrüße',
       'latin1',
@@ -77,13 +77,13 @@ describe('the body of a post', () => {
     expect((await echo(multipart([email, latin1]))).json.message).to.equal('Grüße');
   });
 
-  it('as multipart may have a file input that was left empty', async () => {
+  it('as multipart may have an empty file input', async () => {
     const empty =
       'Content-Disposition: form-data; name="cv"; filename=""\r\nContent-Type: application/octet-stream\r\n\r\n';
     expect((await echo(multipart([...required, empty]))).status).to.equal(201);
   });
 
-  it('with fields called __proto__ and constructor is stored like any other, in every type', async () => {
+  it('with fields called __proto__ and constructor is stored, in every type', async () => {
     const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'];
     const json = `{"email":"ada@example.test","message":"1",${names.map((it) => `"${it}":"x"`)}}`;
     const urlencoded = new URLSearchParams([
@@ -97,7 +97,7 @@ describe('the body of a post', () => {
     expect(await db.count('messages')).to.equal(3);
   });
 
-  it('with numbers, and with larger ones as text, keeps every digit', async () => {
+  it('with numbers, and larger ones as text, keeps every digit', async () => {
     const order = '9007199254740993';
     await http.post('/api/messages', submission({ largest: 9007199254740991, order, guests: 2 }));
     await using context = await openTestContext(db);
@@ -105,7 +105,7 @@ describe('the body of a post', () => {
     expect(stored.extra).to.deep.equal({ largest: '9007199254740991', order, guests: '2' });
   });
 
-  it('with several texts of one further field, as check boxes send it, keeps them all as one, in every type', async () => {
+  it('with several texts in one extra field keeps them joined, in every type', async () => {
     const chosen = ['red', '', 'deep blue', 'a, b', ' '];
     const fields = [...Object.entries(submission()), ...chosen.map((it) => ['colour', it])] as [string, string][];
     const empty = [
@@ -135,7 +135,7 @@ describe('the body of a post', () => {
     expect(await db.count('messages'), 'the same post, whatever it came as').to.equal(1);
   });
 
-  it('with a further field several times is held to the limit of the joined text', async () => {
+  it('with a repeated extra field is limited by the length of the joined text', async () => {
     const post = (last: string) =>
       http.post('/api/messages', submission({ colour: ['x'.repeat(1000), 'y'.repeat(997), last] }));
     const answer = await post('z');
@@ -145,7 +145,7 @@ describe('the body of a post', () => {
     expect((await post('')).status).to.equal(201);
   });
 
-  it('with a required field several times is refused where every one is empty', async () => {
+  it('with a repeated required field is rejected if every value is empty', async () => {
     await db.query(
       `insert into forms (id, slug, required_fields) values (gen_random_uuid(), 'choose', '{colour}') on conflict do nothing`,
     );
@@ -164,12 +164,12 @@ describe('the body of a post', () => {
     expect((await post(['', 'red'])).status).to.equal(201);
   });
 
-  it('may have the type text of any case and with parameters', async () => {
+  it('may have a content type in any case and with parameters', async () => {
     const headers = { 'Content-Type': 'Application/JSON; Charset="UTF-8"' };
     expect((await http.post('/api/messages', submission(), headers)).status).to.equal(201);
   });
 
-  it('is asked for only when it will be read, where the client waits to be asked (Expect: 100-continue)', async () => {
+  it('is requested with 100 Continue only if it will be read', async () => {
     const body = JSON.stringify(submission());
     const close = { lastOnConnection: true };
     const taken = await exchange(server.url, rawPost('/api/messages', body, { Expect: '100-continue' }, close));
@@ -185,7 +185,7 @@ describe('the body of a post', () => {
     );
   });
 
-  it('of two posts at once on one connection is read apart, and answered in order', async () => {
+  it('is read separately from a pipelined second post, and answered in order', async () => {
     const first = rawPost('/api/message', JSON.stringify(submission({ message: 'first' })));
     const second = rawPost(
       '/api/message',
@@ -198,7 +198,7 @@ describe('the body of a post', () => {
     expect(answers.indexOf('"first"')).to.be.greaterThan(0).and.below(answers.indexOf('"second"'));
   });
 
-  it('that was too large, the rest of it coming after the answer, does not hold up the next request on its connection', async () => {
+  it('that is too large does not block the next request on its connection', async () => {
     const next = rawPost('/api/messages', JSON.stringify(submission()), {}, { lastOnConnection: true });
     const half = 'x'.repeat(200_000);
     const told = rawPost('/api/messages', half, { 'Content-Length': '400000' });
@@ -221,7 +221,7 @@ describe('the body of a post', () => {
     }
   });
 
-  it('that comes to nothing because the client went away leaves the server as it was', async () => {
+  it('that ends early because the client left does not disturb the server', async () => {
     const socket = await dial(server.url);
     socket.write(rawPost('/api/messages', '{"email":', { 'Content-Length': '5000' }));
     const answered = () => server.log.split('\n').filter((line) => line.includes('"status":400')).length;
@@ -232,12 +232,12 @@ describe('the body of a post', () => {
     expect((await http.post('/api/messages', submission())).status).to.equal(201);
   });
 
-  describe('is refused, and nothing stored,', () => {
+  describe('is rejected and not stored', () => {
     afterEach(async () => {
       expect(await db.count('messages')).to.equal(0);
     });
 
-    it('with 422 and the name of every part that is a file, beside the other faults', async () => {
+    it('with 422 and the name of every file part, besides the other errors', async () => {
       const form = new FormData();
       form.set('email', 'ada@');
       form.set('message', 'Hello');
@@ -252,7 +252,7 @@ describe('the body of a post', () => {
       expect(faults).to.have.members(['cv file', 'empty file', '_photo file', 'email invalid']);
     });
 
-    it('with 422 where a required field is a file, named once', async () => {
+    it('with 422 if a required field is a file, named once', async () => {
       const form = new FormData();
       form.set('email', 'ada@example.test');
       form.set('message', new Blob(['Hello']), 'message.txt');
@@ -262,7 +262,7 @@ describe('the body of a post', () => {
       ]);
     });
 
-    it('from a browser without script: a file is named on the page that keeps the rest', async () => {
+    it('from a browser without script: the page names the file and keeps the rest', async () => {
       const form = new FormData();
       form.set('email', 'ada@example.test');
       form.set('message', 'What I typed');
@@ -286,7 +286,7 @@ describe('the body of a post', () => {
       });
     }
 
-    it('with 422 for objects, lists and operators in JSON; in a form they are names like any other', async () => {
+    it('with 422 for objects, lists and operators in JSON, unlike in a form', async () => {
       for (const email of [{ $ne: '' }, ['ada@example.test'], { toString: 'x' }, 7, true]) {
         const answer = await http.post('/api/messages', submission({ email }));
         expect(answer.json.errors?.[0], JSON.stringify(email)).to.deep.equal({
@@ -300,7 +300,7 @@ describe('the body of a post', () => {
       expect(answer.json.errors).to.deep.equal([{ field: 'email', code: 'missing', message: 'is required' }]);
     });
 
-    it('with 422 for a further field whose list has anything but texts in it, however deep', async () => {
+    it('with 422 for an extra field whose list contains anything but texts', async () => {
       const deep = `{"email":"a@example.test","message":"x","colour":${'['.repeat(90)}${']'.repeat(90)}}`;
       for (const body of [
         submission({ colour: ['a', 1] }),
@@ -313,7 +313,7 @@ describe('the body of a post', () => {
       }
     });
 
-    it('with 422 for a number whose digits were lost when it was read: as text it is kept', async () => {
+    it('with 422 for a number that lost digits; as text it is kept', async () => {
       for (const number of ['9007199254740993', '-9007199254740992', '1e300', '1e400']) {
         const answer = await http.post('/api/messages', `{"email":"a@example.test","message":"x","order":${number}}`);
         expect(answer.status, number).to.equal(422);
@@ -323,7 +323,7 @@ describe('the body of a post', () => {
       }
     });
 
-    it('with the name that a field was posted under, where that is another name for it', async () => {
+    it('with 422 under the name that the client used for the field', async () => {
       const answer = await http.post('/api/messages', { _replyto: 'ada@', first_name: 'x'.repeat(201), message: 'x' });
       expect(answer.json.errors.map((it: { field: string }) => it.field)).to.deep.equal(['_replyto', 'first_name']);
     });
@@ -335,7 +335,7 @@ describe('the body of a post', () => {
       ['a character that breaks off', 'name=%C3&company=%BC'],
     ]) {
       for (const form of ['escaped', 'raw'] as const) {
-        it(`with 400 and advice where urlencoded has Latin-1 in ${where}, ${form}`, async () => {
+        it(`with 400 and advice if urlencoded has Latin-1 in ${where}, ${form}`, async () => {
           const text = `email=ada@example.test&message=Hello&${fields}`;
           const body = form === 'escaped' ? text : Buffer.from(unescape(text), 'latin1');
           const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
@@ -373,14 +373,14 @@ describe('the body of a post', () => {
       ['is empty', { ...multipart([]), body: '' }],
       ['names no boundary', { ...multipart(required), headers: { 'Content-Type': 'multipart/form-data' } }],
     ] as [string, RequestInit][]) {
-      it(`with 400 where multipart ${what}`, async () => {
+      it(`with 400 if multipart ${what}`, async () => {
         const answer = await http.send('/api/messages', init);
         expect(answer.status).to.equal(400);
         expect(answer.json.code).to.equal('body-unreadable');
       });
     }
 
-    it('with 413 where it is larger than 64 KiB, told beforehand or not, and however large', async () => {
+    it('with 413 over 64 KiB, declared in advance or not, however large', async () => {
       const large = multipart([...required, part('extra', 'x'.repeat(65 * 1024))]);
       expect((await http.send('/api/messages', large)).status).to.equal(413);
       const stream = new Blob([Buffer.alloc(200_000)]).stream();
@@ -389,7 +389,7 @@ describe('the body of a post', () => {
       expect((await http.post('/api/messages', 'x'.repeat(5_000_000))).status).to.equal(413);
     });
 
-    it('with 422 where it has thousands of fields, whatever the type', async () => {
+    it('with 422 for thousands of fields, in every type', async () => {
       const names = Array.from({ length: 5000 }, (_, i) => `f${i}`);
       const bodies: RequestInit[] = [
         { method: 'POST', body: new URLSearchParams(names.map((it): [string, string] => [it, ''])) },
@@ -407,7 +407,7 @@ describe('the body of a post', () => {
       }
     });
 
-    it('as text/plain that holds JSON (what a foreign page can post unasked): 415', async () => {
+    it('with 415 for JSON as text/plain, which any website can post', async () => {
       const headers = { 'Content-Type': 'text/plain' };
       expect((await http.post('/api/messages', submission(), headers)).status).to.equal(415);
     });
@@ -422,7 +422,7 @@ describe('the body of a post', () => {
       ['a space before a colon', 'Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n'],
       ['a chunk size that is none', 'Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n'],
     ] as const) {
-      it(`with 400 and the end of the connection for ${what}: no second request can hide in it`, async () => {
+      it(`with 400 for ${what}, and the connection closes: no request smuggling`, async () => {
         const hidden = rawPost('/api/messages', JSON.stringify(submission()));
         const head = 'POST /api/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n';
         const answer = await exchange(server.url, head + text + hidden);
@@ -434,7 +434,7 @@ describe('the body of a post', () => {
     }
   });
 
-  it('with half surrogates, NUL and other controls anywhere is never answered 5xx', async () => {
+  it('with half surrogates, NUL and other controls is never answered 5xx', async () => {
     const odd = [
       '\ud800',
       '\udfff\ud800',

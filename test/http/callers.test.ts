@@ -15,7 +15,7 @@ describe('who may call', () => {
   let db: TestDatabase;
   let server: ServerHere;
   let http: Client;
-  /** A second server on the same database, as it starts without any settings. */
+  /** A second server on the same database, started without any settings. */
   let plainServer: ServerHere;
   let plain: Client;
 
@@ -45,7 +45,7 @@ describe('who may call', () => {
     await db.empty();
   });
 
-  describe('by its origin', () => {
+  describe('by origin', () => {
     const preflight = (path: string, origin: string, headers = 'content-type,idempotency-key', method = 'POST') =>
       http.send(path, {
         method: 'OPTIONS',
@@ -55,7 +55,7 @@ describe('who may call', () => {
           'Access-Control-Request-Headers': headers,
         },
       });
-    /** The line that the server logs for an answer. */
+    /** The line that the server logs for a response. */
     const loggedFor = async ({ headers }: Answer) => {
       const id = headers.get('x-request-id') ?? '';
       const lines = await until('the answer is logged', () => {
@@ -97,7 +97,7 @@ describe('who may call', () => {
       'http://localhost:5173',
       'file://',
     ]) {
-      it(`${origin} may not: 403, nothing stored, and nothing for its page to read`, async () => {
+      it(`${origin} may not: 403, nothing stored, and nothing its page can read`, async () => {
         const asked = await preflight('/api/messages', origin);
         expect(asked.status).to.equal(403);
         expect([...asked.headers.keys()].filter((it) => it.startsWith('access-control-'))).to.deep.equal([]);
@@ -119,7 +119,7 @@ describe('who may call', () => {
       });
     }
 
-    it('null is told what hides it, and the log which origin was refused; what reads like none is not logged', async () => {
+    it('null gets advice about Referrer-Policy, and the log names the origin', async () => {
       const refusedFrom = async (origin: string) => {
         const answer = await http.post('/api/messages', submission(), { Origin: origin });
         return { detail: answer.json.detail as string, logged: (await loggedFor(answer)).origin };
@@ -137,7 +137,7 @@ describe('who may call', () => {
       expect(server.log.split('\n').filter((it) => it.includes(`"origin":"${site}"`))).to.deep.equal([]);
     });
 
-    it('an allowed origin may send any header but credentials', async () => {
+    it('an allowed origin may send any header except credentials', async () => {
       const allowed = async (headers: string) =>
         (await preflight('/f/contact', site, headers)).headers.get('access-control-allow-headers');
       for (const headers of [
@@ -165,7 +165,7 @@ describe('who may call', () => {
       expect([post.status, post.headers.get('access-control-allow-headers')]).to.deep.equal([204, null]);
     });
 
-    it('a refused preflight is in the log with its origin, its route and what was refused', async () => {
+    it('logs a rejected preflight with origin, route and requested method', async () => {
       const logged = async (...asked: Parameters<typeof preflight>) => {
         const { method, route, status, problem, origin, refused } = await loggedFor(await preflight(...asked));
         return { method, route, status, problem, origin, refused };
@@ -200,7 +200,7 @@ describe('who may call', () => {
       });
     });
 
-    it('may not, and a browser gets a page that shows what was typed, and no way around it', async () => {
+    it('may not; a browser gets a page with its text, and no way around it', async () => {
       const page = async (origin: string) =>
         await http.send('/f/contact', {
           method: 'POST',
@@ -226,11 +226,11 @@ describe('who may call', () => {
       expect(await db.count('messages')).to.equal(0);
     });
 
-    it('is taken where it says none, as programs do', async () => {
+    it('is accepted without an Origin header, as programs post', async () => {
       expect((await http.post('/api/messages', submission())).status).to.equal(201);
     });
 
-    it('may read refusals too: 400, 404, 413, 415 and 422', async () => {
+    it('may read errors too: 400, 404, 413, 415 and 422', async () => {
       const answers = [
         await http.post('/api/messages', '{', { Origin: site }),
         await http.post('/api/forms/nowhere/messages', submission(), { Origin: site }),
@@ -245,7 +245,7 @@ describe('who may call', () => {
       }
     });
 
-    it('a form with its own origins takes those, our own pages, and no others', async () => {
+    it('a form with its own origins accepts those and our own pages only', async () => {
       await until('the own origin of a form may read', async () => {
         const asked = await preflight('/api/forms/own/messages', 'https://own.example.test');
         return asked.headers.get('access-control-allow-origin') === 'https://own.example.test';
@@ -261,7 +261,7 @@ describe('who may call', () => {
       expect(await db.count('messages')).to.equal(3);
     });
 
-    it('without ALLOWED_ORIGINS may be any on this machine, and still no other', async () => {
+    it('without ALLOWED_ORIGINS may be any on this machine, and no others', async () => {
       for (const origin of ['http://localhost:5173', 'http://127.0.0.1:8080', 'https://localhost', 'http://[::1]:1']) {
         expect((await plain.post('/api/messages', submission(), { Origin: origin })).status, origin).to.equal(201);
       }
@@ -277,7 +277,7 @@ describe('who may call', () => {
     });
   });
 
-  describe('by the name it asks for', () => {
+  describe('by the requested host name', () => {
     const ask = (host: string, path = '/', target = path) =>
       exchange(server.url, `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
 
@@ -303,7 +303,7 @@ describe('who may call', () => {
       '10.0.0.1',
       '[::2]',
     ]) {
-      it(`"${host}" is refused: 421, with every header, and nothing of the name in the answer`, async () => {
+      it(`"${host}" is rejected: 421, every header, and no echo of the name`, async () => {
         const answer = await ask(host);
         expect(answer)
           .to.match(/^HTTP\/1\.1 421 /)
@@ -314,14 +314,14 @@ describe('who may call', () => {
       });
     }
 
-    it('a whole address in the request line is held to the same', async () => {
+    it('applies to an absolute URL in the request line, too', async () => {
       expect(await ask('localhost', '/', 'http://evil.test/')).to.match(/^HTTP\/1\.1 421 /);
       expect(await ask('evil.test', '/', 'http://localhost/')).to.match(/^HTTP\/1\.1 421 /);
       expect(await ask('localhost', '/', 'http://localhost:3000/')).to.match(/^HTTP\/1\.1 200 /);
     });
 
     for (const second of ['evil.test', 'forms.example.test']) {
-      it(`"${second}" besides another: 400, on every path`, async () => {
+      it(`"${second}" as a second Host: 400, on every path`, async () => {
         for (const path of ['/', '/livez']) {
           const answer = await ask(`forms.example.test\r\nhOsT: ${second}`, path);
           expect(answer, path)
@@ -331,7 +331,7 @@ describe('who may call', () => {
       });
     }
 
-    it('leads to no link: what a page or an answer points to stands under PUBLIC_URL, whatever the headers say', async () => {
+    it('never appears in a link: all links are under PUBLIC_URL', async () => {
       const headers = {
         Accept: browserAccept,
         Host: 'localhost',
@@ -355,7 +355,7 @@ describe('who may call', () => {
     });
   });
 
-  describe('by its address', () => {
+  describe('by client address', () => {
     async function storedAddress(client: Client, forwarded?: string): Promise<string | null> {
       const answer = await client.post(
         '/api/messages',
@@ -366,12 +366,12 @@ describe('who may call', () => {
       return (await showMessage(openScope(context), answer.json.id)).clientAddress;
     }
 
-    it('is what the proxy says that it saw, and never what the client wrote', async () => {
+    it("is taken from the proxy, never from the client's own header", async () => {
       expect(await storedAddress(http, '198.51.100.1, 203.0.113.7')).to.equal('203.0.113.0/24');
       expect(await storedAddress(http)).to.equal('127.0.0.0/24');
     });
 
-    it('is that of the connection where no proxy is trusted', async () => {
+    it("is the connection's address if no proxy is trusted", async () => {
       expect(await storedAddress(plain, '203.0.113.7')).to.equal('127.0.0.0/24');
     });
 

@@ -31,7 +31,7 @@ describe('CAPTCHA=altcha', () => {
     await db.empty();
   });
 
-  it('refuses a post without a solution, and says how to go on', async () => {
+  it('rejects a post without a solution, and says how to continue', async () => {
     const answer = await http.post('/api/messages', submission());
     expect([answer.status, answer.json.code]).to.deep.equal([403, 'captcha-required']);
     const page = await http.send('/api/messages', {
@@ -44,7 +44,7 @@ describe('CAPTCHA=altcha', () => {
     expect(await db.count('messages')).to.equal(0);
   });
 
-  it('refuses a browser with a page that leads on to where the form leads, where that is allowed', async () => {
+  it('rejects a browser with a page that keeps its allowed redirect', async () => {
     const redirectOf = async (path: string, fields: Record<string, string> = {}) => {
       const page = await http.send(path, {
         method: 'POST',
@@ -65,13 +65,13 @@ describe('CAPTCHA=altcha', () => {
     expect(await redirectOf('/f/leads', { _next: 'http://localhost:1/' })).to.equal('http://localhost:1/');
   });
 
-  it('takes a solved one, and does not keep it as a field', async () => {
+  it('accepts a solved one and does not store it as a field', async () => {
     const answer = await http.post('/api/messages', submission({ altcha: await solve(http) }));
     expect(answer.status, answer.text).to.equal(201);
     expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 1 });
   });
 
-  it('takes one solution once, also of fifty posts at the same moment', async () => {
+  it('accepts a solution once, even for fifty posts at the same moment', async () => {
     const altcha = await solve(http);
     const answers = await Promise.all(
       Array.from({ length: 50 }, (_, i) =>
@@ -84,7 +84,7 @@ describe('CAPTCHA=altcha', () => {
     expect(await db.count('emails')).to.equal(2);
   });
 
-  it('answers the repeat of a post, whose solution is used up, with the first answer', async () => {
+  it('gives a repeated post, whose solution is used up, the first answer', async () => {
     const altcha = await solve(http);
     const headers = { 'Idempotency-Key': 'k' };
     const [first, second] = await Promise.all([
@@ -96,7 +96,7 @@ describe('CAPTCHA=altcha', () => {
     expect(await db.count('messages')).to.equal(1);
   });
 
-  it('refuses what is wrong, made up, changed or meant for another form', async () => {
+  it("rejects wrong, forged and modified solutions, and other forms' ones", async () => {
     const good = JSON.parse(Buffer.from(await solve(http), 'base64').toString());
     const faulty = [
       'nonsense',
@@ -126,7 +126,7 @@ describe('CAPTCHA=altcha', () => {
     expect(await db.count('messages')).to.equal(0);
   });
 
-  it('hands out no challenge for a form that asks for none', async () => {
+  it('gives no challenge for a form that does not ask for one', async () => {
     expect((await http.get('/api/captcha?form=open')).status).to.equal(404);
     expect((await http.get('/api/captcha?form=nowhere')).status).to.equal(404);
   });
@@ -146,7 +146,7 @@ describe('a hosted captcha', () => {
       const form = new URLSearchParams(await readText(request));
       asked.push(form);
       const answer = answerWith(form.get('response') ?? '');
-      // Undefined: says nothing at all.
+      // Undefined: the response does not say.
       if (answer) response.writeHead(answer.status).end(answer.body);
     });
     await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve));
@@ -168,7 +168,7 @@ describe('a hosted captcha', () => {
     await db.empty();
   });
 
-  it('is what its own form asks for, and another form may ask for our own: each page says how to go on there', async () => {
+  it("applies to its own form; each rejection explains that form's captcha", async () => {
     await db.query(
       `insert into forms (id, slug, captcha) values (gen_random_uuid(), 'own', 'altcha') on conflict do nothing`,
     );
@@ -195,7 +195,7 @@ describe('a hosted captcha', () => {
 
   const post = () => http.post('/api/messages', submission({ 'cf-turnstile-response': 'token' }));
 
-  it('is asked once for a post that is judged again, since its form was changed in the meantime', async () => {
+  it('is verified once for a post that is checked again after a form change', async () => {
     const used = new Set<string>();
     answerWith = (solution) => {
       const success = !used.has(solution);
@@ -214,7 +214,7 @@ describe('a hosted captcha', () => {
   });
   const json = (body: unknown) => () => ({ status: 200, body: JSON.stringify(body) });
 
-  it('lets through what the provider passes', async () => {
+  it('accepts a post that the provider accepts', async () => {
     answerWith = json({ success: true });
     expect((await post()).status).to.equal(201);
     expect(Object.fromEntries(asked[0] ?? [])).to.include({ secret: 's3cret', response: 'token' });
@@ -222,7 +222,7 @@ describe('a hosted captcha', () => {
     expect(server.log).to.not.include('s3cret');
   });
 
-  it('refuses what the provider refuses', async () => {
+  it('rejects a post that the provider rejects', async () => {
     answerWith = json({ success: false, 'error-codes': ['invalid-input-response'] });
     const answer = await post();
     expect([answer.status, answer.json.code]).to.deep.equal([403, 'captcha-wrong']);
@@ -236,7 +236,7 @@ describe('a hosted captcha', () => {
     ['at odds with our secret', json({ success: false, 'error-codes': ['invalid-input-secret'] })],
     ['silent', () => undefined],
   ] as const) {
-    it(`holds the message, and answers like success, when the provider is ${what}`, async () => {
+    it(`holds the message and answers as usual if the provider is ${what}`, async () => {
       answerWith = answer;
       const answered = await post();
       expect(answered.status).to.equal(201);

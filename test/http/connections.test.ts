@@ -11,7 +11,7 @@ import { dial, exchange } from '../support/wire.ts';
 
 const ask = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`;
 
-describe('a connection', () => {
+describe('connection', () => {
   let api: Api;
   before(async () => {
     api = await openApi();
@@ -20,7 +20,7 @@ describe('a connection', () => {
     await api[Symbol.asyncDispose]();
   });
 
-  it('may ask for a few things before it reads the first, one hundred in all', async () => {
+  it('may send up to a hundred requests before reading the first answer', async () => {
     expect(
       (await exchange(api.server.url, ask('/').repeat(9) + ask('/', 'Connection: close\r\n'))).match(/HTTP\/1\.1 200/g),
     ).to.have.lengthOf(10);
@@ -36,7 +36,7 @@ describe('a connection', () => {
     socket.destroy();
   });
 
-  it('that asks for a thousand at once is ended, and costs the server no more than a few', async () => {
+  it('that sends a thousand requests at once is closed, at little cost', async () => {
     const socket = await dial(api.server.url);
     socket.on('error', () => {});
     socket.pause();
@@ -51,7 +51,7 @@ describe('a connection', () => {
     expect((await api.http.get('/docs')).status).to.equal(200);
   });
 
-  it('that leaves an answer unread is ended', async () => {
+  it('that leaves an answer unread is closed', async () => {
     await using short = await openApi({}, { unreadMs: 300 });
     await using context = await openTestContext(short.db);
     await buildMessages(context, 1);
@@ -65,7 +65,7 @@ describe('a connection', () => {
     const socket = await dial(short.server.url);
     socket.on('error', () => {});
     socket.pause();
-    // More than the systems keep for a reader.
+    // More than the systems' buffers hold for a client.
     socket.write(ask('/api/messages', `Authorization: Bearer ${key}\r\nAccept: application/jsonl\r\n`));
     const other = await accepted;
     await until('the server has ended it', () => other.destroyed);
@@ -73,7 +73,7 @@ describe('a connection', () => {
   });
 });
 
-/** The server's own end of the connection that the next request of this process comes by. */
+/** The server's end of the connection that this process's next request arrives on. */
 function serverSideOfNextRequest(): Promise<Socket> {
   const channel = 'http.server.request.start';
   return new Promise((resolve) => {

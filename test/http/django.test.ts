@@ -5,7 +5,7 @@ import { type Api, openApi } from '../support/server-here.ts';
 
 const site = 'https://portfolio.example.test';
 
-describe('the routes of the Django backend', () => {
+describe('routes of the Django backend', () => {
   let api: Api;
   let db: TestDatabase;
   let http: Client;
@@ -21,7 +21,7 @@ describe('the routes of the Django backend', () => {
     await db.empty();
   });
 
-  /** What the frontend posts to each of the three. */
+  /** The body that the frontend posts to each of the three. */
   const posted = {
     message: 'Hello from the portfolio',
     first_name: 'Ada',
@@ -31,7 +31,7 @@ describe('the routes of the Django backend', () => {
   const headers = { Origin: site, Accept: 'application/json, text/plain, */*' };
 
   for (const slash of ['/', '']) {
-    it(`store one message for the frontend's three requests, to addresses ${slash ? 'with' : 'without'} a slash`, async () => {
+    it(`store one message for the frontend's three requests, ${slash ? 'with' : 'without'} a slash`, async () => {
       const answers = [];
       for (const path of ['sender', 'message', 'send-email']) {
         answers.push(await http.post(`/api/${path}${slash}`, posted, headers));
@@ -52,7 +52,7 @@ describe('the routes of the Django backend', () => {
     });
   }
 
-  it('answer a browser that asks first whether it may', async () => {
+  it("answer a browser's preflight request", async () => {
     for (const path of ['/api/sender/', '/api/message/', '/api/send-email']) {
       const asked = await http.send(path, {
         method: 'OPTIONS',
@@ -66,12 +66,12 @@ describe('the routes of the Django backend', () => {
     }
   });
 
-  it('give the time of receipt where no date was posted', async () => {
+  it('return the time of receipt if no date was posted', async () => {
     const answer = await http.post('/api/message/', { ...posted, date: undefined });
     expect(Math.abs(Date.now() - Date.parse(answer.json.date))).to.be.below(60_000);
   });
 
-  it('refuse in the shapes of Django REST framework, and store nothing', async () => {
+  it('reject in the format of Django REST framework, and store nothing', async () => {
     for (const path of ['/api/sender/', '/api/message/']) {
       const faulty = await http.post(path, { email: 'ada', first_name: 'x'.repeat(201), message: '' }, headers);
       expect(faulty.status).to.equal(400);
@@ -90,7 +90,7 @@ describe('the routes of the Django backend', () => {
     expect(await db.count('messages')).to.equal(0);
   });
 
-  it('answer GET with 405, naming where things are listed now', async () => {
+  it('answer GET with 405 and say how to list messages now', async () => {
     for (const path of ['/api/sender', '/api/sender/', '/api/message/', '/api/send-email/']) {
       const answer = await http.get(path);
       expect(answer.status).to.equal(405);
@@ -99,7 +99,7 @@ describe('the routes of the Django backend', () => {
     }
   });
 
-  it('say "queued" whatever is posted to send-email, and send nothing', async () => {
+  it('answer send-email with "queued", and send nothing', async () => {
     for (const body of [posted, '{', '']) {
       const answer = await http.post('/api/send-email', body, headers);
       expect([answer.status, answer.json]).to.deep.equal([202, { detail: 'queued' }]);

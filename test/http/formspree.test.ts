@@ -4,7 +4,7 @@ import { browserAccept, type Client, submission } from '../support/api.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Api, openApi, type ServerHere } from '../support/server-here.ts';
 
-describe("Formspree's own client (@formspree/core), with only its endpoint changed,", () => {
+describe("Formspree's own client (@formspree/core) with only its endpoint changed", () => {
   let api: Api;
   let db: TestDatabase;
   let server: ServerHere;
@@ -39,7 +39,7 @@ describe("Formspree's own client (@formspree/core), with only its endpoint chang
     return form;
   }
 
-  it('sends a FormData and is told where the visitor goes next', async () => {
+  it('sends a FormData and learns the redirect address', async () => {
     const result = await submit('contact', formData({ email: 'ada@example.test', message: 'Hello', _gotcha: '' }));
     expect(result.kind).to.equal('success');
     expect((result as SubmissionSuccess).next).to.match(/^https:\/\/forms\.example\.test\/thanks\?receipt=RW-/);
@@ -47,12 +47,12 @@ describe("Formspree's own client (@formspree/core), with only its endpoint chang
     expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 1 });
   });
 
-  it('sends an object, with _next to a site of ours', async () => {
+  it('sends an object, with _next to one of our sites', async () => {
     const result = await submit('contact', submission({ _next: 'https://site.example.test/danke' }));
     expect((result as SubmissionSuccess).next).to.equal('https://site.example.test/danke');
   });
 
-  it('shows each fault at its field, with the code that it knows', async () => {
+  it('shows each error at its field, with a code that the client knows', async () => {
     const error = await refused('contact', { email: 'ada@', name: '' });
     expect(error.getAllFieldErrors()).to.deep.equal([
       ['email', [{ code: 'TYPE_EMAIL', message: 'must be a single e-mail address, like ada@example.com' }]],
@@ -71,7 +71,7 @@ describe("Formspree's own client (@formspree/core), with only its endpoint chang
     expect(file.getFieldErrors('cv')[0]?.message).to.equal('must be text; files are not taken');
   });
 
-  it('shows what concerns the whole form above it', async () => {
+  it('shows errors about the whole form above it', async () => {
     expect((await refused('contact', {})).getFormErrors()).to.deep.equal([
       { code: 'EMPTY', message: 'The form is empty.' },
     ]);
@@ -88,7 +88,7 @@ describe("Formspree's own client (@formspree/core), with only its endpoint chang
     );
   });
 
-  it('shows that the fault is ours where it is, in a body that it understands', async () => {
+  it('shows server errors as ours, in a body that it understands', async () => {
     await db.query('alter table forms rename to forms_away');
     try {
       const error = await refused('contact', submission());
@@ -100,7 +100,7 @@ describe("Formspree's own client (@formspree/core), with only its endpoint chang
     }
   });
 
-  it('may send its headers from a page of another site', async () => {
+  it("may send its headers from another site's page", async () => {
     const asked = await http.send('/f/contact', {
       method: 'OPTIONS',
       headers: {
@@ -119,7 +119,7 @@ describe("Formspree's own client (@formspree/core), with only its endpoint chang
     expect(refusal.json.errors[0].code).to.equal('BLOCKED');
   });
 
-  it('is not needed: a plain HTML form to the same address is sent on, and shown its faults on a page', async () => {
+  it('is optional: a plain HTML form gets a redirect, or a page with its errors', async () => {
     const send = (fields: Record<string, string>) =>
       http.send('/f/contact', {
         method: 'POST',
@@ -133,7 +133,7 @@ describe("Formspree's own client (@formspree/core), with only its endpoint chang
     expect(refusal.text).to.include('action="/f/contact"');
   });
 
-  it('asked by GET says 405 and what it takes, in its own shape', async () => {
+  it('gets 405 for GET with the allowed methods, in its own format', async () => {
     const answer = await http.get('/f/contact', { Accept: 'application/json' });
     expect(answer.status).to.equal(405);
     expect(answer.headers.get('allow')).to.equal('POST');

@@ -7,7 +7,7 @@ import type { TestDatabase } from '../support/database.ts';
 import { type Api, openApi } from '../support/server-here.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 
-describe('a suspicious message', () => {
+describe('suspicious message', () => {
   let api: Api;
   let db: TestDatabase;
   let http: Client;
@@ -45,7 +45,7 @@ describe('a suspicious message', () => {
     ['link-markup', { company: '<a href="x">y</a>' }],
     ['link-in-name', { name: 'Visit www.pills.test' }],
   ] as const) {
-    it(`is held for ${reason} ${JSON.stringify(changes)}, and answered exactly like an accepted one`, async () => {
+    it(`is held for ${reason} ${JSON.stringify(changes)}, with the usual answer`, async () => {
       const accepted = await http.post('/api/messages', submission({ email: 'bob@example.test' }));
       const held = await http.post('/api/messages', submission(changes));
       expect(held.status).to.equal(accepted.status);
@@ -60,7 +60,7 @@ describe('a suspicious message', () => {
     });
   }
 
-  it('is not one that only looks a little like it', async () => {
+  it('is accepted if it only looks a little suspicious', async () => {
     for (const changes of [
       { message: links(4) },
       { _gotcha: '' },
@@ -88,7 +88,7 @@ describe('a suspicious message', () => {
   it('is held when three others sent the same long text within a day', async () => {
     const message = 'We can bring your website to the top of every search engine for only 99 dollars a month';
     const statuses: string[] = [];
-    // Whoever sends it again is still one person.
+    // The same person sending again is still one person.
     for (const [i, person] of ['p0', 'p1', 'p0', 'p1', 'p0', 'p2', 'p3', 'p0'].entries()) {
       await http.post(
         '/api/messages',
@@ -109,7 +109,7 @@ describe('a suspicious message', () => {
     ]);
   });
 
-  it('is looked for among the newest thousand of its text, however often one person repeats it', async () => {
+  it('is compared with the newest thousand messages of the same text', async () => {
     const message = 'The very same long text that somebody sends again and again, and others had sent as well before';
     const last = async () => (await db.query('select id, status from messages order by id desc limit 1'))[0];
     for (const who of ['p1', 'p2', 'p3'])
@@ -132,7 +132,7 @@ describe('a suspicious message', () => {
     ]);
   });
 
-  it('is told of to its owner in one summary a day, without a word of the visitor', async () => {
+  it("is in one summary a day to the owner, without the visitor's words", async () => {
     await using smtp = await startSmtpServer();
     const settings = settingsWith(smtp);
     await using context = await openTestContext(db, settings);
@@ -160,7 +160,7 @@ describe('a suspicious message', () => {
     expect((await db.emails())['held-summary queued'], 'nothing was held today').to.equal(undefined);
   });
 
-  it('by hand is in the next summary, however long ago it came', async () => {
+  it('held by hand is in the next summary, however long ago it came', async () => {
     await using smtp = await startSmtpServer();
     const settings = settingsWith(smtp);
     await using context = await openTestContext(db, settings);
@@ -183,7 +183,7 @@ describe('a suspicious message', () => {
     expect(summaries[0]?.text).to.include(second.json.receipt).and.not.include(first.json.receipt);
   });
 
-  it('is in no summary once it was released: one that would tell of nothing else is cancelled', async () => {
+  it('is in no summary after its release; an empty summary is cancelled', async () => {
     await using smtp = await startSmtpServer();
     const settings = settingsWith(smtp);
     await using context = await openTestContext(db, settings);
@@ -209,7 +209,7 @@ describe('a suspicious message', () => {
     expect((await runHere(['emails', 'show', id], db)).stdout).to.include('nothing-held: the messages that it would');
   });
 
-  it('is in the copy of a summary that somebody asks for, as in the summary itself', async () => {
+  it('is in a resent copy of a summary, as in the summary itself', async () => {
     await using smtp = await startSmtpServer();
     const settings = settingsWith(smtp);
     await using context = await openTestContext(db, settings);
@@ -240,7 +240,7 @@ describe('a suspicious message', () => {
     await http.post('/api/messages', submission({ _gotcha: 'x' }));
     await keepHouseOnce(context);
     const late = await http.post('/api/messages', submission({ _gotcha: 'x', message: 'Later' }));
-    // The first summary was two days ago; the second message came soon after it, and nobody was running since.
+    // The first summary was two days ago; the second message came soon after it, and no server has run since.
     await db.query(
       `update emails set created_at = created_at - interval '2 days', state = 'cancelled' where kind = 'held-summary'`,
     );

@@ -5,7 +5,7 @@ import { type Api, openApi } from '../support/server-here.ts';
 
 const page = 'https://site.example.test';
 
-describe('the limits, at 3 posts an hour,', () => {
+describe('limits, at 3 posts an hour', () => {
   let api: Api;
   let db: TestDatabase;
   let http: Client;
@@ -22,13 +22,13 @@ describe('the limits, at 3 posts an hour,', () => {
     await db.empty();
   });
 
-  /** An address that nobody had before. */
+  /** An address that no other test has used. */
   const someAddress = () => `203.0.113.${++serial}`;
   const from = (address: string) => ({ 'X-Forwarded-For': address, Origin: page });
   const post = (address: string, body: unknown = submission({ message: `No ${++serial}` }), path = '/api/messages') =>
     http.post(path, body, from(address));
 
-  it('take three posts of one address, refuse the fourth, and let others in', async () => {
+  it('accept three posts from one address, reject the fourth, and allow others', async () => {
     const address = someAddress();
     const statuses = [];
     for (let i = 0; i < 4; i++) statuses.push((await post(address)).status);
@@ -37,14 +37,14 @@ describe('the limits, at 3 posts an hour,', () => {
     expect(await db.count('messages')).to.equal(4);
   });
 
-  it('do not count a post that is only repeated', async () => {
+  it('do not count a repeated post', async () => {
     const [address, body] = [someAddress(), submission()];
     for (let i = 0; i < 5; i++) expect((await post(address, body)).status).to.equal(201);
     expect((await post(address, body)).headers.get('x-ratelimit-remaining')).to.equal('2');
     expect(await db.count('messages')).to.equal(1);
   });
 
-  it('take three of twenty posts that arrive at once', async () => {
+  it('accept three of twenty posts that arrive at once', async () => {
     const address = someAddress();
     const answers = await Promise.all(Array.from({ length: 20 }, () => post(address)));
     expect(answers.filter((it) => it.status === 201)).to.have.lengthOf(3);
@@ -52,7 +52,7 @@ describe('the limits, at 3 posts an hour,', () => {
     expect(await db.count('messages')).to.equal(3);
   });
 
-  it('count what is stored: a visitor who corrects a form five times can still send it', async () => {
+  it('count stored posts only: five corrected attempts still leave room', async () => {
     const address = someAddress();
     for (let i = 0; i < 5; i++) expect((await post(address, submission({ email: 'ada@' }))).status).to.equal(422);
     const answer = await post(address);
@@ -60,7 +60,7 @@ describe('the limits, at 3 posts an hour,', () => {
     expect(answer.headers.get('x-ratelimit-remaining')).to.equal('2');
   });
 
-  it('count over every address that stores, whatever its dialect', async () => {
+  it('count together over every endpoint that stores messages', async () => {
     const address = someAddress();
     const paths = ['/api/messages', '/api/forms/contact/messages', '/f/contact', '/api/message/'];
     const statuses = [];
@@ -68,21 +68,21 @@ describe('the limits, at 3 posts an hour,', () => {
     expect(statuses).to.deep.equal([201, 201, 200, 429]);
   });
 
-  it('take a whole IPv6 /64 for one client', async () => {
+  it('treat a whole IPv6 /64 as one client', async () => {
     const statuses = [];
     for (let i = 1; i <= 4; i++) statuses.push((await post(`2001:db8:0:7:${i}::${i}`)).status);
     expect(statuses).to.deep.equal([201, 201, 201, 429]);
     expect((await post('2001:db8:0:8::1')).status).to.equal(201);
   });
 
-  it('cannot be got around by a forged X-Forwarded-For', async () => {
+  it('cannot be bypassed by a forged X-Forwarded-For', async () => {
     const address = someAddress();
     const statuses = [];
     for (let i = 0; i < 4; i++) statuses.push((await post(`198.51.100.${i}, ${address}`)).status);
     expect(statuses).to.deep.equal([201, 201, 201, 429]);
   });
 
-  it('say how they stand, in whole numbers, under the names of the draft and the common ones', async () => {
+  it('are reported in whole numbers, in draft and common headers', async () => {
     const answer = await post(someAddress());
     const { headers } = answer;
     expect(headers.get('ratelimit-policy')).to.equal('"posts";q=3;w=3600');
@@ -95,7 +95,7 @@ describe('the limits, at 3 posts an hour,', () => {
     expect(headers.get('retry-after')).to.equal(null);
   });
 
-  it('refuse with problem details that the page can read, and say when to come again', async () => {
+  it('reject with problem details that a page can read, and Retry-After', async () => {
     const address = someAddress();
     for (let i = 0; i < 3; i++) await post(address);
     const answer = await post(address);
@@ -112,7 +112,7 @@ describe('the limits, at 3 posts an hour,', () => {
     expect((await post(address, submission(), '/api/message/')).json.detail).to.match(/^Too many messages/);
   });
 
-  it('refuse a browser with a page', async () => {
+  it('reject a browser with a page', async () => {
     const address = someAddress();
     for (let i = 0; i < 3; i++) await post(address);
     const send = (client: string, body: string) =>
@@ -137,7 +137,7 @@ describe('the limits, at 3 posts an hour,', () => {
     }
   });
 
-  it('give a page that no form takes posts of nothing that posts for it with one click', async () => {
+  it('give pages of other origins no button that would post with one click', async () => {
     const address = someAddress();
     for (let i = 0; i < 3; i++) await post(address);
     for (const origin of ['https://evil.example.test', 'null']) {
@@ -152,7 +152,7 @@ describe('the limits, at 3 posts an hour,', () => {
     }
   });
 
-  it('let one address make ten requests for each post, and refuse more of them unread', async () => {
+  it('allow ten requests per post, and reject more of them unread', async () => {
     const address = someAddress();
     for (let i = 0; i < 30; i++) expect((await post(address, '{')).status).to.equal(400);
     const answer = await post(address, 'x'.repeat(70_000));
@@ -162,7 +162,7 @@ describe('the limits, at 3 posts an hour,', () => {
     expect(answer.headers.get('retry-after')).to.match(/^[1-9]\d*$/);
   });
 
-  it('count challenges of the captcha as requests, since each costs the server some work', async () => {
+  it('count captcha challenges as requests, since each costs work', async () => {
     const address = someAddress();
     for (let i = 0; i < 30; i++) expect((await http.get('/api/captcha', from(address))).status).to.not.equal(429);
     expect((await http.get('/api/captcha', from(address))).status).to.equal(429);

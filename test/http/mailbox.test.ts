@@ -14,7 +14,7 @@ import { until } from '../support/until.ts';
 const keyOf = (server: ServerHere): string =>
   /mailbox +http:\/\/localhost:\d+\/mailbox\?key=(\S+)/.exec(server.output)?.[1] ?? '';
 
-/** What a browser has after it opened the printed address: a cookie. */
+/** The cookie a browser gets when it opens the printed address. */
 async function unlock(server: ServerHere, through: Client = clientOf(server.url)): Promise<{ Cookie: string }> {
   const { status, headers } = await through.get(`/mailbox?key=${keyOf(server)}`);
   expect([status, headers.get('location')]).to.deep.equal([303, '/mailbox']);
@@ -30,7 +30,7 @@ describe('/mailbox', () => {
     await db[Symbol.asyncDispose]();
   });
 
-  it('lists the mails that were written, and shows text, headers and the HTML in a sandbox', async () => {
+  it('lists the written mails, and shows text, headers and sandboxed HTML', async () => {
     await using folder = await temporaryFolder();
     await using server = await startServerHere({ DATABASE_URL: db.url, DATA_DIR: folder.path }, { deliver: true });
     const http = clientOf(server.url);
@@ -69,7 +69,7 @@ describe('/mailbox', () => {
     expect(thanks.text).to.not.include(keyOf(server));
   });
 
-  it('shows no other file, whatever its name', async () => {
+  it('serves no other file, whatever its name', async () => {
     await using folder = await temporaryFolder();
     await using server = await startServerHere({ DATABASE_URL: db.url, DATA_DIR: folder.path }, { deliver: true });
     const http = clientOf(server.url);
@@ -113,7 +113,7 @@ describe('/mailbox', () => {
       await folder[Symbol.asyncDispose]();
     });
 
-    it('is closed: the same answer for every mail, whether there is one or not', async () => {
+    it('is closed: the same answer for every mail, existing or not', async () => {
       const key = keyOf(server);
       expect(Buffer.from(key, 'base64url').length).to.be.at.least(16);
       const [name] = cookie.Cookie.split('=');
@@ -152,7 +152,7 @@ describe('/mailbox', () => {
       expect(server.log).to.not.include(key);
     });
 
-    it('is closed behind a plain proxy on this machine too, which adds no header; the key opens it there', async () => {
+    it('is closed behind a plain proxy on this machine; the key opens it', async () => {
       await using proxy = await openHttpProxy(server.url, 'drops');
       const outside = clientOf(proxy.url);
       expect((await outside.get('/mailbox')).status).to.equal(403);
@@ -162,7 +162,7 @@ describe('/mailbox', () => {
       expect((await http.get('/mailbox', { ...forwarded, ...cookie })).status).to.equal(200);
     });
 
-    it('sets a cookie that other sites cannot use, of a name for each port, and good until the next start', async () => {
+    it('sets a protected cookie per port, valid until the next start', async () => {
       const { headers } = await http.get(`/mailbox?key=${keyOf(server)}`);
       const port = new URL(server.url).port;
       expect(headers.get('set-cookie')).to.equal(
@@ -174,7 +174,7 @@ describe('/mailbox', () => {
       expect((await clientOf(other.url).get('/mailbox', cookie)).status).to.equal(403);
     });
 
-    it('is no page for other origins to read, not even of this machine', async () => {
+    it('cannot be read by other origins, not even on this machine', async () => {
       for (const origin of ['http://localhost:5173', server.url, 'https://elsewhere.example', 'null']) {
         const asked = { Origin: origin, 'Access-Control-Request-Method': 'GET' };
         for (const path of ['/mailbox', '/Mailbox', `/mailbox?key=${keyOf(server)}`, `/mailbox/${file}/html`]) {
@@ -203,7 +203,7 @@ describe('/mailbox', () => {
     expect(headers.get('set-cookie')).to.match(/^ruffinweb-mailbox-8080=.*; path=\/forms\/mailbox;/);
   });
 
-  it('is there for trying things out, where PUBLIC_URL is this machine', () => {
+  it('exists for trying things out, if PUBLIC_URL is this machine', () => {
     const has = (publicUrl: string) => hasMailbox({ ...readConfig({ PUBLIC_URL: publicUrl }), smtp: undefined });
     for (const url of ['http://localhost:3000', 'http://127.0.0.1', 'http://[::1]:3000/base', 'https://localhost'])
       expect(has(url), url).to.equal(true);
@@ -226,7 +226,7 @@ describe('/mailbox', () => {
     ['with a public address', { PUBLIC_URL: 'http://forms.example.com' }],
     ['with a mail server', { SMTP_HOST: '127.0.0.1', MAIL_FROM: 'a@example.com' }],
   ] as const) {
-    it(`is no route at all ${title}`, async () => {
+    it(`does not exist ${title}`, async () => {
       await using folder = await temporaryFolder();
       await using server = await startServerHere({
         DATABASE_URL: db.url,

@@ -27,10 +27,10 @@ const multipart = (parts: readonly string[], disposition = 'form-data'): Body =>
 const fill = (head: string, piece: string, tail = '') =>
   head + piece.repeat((largest - head.length - tail.length) / piece.length) + tail;
 
-/** A value with this many characters that HTML writes with five. */
+/** A value of this many characters, each of which HTML escapes with five. */
 const escaped = (length: number) => '&'.repeat(length);
 
-describe('a post of many values', () => {
+describe('post of many values', () => {
   let api: Api;
   let db: TestDatabase;
   let http: Client;
@@ -77,7 +77,7 @@ describe('a post of many values', () => {
   ];
 
   for (const [what, body] of tooMany) {
-    it(`is refused with nothing of it on the page: ${what}`, async () => {
+    it(`is rejected without any of it on the page: ${what}`, async () => {
       expect(body.text.length).to.be.within(largest * 0.6, largest);
       const page = await postForPage(body);
       expect(page.status).to.equal(422);
@@ -87,7 +87,7 @@ describe('a post of many values', () => {
       expect(await db.count('messages')).to.equal(0);
     });
 
-    it(`is refused with one fault in each dialect: ${what}`, async () => {
+    it(`is rejected with one error in each API format: ${what}`, async () => {
       const message = 'there must be no more than 100 values';
       const own = await post(body, '/api/messages');
       expect([own.status, own.json.code]).to.deep.equal([422, 'fields-invalid']);
@@ -98,7 +98,7 @@ describe('a post of many values', () => {
     });
   }
 
-  it('is taken up to 100 values, and refused from 101, in every type', async () => {
+  it('is accepted up to 100 values and rejected from 101, in every type', async () => {
     const texts = (count: number) => times(count, (i) => `${i}`);
     const bodies: ((chosen: string[]) => Body)[] = [
       (chosen) => urlencoded(`email=ada@example.test&message=Hello&${chosen.map((it) => `a=${it}`).join('&')}`),
@@ -116,7 +116,7 @@ describe('a post of many values', () => {
     }
   });
 
-  describe('that may be so many, in the largest body, has a page of at most 100 fields and six times the body', () => {
+  describe('of maximum size gets a page of at most 100 fields and six times its size', () => {
     const files = (count: number, name: string) =>
       times(count, (i) => `"${name}${i}${escaped(60)}";filename=x\r\n\r\n`);
     const faulty = times(30, (i) => `"${i}${escaped(80)}"\r\n\r\n`);
@@ -161,14 +161,14 @@ describe('a post of many values', () => {
     }
   });
 
-  it('whose name is cut in the fault has one field on the page', async () => {
+  it('with a field name cut in the error has one field on the page', async () => {
     const name = 'x'.repeat(65);
     const { text } = await postForPage(urlencoded(`email=ada@example.test&message=Hello&${name}=typed`));
     expect(text).to.include(`name="${name}" type="text" value="typed"`);
     expect(inputsIn(text)).to.have.lengthOf(3);
   });
 
-  it('is refused unread if it comes in chunks of a byte', async () => {
+  it('is rejected unread if it comes in chunks of one byte', async () => {
     const body = '1\r\na\r\n'.repeat(largest);
     const head = 'POST /f/contact HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n';
     const answer = await exchange(api.server.url, `${head}Transfer-Encoding: chunked\r\n\r\n${body}0\r\n\r\n`);

@@ -21,7 +21,7 @@ describe('POST /api/messages', () => {
     await db.query('update forms set closed_at = null, recipients = null, auto_reply = null');
   });
 
-  it('stores the message and queues one notification per owner and one auto-reply', async () => {
+  it('stores the message and queues a mail per owner and one auto-reply', async () => {
     const answer = await http.post(
       '/api/messages',
       submission({ subject: 'A question', company: 'Analytical Engines' }),
@@ -39,7 +39,7 @@ describe('POST /api/messages', () => {
     expect(server.log).to.not.match(/ada@|Lovelace|Hello there|A question|Analytical/i);
   });
 
-  it('makes one sender, one auto-reply and fifty messages of fifty parallel posts by one new address', async () => {
+  it('stores fifty parallel posts by one new address: one sender and auto-reply', async () => {
     const answers = await Promise.all(
       Array.from({ length: 50 }, (_, i) =>
         http.post(
@@ -57,7 +57,7 @@ describe('POST /api/messages', () => {
     expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 100 });
   });
 
-  it('sends a browser without script on to the thank-you page, which shows the receipt', async () => {
+  it('redirects a browser without script to the page with its receipt', async () => {
     const answer = await http.send('/api/messages', {
       method: 'POST',
       headers: { Accept: browserAccept },
@@ -72,7 +72,7 @@ describe('POST /api/messages', () => {
     expect(page.text).to.include(message?.receipt);
   });
 
-  it('takes first_name, firstName, _replyto and _subject where the field itself is not there', async () => {
+  it('accepts first_name, firstName, _replyto and _subject as alternatives', async () => {
     await http.post('/api/messages', { first_name: 'Ada', _replyto: 'ada@example.test', _subject: 'Hi', message: 'x' });
     await http.post('/api/messages', { firstName: 'Bob', name: '', email: 'bob@example.test', message: 'x' });
 
@@ -81,13 +81,13 @@ describe('POST /api/messages', () => {
     expect(rows).to.deep.equal([{ named: true }, { named: true }]);
   });
 
-  describe('refuses, and stores nothing', () => {
+  describe('rejects, and stores nothing', () => {
     afterEach(async () => {
       expect(await db.count('messages')).to.equal(0);
       expect(await db.count('emails')).to.equal(0);
     });
 
-    it('with every faulty field named at once', async () => {
+    it('with every invalid field named at once', async () => {
       const answer = await http.post('/api/messages', {
         email: ['a@example.test', 'b@example.test'],
         message: ' \n ',
@@ -132,14 +132,14 @@ describe('POST /api/messages', () => {
       'ada..b@example.test',
       'josé@example.test',
     ]) {
-      it(`with an address that is none: ${JSON.stringify(email)}`, async () => {
+      it(`with an invalid address: ${JSON.stringify(email)}`, async () => {
         const answer = await http.post('/api/messages', submission({ email }));
         expect(answer.status).to.equal(422);
         expect(answer.json.errors[0]).to.include({ field: 'email', code: 'invalid' });
       });
     }
 
-    it('with more than thirty further fields', async () => {
+    it('with more than thirty extra fields', async () => {
       const extra = Object.fromEntries(Array.from({ length: 31 }, (_, i) => [`f${i}`, 'x']));
       const answer = await http.post('/api/messages', { ...submission(), ...extra });
       expect(answer.status).to.equal(422);
@@ -160,7 +160,7 @@ describe('POST /api/messages', () => {
       });
     }
 
-    it('with bytes that are no UTF-8: 400', async () => {
+    it('with bytes that are not UTF-8: 400', async () => {
       const body = Buffer.concat([Buffer.from('email=ada@example.test&message='), Buffer.from([0xe9, 0xff])]);
       const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
       expect((await http.send('/api/messages', { method: 'POST', headers, body })).status).to.equal(400);
@@ -178,7 +178,7 @@ describe('POST /api/messages', () => {
       ['another charset', { 'Content-Type': 'application/x-www-form-urlencoded; charset=iso-8859-1' }],
       ['compressed', { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' }],
     ] as [string, Record<string, string>][]) {
-      it(`with a body of a type that is not taken (${what}): 415`, async () => {
+      it(`with an unsupported content type (${what}): 415`, async () => {
         const answer = await http.send('/api/messages', {
           method: 'POST',
           headers,
@@ -196,7 +196,7 @@ describe('POST /api/messages', () => {
       expect(answer.json.code).to.equal('form-closed');
     });
 
-    it('from a browser: with a page that keeps what was typed, marks the faults and runs nothing of it', async () => {
+    it('from a browser: with a safe page that keeps the text and marks errors', async () => {
       const answer = await http.send('/api/messages', {
         method: 'POST',
         headers: { Accept: browserAccept },
@@ -211,10 +211,10 @@ describe('POST /api/messages', () => {
     });
   });
 
-  describe('the auto-reply', () => {
+  describe('auto-reply', () => {
     const queued = async () => (await db.emails())['auto-reply queued'] ?? 0;
 
-    it('goes once a day to one mailbox, however its address is written', async () => {
+    it('is sent once a day to one mailbox, however its address is written', async () => {
       for (const email of ['ada.l+x@gmail.com', 'ADAL@gmail.com', 'a.d.a.l@googlemail.com', 'adal+y@gmail.com']) {
         expect((await http.post('/api/messages', submission({ email }))).status).to.equal(201);
       }
@@ -225,7 +225,7 @@ describe('POST /api/messages', () => {
       expect(await queued()).to.equal(2);
     });
 
-    it('goes to no role address, no list, no program and to none of our own', async () => {
+    it('is not sent to role addresses, lists, programs or our own addresses', async () => {
       const addresses = [
         'noreply@shop.test',
         'Mailer-Daemon@shop.test',
@@ -264,7 +264,7 @@ describe('POST /api/messages', () => {
       expect((await db.emails())['notification queued']).to.equal(2 * addresses.length);
     });
 
-    it('goes to people whose names only look a little like a program', async () => {
+    it('is sent to people whose names look a little like a program', async () => {
       const people = [
         'owner',
         'norbert.owner',
@@ -287,13 +287,13 @@ describe('POST /api/messages', () => {
       expect(await queued()).to.equal(people.length);
     });
 
-    it('does not go to the owner, however the address at Gmail is written', async () => {
+    it('is not sent to the owner, in any spelling of a Gmail address', async () => {
       await db.query(`update forms set recipients = '{ada.owner@gmail.com}'`);
       await http.post('/api/messages', submission({ email: 'a.d.a.owner+x@googlemail.com' }));
       expect(await db.emails()).to.deep.equal({ 'notification queued': 1 });
     });
 
-    it('goes out at most a hundred times an hour for one form, and the answer does not show it', async () => {
+    it('is limited to a hundred an hour per form, invisibly to the visitor', async () => {
       await db.query(`insert into reply_hours select id, date_trunc('hour', now(), 'UTC'), 98 from forms`);
       await db.query(
         `insert into reply_hours select id, date_trunc('hour', now(), 'UTC') + interval '1 hour', 98 from forms`,
@@ -305,7 +305,7 @@ describe('POST /api/messages', () => {
       expect(await queued()).to.equal(2);
     });
 
-    it('comes the next time where the hour turned it away, since that mailbox has had none', async () => {
+    it('is sent the next time if the hourly limit stopped it', async () => {
       await db.query(`insert into reply_hours select id, date_trunc('hour', now(), 'UTC'), 100 from forms`);
       await db.query(
         `insert into reply_hours select id, date_trunc('hour', now(), 'UTC') + interval '1 hour', 100 from forms`,
@@ -318,10 +318,10 @@ describe('POST /api/messages', () => {
       await http.post('/api/messages', submission({ message: 'A third' }));
       expect(await queued(), 'one a day').to.equal(1);
       const [hour] = await db.query<{ replies: number }>('select sum(replies)::int as replies from reply_hours');
-      expect(hour, 'whoever had one asks nothing of the hour').to.deep.equal({ replies: 1 });
+      expect(hour, 'a sender with a reply is not counted again').to.deep.equal({ replies: 1 });
     });
 
-    it('is as the form says, where it says', async () => {
+    it("follows the form's setting", async () => {
       await db.query(`update forms set auto_reply = false, recipients = '{third@site.test}'`);
       await http.post('/api/messages', submission());
       expect(await db.emails()).to.deep.equal({ 'notification queued': 1 });

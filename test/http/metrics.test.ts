@@ -38,7 +38,7 @@ describe('/metrics', () => {
     );
   };
 
-  it('is told to whoever has the token, and is no route at all without one set', async () => {
+  it('requires its token, and does not exist if no token is set', async () => {
     for (const wrong of [
       undefined,
       'Bearer',
@@ -57,7 +57,7 @@ describe('/metrics', () => {
     expect(server.log).to.not.include(token);
   });
 
-  it('counts posts by what became of them', async () => {
+  it('counts posts by result', async () => {
     const before = await scrape();
     await http.post('/api/messages', submission());
     await http.post('/api/messages', submission({ _gotcha: 'held', message: 'Another' }));
@@ -72,7 +72,7 @@ describe('/metrics', () => {
     expect(after.get('ruffinweb_held_messages')).to.equal(1);
   });
 
-  it('says whether mail is being lost: by state and kind, how late, what tries gave, who delivered it', async () => {
+  it('reports mail by state and kind, delay, attempt results and workers', async () => {
     await using context = await openTestContext(db);
     await scrape();
     await buildMessages(context, 4, (i) => (i === 3 ? { _gotcha: 'x' } : {}));
@@ -116,7 +116,7 @@ describe('/metrics', () => {
     expect((await scrape()).get('ruffinweb_queue_paused{cause="broken"}')).to.equal(0);
   });
 
-  it('counts a try that was written down in these last seconds at a later scrape, and once', async () => {
+  it('counts an attempt recorded in the last seconds once, at a later scrape', async () => {
     await using context = await openTestContext(db);
     const accepted = async () => (await scrape()).get('ruffinweb_tries_total{result="accepted"}') ?? 0;
     const before = await accepted();

@@ -44,7 +44,7 @@ describe('_next', () => {
     ['https://site.example.test/%0d%0aSet-Cookie:%20a=b', 'https://site.example.test/%0d%0aSet-Cookie:%20a=b'],
     ['https://site.example.test/\r\nSet-Cookie: a=b', 'https://site.example.test/Set-Cookie:%20a=b'],
   ] as const) {
-    it(`${JSON.stringify(given)} sends the visitor to ${location}, once the message is stored`, async () => {
+    it(`${JSON.stringify(given)} redirects to ${location} once the message is stored`, async () => {
       const answer = await post({ _next: given });
       expect(answer.status).to.equal(303);
       expect(answer.headers.get('location')).to.equal(location);
@@ -88,7 +88,7 @@ describe('_next', () => {
     `https://site.example.test/${'x'.repeat(2000)}`,
     '   ',
   ]) {
-    it(`${JSON.stringify(given).slice(0, 60)} leads to our own thank-you page, and the message is stored`, async () => {
+    it(`${JSON.stringify(given).slice(0, 60)} leads to our own thank-you page after storing`, async () => {
       const answer = await post({ _next: given });
       expect(answer.status).to.equal(303);
       expect(answer.headers.get('location')).to.match(/^\/base\/thanks\?receipt=RW-[0-9A-Z]{10}$/);
@@ -96,7 +96,7 @@ describe('_next', () => {
     });
   }
 
-  it('given twice, or as no text, leads to our own thank-you page', async () => {
+  it('given twice, or not as text, leads to our own thank-you page', async () => {
     const body = new URLSearchParams('email=a@example.test&message=x&_next=https://site.example.test&_next=/x');
     const answer = await http.send('/api/messages', { method: 'POST', headers: { Accept: browserAccept }, body });
     expect(answer.headers.get('location')).to.match(/^\/base\/thanks/);
@@ -108,7 +108,7 @@ describe('_next', () => {
     expect(json.json.next).to.match(/^https:\/\/forms\.example\.test\/base\/thanks/);
   });
 
-  it('may be called _redirect; a field called redirect is somebody’s own', async () => {
+  it('may be called _redirect; a field called redirect is ordinary', async () => {
     const site = 'https://site.example.test';
     const locationOf = async (fields: Record<string, string>) => (await post(fields)).headers.get('location');
     expect(await locationOf({ _redirect: `${site}/a` })).to.equal(`${site}/a`);
@@ -120,7 +120,7 @@ describe('_next', () => {
     expect(told.json.next).to.equal(`${site}/a`);
   });
 
-  it('may also name an origin of the form itself, and of the environment', async () => {
+  it('may also name an origin of the form or of ALLOWED_ORIGINS', async () => {
     const path = '/api/forms/own/messages';
     const own = await post({ _next: 'https://own.example.test/danke' }, path);
     expect(own.headers.get('location')).to.equal('https://own.example.test/danke');
@@ -128,7 +128,7 @@ describe('_next', () => {
     expect(environment.headers.get('location')).to.equal('https://site.example.test/');
   });
 
-  it('sends nobody on whose message was refused; the page to correct it may lead there all the same', async () => {
+  it('redirects nobody after a rejection; the correction page may keep it', async () => {
     const refused = await post({ email: 'ada@', _next: 'https://site.example.test/danke' });
     expect(refused.status).to.equal(422);
     expect(refused.headers.get('location')).to.equal(null);
@@ -141,7 +141,7 @@ describe('_next', () => {
     expect(await db.count('messages')).to.equal(0);
   });
 
-  it('changes nothing for programs, which are told and not sent', async () => {
+  it('changes nothing for programs, which get no redirect', async () => {
     const answer = await http.post('/api/messages', {
       email: 'ada@example.test',
       message: 'x',

@@ -21,10 +21,10 @@ import { type Api, openApi, startServerHere } from '../support/server-here.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { exchange } from '../support/wire.ts';
 
-/** For mail programs (RFC 8058); the address with its token stands in each auto-reply. */
+/** For mail programs (RFC 8058); each auto-reply contains the address with its token. */
 const forMailPrograms = ['GET /unsubscribe', 'POST /unsubscribe'];
 
-/** Routes that are for looking at, and so not in a document for programs. */
+/** Pages for people, which do not belong in a document for programs. */
 const pages = [
   '/',
   '/mailbox',
@@ -74,7 +74,7 @@ describe('openapi.json', () => {
     expect(new Set(ids)).to.have.lengthOf(ids.length);
   });
 
-  it('describes the very routes that are served', async () => {
+  it('describes exactly the routes that are served', async () => {
     const config = readConfig({ DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys });
     const log = createLog({ level: 'silent', format: 'json' });
     await using context = await openMailingContext(
@@ -94,7 +94,7 @@ describe('openapi.json', () => {
     expect(described.toSorted()).to.deep.equal([...new Set(served)].toSorted());
   });
 
-  it('has examples that are as it says', () => {
+  it('has examples that match its schemas', () => {
     for (const { path, operation } of operations) {
       const contents = [operation.requestBody, ...Object.values(operation.responses)].flatMap(
         (it): [string, MediaType][] => Object.entries(it?.content ?? {}),
@@ -106,7 +106,7 @@ describe('openapi.json', () => {
     }
   });
 
-  it('is true of real answers', async () => {
+  it('matches real responses', async () => {
     await using captchaServer = await startServerHere({ DATABASE_URL: db.url, CAPTCHA: 'altcha' });
     const withCaptcha = clientOf(captchaServer.url);
     const answers = [
@@ -141,7 +141,7 @@ describe('openapi.json', () => {
     }
   });
 
-  it('names the refusals that concern no message', async () => {
+  it('names the errors that are not about a message', async () => {
     await using proxy = await TcpProxy.before(db.url);
     await using server = await startServerHere({
       DATABASE_URL: proxy.urlOf(db.url),
@@ -186,7 +186,7 @@ describe('openapi.json', () => {
     }
   });
 
-  it('names what each route takes, and what it answers where the fault is ours or the server is asked by another name', async () => {
+  it('names body types, headers, 500 and 421 responses of each route', async () => {
     const formOf = (fields: Record<string, string>) => {
       const form = new FormData();
       for (const [name, value] of Object.entries(fields)) form.set(name, value);
@@ -231,7 +231,7 @@ describe('openapi.json', () => {
     }
   });
 
-  it('names the limits that checking goes by', () => {
+  it('names the limits used in validation', () => {
     const schema = api.components.schemas.Submission;
     expect(schema?.required).to.deep.equal(['email', 'message']);
     const accepts = (field: string, value: string) => {
@@ -259,7 +259,7 @@ describe('openapi.json', () => {
   });
 });
 
-/** As OpenAPI writes it, and without the slash at the end, which the router takes or leaves. */
+/** As OpenAPI writes it, without the final slash, which the router accepts or not. */
 function withoutSlash(path: string): string {
   return path.replaceAll(/:(\w+)/g, '{$1}').replace(/(?<=.)\/$/, '');
 }

@@ -13,7 +13,7 @@ import { type Api, openApi, type ServerHere } from '../support/server-here.ts';
 
 const source = new URL('../../src/server/pages/assets/form.js', import.meta.url);
 
-describe('what is served to look at', () => {
+describe('pages and scripts', () => {
   let api: Api;
   let db: TestDatabase;
   let server: ServerHere;
@@ -47,12 +47,12 @@ describe('what is served to look at', () => {
       expect(headers.get('x-content-type-options')).to.equal('nosniff');
     });
 
-    it('is kept for minutes and then asked for by its tag', async () => {
+    it('is cached for minutes, then revalidated by its ETag', async () => {
       const { headers } = await http.get('/form.js');
       expect(headers.get('cache-control')).to.equal('public, max-age=300');
       const tag = headers.get('etag') ?? '';
       expect(tag).to.match(/^"[\w-]{22}"$/);
-      // As a browser asks; fetch with a tag of its own would say that it wants no cached answer.
+      // Like a browser; fetch with its own ETag would ask for no cached answer.
       const statusFor = (given: string) =>
         new Promise((resolve) => {
           get(`${server.url}/form.js`, { headers: { 'If-None-Match': given } }, (answer) => {
@@ -63,19 +63,19 @@ describe('what is served to look at', () => {
       expect([await statusFor(tag), await statusFor('"other"')]).to.deep.equal([304, 200]);
     });
 
-    it('is what "npm run shrink" makes of its source today', async () => {
+    it('is the current output of "npm run shrink"', async () => {
       const options = JSON.parse(await readFile(new URL('../../terser.json', import.meta.url), 'utf8'));
       const { code } = await minify(await readFile(source, 'utf8'), options);
       expect((await http.get('/form.js')).text.trim()).to.equal(code?.trim());
     });
 
-    it('needs nothing that a strict Content-Security-Policy forbids', async () => {
+    it('does nothing that a strict Content-Security-Policy forbids', async () => {
       expect(await readFile(source, 'utf8')).to.not.match(
         /eval\(|new Function|innerHTML|outerHTML|\.style\b|cssText|import\(/,
       );
     });
 
-    it('has its every setting in the reference, and the reference has no other', async () => {
+    it('has all its settings in the reference, and no others', async () => {
       const code = await readFile(source, 'utf8');
       const texts = [...code.matchAll(/text\((?:form|field), '([a-z-]+)'/g)].map((it) => `data-${it[1]}`);
       const attributes = [...code.matchAll(/'(data-[a-z-]+)'/g)].map((it) => it[1]);
@@ -84,7 +84,7 @@ describe('what is served to look at', () => {
     });
   });
 
-  it('serves the pages’ own files to this origin alone', async () => {
+  it('serves the pages’ own files to this origin only', async () => {
     for (const [path, type] of [
       ['/style.css', 'text/css; charset=utf-8'],
       ['/page.js', 'text/javascript; charset=utf-8'],
@@ -97,7 +97,7 @@ describe('what is served to look at', () => {
     }
   });
 
-  it('has pages without anything inline or from elsewhere, all links under the public address', async () => {
+  it('has pages without inline or foreign content, and links under PUBLIC_URL', async () => {
     const pages = [
       await page('/'),
       await page('/docs'),
@@ -108,7 +108,7 @@ describe('what is served to look at', () => {
     for (const { text, headers } of pages) {
       expect(headers.get('content-type')).to.equal('text/html; charset=utf-8');
       expect(headers.get('content-security-policy')).to.include("script-src 'self'").and.not.include('unsafe');
-      // Examples are escaped, so that a tag or an attribute found here is a real one.
+      // Examples are escaped, so a tag or an attribute found here is real.
       expect(text).to.not.match(/<script(?! src="\/base\/)|<style|<[^>]+ (?:style|on\w+)=/);
       for (const [, address] of text.matchAll(/<[^>]+ (?:href|src|action)="([^"]*)"/g)) {
         expect(address).to.match(/^(?:\/base\/|#)/);
@@ -123,7 +123,7 @@ describe('what is served to look at', () => {
     expect([post.status, post.headers.get('allow')]).to.deep.equal([405, 'HEAD, GET']);
   });
 
-  it('has a landing page with a live form and examples that hold its own address', async () => {
+  it('has a landing page with a live form and examples with its own address', async () => {
     const { text } = await page('/');
     expect(text).to.match(/<form [^>]*action="\/base\/api\/messages" data-ruffinweb/);
     for (const example of ['HTML example', 'fetch example', 'React example', 'curl example']) {
@@ -133,7 +133,7 @@ describe('what is served to look at', () => {
     expect(text).to.include('http://localhost:8080/base/form.js');
   });
 
-  it('has examples that know of the captcha, which they would be refused without', () => {
+  it('has examples that include the captcha if one is required', () => {
     const landing = (settings: Record<string, string>) => openPages(readConfig(settings)).landing;
     const plain = landing({});
     expect(plain).to.not.match(/altcha-lib|captcha-required|here the widget/);
@@ -158,7 +158,7 @@ describe('what is served to look at', () => {
   });
 
   describe('/thanks', () => {
-    it('shows a receipt, and nothing that is none', async () => {
+    it('shows a valid receipt and nothing else', async () => {
       expect((await page('/thanks?receipt=RW-7Q2M4XK9TB')).text).to.include('RW-7Q2M4XK9TB');
       for (const query of ['', '?receipt=', '?receipt=<b>x</b>', '?receipt=a&receipt=b']) {
         const { status, text } = await page(`/thanks${query}`);
@@ -167,7 +167,7 @@ describe('what is served to look at', () => {
       }
     });
 
-    it('leads back to the site that the visitor came from, by its origin alone', async () => {
+    it('links back to the site that the visitor came from, by origin only', async () => {
       const from = async (referer: string) =>
         (await http.get('/thanks', { Accept: browserAccept, Referer: referer })).text;
       expect(await from('https://shop.example/contact?token=1')).to.include(
@@ -178,8 +178,8 @@ describe('what is served to look at', () => {
     });
   });
 
-  describe('the correction page', () => {
-    it('says what is wrong in an alert, puts the cursor at the first fault, and posts under the public address', async () => {
+  describe('correction page', () => {
+    it('shows errors in an alert, focuses the first, and posts under PUBLIC_URL', async () => {
       const { text } = await postForm({ name: 'Ada', email: 'ada@', message: '' });
       expect(text).to.include('action="/base/api/messages"').and.include('role="alert"');
       expect(text).to.include('<li><a href="#field-2">E-mail must be a single e-mail address');
@@ -191,7 +191,7 @@ describe('what is served to look at', () => {
       expect(text).to.include('value="Ada"');
     });
 
-    it('keeps what was typed under another name, more than once, or over several lines', async () => {
+    it('keeps text sent under another name, repeated, or over several lines', async () => {
       const { text } = await postForm(
         'first_name=Ada&_replyto=ada%40&message=Hi&_next=%2Fa&topic=one&topic=two&long=' +
           encodeURIComponent(`a\nb${'c'.repeat(2000)}`),
@@ -205,7 +205,7 @@ describe('what is served to look at', () => {
       expect(text).to.match(/<textarea [^>]*name="long"[^>]*>\r?\na\nbccc/);
     });
 
-    describe('for a captcha that is not solved', () => {
+    describe('for an unsolved captcha', () => {
       const refused = (captcha: string) =>
         openPages(readConfig({ PUBLIC_URL: 'http://localhost:8080/base' })).problem(
           describeProblem(new Problem('captcha-required', 'this form asks for a solved captcha'), 'id'),
@@ -222,7 +222,7 @@ describe('what is served to look at', () => {
           },
         );
 
-      it('lets the browser solve it, where it is our own', () => {
+      it('lets the browser solve it if it is our own', () => {
         const text = refused('altcha');
         expect(text).to.include(
           'action="/base/api/messages" novalidate data-ruffinweb data-captcha data-redirect="/base/thanks"',
@@ -231,14 +231,14 @@ describe('what is served to look at', () => {
         expect(text).to.include('value="ada@example.test"').and.include('name="topic" value="x"');
       });
 
-      it('sends the visitor back to the form, where only a widget there can solve it', () => {
+      it('sends the visitor back to the form if only a widget there can solve it', () => {
         const text = refused('turnstile');
         expect(text).to.include('go back to the form').and.not.include('<form');
       });
     });
   });
 
-  it('shows one page for what went wrong on our side, which sends again what was typed', async () => {
+  it('shows one page for our own errors, which sends the same text again', async () => {
     await db.query('alter table forms rename to forms_away');
     try {
       const { status, text } = await postForm('email=ada%40example.test&message=Hi%0Athere&topic=a&topic=b');

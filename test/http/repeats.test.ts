@@ -6,7 +6,7 @@ import { type ServerHere, startServerHere } from '../support/server-here.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
-describe('the same post again', () => {
+describe('repeated post', () => {
   let db: TestDatabase;
   let servers: ServerHere[];
   let http: Client[];
@@ -30,7 +30,7 @@ describe('the same post again', () => {
   const post = (n: number, changes: Record<string, unknown> = {}, headers: Record<string, string> = {}) =>
     (http[n % http.length] as Client).post('/api/messages', submission(changes), headers);
 
-  it('(with an Idempotency-Key, fifty times at once on two servers) is stored once and gets one answer', async () => {
+  it('(Idempotency-Key, 50 times at once, two servers) is stored once, one answer', async () => {
     const answers = await Promise.all(
       Array.from({ length: 50 }, (_, n) => post(n, {}, { 'Idempotency-Key': 'key-1' })),
     );
@@ -40,7 +40,7 @@ describe('the same post again', () => {
     expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 1 });
   });
 
-  it('(without one, fifty times at once on two servers) is stored once within ten minutes', async () => {
+  it('(no key, 50 times at once, two servers) is stored once in ten minutes', async () => {
     const answers = await Promise.all(
       Array.from({ length: 50 }, (_, n) => post(n, { email: n % 2 ? 'ADA@example.test' : 'ada@example.test' })),
     );
@@ -54,7 +54,7 @@ describe('the same post again', () => {
     expect(await db.count('messages')).to.equal(2);
   });
 
-  it('is another one with another text, another address or another key', async () => {
+  it('is a new message with another text, address or key', async () => {
     await post(0);
     await post(0, { message: 'Something else' });
     await post(0, { email: 'bob@example.test' });
@@ -63,7 +63,7 @@ describe('the same post again', () => {
     expect(await db.count('messages')).to.equal(5);
   });
 
-  it('is another one where any other field that is kept differs, and the same where only what is not kept does', async () => {
+  it('is a new message if any stored field differs', async () => {
     const booking = { date: 'Tuesday', _elapsed: '5000', 'cf-turnstile-response': 'one' };
     const first = await post(0, booking);
     const again = await post(1, { ...booking, _elapsed: '6000', 'cf-turnstile-response': 'two', _gotcha: '' });
@@ -76,15 +76,15 @@ describe('the same post again', () => {
     expect(await db.count('messages')).to.equal(5);
   });
 
-  it('without the key that it came with the first time is the same post still', async () => {
+  it('without the key of the first time is still a repeat', async () => {
     const first = await post(0, {}, { 'Idempotency-Key': 'k' });
     expect((await post(1)).text).to.equal(first.text);
     const other = await post(0, {}, { 'Idempotency-Key': 'another' });
-    expect(other.json.id, 'whoever names another key means another post').to.not.equal(first.json.id);
+    expect(other.json.id, 'another key means another post').to.not.equal(first.json.id);
     expect(await db.count('messages')).to.equal(2);
   });
 
-  it('with the key of another post is refused, and the first stays as it was', async () => {
+  it("with another post's key is rejected, and the first stays unchanged", async () => {
     const first = await post(0, {}, { 'Idempotency-Key': 'k' });
     const other = await post(1, { message: 'Another text' }, { 'Idempotency-Key': 'k' });
     expect([other.status, other.json.code]).to.deep.equal([422, 'idempotency-key-reused']);
@@ -92,7 +92,7 @@ describe('the same post again', () => {
     expect(await db.count('messages')).to.equal(1);
   });
 
-  it('with a key that is a day old is a new one', async () => {
+  it('with a key that is a day old is a new message', async () => {
     const first = await post(0, {}, { 'Idempotency-Key': 'k' });
     await db.query(`update message_keys set stored_at = stored_at - interval '24 hours'`);
     const second = await post(0, {}, { 'Idempotency-Key': 'k' });
@@ -100,14 +100,14 @@ describe('the same post again', () => {
     expect(second.json.id).to.not.equal(first.json.id);
   });
 
-  it('keeps its answer over a restart', async () => {
+  it('gets the same answer after a restart', async () => {
     const first = await post(0, {}, { 'Idempotency-Key': 'k' });
     await using other = await startServerHere({ DATABASE_URL: db.url });
     const again = await clientOf(other.url).post('/api/messages', submission(), { 'Idempotency-Key': 'k' });
     expect(again.text).to.equal(first.text);
   });
 
-  it('with a faulty key is refused', async () => {
+  it('with an invalid key is rejected', async () => {
     for (const key of ['with space', 'x'.repeat(256)]) {
       const answer = await post(0, {}, { 'Idempotency-Key': key });
       expect([answer.status, answer.json.code]).to.deep.equal([400, 'idempotency-key-invalid']);
@@ -115,7 +115,7 @@ describe('the same post again', () => {
     expect(await db.count('messages')).to.equal(0);
   });
 
-  it('after an answer of the database that was lost gets the first answer: nobody was told that it was not stored', async () => {
+  it("gets the first answer after the database's response was lost", async () => {
     await using proxy = await TcpProxy.before(db.url);
     await using server = await startServerHere({ DATABASE_URL: proxy.urlOf(db.url) });
     const visitor = clientOf(server.url);
@@ -153,7 +153,7 @@ describe('the same post again', () => {
     expect(await db.count('messages')).to.equal(2);
   });
 
-  it('as a double click in a browser without script leads to the same receipt', async () => {
+  it('as a double click without script leads to the same receipt', async () => {
     const click = () =>
       (http[0] as Client).send('/api/messages', {
         method: 'POST',
@@ -166,7 +166,7 @@ describe('the same post again', () => {
     expect(await db.count('messages')).to.equal(1);
   });
 
-  it('while the first is being stored waits for it, and gives up with 409 after five seconds', async () => {
+  it('waits while the first is being stored, and gets 409 after five seconds', async () => {
     await using context = await openTestContext(db);
     const lock = await db.lockKey(context.keyring.keyIndex('k').readBigInt64BE(8));
     const answer = await post(0, {}, { 'Idempotency-Key': 'k' });

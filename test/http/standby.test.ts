@@ -3,7 +3,7 @@ import { submission } from '../support/api.ts';
 import { type Api, openApi } from '../support/server-here.ts';
 import { until } from '../support/until.ts';
 
-describe('a database that takes no writes for a while, as a standby before it is promoted', () => {
+describe('a database that is read-only for a while, as a standby before promotion', () => {
   let api: Api;
 
   before(async () => {
@@ -13,13 +13,13 @@ describe('a database that takes no writes for a while, as a standby before it is
     await api[Symbol.asyncDispose]();
   });
 
-  /** For all connections from now on; those that are open keep what they have. */
+  /** Applies to all connections from now on; open ones keep their setting. */
   const set = (readOnly: 'on' | 'off') =>
     api.db.query(
       `set transaction read write; alter database ${api.db.name} set default_transaction_read_only = ${readOnly}`,
     );
 
-  it('is away meanwhile, and no connection from then keeps posts and mail away afterwards', async () => {
+  it('counts as down, and old connections block no posts or mail afterwards', async () => {
     const { http, db } = api;
     await set('on');
     await db.query(
@@ -31,7 +31,7 @@ describe('a database that takes no writes for a while, as a standby before it is
     const unready = await http.get('/readyz');
     expect([unready.status, unready.json.checks]).to.deep.equal([503, { database: 'read-only' }]);
     await set('off');
-    // No connection of before may be asked again: each would refuse for as long as it lives, half an hour.
+    // No earlier connection may be used again: each would reject writes for as long as it lives, half an hour.
     await until('a post is stored', async () => (await http.post('/api/messages', submission())).status === 201);
     expect((await http.get('/readyz')).status).to.equal(200);
     await until('its mail is sent', async () => (await db.emails())['notification sent'] === 1);
