@@ -168,7 +168,7 @@ Your answer to this mail goes to the sender. It was sent by the form
     `${'a'.repeat(119)}😀`,
     ' '.repeat(5_000),
   ];
-  it('keeps every name, subject and field out of the headers but for a clean, short subject', async () => {
+  it("keeps visitors' text out of the headers, except a short, clean subject", async () => {
     const expected = (await sent(composeNotification(templates, envelope, message))).names.sort();
     for (const text of injections) {
       const mail = composeNotification(templates, envelope, {

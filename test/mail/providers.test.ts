@@ -57,7 +57,7 @@ describe('SMTP as people have it', () => {
         expect((await mailer.send(someMail())).result, 'the next one goes through').to.equal('accepted');
       });
 
-      it('wants no more than three mails on one connection: 421, and all arrive in the end, each once', async () => {
+      it('accepts three mails per connection, then 421: all arrive once', async () => {
         await using server = await startSmtpServer(serverOptions);
         server.answer('mail', ({ accepted }) =>
           accepted >= 3 ? '421 4.7.0 too many messages on this connection' : undefined,
@@ -93,7 +93,7 @@ describe('SMTP as people have it', () => {
     expect(outcome).to.include({ result: 'broken', code: 530 });
   });
 
-  it('a server that offers no STARTTLS, or a certificate nobody vouches for, is told at TLS', async () => {
+  it('reports a missing STARTTLS or an untrusted certificate at the TLS step', async () => {
     await using plain = await startSmtpServer();
     expect((await walk(plain, { host: 'localhost', security: 'starttls' })).told.at(-1)).to.equal('tls NOT');
     await using unknown = await startSmtpServer({ tls: 'implicit' });

@@ -52,7 +52,7 @@ describe('SMTP: TLS', () => {
     expect(await mailer.send(someMail())).to.include({ result: 'broken' });
   });
 
-  it('STARTTLS taken out of the announcement, refused or broken is "broken", and nothing leaves in clear', async () => {
+  it('STARTTLS missing, refused or broken is "broken"; nothing leaves in clear', async () => {
     const auth = { user: 'site', password: 'secret' };
     await using server = await startSmtpServer({ auth });
     await using mailer = mailerTo(server, { security: 'starttls', tls: trusted, connectMs: 500, ...auth });
@@ -77,7 +77,7 @@ describe('SMTP: TLS', () => {
     expect(server.messages[0]?.secure).to.equal(true);
   });
 
-  it('on the machine itself: STARTTLS if offered, whatever the certificate, and plain text if not', async () => {
+  it('on the same machine: STARTTLS if offered, any certificate, or plain text', async () => {
     await using offering = await startSmtpServer({ tls: 'starttls' });
     await using one = mailerTo(offering);
     expect(await one.send(someMail())).to.include({ result: 'accepted' });

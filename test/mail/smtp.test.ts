@@ -246,7 +246,7 @@ describe('SMTP: a lost connection', () => {
     expect(server.attempts).to.be.empty;
   });
 
-  it('lost in the middle of DATA, when all had left already, is "unknown": nobody can tell what the server read', async () => {
+  it('lost during DATA after everything was sent is "unknown"', async () => {
     const { outcome } = await tryOnce('body', 'drop');
 
     expect(outcome.result).to.equal('unknown');
@@ -295,7 +295,7 @@ describe('SMTP: a server that never ends', () => {
     }
   });
 
-  it('hanging after the dot is "unknown" at the deadline, and the mail may arrive after all', async () => {
+  it('hanging after the dot is "unknown" at the deadline; the mail may arrive', async () => {
     await using server = await startSmtpServer();
     server.answer('dot', 'hold');
     await using mailer = mailerTo(server, impatience);
@@ -306,7 +306,7 @@ describe('SMTP: a server that never ends', () => {
     await server.received(1);
   });
 
-  it('after the dot the answer is waited for beyond silence and deadline, by a walk too, and the lane works on', async () => {
+  it('after the dot, waits for the answer beyond the silence and the deadline', async () => {
     await using server = await startSmtpServer();
     const patience = { silenceMs: 2_000, deadlineMs: 6_000, answerMs: 60_000 };
     await using mailer = mailerTo(server, { lanes: 1, ...patience });
@@ -356,7 +356,7 @@ describe('SMTP: a server that never ends', () => {
     expect(performance.now() - before).to.be.below(5_000);
   });
 
-  it('the mail after a hang is judged by what happens to it, not by what happened before', async () => {
+  it('each mail after a hang is judged by its own result', async () => {
     await using server = await startSmtpServer();
     server.answer('dot', 'hold', { times: 1 });
     await using mailer = mailerTo(server, { lanes: 1, ...impatience });
@@ -663,7 +663,7 @@ describe('SMTP: lanes', () => {
     expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
   });
 
-  it('keeps a connection for the next mail, after a refusal too, and says goodbye when it is not needed', async () => {
+  it('reuses a connection, after a rejection too, and quits when idle', async () => {
     await using server = await startSmtpServer();
     server.answer('rcpt', '550 5.1.1 no such user', { to: 'nobody' });
     await using mailer = mailerTo(server, { idleMs: 50 });
@@ -755,7 +755,7 @@ describe('SMTP: stopping', () => {
     expect(server.connections.total).to.equal(0);
   });
 
-  it('disposing ends everything: "later" before the dot, "unknown" after it, and no connection stays', async () => {
+  it('disposing ends all: "later" before the dot, "unknown" after, no connections', async () => {
     await using server = await startSmtpServer();
     server.answer('rcpt', 'hold', { to: 'slow' });
     server.answer('dot', 'hold', { to: 'late' });

@@ -66,7 +66,7 @@ describe('templates', () => {
     expect(message).to.match(/not closed/);
   });
 
-  it('name file, line and the choices for an unknown variable, also where it is seldom reached', async () => {
+  it('name file, line and valid names for an unknown variable, in any branch', async () => {
     const message = await fault({
       'auto-reply.html.liquid': '<p>\n{% if unsubscribe_url == "never" %}{{ message }}{% endif %}</p>',
     });
@@ -76,7 +76,7 @@ describe('templates', () => {
     );
   });
 
-  it('name file and line of an unknown property, filter or file, and of a layout at fault', async () => {
+  it('name file and line of an unknown property, filter, file or bad layout', async () => {
     expect(
       await fault({ 'notification.text.liquid': '\n{% for field in extra %}{{ field.nmae }}{% endfor %}' }),
     ).to.match(/notification\.text\.liquid, line 2: undefined variable: field\.nmae/);
