@@ -16,7 +16,7 @@ interface Step {
   script: string;
 }
 
-/** The shell of the drill, as the document has it; the first line of each block says where it is run. */
+/** The shell of the drill, as the document has it; each block's first line says where it runs. */
 function readDrill(): Step[] {
   return blocksOf('docs/how-to/restoring.md').map(({ text }) => {
     const [, machine = '', script = ''] = /^# (on the server|on the other machine)\n(.*)$/s.exec(text) ?? [];
@@ -29,7 +29,7 @@ interface Printed {
   stderr: string;
 }
 
-/** Runs blocks one after the other in one surrounding, which `export` in one of them changes for the next. */
+/** Runs blocks one after the other in one environment, which `export` in a block changes for the next. */
 class Machine {
   readonly #variables: string;
   readonly environment: Record<string, string>;
@@ -113,14 +113,14 @@ describeWith(['pg_dump', 'pg_ctl'], 'the drill of docs/how-to/restoring.md', () 
     await opened.disposeAsync();
   });
 
-  it('brings everything back but whom was erased, and sends nothing twice', async () => {
+  it('restores everything except erased people, and sends nothing twice', async () => {
     expect(blocks.map((it) => it.machine)).to.deep.equal([
       ...Array(3).fill('on the server'),
       ...Array(5).fill('on the other machine'),
     ]);
     const [dump, keepKeys, keepErasures, restore, check, replay, paused, resume] = blocks.map((it) => it.script);
 
-    // Three people have written, and at the moment of the backup none of the mail has left.
+    // Three people have written; when the backup is made, none of the mail has been sent.
     await ruffinweb(['migrate', 'up'], settings);
     await ruffinweb(['deliver', '--once'], settings);
     await using running = await RunningServer.start(settings, ['serve', '--no-deliver']);
@@ -128,7 +128,7 @@ describeWith(['pg_dump', 'pg_ctl'], 'the drill of docs/how-to/restoring.md', () 
     await server.run(dump ?? '');
     await server.run(keepKeys ?? '');
 
-    // Then mail goes out, and one of them asks to be forgotten.
+    // Then mail is sent, and one of them asks to be erased.
     await ruffinweb(['deliver', '--once'], settings);
     expect(smtp.messages).to.have.lengthOf(3);
     const erased = await ruffinweb(['senders', 'erase', '--email', people[0] ?? '', '--yes'], settings);
@@ -145,7 +145,7 @@ describeWith(['pg_dump', 'pg_ctl'], 'the drill of docs/how-to/restoring.md', () 
     await other.run(restore ?? '');
     const looked = await other.run(check ?? '');
     expect(looked.stdout).to.include('ada@example.test').and.include('edith@example.test');
-    // The job of every hour, should it run there too early: what the old backup has forgotten stays in the safe.
+    // The hourly job may run too early: everything missing from the old backup stays in the off-site copy.
     await other.run(keepErasures ?? '');
     expect((await other.run(replay ?? '')).stdout).to.include('1 erasure done again: 1 message and 1 sender are gone');
 
@@ -156,7 +156,7 @@ describeWith(['pg_dump', 'pg_ctl'], 'the drill of docs/how-to/restoring.md', () 
     const mails = () => readdir(join(otherFolder, 'data', 'mail')).catch(() => []);
     expect(await mails()).to.deep.equal([]);
 
-    // One of the two that are left has arrived, as far as the owner can see.
+    // The owner can see that one of the two remaining mails has arrived.
     const queued = JSON.parse((await other.run('ruffinweb emails list --state queued --json')).stdout).items;
     expect(queued).to.have.lengthOf(2);
     const arrived = queued.at(0).id;
@@ -168,12 +168,12 @@ describeWith(['pg_dump', 'pg_ctl'], 'the drill of docs/how-to/restoring.md', () 
     const senders = JSON.parse((await other.run('ruffinweb senders list --json')).stdout).items;
     expect(senders.map((it: { email: string }) => it.email)).to.have.members(people.slice(1));
 
-    // Days later a server starts there that still has the file: everything is as it was.
+    // Days later a server starts there that still has the erasure file: everything stays as it was.
     const again = await other.run(replay ?? '');
     expect(again.stdout).to.include('nothing to do');
   });
 
-  it('with the wrong keys goes no further', async () => {
+  it('stops if the keys are wrong', async () => {
     await writeFile(join(safe, 'other-keys'), `k1:${Buffer.alloc(32, 1).toString('base64')}`);
     const wrong = await ruffinweb(['messages', 'list'], {
       DATABASE_URL: newDatabase,

@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 describe('deploy/bin/ruffinweb', () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
   let etc: string;
-  /** Where the operator is; what looks like settings there are not those of the service. */
+  /** The operator's folder; settings found there are not the service's. */
   let here: string;
 
   beforeEach(async () => {
@@ -43,7 +43,7 @@ describe('deploy/bin/ruffinweb', () => {
     return { said: stderr, of: (name: string) => items.find((it) => it.name === name) };
   };
 
-  it('takes settings and secrets of the service, and paths of the folder where it is typed', async () => {
+  it("uses the service's settings and secrets, and paths of the caller's folder", async () => {
     const { of } = await sources();
     expect(of('PORT')).to.include({ value: '4321', source: '.env' });
     expect(of('HOST')).to.include({ source: 'default' });
@@ -53,7 +53,7 @@ describe('deploy/bin/ruffinweb', () => {
     expect(await readdir(etc)).to.have.members(['.env', 'credentials']);
   });
 
-  it('leaves out files among the credentials that name no setting, and says so', async () => {
+  it('ignores credential files that name no setting, and says so', async () => {
     const strays = ['DATABASE_URL~', 'ENCRYPTION_KEYS.old', 'notes', '1ST'];
     for (const name of strays) await writeFile(join(etc, 'credentials', name), 'stray');
     const { of, said } = await sources();

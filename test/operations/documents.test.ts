@@ -10,14 +10,14 @@ import { Reader } from '../support/reader.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
-/** The blocks that a reader does: commands and files, but for those that say why they are not run. */
+/** The blocks that a reader runs: commands and files, except those that say why they are not run. */
 const toFollow = (document: string): Block[] =>
   blocksOf(document).filter((it) => it.notRun === undefined && (it.file !== undefined || scriptOf(it) !== undefined));
 
-/** Beginners start from nothing: no settings, an embedded database, mail in files. */
+/** Beginners start without settings: an embedded database, and mail in files. */
 const fromNothing = (blocks: Block[]): boolean => blocks.some((it) => /^npm start$/m.test(it.text));
 
-describe('a reader who does what the documents say', () => {
+describe('a reader who follows the documents', () => {
   for (const document of documents) {
     const blocks = toFollow(document);
     if (!blocks.some((it) => it.file === undefined)) continue;
@@ -28,7 +28,7 @@ describe('a reader who does what the documents say', () => {
     });
   }
 
-  it('has a page in the end whose form is taken from where the tutorial says that it is served', async () => {
+  it('ends with a page whose form works from the address in the tutorial', async () => {
     await using stack = new AsyncDisposableStack();
     const { reader, url } = await beginner(stack, toFollow('docs/tutorial.md'));
     const page = await readFile(join(reader.folder, 'site/index.html'), 'utf8');
@@ -67,7 +67,7 @@ async function beginner(opened: AsyncDisposableStack, blocks: Block[]): Promise<
   return { reader, url };
 }
 
-/** Somebody who runs a server already, and whose shell has its settings. */
+/** A reader who already runs a server, and whose shell has its settings. */
 async function operator(opened: AsyncDisposableStack, blocks: Block[]): Promise<void> {
   const db = opened.use(await createDatabase());
   const smtp = opened.use(await startSmtpServer());

@@ -17,10 +17,10 @@ import { until } from '../support/until.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-describe('deploy/Dockerfile, step by step in plain folders', () => {
-  it('makes an image that migrates, serves, says how it is, and stops in peace', async () => {
+describe('deploy/Dockerfile, run step by step in plain folders', () => {
+  it('makes an image that migrates, serves, reports health and stops', async () => {
     await using folder = await temporaryFolder();
-    // The image's user has to come through it.
+    // The image's user must be able to enter the folder.
     await chmod(folder.path, 0o755);
     await using db = await createDatabase({ empty: true });
     const image = await buildByHand(join(root, 'deploy/Dockerfile'), root, folder.path);
@@ -76,12 +76,12 @@ describe('deploy/Dockerfile, step by step in plain folders', () => {
 });
 
 describe('.gitignore and .dockerignore', () => {
-  it('keep live keys out of commits and images: settings, the ones before them, and the secrets of compose', async () => {
+  it('keep live keys, settings and secrets out of commits and images', async () => {
     const live = ['.env', '.env.20261127120000', 'data/encryption.keys', 'deploy/secrets/ENCRYPTION_KEYS'];
     const whole = ['.env.example', 'deploy/ruffinweb.env', 'src/config/variables.ts'];
     const isIgnored = readDockerignore(readFileSync(join(root, '.dockerignore'), 'utf8'));
     expect([...live, ...whole].filter(isIgnored)).to.deep.equal(live);
-    // What is in the repository already is not asked about, so that the answer is that for a fresh file.
+    // --no-index: git skips its ignore rules for tracked files, and these must be judged like new ones.
     const args = ['check-ignore', '--no-index', ...live, ...whole];
     const { stdout } = await promisify(execFile)('git', args, { cwd: root });
     expect(stdout.trim().split('\n')).to.deep.equal(live);
@@ -92,7 +92,7 @@ describe('deploy/compose.yaml', () => {
   const compose = parse(readFileSync(join(root, 'deploy/compose.yaml'), 'utf8'));
   const { server, database } = compose.services;
 
-  it('gives the server secrets under names that it reads, each of them a file that is named', () => {
+  it('passes the server existing secret files under known variable names', () => {
     for (const [name, path] of Object.entries(server.environment as Record<string, string>)) {
       expect(variableNames).to.include(name.replace(/_FILE$/, ''));
       const secret = path.replace('/run/secrets/', '');
@@ -102,7 +102,7 @@ describe('deploy/compose.yaml', () => {
     expect(database.secrets.every((it: string) => it in compose.secrets)).to.equal(true);
   });
 
-  it('keeps the folder of DATA_DIR, and lets the server write nowhere else', () => {
+  it('keeps the DATA_DIR volume, and lets the server write nowhere else', () => {
     const dockerfile = readDockerfile(readFileSync(join(root, 'deploy/Dockerfile'), 'utf8'));
     const dataDir = dockerfile.map(([, rest]) => /DATA_DIR=(\S+)/.exec(rest)?.[1]).find((it) => it !== undefined);
     expect([server.read_only, server.tmpfs]).to.deep.equal([true, ['/tmp']]);
@@ -110,11 +110,11 @@ describe('deploy/compose.yaml', () => {
     expect([Object.keys(compose.volumes).includes(volume), path]).to.deep.equal([true, dataDir]);
   });
 
-  it('waits for the database, keeps its data, opens the port to this machine alone, and lets both end in their time', () => {
+  it('waits for the database, keeps its data, opens its port locally only', () => {
     expect(server.depends_on.database.condition).to.equal('service_healthy');
     expect(database.healthcheck.test).to.include.members(['CMD-SHELL']);
     expect(Object.keys(compose.volumes)).to.include(database.volumes[0].split(':')[0]);
-    // From 18 on the image keeps its data one folder further up.
+    // Since version 18 the image keeps its data one folder higher.
     expect([database.image, database.volumes[0].split(':')[1]]).to.deep.equal([
       'postgres:18-bookworm',
       '/var/lib/postgresql',

@@ -5,15 +5,15 @@ import { commandPatience, openOrm } from '../../src/database/orm.ts';
 import { startEmbeddedServer } from '../support/embedded-server.ts';
 import { until } from '../support/until.ts';
 
-describe('migrate up while an autovacuum is under way', () => {
-  it('waits for as long as PostgreSQL needs to call that off, and not until it is over', async () => {
+describe('migrate up during an autovacuum', () => {
+  it('waits until PostgreSQL cancels the autovacuum, not until its end', async () => {
     const server = await startEmbeddedServer();
     const client = new pg.Client({ connectionString: server.url });
     const orm = await openOrm(server.url, commandPatience);
     try {
       await client.connect();
       await migrateUp(orm);
-      // Back to before the one that adds to messages, which is what is vacuumed.
+      // Back to before the migration that changes messages, which is the table being vacuumed.
       while (!(await readSchemaStatus(orm.em.fork())).pending.some((it) => it.endsWith('_retention')))
         await migrateDown(orm);
       for (const setting of [

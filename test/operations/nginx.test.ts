@@ -36,7 +36,7 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
     return JSON.parse(shown.stdout).clientAddress;
   };
 
-  it('lets our own 413 through up to 128 KiB, and answers above that so that a page can read it', async () => {
+  it('passes our own 413 up to 128 KiB, and sends a readable one above that', async () => {
     const ours = await nginx.post('/api/messages', body({ message: 'x'.repeat(100 * 1024) }));
     expect([ours.status, ours.json.code]).to.deep.equal([413, 'body-too-large']);
     const its = await nginx.post('/api/messages', body({ message: 'x'.repeat(200 * 1024) }));
@@ -47,7 +47,7 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
     expect(page.text).to.include('<h1>That is too large</h1>');
   });
 
-  it('the client is whom nginx sees: what it writes into X-Forwarded-For itself changes nothing', async () => {
+  it('passes on the client it sees, whatever X-Forwarded-For it sent', async () => {
     const statuses = [];
     for (const forged of ['198.51.100.1', '198.51.100.2, 198.51.100.3', '198.51.100.4', '198.51.100.5'])
       statuses.push((await nginx.post('/api/messages', body(), { 'X-Forwarded-For': forged })).status);
@@ -55,7 +55,7 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
     expect(await storedFrom()).to.match(/^127\.0\.0\./);
   });
 
-  it('speaks TLS with the certificate, keeps HSTS and the other headers, and sends plain HTTP there', async () => {
+  it('speaks TLS, keeps HSTS and other headers, and redirects plain HTTP', async () => {
     const page = await nginx.send('/');
     expect(page.status).to.equal(200);
     expect(page.headers.get('strict-transport-security')).to.include('max-age=');
@@ -70,7 +70,7 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
       .and.include('Location: https://forms.example.com/docs?a=1');
   });
 
-  it('sends a post that came over plain HTTP on as a post: nothing that was typed is gone', async () => {
+  it('redirects a post over plain HTTP with 308, so nothing typed is lost', async () => {
     const posted = rawPost('/api/messages', JSON.stringify(body()), {}, { lastOnConnection: true });
     const sentOn = await exchange(`http://127.0.0.1:${nginx.plainPort}`, posted);
     expect(sentOn)
@@ -78,7 +78,7 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
       .and.include('Location: https://forms.example.com/api/messages');
   });
 
-  it('refuses a flood before it comes to us', async () => {
+  it('rejects a flood before it reaches the server', async () => {
     const answers = await Promise.all(Array.from({ length: 240 }, () => nginx.send('/livez')));
     const refused = answers.filter((it) => it.status === 429);
     expect(refused.length).to.be.greaterThan(20);
@@ -87,7 +87,7 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
     expect(answers.filter((it) => it.status === 200).length).to.be.greaterThan(20);
   });
 
-  it('behind CloudFront, the visitor is the one that CloudFront names', async () => {
+  it('behind CloudFront, uses the visitor address from CloudFront', async () => {
     await using other = await RunningServer.start({ ...settings, TRUST_PROXY: '2' }, ['serve', '--no-deliver']);
     await using variant = await Nginx.before([other.url], (text) =>
       text.replace('  default $binary_remote_addr;\n  # "~', '  "~'),
@@ -95,7 +95,7 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
     const answer = await variant.post('/api/messages', body(), { 'X-Forwarded-For': '198.51.100.9, 203.0.113.77' });
     expect(answer.status).to.equal(201);
     expect(await storedFrom()).to.match(/^203\.0\.113\./);
-    // Each visitor has a flood of his own.
+    // Each visitor has a limit of their own.
     const flood = async (address: string) =>
       (
         await Promise.all(
@@ -106,7 +106,7 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
     expect((await variant.send('/livez', { headers: { 'X-Forwarded-For': '203.0.113.79' } })).status).to.equal(200);
   });
 
-  it('logs neither address nor query, and writes nothing that visitors sent to a disk', async () => {
+  it("logs neither address nor query, and writes no visitor's data to disk", async () => {
     await nginx.send('/unsubscribe?token=secret-token');
     const plain = 'GET /plain?token=secret-token HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
     await exchange(`http://127.0.0.1:${nginx.plainPort}`, plain);
@@ -118,8 +118,8 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
     expect(error).to.not.include('buffered to a temporary file');
   });
 
-  // The last: the server is gone after it.
-  it('while the server is away shows a page to people and problem details to programs, with 502', async () => {
+  // This test is last: the server is gone after it.
+  it('without the server, shows people a page and programs a 502 problem', async () => {
     const accepts = [
       ...['application/json, text/html', 'text/html, application/json', 'Text/HTML', 'text/*', '*/*', 'text/plain'],
       ...[browserAccept, 'application/json', 'application/json;q=0.5, text/html'],

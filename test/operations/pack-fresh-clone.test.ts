@@ -8,7 +8,7 @@ import { temporaryFolder } from '../support/program.ts';
 
 const notInClone = /^(?:\.git|\.env|node_modules|data|dist|.*\.tgz)(?:\/|$)/;
 
-/** What somebody has who never ran `npm ci` here: the machine's own Node, which may be too old, and no settings of ours. */
+/** The environment of someone who never ran `npm ci` here: the machine's own Node, maybe outdated, and no settings. */
 function freshEnvironment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !/^npm_|^NODE/i.test(name));
   const path = (process.env.PATH ?? '').split(delimiter).filter((it) => !it.includes('node_modules'));
@@ -35,7 +35,7 @@ describe('npm pack in a fresh clone', () => {
   const npm = (...args: string[]) =>
     promisify(execFile)('npm', args, { cwd: clone, env: freshEnvironment(), maxBuffer: 2 ** 24 });
 
-  it('installs first, under a dry run too', async () => {
+  it('installs first, even in a dry run', async () => {
     const { stderr } = await npm('pack', '--dry-run', '--json');
     expect(stderr).to.include('Installing').and.include('This happens once');
     await access(join(clone, 'node_modules/.bin/esbuild'));
@@ -43,7 +43,7 @@ describe('npm pack in a fresh clone', () => {
     expect(await readManifest()).to.equal(wholeManifest);
   });
 
-  it('prints the name of the file and nothing else with --silent', async () => {
+  it('prints only the file name with --silent', async () => {
     const { stdout } = await npm('pack', '--silent');
     const { version } = JSON.parse(wholeManifest);
     expect(stdout).to.equal(`ruffinweb-backend-${version}.tgz\n`);
@@ -51,7 +51,7 @@ describe('npm pack in a fresh clone', () => {
     expect(await readManifest()).to.equal(wholeManifest);
   });
 
-  it('restores a manifest that a failed run left cut down', async () => {
+  it('restores a manifest that a failed run left shortened', async () => {
     const missing = join(folder.path, 'missing');
     const failed = await npm('pack', '--pack-destination', missing).catch((error: unknown) => error);
     expect(failed).to.be.an('error');

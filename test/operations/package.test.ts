@@ -15,8 +15,8 @@ import { until } from '../support/until.ts';
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** What a machine has that got nothing but the packed file: no clone, no registry, no development packages. */
-describe('the packed file', () => {
+/** A machine that has only the packed file: no clone, no registry, no development packages. */
+describe('packed file', () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
   let file: string;
   let installed: string;
@@ -40,7 +40,7 @@ describe('the packed file', () => {
   const packed = (...args: string[]) => ruffinweb(args, settings, '', program);
   const readInstalled = (path: string) => readFile(join(installed, path), 'utf8');
 
-  it('holds the program, its files and the licences, and nothing of where it was made', async () => {
+  it('contains the program, its files and licences, and no local paths', async () => {
     const all = await readdir(installed, { recursive: true, withFileTypes: true });
     const files = all.filter((it) => it.isFile()).map((it) => join(it.parentPath, it.name).slice(installed.length + 1));
     const kinds = new Set(files.map((it) => it.replace(/^dist\/cli\/[\w-]+\.js$/, 'dist/cli/*.js')));
@@ -77,13 +77,13 @@ describe('the packed file', () => {
       .and.include('Permission is hereby granted');
   });
 
-  it('is what publint asks of a package', async () => {
+  it('passes publint', async () => {
     const tarball = new Uint8Array(await readFile(file)).buffer;
     const { messages, pkg } = await publint({ pack: { tarball }, strict: true });
     expect(messages.map((it) => formatMessage(it, pkg ?? {}))).to.deep.equal([]);
   });
 
-  it('is the same file when it is made again', async () => {
+  it('is byte for byte the same when made again', async () => {
     const before = await readdir(join(installed, 'dist/cli'));
     await run('npm', ['run', 'build'], { cwd: root });
     expect(await readdir(join(root, 'dist/cli'))).to.deep.equal(before);
@@ -94,7 +94,7 @@ describe('the packed file', () => {
     }
   });
 
-  it('answers by its name, under the Node that PATH has', async () => {
+  it('runs by its name, under the Node in PATH', async () => {
     const path = join(folder.path, 'path');
     await mkdir(path);
     await symlink(process.execPath, join(path, 'node'));
@@ -103,21 +103,21 @@ describe('the packed file', () => {
     expect(stdout).to.equal(`${version}\n`);
   });
 
-  it('says what is missing without DATABASE_URL, where the embedded PostgreSQL was left out', async () => {
+  it('says what is missing without DATABASE_URL or the embedded PostgreSQL', async () => {
     const bare = { ...settings, DATABASE_URL: undefined, PORT: '0' };
     const { code, stderr } = await ruffinweb(['serve'], bare, '', program);
     expect(code).to.equal(1);
     expect(stderr).to.include('is not installed').and.include('set DATABASE_URL to a PostgreSQL');
   });
 
-  it('sets a database up, serves, delivers, lists and sends again', async () => {
+  it('sets up a database, serves, delivers, lists and resends', async () => {
     const up = await packed('migrate', 'up');
     expect({ code: up.code, stderr: up.stderr }).to.deep.equal({ code: 0, stderr: '' });
     expect(up.stdout).to.include('applied  20261122090000_first_schema');
 
     await using server = await RunningServer.start({ ...settings, LOG_FORMAT: 'pretty' }, ['serve'], program);
     const http = clientOf(server.url);
-    // A name wider than its characters, so that the table has to know widths.
+    // A name wider than its number of characters, so that the table needs the width package.
     const posted = await http.post('/api/messages', submission({ name: '埃達 Lovelace' }));
     expect(posted.status).to.equal(201);
     for (const path of ['/', '/docs', '/form.js', '/style.css', '/openapi.json', '/metrics-are-off']) {
@@ -140,7 +140,7 @@ describe('the packed file', () => {
     expect(await server.stop()).to.deep.equal({ code: 0, signal: null });
   });
 
-  it('loads for a page of help nothing but what it takes', async () => {
+  it('loads only what it needs for a help page', async () => {
     const watch = `data:text/javascript,process.on('exit',()=>process.stderr.write(process.moduleLoadList.join('\\n')))`;
     for (const args of [['--help'], ['senders', 'list', '--help'], ['completion', 'zsh']]) {
       const { stderr } = await run(process.execPath, ['--import', watch, program, ...args], { cwd: folder.path });
@@ -156,7 +156,7 @@ describe('the packed file', () => {
     expect(stdout).to.include("'emails resend'").and.include('complete -F _ruffinweb ruffinweb');
   });
 
-  it('refuses what only a clone can do', async () => {
+  it('rejects what only a clone can do', async () => {
     const { code, stderr } = await packed('migrate', 'create', 'add_something');
     expect(code).to.equal(1);
     expect(stderr).to.include('this is an installed package');

@@ -37,7 +37,7 @@ describeWith(['pgbouncer'], 'through PgBouncer in transaction mode with deploy/p
     await db?.[Symbol.asyncDispose]();
   });
 
-  it('two servers store two hundred posts at once, and each mail goes out once, though nobody is told of it', async () => {
+  it('two servers store 200 posts at once and send each mail once', async () => {
     const answers: Answer[] = [];
     for (let round = 0; round < 10; round++) {
       const posts = Array.from({ length: 20 }, (_, i) =>
@@ -50,7 +50,7 @@ describeWith(['pgbouncer'], 'through PgBouncer in transaction mode with deploy/p
     }
     expect(countBy(answers.map((it) => it.status))).to.deep.equal({ 201: 200 });
     expect(await db.count('messages')).to.equal(200);
-    // A hundred in an hour of the clock, which may end meanwhile.
+    // The limit is a hundred per clock hour, which may end meanwhile.
     const replies = (await db.query(`select from emails where kind = 'auto-reply'`)).length;
     const [{ hours } = { hours: 0 }] = await db.query<{ hours: number }>(
       'select count(*)::int as hours from reply_hours',
@@ -66,7 +66,7 @@ describeWith(['pgbouncer'], 'through PgBouncer in transaction mode with deploy/p
     for (const server of servers) expect(server.log).to.not.include('"level":"error"');
   });
 
-  it('repeats that cross are stored once', async () => {
+  it('repeated posts at the same time are stored once', async () => {
     const body = submission({ message: 'The same from both' });
     const answers = await Promise.all(
       Array.from({ length: 40 }, (_, i) => clientOf(servers[i % 2]?.url ?? '').post('/api/messages', body)),
@@ -74,7 +74,7 @@ describeWith(['pgbouncer'], 'through PgBouncer in transaction mode with deploy/p
     expect(new Set(answers.map((it) => `${it.status} ${it.json.receipt}`)).size).to.equal(1);
   });
 
-  it('a statement that waits for a lock is given up in time, and all is well afterwards', async () => {
+  it('a statement waiting for a lock times out, and later ones work', async () => {
     const lock = await db.lockTable('senders');
     const waiting = clientOf(servers[0]?.url ?? '').post('/api/messages', submission({ message: 'Too slow' }));
     expect((await waiting).status).to.equal(503);
@@ -83,7 +83,7 @@ describeWith(['pgbouncer'], 'through PgBouncer in transaction mode with deploy/p
     expect(again.status).to.equal(201);
   });
 
-  it('the connections of the database stay few', async () => {
+  it('the number of database connections stays small', async () => {
     const [row] = await db.query<{ count: number }>(
       `select count(*)::int from pg_stat_activity where datname = $1 and application_name like 'ruffinweb%'`,
       [db.name],
@@ -91,7 +91,7 @@ describeWith(['pgbouncer'], 'through PgBouncer in transaction mode with deploy/p
     expect(row?.count).to.be.within(1, 20);
   });
 
-  it('commands work as well, and without the line for the start-up parameters it is said what is in the way', async () => {
+  it('commands work, and name the missing ignore_startup_parameters line', async () => {
     expect((await ruffinweb(['migrate', 'check'], settings)).code).to.equal(0);
     expect((await ruffinweb(['health'], settings)).stdout).to.include('database');
     await using plain = await startPgBouncer(db.url, (ini) => ini.replace(/^ignore_startup_parameters.*$/m, ''));
@@ -107,7 +107,7 @@ function countBy(values: number[]): Record<number, number> {
   );
 }
 
-/** With the settings that we give to others; only host, port and login are this machine's. */
+/** With the settings that we publish; only host, port and login are this machine's. */
 async function startPgBouncer(
   databaseUrl: string,
   change: (ini: string) => string = (text) => text,
@@ -129,7 +129,7 @@ async function startPgBouncer(
     `${folder}/userlist.txt`,
     `"${decodeURIComponent(target.username)}" "${decodeURIComponent(target.password)}"\n`,
   );
-  // It refuses to run as root, and reads its files as the other one.
+  // PgBouncer refuses to run as root, and reads its files as another user.
   const asOther = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
   await chmod(folder, 0o755);
   const bouncer = opened.use(new MachineProcess('pgbouncer', [...asOther, `${folder}/pgbouncer.ini`]));

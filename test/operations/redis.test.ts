@@ -7,7 +7,7 @@ import { installPacked, packedFile } from '../support/packed-file.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
 import { until } from '../support/until.ts';
 
-describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,', () => {
+describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour', () => {
   let redis: RedisServer;
   let db: TestDatabase;
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -47,8 +47,8 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
 
   const isShared = () => logged('Redis is away').join() === logged('Redis is back').join();
   /**
-   * Runs what happens while Redis is there. On a machine that is busy with other work an answer of its may take
-   * longer than the servers wait; they say so then, and it is run again.
+   * Runs a scenario while Redis is available. On a busy machine an answer from Redis may take longer than the servers
+   * wait; then they log it, and the scenario is repeated.
    */
   async function whileShared(scenario: () => Promise<void>): Promise<void> {
     for (let run = 1; ; run++) {
@@ -63,7 +63,7 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
   }
   const itShares = (title: string, scenario: () => Promise<void>) => it(title, () => whileShared(scenario));
 
-  itShares('take three posts of one address together, and refuse the fourth at either', async () => {
+  itShares('accept three posts from one address together, and reject the fourth', async () => {
     const address = someAddress();
     const statuses = [];
     for (const client of [one, other, one, other, one]) statuses.push((await post(client, address)).status);
@@ -73,13 +73,13 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
     expect(refused.headers.get('ratelimit')).to.match(/^"posts";r=0;t=3[56]\d\d$/);
   });
 
-  itShares('take three of thirty posts that arrive at both at once', async () => {
+  itShares('accept three of thirty posts that arrive at both at once', async () => {
     const address = someAddress();
     const answers = await Promise.all(Array.from({ length: 30 }, (_, i) => post(i % 2 ? one : other, address)));
     expect(answers.filter((it) => it.status === 201)).to.have.lengthOf(3);
   });
 
-  itShares('count what is stored: refused and repeated posts give their place back, whoever took it', async () => {
+  itShares('count stored posts only: rejected and repeated posts do not count', async () => {
     const address = someAddress();
     for (const client of [one, other, one, other, one])
       expect((await post(client, address, submission({ email: 'ada@' }))).status).to.equal(422);
@@ -88,7 +88,7 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
     expect((await post(other, address)).headers.get('x-ratelimit-remaining')).to.equal('1');
   });
 
-  itShares('count requests together as well, and say when to come again', async () => {
+  itShares('count requests together too, and send Retry-After', async () => {
     const address = someAddress();
     for (let i = 0; i < 30; i++) expect((await post(i % 2 ? one : other, address, '{')).status).to.equal(400);
     const refused = await post(one, address, '{');
@@ -97,7 +97,7 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
     expect((await post(other, address)).status).to.equal(429);
   });
 
-  itShares('share what an API key may ask', async () => {
+  itShares('share the request limit of an API key', async () => {
     const made = await ruffinweb(['keys', 'create', '--name', 'test', '--scope', 'read', '--json'], settings);
     const { secret, key } = JSON.parse(made.stdout);
     const ask = async (client: Client | undefined) =>
@@ -106,7 +106,7 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
     expect([await ask(one), await ask(other)]).to.deep.equal([429, 429]);
   });
 
-  it('leave no address in Redis, and nothing that stays', async () => {
+  it('leave no IP address in Redis, and nothing permanent', async () => {
     const address = someAddress();
     await post(one, address);
     const keys = await redis.client.keys('*');
@@ -123,7 +123,7 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
     ['is gone', () => redis.kill(), () => redis.startAgain()],
     ['keeps its connections and says nothing', async () => redis.freeze(), async () => redis.thaw()],
   ] as const) {
-    it(`count by themselves while Redis ${situation}, say it once, and share again afterwards`, async () => {
+    it(`count alone while Redis ${situation}, log it once, then share again`, async () => {
       await until('both servers share', isShared);
       const away = logged('Redis is away');
       await takeAway();
@@ -143,7 +143,7 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
     });
   }
 
-  it('start without Redis, and share when it comes', async () => {
+  it('start without Redis, and share when it is available', async () => {
     await redis.kill();
     await using late = await RunningServer.start(settings, ['serve', '--no-deliver']);
     expect((await post(clientOf(late.url), someAddress())).status).to.equal(201);
@@ -152,7 +152,7 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
     await late.said(/Redis is back/);
   });
 
-  it('health tells of Redis, and that its absence is no failure; the password stays secret', async () => {
+  it('report a missing Redis as a warning, and hide its password', async () => {
     const look = async (url: string) => {
       const { code, stdout } = await ruffinweb(['health', '--json'], { ...settings, REDIS_URL: url });
       expect(stdout).to.not.include('hunter2');
@@ -166,14 +166,14 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour,'
     expect(away.fact).to.include('ECONNREFUSED');
   });
 
-  it('is used by the packed program as well, where libraries are loaded in another way', async () => {
+  it('work in the packed program too, which loads libraries differently', async () => {
     const program = await installPacked(await packedFile(), join(folder.path, 'prefix'));
     const health = await ruffinweb(['health', '--json'], settings, '', program);
     const check = JSON.parse(health.stdout).checks.find((it: { name: string }) => it.name === 'redis');
     expect(check.status, check.fact).to.equal('ok');
   });
 
-  it('a wrong REDIS_URL is refused at the start', async () => {
+  it('reject an invalid REDIS_URL at the start', async () => {
     const wrong = await ruffinweb(['serve'], { ...settings, REDIS_URL: 'http://redis.example.com' });
     expect(wrong.code).to.equal(2);
     expect(wrong.stderr).to.include('REDIS_URL must be a redis:// or rediss:// address');

@@ -15,7 +15,7 @@ import { until } from '../support/until.ts';
 const run = promisify(execFile);
 const deploy = fileURLToPath(new URL('../../deploy/', import.meta.url));
 
-/** What systemd does for the service, as far as it matters here: one process, the one that `current` names. */
+/** The part of systemd that the service needs: one process, started from the release that `current` links to. */
 const service = `#!/bin/bash
 set -eu
 if [ -f "$ROOT/pid" ]; then
@@ -77,7 +77,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
   const linked = async (name: string) => (await readlink(join(env.ROOT ?? '', name)).catch(() => undefined))?.slice(9);
   const releases = async () => (await readdir(join(env.ROOT ?? '', 'releases'))).sort();
 
-  /** The same release under another version, with something changed in it. */
+  /** The same release with another version and a change in it. */
   async function release(version: string, change: (folder: string) => Promise<void> = async () => {}): Promise<string> {
     const draft = join(folder.path, `draft-${version}`);
     await mkdir(draft);
@@ -101,7 +101,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     await writeFile(launcher, text.replace(/^import /m, `if (process.argv.includes('serve')) { ${instead} }\nimport `));
   };
 
-  it('brings a machine from nothing to a server that takes posts', async () => {
+  it('sets up a new machine until the server accepts posts', async () => {
     const { code, told } = await install(good);
     expect(code, told).to.equal(0);
     expect(told)
@@ -111,7 +111,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     expect(answer.status).to.equal(201);
   });
 
-  it('refuses a file that would change the modes of others through a link', async () => {
+  it("rejects an archive that changes other files' modes through a link", async () => {
     const secret = join(folder.path, 'secret');
     await writeFile(secret, '', { mode: 0o600 });
     const before = await releases();
@@ -128,14 +128,14 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     expect(await releases()).to.deep.equal(before);
   });
 
-  it('is at peace with the same file again', async () => {
+  it('changes nothing when given the same file again', async () => {
     const before = await linked('current');
     expect((await install(good)).code).to.equal(0);
     expect(await linked('current')).to.equal(before);
     expect(await linked('previous')).to.equal(undefined);
   });
 
-  it('switches to the next release, and loses no post in flight', async () => {
+  it('switches to the next release without losing posts in flight', async () => {
     let stop = false;
     const statuses: (number | undefined)[] = [];
     const posting = (async () => {
@@ -144,7 +144,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
           .post('/api/messages', submission({ email: `p${i}@example.test`, message: `No ${i}` }))
           .catch(() => undefined);
         statuses.push(answer?.status);
-        // A server that is away refuses at once.
+        // A server that is down refuses connections at once.
         if (answer === undefined) await new Promise((resolve) => setTimeout(resolve, 50));
       }
     })();
@@ -183,7 +183,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     });
   }
 
-  it('takes no release whose commands do not work, or that is none, and touches nothing', async () => {
+  it('rejects an unusable release and changes nothing', async () => {
     const old = await linked('current');
     const pid = await readFile(join(env.ROOT ?? '', 'pid'), 'utf8');
     const broken = await release('0.4.0', (it) =>
@@ -198,7 +198,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     expect(await readFile(join(env.ROOT ?? '', 'pid'), 'utf8'), 'the server was not restarted').to.equal(pid);
   });
 
-  /** Kills it with `-9` when it has switched, before the service is restarted. */
+  /** Kills it with `-9` after it switched, before the service is restarted. */
   async function killHalfWay(what: string, switchedTo: string, meanwhile = async () => {}): Promise<void> {
     const child = spawn(join(deploy, 'install-release.sh'), [what], {
       env: { ...env, RESTART: 'sleep 30' },
@@ -210,7 +210,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     await once(child, 'exit');
   }
 
-  it('goes on after a kill -9 half way, and only one works at a time', async () => {
+  it('continues after a kill -9 half-way, and runs only once at a time', async () => {
     const old = await linked('current');
     const file = await release('0.5.0');
     await killHalfWay(file, '0.5.0-', async () => {
@@ -222,7 +222,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     expect(await linked('previous'), 'the one that it came from').to.equal(old);
   });
 
-  it('after a kill -9 half way to a release that is bad, goes back to the one that answered last', async () => {
+  it('goes back to the last good release after a kill -9 with a bad one', async () => {
     const before = [await linked('current'), await linked('previous')];
     const file = await release('0.5.2', breakServe('process.exit(70)'));
     await killHalfWay(file, '0.5.2-');
@@ -236,7 +236,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     expect([await linked('current'), await linked('previous')], 'by hand').to.deep.equal(before);
   });
 
-  it('a --back that was killed half way goes there when it is asked again', async () => {
+  it('--back continues when repeated after a kill half-way', async () => {
     const [current = '', previous = ''] = [await linked('current'), await linked('previous')];
     await killHalfWay('--back', previous);
     expect((await install('--back')).code).to.equal(0);
@@ -244,7 +244,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     expect((await install('--back')).code).to.equal(0);
   });
 
-  it('--back goes to the release before, and forth again', async () => {
+  it('--back goes to the previous release, and forward again', async () => {
     const [current, previous] = [await linked('current'), await linked('previous')];
     expect((await install('--back')).code).to.equal(0);
     expect([await linked('current'), await linked('previous')]).to.deep.equal([previous, current]);
@@ -252,8 +252,8 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     expect(await linked('current')).to.equal(current);
   });
 
-  it('comes over ssh, with the host checked, and the exit code comes back', async () => {
-    // Stand-ins for the way there alone: what the other machine is told to do is done.
+  it('works over ssh with the host checked, and returns the exit code', async () => {
+    // Stand-ins for ssh and scp only: the commands for the other machine really run.
     const there = join(folder.path, 'there');
     await mkdir(there);
     await writeFile(join(there, 'ssh'), `#!/bin/bash\necho "$@" >> "${there}/said"\nexec bash -c "\${@: -1}"\n`);
@@ -281,7 +281,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
       .and.not.include('a key');
   });
 
-  it('keeps the last three, and never removes the one that runs or the one before', async () => {
+  it('keeps the last three releases, including the current and the previous', async () => {
     const back = await linked('current');
     expect((await install(await release('0.6.0'))).code).to.equal(0);
     const kept = await releases();

@@ -8,13 +8,13 @@ import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../sup
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
-/** Mails that a worker may be handing over when it dies: one for each of its lanes. */
+/** Mails that a worker may be sending when it dies: one per lane. */
 const lanes = 10;
 
-/** And so many that it has claimed; an auto-reply among them is not tried again. */
+/** Mails that it has claimed; an auto-reply among them is not retried. */
 const mostClaimed = 3 * lanes;
 
-/** So many visitors post at the same time, one after the other each. */
+/** Visitors posting at the same time, each one post after another. */
 const visitors = 8;
 
 const posts = 480;
@@ -68,7 +68,7 @@ describeWith(
       await db?.[Symbol.asyncDispose]();
     });
 
-    it('every visitor gets 201: nginx gives a post that was cut off to the other server', async () => {
+    it('every visitor gets 201: nginx retries an interrupted post elsewhere', async () => {
       const kills = new Map<number, () => void>([
         [posts / 4, () => process.kill(servers[0]?.pid ?? 0, 'SIGKILL')],
         [posts / 2, () => process.kill(workers[0]?.pid ?? 0, 'SIGKILL')],
@@ -89,7 +89,7 @@ describeWith(
       expect((await nginx.logs()).access, 'posts were given to the other server').to.match(/ 502, 201$| -, 201$/m);
     });
 
-    it('everything that was acknowledged is stored once, with its emails', async () => {
+    it('everything answered 201 is stored once, with its emails', async () => {
       const rows = await db.query<{ id: string; receipt: string; notifications: number }>(
         `select m.id, m.receipt, count(e.id) filter (where e.kind = 'notification')::int as notifications
        from messages m left join emails e on e.message_id = m.id group by m.id`,
@@ -101,8 +101,8 @@ describeWith(
       for (const row of rows) expect(row.notifications).to.equal(1);
     });
 
-    it('every mail arrives; twice at most what the dead worker had in its hands, and no auto-reply twice', async () => {
-      // The living one finishes what it has: what is leased after that was the dead one's.
+    it('every mail arrives, at most twice after a crash; auto-replies never twice', async () => {
+      // The surviving worker finishes what it has: leases that remain are the dead worker's.
       expect((await workers[1]?.stop('SIGTERM'))?.code).to.equal(0);
       await db.makeAllDue();
       expect((await ruffinweb(['deliver', '--once'], settings)).code).to.equal(0);
@@ -115,7 +115,7 @@ describeWith(
         'auto-reply sent',
         ...(lost > 0 ? ['auto-reply failed'] : []),
       );
-      // The hour of the clock may have ended meanwhile.
+      // The clock hour may have ended meanwhile.
       const hours = (await db.query('select from reply_hours')).length;
       expect(sent + lost).to.be.within(repliesPerFormAndHour, hours * repliesPerFormAndHour);
       expect(lost).to.be.at.most(mostClaimed);
@@ -132,7 +132,7 @@ describeWith(
       expect(new Set(replies).size).to.equal(replies.length);
     });
 
-    it('whoever comes back takes its part again', async () => {
+    it('restarted processes take part again', async () => {
       await redis.startAgain();
       await servers[1]?.said(/Redis is back/);
       await using again = await RunningServer.start({ ...settings, PORT: new URL(servers[0]?.url ?? '').port }, [
@@ -140,7 +140,7 @@ describeWith(
         '--no-deliver',
       ]);
       await servers[1]?.stop('SIGKILL');
-      // Where nginx holds both for dead, it asks the one again after five seconds.
+      // If nginx considers both down, it tries one again after five seconds.
       const body = submission({ message: 'To the one that came back' });
       await until('it takes posts', async () => (await nginx.post('/api/messages', body)).status === 201);
       await again.said(/"status":201/);

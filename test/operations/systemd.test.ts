@@ -17,14 +17,14 @@ const deploy = fileURLToPath(new URL('../../deploy/', import.meta.url));
 const units = ['ruffinweb.service', 'ruffinweb-worker.service'];
 
 describeWith(['systemd-analyze'], 'the units in deploy/systemd', () => {
-  it('are in order for systemd, and as closed as the documents say', async () => {
+  it('are valid for systemd, and as restricted as documented', async () => {
     await using folder = await temporaryFolder();
     const documented = /overall exposure level of (\d\.\d)/.exec(
       await readFile(join(deploy, '../docs/deploying.md'), 'utf8'),
     );
     for (const unit of units) {
       const path = join(folder.path, unit);
-      // Here there is no release: any program will do in its place.
+      // There is no release here: any program will do in its place.
       const text = (await readFile(join(deploy, 'systemd', unit), 'utf8')).replaceAll(
         '/opt/ruffinweb/current/bin/ruffinweb.js',
         '/bin/true',
@@ -37,7 +37,7 @@ describeWith(['systemd-analyze'], 'the units in deploy/systemd', () => {
     }
   });
 
-  it('set-up.sh puts everything where units and scripts look for it, once, and keeps the keys', async () => {
+  it('set-up.sh puts files where units and scripts expect them, keeps the keys', async () => {
     await using folder = await temporaryFolder();
     const env = { ...process.env, DESTDIR: folder.path };
     await run(join(deploy, 'set-up.sh'), [], { env });
@@ -56,7 +56,7 @@ describeWith(['systemd-analyze'], 'the units in deploy/systemd', () => {
 if (whyNoSystemd !== undefined) console.warn(`skipped "under a real systemd": ${whyNoSystemd}`);
 else
   describe('under a real systemd', () => {
-    it('the hardened service migrates, takes posts, comes back after kill -9, and ends in peace', async () => {
+    it('the restricted service migrates, serves, survives kill -9, and stops', async () => {
       await using folder = await temporaryFolder();
       await using db = await createDatabase({ empty: true });
       const [releases, etc, at] = ['opt', 'etc', 'units'].map((name) => join(folder.path, name)) as [
@@ -85,7 +85,7 @@ else
       );
       await writeFile(
         join(at, 'ruffinweb.service.d/test.conf'),
-        // No account is made for a test: "nobody" is on every machine. The Node is that of these tests.
+        // No account is created for a test: "nobody" exists on every machine. The Node is the one running these tests.
         `[Service]\nUser=nobody\nGroup=nogroup\nEnvironment=PATH=/run/test-node:/usr/bin:/bin\nRestartSec=1\n`,
       );
       for (const path of [folder.path, etc]) await chmod(path, 0o755);

@@ -4,7 +4,7 @@ import { RunningServer, ruffinweb, temporaryFolder } from '../support/program.ts
 import { earlierReleases, unpackRelease } from '../support/releases.ts';
 
 describe('npm start of the next release on the same folder', () => {
-  it('takes over database, keys and messages, and so does that of the release before, going back', async () => {
+  it('keeps database, keys and messages, forward and back one release', async () => {
     await using opened = new AsyncDisposableStack();
     const folder = opened.use(await temporaryFolder());
     const settings = { DATA_DIR: folder.path, ENCRYPTION_KEYS: undefined };
@@ -29,7 +29,7 @@ describe('npm start of the next release on the same folder', () => {
 });
 
 describe('a clone that lacks the code of a release', () => {
-  it('is told what to do, instead of a test being left out', async () => {
+  it('fails with instructions instead of skipping a test', async () => {
     const refusal = await unpackRelease({ version: '0.0.9', commit: '9'.repeat(40) }).catch((error: unknown) => error);
     expect(refusal)
       .to.be.an('error')

@@ -15,8 +15,8 @@ import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
 /**
- * A database that every release so far has worked on, taken to today's release and back by one, while visitors go
- * on posting. The tests build on each other, as the days of one installation do.
+ * A database that every release so far has used, upgraded to today's release and back by one, while visitors keep
+ * posting. The tests depend on each other, like the days of one installation.
  */
 describe('upgrading under load', () => {
   let db: TestDatabase;
@@ -26,7 +26,7 @@ describe('upgrading under load', () => {
   /** The release before this one. */
   let old: UnpackedRelease;
   let oldKey: string;
-  /** The servers that posts go to at the end of one test are those of the next. */
+  /** The servers in use at the end of one test are those of the next. */
   let oldServer: RunningServer;
   let newServer: RunningServer;
   let oldMigrations: string[];
@@ -66,10 +66,10 @@ describe('upgrading under load', () => {
     await opened.disposeAsync();
   });
 
-  it('migrate up during a backup, a new server beside the old one, and the end of the old one fail no post', async () => {
+  it('migrate up during a backup and replacing the old server fail no post', async () => {
     await using load = new PostLoad([oldServer.url]);
     await load.goesOn();
-    // A backup is under way: whoever wants to change a table waits for it, and must not keep visitors waiting.
+    // A backup is running: a table change has to wait for it, and must not make visitors wait.
     const backup = await db.lockTable(await allTables(), 'access share');
     const migrating = byNew('migrate', 'up', '--json');
     await load.goesOn(300).finally(() => backup.release());
@@ -85,7 +85,7 @@ describe('upgrading under load', () => {
     await end(load);
   });
 
-  it('what either of them stored, both read, and the keys of one open the other', async () => {
+  it("both releases read each other's messages and accept each other's keys", async () => {
     const { receipt } = await post(newServer, '/api/forms/shop/messages', { _gotcha: 'x' });
     await expectReadableByBoth();
     for (const run of [byOld, byNew]) {
@@ -95,7 +95,7 @@ describe('upgrading under load', () => {
     }
     const newKey: string = printed(await byNew('keys', 'create', '--name', 'new', '--scope', 'read', '--json')).key;
     await using back = await startOld();
-    // A server that starts tells of what is held: today's release would cancel that once nothing is held any more.
+    // At its start the server sends a summary of held messages. Wait: today's release cancels it once none is held.
     await until('the summary is sent', async () => (await summaryStates()).join() === 'sent');
     for (const server of [newServer, back]) {
       for (const key of [oldKey, newKey]) {
@@ -112,7 +112,7 @@ describe('upgrading under load', () => {
     expect((await back.stop()).code).to.equal(0);
   });
 
-  it('going back by one release, on the new schema, fails no post', async () => {
+  it('going back one release on the new schema fails no post', async () => {
     await using load = new PostLoad([newServer.url]);
     await load.goesOn();
     oldServer = opened.use(await startOld());
@@ -125,7 +125,7 @@ describe('upgrading under load', () => {
     await expectReadableByBoth();
   });
 
-  it('taking the schema back as well, with the old server alone, fails no post and loses no message', async () => {
+  it('reverting the schema, too, fails no post and loses no message', async () => {
     await using load = new PostLoad([oldServer.url]);
     await load.goesOn();
     while ((await applied()).length > oldMigrations.length) succeeded(await byNew('migrate', 'down', '--yes'));
@@ -135,7 +135,7 @@ describe('upgrading under load', () => {
     expectAll(await byOld(...exporting));
   });
 
-  it('and up again, everything is there, and all mail was delivered, each once', async () => {
+  it('after upgrading again everything is there, and each mail was sent once', async () => {
     succeeded(await byNew('migrate', 'up'));
     newServer = opened.use(await RunningServer.start(settings));
     await post(newServer, '/api/messages', { message: 'After all that' });
@@ -154,7 +154,7 @@ describe('upgrading under load', () => {
     console.log(`    ${acknowledged.length} messages, ${ids.length} mails`);
   });
 
-  it('what the new release has sealed with a new key, the old one opens, given the same keys', async () => {
+  it('the old release decrypts what the new one encrypted with a new key', async () => {
     for (const server of [oldServer, newServer]) expect((await server.stop()).code).to.equal(0);
     const newKey = `k2:${Buffer.alloc(32, 2).toString('base64')}`;
     const both = { ...settings, ENCRYPTION_KEYS: `${newKey},${testKeys}` };
@@ -163,7 +163,7 @@ describe('upgrading under load', () => {
     await using back = await RunningServer.start(both, ['serve'], old.program);
     await post(back, '/api/messages', { message: 'Sealed by the old one with the new key' });
     expect((await back.stop()).code).to.equal(0);
-    // The old release took the old key back into use.
+    // The old release started to use the old key again.
     succeeded(await ruffinweb(['encryption', 'rotate'], both));
     expectAll(await ruffinweb(exporting, { ...settings, ENCRYPTION_KEYS: newKey }));
   });
@@ -187,7 +187,7 @@ describe('upgrading under load', () => {
     for (const run of [byOld, byNew]) expectAll(await run(...exporting));
   }
 
-  /** Everything that was acknowledged is there, as it was given, and nothing else. */
+  /** Everything acknowledged is stored unchanged, and nothing else is. */
   function expectAll(run: Finished): void {
     succeeded(run);
     const lines = run.stdout.trimEnd().split('\n');
@@ -228,7 +228,7 @@ function succeeded(run: Finished): void {
   expect(run.code, `${run.stderr}${run.stdout}`).to.equal(0);
 }
 
-// What a test expects to find in it, it checks itself.
+// Untyped: each test checks the parts it needs.
 // biome-ignore lint/suspicious/noExplicitAny: commands print many shapes
 function printed(run: Finished): any {
   succeeded(run);

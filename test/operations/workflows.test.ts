@@ -34,7 +34,7 @@ for (const { path, workflow } of workflows) {
   describe(path, () => {
     const steps = Object.values(workflow.jobs).flatMap((job) => job.steps);
 
-    it('runs nothing but scripts that are there: npm’s, and executable files of ours', () => {
+    it('runs only scripts that exist: npm’s, and our executable files', () => {
       const runs = steps.flatMap((it) => (it.run === undefined ? [] : it.run.trim().split('\n')));
       expect(runs).to.not.be.empty;
       for (const line of runs) {
@@ -46,7 +46,7 @@ for (const { path, workflow } of workflows) {
       }
     });
 
-    it('pins what it uses, ends each job in time, and may only read', () => {
+    it("pins its actions, limits each job's time, and has read permission only", () => {
       for (const { uses } of steps) if (uses !== undefined) expect(uses).to.match(/^actions\/[\w-]+@v\d+$/);
       for (const job of Object.values(workflow.jobs)) expect(job['timeout-minutes']).to.be.within(1, 60);
       expect(workflow.permissions).to.deep.equal({ contents: 'read' });
@@ -54,10 +54,10 @@ for (const { path, workflow } of workflows) {
   });
 }
 
-describe('.github/workflows/ci.yml, as a whole', () => {
+describe('.github/workflows/ci.yml as a whole', () => {
   const jobs = workflows[0]?.workflow.jobs ?? {};
 
-  it('runs every test that there is, on PostgreSQL 15 and 18, and packs', () => {
+  it('runs every test, on PostgreSQL 15 and 18, and packs', () => {
     const runs = Object.values(jobs).flatMap((job) => job.steps.map((it) => it.run));
     const tests = Object.keys(scripts)
       .filter((it) => /^test:|^check$/.test(it))
@@ -67,8 +67,8 @@ describe('.github/workflows/ci.yml, as a whole', () => {
   });
 });
 
-describe('deploy/github/deploy.yml, as a whole', () => {
-  it('gives the key to the steps that need it and to no other', () => {
+describe('deploy/github/deploy.yml as a whole', () => {
+  it('gives the SSH key only to the steps that need it', () => {
     const steps = Object.values(workflows[1]?.workflow.jobs ?? {}).flatMap((job) => job.steps);
     for (const step of steps)
       expect('DEPLOY_KEY' in (step.env ?? {}), step.run).to.equal(step.run?.includes('push-release.sh') === true);
@@ -76,7 +76,7 @@ describe('deploy/github/deploy.yml, as a whole', () => {
 });
 
 describeWith(['shellcheck'], 'shell scripts', () => {
-  it('are in order for shellcheck', async () => {
+  it('pass shellcheck', async () => {
     const files = ['.ci', 'deploy', 'deploy/bin', 'deploy/github']
       .flatMap((folder) => readdirSync(join(root, folder)).map((name) => join(root, folder, name)))
       .filter((file) => /\.ci\/|deploy\/bin\/|\.sh$/.test(file));
