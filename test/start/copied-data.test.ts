@@ -29,8 +29,8 @@ async function startIn(folder: string): Promise<{ server: RunningServer; setting
   return { settings, server: await RunningServer.start(settings, ['serve', '--migrate']) };
 }
 
-describe('a copy of the folder data', () => {
-  it('starts in another place, readable, without the sender erased since', async () => {
+describe('a copy of the data folder', () => {
+  it('starts in another place, readable, without the person erased since', async () => {
     await using opened = new AsyncDisposableStack();
     const { path } = opened.use(await temporaryFolder());
     const [old, restored] = [join(path, 'old'), join(path, 'restored')];

@@ -7,7 +7,7 @@ import { clientOf, submission } from '../support/api.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
 import { until } from '../support/until.ts';
 
-/** Nothing is set but where the data goes: what a newcomer has after `npm start`. */
+/** Only the data folder is set: a newcomer's state after `npm start`. */
 describe('serve without DATABASE_URL', () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
   let settings: Settings;
@@ -31,7 +31,7 @@ describe('serve without DATABASE_URL', () => {
   };
   const canaries = /quincunx|Namesdottir/i;
 
-  it('writes two mails, is seen from another terminal, and is taken up again after kill -9', async () => {
+  it('writes two mails, is visible in another terminal, and survives kill -9', async () => {
     const answer = await clientOf(server.url).post('/api/messages', submission(canary));
     expect(answer.status).to.equal(201);
     const mails = await until('two mails are written', async () => {
@@ -58,7 +58,7 @@ describe('serve without DATABASE_URL', () => {
     expect(JSON.parse(outbox.stdout).items.map((it: { state: string }) => it.state)).to.deep.equal(['sent', 'sent']);
   });
 
-  it('keeps nothing a visitor gave in clear: not in the database, its files, a dump or the log', async () => {
+  it("stores no visitor's data in clear: database, files, dump or log", async () => {
     const http = clientOf(server.url);
     expect((await http.post('/api/messages', submission(canary))).status).to.equal(201);
     expect(
@@ -90,7 +90,7 @@ describe('serve without DATABASE_URL', () => {
     const searched = files.filter((it) => it.parentPath !== inMail).map((it) => join(it.parentPath, it.name));
     expect(searched.length).to.be.greaterThan(500);
     for (const file of searched) {
-      // PostgreSQL is at work, and some of its files come and go.
+      // PostgreSQL is running, and some of its files come and go.
       const text = await readFile(file, 'latin1').catch((error: NodeJS.ErrnoException) => {
         if (error.code === 'ENOENT') return '';
         throw error;
@@ -100,7 +100,7 @@ describe('serve without DATABASE_URL', () => {
     expect(server.log).to.include('message stored').and.not.match(canaries);
   });
 
-  it('refuses a key that is not the one the database was written with', async () => {
+  it('rejects a key that the database was not written with', async () => {
     const wrong = { ...settings, ENCRYPTION_KEYS: `kwrong:${Buffer.alloc(32, 7).toString('base64')}` };
     const listed = await ruffinweb(['senders', 'list'], wrong);
     expect(listed.code).to.equal(2);
@@ -108,20 +108,20 @@ describe('serve without DATABASE_URL', () => {
     expect(listed.stdout).to.equal('');
   });
 
-  it('is refused on a data folder that another server runs on', async () => {
+  it('is rejected on a data folder that another server uses', async () => {
     const second = await ruffinweb(['serve'], { ...settings, PORT: '0' });
     expect(second.code).to.equal(1);
     expect(second.stderr).to.include('another server is running').and.include('DATABASE_URL');
     expect((await clientOf(server.url).get('/readyz')).status, 'the first goes on').to.equal(200);
   });
 
-  it('builds its links from the port that it got', async () => {
+  it('builds its links from the port that it was given', async () => {
     const { port } = new URL(server.url);
     const sent = await clientOf(server.url).post('/f/contact', submission({ message: 'Links' }));
     expect(sent.json.next).to.include(`http://localhost:${port}/thanks`);
   });
 
-  it('makes no new key for a database that was sealed with one that is gone', async () => {
+  it('creates no new key for a database encrypted with a missing key', async () => {
     const [file, away] = [join(folder.path, 'encryption.keys'), join(folder.path, 'keys.away')];
     await rename(file, away);
     const listed = await ruffinweb(['senders', 'list'], settings);
@@ -131,14 +131,14 @@ describe('serve without DATABASE_URL', () => {
     await rename(away, file);
   });
 
-  it('names the command that brings its own database up to date', async () => {
+  it('names the command that updates its own database', async () => {
     await using empty = await temporaryFolder();
     const behind = await ruffinweb(['serve'], { DATA_DIR: empty.path, PORT: '0' });
     expect(behind.code).to.equal(4);
     expect(behind.stderr).to.include('run "ruffinweb serve --migrate"').and.to.not.include('migrate up');
   });
 
-  it('leaves commands without a server a clear word', async () => {
+  it('tells commands clearly that no server is running', async () => {
     await using empty = await temporaryFolder();
     const listed = await ruffinweb(['senders', 'list'], { DATA_DIR: empty.path });
     expect(listed.code).to.equal(1);
@@ -147,7 +147,7 @@ describe('serve without DATABASE_URL', () => {
       .and.include('set DATABASE_URL, or start the server: ruffinweb serve --migrate');
   });
 
-  it('starts its database again that has ended under it, and stores the next post', async () => {
+  it('restarts a database that ended, and stores the next post', async () => {
     const pidOf = async () =>
       Number.parseInt(await readFile(join(folder.path, 'postgres', 'postmaster.pid'), 'utf8'), 10);
     const before = await pidOf();
@@ -162,7 +162,7 @@ describe('serve without DATABASE_URL', () => {
     await until('it is logged', () => server.log.includes('had ended, and was started again'));
   });
 
-  it('counts what needs a missing key also where no server starts for want of it', async () => {
+  it('counts what needs a missing key even if no server can start', async () => {
     await server.stop();
     const without = { ...settings, ENCRYPTION_KEYS: `kother:${Buffer.alloc(32, 7).toString('base64')}` };
     const refused = await ruffinweb(['serve'], { ...without, PORT: '0' });

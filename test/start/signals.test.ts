@@ -32,7 +32,7 @@ describe('signals, with the embedded PostgreSQL', () => {
     await server.stop();
   });
   after(async () => {
-    // Where a test failed: a start takes over what still runs, and ends it.
+    // After a failed test: a start adopts the running server and stops it.
     if (await postmaster()) await (await startEmbedded(folder.path)).stop();
     await smtp[Symbol.asyncDispose]();
     await folder[Symbol.asyncDispose]();
