@@ -2,13 +2,13 @@ import { expect } from 'chai';
 import { readAddress, readMailbox } from '../../src/address.ts';
 
 describe('readAddress', () => {
-  it('takes plain addresses, the domain in lower case and as punycode', () => {
+  it('accepts plain addresses, with a lower-case punycode domain', () => {
     expect(readAddress('Ada.L+x@Example.COM')).to.equal('Ada.L+x@example.com');
     expect(readAddress("o'brien_{x}@sub.example.co.uk")).to.equal("o'brien_{x}@sub.example.co.uk");
     expect(readAddress('ada@bücher.example')).to.equal('ada@xn--bcher-kva.example');
   });
 
-  it('takes nothing that mail software could take for something else', () => {
+  it('rejects everything that mail software could read differently', () => {
     for (const text of [
       '',
       '@',
@@ -46,7 +46,7 @@ describe('readAddress', () => {
     }
   });
 
-  it('answers at once for texts made to be slow', () => {
+  it('is fast for texts that are made to be slow', () => {
     const slow = [
       `${'a.'.repeat(50_000)}@x`,
       `a@${'a-'.repeat(50_000)}`,
@@ -58,7 +58,7 @@ describe('readAddress', () => {
 });
 
 describe('readMailbox', () => {
-  it('takes an address with and without a name', () => {
+  it('accepts an address with and without a name', () => {
     expect(readMailbox(' owner@localhost ')).to.deep.equal({ address: 'owner@localhost' });
     expect(readMailbox('Ada L. <ada@example.com>')).to.deep.equal({ name: 'Ada L.', address: 'ada@example.com' });
     expect(readMailbox('"Ada, L." <ada@example.com>')).to.deep.equal({ name: 'Ada, L.', address: 'ada@example.com' });

@@ -11,25 +11,25 @@ function addressOf(proxies: number, forwarded: string | undefined, remoteAddress
 describe('clientAddressOf', () => {
   const spoofed = '1.1.1.1, 2.2.2.2, 3.3.3.3';
 
-  it('believes no header without a proxy', () => {
+  it('ignores the header without a proxy', () => {
     expect(addressOf(0, undefined, '203.0.113.7')).to.equal('203.0.113.7');
     expect(addressOf(0, spoofed, '203.0.113.7')).to.equal('203.0.113.7');
   });
 
-  it('believes the last entry behind one proxy, and the last but one behind two', () => {
+  it('uses the last entry behind one proxy, the last but one behind two', () => {
     expect(addressOf(1, '203.0.113.7', '10.0.0.1')).to.equal('203.0.113.7');
     expect(addressOf(1, `${spoofed}, 203.0.113.7`, '10.0.0.1')).to.equal('203.0.113.7');
     expect(addressOf(2, '203.0.113.7, 10.0.0.2', '10.0.0.1')).to.equal('203.0.113.7');
     expect(addressOf(2, `${spoofed},203.0.113.7 ,10.0.0.2`, '10.0.0.1')).to.equal('203.0.113.7');
   });
 
-  it('takes the farthest hop that is known where fewer proxies spoke than there should be', () => {
+  it('uses the first entry if there are fewer proxies than configured', () => {
     expect(addressOf(1, undefined, '10.0.0.1')).to.equal('10.0.0.1');
     expect(addressOf(2, '203.0.113.7', '10.0.0.1')).to.equal('203.0.113.7');
     expect(addressOf(3, undefined, '10.0.0.1')).to.equal('10.0.0.1');
   });
 
-  it('goes towards us, never to what the client wrote, where an entry is no address', () => {
+  it("falls back to the proxy's address, never the client's, on a bad entry", () => {
     for (const junk of [
       'unknown',
       '_hidden',
@@ -46,12 +46,12 @@ describe('clientAddressOf', () => {
     }
   });
 
-  it('knows none where the connection is gone', () => {
+  it('is undefined if the connection is gone', () => {
     expect(addressOf(0, undefined, undefined)).to.equal(undefined);
     expect(addressOf(1, 'junk', undefined)).to.equal(undefined);
   });
 
-  it('is fast and sound on a header as long as Node allows', () => {
+  it('is fast and correct on the longest header that Node allows', () => {
     expect(addressOf(1, `${'1.1.1.1,'.repeat(2000)}203.0.113.7`, '10.0.0.1')).to.equal('203.0.113.7');
     expect(addressOf(1, `${'['.repeat(8000)}%`, '10.0.0.1')).to.equal('10.0.0.1');
   });
@@ -86,7 +86,7 @@ describe('readIp', () => {
 });
 
 describe('networkOf', () => {
-  it('is an IPv4 address itself, and of IPv6 the /64', () => {
+  it('is the address itself for IPv4, and the /64 for IPv6', () => {
     expect(networkOf('203.0.113.7')).to.equal('203.0.113.7');
     expect(networkOf('2001:db8:1:2:3:4:5:6')).to.equal('2001:db8:1:2::/64');
     expect(networkOf('2001:db8:1:2::6')).to.equal('2001:db8:1:2::/64');
@@ -97,7 +97,7 @@ describe('networkOf', () => {
     expect(networkOf('1:2:3:4:5:6:7::')).to.equal('1:2:3:4::/64');
   });
 
-  it('is one and the same for everybody whose address is not known, and never empty', () => {
+  it('is the same, and never empty, for everyone without a known address', () => {
     expect(networkOf(undefined)).to.equal('unknown');
   });
 });

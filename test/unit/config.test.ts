@@ -17,7 +17,7 @@ function faultsOf(env: Record<string, string>): [string, string][] {
 }
 
 describe('readConfig', () => {
-  it('needs nothing outside production', () => {
+  it('needs no settings outside production', () => {
     const config = readConfig({});
     expect(config).to.deep.include({
       host: '127.0.0.1',
@@ -30,7 +30,7 @@ describe('readConfig', () => {
     expect(config.notifyTo).to.deep.equal(['owner@localhost']);
   });
 
-  it('reports every fault at once, each with its name, what is wrong and an example', () => {
+  it('reports all errors at once, each with its name, the reason and an example', () => {
     const faulty = {
       PORT: '70000',
       PUBLIC_URL: 'forms.example.com',
@@ -60,7 +60,7 @@ describe('readConfig', () => {
     }
   });
 
-  it('asks in production for exactly what the documentation marks as required', () => {
+  it('requires in production exactly what the documentation marks as required', () => {
     const required = variableNames.filter((name) => variable(name).production);
     expect(faultsOf({ NODE_ENV: 'production' }).map(([name]) => name)).to.have.members(required);
     const examples = Object.fromEntries(required.map((name) => [name, variable(name).example]));
@@ -70,7 +70,7 @@ describe('readConfig', () => {
   it('accepts its own example of every variable', () => {
     for (const name of variableNames) {
       const faults = faultsOf({ [name]: variable(name).example, SMTP_PASSWORD: 'x' }).map(([it]) => it);
-      // A mail server alone needs a sender and an owner; a login alone needs a server's password, which is given here.
+      // A mail server needs a sender and an owner; a login also needs a password, which is given here.
       expect(
         faults.filter((it) => it !== 'MAIL_FROM' && it !== 'NOTIFY_TO' && it !== 'ENCRYPTION_KEYS'),
         name,
@@ -78,7 +78,7 @@ describe('readConfig', () => {
     }
   });
 
-  it('takes SMTP_USER for From where it is an address, and asks for MAIL_FROM where it is none', () => {
+  it('uses an address in SMTP_USER as From, and else requires MAIL_FROM', () => {
     const smtp = { SMTP_HOST: 'smtp.example.com', SMTP_PASSWORD: 'x', NOTIFY_TO: 'owner@example.com' };
     expect(readConfig({ ...smtp, SMTP_USER: 'me@example.com' }).mailFrom).to.deep.equal({ address: 'me@example.com' });
     expect(faultsOf({ ...smtp, SMTP_USER: 'apikey' })).to.deep.equal([
@@ -95,14 +95,14 @@ describe('readConfig', () => {
     });
   });
 
-  it('asks for NOTIFY_TO where mail leaves this machine: nobody is told at owner@localhost', () => {
+  it('requires NOTIFY_TO if mail leaves this machine', () => {
     const smtp = { SMTP_HOST: 'smtp.example.com', MAIL_FROM: 'forms@example.com' };
     expect(faultsOf(smtp).map(([name]) => name)).to.deep.equal(['NOTIFY_TO']);
     expect(faultsOf({ ...smtp, NOTIFY_TO: 'owner@example.com' })).to.deep.equal([]);
     expect(faultsOf({ ...smtp, SMTP_HOST: '127.0.0.1' })).to.deep.equal([]);
   });
 
-  it('answers to the name of PUBLIC_URL and to this machine, where ALLOWED_HOSTS says nothing else', () => {
+  it("answers to PUBLIC_URL's host and to localhost without ALLOWED_HOSTS", () => {
     const { allowedHosts } = readConfig({ PUBLIC_URL: 'https://Forms.Example.com:8443/base' });
     expect(allowedHosts).to.deep.equal(['forms.example.com', 'localhost', '127.0.0.1', '::1']);
     const named = readConfig({ ALLOWED_HOSTS: 'Forms.Example.com, bücher.example, [2001:DB8::1], 203.0.113.7' });
@@ -127,7 +127,7 @@ describe('readConfig', () => {
     }
   });
 
-  it('lets pages of PUBLIC_URL post always, and of this machine only outside production and unless others are named', () => {
+  it('always allows PUBLIC_URL; localhost outside production if none are set', () => {
     const production = {
       ...Object.fromEntries(
         variableNames.filter((name) => variable(name).production).map((name) => [name, variable(name).example]),
@@ -160,7 +160,7 @@ describe('readConfig', () => {
     }
   });
 
-  it('reads a limit as a number of posts and a time', () => {
+  it('reads a limit as a number of posts and a period', () => {
     expect(readConfig({}).rateLimit).to.deep.equal({ posts: 10, windowMs: 60_000 });
     expect(readConfig({ RATE_LIMIT: '5/30s' }).rateLimit).to.deep.equal({ posts: 5, windowMs: 30_000 });
     expect(readConfig({ RATE_LIMIT: '100/24h' }).rateLimit).to.deep.equal({ posts: 100, windowMs: 86_400_000 });
@@ -173,7 +173,7 @@ describe('readConfig', () => {
     }
   });
 
-  it('refuses database modes that fall back to plain text without a word', () => {
+  it('rejects database modes that silently fall back to plain text', () => {
     for (const mode of ['prefer', 'allow', 'on', '']) {
       expect(
         faultsOf({ DATABASE_URL: `postgresql://h/db?sslmode=${mode}` }).map(([name]) => name),
@@ -182,7 +182,7 @@ describe('readConfig', () => {
     }
   });
 
-  it('refuses parameters of a database that would mean nothing, and a password that cannot be read', () => {
+  it('rejects meaningless database parameters and undecodable passwords', () => {
     const wrong = (url: string) => faultsOf({ DATABASE_URL: url });
     expect(wrong('postgresql://h/db?ssl=true')[0]?.[1]).to.include('sslmode=require');
     expect(wrong('postgresql://h/db?sslmode=require&password=x')[0]?.[1]).to.include('"password"');
@@ -192,7 +192,7 @@ describe('readConfig', () => {
     ).to.include('%25');
   });
 
-  it('takes no MAIL_FROM that no mail could be sent from', () => {
+  it('rejects a MAIL_FROM that no mail can be sent from', () => {
     for (const name of ['Firma \\ Sohn', 'a'.repeat(201), 'zero\u200bwidth']) {
       expect(
         faultsOf({ MAIL_FROM: `${name} <info@example.test>` }).map(([it]) => it),
@@ -219,7 +219,7 @@ describe('readConfig', () => {
     expect(config.encryptionKeys?.reveal()[0]?.secret).to.have.lengthOf(32);
   });
 
-  it('reads a secret from the file that NAME_FILE names; a variable that is set wins', () => {
+  it('reads a secret from the file in NAME_FILE, unless NAME is set', () => {
     const readFile = (path: string) => `from ${path}\n`;
     expect(withSecretFiles({ SMTP_PASSWORD_FILE: '/run/p' }, readFile).values.SMTP_PASSWORD).to.equal('from /run/p');
     expect(

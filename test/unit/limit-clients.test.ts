@@ -7,7 +7,7 @@ import { CappedMap, PostQuota } from '../../src/server/limits/quotas.ts';
 const keepNothing: Middleware = (_ctx, next) => next();
 
 describe('CappedMap', () => {
-  it('forgets the entry that was set first, one at a time, and never grows', () => {
+  it('drops the oldest entry, one at a time, and never grows', () => {
     const map = new CappedMap<string, number>(3);
     map.set('a', 1).set('b', 2).set('c', 3).set('d', 4);
     expect([...map.keys()]).to.deep.equal(['b', 'c', 'd']);
@@ -21,7 +21,7 @@ describe('CappedMap', () => {
     expect([...map.keys()]).to.deep.equal(['f', 'g', 'h']);
   });
 
-  it('holds no more than it may after a hundred thousand keys', () => {
+  it('stays within its size after a hundred thousand keys', () => {
     const map = new CappedMap<number, number>(1000);
     for (let key = 0; key < 100_000; key++) map.set(key, key);
     expect(map.size).to.equal(1000);
@@ -33,7 +33,7 @@ describe('PostQuota', () => {
   let now = 0;
   const quota = (posts: number, capacity = 100) => new PostQuota({ posts, windowMs: 60_000 }, capacity, () => now);
 
-  it('takes as many as it says in a window that begins with the first, and again in the next', () => {
+  it('accepts its limit in a window that starts with the first post', () => {
     const it = quota(2);
     now = 1000;
     expect([it.take('a').taken, it.take('a').taken, it.take('a').taken]).to.deep.equal([true, true, false]);
@@ -45,7 +45,7 @@ describe('PostQuota', () => {
     expect(it.take('a').taken).to.equal(true);
   });
 
-  it('gives a place back, also after others were refused in between, and never to a later window', () => {
+  it('returns a place even after rejections, and never into a later window', () => {
     const it = quota(1);
     now = 0;
     const place = it.take('a');
@@ -58,7 +58,7 @@ describe('PostQuota', () => {
     expect(it.take('a').taken).to.equal(false);
   });
 
-  it('forgives only the client that it has to forget', () => {
+  it('forgets the count only of the client it had to drop', () => {
     const it = quota(1, 2);
     now = 0;
     for (const client of ['a', 'b', 'c']) it.take(client);
@@ -69,7 +69,7 @@ describe('PostQuota', () => {
 });
 
 describe('limitClients', () => {
-  /** Runs the middlewares as Koa would; what a refusal says, or undefined. */
+  /** Runs the middlewares as Koa would; returns the rejection, or undefined. */
   async function refusal(limits: ReturnType<typeof limitClients>['requests'], clientAddress: string) {
     const headers = new Map<string, string>();
     const ctx = { state: { clientAddress }, set: (name: string, value: string) => headers.set(name, value) };
@@ -84,7 +84,7 @@ describe('limitClients', () => {
     }
   }
 
-  it('stops a crowd that stays below the limit of each one of it, for some seconds', async () => {
+  it('stops a crowd whose members each stay below their limit', async () => {
     const { requests } = limitClients({ posts: 10, windowMs: 60_000 }, keepNothing);
     for (let i = 0; i < 1000; i++)
       expect(await refusal(requests, `10.0.${i >> 8}.${i & 255}`), `${i}`).to.equal(undefined);
@@ -96,7 +96,7 @@ describe('limitClients', () => {
     expect(refused?.headers.get('Retry-After')).to.match(/^([1-9]|10)$/);
   });
 
-  it('counts one that asks too much for itself alone: it uses up nobody else’s share', async () => {
+  it('counts a client over its limit alone, without using up the shared limit', async () => {
     const { requests } = limitClients({ posts: 10, windowMs: 60_000 }, keepNothing);
     const refusals = [];
     for (let i = 0; i < 2000; i++) refusals.push(await refusal(requests, '10.0.0.1'));
@@ -104,14 +104,14 @@ describe('limitClients', () => {
     expect(await refusal(requests, '10.0.0.2')).to.equal(undefined);
   });
 
-  it('lets everybody together ask at least what one alone may', async () => {
+  it('allows everyone together at least as much as one client', async () => {
     const { requests } = limitClients({ posts: 20, windowMs: 1000 }, keepNothing);
     const ask = (i: number) => refusal(requests, `10.0.${i % 20}.1`);
     for (let i = 0; i < 2000; i++) expect(await ask(i), `${i}`).to.equal(undefined);
     expect((await ask(2000))?.message).to.match(/^this server is asked too much/);
   });
 
-  it('is nothing at all where it is off', () => {
+  it('does nothing if it is off', () => {
     expect(limitClients(undefined, keepNothing)).to.deep.equal({ requests: [], posts: [] });
   });
 });

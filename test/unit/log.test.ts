@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { expect } from 'chai';
 
-/** What a process has written to its log that did this and then ended. */
+/** The log of a process that ran this code and then ended. */
 function logOf(script: string): string[] {
   const module = JSON.stringify(new URL('../../src/log.ts', import.meta.url).href);
   const code = `const { createLog } = await import(${module});
@@ -14,13 +14,13 @@ function logOf(script: string): string[] {
     .map((line) => (JSON.parse(line) as { msg: string }).msg);
 }
 
-describe('the log', () => {
-  it('has every line of a turn, in order, also where the process ends in it', () => {
+describe('log', () => {
+  it('has every line of a turn, in order, even if the process ends in it', () => {
     expect(logOf(`log.info('one'); log.info('two'); process.exit(0);`)).to.deep.equal(['one', 'two']);
     expect(logOf(`log.info('one'); setImmediate(() => log.info('two'));`)).to.deep.equal(['one', 'two']);
   });
 
-  it('has a warning, and what came before it, at once', () => {
+  it('writes a warning, and the lines before it, at once', () => {
     expect(logOf(`log.info('one'); log.warn('two'); process.kill(process.pid, 'SIGKILL');`)).to.deep.equal([
       'one',
       'two',

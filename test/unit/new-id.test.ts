@@ -2,8 +2,8 @@ import { expect } from 'chai';
 import { validate, version } from 'uuid';
 import { newId } from '../../src/services/ids.ts';
 
-describe('an id', () => {
-  it('is a UUID of version 7 with the time in front, and greater than every one before it', () => {
+describe('new id', () => {
+  it('is a version 7 UUID with the time first, greater than all earlier ones', () => {
     // The machine's clock may be set back a little meanwhile.
     const before = Date.now() - 1000;
     const ids = Array.from({ length: 20_000 }, newId);

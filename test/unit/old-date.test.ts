@@ -4,7 +4,7 @@ import { parseOldDate } from '../../src/services/django-import/read-old-date.ts'
 describe('parseOldDate', () => {
   const read = (text: string) => parseOldDate(text)?.at.toISOString();
 
-  it('reads what Django, PostgreSQL and SQLite write', () => {
+  it('reads the formats of Django, PostgreSQL and SQLite', () => {
     expect(read('2024-05-01 12:30:15.123456+00')).to.equal('2024-05-01T12:30:15.123Z');
     expect(read('2024-05-01 12:30:15.5')).to.equal('2024-05-01T12:30:15.500Z');
     expect(read('2024-05-01 12:30:15')).to.equal('2024-05-01T12:30:15.000Z');

@@ -14,15 +14,15 @@ const ringOf = (...keys: { id: string; secret: Uint8Array }[]) =>
   );
 const place = { table: 'messages', column: 'content', row: 'r1' } as const;
 
-describe('the keyring', () => {
-  it('opens what it sealed, whatever the text', () => {
+describe('keyring', () => {
+  it('decrypts what it encrypted, whatever the text', () => {
     const ring = ringOf(key('k1', 1));
     for (const text of ['', 'Ada', 'naïve ☃ 😀', '\u0000\u001b[31m', 'x'.repeat(100_000)]) {
       expect(ring.open(ring.seal(text, place), place)).to.equal(text);
     }
   });
 
-  it('opens nothing that was moved to another table, column or row, from and to any place there is', () => {
+  it('decrypts nothing that was moved to another table, column or row', () => {
     const ring = ringOf(key('k1', 1));
     const places = ['r1', 'r2'].flatMap((row) => sealedTableNames.flatMap((table) => placesOf(table, row)));
     expect(places).to.have.lengthOf(2 * Object.values(sealedTables).flatMap((it) => it.columns).length);
@@ -35,7 +35,7 @@ describe('the keyring', () => {
     }
   });
 
-  it('opens nothing of which a single bit was changed', () => {
+  it('decrypts nothing with a single changed bit', () => {
     const ring = ringOf(key('k1', 1));
     const sealed = ring.seal('secret', place);
     for (let at = 0; at < sealed.length; at++) {
@@ -47,15 +47,15 @@ describe('the keyring', () => {
     expect(() => ring.open(Buffer.alloc(0), place)).to.throw(SealBroken);
   });
 
-  it('seals with the newest key and opens with every one', () => {
+  it('encrypts with the newest key and decrypts with every key', () => {
     const old = ringOf(key('k1', 1));
     const both = ringOf(key('k2', 2), key('k1', 1));
     expect(both.open(old.seal('secret', place), place)).to.equal('secret');
     expect(() => old.open(both.seal('secret', place), place)).to.throw(SealBroken, /"k2"/);
   });
 
-  it('uses no nonce twice', () => {
-    // More than are fetched at a time; `npm run test:fuzz` seals a million.
+  it('never uses a nonce twice', () => {
+    // More than are generated at a time; `npm run test:fuzz` encrypts a million.
     const ring = ringOf(key('k1', 1));
     const start = ring.newestPrefix.length;
     const nonces = Array.from({ length: 5000 }, () =>
@@ -67,14 +67,14 @@ describe('the keyring', () => {
     expect(new Set(nonces).size).to.equal(nonces.length);
   });
 
-  it('never seals the same text alike, and always indexes the same address alike', () => {
+  it('encrypts a text differently each time, and indexes an address the same', () => {
     const ring = ringOf(key('k1', 1));
     expect(ring.seal('x', place).equals(ring.seal('x', place))).to.equal(false);
     expect(ring.addressIndex('ada@example.com').equals(ring.addressIndex('ada@example.com'))).to.equal(true);
     expect(ring.addressIndex('ada@example.com')).to.have.lengthOf(32);
   });
 
-  it('never uses a nonce twice, also after many', () => {
+  it('never uses a nonce twice, even after many', () => {
     const rings = [ringOf(key('k1', 1)), ringOf(key('k1', 1))];
     const nonces = rings.flatMap((ring) =>
       Array.from({ length: 1000 }, () => ring.seal('', place).subarray(4, 16).toString('hex')),
@@ -115,8 +115,8 @@ describe('checkKeys', () => {
   });
 });
 
-describe('a blind index', () => {
-  it('is the HMAC of the value under a key of its purpose', () => {
+describe('blind index', () => {
+  it('is the HMAC of the value with a key for its purpose', () => {
     const indexKey = new Uint8Array(32).fill(9);
     for (const purpose of ['senders.address_index', 'fingerprint']) {
       const index = createBlindIndex(indexKey, purpose);

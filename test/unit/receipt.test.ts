@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { makeReceipt, readReceipt } from '../../src/services/ids.ts';
 
-describe('a receipt', () => {
-  it('is RW- and ten characters that can be read aloud, another one each time', () => {
+describe('receipt', () => {
+  it('is RW- and ten characters to read aloud, different each time', () => {
     const receipts = Array.from({ length: 2000 }, makeReceipt);
     for (const receipt of receipts) expect(receipt).to.match(/^RW-[0-9A-HJKMNP-TV-Z]{10}$/);
     expect(new Set(receipts)).to.have.lengthOf(2000);

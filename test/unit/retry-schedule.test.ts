@@ -5,7 +5,7 @@ const minute = 60_000;
 const notification = (tries: number) => ({ kind: 'notification' as const, tries });
 
 describe('decideNextStep', () => {
-  it('waits 1 min, 5 min, 30 min, 2 h, 6 h, 12 h, 24 h and 24 h, then fails', () => {
+  it('waits 1 min, 5 min, 30 min, 2 h, 6 h, 12 h, 24 h, 24 h, then fails', () => {
     const steps = Array.from({ length: mostTries }, (_, i) =>
       decideNextStep(notification(i + 1), { result: 'later' }, 0),
     );
@@ -14,11 +14,11 @@ describe('decideNextStep', () => {
     expect(steps.at(-1)).to.include({ state: 'failed', failure: 'schedule-ended' });
   });
 
-  it('waits up to a fifth longer by jitter, never shorter', () => {
+  it('waits up to a fifth longer by jitter, never less', () => {
     expect(decideNextStep(notification(1), { result: 'later' }, 0.999).waitMs).to.be.within(minute, 1.2 * minute);
   });
 
-  it('waits longer where the server asks for it, up to a day, and never shorter', () => {
+  it('waits longer if the server asks, up to a day, and never less', () => {
     const waitFor = (tries: number, retryAfterMs: number, random = 0) =>
       decideNextStep(notification(tries), { result: 'later', retryAfterMs }, random).waitMs;
     expect(waitFor(1, 7 * minute)).to.equal(7 * minute);
@@ -28,7 +28,7 @@ describe('decideNextStep', () => {
     expect(waitFor(1, 1e12)).to.equal(1440 * minute);
   });
 
-  it('sends a notification of unknown outcome again, and an auto-reply never', () => {
+  it('resends a notification of unknown outcome, but never an auto-reply', () => {
     expect(decideNextStep(notification(1), { result: 'unknown' }, 0)).to.include({ state: 'queued', waitMs: minute });
     expect(decideNextStep(notification(mostTries), { result: 'unknown' }, 0)).to.include({
       state: 'failed',
@@ -40,14 +40,14 @@ describe('decideNextStep', () => {
     });
   });
 
-  it('counts no try against an email when the transport is broken', () => {
+  it('does not count an attempt when the transport is broken', () => {
     expect(decideNextStep(notification(mostTries), { result: 'broken' }, 0)).to.include({
       state: 'queued',
       counts: false,
     });
   });
 
-  it('ends with what the server accepts or refuses for good', () => {
+  it("ends on the server's acceptance or permanent rejection", () => {
     expect(decideNextStep(notification(1), { result: 'accepted' }, 0)).to.include({ state: 'sent', failure: null });
     expect(decideNextStep(notification(1), { result: 'refused' }, 0)).to.include({
       state: 'failed',

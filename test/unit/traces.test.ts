@@ -1,13 +1,13 @@
 import { expect } from 'chai';
 import { TraceSearch } from '../support/traces.ts';
 
-describe('the search for traces', () => {
+describe('search for traces', () => {
   const text = 'Qwyx-jürgen 7';
   const search = new TraceSearch([text]);
   const hidden = (content: Buffer | string) =>
     Buffer.concat([Buffer.from('before '), Buffer.from(content as string), Buffer.from(' after')]);
 
-  it('finds a text however it is written', () => {
+  it('finds a text in every encoding', () => {
     const percent = [...Buffer.from(text)].map((it) => `%${it.toString(16)}`).join('');
     const ways: (Buffer | string)[] = [
       text,
@@ -28,7 +28,7 @@ describe('the search for traces', () => {
     }
   });
 
-  it('finds nothing where there is nothing', () => {
+  it('finds nothing if there is nothing', () => {
     expect(search.findIn('here', hidden('Qwyx-jurgen 7'))).to.deep.equal([]);
   });
 });
