@@ -5,8 +5,8 @@ import { createLog } from '../../src/log.ts';
 import type { Mail } from '../../src/mail/index.ts';
 import { openMailingContext } from '../../src/mailing-context.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
-import { composeEmail } from '../../src/services/delivery/compose-email.ts';
-import { giveBack } from '../../src/services/delivery/return-unsent.ts';
+import { returnUnsent } from '../../src/services/delivery/return-unsent.ts';
+import { composeEmail } from '../../src/services/emails/compose-email.ts';
 import { openIntake } from '../../src/services/intake/intake.ts';
 import { submitMessage } from '../../src/services/intake/submit-message.ts';
 import { openScope } from '../../src/services/scope.ts';
@@ -91,7 +91,7 @@ export async function openQueue(url: string, smtpPort: number, folder: string): 
       const scope = openScope(context);
       const { emails } = await claimDue(scope, count);
       const mails = await Promise.all(emails.map((email) => composeEmail(context, scope, email)));
-      await giveBack(scope, emails);
+      await returnUnsent(scope, emails);
       if (mails.length !== count) throw new Error(`${mails.length} emails are queued instead of ${count}`);
       return mails;
     },

@@ -5,7 +5,8 @@ import type { Log } from '../log.ts';
 import type { MailingContext } from '../mailing-context.ts';
 import { openRedis } from '../redis.ts';
 import { runDeliveryLoop } from '../services/delivery/delivery-loop.ts';
-import { createBell, listenForEmails } from '../services/delivery/new-mail-signal.ts';
+import { createNewMailSignal, listenForNewMail } from '../services/delivery/new-mail-signal.ts';
+import { createEmailJob } from '../services/emails/email-job.ts';
 import { openIntake } from '../services/intake/intake.ts';
 import type { BatchLimits } from '../services/intake/store-batches.ts';
 import { keepHouse } from '../services/maintenance/run-maintenance.ts';
@@ -72,9 +73,9 @@ async function openSharedCounts({ config, keyring, log }: MailingContext, opened
 }
 
 async function deliverUntilStopped(context: MailingContext, options: ServeOptions): Promise<void> {
-  const bell = createBell();
-  await using _listening = listenForEmails(context, bell);
-  await runDeliveryLoop(context, bell, options.stop, options.hasten);
+  const newMail = createNewMailSignal();
+  await using _listening = listenForNewMail(context, newMail);
+  await runDeliveryLoop(context, createEmailJob(context), newMail, options.stop, options.hasten);
 }
 
 async function serveUntilStopped(

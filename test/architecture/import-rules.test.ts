@@ -106,9 +106,9 @@ const allowed: Record<string, string[]> = {
   'services/forms/': below,
   'services/senders/': below,
   'services/intake/': [...below, 'services/forms/', 'services/senders/'],
-  'services/delivery/': [...below, 'services/forms/', 'services/senders/'],
+  'services/delivery/': [...below, 'services/forms/'],
   'services/messages/': [...below, 'services/forms/', 'services/senders/'],
-  'services/emails/': [...below, 'services/forms/', 'services/delivery/'],
+  'services/emails/': [...below, 'services/forms/', 'services/senders/', 'services/delivery/'],
   'services/encryption/': below,
   'services/api-keys/': [...below, 'services/forms/'],
   'services/maintenance/': [

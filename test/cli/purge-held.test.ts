@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
 import type { Outcome } from '../../src/mail/mailer.ts';
-import { cancelUnwanted } from '../../src/services/delivery/cancel-unwanted.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { queueHeldSummaries } from '../../src/services/delivery/held-summary.ts';
+import { cancelUnwanted } from '../../src/services/emails/cancel-unwanted.ts';
 import { countWaiting } from '../../src/services/maintenance/purge-preview.ts';
 import { keepHouseOnce } from '../../src/services/maintenance/run-maintenance.ts';
 import { openScope } from '../../src/services/scope.ts';

@@ -88,7 +88,7 @@ describe('a worker whose connection to the database is cut', () => {
     );
     proxy.mode = 'pass';
     await bothAreSentOnce();
-    expect(worker.log).to.include('"emails":2').and.include('emails of a claim without an answer were given back');
+    expect(worker.log).to.include('"emails":2').and.include('emails of a claim without a response were returned');
   });
 
   it('before a claim that reaches the database late gives that back as well', async () => {

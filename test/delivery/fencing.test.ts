@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { decideNextStep } from '../../src/services/delivery/retry-schedule.ts';
-import { giveBack } from '../../src/services/delivery/return-unsent.ts';
+import { returnUnsent } from '../../src/services/delivery/return-unsent.ts';
 import { settleEmails } from '../../src/services/delivery/settle-emails.ts';
 import { openIntake } from '../../src/services/intake/intake.ts';
 import { submitMessage } from '../../src/services/intake/submit-message.ts';
@@ -73,12 +73,12 @@ describe('a lease', () => {
 
   it('that is given back unbegun counts for nothing, and only its worker can', async () => {
     const { emails } = await claimDue(scope, 10);
-    await giveBack(
+    await returnUnsent(
       scope,
       emails.map((it) => ({ ...it, leaseToken: randomUUID() })),
     );
     expect((await claimDue(scope, 10)).emails, 'another worker cannot').to.deep.equal([]);
-    await giveBack(scope, emails);
+    await returnUnsent(scope, emails);
     let again: Awaited<ReturnType<typeof claimDue>>['emails'] = [];
     // A moment later where the machine's clock was set back between the two.
     await until('it is due again', async () => {

@@ -2,10 +2,9 @@ import { expect } from 'chai';
 import type { Result } from '../../src/mail/mailer.ts';
 import type { SmtpOptions } from '../../src/mail/smtp/smtp-mailer.ts';
 import type { MailingContext } from '../../src/mailing-context.ts';
-import { deliverUntilIdle } from '../../src/services/delivery/delivery-loop.ts';
 import { showEmail } from '../../src/services/emails/emails.ts';
 import { openScope } from '../../src/services/scope.ts';
-import { buildMessages } from '../support/build.ts';
+import { buildMessages, deliverDue } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { mailerTo } from '../support/smtp-mail.ts';
@@ -96,7 +95,7 @@ describe('what a mail server does to one notification and one auto-reply', () =>
 
   const deliver = async (changes: Partial<SmtpOptions> = {}) => {
     await using mailer = mailerTo(smtp, { user: 'site', password: 'p4ss', ...changes });
-    await deliverUntilIdle({ ...context, mailer }, new AbortController().signal);
+    await deliverDue({ ...context, mailer });
   };
   const rows = () =>
     db.query<{ id: string; kind: string; state: string; failure: string | null; tries: number }>(

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import type { MailingContext } from '../../src/mailing-context.ts';
-import { deliverUntilIdle } from '../../src/services/delivery/delivery-loop.ts';
-import { buildMessages } from '../support/build.ts';
+import { buildMessages, deliverDue } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { mailerTo } from '../support/smtp-mail.ts';
@@ -32,7 +31,7 @@ describe('a mail server that thinks about a mail for longer than a lease lasts',
   /** With a lease that is renewed all the time. */
   const deliver = async () => {
     await using mailer = mailerTo(smtp, { answerMs: 600_000 });
-    await deliverUntilIdle({ ...context, mailer }, new AbortController().signal, { renewAfterMs: 20 });
+    await deliverDue({ ...context, mailer }, { renewAfterMs: 20 });
   };
   const leased = async () => {
     const rows = await db.query(`select id from emails where due_at > now() + interval '80 seconds'`);

@@ -1,9 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Context } from '../../src/context.ts';
 import type { Outcome } from '../../src/mail/mailer.ts';
+import type { MailingContext } from '../../src/mailing-context.ts';
 import { type ClaimedEmail, claimDue } from '../../src/services/delivery/claim-due.ts';
+import { deliverUntilIdle } from '../../src/services/delivery/delivery-loop.ts';
 import { decideNextStep } from '../../src/services/delivery/retry-schedule.ts';
 import { settleEmails } from '../../src/services/delivery/settle-emails.ts';
+import type { WorkerOptions } from '../../src/services/delivery/worker.ts';
+import { createEmailJob } from '../../src/services/emails/email-job.ts';
 import { openIntake } from '../../src/services/intake/intake.ts';
 import { submitMessage } from '../../src/services/intake/submit-message.ts';
 import type { Stored } from '../../src/services/intake/verdict.ts';
@@ -51,6 +55,11 @@ export const mailOutcomes = {
   later: { result: 'later', code: 450, reply: '450 4.2.0 greylisted' },
   unknown: { result: 'unknown', reply: 'connection lost after the final dot' },
 } as const satisfies Record<string, Outcome>;
+
+/** Delivers all due mail with this context's mailer, as `deliver --once` does. */
+export async function deliverDue(context: MailingContext, options: WorkerOptions = {}): Promise<number> {
+  return await deliverUntilIdle(context, createEmailJob(context), new AbortController().signal, options);
+}
 
 /** Records results for due mail as the delivery worker would, had the mail server answered so. */
 export async function settleDue(

@@ -1,12 +1,12 @@
 import { expect } from 'chai';
-import { decideNextStep, mostTries } from '../../src/services/delivery/retry-schedule.ts';
+import { decideNextStep, maxTries } from '../../src/services/delivery/retry-schedule.ts';
 
 const minute = 60_000;
 const notification = (tries: number) => ({ kind: 'notification' as const, tries });
 
 describe('decideNextStep', () => {
   it('waits 1 min, 5 min, 30 min, 2 h, 6 h, 12 h, 24 h, 24 h, then fails', () => {
-    const steps = Array.from({ length: mostTries }, (_, i) =>
+    const steps = Array.from({ length: maxTries }, (_, i) =>
       decideNextStep(notification(i + 1), { result: 'later' }, 0),
     );
     expect(steps.slice(0, -1).map((it) => it.waitMs / minute)).to.deep.equal([1, 5, 30, 120, 360, 720, 1440, 1440]);
@@ -30,7 +30,7 @@ describe('decideNextStep', () => {
 
   it('resends a notification of unknown outcome, but never an auto-reply', () => {
     expect(decideNextStep(notification(1), { result: 'unknown' }, 0)).to.include({ state: 'queued', waitMs: minute });
-    expect(decideNextStep(notification(mostTries), { result: 'unknown' }, 0)).to.include({
+    expect(decideNextStep(notification(maxTries), { result: 'unknown' }, 0)).to.include({
       state: 'failed',
       failure: 'outcome-unknown',
     });
@@ -41,7 +41,7 @@ describe('decideNextStep', () => {
   });
 
   it('does not count an attempt when the transport is broken', () => {
-    expect(decideNextStep(notification(mostTries), { result: 'broken' }, 0)).to.include({
+    expect(decideNextStep(notification(maxTries), { result: 'broken' }, 0)).to.include({
       state: 'queued',
       counts: false,
     });

@@ -20,8 +20,8 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
       const context = await openKeys(await openDatabase(deps, { embedded: 'join', waiting: 'visitor' }));
       const [
         { openMailingContext },
-        { createBell },
-        { listenForEmails },
+        { createNewMailSignal, listenForNewMail },
+        { createEmailJob },
         { deliverUntilIdle, runDeliveryLoop },
         { keepHouse },
         { openScope },
@@ -29,15 +29,16 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
       ] = await Promise.all([
         import('../../mailing-context.ts'),
         import('../../services/delivery/new-mail-signal.ts'),
-        import('../../services/delivery/new-mail-signal.ts'),
+        import('../../services/emails/email-job.ts'),
         import('../../services/delivery/delivery-loop.ts'),
         import('../../services/maintenance/run-maintenance.ts'),
         import('../../services/scope.ts'),
         import('../../services/health/readiness.ts'),
       ]);
       await using mailing = await openMailingContext(context);
+      const job = createEmailJob(mailing);
       if (options.once) {
-        const tries = await deliverUntilIdle(mailing, stop, { hasten });
+        const tries = await deliverUntilIdle(mailing, job, stop, { hasten });
         const scope = openScope(mailing);
         const [paused, due] = [await warnOfPause(output, scope), await countDue(scope)];
         if (options.json) output.printJson({ tries, paused, due });
@@ -51,10 +52,10 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
       }
       output.note(`delivering to ${mailing.mailer.describes} until stopped (Ctrl-C)`);
       stop.addEventListener('abort', () => mailing.log.info('stopping: mail in flight comes to its end first'));
-      const bell = createBell();
-      await using _listening = listenForEmails(mailing, bell);
+      const newMail = createNewMailSignal();
+      await using _listening = listenForNewMail(mailing, newMail);
       // Each process offers to keep house; the database lets one do it.
-      await Promise.all([runDeliveryLoop(mailing, bell, stop, hasten), keepHouse(mailing, stop)]);
+      await Promise.all([runDeliveryLoop(mailing, job, newMail, stop, hasten), keepHouse(mailing, stop)]);
     });
   addExamples(deliver, ['ruffinweb deliver', 'ruffinweb deliver --once --json']);
 }

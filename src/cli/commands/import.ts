@@ -38,30 +38,34 @@ export function addImportCommands(program: Command, deps: Deps): void {
           import('../../database/django/old-database.ts'),
           import('../../database/django/open-old-database.ts'),
         ]);
-      await runInScope(deps, load, async (scope, [{ importDjango }, { oldFaults }, { countOldMessages }, { openOldDatabase }]) => {
-        await using old = await openOldDatabase(url);
-        using progress = showProgress(deps, options, await countOldMessages(old), 'messages read');
-        const imported = await importDjango(scope, old, {
-          form: options.form,
-          timeZone: options.timeZone,
-          dryRun: options.dryRun ?? false,
-          stop,
-          onProgress: progress.report,
-          onFault(id, faults) {
-            progress.clear();
-            output.warn(`message ${id} is not taken: ${faults.map((it) => oldFaults[it]).join('; ')}`);
-          },
-          onErased(id) {
-            progress.clear();
-            output.note(`message ${id} is not taken: its sender was erased here since`);
-          },
-        });
-        progress.clear();
-        if (options.json) output.printJson(imported);
-        else printImported(output, imported, oldFaults);
-        if (stop.aborted) deps.setExitCode(exitCode.interrupted);
-        else if (imported.messages.notTaken > 0) deps.setExitCode(exitCode.refused);
-      });
+      await runInScope(
+        deps,
+        load,
+        async (scope, [{ importDjango }, { oldFaults }, { countOldMessages }, { openOldDatabase }]) => {
+          await using old = await openOldDatabase(url);
+          using progress = showProgress(deps, options, await countOldMessages(old), 'messages read');
+          const imported = await importDjango(scope, old, {
+            form: options.form,
+            timeZone: options.timeZone,
+            dryRun: options.dryRun ?? false,
+            stop,
+            onProgress: progress.report,
+            onFault(id, faults) {
+              progress.clear();
+              output.warn(`message ${id} is not taken: ${faults.map((it) => oldFaults[it]).join('; ')}`);
+            },
+            onErased(id) {
+              progress.clear();
+              output.note(`message ${id} is not taken: its sender was erased here since`);
+            },
+          });
+          progress.clear();
+          if (options.json) output.printJson(imported);
+          else printImported(output, imported, oldFaults);
+          if (stop.aborted) deps.setExitCode(exitCode.interrupted);
+          else if (imported.messages.notTaken > 0) deps.setExitCode(exitCode.refused);
+        },
+      );
     });
   addExamples(django, [
     'ruffinweb import django /srv/old/db.sqlite3 --dry-run',

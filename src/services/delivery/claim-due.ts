@@ -2,21 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { EmailKind } from '../../entities/index.ts';
 import type { Scope } from '../scope.ts';
-import { mostTries } from './retry-schedule.ts';
+import { type LeasedRow, leaseMs } from './job.ts';
+import { maxTries } from './retry-schedule.ts';
 
-/**
- * How long a worker may take for one email. Longer than the time in the hand (2 s) and the deadline for handing it over
- * (60 s) together, so that a live worker always settles first, or renews it (`keep-lease.ts`); short enough that the email
- * of a dead one is not late.
- */
-export const leaseMs = 90_000;
-
-/** An email that this worker alone may send until its lease ends, with all that its mail is made of. */
-export interface ClaimedEmail {
-  id: string;
+/** An email with a lease, and everything that its mail is made from. */
+export interface ClaimedEmail extends LeasedRow {
   kind: EmailKind;
-  leaseToken: string;
-  tries: number;
   internetMessageId: string;
   createdAt: Date;
   /** When its schedule of tries began. */
@@ -55,7 +46,7 @@ const claimStatement: Statement = {
   text: `
 with due as materialized (
   select id, kind, lease_token as lost_token, tries,
-    lease_token is not null and (kind = 'auto-reply' or tries >= ${mostTries}) as hopeless
+    lease_token is not null and (kind = 'auto-reply' or tries >= ${maxTries}) as hopeless
   from emails
   where state = 'queued' and due_at <= now()
     and not exists (select from mail_queue where paused_at is not null)

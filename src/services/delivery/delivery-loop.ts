@@ -1,66 +1,68 @@
-import type { MailingContext } from '../../mailing-context.ts';
-import type { Bell } from './new-mail-signal.ts';
-import { createFlight } from './worker.ts';
+import type { Context } from '../../context.ts';
+import type { Job, LeasedRow } from './job.ts';
+import type { NewMailSignal } from './new-mail-signal.ts';
+import { Worker, type WorkerOptions } from './worker.ts';
 
-/** New mail is heard of at once; this is for retries, for expired leases, and for when nobody rings. */
+/** New mail wakes the loop at once. This is for retries, expired leases and lost signals. */
 const pollMs = 5000;
 
-/** After the database failed us: how long until it is asked again. */
+/** How long to wait after a database error. */
 const outageMs = 1000;
 
 /**
- * Delivers until `stop` is aborted, then finishes what is in flight within twenty seconds: first all of it, then
- * only what the mail server may already have taken. Never throws: an outage of the database is waited out.
+ * Delivers until `stop` is aborted, then finishes what is in flight within twenty seconds: for the first ten everything,
+ * then only mail that has been handed over and may already be accepted. Never throws; it waits for an outage to end.
  *
- * @param hasten ends these twenty seconds when it is aborted.
+ * @param hasten shortens these twenty seconds when it is aborted.
  */
-export async function runDeliveryLoop(
-  context: MailingContext,
-  bell: Bell,
+export async function runDeliveryLoop<Row extends LeasedRow, Content>(
+  context: Context,
+  job: Job<Row, Content>,
+  newMail: NewMailSignal,
   stop: AbortSignal,
   hasten?: AbortSignal,
 ): Promise<void> {
-  const flight = createFlight(context, stop, { hasten });
-  let away = false;
+  const worker = new Worker(context, job, stop, { hasten });
+  let isAway = false;
   while (!stop.aborted) {
     try {
-      const { mayBeMore } = await flight.takeDue();
-      if (away) context.log.info('delivery goes on: the database is back');
-      away = false;
-      if (flight.isFull || (flight.hasWaiting && !mayBeMore)) await flight.turn();
-      else if (!mayBeMore) await bell.rung(pollMs, stop);
+      const { mayBeMore } = await worker.takeDue();
+      if (isAway) context.log.info('delivery goes on: the database is back');
+      isAway = false;
+      if (worker.isFull || (worker.hasWaiting && !mayBeMore)) await worker.nextTurn();
+      else if (!mayBeMore) await newMail.wait(pollMs, stop);
     } catch (error) {
-      if (!away) context.log.error({ err: error }, 'delivery waits: the database does not answer');
-      away = true;
-      flight.forgetQueue();
-      await bell.rung(outageMs, stop);
+      const { state } = worker;
+      if (!isAway) context.log.error({ err: error, state }, 'delivery waits: the database does not answer');
+      isAway = true;
+      worker.forgetPreparation();
+      await newMail.wait(outageMs, stop);
     }
   }
-  await flight.finish();
+  await worker.stop();
 }
 
 /**
- * Delivers everything that is due now, and what falls due meanwhile.
+ * Delivers everything that is due now, and what becomes due meanwhile.
  *
- * @param options.hasten as above.
- * @param options.renewAfterMs as in `keep-lease.ts`.
- * @returns how many tries were made.
+ * @returns how many attempts were made.
  */
-export async function deliverUntilIdle(
-  context: MailingContext,
+export async function deliverUntilIdle<Row extends LeasedRow, Content>(
+  context: Context,
+  job: Job<Row, Content>,
   stop: AbortSignal,
-  options: { hasten?: AbortSignal; renewAfterMs?: number } = {},
+  options: WorkerOptions = {},
 ): Promise<number> {
-  const flight = createFlight(context, stop, options);
+  const worker = new Worker(context, job, stop, options);
   try {
     while (!stop.aborted) {
-      const { mayBeMore } = await flight.takeDue();
-      if (mayBeMore && !flight.isFull) continue;
-      if (flight.isIdle) break;
-      await flight.turn();
+      const { mayBeMore } = await worker.takeDue();
+      if (mayBeMore && !worker.isFull) continue;
+      if (worker.isIdle) break;
+      await worker.nextTurn();
     }
   } finally {
-    await flight.finish();
+    await worker.stop();
   }
-  return flight.begun;
+  return worker.started;
 }

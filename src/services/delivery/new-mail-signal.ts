@@ -1,36 +1,40 @@
+import type { Context } from '../../context.ts';
 import { listen } from '../../database/listener.ts';
-import type { MailingContext } from '../../mailing-context.ts';
 import { emailChannel } from '../outbox.ts';
 
-/** Rings at each email that any process queues, until disposed. */
-export function listenForEmails(context: Pick<MailingContext, 'databaseUrl'>, bell: Bell): AsyncDisposable {
-  return listen({ databaseUrl: context.databaseUrl, channel: emailChannel }, () => bell.ring());
-}
-/** Wakes one sleeper. A ring while nobody sleeps is kept for the next one, so that none is missed. */
-export interface Bell {
-  ring(): void;
-  /** Resolves at the next ring, after `atMostMs`, or when `stop` is aborted; at once where one of them was already. */
-  rung(atMostMs: number, stop: AbortSignal): Promise<void>;
+/** Raises the signal for each email that any process queues, until it is disposed. */
+export function listenForNewMail(
+  { databaseUrl }: Pick<Context, 'databaseUrl'>,
+  newMail: NewMailSignal,
+): AsyncDisposable {
+  return listen({ databaseUrl, channel: emailChannel }, () => newMail.raise());
 }
 
-export function createBell(): Bell {
-  let rungBefore = false;
+/** Wakes one waiting loop. If nobody waits, the signal is kept for the next wait. */
+export interface NewMailSignal {
+  raise(): void;
+  /** Resolves at the next signal, after `maxMs`, or when `stop` is aborted; at once if one of them has happened already. */
+  wait(maxMs: number, stop: AbortSignal): Promise<void>;
+}
+
+export function createNewMailSignal(): NewMailSignal {
+  let isRaised = false;
   let wake: (() => void) | undefined;
   return {
-    ring() {
+    raise() {
       if (wake) wake();
-      else rungBefore = true;
+      else isRaised = true;
     },
-    rung(atMostMs, stop) {
+    wait(maxMs, stop) {
       return new Promise((resolve) => {
         const done = () => {
           clearTimeout(timer);
           stop.removeEventListener('abort', done);
           wake = undefined;
-          rungBefore = false;
+          isRaised = false;
           resolve();
         };
-        const timer = setTimeout(done, rungBefore || stop.aborted ? 0 : atMostMs);
+        const timer = setTimeout(done, isRaised || stop.aborted ? 0 : maxMs);
         stop.addEventListener('abort', done, { once: true });
         wake = done;
       });

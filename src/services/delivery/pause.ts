@@ -90,7 +90,7 @@ export function describePause(
   const advice = `resume-${cause}` as const;
   switch (cause) {
     case 'broken': {
-      const { fact, fix } = describeNoWay(config);
+      const { fact, fix } = explainBrokenTransport(config);
       return {
         fact: `the queue is paused, because ${fact}${reason ? ` (${reason})` : ''}`,
         fix,
@@ -111,7 +111,10 @@ export function describePause(
 const reasonPlace: SealedPlace = { table: 'mail_queue', column: 'reason', row: '1' };
 
 /** What it means that no mail can leave, and what mends it: without a mail server, the folder is at fault. */
-export function describeNoWay({ smtp, dataDir }: Pick<Config, 'smtp' | 'dataDir'>): { fact: string; fix: string } {
+export function explainBrokenTransport({ smtp, dataDir }: Pick<Config, 'smtp' | 'dataDir'>): {
+  fact: string;
+  fix: string;
+} {
   if (smtp !== undefined) {
     return {
       fact: 'the mail server does not let us in',

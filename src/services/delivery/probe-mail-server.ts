@@ -1,7 +1,7 @@
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { MailingContext } from '../../mailing-context.ts';
 import { openScope, type Scope } from '../scope.ts';
-import { describeNoWay, readReason, resumeQueue } from './pause.ts';
+import { explainBrokenTransport, readReason, resumeQueue } from './pause.ts';
 
 const minute = 60_000;
 
@@ -52,7 +52,10 @@ export async function probeMail(
   const outcome = await untilStop(context.mailer.verify(), stop);
   if (outcome === undefined) return false;
   if (outcome.result !== 'accepted') {
-    scope.log.debug({ outcome: outcome.result, code: outcome.code }, `still ${describeNoWay(context.config).fact}`);
+    scope.log.debug(
+      { outcome: outcome.result, code: outcome.code },
+      `still ${explainBrokenTransport(context.config).fact}`,
+    );
     return false;
   }
   if (!(await resumeQueue(scope, { onlyIfBroken: true }))) return false;

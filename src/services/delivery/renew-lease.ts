@@ -1,14 +1,14 @@
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { Scope } from '../scope.ts';
-import { type ClaimedEmail, leaseMs } from './claim-due.ts';
+import { type LeasedRow, leaseMs } from './job.ts';
 
 /**
- * How long a mail server may think about a mail before the lease is renewed for the first time. Together with the time in
- * the hand (2 s) and the deadline of the hand-over (60 s) it must end well before the lease (90 s) does.
+ * How long a mail server may think about a mail before the lease is renewed for the first time. This time, the wait for a
+ * lane (2 s) and the deadline for handing the mail over (60 s) together must end well before the lease (90 s).
  */
-export const renewAfterMs = 10_000;
+export const defaultRenewAfterMs = 10_000;
 
-/** Only for the worker whose token the row still bears, as in `settle-emails.ts`, and by the database's clock. */
+/** Only while the row still has this worker's token, and by the database's clock. */
 const renewStatement: Statement = {
   name: 'renew_lease_1',
   text: `
@@ -18,21 +18,21 @@ returning id`,
 };
 
 /**
- * From now on renews the lease of an email, again and again, so that its worker can wait for the mail server's answer for
- * longer than a lease lasts. A worker that dies meanwhile is found when the lease ends, as ever.
+ * Renews a lease again and again, so that its worker can wait for the mail server's reply for longer than a lease lasts.
+ * If the worker dies, the lease expires as usual.
  *
- * @param afterMs until the first time, and where the database did not answer until the next; otherwise three times as long.
- * @param onLost another worker has the email by now.
- * @returns what ends it.
+ * @param afterMs delay before the first renewal and after a failed one. Successful renewals repeat every 3 × afterMs.
+ * @param onLost another worker has the row now.
+ * @returns a function that stops it.
  */
-export function keepLease(scope: Scope, email: ClaimedEmail, afterMs: number, onLost: () => void): () => void {
+export function startRenewingLease(scope: Scope, row: LeasedRow, afterMs: number, onLost: () => void): () => void {
   let hasEnded = false;
   let timer = setTimeout(renew, afterMs);
 
   async function renew(): Promise<void> {
     let waitMs = 3 * afterMs;
     try {
-      const rows = await runStatement(scope.em, renewStatement, [email.id, email.leaseToken]);
+      const rows = await runStatement(scope.em, renewStatement, [row.id, row.leaseToken]);
       if (hasEnded) return;
       if (rows.length === 0) return onLost();
     } catch (error) {

@@ -8,7 +8,7 @@ const hour = 60 * minute;
 const waitsMs = [minute, 5 * minute, 30 * minute, 2 * hour, 6 * hour, 12 * hour, 24 * hour, 24 * hour];
 
 /** The first try and one after each wait. */
-export const mostTries = waitsMs.length + 1;
+export const maxTries = waitsMs.length + 1;
 
 /**
  * A broken transport (login, TLS, DNS) says nothing about the email: no try is counted, and what it waits for is the

@@ -1,8 +1,8 @@
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { Scope } from '../scope.ts';
-import { type ClaimedEmail, leaseMs } from './claim-due.ts';
+import { type LeasedRow, leaseMs } from './job.ts';
 
-const emailsStatement: Statement = {
+const rowsStatement: Statement = {
   name: 'give_back_1',
   text: `
 update emails set lease_token = null, due_at = now(), tries = emails.tries - 1
@@ -10,9 +10,11 @@ from unnest($1::uuid[], $2::uuid[]) as given (email_id, lease_token)
 where emails.id = given.email_id and emails.lease_token = given.lease_token`,
 };
 
-/** Lets go of emails whose try has not begun: they are due again at once, as if nobody had taken them. */
-export async function giveBack(scope: Scope, emails: readonly ClaimedEmail[]): Promise<void> {
-  await runStatement(scope.em, emailsStatement, [emails.map((it) => it.id), emails.map((it) => it.leaseToken)]);
+type Unsent = Pick<LeasedRow, 'id' | 'leaseToken'>;
+
+/** Returns rows whose attempt has not started: they are due again at once, as if they had never been claimed. */
+export async function returnUnsent(scope: Scope, rows: readonly Unsent[]): Promise<void> {
+  await runStatement(scope.em, rowsStatement, [rows.map((it) => it.id), rows.map((it) => it.leaseToken)]);
 }
 
 const claimsStatement: Statement = {
@@ -23,49 +25,49 @@ where state = 'queued' and lease_token = any($1::uuid[])
 returning lease_token`,
 };
 
-/** How often a claim without an answer is asked after. */
-const askEveryMs = 1000;
+/** How often to look for the rows of a claim whose response was lost. */
+const lookEveryMs = 1000;
 
 /**
- * What a worker claimed and did not begin. Nobody else can know that it is unsent, so the worker keeps it in mind, over
- * an outage too, until the database has it back.
+ * The rows that a worker claimed and will not start. Only this worker knows that they are unsent, so it remembers them,
+ * even during an outage, until the database has them back.
  */
-export function createReturns(scope: Scope) {
-  const emails: ClaimedEmail[] = [];
+export function createReturnQueue(scope: Scope) {
+  const unsent: Unsent[] = [];
   let claims: { leaseToken: string; until: number }[] = [];
-  let askAt = 0;
+  let lookAt = 0;
 
-  async function giveBackClaims(): Promise<void> {
+  async function returnClaims(): Promise<void> {
     const rows = await runStatement<{ lease_token: string }>(scope.em, claimsStatement, [
       claims.map((it) => it.leaseToken),
     ]);
-    if (rows.length > 0) scope.log.info({ emails: rows.length }, 'emails of a claim without an answer were given back');
+    if (rows.length > 0) scope.log.info({ emails: rows.length }, 'emails of a claim without a response were returned');
     const found = new Set(rows.map((row) => row.lease_token));
     claims = claims.filter((it) => !found.has(it.leaseToken) && Date.now() < it.until);
-    askAt = Date.now() + askEveryMs;
+    lookAt = Date.now() + lookEveryMs;
   }
 
   return {
-    /** None of these will be begun. */
-    add(unbegun: readonly ClaimedEmail[]): void {
-      emails.push(...unbegun);
+    /** None of these rows will be started. */
+    add(rows: readonly Unsent[]): void {
+      unsent.push(...rows);
     },
     /**
-     * The answer to a claim never came. A statement may reach the database, or end there, after its connection was given
-     * up here: where nothing bears the token yet, it is asked for again for as long as a lease lasts.
+     * The claim's response was lost, so the claim may still take effect. Look for its token until the lease would have
+     * expired.
      */
     addClaim(leaseToken: string): void {
       claims.push({ leaseToken, until: Date.now() + leaseMs });
-      askAt = 0;
+      lookAt = 0;
     },
-    /** What the database does not take now is kept for the next time. */
-    async giveBackAll(): Promise<void> {
-      if (emails.length > 0) {
-        const given = [...emails];
-        await giveBack(scope, given);
-        emails.splice(0, given.length);
+    /** Rows that the database does not take now are kept for the next call. */
+    async returnAll(): Promise<void> {
+      if (unsent.length > 0) {
+        const given = [...unsent];
+        await returnUnsent(scope, given);
+        unsent.splice(0, given.length);
       }
-      if (claims.length > 0 && Date.now() >= askAt) await giveBackClaims();
+      if (claims.length > 0 && Date.now() >= lookAt) await returnClaims();
     },
   };
 }

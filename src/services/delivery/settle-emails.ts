@@ -1,18 +1,18 @@
 import { setTimeout as pause, setImmediate as turnOfEvents } from 'node:timers/promises';
+import type { Context } from '../../context.ts';
 import { isOutage } from '../../database/outage.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { AttemptOutcome } from '../../entities/index.ts';
-import type { MailingContext } from '../../mailing-context.ts';
 import { newId } from '../ids.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { replyPlace } from '../sealed-values.ts';
-import { type ClaimedEmail, leaseMs } from './claim-due.ts';
 import { isOwner, tellSql } from './held-summary.ts';
+import { type LeasedRow, leaseMs } from './job.ts';
 import type { NextStep } from './retry-schedule.ts';
 
 /** How one try ended, and what follows from it. */
 export interface Settlement {
-  email: Pick<ClaimedEmail, 'id' | 'leaseToken' | 'kind'>;
+  email: Pick<LeasedRow, 'id' | 'leaseToken' | 'kind'>;
   startedAt: Date;
   outcome: { result: AttemptOutcome; code?: number; reply: string };
   next: NextStep;
@@ -115,7 +115,7 @@ const mostFlights = 2;
  * statement of others at most, and many that end together cost one commit. While the database is away it is asked again, until the lease is
  * over or this process has to end.
  */
-export function createSettleQueue(context: MailingContext, interrupt: AbortSignal): Settle {
+export function createSettleQueue(context: Context, interrupt: AbortSignal): Settle {
   const scope = openScope(context);
   let waiting: Waiting[] = [];
   let flights = 0;

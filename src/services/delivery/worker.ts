@@ -1,184 +1,207 @@
 import { randomUUID } from 'node:crypto';
+import type { Context } from '../../context.ts';
 import { grace } from '../../grace.ts';
-import type { MailingContext } from '../../mailing-context.ts';
-import { openScope } from '../scope.ts';
-import { replayErasureLog } from '../senders/replay-erasures.ts';
-import { cancelReasons, cancelUnwanted } from './cancel-unwanted.ts';
-import { type Claim, claimDue } from './claim-due.ts';
-import { createRate, type Held, handMs, holdFor, isStale, mostPerLane } from './claimed-ahead.ts';
-import { deliverEmail } from './deliver-email.ts';
-import { pauseIfRestored } from './pause-after-restore.ts';
-import { probeMail } from './probe-mail-server.ts';
-import { renewAfterMs } from './renew-lease.ts';
-import { createReturns } from './return-unsent.ts';
-import { createSettleQueue } from './settle-emails.ts';
+import { openScope, type Scope } from '../scope.ts';
+import { makeAttempt } from './attempt.ts';
+import { ClaimedAhead, createRate, maxAheadPerLane, maxWaitMs } from './claimed-ahead.ts';
+import type { Claim, Job, LeasedRow } from './job.ts';
+import { defaultRenewAfterMs } from './renew-lease.ts';
+import { createReturnQueue } from './return-unsent.ts';
+import { createSettleQueue, type Settle } from './settle-emails.ts';
 
-/** After a stop is asked for: how long tries may go on, and how long those past their final dot after that. */
+/** After a stop: how long attempts may go on, and how long after that those that have handed their mail over. */
 const finishMs = 10_000;
 
-/**
- * What one worker has to do with emails: those in the hand, claimed and not begun, and the tries that are under way, at
- * most one for each lane of the mailer.
- *
- * It takes as many ahead as were done within the last second, so that where mail flows it is claimed by the dozen and
- * no lane waits for the database; where it trickles, or the mail server is slow, nothing is taken before its turn.
- */
-export function createFlight(
-  context: MailingContext,
-  stop: AbortSignal,
-  options: { hasten?: AbortSignal | undefined; renewAfterMs?: number } = {},
-) {
-  const { hasten, renewAfterMs: renewAfter = renewAfterMs } = options;
-  const { lanes } = context.mailer;
-  const scope = openScope(context);
-  const interrupt = new AbortController();
-  const settle = createSettleQueue(context, interrupt.signal);
-  const tries = new Set<Promise<void>>();
-  const rate = createRate();
-  const returns = createReturns(scope);
-  let hand: Held[] = [];
-  /** Before they come to the hand, while it is asked whether they are still wanted. */
-  let unasked: Held[] = [];
-  let begun = 0;
-  let knownQueue = false;
-  let wake = Promise.withResolvers<void>();
-  stop.addEventListener('abort', () => wake.resolve(), { once: true });
+export type WorkerState = 'returning' | 'claiming' | 'checking' | 'sending' | 'stopping';
 
-  const ahead = () => Math.min(lanes * mostPerLane, rate.lastSecond());
-
-  function begin(): void {
-    while (tries.size < lanes && !stop.aborted) {
-      if (hand[0] === undefined || isStale(hand[0])) return;
-      const { email } = hand.shift() as Held;
-      begun += 1;
-      const delivery = deliverEmail(context, email, settle, interrupt.signal, renewAfter).then((result) => {
-        tries.delete(delivery);
-        rate.count();
-        // The queue is paused by now: what is in the hand must not meet the same fault.
-        if (result === 'broken') for (const it of [...hand, ...unasked]) it.isGivenUp = true;
-        begin();
-        wake.resolve();
-      });
-      tries.add(delivery);
-    }
-  }
-
-  /** Cancels what nobody wants any more. */
-  async function askWhetherWanted(): Promise<void> {
-    if (unasked.length === 0) return;
-    const cancelled = await cancelUnwanted(
-      scope,
-      unasked.map((it) => it.email),
-    ).catch((error: unknown) => {
-      // Some may be cancelled, and only the answer lost: none of them may be begun.
-      returns.add(unasked.map((it) => it.email));
-      unasked = [];
-      throw error;
-    });
-    for (const { email } of unasked) {
-      const reason = cancelled.get(email.id);
-      if (reason === undefined) continue;
-      scope.log.info(
-        { email: email.id, receipt: email.message?.receipt, kind: email.kind, reason },
-        `email cancelled: ${cancelReasons[reason]}`,
-      );
-    }
-    hand.push(...unasked.filter((it) => !cancelled.has(it.email.id)));
-    unasked = [];
-    begin();
-  }
-
-  /** Takes out of the hand what is to be given back. */
-  function putAside(which: (it: Held) => boolean): void {
-    returns.add(hand.filter(which).map((it) => it.email));
-    hand = hand.filter((it) => !which(it));
-  }
-
-  async function claimWithToken(limit: number): Promise<Claim> {
-    const leaseToken = randomUUID();
-    try {
-      return await claimDue(scope, limit, leaseToken);
-    } catch (error) {
-      returns.addClaim(leaseToken);
-      throw error;
-    }
-  }
-
-  async function claim(limit: number): Promise<Claim> {
-    if (!knownQueue) {
-      await pauseIfRestored(scope);
-      await replayErasureLog(scope);
-    }
-    let found = await claimWithToken(limit);
-    // Nothing is due, or the queue is paused.
-    if (isEmpty(found) && (await probeMail(context, stop, { atOnce: !knownQueue })))
-      found = await claimWithToken(limit);
-    knownQueue = true;
-    for (const id of found.givenUp) {
-      scope.log.error({ email: id }, 'email failed: its worker was lost and nobody knows whether it was sent');
-    }
-    return found;
-  }
-
-  return {
-    /** How many tries were begun. */
-    get begun(): number {
-      return begun;
-    },
-    /** Whether there is nothing to be taken before a try has ended. */
-    get isFull(): boolean {
-      return tries.size >= lanes && hand.length >= ahead() / 2;
-    },
-    /** Whether something waits for a lane. */
-    get hasWaiting(): boolean {
-      return hand.length > 0;
-    },
-    get isIdle(): boolean {
-      return tries.size + hand.length === 0;
-    },
-    /** After an outage the database may be another one: somebody may have restored it. */
-    forgetQueue(): void {
-      knownQueue = false;
-    },
-    /** Resolves when a try has ended, when the hand has waited too long, or at the stop. */
-    async turn(): Promise<void> {
-      const timer = setTimeout(() => wake.resolve(), handMs);
-      await wake.promise;
-      clearTimeout(timer);
-      if (!stop.aborted) wake = Promise.withResolvers<void>();
-    },
-    /** Claims what is due for the lanes that are free and some ahead, and begins to send it. */
-    async takeDue(): Promise<{ mayBeMore: boolean }> {
-      putAside(isStale);
-      // What stood behind a stale one.
-      begin();
-      await returns.giveBackAll();
-      const limit = lanes + ahead() - tries.size - hand.length;
-      if (limit <= 0) return { mayBeMore: true };
-      const { emails, givenUp } = await claim(limit);
-      const until = holdFor(handMs);
-      for (const email of emails) (email.kind === 'notification' ? hand : unasked).push({ email, until });
-      begin();
-      await askWhetherWanted();
-      return { mayBeMore: emails.length + givenUp.length === limit };
-    },
-    async finish(): Promise<void> {
-      const all = Promise.all(tries);
-      putAside(() => true);
-      const back = returns
-        .giveBackAll()
-        .catch((error) =>
-          scope.log.warn({ err: error }, 'emails that were not begun could not be given back; their leases will end'),
-        );
-      await Promise.race([all, grace(finishMs, hasten)]);
-      interrupt.abort();
-      await Promise.race([all, grace(finishMs, hasten)]);
-      await context.mailer[Symbol.asyncDispose]();
-      await Promise.all([all, back]);
-    },
-  };
+export interface WorkerOptions {
+  /** Shortens a stop when it is aborted. */
+  hasten?: AbortSignal | undefined;
+  /** See `renew-lease.ts`. */
+  renewAfterMs?: number | undefined;
 }
 
-function isEmpty(claim: Claim): boolean {
-  return claim.emails.length === 0 && claim.givenUp.length === 0;
+/**
+ * Claims due rows, sends them, and writes the outcomes down. It knows rows with a lease; everything about what is sent
+ * is in the job that it is given.
+ *
+ * `takeDue` runs through four states, and `stop` is the fifth:
+ *
+ * - returning: returns rows that it claimed and will not send. Until the database has them, it claims nothing.
+ * - claiming: leases due rows, one for each free lane and some ahead. Before that, the first time and after an outage, it
+ *   prepares the job. If nothing is due, it probes a broken transport.
+ * - checking: asks which of the new rows have become unwanted. Until it knows, none of these is sent.
+ * - sending: its rows are in the lanes, one in each, or wait for a lane. Attempts also go on during all other states.
+ * - stopping: returns what waits, lets attempts finish, and then ends them.
+ *
+ * It claims as many rows ahead as it finished within the last second. So it claims by the dozen while mail flows, and
+ * claims nothing early when mail trickles or the mail server is slow.
+ */
+export class Worker<Row extends LeasedRow, Content> {
+  readonly #context: Context;
+  readonly #job: Job<Row, Content>;
+  readonly #stop: AbortSignal;
+  readonly #options: WorkerOptions;
+  readonly #scope: Scope;
+  readonly #settle: Settle;
+  readonly #interrupt = new AbortController();
+  readonly #attempts = new Set<Promise<void>>();
+  readonly #rate = createRate();
+  readonly #claimed = new ClaimedAhead<Row>();
+  readonly #returns: ReturnType<typeof createReturnQueue>;
+  /** What it is doing; after an error, what it was doing. */
+  state: WorkerState = 'returning';
+  /** How many attempts were started. */
+  started = 0;
+  #isPrepared = false;
+  #wake = Promise.withResolvers<void>();
+
+  constructor(context: Context, job: Job<Row, Content>, stop: AbortSignal, options: WorkerOptions = {}) {
+    this.#context = context;
+    this.#job = job;
+    this.#stop = stop;
+    this.#options = options;
+    this.#scope = openScope(context);
+    this.#settle = createSettleQueue(context, this.#interrupt.signal);
+    this.#returns = createReturnQueue(this.#scope);
+    stop.addEventListener('abort', () => this.#wake.resolve(), { once: true });
+  }
+
+  /** Whether it makes no sense to claim more before an attempt has ended. */
+  get isFull(): boolean {
+    return this.#attempts.size >= this.#job.lanes && this.#claimed.size >= this.#maxAhead() / 2;
+  }
+
+  get hasWaiting(): boolean {
+    return this.#claimed.size > 0;
+  }
+
+  get isIdle(): boolean {
+    return this.#attempts.size + this.#claimed.size === 0;
+  }
+
+  /** After an outage: the next claim prepares again. */
+  forgetPreparation(): void {
+    this.#isPrepared = false;
+  }
+
+  /** Resolves when an attempt has ended, when the claimed rows have waited too long, or at the stop. */
+  async nextTurn(): Promise<void> {
+    const timer = setTimeout(() => this.#wake.resolve(), maxWaitMs);
+    await this.#wake.promise;
+    clearTimeout(timer);
+    if (!this.#stop.aborted) this.#wake = Promise.withResolvers<void>();
+  }
+
+  async takeDue(): Promise<{ mayBeMore: boolean }> {
+    await this.#return();
+    const limit = this.#job.lanes + this.#maxAhead() - this.#attempts.size - this.#claimed.size;
+    const found = limit > 0 ? await this.#claim(limit) : limit;
+    await this.#check();
+    this.state = 'sending';
+    return { mayBeMore: found === limit };
+  }
+
+  async stop(): Promise<void> {
+    this.state = 'stopping';
+    const attempts = Promise.all(this.#attempts);
+    this.#claimed.giveUpAll();
+    this.#returns.add(this.#claimed.takeStale());
+    const returned = this.#returns.returnAll().catch((error) => {
+      this.#scope.log.warn({ err: error }, 'mail that was not started could not be returned: its leases will expire');
+    });
+    const { hasten } = this.#options;
+    await Promise.race([attempts, grace(finishMs, hasten)]);
+    this.#interrupt.abort();
+    await Promise.race([attempts, grace(finishMs, hasten)]);
+    await this.#job.close();
+    await Promise.all([attempts, returned]);
+  }
+
+  async #return(): Promise<void> {
+    this.state = 'returning';
+    this.#returns.add(this.#claimed.takeStale());
+    // A row behind a stale one may be startable.
+    this.#fillLanes();
+    await this.#returns.returnAll();
+  }
+
+  /** @returns how many rows the claim found. */
+  async #claim(limit: number): Promise<number> {
+    this.state = 'claiming';
+    if (!this.#isPrepared) await this.#job.prepare(this.#scope);
+    let claim = await this.#claimWithToken(limit);
+    const isEmpty = claim.rows.length + claim.givenUp.length === 0;
+    if (isEmpty && (await this.#job.probe(this.#stop, { atOnce: !this.#isPrepared }))) {
+      claim = await this.#claimWithToken(limit);
+    }
+    this.#isPrepared = true;
+    const { noun } = this.#job;
+    for (const id of claim.givenUp) {
+      this.#scope.log.error(
+        { [noun]: id },
+        `${noun} failed: its worker was lost, and nobody knows whether it was sent`,
+      );
+    }
+    this.#claimed.add(claim.rows, this.#job.needsCheck);
+    this.#fillLanes();
+    return claim.rows.length + claim.givenUp.length;
+  }
+
+  async #claimWithToken(limit: number): Promise<Claim<Row>> {
+    const leaseToken = randomUUID();
+    try {
+      return await this.#job.claim(this.#scope, limit, leaseToken);
+    } catch (error) {
+      this.#returns.addClaim(leaseToken);
+      throw error;
+    }
+  }
+
+  async #check(): Promise<void> {
+    const rows = this.#claimed.notYetChecked;
+    if (rows.length === 0) return;
+    this.state = 'checking';
+    try {
+      this.#claimed.letPass(await this.#job.cancelUnwanted(this.#scope, rows));
+    } catch (error) {
+      // Perhaps only the response was lost and some are cancelled: none of them may be sent.
+      this.#claimed.letPass(new Set(rows.map((it) => it.id)));
+      this.#returns.add(rows);
+      throw error;
+    }
+    this.#fillLanes();
+  }
+
+  #maxAhead(): number {
+    return Math.min(this.#job.lanes * maxAheadPerLane, this.#rate.lastSecond());
+  }
+
+  /** Starts attempts while a lane is free and a row may still be started. */
+  #fillLanes(): void {
+    while (this.#attempts.size < this.#job.lanes && !this.#stop.aborted) {
+      const row = this.#claimed.takeNext();
+      if (row === undefined) return;
+      this.started += 1;
+      const attempt = this.#send(row).then(() => {
+        this.#attempts.delete(attempt);
+        this.#fillLanes();
+        this.#wake.resolve();
+      });
+      this.#attempts.add(attempt);
+    }
+  }
+
+  async #send(row: Row): Promise<void> {
+    const { noun } = this.#job;
+    const scope = openScope(this.#context, { [noun]: row.id, ...this.#job.tags(row) });
+    const result = await makeAttempt(scope, this.#job, row, {
+      settle: this.#settle,
+      interrupt: this.#interrupt.signal,
+      renewAfterMs: this.#options.renewAfterMs ?? defaultRenewAfterMs,
+    });
+    this.#rate.count();
+    // The queue is paused now, so waiting rows must not run into the same error.
+    if (result === 'broken') this.#claimed.giveUpAll();
+  }
 }

@@ -2,9 +2,9 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { Email } from '../../entities/index.ts';
 import type { ProblemCode } from '../../problems.ts';
 import type { Need } from '../../words.ts';
-import { replyLastsHours } from '../delivery/cancel-unwanted.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
+import { replyLastsHours } from './cancel-unwanted.ts';
 import type { EmailFilter } from './emails.ts';
 
 /** Emails of a query: failed ones, or queued ones that wait for a later time. */

@@ -3,10 +3,10 @@ import type { Context } from '../../context.ts';
 import type { Email } from '../../entities/index.ts';
 import type { Outcome, Step } from '../../mail/mailer.ts';
 import type { Composer, MailingContext } from '../../mailing-context.ts';
-import { composeEmail } from '../delivery/compose-email.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import { openScope } from '../scope.ts';
 import { openContent, openOrNull } from '../sealed-values.ts';
+import { composeEmail } from './compose-email.ts';
 import { findEmail } from './emails.ts';
 
 /** A mail as its recipient gets it: what is sent at the next try, or was at the last one. */

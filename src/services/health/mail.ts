@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Email } from '../../entities/index.ts';
 import { heldSince } from '../delivery/held-summary.ts';
-import { describeNoWay, describePause, readPause } from '../delivery/pause.ts';
+import { describePause, explainBrokenTransport, readPause } from '../delivery/pause.ts';
 import { openKeyring } from './database.ts';
 import { good, type HealthCheck, type HealthParts } from './health-check.ts';
 import { oldestDueSeconds } from './readiness.ts';
@@ -104,7 +104,7 @@ export async function checkMail(parts: HealthParts): Promise<HealthCheck> {
     name: 'mail',
     status: 'fail',
     fact: `${mailer.describes}: ${outcome.reply}`,
-    fix: describeNoWay(parts.config).fix,
+    fix: explainBrokenTransport(parts.config).fix,
   };
 }
 

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Step } from '../../mail/mailer.ts';
 import { databaseNow } from '../clock.ts';
-import { describeNoWay } from '../delivery/pause.ts';
+import { explainBrokenTransport } from '../delivery/pause.ts';
 import type { HealthCheck, HealthParts } from './health-check.ts';
 import { checkMailDomain, openResolver } from './mail-domain.ts';
 
@@ -32,7 +32,7 @@ async function checkSmtpSteps(parts: HealthParts): Promise<HealthCheck> {
     const { outcome, certificateEndsAt } = await parts.mailer().walk(undefined, (step) => steps.push(step));
     const fact = steps.map((it) => `${it.step}: ${it.detail}`).join('; ');
     if (outcome.result !== 'accepted') {
-      return { name: 'smtp', status: 'fail', fact, fix: describeNoWay(parts.config).fix };
+      return { name: 'smtp', status: 'fail', fact, fix: explainBrokenTransport(parts.config).fix };
     }
     const daysLeft = certificateEndsAt && (certificateEndsAt.getTime() - parts.now().getTime()) / day;
     if (daysLeft !== undefined && daysLeft < 14) {

@@ -1,4 +1,4 @@
-import { leaseMs } from '../delivery/claim-due.ts';
+import { leaseMs } from '../delivery/job.ts';
 import type { Scope } from '../scope.ts';
 
 /** Nothing in these columns is ever meant to lie ahead. Within an hour a clock may only have been adjusted. */

@@ -60,7 +60,7 @@ export function addTryMailCommands(emails: Command, deps: Deps): void {
       const options = optionsOf<DataOptions & { to: string }>(command);
       const output = new Output(deps, options);
       const { config } = await openConfig(deps);
-      const [{ openMail }, { describeNoWay }, { readRecipient }, { testMail }] = await Promise.all([
+      const [{ openMail }, { explainBrokenTransport }, { readRecipient }, { testMail }] = await Promise.all([
         import('../../../mailing-context.ts'),
         import('../../../services/delivery/pause.ts'),
         import('../../../services/outbox.ts'),
@@ -75,7 +75,9 @@ export function addTryMailCommands(emails: Command, deps: Deps): void {
       const isOk = tested.outcome.result === 'accepted';
       if (options.json) output.printJson(tested);
       else
-        output.note(isOk ? verdictGood(config.smtp !== undefined) : verdictBad(tested, config, describeNoWay(config)));
+        output.note(
+          isOk ? verdictGood(config.smtp !== undefined) : verdictBad(tested, config, explainBrokenTransport(config)),
+        );
       if (!isOk) deps.setExitCode(exitCode.refused);
     });
   addExamples(test, [

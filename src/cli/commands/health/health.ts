@@ -16,10 +16,7 @@ export function addHealthCommand(program: Command, deps: Deps): void {
   const health = program
     .command('health')
     .description('Look at everything that delivering depends on; exits 4 when something fails')
-    .option(
-      '--deep',
-      'also SPF, DKIM, DMARC and MX of the From domain, SMTP step by step, ports, and the clock',
-    )
+    .option('--deep', 'also SPF, DKIM, DMARC and MX of the From domain, SMTP step by step, ports, and the clock')
     .option('--watch', 'look again and again, until stopped')
     .option('--every <seconds>', 'with --watch: how often (10)', readSeconds)
     .option('--json', 'print JSON')

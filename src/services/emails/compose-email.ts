@@ -1,11 +1,11 @@
 import type { Mail } from '../../mail/mailer.ts';
 import type { Composer, MailingContext } from '../../mailing-context.ts';
+import type { ClaimedEmail, ClaimedMessage } from '../delivery/claim-due.ts';
+import { summariseHeld } from '../delivery/held-summary.ts';
 import { ownersOf } from '../forms/effective-settings.ts';
 import type { Scope } from '../scope.ts';
 import { openContent, openSenderAddress } from '../sealed-values.ts';
 import { unsubscribeToken } from '../senders/suppressions.ts';
-import type { ClaimedEmail, ClaimedMessage } from './claim-due.ts';
-import { summariseHeld } from './held-summary.ts';
 
 type ComposingContext = Pick<MailingContext, 'config' | 'keyring' | 'composer'>;
 

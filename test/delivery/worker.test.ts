@@ -1,8 +1,7 @@
 import { expect } from 'chai';
 import type { Mailer, Outcome } from '../../src/mail/mailer.ts';
 import type { MailingContext } from '../../src/mailing-context.ts';
-import { deliverUntilIdle } from '../../src/services/delivery/delivery-loop.ts';
-import { buildMessages } from '../support/build.ts';
+import { buildMessages, deliverDue } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/until.ts';
@@ -87,7 +86,7 @@ describe('what a worker has claimed ahead', () => {
     await build(14);
     const server = slowMailer(6);
     using clocks = shiftedClocks();
-    const delivering = deliverUntilIdle({ ...context, mailer: server.mailer }, new AbortController().signal);
+    const delivering = deliverDue({ ...context, mailer: server.mailer });
     await until('both lanes are taken, and four wait', async () => server.held.length === 2 && (await leased()) === 6);
     clocks.shift(1500);
     // Three wait no more; of those that take their place each has two seconds.
@@ -110,12 +109,12 @@ describe('what a worker has claimed ahead', () => {
     await build(12);
     const [server, other] = [slowMailer(6), slowMailer(Number.POSITIVE_INFINITY)];
     using clocks = shiftedClocks();
-    const delivering = deliverUntilIdle({ ...context, mailer: server.mailer }, new AbortController().signal);
+    const delivering = deliverDue({ ...context, mailer: server.mailer });
     await until('both lanes are taken, and four wait', async () => server.held.length === 2 && (await leased()) === 6);
     clocks.shift(-3_600_000, 2500);
     // The lanes are taken for longer than a lease.
     await db.makeAllDue();
-    await deliverUntilIdle({ ...context, mailer: other.mailer }, new AbortController().signal);
+    await deliverDue({ ...context, mailer: other.mailer });
     server.letAllGo();
     await delivering;
     const twice = server.begun.filter((id) => other.begun.includes(id));

@@ -1,10 +1,10 @@
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { FailureReason } from '../../entities/index.ts';
+import type { ClaimedEmail } from '../delivery/claim-due.ts';
+import { isAnyHeld } from '../delivery/held-summary.ts';
 import type { Scope } from '../scope.ts';
 import { openOrNull, openSenderAddress } from '../sealed-values.ts';
 import { mailboxForLimits } from '../senders/reply-rules.ts';
-import type { ClaimedEmail } from './claim-due.ts';
-import { isAnyHeld } from './held-summary.ts';
 
 /** Why an email is cancelled when its turn comes, for the log. */
 export const cancelReasons = {
