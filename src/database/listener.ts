@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { readDatabaseUrl } from './connection.ts';
+import { cutConnection, processIdOf } from './orm-repairs.ts';
 
 const firstWaitMs = 250;
-const longestWaitMs = 30_000;
+const maxWaitMs = 30_000;
 
-/** A connection that went silent (a dead network) is found out by a question this often, in milliseconds. */
-const pulseMs = 20_000;
+/** How often to ask the server something, so that a dead network is noticed. */
+const pingEveryMs = 20_000;
 
 export interface Listening {
   databaseUrl: string;
@@ -14,8 +15,8 @@ export interface Listening {
 }
 
 /**
- * Listens for PostgreSQL's NOTIFY on a connection of its own, and heals it. `onNotice` is also called after each
- * new connection, since notices may have been missed before it. Nobody may depend on being called.
+ * Listens for PostgreSQL's NOTIFY on its own connection, and reconnects when that is lost. It also calls `onNotice`
+ * after each connect, because it may have missed notices before. A notice may never come: callers must poll as well.
  */
 export function listen(to: Listening, onNotice: () => void): AsyncDisposable {
   const stop = new AbortController();
@@ -37,17 +38,17 @@ async function keepListening(to: Listening, onNotice: () => void, stop: AbortSig
     });
     if (found === 'pooler') return;
     await sleep(waitMs, undefined, { signal: stop }).catch(() => {});
-    waitMs = Math.min(waitMs * 2, longestWaitMs);
+    waitMs = Math.min(waitMs * 2, maxWaitMs);
   }
 }
 
-/** Resolves when the connection is gone, for whatever reason, or where it makes no sense to listen; never throws. */
+/** Resolves when the connection is lost, or at once if listening is useless (behind a pooler). Never throws. */
 async function listenOnce(to: Listening, stop: AbortSignal, onNotice: () => void): Promise<'gone' | 'pooler'> {
   const { promise: gone, resolve: end } = Promise.withResolvers<void>();
   const onStop = () => end();
   stop.addEventListener('abort', onStop);
   let client: pg.Client | undefined;
-  let pulse: NodeJS.Timeout | undefined;
+  let ping: NodeJS.Timeout | undefined;
   try {
     const listener = createListener(to);
     client = listener;
@@ -59,21 +60,21 @@ async function listenOnce(to: Listening, stop: AbortSignal, onNotice: () => void
     if (await isBehindPooler(listener)) return 'pooler';
     await listener.query(`listen ${listener.escapeIdentifier(to.channel)}`);
     onNotice();
-    pulse = setInterval(() => {
-      listener.query('select 1').catch(() => listener.connection.stream.destroy());
-    }, pulseMs);
+    ping = setInterval(() => {
+      listener.query('select 1').catch(() => cutConnection(listener));
+    }, pingEveryMs);
     await gone;
   } catch {
-    // Away or refused, or its certificate is being changed at this moment: the caller tries again.
+    // The server is away, refuses us, or its certificate file is just being replaced: the caller tries again.
   } finally {
-    clearInterval(pulse);
+    clearInterval(ping);
     stop.removeEventListener('abort', onStop);
     await client?.end().catch(() => {});
   }
   return 'gone';
 }
 
-/** @throws where the file of a certificate cannot be read. */
+/** @throws if the certificate file cannot be read. */
 function createListener(to: Listening): pg.Client {
   return new pg.Client({
     ...readDatabaseUrl(to.databaseUrl),
@@ -85,10 +86,10 @@ function createListener(to: Listening): pg.Client {
 }
 
 /**
- * A pooler says a process of its own making. In transaction mode it would hand LISTEN to some connection of the
- * database, never to be heard of again, and lose that connection at the first notice.
+ * A pooler's handshake names an invented process id. In transaction mode it would run LISTEN on any one of its
+ * connections, the notices would never arrive, and the first one would break that connection.
  */
 async function isBehindPooler(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
-  return rows[0]?.pid !== (client as unknown as { processID: number | null }).processID;
+  return rows[0]?.pid !== processIdOf(client);
 }

@@ -1,21 +1,26 @@
+/**
+ * Everything that depends on how MikroORM 7.2, Kysely 0.29 and pg 8.23 work inside, beyond their documented API. Look
+ * here first when one of them is upgraded.
+ */
 import type { MikroORM } from '@mikro-orm/postgresql';
-import type { Pool, PoolClient } from 'pg';
+import type { Client, Pool, PoolClient } from 'pg';
 
 /**
- * Some connections live on and are of no use: one whose query timed out may never answer again, and one to a server
- * that takes no writes led to the standby before a failover, while the name leads to the new primary by now. The query
- * builder under the ORM hands both back to the pool as healthy, and every later query would meet the same. So they
- * are ended.
+ * Closes connections that answer but are useless, before the pool hands them out again. Kysely's driver returns a
+ * connection to the pool as healthy after any error. Two errors mean that every later query would fail too: a query
+ * that timed out (the connection may never answer again), and "read-only" (after a failover it still leads to the old
+ * primary).
  */
 export function dropFaultyClients(pool: Pool): void {
   pool.on('connect', (client: PoolClient) => {
+    // Wrapped, because pg has no event for a failed query. `query` has too many overloads to repeat them here.
     const query = client.query.bind(client) as (...args: unknown[]) => unknown;
-    // The overloads of `query` cannot be written down here; every one of them is passed through unchanged.
     (client as { query: unknown }).query = (...args: unknown[]) => {
       const result = query(...args);
       if (result instanceof Promise) {
         result.catch((error: Error) => {
-          if (isOfTheConnection(error)) (client as unknown as { end(): Promise<void> }).end().catch(() => {});
+          // pg's types lack `end` on pooled clients; the pool notices it and discards the client.
+          if (isConnectionFaulty(error)) (client as unknown as { end(): Promise<void> }).end().catch(() => {});
         });
       }
       return result;
@@ -23,20 +28,32 @@ export function dropFaultyClients(pool: Pool): void {
   });
 }
 
-/** `Query read timeout` is the driver's only handle for that; 25006 is PostgreSQL's for "read-only" (manual, appendix A). */
-function isOfTheConnection(error: Error): boolean {
+/** pg gives its timeout no code, only this text. 25006 is PostgreSQL's code for "read-only" (manual, appendix A). */
+function isConnectionFaulty(error: Error): boolean {
   return error.message === 'Query read timeout' || (error as { code?: unknown }).code === '25006';
+}
+
+/** pg's errors about its connections carry no code, so only their texts tell them from bugs. */
+export const connectionErrorTexts =
+  /timeout exceeded when trying to connect|timeout expired|Query read timeout|Connection terminated|Client has encountered a connection error/;
+
+/** The process id of the server behind this connection, from the handshake. pg's types lack it. */
+export function processIdOf(client: Client): number | null {
+  return (client as unknown as { processID: number | null }).processID;
+}
+
+/** Cuts a silent connection. pg has no documented way to do that without sending the server a goodbye first. */
+export function cutConnection(client: Client): void {
+  client.connection.stream.destroy();
 }
 
 type Connection = ReturnType<MikroORM['em']['getConnection']>;
 type Driver = ReturnType<ReturnType<Connection['createKyselyDialect']>['createDriver']>;
 
 /**
- * Where a connection is lost with a transaction on it, the query builder under the ORM (Kysely 0.29) never hands it back
- * to the pool: it does so only after a `begin`, `commit` or `rollback` that succeeds, and on a lost connection none does.
- * After ten of them the pool would be empty for good. So what fails to begin is handed back at once, and what cannot
- * be rolled back counts as rolled back, which it is: PostgreSQL undoes what a lost connection leaves. The pool then
- * throws the connection away.
+ * Returns connections to the pool that are lost during a transaction. Kysely (`ControlledTransaction`) releases a
+ * connection only after a successful `begin`, `commit` or `rollback`, and on a lost connection none succeeds: ten of
+ * them would empty the pool for good (decision 55). MikroORM has no option for its driver, so its factory is wrapped.
  */
 export function releaseLostTransactions(orm: MikroORM): void {
   const connection = orm.em.getConnection();
@@ -49,6 +66,7 @@ export function releaseLostTransactions(orm: MikroORM): void {
   };
 }
 
+/** Releases after a failed `begin`, and counts a failed rollback as done: PostgreSQL rolls a lost connection back. */
 function withRelease(driver: Driver): Driver {
   const begin = driver.beginTransaction.bind(driver);
   const rollback = driver.rollbackTransaction.bind(driver);
