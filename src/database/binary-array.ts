@@ -14,7 +14,7 @@ export const binaryArray = {
 
 const headLength = 20;
 
-/** @param type OID of the elements' type, the same in every database (pg_type.dat). */
+/** @param type the OID of the element type. Built-in types have the same OID in every database (pg_type.dat). */
 function encode<Value extends object | string | number | bigint | boolean>(
   type: number,
   values: readonly (Value | null)[],

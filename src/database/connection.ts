@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 
-/** Where the database is and how to speak to it, for `pg` and for the ORM alike. */
+/** Where the database is and how to connect to it, for `pg` and for the ORM. */
 export interface DatabaseAddress {
   host: string;
   port: number;
@@ -13,9 +13,9 @@ export interface DatabaseAddress {
 
 /**
  * Reads a PostgreSQL URL. `sslmode` and `sslrootcert` mean what they mean to libpq
- * (PostgreSQL manual, "SSL Support", table 32.1); the ORM itself would ignore them silently.
+ * (PostgreSQL manual, "SSL Support", table 32.1). The ORM would ignore them silently.
  *
- * @throws {Error} for a URL that is none, and for modes that cannot promise what they say.
+ * @throws {Error} for an invalid URL, and for modes that promise less than they seem to.
  */
 export function readDatabaseUrl(text: string): DatabaseAddress {
   const url = new URL(text);
@@ -46,7 +46,7 @@ function readSslMode(mode: string, rootCertificate: string | null): false | TlsO
     case 'verify-full':
       return { ...ca, rejectUnauthorized: true };
     default:
-      // "allow" and "prefer" fall back to plain text without a word.
+      // "allow" and "prefer" silently fall back to plain text.
       throw new Error(`sslmode=${mode} is not supported; use disable, require, verify-ca or verify-full`);
   }
 }

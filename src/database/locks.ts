@@ -2,39 +2,39 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Pool } from 'pg';
 import { binaryArray } from './binary-array.ts';
 
-/** Each once, in one order for everybody, as a parameter. */
+/** The keys as a parameter: each once, and always in the same order, so that two statements cannot deadlock. */
 export function sortLocks(keys: readonly bigint[]): Buffer {
   return binaryArray.bigints([...new Set(keys)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)));
 }
 
 /**
- * Takes an advisory lock for as long as some work takes. It is that of a transaction which does nothing else, so that
- * it ends with the process, however that ends, and holds behind a pooler too: a session's lock would stay on a
- * connection that is somebody else's a moment later.
+ * Takes an advisory lock until it is disposed. A transaction that does nothing else holds it, so it ends with the
+ * process and works behind a pooler. There a session's lock would stay on a connection that the pooler gives to
+ * another client.
  *
- * @returns undefined where somebody else has it.
+ * @returns undefined if another process holds the lock.
  */
 export async function holdLock(em: EntityManager, key: number): Promise<AsyncDisposable | undefined> {
   const pool: Pool = await em.getConnection().getNativeClient();
   const client = await pool.connect();
-  // A connection that is lost while it only waits must not end the process.
+  // Without a listener, losing the idle connection would end the process.
   const ignore = () => {};
   client.on('error', ignore);
-  const letGo = async () => {
+  const release = async () => {
     const ended = await client.query('rollback').catch(() => undefined);
     client.off('error', ignore);
     client.release(ended === undefined);
   };
   try {
     await client.query('begin');
-    // It is idle by design; the limit is for transactions that were forgotten.
+    // Idle by design: the limit is meant for forgotten transactions.
     await client.query('set local idle_in_transaction_session_timeout = 0');
     const { rows } = await client.query<{ taken: boolean }>('select pg_try_advisory_xact_lock($1) as taken', [key]);
-    if (rows[0]?.taken) return { [Symbol.asyncDispose]: letGo };
+    if (rows[0]?.taken) return { [Symbol.asyncDispose]: release };
   } catch (error) {
-    await letGo();
+    await release();
     throw error;
   }
-  await letGo();
+  await release();
   return undefined;
 }

@@ -3,26 +3,26 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { migrations } from './migrations/index.ts';
 import type { Orm } from './orm.ts';
 
-/** Key of the advisory lock that lets one migrator work at a time; any constant number does. */
+/** Key of the advisory lock that lets one migrator work at a time. Any constant. */
 export const migrationLock = 7_226_943;
 
 export interface SchemaStatus {
   applied: { name: string; appliedAt: Date }[];
-  /** Known here, not yet in the database. */
+  /** This release has them, the database does not yet. */
   pending: string[];
-  /** In the database, not known here: a newer release was at work. */
+  /** The database has them, this release does not: a newer release migrated it. */
   unknown: string[];
 }
 
 /**
- * A release only expands what the release before it uses. One that takes something away says so in the name of
- * its migration, so that an older server, which does not know the migration, still knows to stay away.
+ * A release normally only adds to what the release before it uses. A migration that removes something has this in its
+ * name, so that an older server, which does not know the migration, refuses to start.
  */
 export function isContracting(name: string): boolean {
   return name.includes('_contract_');
 }
 
-/** Reads the table itself: the migrator reports everything as pending when the database is away. */
+/** Reads the table itself, because the migrator reports everything as pending when the database is away. */
 export async function readSchemaStatus(em: EntityManager): Promise<SchemaStatus> {
   const [found] = await em.execute<{ present: boolean }[]>(
     `select to_regclass('schema_migrations') is not null as present`,
@@ -42,20 +42,20 @@ export async function readSchemaStatus(em: EntityManager): Promise<SchemaStatus>
   };
 }
 
-/** Somebody has been at the tables all the time that a migration could wait for them. */
+/** The tables were in use for as long as a migration waits for them. */
 export class TablesBusy extends Error {
   override readonly name = 'TablesBusy';
 }
 
 export interface Migrating {
-  /** Called when the tables are not to be had yet and the wait begins. */
+  /** Called once when the tables are in use and the wait begins. */
   waiting?: () => void;
-  /** How often to ask for the tables before giving up. */
+  /** How often to try to lock the tables before giving up. */
   tries?: number;
 }
 
 /**
- * Applies what is pending. Safe to run from several machines at once: one works, the others wait and find nothing to do.
+ * Applies the pending migrations. Several machines may run it at once: one works, the others wait and find nothing to do.
  *
  * @throws {TablesBusy}
  */
@@ -66,7 +66,7 @@ export async function migrateUp(orm: Orm, options: Migrating = {}): Promise<stri
   });
 }
 
-/** Takes back the newest applied migration, or none. Data in what it drops is lost. @throws {TablesBusy} */
+/** Reverts the newest applied migration, if any. Data in the columns and tables it drops is lost. @throws {TablesBusy} */
 export async function migrateDown(orm: Orm, options: Migrating = {}): Promise<string[]> {
   return await whileServing(orm, options, async (em) => {
     const done = await orm.migrator.down({ transaction: em.getTransactionContext() });
@@ -75,14 +75,14 @@ export async function migrateDown(orm: Orm, options: Migrating = {}): Promise<st
 }
 
 /**
- * A migration that waits for a table, which a backup is reading, say, makes everybody else wait behind it, and
- * visitors wait two seconds for a lock. So it gives up sooner, lets them by, and tries again, for ten minutes.
+ * While a migration waits for a table that, say, a backup is reading, every later statement waits behind it, and a
+ * visitor's statement gives up after two seconds. So the migration gives up sooner and tries again, for ten minutes.
  */
 const tableLock = { waitMs: 500, pauseMs: 1000, tries: 400 };
 
 /**
- * An autovacuum gives way, but only to somebody who has waited for as long as `deadlock_timeout` (a second). So while
- * one is under way a try waits a little longer than that, and a visitor with it, as far as a visitor can.
+ * An autovacuum gives way only to a statement that has waited for `deadlock_timeout` (a second). So while one runs, an
+ * attempt waits a little longer than that, but never longer than a visitor's statement can wait.
  */
 const pastAutovacuum = `
 select least(setting::int + 300, 1800) as wait_ms from pg_settings
@@ -97,18 +97,18 @@ async function whileServing(
   work: (em: EntityManager) => Promise<string[]>,
 ): Promise<string[]> {
   let { waitMs } = tableLock;
-  for (let tried = 1; ; tried++) {
+  for (let attempt = 1; ; attempt++) {
     try {
       return await withMigrationLock(orm, waitMs, work);
     } catch (error) {
-      if (!givesWay.has((error as { code?: string }).code)) throw error;
-      if (tried >= tries) {
+      if (!mayTryAgain.has((error as { code?: string }).code)) throw error;
+      if (attempt >= tries) {
         throw new TablesBusy(
-          'something keeps the tables to itself, such as a backup, a long export or a vacuum: let it finish, then migrate again; nothing was changed',
+          'the tables are in use, as by a backup, a long export or a vacuum: let it finish, then migrate again; nothing was changed',
           { cause: error },
         );
       }
-      if (tried === 1) waiting();
+      if (attempt === 1) waiting();
       await pause(tableLock.pauseMs);
       const [vacuum] = await orm.em.fork().execute<{ wait_ms: number }[]>(pastAutovacuum);
       waitMs = vacuum?.wait_ms ?? tableLock.waitMs;
@@ -116,12 +116,12 @@ async function whileServing(
   }
 }
 
-/** SQLSTATEs of a lock that was not to be had in time, and of one that could not be had at all (PostgreSQL manual, appendix A). */
-const givesWay: ReadonlySet<string | undefined> = new Set(['55P03', '40P01']);
+/** SQLSTATEs of a lock timeout and of a deadlock (PostgreSQL manual, appendix A). */
+const mayTryAgain: ReadonlySet<string | undefined> = new Set(['55P03', '40P01']);
 
 /**
- * The lock comes first and lives as long as the transaction that migrates: a session's lock could be taken on
- * one pooled connection and released on another. For that one, which keeps nobody else waiting, there is no haste.
+ * Takes the lock for the whole transaction that migrates: a session's lock could be taken on one pooled connection and
+ * released on another. This lock may wait without a limit, because only other migrators wait for it.
  */
 async function withMigrationLock(
   orm: Orm,
@@ -129,7 +129,7 @@ async function withMigrationLock(
   work: (em: EntityManager) => Promise<string[]>,
 ): Promise<string[]> {
   return await orm.em.fork().transactional(async (em) => {
-    // Limits that the role or the database has are for statements of every day.
+    // The limits of the role or the database are meant for everyday statements.
     await em.execute(`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`);
     await em.execute(`select pg_advisory_xact_lock(${migrationLock})`);
     await em.execute(`set local lock_timeout = ${waitMs}`);

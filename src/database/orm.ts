@@ -7,7 +7,7 @@ import { dropFaultyClients, releaseLostTransactions } from './orm-repairs.ts';
 
 export type Orm = MikroORM;
 
-/** How long to wait for the database, in milliseconds; with 0 as long as the database itself has it, which is for ever as a rule. */
+/** How long to wait for the database, in milliseconds. 0 leaves it to the database's own limits, usually none. */
 export interface Patience {
   connectMs: number;
   statementMs: number;
@@ -15,21 +15,21 @@ export interface Patience {
   lockMs: number;
 }
 
-/** Connecting and one query together stay below the five seconds within which a visitor must have an answer. */
+/** A visitor must get an answer within five seconds: connecting and one query together stay below that. */
 export const requestPatience: Patience = { connectMs: 1500, statementMs: 2500, queryMs: 3000, lockMs: 2000 };
 
-/** An operator who asked for it can wait, and a migration must. */
+/** An operator can wait, and a migration must. */
 export const commandPatience: Patience = { connectMs: 5000, statementMs: 0, queryMs: 0, lockMs: 0 };
 
 export interface OrmOptions {
-  /** Which to know of, and those that they refer to; all where it is left out. Looking at each takes a while. */
+  /** The entities to load, with those that they refer to; all if left out. Loading each takes a while. */
   entities?: readonly EntityClass[] | undefined;
 }
 
-/** Opens the pool. Nothing is connected until the first query; the caller closes it with `close()`. */
+/** Opens the pool. It connects at the first query; the caller closes it with `close()`. */
 export async function openOrm(url: string, patience: Patience, options: OrmOptions = {}): Promise<Orm> {
   const address = readDatabaseUrl(url);
-  // Not by `init`, which would ask the database something before anybody has a question.
+  // Not `MikroORM.init`, which would query the database at once.
   const orm = new MikroORM({
     entities: [...(options.entities ?? entities)],
     discovery: { warnWhenNoEntities: false },
@@ -37,7 +37,7 @@ export async function openOrm(url: string, patience: Patience, options: OrmOptio
     pool: { min: 0, max: 10, idleTimeoutMillis: 30_000 },
     // A typo in DATABASE_URL must not create a database.
     ensureDatabase: false,
-    // The ORM's own messages would quote values; the log of this program says what matters.
+    // The ORM's own messages quote values. This program logs what matters.
     logger: () => {},
     extensions: [Migrator],
     migrations: {
@@ -49,7 +49,7 @@ export async function openOrm(url: string, patience: Patience, options: OrmOptio
       transactional: true,
       allOrNothing: true,
       disableForeignKeys: false,
-      // Only `migrate create`, in a checkout, writes here.
+      // Only `migrate create` writes here, in a clone.
       path: new URL('./migrations', import.meta.url).pathname,
     },
     driverOptions: {

@@ -7,7 +7,7 @@ export interface Statement {
   text: string;
 }
 
-/** Deadlock and serialisation failure: nothing was done, the whole statement may be run again. */
+/** Deadlock and serialization failure: nothing was changed, so the whole statement may run again. */
 const runAgainCodes = new Set(['40P01', '40001']);
 
 export function mayRunAgain(error: unknown): boolean {
@@ -15,22 +15,21 @@ export function mayRunAgain(error: unknown): boolean {
   return typeof code === 'string' && runAgainCodes.has(code);
 }
 
-/** A prepared plan that a schema change on another connection has outdated. */
+/** A schema change has made a prepared plan stale. */
 const stalePlanCode = '0A000';
 
 /**
- * A name that is not known, or known already: a pooler stands between (PgBouncer in transaction mode), and a name that
- * was given on one of the database's connections is asked for on another. Nothing was done.
+ * The statement's name is unknown, or already taken: a pooler (PgBouncer in transaction mode) ran the statement on
+ * another connection than the one that prepared it. Nothing was changed.
  */
 const namesLostCodes = new Set(['26000', '42P05']);
 
-/** Kept on the pool behind which that was seen: from then on its statements have no names. */
+/** Set on the pool when that happened. Its statements then have no names. */
 const namesLost = Symbol('names lost');
 
 /**
- * Runs a statement by itself, that is in a transaction of its own, on the ORM's pool. Unlike the ORM's queries
- * its values travel as bind parameters, so that nothing a visitor gave ever stands in PostgreSQL's log.
- * When this resolves, it is committed.
+ * Runs one statement in its own transaction on the ORM's pool. Unlike the ORM it sends values as bind parameters, so
+ * that visitors' data never appears in PostgreSQL's log. It is committed when this resolves.
  */
 export async function runStatement<Row extends QueryResultRow>(
   em: EntityManager,
@@ -41,8 +40,8 @@ export async function runStatement<Row extends QueryResultRow>(
 }
 
 /**
- * Runs a statement once the locks of another are held, both in one transaction: the second sees all that was
- * committed while the first waited, which one statement alone would not.
+ * Runs a statement after another one has taken locks, in one transaction. The second sees everything that was
+ * committed while the first waited, which a single statement would not.
  */
 export async function runLocked<Row extends QueryResultRow>(
   em: EntityManager,
@@ -58,7 +57,7 @@ export async function runLocked<Row extends QueryResultRow>(
       await client.query('commit');
       return rows;
     } catch (error) {
-      // Where the connection is lost, the database has rolled it back already.
+      // If the connection is lost, the database has already rolled back.
       await client.query('rollback').catch(() => {});
       throw error;
     }
@@ -67,7 +66,7 @@ export async function runLocked<Row extends QueryResultRow>(
 
 type Ask = <Row extends QueryResultRow>(statement: Statement, values: unknown[]) => Promise<Row[]>;
 
-/** A connection of the pool for as long as a transaction takes, which is run again where the database says it may be. */
+/** Gives `work` a connection from the pool, and runs it again when the database says that it may. */
 async function withClient<Result>(
   em: EntityManager,
   work: (ask: Ask, client: PoolClient) => Promise<Result>,
@@ -90,15 +89,15 @@ async function withClient<Result>(
       faulty = typeof code !== 'string' || code === stalePlanCode || code.startsWith('57') || code.startsWith('08');
       if (run >= 3 || !(code === stalePlanCode || mayRunAgain(error))) throw error;
     } finally {
-      // A faulty connection is closed, not handed to the next one.
+      // Close a faulty connection instead of reusing it.
       client.release(faulty);
     }
   }
 }
 
 /**
- * Does work in a transaction of its own, with an entity manager of its own, and does all of it again where PostgreSQL
- * broke a deadlock by undoing it: nothing was done then. So `work` must leave nothing behind outside the database.
+ * Runs `work` in its own transaction with its own entity manager, and repeats all of it if PostgreSQL rolled it back to
+ * break a deadlock. So `work` must not change anything outside the database.
  */
 export async function inTransaction<Result>(
   em: EntityManager,
