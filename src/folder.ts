@@ -2,9 +2,8 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
 /**
- * Makes a folder that only its owner may look into, and those above it; one that is there is left as it is. Step by
- * step: Node's own `recursive` never ends where a parent is there and the system all the same says ENOENT, as /proc
- * does.
+ * Creates a folder that only its owner can read, and its missing parents. Leaves an existing folder as it is. Not with
+ * Node's `recursive`: that never ends if a parent exists and the system still reports ENOENT, as in /proc.
  */
 export function makeFolder(path: string): void {
   const whole = resolve(path);
@@ -13,7 +12,7 @@ export function makeFolder(path: string): void {
   try {
     mkdirSync(whole, { mode: 0o700 });
   } catch (error) {
-    // Somebody else may have made it meanwhile.
+    // Another process may have created it meanwhile.
     if (!statSync(whole, { throwIfNoEntry: false })?.isDirectory()) throw error;
   }
 }

@@ -6,8 +6,8 @@ const load = createRequire(import.meta.url);
 export type Log = Logger;
 
 /**
- * Structured lines on stderr. What a visitor gave never belongs in one: callers name the fields they log, and
- * of an error only what cannot quote a value is kept.
+ * Structured lines on stderr. They must never contain what a visitor gave: callers name the fields to log, and errors
+ * are reduced to parts that cannot quote a value.
  */
 export function createLog(options: { level: string; format: 'json' | 'pretty' }, stream?: DestinationStream): Log {
   const { pino } = loadPino();
@@ -23,7 +23,7 @@ export function createLog(options: { level: string; format: 'json' | 'pretty' },
   );
 }
 
-/** The log that `make` makes, once a line is written: most commands write none, and loading pino takes a while. */
+/** Creates the log at its first line: most commands write none, and loading pino takes a while. */
 export function logWhenUsed(make: () => Log): Log {
   let made: Log | undefined;
   return new Proxy({} as Log, {
@@ -46,41 +46,41 @@ function stderrStream(): DestinationStream {
   return gathered(stream);
 }
 
-/** From here on a line is more than information; pino's number for `warn`. */
-const urgent = 40;
+/** pino's number for `warn`: lines from this level on are written at once. */
+const urgentLevel = 40;
 
 /** In characters. */
-const mostGathered = 64 * 1024;
+const maxGathered = 64 * 1024;
 
 /**
- * What only informs leaves together, at the end of the turn of the event loop in which it was logged: under load a
- * write for each line is a good part of a server's work. A warning leaves at once, with all that was logged before it.
+ * Writes informational lines together at the end of the event loop's turn: under load, one write per line takes a good
+ * part of a server's time. A warning is written at once, after the lines before it.
  */
 function gathered(stream: DestinationStream): DestinationStream {
   let lines = '';
-  const leave = () => {
+  const flush = () => {
     if (lines === '') return;
-    const leaving = lines;
+    const written = lines;
     lines = '';
-    process.off('exit', leave);
-    stream.write(leaving);
+    process.off('exit', flush);
+    stream.write(written);
   };
   return {
-    // Has pino set the number of each line's level before it is written.
+    // Makes pino set `lastLevel` before each line.
     [Symbol.for('pino.metadata')]: true,
     lastLevel: 0,
     write(line: string) {
       if (lines === '') {
-        setImmediate(leave);
-        process.on('exit', leave);
+        setImmediate(flush);
+        process.on('exit', flush);
       }
       lines += line;
-      if (this.lastLevel >= urgent || lines.length > mostGathered) leave();
+      if (this.lastLevel >= urgentLevel || lines.length > maxGathered) flush();
     },
   } as DestinationStream & { lastLevel: number };
 }
 
-/** Loaded only where someone reads along: `pino-pretty` in this process, so that nothing is lost at the end. */
+/** For a person at a terminal: `pino-pretty`, in this process so that no line is lost at the end. */
 function prettyStream(): DestinationStream {
   const { build } = load('pino-pretty') as typeof import('pino-pretty');
   return build({
@@ -93,8 +93,8 @@ function prettyStream(): DestinationStream {
 }
 
 /**
- * An error without what it could quote: drivers put statements with their values, details of conflicting rows
- * and raw bodies on theirs.
+ * An error without the parts that may quote a visitor: drivers attach statements with values, details of conflicting
+ * rows, and raw bodies.
  */
 function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error };
@@ -108,7 +108,7 @@ function describeError(error: unknown): Record<string, unknown> {
   };
 }
 
-/** The ORM's messages are `<statement with values> - <what the database said>`. */
+/** The ORM's messages are `<statement with values> - <the database's message>`. */
 function withoutStatement(error: Error): string {
   const isQueryError = 'sqlState' in error || 'sqlMessage' in error || error.name.endsWith('Exception');
   return isQueryError ? (error.message.split(' - ').at(-1) ?? '') : error.message;

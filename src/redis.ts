@@ -5,28 +5,28 @@ import type { Log } from './log.ts';
 
 const load = createRequire(import.meta.url);
 
-/** So long may a question to Redis keep a visitor, in milliseconds; then it is answered without. */
-const patienceMs = 40;
+/** How long a visitor may wait for Redis. After that the server answers without it. */
+const timeoutMs = 40;
 
-/** While Redis is away it is asked this often whether it is back, in milliseconds, and by no visitor's request. */
+/** While Redis is away, how often to check whether it is back. Visitors' requests do not check. */
 const probeEveryMs = 500;
 
-/** A connection that stays silent for so long is given up, in milliseconds, and another one made. */
+/** A connection that is silent for this long is closed and replaced. */
 const silenceMs = 2000;
 
-/** A Redis that may be missing: nothing depends on it, and nobody waits for it. */
+/** A Redis that may be away: nothing depends on it, and nothing waits for it. */
 export interface SharedRedis extends AsyncDisposable {
-  /** @returns undefined where Redis is away, or too slow. What it does later than that is nobody's business. */
+  /** @returns undefined if Redis is away or too slow. A later answer is ignored. */
   ask<T>(question: (redis: Redis) => Promise<T>): Promise<T | undefined>;
 }
 
-/** Connects, or goes on without where that does not work at once. `ioredis` is loaded only here. */
+/** Connects, or continues without Redis if that fails at once. `ioredis` is loaded only here. */
 export async function openRedis(url: string, log: Log): Promise<SharedRedis> {
   const redis = createClient(url);
   const stop = new AbortController();
   let away = false;
 
-  function goWithout(error: unknown): void {
+  function continueWithout(error: unknown): void {
     if (away || stop.signal.aborted) return;
     away = true;
     log.warn({ err: error }, 'Redis is away: this server counts limits for itself');
@@ -36,21 +36,21 @@ export async function openRedis(url: string, log: Log): Promise<SharedRedis> {
   async function waitForReturn(): Promise<void> {
     while (away && !stop.signal.aborted) {
       await pause(probeEveryMs, undefined, { signal: stop.signal, ref: false }).catch(() => {});
-      const answer = await within(patienceMs, () => redis.ping()).catch(() => undefined);
+      const answer = await within(timeoutMs, () => redis.ping()).catch(() => undefined);
       if (answer === undefined || stop.signal.aborted) continue;
       away = false;
       log.info('Redis is back: limits are shared again');
     }
   }
 
-  await connect(redis).catch(goWithout);
+  await connect(redis).catch(continueWithout);
   return {
     async ask(question) {
       if (away) return undefined;
       try {
-        return await within(patienceMs, () => question(redis));
+        return await within(timeoutMs, () => question(redis));
       } catch (error) {
-        goWithout(error);
+        continueWithout(error);
         return undefined;
       }
     },
@@ -61,7 +61,7 @@ export async function openRedis(url: string, log: Log): Promise<SharedRedis> {
   };
 }
 
-/** How Redis does, for an operator. @throws where it does not answer. */
+/** Redis's version and response time, for an operator. @throws if it does not answer. */
 export async function describeRedis(url: string): Promise<{ version: string; tookMs: number }> {
   const redis = createClient(url, { retry: false });
   try {
@@ -83,20 +83,20 @@ function createClient(url: string, { retry = true } = {}): Redis {
     connectTimeout: 1000,
     socketTimeout: silenceMs,
     keepAlive: 5000,
-    // What was asked while there is no connection is answered without Redis, and never asked later.
+    // A command without a connection fails at once and is never sent later.
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     retryStrategy: (times) => (retry ? Math.min(100 * times, 2000) : null),
-    // A primary that has become a replica (failover) answers so until its name leads to the new one.
+    // After a failover the old primary answers READONLY, until its name leads to the new one.
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   });
-  // Without a listener for it the library would write to the console.
+  // Without a listener the library writes errors to the console.
   redis.on('error', () => {});
   return redis;
 }
 
-/** @throws what was in the way; the library's own word for all of it is "Connection is closed." */
+/** @throws the reason; the library itself only says "Connection is closed." */
 async function connect(redis: Redis): Promise<void> {
   let reason: Error | undefined;
   const note = (error: Error) => {
@@ -115,7 +115,7 @@ async function connect(redis: Redis): Promise<void> {
 async function within<T>(ms: number, work: () => Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   late.catch(() => {});
-  // Where this process was busy for so long the answer may have arrived meanwhile: it is read before the time is up.
+  // If this process was busy, the answer may be waiting to be read: read it before giving up.
   const timer = setTimeout(() => setImmediate(() => reject(new Error(`no answer within ${ms} ms`))), ms);
   try {
     return await Promise.race([work(), late]);

@@ -1,24 +1,24 @@
 /**
- * PostgreSQL refuses to run as root, because a server should not. An ordinary user needs nothing; root gets a few
- * words to put before every PostgreSQL program, so that no account has to be made and nothing on the machine changes.
+ * PostgreSQL refuses to run as root. An ordinary user needs nothing special. For root, every PostgreSQL program is run
+ * through another program (`unshare` or `setpriv`), so that no account has to be created on the machine.
  */
 import { chown, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EmbeddedUnavailable, useDatabaseUrl } from './errors.ts';
 import { run } from './programs.ts';
 
-/** The words before a program; none for an ordinary user. */
+/** The arguments to put before a program; empty for an ordinary user. */
 export type Prefix = readonly string[];
 
 /**
- * How to run PostgreSQL on this folder, which exists.
+ * How to run PostgreSQL on this folder, which must exist. As root:
  *
- * As root, in this order: a folder of another account is used as that account; else in a user namespace, where
- * root is seen as an ordinary user and still reaches folders that only root may enter; else (namespaces are
- * forbidden in many containers) as `nobody`, to whom the folder is then given, keeping of all root's powers only
- * the one to pass through folders.
+ * - A folder of another account is used as that account.
+ * - Otherwise in a user namespace: PostgreSQL sees an ordinary user, who can still enter folders of root.
+ * - Many containers forbid namespaces. There PostgreSQL runs as `nobody`, who gets the folder, and keeps only one of
+ *   root's capabilities, to pass through folders.
  *
- * @throws {EmbeddedUnavailable} when there is no way, or the folder belongs to someone else.
+ * @throws {EmbeddedUnavailable} if nothing of this works, or the folder belongs to another account.
  */
 export async function choosePrefix(folder: string): Promise<Prefix> {
   const { uid, gid } = await stat(folder);
@@ -26,7 +26,7 @@ export async function choosePrefix(folder: string): Promise<Prefix> {
   if (me !== 0) {
     if (uid === me) return [];
     throw new EmbeddedUnavailable(
-      `${folder} belongs to another account (uid ${uid}, this is uid ${me}): start as that account, ` +
+      `${folder} belongs to another account (uid ${uid}, this is uid ${me}): run this as that account, ` +
         `or give it to this one with "sudo chown -R ${me}" on the data folder`,
     );
   }
@@ -54,7 +54,7 @@ interface Account {
   gid: number;
 }
 
-/** `initdb` insists on an account that has a name. Every system has `nobody`; uid 1000 need not exist. */
+/** `initdb` needs an account with a name. Every system has `nobody`; uid 1000 may not exist. */
 async function findNobody(): Promise<Account> {
   const lines = (await readFile('/etc/passwd', 'utf8').catch(() => '')).split('\n').map((line) => line.split(':'));
   const line =
@@ -77,6 +77,6 @@ async function give(path: string, to: Account): Promise<void> {
   for (const entry of entries) {
     if (!entry.isSymbolicLink()) await chown(join(entry.parentPath, entry.name), to.uid, to.gid);
   }
-  // Last: the folder's owner says how to run, so an interrupted hand-over is done again.
+  // Last, because the folder's owner decides how to run: an interrupted change is then repeated.
   await chown(path, to.uid, to.gid);
 }

