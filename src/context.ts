@@ -11,19 +11,19 @@ import type { Keyring } from './privacy/keyring.ts';
 import { KeysWrong } from './privacy/keyring-check.ts';
 
 /**
- * What a command owns that works on the database as a whole: migrations, health. The contexts below add what
- * others need; each releases, in reverse, all that it opened.
+ * For commands that work on the database as a whole, such as migrations and health. The contexts below add to it. Each
+ * releases what it opened, in reverse order.
  */
 export interface DatabaseContext extends AsyncDisposable {
   readonly config: Config;
   readonly log: Log;
   readonly now: () => Date;
-  /** Where the database is; a secret, since it holds the password. */
+  /** Secret: it contains the password. */
   readonly databaseUrl: string;
   readonly orm: Orm;
 }
 
-/** What a process owns that reads or writes what visitors gave. */
+/** For processes that read or write visitors' data. */
 export interface Context extends DatabaseContext {
   readonly keyring: Keyring;
   readonly captchas: Captchas;
@@ -32,15 +32,15 @@ export interface Context extends DatabaseContext {
 export interface Opening {
   log: Log;
   /**
-   * Whether to start the embedded database (`serve`), to join the running one (every other command), or, where none runs,
-   * to start the one that is there for as long as the command takes.
+   * Whether to start the embedded database (`serve`), to use the running one (every other command), or to start an
+   * existing one for the duration of the command if none runs.
    */
   embedded: 'start' | 'join' | 'join-or-start';
-  /** Whether a visitor waits for the answer, or an operator. */
+  /** Who waits for the answer: it decides the timeouts. */
   waiting: 'visitor' | 'operator';
-  /** What the command reads, where that is little. */
+  /** The entities that the command reads, if they are few. */
   entities?: OrmOptions['entities'];
-  /** Is given what ends the embedded database, in case this process has to end at once. */
+  /** Receives the function that stops the embedded database, in case this process has to end at once. */
   endFirst?: (end: () => Promise<void>) => void;
 }
 
@@ -54,7 +54,7 @@ export async function openDatabaseContext(config: Config, opening: Opening): Pro
     }),
     (it) => it.close(),
   );
-  // From here the caller owns them. Had a line above thrown, what was open is closed already.
+  // From here on the caller owns them. If a line above throws, everything opened so far is closed.
   const owned = opened.move();
   return {
     config,
@@ -66,7 +66,7 @@ export async function openDatabaseContext(config: Config, opening: Opening): Pro
   };
 }
 
-/** Takes over `base`, also where it fails. @throws {KeysWrong} */
+/** Takes ownership of `base`, even if it fails. @throws {KeysWrong} */
 export async function openContext(base: DatabaseContext): Promise<Context> {
   await using opened = new AsyncDisposableStack();
   opened.use(base);
@@ -79,17 +79,17 @@ export async function openContext(base: DatabaseContext): Promise<Context> {
   return { ...base, keyring, captchas, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-/** The configured keys, or those of the key file; undefined where there is neither. */
+/** The keys from the configuration or the key file, or undefined. */
 export function findKeys(config: Config): readonly KeyConfig[] | undefined {
   const file = config.encryptionKeys === undefined ? readKeyFile(config.dataDir) : undefined;
   return config.encryptionKeys?.reveal() ?? (file === undefined ? undefined : readKeys(file));
 }
 
-/** Keys for a database that nothing has been sealed in. */
+/** Makes keys for a database that contains no encrypted values. @throws {KeysWrong} if it may contain some. */
 async function makeFirstKeys({ config, now }: DatabaseContext, em: Orm['em']): Promise<readonly KeyConfig[]> {
   if (await hasStoredKeys(em)) {
     throw new KeysWrong(
-      `the database holds sealed values, and neither ENCRYPTION_KEYS nor ${config.dataDir}/encryption.keys has their keys`,
+      `the database holds encrypted values, and neither ENCRYPTION_KEYS nor ${config.dataDir}/encryption.keys has their keys: put the keys back`,
     );
   }
   return readKeys(makeKeyFile(config.dataDir, now()));
@@ -115,7 +115,7 @@ async function findDatabase(config: Config, opening: Opening, opened: AsyncDispo
   return (await ownEmbedded(starting, opening, opened)).url;
 }
 
-/** A start cannot be taken back: a process that has to end at once waits for it, then stops PostgreSQL. */
+/** A start cannot be cancelled: to end this process at once, wait for the start, then stop the server. */
 async function ownEmbedded(
   starting: Promise<EmbeddedServer>,
   { endFirst }: Opening,

@@ -14,7 +14,7 @@ import type {
 
 type Rest<F> = F extends (templates: never, ...rest: infer R) => Mail ? (...rest: R) => Mail : never;
 
-/** Writes mails with the operator's templates. */
+/** Composes mails from the operator's templates. */
 export interface Composer {
   readonly notification: Rest<typeof composeNotification>;
   readonly autoReply: Rest<typeof composeAutoReply>;
@@ -23,13 +23,13 @@ export interface Composer {
   readonly preview: Templates['preview'];
 }
 
-/** What a process owns that sends mail. */
+/** For processes that send mail. */
 export interface MailingContext extends Context {
   readonly mailer: Mailer;
   readonly composer: Composer;
 }
 
-/** Takes over `context`, also where it fails. @throws {TemplateFault} */
+/** Takes ownership of `context`, even if it fails. @throws {TemplateFault} */
 export async function openMailingContext(context: Context): Promise<MailingContext> {
   await using opened = new AsyncDisposableStack();
   opened.use(context);
@@ -38,7 +38,7 @@ export async function openMailingContext(context: Context): Promise<MailingConte
   return { ...context, ...mail, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-/** The way out for mail, and who writes it. Loaded here, since listing rows needs none of it. @throws {TemplateFault} */
+/** Opens the mailer and the composer. They are loaded here because most commands need neither. @throws {TemplateFault} */
 export async function openMail(config: Config): Promise<Pick<MailingContext, 'mailer' | 'composer'> & AsyncDisposable> {
   const templates = await openMailTemplates(config);
   const [mailer, { composeAutoReply, composeHeldSummary, composeNotification, composeTest }] = await Promise.all([
@@ -58,7 +58,7 @@ export async function openMail(config: Config): Promise<Pick<MailingContext, 'ma
   };
 }
 
-/** Each tried. @throws {TemplateFault} */
+/** Loads the templates and tries each one. @throws {TemplateFault} */
 export async function openMailTemplates(config: Config): Promise<Templates> {
   const { openTemplates } = await import('./mail/index.ts');
   return openTemplates({ overrideFolder: join(config.dataDir, 'templates') });

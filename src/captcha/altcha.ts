@@ -1,17 +1,14 @@
 import type { Challenge, Payload } from 'altcha-lib';
-import type { Captcha } from './captcha.ts';
+import type { Captcha } from './kinds.ts';
 
-/** How long a challenge may be solved, in milliseconds: longer than most people need for a form. */
+/** How long a challenge is valid: longer than most people need for a form. */
 const lifeMs = 20 * 60_000;
 
-/**
- * About 256 derivations of 5,000 rounds: a third of a second on a desktop, one or two on an old phone, and a few
- * milliseconds to check.
- */
+/** About 256 derivations of 5,000 rounds: 0.3 s on a desktop, one or two on an old phone, a few ms to check. */
 const difficulty = { algorithm: 'PBKDF2/SHA-256', cost: 5000, keyPrefix: '00' };
 
-/** The largest solution that is looked at, in characters. */
-const longestSolution = 4000;
+/** In characters. */
+const maxSolutionLength = 4000;
 
 export interface Altcha extends Captcha {
   createChallenge(formSlug: string): Promise<Challenge>;
@@ -19,10 +16,10 @@ export interface Altcha extends Captcha {
 
 /**
  * ALTCHA proof of work, version 2 (altcha.org): no third party, no cookie, nothing to click. A challenge is signed,
- * bound to its form and short-lived. That a solution is used once is not the library's to see to: whoever stores
- * the message stores `use.id` with it.
+ * bound to its form and expires soon. The library does not prevent a second use of a solution: the statement that stores
+ * the message also stores `use.id`.
  *
- * @param secret signs the challenges; the same on every server.
+ * @param secret signs the challenges; every server must have the same one.
  */
 export function createAltcha(secret: string): Altcha {
   return {
@@ -41,7 +38,7 @@ export function createAltcha(secret: string): Altcha {
       const payload = readPayload(solution);
       if (payload === undefined || payload.challenge.parameters.data?.['form'] !== formSlug) return { result: 'wrong' };
       const { nonce, expiresAt } = payload.challenge.parameters;
-      // What the library would take as it comes, although no challenge of ours has it.
+      // The library accepts any cost and a missing expiry, but our challenges have neither.
       if (payload.challenge.parameters.cost !== difficulty.cost || expiresAt === undefined) return { result: 'wrong' };
       try {
         const { verifySolution, deriveKey } = await load();
@@ -50,7 +47,7 @@ export function createAltcha(secret: string): Altcha {
           ? { result: 'passed', use: { id: nonce, expiresAt: new Date(expiresAt * 1000) } }
           : { result: 'wrong' };
       } catch {
-        // A payload that the library cannot even look at.
+        // The library throws for a malformed payload.
         return { result: 'wrong' };
       }
     },
@@ -67,7 +64,7 @@ async function load() {
 
 /** A widget posts base64 of `{challenge, solution}`; programs may post the JSON itself. */
 function readPayload(solution: string): Payload | undefined {
-  if (solution.length > longestSolution) return undefined;
+  if (solution.length > maxSolutionLength) return undefined;
   try {
     const text = solution.startsWith('{') ? solution : Buffer.from(solution, 'base64').toString('utf8');
     const payload = JSON.parse(text) as Payload;

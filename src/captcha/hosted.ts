@@ -1,31 +1,30 @@
-import type { Captcha, CaptchaVerdict } from './captcha.ts';
-import type { CaptchaKind } from './kinds.ts';
+import type { Captcha, CaptchaKind, CaptchaVerdict } from './kinds.ts';
 
 export type HostedKind = Exclude<CaptchaKind, 'none' | 'altcha'>;
 
-/** Where each provider checks solutions. All three speak the same protocol (reCAPTCHA's `siteverify`). */
+/** All three providers speak the same protocol (reCAPTCHA's `siteverify`). */
 const verifyUrls = {
   turnstile: 'https://challenges.cloudflare.com/turnstile/v0/siteverify',
   hcaptcha: 'https://api.hcaptcha.com/siteverify',
   recaptcha: 'https://www.google.com/recaptcha/api/siteverify',
 } as const satisfies Record<HostedKind, string>;
 
-/** How long the provider may take; a visitor waits. */
+/** A visitor is waiting. */
 const timeoutMs = 3000;
 
-/** The answer is a few hundred bytes; whatever is larger is none. */
-const longestAnswer = 16_384;
+/** In characters. A real answer has a few hundred. */
+const maxAnswerLength = 16_384;
 
-/** Errors that are ours or the provider's, and nobody's solution's. */
-const notTheVisitors = /secret|internal-error|bad-request|invalid-keys/;
+/** Error codes that say something about our settings or the provider, not about the solution. */
+const otherFaults = /secret|internal-error|bad-request|invalid-keys/;
 
-/** reCAPTCHA version 3 has no right and wrong, only a score from 0 (program) to 1 (person); Google's own threshold. */
-const lowestScore = 0.5;
+/** reCAPTCHA 3 gives a score from 0 (program) to 1 (person). This is Google's own threshold. */
+const minScore = 0.5;
 
 /**
- * A captcha of somebody else's. Providers let each solution pass once.
+ * A captcha that a provider checks. The provider accepts each solution once.
  *
- * @param options.verifyUrl another address that speaks the protocol, such as recaptcha.net.
+ * @param options.verifyUrl another address with the same protocol, such as recaptcha.net.
  */
 export function createHosted(kind: HostedKind, options: { secret: string; verifyUrl?: string | undefined }): Captcha {
   const url = options.verifyUrl ?? verifyUrls[kind];
@@ -44,7 +43,7 @@ export function createHosted(kind: HostedKind, options: { secret: string; verify
         });
         if (!response.ok) return { result: 'unavailable' };
         const text = await response.text();
-        return text.length > longestAnswer ? { result: 'unavailable' } : readAnswer(JSON.parse(text));
+        return text.length > maxAnswerLength ? { result: 'unavailable' } : readAnswer(JSON.parse(text));
       } catch {
         return { result: 'unavailable' };
       }
@@ -54,9 +53,9 @@ export function createHosted(kind: HostedKind, options: { secret: string; verify
 
 function readAnswer(answer: { success?: unknown; score?: unknown; 'error-codes'?: unknown }): CaptchaVerdict {
   if (answer.success === true) {
-    return typeof answer.score === 'number' && answer.score < lowestScore ? { result: 'wrong' } : { result: 'passed' };
+    return typeof answer.score === 'number' && answer.score < minScore ? { result: 'wrong' } : { result: 'passed' };
   }
   if (answer.success !== false) return { result: 'unavailable' };
   const codes = Array.isArray(answer['error-codes']) ? answer['error-codes'].join(' ') : '';
-  return { result: notTheVisitors.test(codes) ? 'unavailable' : 'wrong' };
+  return { result: otherFaults.test(codes) ? 'unavailable' : 'wrong' };
 }

@@ -1,16 +1,15 @@
 import { type Altcha, createAltcha } from './altcha.ts';
-import type { Captcha } from './captcha.ts';
 import { createHosted } from './hosted.ts';
-import type { CaptchaKind } from './kinds.ts';
+import type { Captcha, CaptchaKind } from './kinds.ts';
 
 export type { Altcha } from './altcha.ts';
-export type { Captcha, CaptchaVerdict } from './captcha.ts';
+export type { Captcha, CaptchaVerdict } from './kinds.ts';
 
 /** The captchas that this program can check. */
 export interface Captchas {
-  /** Always there: it needs nobody else. */
+  /** Always available: it needs no provider. */
   readonly altcha: Altcha;
-  /** Undefined for `none`, and for a hosted one that is not configured. */
+  /** @returns undefined for `none` and for a provider that is not configured. */
   of(kind: CaptchaKind): Captcha | undefined;
 }
 

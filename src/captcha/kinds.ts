@@ -1,11 +1,24 @@
-/** What can stand between a form and whoever floods it. `none` lets everybody through. */
+/** The protection of a form against spam. `none` lets every post through. */
 export const captchaKinds = ['none', 'altcha', 'turnstile', 'hcaptcha', 'recaptcha'] as const;
 export type CaptchaKind = (typeof captchaKinds)[number];
 
-/** The posted field in which each kind's solution comes, as its widget names it. */
+/** The name of the posted field with the solution, as each kind's widget sets it. */
 export const solutionFields = {
   altcha: 'altcha',
   turnstile: 'cf-turnstile-response',
   hcaptcha: 'h-captcha-response',
   recaptcha: 'g-recaptcha-response',
 } as const satisfies Record<Exclude<CaptchaKind, 'none'>, string>;
+
+export type CaptchaVerdict =
+  /** `use` identifies a solution that must not be accepted twice. Providers prevent that themselves and give none. */
+  | { result: 'passed'; use?: { id: string; expiresAt: Date } }
+  | { result: 'wrong' }
+  /** The provider does not answer. */
+  | { result: 'unavailable' };
+
+/** One way to tell people from programs. */
+export interface Captcha {
+  /** Never throws for a malformed solution. */
+  check(solution: string, given: { formSlug: string; clientAddress: string | undefined }): Promise<CaptchaVerdict>;
+}

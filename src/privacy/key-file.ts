@@ -3,15 +3,14 @@ import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder } from '../folder.ts';
 
-/** A fresh `ENCRYPTION_KEYS` value with one key of 32 random bytes; its id says when it was made. */
+/** A new `ENCRYPTION_KEYS` value with one random key. Its id is the date. */
 export function makeKeys(now: Date): string {
   return `k${now.toISOString().slice(0, 10).replaceAll('-', '')}:${randomBytes(32).toString('base64')}`;
 }
 
 /**
- * The keys a program without `ENCRYPTION_KEYS` uses (never in production): made on first use, in a file only
- * its owner may read. Two first starts at once end with the same keys, since linking a file to a name that is
- * taken fails.
+ * Makes the key file for a program without `ENCRYPTION_KEYS` (never in production). Only its owner may read it. Two first
+ * starts at once end with the same keys, because linking a file to a name that exists fails.
  */
 export function makeKeyFile(dataDir: string, now: Date): string {
   const file = keyFile(dataDir);
@@ -28,7 +27,7 @@ export function makeKeyFile(dataDir: string, now: Date): string {
   return readFileSync(file, 'utf8').trim();
 }
 
-/** What `makeKeyFile` has made there; undefined where it has not. */
+/** @returns undefined if there is no key file. */
 export function readKeyFile(dataDir: string): string | undefined {
   try {
     return readFileSync(keyFile(dataDir), 'utf8').trim();

@@ -5,26 +5,27 @@ import type { SealedPlace } from './sealed-columns.ts';
 import { prefixOf, SealBroken, type SealingKey, seal, sealedWith, unseal } from './sealing.ts';
 
 /**
- * The keys of one running program: the newest seals, every one of them opens. Made by `checkKeys` in
- * `keyring-check.ts`, which has compared them with the database.
+ * The keys of one running program: the first configured key encrypts, all of them decrypt. Only `checkKeys` in
+ * `keyring-check.ts` makes one, after it has compared the keys with the database.
  */
 export class Keyring {
   readonly #keys: ReadonlyMap<string, SealingKey>;
   readonly #newest: SealingKey;
   readonly #indexKey: Uint8Array;
-  /** 32-byte keyed hashes, each with a key of its own: of a sender's address, */
+  // Keyed hashes of 32 bytes, each with a key of its own.
+  /** Of a sender's address. */
   readonly addressIndex: (address: string) => Buffer;
-  /** of a message's text, */
+  /** Of a message's text. */
   readonly textIndex: (text: string) => Buffer;
-  /** of an idempotency key, */
+  /** Of an idempotency key. */
   readonly keyIndex: (key: string) => Buffer;
-  /** of a client whose requests are counted outside this process, */
+  /** Of a client address, for request counts that several servers share. */
   readonly limitIndex: (client: string) => Buffer;
-  /** of all that was posted, */
+  /** Of a whole post. */
   readonly fingerprint: (posted: string) => Buffer;
-  /** and of a row that was taken over from another program. */
+  /** Of a row that was imported from another program. */
   readonly importPrint: (row: string) => Buffer;
-  /** Vouches for a link, or a line of a file, that changes something without a login. */
+  /** Signs links, and lines of the erasure log, that change something without a login. */
   readonly linkSignature: (what: string) => Buffer;
   /** Signs captcha challenges; the same on every server of one database. */
   readonly captchaSecret: string;
@@ -49,17 +50,17 @@ export class Keyring {
     return this.#newest.id;
   }
 
-  /** All of its keys, the newest first. */
+  /** The ids of all keys, the encrypting one first. */
   get ids(): string[] {
     return [...this.#keys.keys()];
   }
 
-  /** What every value begins with that the newest key sealed. */
+  /** The first bytes of every value that the encrypting key encrypted. */
   get newestPrefix(): Buffer {
     return this.#newest.prefix;
   }
 
-  /** The database's row for the newest key, made afresh. */
+  /** A new database row for the encrypting key. */
   describeNewest(): StoredKey {
     return describeKey(this.#newest, this.#indexKey);
   }
@@ -68,18 +69,18 @@ export class Keyring {
     return seal(text, place, this.#newest);
   }
 
-  /** @throws {SealBroken} where the key is not on this ring, or the value was moved or changed. */
+  /** @throws {SealBroken} if the key is not configured, or the value was moved or changed. */
   open(sealed: Uint8Array, place: SealedPlace): string {
     const keyId = sealedWith(sealed);
     const key = this.#keys.get(keyId);
-    if (key === undefined) throw new SealBroken(`sealed with key "${keyId}", which ENCRYPTION_KEYS does not have`);
+    if (key === undefined) throw new SealBroken(`encrypted with key "${keyId}", which ENCRYPTION_KEYS does not have`);
     return unseal(sealed, place, key).toString('utf8');
   }
 }
 
 /**
- * The key that seals is derived (HKDF, RFC 5869) from the configured one, so that the same secret could serve
- * another purpose later without the two ever meeting.
+ * Derives the encryption key from the configured one (HKDF, RFC 5869), so that the same secret could serve another
+ * purpose later.
  */
 export function sealingKey(id: string, secret: Uint8Array): SealingKey {
   const derived = new Uint8Array(hkdfSync('sha256', secret, '', 'ruffinweb seal 1', 32));

@@ -1,7 +1,6 @@
 /**
- * Every column that holds sealed values, with what rotating and counting need to know of its table: the type of
- * `id`, and the column that says when a row was sealed. The one list: the keyring seals nothing for a place that is
- * not in it, and a test compares it with the schema.
+ * Every column with encrypted values, by table; with the type of the table's `id`, and the column that says when a row was
+ * written. The keyring's types accept no other place, and a test compares this list with the schema.
  */
 export const sealedTables = {
   senders: { columns: ['address', 'name'], idType: 'uuid', sealedAt: 'first_message_at' },
@@ -13,21 +12,21 @@ export const sealedTables = {
 export type SealedTable = keyof typeof sealedTables;
 export const sealedTableNames = Object.keys(sealedTables) as SealedTable[];
 
-/** Where a value that is sealed with the newest key may stand. */
+/** A place for an encrypted value: table, column and row. */
 export type SealedPlace = {
   [T in SealedTable]: { table: T; column: (typeof sealedTables)[T]['columns'][number]; row: string };
 }[SealedTable];
 
 /**
- * The name of a statement that is written from this list. The columns are in it, since a name must never be given to
- * another text: releases run side by side.
+ * The name of a prepared statement whose text is built from this list. It contains the columns, because two releases that
+ * run side by side must not use one name for two texts.
  */
 export function nameStatement(verb: string, table: SealedTable): string {
   return [verb, table, ...sealedTables[table].columns].join('_');
 }
 
-/** The places of one row, in the order of its table's columns. */
+/** The places of one row, in the order of the table's columns. */
 export function placesOf(table: SealedTable, row: string): SealedPlace[] {
-  // Each column comes from the entry of this very table, which is more than the type of a union can say.
+  // The column belongs to this table, but a union type cannot express that.
   return sealedTables[table].columns.map((column) => ({ table, column, row }) as SealedPlace);
 }

@@ -1,19 +1,19 @@
 import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto';
 import { takeRandom } from './random.ts';
 
-/** Where a sealed value stands. A seal moved to another table, column or row does not open. */
+/** The place of an encrypted value. Moved to another table, column or row, it cannot be decrypted. */
 export interface Place {
   table: string;
   column: string;
   row: string;
 }
 
-/** AES-256-GCM key with the id under which configuration and database know it. */
+/** An AES-256-GCM key with its id in the configuration and the database. */
 export interface SealingKey {
   id: string;
-  /** 32 bytes. Given as bytes, Node would make such an object of them anew for each seal, which takes longer than sealing. */
+  /** 32 bytes. Given a buffer, Node would create such an object for each value, which takes longer than the encryption. */
   secret: KeyObject;
-  /** What every value begins with that this key sealed: version, length of the id, id. */
+  /** The first bytes of every value that this key encrypted: version, length of the id, id. */
   prefix: Buffer;
 }
 
@@ -29,7 +29,7 @@ export function seal(plain: string | Uint8Array, place: Place, key: SealingKey):
   const nonce = takeRandom(nonceLength);
   const cipher = createCipheriv('aes-256-gcm', key.secret, nonce, { authTagLength: tagLength });
   cipher.setAAD(associatedData(place, key.id));
-  // GCM is a stream cipher: all of the text comes out at once, and nothing is left for the end.
+  // GCM is a stream cipher: `update` returns the whole ciphertext, `final` nothing.
   const ciphertext = typeof plain === 'string' ? cipher.update(plain, 'utf8') : cipher.update(plain);
   cipher.final();
   return Buffer.concat([key.prefix, nonce, cipher.getAuthTag(), ciphertext]);
@@ -40,16 +40,16 @@ export function prefixOf(keyId: string): Buffer {
   return Buffer.concat([Buffer.from([formatVersion, id.length]), id]);
 }
 
-/** The id of the key that a sealed value needs. */
+/** The id of the key that an encrypted value needs. @throws {SealBroken} */
 export function sealedWith(sealed: Uint8Array): string {
   const length = sealed[1];
   if (sealed[0] !== formatVersion || length === undefined || sealed.length < 2 + length + nonceLength + tagLength) {
-    throw new SealBroken('not a sealed value');
+    throw new SealBroken('not an encrypted value');
   }
   return Buffer.from(sealed.subarray(2, 2 + length)).toString('utf8');
 }
 
-/** @throws {SealBroken} for another key, another place, or changed bytes; no part of the text is given out then. */
+/** @throws {SealBroken} for another key, another place, or changed bytes. */
 export function unseal(sealed: Uint8Array, place: Place, key: SealingKey): Buffer {
   const start = 2 + Buffer.byteLength(sealedWith(sealed));
   const nonce = sealed.subarray(start, start + nonceLength);
@@ -62,12 +62,12 @@ export function unseal(sealed: Uint8Array, place: Place, key: SealingKey): Buffe
     return Buffer.concat([decipher.update(ciphertext), decipher.final()]);
   } catch {
     throw new SealBroken(
-      `the value in ${place.table}.${place.column} of ${place.row} does not open with key "${key.id}"`,
+      `the value in ${place.table}.${place.column} of ${place.row} cannot be decrypted with key "${key.id}"`,
     );
   }
 }
 
-/** A sealed value that does not open. */
+/** An encrypted value that cannot be decrypted. */
 export class SealBroken extends Error {
   override readonly name = 'SealBroken';
 }

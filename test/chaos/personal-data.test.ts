@@ -66,7 +66,7 @@ describe("deleting visitors' data", () => {
       );
       return left.length === 0;
     });
-    expect(await db.count('messages'), 'the batches before are gone').to.equal(51);
+    expect(await db.count('messages'), 'the earlier batches are gone').to.equal(51);
     expect(await db.count('emails')).to.equal(2);
     expect(await db.query('select message_count as count from senders')).to.deep.equal([{ count: 51 }]);
   }
@@ -186,6 +186,6 @@ describe("deleting visitors' data", () => {
       `select count(*)::int from messages join senders on senders.id = sender_id where receipt = any($1)`,
       [answers.filter((_, n) => n % 10 > 1).map((it) => it.json.receipt)],
     );
-    expect(kept?.count, 'of whom was not erased every post is there').to.equal(160);
+    expect(kept?.count, 'every post of the people who were not erased').to.equal(160);
   });
 });

@@ -9,8 +9,8 @@ const key = (id: string, byte: number) => `${id}:${Buffer.alloc(32, byte).toStri
 const [k1, k2] = [key('k1', 1), key('k2', 2)];
 
 /**
- * One server seals with the old key and one with the new one, both are posted to all the time, and the rotation is
- * killed at moments drawn at random; the seed is printed so that a failure can be run again with `CHAOS_SEED`.
+ * One server encrypts with the old key and one with the new key. Both receive posts all the time, while the rotation is
+ * killed at random moments. Run a failure again with the printed `CHAOS_SEED`.
  */
 describe('kill -9 of encryption rotate under load, six times', () => {
   const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
@@ -47,7 +47,7 @@ describe('kill -9 of encryption rotate under load, six times', () => {
     const post = async (client: Client) => {
       const number = ++posts;
       const message = `text ${number} ☃`;
-      // Half of them from people who wrote before.
+      // Everybody posts twice.
       const email = `p${Math.ceil(number / 2)}@example.test`;
       const answer = await client.post('/api/messages', submission({ email, message }));
       expect(answer.status, answer.text).to.equal(201);
@@ -68,7 +68,7 @@ describe('kill -9 of encryption rotate under load, six times', () => {
       const rotating = await RunningServer.startCommand(['encryption', 'rotate', '--json'], rotation);
       let ended = false;
       await until(
-        'it is in the middle',
+        'it is half-way',
         async () => {
           ended = rotating.output !== '';
           return ended || (await sealedWithOld()) < limit;
@@ -110,8 +110,8 @@ describe('kill -9 of encryption rotate under load, six times', () => {
   });
 });
 
-describe('a worker that lacks a key which others seal with', () => {
-  it('fails no mail for good: a worker that has the key delivers it', async () => {
+describe('a worker without the new key', () => {
+  it('fails no mail for good: a worker with the key delivers it', async () => {
     await using db = await createDatabase();
     await using folder = await temporaryFolder();
     const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path, AUTO_REPLY: 'on' };

@@ -39,7 +39,7 @@ describe('encryption', () => {
     (await db.query<{ id: string }>('select id from encryption_keys order by id')).map((it) => it.id);
   const contextWith = (keys: string) => openTestContext(db, { ENCRYPTION_KEYS: keys });
 
-  /** Three messages from two people, each with client address, three tries on record, and a pause with a reason. */
+  /** Three messages from two people with client addresses, their mail delivered or failed, and a pause with a reason. */
   async function fill(context: Context, word = 'one'): Promise<void> {
     await buildMessages(context, 3, (index) => ({
       email: `${index % 2}-${word}@example.test`,
@@ -85,7 +85,7 @@ describe('encryption', () => {
 
     const rotated = await run('encryption rotate', `${k2},${k1}`);
     expect(rotated.code).to.equal(0);
-    expect(rotated.stdout).to.equal(`${total} rows sealed anew with k2\nunused  k1: no row needs it\n`);
+    expect(rotated.stdout).to.equal(`${total} rows encrypted again with k2\nunused  k1: no row needs it\n`);
     const { stderr: advice } = await run('encryption status', `${k2},${k1}`);
     for (const text of [rotated.stderr, advice]) {
       expect(text)
@@ -142,7 +142,7 @@ describe('encryption', () => {
     expect(await storedKeys(), 'only the newest key wraps the index key').to.deep.equal(['k3']);
   });
 
-  it('two at once do no harm, and do the work once', async () => {
+  it('two rotations at once do the work once', async () => {
     await fillWith(k1);
     const before = await readAll(k1);
     const keys = `${k2},${k1}`;
@@ -156,7 +156,7 @@ describe('encryption', () => {
     await fillWith(k1);
     const other = new pg.Client({ connectionString: db.url });
     await other.connect();
-    // It may read, and has to wait with what it wants to write.
+    // The rotation can read, but has to wait before it writes.
     await other.query('begin; lock table messages in exclusive mode');
     const rotating = json('encryption rotate', `${k2},${k1}`);
     await db.waitingForLocks(1);
@@ -171,7 +171,7 @@ describe('encryption', () => {
     expect((await json(`messages show ${rows[2]?.id}`, k2)).clientAddress).to.equal('203.0.113.0/24');
   });
 
-  it('a row that somebody has locked is waited for by nobody, and keeps its key in use', async () => {
+  it('skips a locked row, and keeps its key', async () => {
     await fillWith(k1);
     const other = new pg.Client({ connectionString: db.url });
     await other.connect();
@@ -182,7 +182,7 @@ describe('encryption', () => {
     expect((await json('encryption rotate', `${k2},${k1}`)).resealed).to.equal(1);
   });
 
-  it('a value that does not open stays as it is, is named, and keeps its key in use', async () => {
+  it('names a value that cannot be decrypted, and keeps its key', async () => {
     await fillWith(k1);
     const [swapped] = await db.query<{ id: string }>(
       `update messages set content = (select content from messages order by id desc limit 1)
@@ -237,7 +237,7 @@ describe('encryption', () => {
       const write = async (value: Buffer | undefined) =>
         await db.query(`update ${place.table} set ${place.column} = $1 where id::text = $2`, [value, place.row]);
       expect(await readPlace(place), where).to.be.a('string');
-      // Every pair of places has a test of its own, of the keyring; here it is about what the readers ask of it.
+      // test/unit/privacy.test.ts tests every pair of places; this test is about the readers.
       const others = [
         ...inRow(1).filter((it) => it.table === place.table && it.column === place.column),
         places[(index + 1) % places.length] as SealedPlace,
@@ -254,7 +254,7 @@ describe('encryption', () => {
     }
   });
 
-  it('after a key was lost for good the rest goes on, once the operator has said so', async () => {
+  it('works on after the operator deletes the row of a lost key', async () => {
     await fillWith(k1);
     await run('senders list', `${k2},${k1}`);
     expect((await run('senders list', k2)).code).to.equal(2);
@@ -295,7 +295,7 @@ describe('encryption', () => {
     await using context = await contextWith(`${k2},${k1}`);
     await fill(context);
     await run('senders list', `${k3},${k2}`);
-    // The other rotation, as both releases do it.
+    // The other rotation deletes it.
     await db.query(`delete from encryption_keys where id = 'k2'`);
     const { others } = await rotateKeys(openScope(context));
     expect(others.map((it) => it.id).toSorted()).to.deep.equal(['k1', 'k3']);
@@ -344,7 +344,7 @@ describe('encryption', () => {
     expect((await run('encryption rotate --yes', `${k2},${k3}`)).code).to.equal(0);
   });
 
-  it('status tells of a missing and of a wrong key, and exits 4', async () => {
+  it('status shows a missing and a wrong key, and exits 4', async () => {
     expect((await run('encryption status', k1)).code).to.equal(0);
     await fillWith(k1);
     const missing = await run('encryption status', k2, 120);

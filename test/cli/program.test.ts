@@ -158,7 +158,7 @@ describe('ruffinweb', () => {
     expect(notRunning.stderr).to.match(/^ruffinweb: .*start\sthe\sserver:\n {2}ruffinweb serve --migrate\n$/s);
     for (const line of notRunning.stderr.split('\n')) expect(line.length, line).to.be.at.most(80);
     expect(keyless.code).to.equal(2);
-    expect(keyless.stderr).to.include('sealed with key "k1"');
+    expect(keyless.stderr).to.include('put back key "k1"');
     expect(away.code).to.equal(1);
     expect(away.stderr)
       .to.match(/^the database does not answer .*ECONNREFUSED/)

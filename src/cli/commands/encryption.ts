@@ -53,7 +53,7 @@ export function addEncryptionCommands(program: Command, deps: Deps): void {
       const load = () => import('../../services/encryption/rotate-keys.ts');
       await runInScope(deps, load, async (scope, { countToRotate, rotateKeys }) => {
         const evenOlder = options.yes ?? false;
-        using progress = showProgress(deps, options, await countToRotate(scope, { evenOlder }), 'rows sealed anew');
+        using progress = showProgress(deps, options, await countToRotate(scope, { evenOlder }), 'rows encrypted again');
         const rotated = await rotateKeys(scope, { evenOlder, stop, onProgress: progress.report });
         progress[Symbol.dispose]();
         if (options.json) output.printJson(rotated);
@@ -130,7 +130,7 @@ function adviceOn(keys: readonly KeyView[]): string[] {
 function printRotated(output: Output, { key, resealed, interrupted, unopened, others }: Rotated): void {
   const { style } = output;
   const rows = `${resealed.toLocaleString('en')} ${resealed === 1 ? 'row' : 'rows'}`;
-  output.print(resealed === 0 ? `nothing was left to be sealed with ${key}` : `${rows} sealed anew with ${key}`);
+  output.print(`${rows} encrypted again with ${key}`);
   if (interrupted) {
     output.note('Stopped before the end; what was done stays done. Run it again to go on.');
     return;

@@ -62,7 +62,7 @@ export async function readEncryptionStatus(
 
 interface Used {
   rows: Record<SealedTable, number>;
-  /** Milliseconds since 1970. */
+  /** When the newest row was written, in milliseconds since 1970. */
   newest: number | null;
 }
 

@@ -5,22 +5,21 @@ import { SealBroken } from '../../privacy/sealing.ts';
 import { beforeAllIds } from '../paging.ts';
 import type { Scope } from '../scope.ts';
 
-/** A row's sealed values as they are, in the order of its table's columns. */
+/** A row's encrypted values, in the order of the table's columns. */
 interface SealedRow {
   id: string;
   values: (Buffer | null)[];
 }
 
-/** What one batch came to. */
 export interface Batch {
   resealed: number;
-  /** Rows that somebody else had locked or changed: they are met again. */
-  passedOver: number;
-  /** Ids of rows with a value that does not open. */
+  /** Rows that were locked or changed meanwhile. The next round finds them again. */
+  skipped: number;
+  /** Ids of rows with a value that cannot be decrypted. */
   unopened: string[];
 }
 
-/** Rows with any value that another key than the newest sealed. `$1` is what all of that key's values begin with. */
+/** SQL condition: a value of the row was encrypted with another key. `$1` is the prefix of the encrypting key. */
 function isOutdated(table: SealedTable): string {
   return sealedTables[table].columns
     .map((column) => `(${column} is not null and substring(${column} from 1 for octet_length($1::bytea)) <> $1)`)
@@ -35,13 +34,13 @@ export async function countOutdated({ em, keyring }: Scope, table: SealedTable):
   return row?.count ?? 0;
 }
 
-/** Few enough that their rows are locked for a moment only, and that they fit into memory however long they are. */
+/** Few enough to lock them only for a moment, and to fit into memory whatever their length. */
 const batchSize = 100;
 
-/** Lower than every id: a condition with an alternative would keep the index from being used. */
+/** Lower than every id. (`$2 is null or id > $2` would prevent the use of the index.) */
 const beforeAll = { uuid: beforeAllIds, smallint: '0' };
 
-/** Seals anew what is not sealed with the newest key, batch by batch, once through the table. */
+/** Encrypts the table's outdated values with the encrypting key: one pass, batch by batch. */
 export async function* resealTable(scope: Scope, table: SealedTable): AsyncGenerator<Batch> {
   for (let after = beforeAll[sealedTables[table].idType]; ; ) {
     const rows = await findOutdated(scope, table, after);
@@ -49,7 +48,7 @@ export async function* resealTable(scope: Scope, table: SealedTable): AsyncGener
     if (last === undefined) return;
     after = last.id;
     yield await resealBatch(scope, table, rows);
-    // What is sealed with an old key meanwhile is for the next time through, or this one might never end.
+    // New values with an old key are left to the next round; otherwise this one might never end.
     if (rows.length < batchSize) return;
   }
 }
@@ -76,8 +75,8 @@ function changesOf(table: SealedTable) {
 }
 
 /**
- * A row is written only if it still is as it was read (compare and set), so that what was changed or erased meanwhile
- * stays so; and only if nobody else has locked it, so that no deadlock can come of it.
+ * Writes a row only if it is unchanged since it was read (compare and set), so that it overwrites nothing, and only if it
+ * is not locked, so that it is never part of a deadlock.
  */
 function replaceStatement(table: SealedTable): Statement {
   const each = (write: (column: string) => string, between: string) =>
@@ -106,9 +105,9 @@ async function resealBatch(scope: Scope, table: SealedTable, rows: readonly Seal
     if (after === undefined) unopened.push(id);
     else changes.push(changeOf(table, id, values, after));
   }
-  if (changes.length === 0) return { resealed: 0, passedOver: 0, unopened };
+  if (changes.length === 0) return { resealed: 0, skipped: 0, unopened };
   const written = await runStatement(scope.em, replaceStatement(table), changesOf(table).values(changes));
-  return { resealed: written.length, passedOver: changes.length - written.length, unopened };
+  return { resealed: written.length, skipped: changes.length - written.length, unopened };
 }
 
 function changeOf(table: SealedTable, id: string, before: (Buffer | null)[], after: (Buffer | null)[]) {
@@ -120,7 +119,7 @@ function changeOf(table: SealedTable, id: string, before: (Buffer | null)[], aft
   return change;
 }
 
-/** @returns undefined where one of its values does not open. */
+/** @returns undefined if one of its values cannot be decrypted. */
 function resealRow(
   { keyring }: Scope,
   table: SealedTable,

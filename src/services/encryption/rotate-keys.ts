@@ -67,32 +67,32 @@ export async function rotateKeys(scope: Scope, request: RotateRequest = {}): Pro
   };
   for (let round = 1; round <= maxRounds; round++) {
     const before = rotated.resealed;
-    const passedOver = await resealAllTables(scope, rotated, request);
+    const skipped = await resealAllTables(scope, rotated, request);
     if (request.stop?.aborted) return { ...rotated, interrupted: true };
-    if (passedOver === 0 && rotated.resealed === before) break;
+    if (skipped === 0 && rotated.resealed === before) break;
   }
   return { ...rotated, others: await deleteUnneeded(scope) };
 }
 
 async function resealAllTables(scope: Scope, rotated: Rotated, request: RotateRequest): Promise<number> {
-  let passedOver = 0;
+  let skipped = 0;
   rotated.unopened = { count: 0, first: [] };
   for (const table of sealedTableNames) {
     let began = performance.now();
     for await (const batch of resealTable(scope, table)) {
       rotated.resealed += batch.resealed;
-      passedOver += batch.passedOver;
+      skipped += batch.skipped;
       rotated.unopened.count += batch.unopened.length;
       for (const id of batch.unopened)
         if (rotated.unopened.first.length < maxUnopenedListed) rotated.unopened.first.push({ table, id });
       request.onProgress?.(rotated.resealed);
-      if (request.stop?.aborted) return passedOver;
+      if (request.stop?.aborted) return skipped;
       // Rest as long as the batch took: visitors go first, and a rotation is in no hurry.
       await pause(Math.min(performance.now() - began, maxRestMs));
       began = performance.now();
     }
   }
-  return passedOver;
+  return skipped;
 }
 
 /** @throws {Problem} keys-wrong if this would go back to an older key, probably by mistake. */

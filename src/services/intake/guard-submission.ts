@@ -1,5 +1,4 @@
-import type { CaptchaVerdict } from '../../captcha/captcha.ts';
-import { type CaptchaKind, solutionFields } from '../../captcha/kinds.ts';
+import { type CaptchaKind, type CaptchaVerdict, solutionFields } from '../../captcha/kinds.ts';
 import type { Form, MessageStatus } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import type { Suspicion } from '../../words.ts';

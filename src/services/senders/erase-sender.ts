@@ -7,28 +7,28 @@ import type { Scope } from '../scope.ts';
 import { noteErasures } from './erasure-log.ts';
 import { findPerson, type Person } from './find-person.ts';
 
-/** What is gone. */
+/** What was deleted. */
 export interface Erased {
-  /** The sender's id; null where there was no sender any more, only memory of one. */
+  /** The sender's id; null if only traces of one were left. */
   id: string | null;
   messages: number;
   emails: number;
-  /** Of these, mail that a worker had in its hands: it cannot be called back, and nothing is written down of it. */
+  /** Emails that a worker was sending at that moment. They may still arrive. */
   underway: number;
   erasedAt: string;
-  /** Whether the record also stands in this machine's erasure log by now; the servers write theirs within minutes. */
+  /** Whether this machine's erasure log has the record. The servers write theirs within an hour. */
   logged: boolean;
 }
 
-/** Messages that one transaction removes. */
+/** Messages per transaction. */
 const batchSize = 200;
 
 /**
- * Erases a person: the sender, every message, the emails about them, their attempts, and what was remembered of the
- * posts. That somebody was blocked is forgotten with the rest; that they asked for no auto-reply is not. What stays is
- * the keyed hash of the address with the time, so that a restored backup can be made to forget as well.
+ * Erases a person: the sender, every message, its emails with their attempts, and the marks of repeated posts. A block
+ * ends; a wish for no auto-reply stays. A keyed hash of the address and the time stay too, so that the erasure can be
+ * repeated after a restore.
  *
- * Ended half-way, some messages are gone and the sender is not: erasing again finishes it.
+ * If it is interrupted, the sender and some messages are left. Erasing again finishes it.
  *
  * @throws {Problem} sender-unknown, argument-invalid
  */
@@ -55,7 +55,7 @@ interface EraseBatch {
   messages: number;
   emails: number;
   underway: number;
-  /** Set where nothing was left, and the record is written. */
+  /** Set by the last batch, which writes the record. */
   erasedAt: Date | undefined;
 }
 
@@ -82,10 +82,10 @@ async function eraseBatch(em: EntityManager, person: Person): Promise<EraseBatch
 }
 
 /**
- * The lock that the statement which stores takes first: a post by the same person waits, or goes with the rest.
+ * Takes the lock that storing a message takes first, so that a post by the same person waits, or is erased too.
  *
- * @returns the database's time once it is had, as PostgreSQL writes it. Whatever was stored before has an earlier one; the
- *   time of the transaction's beginning may be earlier than that, since the lock had to be waited for.
+ * @returns the database's time after the lock was taken, as PostgreSQL writes it. Every message stored before has an
+ *   earlier time. `now()` would not do: the transaction may have started before a message that it waited for.
  */
 export async function lockAddress(em: EntityManager, addressIndex: Buffer): Promise<string> {
   await em.execute('select pg_advisory_xact_lock(?::bigint)', [String(addressIndex.readBigInt64BE(0))]);
@@ -93,7 +93,6 @@ export async function lockAddress(em: EntityManager, addressIndex: Buffer): Prom
   return row?.at ?? 'now';
 }
 
-/** @param at when it happened. */
 export async function writeRecord(em: EntityManager, addressIndex: Buffer, at: Date | string): Promise<Date> {
   const [row] = await em.execute<{ erased_ms: number }[]>(
     `insert into erasures (address_index, erased_at) values (?, ?::timestamptz)

@@ -5,18 +5,18 @@ import { makeFolder } from '../../folder.ts';
 import type { Keyring } from '../../privacy/keyring.ts';
 import type { Scope } from '../scope.ts';
 
-/** That the sender of an address was erased. */
+/** One erasure. */
 export interface ErasureRecord {
   addressIndex: Buffer;
   erasedAt: Date;
 }
 
-/** Where the records stand outside the database, so that they outlive a restore of it: one JSON object a line. */
+/** The records outside the database, so that they outlive a restore: one JSON object a line. */
 export function erasureLogFile(config: { dataDir: string }): string {
   return join(config.dataDir, 'erasures.jsonl');
 }
 
-/** The signature tells a line of this database from one of another, and from one that somebody made up. */
+/** The signature shows that a line is neither forged nor from another database. */
 export function formatRecord(keyring: Keyring, { addressIndex, erasedAt }: ErasureRecord): string {
   const [address, at] = [addressIndex.toString('base64url'), erasedAt.toISOString()];
   return `${JSON.stringify({ erasedAt: at, address, signature: sign(keyring, address, at) })}\n`;
@@ -24,7 +24,7 @@ export function formatRecord(keyring: Keyring, { addressIndex, erasedAt }: Erasu
 
 export interface ReadLog {
   records: ErasureRecord[];
-  /** Lines that are none: torn by a crash, of another database, or changed. */
+  /** How many lines cannot be used: torn by a crash, changed, or from another database. */
   strange: number;
 }
 
@@ -34,7 +34,7 @@ export function parseLog(keyring: Keyring, text: string): ReadLog {
   return { records, strange: lines.length - records.length };
 }
 
-/** @returns nothing where there is no file yet. */
+/** @returns no records if there is no file yet. */
 export async function readErasureLog(keyring: Keyring, file: string): Promise<ReadLog> {
   try {
     return parseLog(keyring, await readFile(file, 'utf8'));
@@ -45,10 +45,10 @@ export async function readErasureLog(keyring: Keyring, file: string): Promise<Re
 }
 
 /**
- * Writes records down as soon as they are made, where this machine has a data folder; a command on any other leaves it
- * to the servers. The erasure is done already: what goes wrong here is logged, and made good by the next server.
+ * Writes new records to this machine's log at once. On a machine without a data folder, the servers do it within an hour;
+ * also after a fault, which is only logged because the erasure itself is done.
  *
- * @returns whether they are written.
+ * @returns whether they were written.
  */
 export async function noteErasures(scope: Scope, records: readonly ErasureRecord[]): Promise<boolean> {
   try {
@@ -62,7 +62,7 @@ export async function noteErasures(scope: Scope, records: readonly ErasureRecord
   }
 }
 
-/** Of `records`, the newest for each address that `known` does not have, or has of an earlier time. */
+/** The newest of `records` for each address that `known` lacks, or has with an earlier time. */
 export function recordsNotIn(known: readonly ErasureRecord[], records: readonly ErasureRecord[]): ErasureRecord[] {
   const before = newestByAddress(known);
   return [...newestByAddress(records)]
@@ -89,7 +89,7 @@ export async function appendRecords(
   await using file = await open(erasureLogFile(config), 'a+', 0o600);
   const { size } = await file.stat();
   const last = size === 0 ? '\n' : (await file.read(Buffer.alloc(1), 0, 1, size - 1)).buffer.toString();
-  // A line that a crash has torn must not take the next one with it.
+  // Do not append to a line that a crash has torn.
   const start = last === '\n' ? '' : '\n';
   await file.appendFile(start + records.map((it) => formatRecord(keyring, it)).join(''));
   await file.sync();
@@ -98,7 +98,7 @@ export async function appendRecords(
 export function warnOfLog({ log, config }: Scope, error: unknown): void {
   log.warn(
     { err: error, file: erasureLogFile(config) },
-    'the erasure log cannot be read or written: a backup that is restored here would bring back who was erased since',
+    'the erasure log cannot be read or written: a restored backup would bring back people who were erased since',
   );
 }
 

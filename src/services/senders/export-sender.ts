@@ -24,34 +24,34 @@ import {
 } from '../views.ts';
 import { findPerson } from './find-person.ts';
 
-/** Everything that is held about one address, but its messages. Times are ISO 8601 in UTC. */
+/** Everything stored about one address, except its messages. Times are ISO 8601 in UTC. */
 export interface PersonView {
   exportedAt: string;
-  /** Null where nobody writes from there any more, and only what follows is held. */
+  /** Null if the sender is gone and only the following fields are left. */
   sender: SenderView | null;
-  /** Since when no auto-reply goes there, because its owner asked for none. */
+  /** When the mailbox's owner asked for no auto-reply. */
   suppressedAt: string | null;
-  /** When the last auto-reply went there, for as long as that keeps the next one back. */
+  /** When the last auto-reply was sent there, while that still delays the next one. */
   lastAutoReplyAt: string | null;
   /** When an earlier sender of this address was erased. */
   erasedAt: string | null;
 }
 
-/** One message with all that belongs to it. */
+/** One message with everything that belongs to it. */
 export interface HeldMessage extends MessageView {
   heldAt: string | null;
-  /** The network that it was posted from, while that is kept. */
+  /** The network that it was posted from, while we keep that. */
   clientAddress: string | null;
-  /** Whether a keyed hash of its text is kept, to see the same one come from many addresses. */
+  /** Whether we keep a keyed hash of its text, to detect the same text from many addresses. */
   textCompared: boolean;
-  /** Keyed hashes by which the same post is known again for a while. */
+  /** Keyed hashes that detect a repeated post for a while. */
   repeats: { kind: 'idempotency-key' | 'double-click'; storedAt: string }[];
   emails: (EmailView & { internetMessageId: string; attempts: AttemptView[] })[];
 }
 
 export interface SenderExport {
   person: PersonView;
-  /** The oldest first, page by page. */
+  /** Oldest first, page by page. */
   messages: AsyncGenerator<HeldMessage[]>;
 }
 
@@ -59,7 +59,7 @@ export interface SenderExport {
 const pageSize = 50;
 
 /**
- * What somebody may ask to be told: all that is held about one address, also where there is no sender any more.
+ * Exports everything stored about one address, even if there is no sender any more.
  *
  * @throws {Problem} sender-unknown, argument-invalid
  */
@@ -86,9 +86,9 @@ export async function exportSender(scope: Scope, which: { id: string } | { email
 }
 
 /**
- * One JSON object, in pieces that are small whatever somebody wrote.
+ * Yields one JSON object in small pieces, however much the person wrote.
  *
- * @param stringify makes one line of JSON.
+ * @param stringify returns one line of JSON.
  */
 export async function* jsonPieces(
   { person, messages }: SenderExport,

@@ -5,17 +5,17 @@ import { openOrNull, openSenderAddress } from '../sealed-values.ts';
 import { mailboxForLimits } from './reply-rules.ts';
 import { findSender, readSenderAddress } from './senders.ts';
 
-/** Whom something may be held about, whether or not there is a sender. */
+/** A person that we may store something about, even if there is no sender any more. */
 export interface Person {
   sender: Sender | null;
-  /** Null where its seal does not open. */
+  /** Null if it cannot be decrypted. */
   address: string | null;
   addressIndex: Buffer;
-  /** That of the mailbox, which auto-replies are counted by; null where the address does not open. */
+  /** Keyed hash of the mailbox, which auto-replies are counted by. Null if the address cannot be decrypted. */
   mailboxIndex: Buffer | null;
 }
 
-/** @throws {Problem} sender-unknown for an id that is none, argument-invalid for what cannot be an address. */
+/** @throws {Problem} sender-unknown for an unknown id, argument-invalid for a malformed address. */
 export async function findPerson(scope: Scope, which: { id: string } | { email: string }): Promise<Person> {
   const { keyring, em } = scope;
   if ('id' in which) {

@@ -14,16 +14,16 @@ import {
 } from './erasure-log.ts';
 
 export interface Replayed {
-  /** Records that the database did not have. */
+  /** Records that the database lacked. */
   records: number;
-  /** What a backup had brought back, and is gone again. */
+  /** Rows that the backup had brought back and that were deleted again. */
   messages: number;
   senders: number;
 }
 
 const batchSize = 200;
 
-/** Every record, the oldest first. */
+/** All records, oldest first. */
 export async function listErasures(scope: Scope): Promise<ErasureRecord[]> {
   const rows = await scope.em.fork().find(Erasure, {}, { orderBy: { erasedAt: 'asc', addressIndex: 'asc' } });
   return rows.map(({ addressIndex, erasedAt }) => ({ addressIndex: Buffer.from(addressIndex), erasedAt }));
@@ -110,7 +110,7 @@ async function replayBatch(em: EntityManager, addressIndex: Buffer, erasedAt: Da
        and not exists (select from messages where sender_id = senders.id) returning id`,
     [addressIndex, erasedAt],
   );
-  // Who wrote again before the replay still has the row of before: nothing that was first given then may stay in it.
+  // If the person wrote again before the replay, the sender's row stays, but without the name and block from before.
   await em.execute(
     `update senders set name = null, blocked_at = case when blocked_at > ? then blocked_at end,
        first_message_at = (select min(received_at) from messages where sender_id = senders.id)

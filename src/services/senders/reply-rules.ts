@@ -1,6 +1,6 @@
 import { normaliseAddress } from '../../address.ts';
 
-/** Mailboxes that programs answer from; a reply there comes back, or reaches nobody (RFC 2142, RFC 3834 §2). */
+/** Mailboxes of programs. A reply there bounces or reaches nobody (RFC 2142, RFC 3834 §2). */
 const roleMailboxes = new Set([
   'mailer-daemon',
   'mailerdaemon',
@@ -18,19 +18,19 @@ const roleMailboxes = new Set([
   'null',
 ]);
 
-/** The same by their shape. What is the name of a person by itself, such as `owner` or `request`, is none. */
+/** The same, by pattern. Words that people use alone, such as `owner` or `request`, are not matched. */
 const machineMailboxes = [
   // noreply, shop-noreply, no.reply, no_reply-7, do-not-reply, noreply2, auto-reply
   /^(?:.+[-_.])?(?:no|do[-_.]?not|auto)[-_.]?reply(?:[-_.\d].*)?$/,
-  // Mailing lists: whoever writes there subscribes somebody, or reaches the list's own program (RFC 3834 §2, RFC 2142 §6).
+  // Mailing lists: mail there subscribes somebody, or reaches the list's program (RFC 3834 §2, RFC 2142 §6).
   /^owner-./,
   /.-(?:request|owner|bounces?|subscribe|unsubscribe|join|leave|confirm)$/,
-  // Senders that were rewritten on the way of a mail: SRS, and BATV, which uses each once.
+  // Senders rewritten on the way: SRS, and BATV, which uses each address once.
   /^srs[01][-+=]/,
   /^prvs=/,
 ];
 
-/** Automatic mail to these could loop, or goes to nobody: role addresses, lists and programs, and our own. */
+/** False for role addresses, lists, programs and our own addresses: automatic mail there could loop or reaches nobody. */
 export function mayReplyTo(address: string, ownAddresses: readonly string[]): boolean {
   const normal = normaliseAddress(address);
   const whole = normal.slice(0, normal.lastIndexOf('@'));
@@ -43,8 +43,8 @@ export function mayReplyTo(address: string, ownAddresses: readonly string[]): bo
 const dotlessDomains = new Set(['gmail.com', 'googlemail.com']);
 
 /**
- * The mailbox behind an address, for auto-replies only: what follows a plus is dropped, and Gmail's dots.
- * Whoever wants to flood somebody's mailbox must not get one reply for each way to write its address.
+ * The mailbox behind an address, for auto-replies only: without the part after a plus, and without Gmail's dots. An
+ * attacker must not get one reply for each spelling of somebody's address.
  */
 export function mailboxForLimits(address: string): string {
   const normal = normaliseAddress(address);

@@ -10,7 +10,7 @@ import type { Scope } from '../scope.ts';
 import { presentSender, type SenderView } from '../views.ts';
 import { readSuppressions } from './suppressions.ts';
 
-/** Everybody who wrote, whoever wrote last first. Not by entities, which would be most of what this takes. */
+/** All senders, the latest first. Reads plain rows, because loading entities would take most of the time. */
 export async function listSenders(scope: Scope, request: PageRequest = {}): Promise<Page<SenderView>> {
   const limit = readLimit(request.limit);
   const after = readTimeCursor(request.cursor);
@@ -49,24 +49,24 @@ export async function showSender(scope: Scope, which: { id: string } | { email: 
   return await present(scope, await findSender(scope, which));
 }
 
-/** Not as this scope has seen it before: it may have been changed since, by itself too. */
-const asItIs = { refresh: true } as const;
+/** Read the row again even if this scope has loaded it before. */
+const fresh = { refresh: true } as const;
 
-/** @throws {Problem} sender-unknown, argument-invalid for what cannot be an address. */
+/** @throws {Problem} sender-unknown, argument-invalid for a malformed address. */
 export async function findSender(scope: Scope, which: { id: string } | { email: string }): Promise<Sender> {
   if ('id' in which) {
-    const found = isUuid(which.id) ? await scope.em.findOne(Sender, { id: which.id }, asItIs) : null;
+    const found = isUuid(which.id) ? await scope.em.findOne(Sender, { id: which.id }, fresh) : null;
     if (found === null) throw new Problem('sender-unknown', `there is no sender ${which.id}`);
     return found;
   }
   const address = readSenderAddress(which.email);
   const addressIndex = scope.keyring.addressIndex(normaliseAddress(address));
-  const found = await scope.em.findOne(Sender, { addressIndex }, asItIs);
+  const found = await scope.em.findOne(Sender, { addressIndex }, fresh);
   if (found === null) throw new Problem('sender-unknown', `nobody has written from ${address}`);
   return found;
 }
 
-/** @throws {Problem} argument-invalid for what cannot be an address. */
+/** @throws {Problem} argument-invalid for a malformed address. */
 export function readSenderAddress(text: string): string {
   const address = readAddress(text.trim());
   if (address === undefined) throw new Problem('argument-invalid', `"${text}" is not an e-mail address`);
@@ -74,8 +74,8 @@ export function readSenderAddress(text: string): string {
 }
 
 /**
- * Blocked: further messages are held, and no auto-reply goes there, not even one that is queued. The owner's mail
- * about messages of before is sent.
+ * Blocks a sender: new messages are held, and auto-replies are not sent, even queued ones. Notifications about earlier
+ * messages are still sent.
  *
  * @throws {Problem} sender-unknown, argument-invalid
  */
@@ -95,7 +95,7 @@ async function changeSender(
 ): Promise<SenderView> {
   const { id } = await findSender(scope, which);
   const changed = await inTransaction(scope.em, async (em) => {
-    // Who was erased since is not there any more once the lock is had.
+    // The sender may have been erased while we waited for the lock.
     const sender = await em.findOne(Sender, { id }, { refresh: true, lockMode: LockMode.PESSIMISTIC_WRITE });
     if (sender === null) throw new Problem('sender-unknown', `sender ${id} was erased at this moment`);
     change(sender, await databaseNow(em));

@@ -11,13 +11,13 @@ const allowStatement: Statement = {
   text: 'delete from suppressions where address_index = $1::bytea returning address_index',
 };
 
-/** A sender, or an address that nobody has written from. */
+/** A sender, or an address without one. */
 export type MaybeSender = SenderView | { id: null; email: string; suppressedAt: string | null };
 
 /**
- * No auto-reply goes to this mailbox any more, as if its owner had used the link in one.
+ * Stops auto-replies to this mailbox, as if its owner had used the link in one.
  *
- * @throws {Problem} sender-unknown for an id that is none, argument-invalid for what cannot be an address.
+ * @throws {Problem} sender-unknown for an unknown id, argument-invalid for a malformed address.
  */
 export async function suppressSender(scope: Scope, which: { id: string } | { email: string }): Promise<MaybeSender> {
   const { sender, address, mailboxIndex } = await findMailbox(scope, which);
@@ -35,9 +35,9 @@ export async function suppressSender(scope: Scope, which: { id: string } | { ema
 }
 
 /**
- * Undoes what the owner of a mailbox, or an operator, asked for: auto-replies go there again.
+ * Allows auto-replies to this mailbox again, after its owner or an operator had stopped them.
  *
- * @throws {Problem} sender-unknown where nobody has written from there or asked for none, argument-invalid
+ * @throws {Problem} sender-unknown if there is neither a sender nor a wish for no auto-reply, argument-invalid
  */
 export async function unsuppressSender(scope: Scope, which: { id: string } | { email: string }): Promise<MaybeSender> {
   const { sender, address, mailboxIndex } = await findMailbox(scope, which);
@@ -52,7 +52,7 @@ export async function unsuppressSender(scope: Scope, which: { id: string } | { e
 async function findMailbox(scope: Scope, which: { id: string } | { email: string }) {
   const { sender, address, mailboxIndex } = await findPerson(scope, which);
   if (address === null || mailboxIndex === null) {
-    throw new Problem('argument-invalid', 'the seal of this address does not open; put the missing key back');
+    throw new Problem('argument-invalid', 'this address cannot be decrypted: put the missing key back');
   }
   return { sender, address, mailboxIndex };
 }

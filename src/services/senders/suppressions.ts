@@ -8,8 +8,8 @@ import { openOrNull, openSenderAddress } from '../sealed-values.ts';
 import { mailboxForLimits } from './reply-rules.ts';
 
 /**
- * What the "never again" link of an auto-reply carries: the keyed hash of its mailbox, and a signature that only we
- * can make. It names nobody to whoever reads it on the way, and none can be made for somebody else's mailbox.
+ * The token in the "never again" link of an auto-reply: the keyed hash of the mailbox, and a signature that only we can
+ * make. It shows no address, and nobody can make one for another mailbox.
  */
 export function unsubscribeToken(keyring: Keyring, address: string): string {
   const index = keyring.addressIndex(mailboxForLimits(address));
@@ -17,7 +17,7 @@ export function unsubscribeToken(keyring: Keyring, address: string): string {
 }
 
 /**
- * Whose mailbox a token is for, as its keyed hash.
+ * Reads a token. @returns the keyed hash of its mailbox.
  *
  * @throws {Problem} argument-invalid
  */
@@ -42,7 +42,7 @@ export const suppressStatement: Statement = {
 };
 
 /**
- * From now on no auto-reply goes to this mailbox; saying it twice is saying it once.
+ * Stops auto-replies to a mailbox. A second call changes nothing.
  *
  * @throws {Problem} argument-invalid
  */
@@ -58,7 +58,7 @@ select address_index, (extract(epoch from suppressed_at) * 1000)::float8 as supp
 from suppressions where address_index = any($1::bytea[])`,
 };
 
-/** Since when each of these wants no auto-reply, by the sender's id; those whose seal does not open are left out. */
+/** By sender id: since when the sender wants no auto-reply. Senders whose address cannot be decrypted are left out. */
 export async function readSuppressions(
   scope: Scope,
   senders: readonly Pick<Sender, 'id' | 'address'>[],
