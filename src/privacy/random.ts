@@ -1,12 +1,12 @@
 import { randomFillSync } from 'node:crypto';
 
-/** What is fetched from the system at a time, in bytes: to ask for a few takes longer than what they are for. */
+/** Bytes to read from the system at a time: each read costs more than the encryption that needs it. */
 const atOnce = 4096;
 
 let fetched: Buffer = Buffer.alloc(0);
 let used = 0;
 
-/** Random bytes that nobody can guess, each of them given out once. At most 4096. */
+/** Cryptographically random bytes, at most 4096. Each byte is returned only once. */
 export function takeRandom(length: number): Buffer {
   if (length > atOnce) throw new RangeError(`no more than ${atOnce} random bytes at a time`);
   if (used + length > fetched.length) {
