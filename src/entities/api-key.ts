@@ -5,14 +5,14 @@ const ApiKeySchema = defineEntity({
   tableName: 'api_keys',
   properties: {
     id: p.uuid().primary(),
-    /** What the operator calls it. */
+    /** The operator's name for it. */
     name: p.text(),
-    /** The public part of the key, by which its row is found: see `services/key-text.ts`. */
+    /** The public part of the key, by which its row is found. */
     handle: p.string().length(10).unique(),
-    /** SHA-256 of the whole key. What it is made of is random, so that there is nothing to guess. */
+    /** SHA-256 of the whole key, which is random, so there is nothing to guess. */
     hash: p.blob(),
     scopes: p.array().columnType('text[]'),
-    /** Ids of the forms it is limited to; empty for all. Forms are closed, never deleted. */
+    /** Ids of the forms it is limited to; empty means all. Forms are closed, never deleted. */
     forms: p.array().columnType('uuid[]').nullable(),
     expiresAt: p.datetime(3).nullable(),
     revokedAt: p.datetime(3).nullable(),

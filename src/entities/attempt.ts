@@ -9,9 +9,9 @@ const AttemptSchema = defineEntity({
     id: p.uuid().primary(),
     email: () => p.manyToOne(Email).deleteRule('cascade'),
     outcome: p.enum(attemptOutcomes),
-    /** SMTP reply code, where a server spoke. */
+    /** SMTP reply code, if a server replied. */
     code: p.smallint().nullable(),
-    /** Sealed reply or error text: it could quote an address. Empty where the worker was lost. */
+    /** Encrypted reply or error text, because it could quote an address. Empty if the worker was lost. */
     reply: p.blob().nullable(),
     startedAt: p.datetime(3).nullable(),
     finishedAt: p.datetime(3),
@@ -19,7 +19,7 @@ const AttemptSchema = defineEntity({
   indexes: [{ properties: ['email', 'finishedAt'] }, { properties: ['finishedAt'] }],
 });
 
-/** One try to deliver an email, with the SMTP answer. */
+/** One attempt to deliver an email, with the SMTP reply. */
 export class Attempt extends AttemptSchema.class {}
 
 AttemptSchema.setClass(Attempt);

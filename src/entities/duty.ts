@@ -9,7 +9,7 @@ const DutySchema = defineEntity({
   },
 });
 
-/** Something that one of the running processes does once in a while, and when it was last done. */
+/** A periodic task, which one of the running processes does, and when it was last done. */
 export class Duty extends DutySchema.class {}
 
 DutySchema.setClass(Duty);

@@ -13,21 +13,21 @@ const EmailSchema = defineEntity({
     state: p.enum(emailStates),
     /** Empty for a summary. */
     message: () => p.manyToOne(Message).nullable().deleteRule('cascade'),
-    /** The owner's address a notification goes to; empty for an auto-reply, which goes to `sender`. */
+    /** An owner's address; empty for an auto-reply, which goes to `sender`. */
     recipient: p.text().nullable(),
-    /** Whom an auto-reply goes to; empty for a notification. */
+    /** The sender an auto-reply goes to; empty for other kinds. */
     sender: () => p.manyToOne(Sender).nullable().deleteRule('cascade'),
-    /** When the next try may begin, by the database's clock; while leased, when the lease ends. */
+    /** When the next attempt may begin, by the database's clock; while leased, when the lease ends. */
     dueAt: p.datetime(3),
-    /** Held by the one worker that may settle this email; a worker whose token is no longer here changes nothing. */
+    /** The token of the one worker that may settle this email; a worker with another token changes nothing. */
     leaseToken: p.uuid().nullable(),
-    /** Tries begun so far; a try that says nothing about this email (a broken transport) is taken back. */
+    /** Attempts begun so far, without those that say nothing about this email (a broken transport). */
     tries: p.smallint().default(0),
     failure: p.enum(failureReasons).nullable(),
-    /** Message-ID header (RFC 5322 §3.6.4), the same at every try so that receivers can drop a second copy. */
+    /** Message-ID header (RFC 5322 §3.6.4), the same at every attempt so that receivers can drop a second copy. */
     internetMessageId: p.text(),
     createdAt: p.datetime(3),
-    /** When an operator last queued or released it anew, with a whole schedule of tries; empty for the first schedule. */
+    /** When an operator last queued or released it again, with a new retry schedule; empty for the first schedule. */
     requeuedAt: p.datetime(3).nullable(),
     sentAt: p.datetime(3).nullable(),
     /** The email, sent or cancelled, that an operator asked to send once more. */
@@ -58,14 +58,14 @@ export class Email extends EmailSchema.class {
     return this.leaseToken != null && this.dueAt > now;
   }
 
-  /** When its schedule of tries began: also the Date header of each of them. */
+  /** When its retry schedule began: also the Date header of every attempt. */
   scheduledAt(): Date {
     return this.requeuedAt ?? this.createdAt;
   }
 
   /**
-   * Back into the queue with a whole schedule of tries before it, and with the Date of today: mail programs bury one of
-   * ten days ago. The Message-ID stays, so that a receiver who has had it drops the second copy.
+   * Queues it with a new retry schedule and the current Date, because mail programs bury a mail from ten days ago. The
+   * Message-ID stays, so that a receiver who already has it drops the second copy.
    */
   queueAgain(now: Date): void {
     this.state = 'queued';
@@ -76,13 +76,13 @@ export class Email extends EmailSchema.class {
     this.dueAt = now;
   }
 
-  /** Kept back with its message. A worker that still had it finds its lease gone. */
+  /** Holds it with its message. A worker that still had it finds its lease gone. */
   hold(): void {
     this.state = 'held';
     this.leaseToken = null;
   }
 
-  /** Never to be sent. Why it had failed, if it had, stays on record. */
+  /** It will never be sent. The reason for an earlier failure stays. */
   cancel(): void {
     this.state = 'cancelled';
     this.leaseToken = null;

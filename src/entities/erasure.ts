@@ -4,14 +4,14 @@ const ErasureSchema = defineEntity({
   name: 'Erasure',
   tableName: 'erasures',
   properties: {
-    /** Blind index of the address; the address itself is nowhere kept. */
+    /** Blind index of the address; the address itself is not stored. */
     addressIndex: p.blob().primary(),
-    /** What came from there up to then must not come back; what came later is none of it. */
+    /** Messages up to this time must not come back; later ones are not affected. */
     erasedAt: p.datetime(3),
   },
 });
 
-/** That a sender was erased. Also kept outside the database: see `services/erasure-log.ts`. */
+/** Records that a sender was erased. Also kept in a file outside the database: the erasure log. */
 export class Erasure extends ErasureSchema.class {}
 
 ErasureSchema.setClass(Erasure);

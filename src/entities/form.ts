@@ -7,34 +7,34 @@ const FormSchema = defineEntity({
   tableName: 'forms',
   properties: {
     id: p.uuid().primary(),
-    /** What stands in the address of the form: `/api/forms/{slug}/messages`. */
+    /** The form's name in URLs: `/api/forms/{slug}/messages`. */
     slug: p.string().length(64).unique(),
-    /** What the operator calls it; empty for its slug. */
+    /** The operator's name for it; empty means the slug. */
     name: p.text().nullable(),
-    /** Who is told of a new message; empty means as `NOTIFY_TO` says. */
+    /** Who is notified about a new message; empty means `NOTIFY_TO`. */
     recipients: p.array().columnType('text[]').nullable(),
-    /** Whether the sender gets an automatic reply; empty means as `AUTO_REPLY` says. */
+    /** Whether the sender gets an automatic reply; empty means `AUTO_REPLY`. */
     autoReply: p.boolean().nullable(),
-    /** Empty means as `CAPTCHA` says. */
+    /** Empty means `CAPTCHA`. */
     captcha: p.enum(captchaKinds).nullable(),
-    /** The origins whose pages may post; empty means as `ALLOWED_ORIGINS` says. */
+    /** The origins whose pages may post; empty means `ALLOWED_ORIGINS`. */
     origins: p.array().columnType('text[]').nullable(),
-    /** Where browsers without script go after a post; empty for our own page. */
+    /** Where browsers without JavaScript go after a post; empty means our own page. */
     redirectUrl: p.text().nullable(),
-    /** Fields that must be there beside `email` and `message`. */
+    /** Required fields besides `email` and `message`. */
     requiredFields: p.array().columnType('text[]').nullable(),
-    /** How many days its messages are kept, 0 for ever; empty means as `RETENTION_DAYS` says. */
+    /** How many days its messages are kept, 0 for ever; empty means `RETENTION_DAYS`. */
     retentionDays: p.integer().nullable(),
     closedAt: p.datetime(3).nullable(),
     createdAt: p.datetime(3).defaultRaw('now()'),
-    /** Another one after each change, whoever made it: PostgreSQL's own mark of the transaction that wrote the row. */
+    /** Different after every change: PostgreSQL's id of the transaction that wrote the row. */
     version: p.string().formula((row) => `${row}.xmin::text`),
   },
 });
 
-/** One public form. Its empty settings mean "as the environment says". */
+/** One public form. An empty setting means the environment's. */
 export class Form extends FormSchema.class {
-  /** For the types of `em.create` alone: what is worked out is not given. */
+  /** Only for the types of `em.create`: computed properties are not given. */
   declare [OptionalProps]?: 'isOpen' | 'version';
 
   get isOpen(): boolean {

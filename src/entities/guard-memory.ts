@@ -26,7 +26,7 @@ const RecentPostSchema = defineEntity({
   name: 'RecentPost',
   tableName: 'recent_posts',
   properties: {
-    /** Keyed hash of the form and all that was posted to keep. */
+    /** Keyed hash of the form and of everything that is stored about the post. */
     fingerprint: p.blob().primary(),
     message: () => p.manyToOne(Message).deleteRule('cascade'),
     storedAt: p.datetime(3),
@@ -34,7 +34,7 @@ const RecentPostSchema = defineEntity({
   indexes: [{ properties: ['storedAt'] }, { properties: ['message'] }],
 });
 
-/** A post without an idempotency key: for ten minutes the same one again is taken for a double click. */
+/** A post without an idempotency key: for ten minutes, the same post again counts as a double click. */
 export class RecentPost extends RecentPostSchema.class {}
 
 RecentPostSchema.setClass(RecentPost);
@@ -45,13 +45,13 @@ const UsedCaptchaSchema = defineEntity({
   properties: {
     /** The challenge's own random number. */
     id: p.string().length(128).primary(),
-    /** From then on the challenge is refused for its age anyway. */
+    /** After this the challenge is refused anyway, as too old. */
     expiresAt: p.datetime(3),
   },
   indexes: [{ properties: ['expiresAt'] }],
 });
 
-/** A solved captcha that a message was stored with: it lets nothing else through. */
+/** A solved captcha that a message was stored with. It cannot be used again. */
 export class UsedCaptcha extends UsedCaptchaSchema.class {}
 
 UsedCaptchaSchema.setClass(UsedCaptcha);

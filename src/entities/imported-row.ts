@@ -4,15 +4,15 @@ const ImportedRowSchema = defineEntity({
   name: 'ImportedRow',
   tableName: 'imported_rows',
   properties: {
-    /** Keyed hash of all that the row held: see `services/old-message.ts`. */
+    /** Keyed hash of the whole row. */
     print: p.blob().primary(),
     takenAt: p.datetime(3),
   },
 });
 
 /**
- * A row of another program's database that was taken over. It outlives the message and the sender: what was
- * deleted or erased here must not come back by the next import.
+ * A row imported from another program's database. It outlives the message and the sender, so that what was deleted or
+ * erased here does not come back with the next import.
  */
 export class ImportedRow extends ImportedRowSchema.class {}
 

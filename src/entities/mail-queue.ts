@@ -10,11 +10,11 @@ const MailQueueSchema = defineEntity({
     /** Empty while mail is being sent. */
     pausedAt: p.datetime(3).nullable(),
     cause: p.enum(pauseCauses).nullable(),
-    /** Sealed: a mail server's reply could quote an address. */
+    /** Encrypted, because a mail server's reply could quote an address. */
     reason: p.blob().nullable(),
-    /** When a worker last began to ask the mail server whether it lets us in again. */
+    /** When a worker last started a probe: whether the mail server lets us in again. */
     probedAt: p.datetime(3).nullable(),
-    /** Which database this row was written in; another one holds a copy of it. Empty until the first worker starts. */
+    /** The database this row was written in; a copy of it has another identity. Empty until the first worker starts. */
     databaseIdentity: p.text().nullable(),
   },
   checks: [
@@ -23,7 +23,7 @@ const MailQueueSchema = defineEntity({
   ],
 });
 
-/** What all workers have to know of the queue: one row. */
+/** The state of the queue that all workers share: one row. */
 export class MailQueue extends MailQueueSchema.class {}
 
 MailQueueSchema.setClass(MailQueue);

@@ -9,18 +9,18 @@ const MessageSchema = defineEntity({
   properties: {
     /** UUIDv7, so that the order of ids is the order of arrival. */
     id: p.uuid().primary(),
-    /** `RW-` and ten Crockford base-32 characters: the number that visitor, owner, log and operator all see. */
+    /** `RW-` and ten Crockford base-32 characters: the reference that visitor, owner, log and operator all see. */
     receipt: p.string().length(13).unique(),
     form: () => p.manyToOne(Form),
     sender: () => p.manyToOne(Sender),
     status: p.enum(messageStatuses),
     /** Why it is held; empty for an accepted one. */
     reasons: p.array().columnType('text[]').defaultRaw("'{}'"),
-    /** Sealed JSON of what was posted: see `services/message-content.ts`. */
+    /** Encrypted JSON of what was posted: see `services/sealed-values.ts`. */
     content: p.blob(),
-    /** Keyed hash of a long text, to see the same one come from many addresses; empty for a short one. */
+    /** Keyed hash of a long text, to notice the same text from many addresses; empty for a short one. */
     textIndex: p.blob().nullable(),
-    /** Sealed network that it was posted from (see `services/client-network.ts`); emptied after a month. */
+    /** Encrypted network that it was posted from; emptied after 30 days. */
     clientAddress: p.blob().nullable(),
     receivedAt: p.datetime(3),
     /** When an operator held it; empty for one that was held from its arrival. */
@@ -37,7 +37,7 @@ const MessageSchema = defineEntity({
   ],
 });
 
-/** A submission that was stored; belongs to one sender and one form. */
+/** A stored post, from one sender to one form. */
 export class Message extends MessageSchema.class {
   hold(reason: string, now: Date): void {
     this.status = 'held';

@@ -5,13 +5,13 @@ const ReplyDaySchema = defineEntity({
   name: 'ReplyDay',
   tableName: 'reply_days',
   properties: {
-    /** Blind index of the address, so that the limit holds before and after there is a sender. */
+    /** Blind index of the address, so that the limit also holds while there is no sender row. */
     addressIndex: p.blob().primary(),
     repliedAt: p.datetime(3),
   },
 });
 
-/** When an address last had an auto-reply: one a day over all forms. */
+/** When an address last got an auto-reply: at most one a day for all forms together. */
 export class ReplyDay extends ReplyDaySchema.class {}
 
 ReplyDaySchema.setClass(ReplyDay);
@@ -26,7 +26,7 @@ const ReplyHourSchema = defineEntity({
   },
 });
 
-/** How many auto-replies a form has asked for in one hour of the clock. */
+/** How many auto-replies a form has queued in one clock hour. */
 export class ReplyHour extends ReplyHourSchema.class {}
 
 ReplyHourSchema.setClass(ReplyHour);

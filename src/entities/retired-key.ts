@@ -6,7 +6,7 @@ const RetiredKeySchema = defineEntity({
   properties: {
     /** The key's id, as it was in `ENCRYPTION_KEYS`. */
     id: p.string().length(32).primary(),
-    /** The known text that it sealed: another key may not come back under its name. */
+    /** The known text encrypted with it, so that another key cannot take its id. */
     canary: p.blob(),
     retiredAt: p.datetime(3).defaultRaw('now()'),
   },

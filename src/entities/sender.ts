@@ -7,12 +7,12 @@ const SenderSchema = defineEntity({
     id: p.uuid().primary(),
     /** Keyed hash of the normalised address (`privacy/blind-index.ts`): finds the row without the address. */
     addressIndex: p.blob().unique(),
-    /** Sealed; as first given. */
+    /** Encrypted, as first given. */
     address: p.blob(),
-    /** Sealed; as first given. */
+    /** Encrypted, as first given. */
     name: p.blob().nullable(),
     messageCount: p.integer(),
-    /** Messages of a blocked sender are held, and no auto-reply goes there. */
+    /** A blocked sender's messages are held, and no auto-reply is sent. */
     blockedAt: p.datetime(3).nullable(),
     firstMessageAt: p.datetime(3),
     lastMessageAt: p.datetime(3),
@@ -22,7 +22,7 @@ const SenderSchema = defineEntity({
 
 /** The person behind an e-mail address; one row per address. */
 export class Sender extends SenderSchema.class {
-  /** Since when a sender is blocked does not change by blocking again. */
+  /** Blocking again keeps the first date. */
   block(now: Date): void {
     this.blockedAt ??= now;
   }

@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Scope } from './scope.ts';
 
-/** The database's time, which leases and due times are measured by; also within a transaction that has waited. */
+/** The database's current time, which decides leases and due times. Unlike `now()` it moves within a transaction. */
 export async function databaseNow(em: EntityManager): Promise<Date> {
   const [row] = await em.execute<{ ms: number }[]>(
     'select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms',
@@ -9,22 +9,22 @@ export async function databaseNow(em: EntityManager): Promise<Date> {
   return new Date(row?.ms ?? Number.NaN);
 }
 
-/** By how much the clocks of this process and of the database may differ where something is to be removed by its age. */
+/** How far the clocks of this process and the database may differ before nothing is deleted by age. */
 const clocksMayDifferMs = 60 * 60_000;
 
 /**
- * A clock that has jumped a year ahead would make everything a year older. Which of the two is wrong nobody knows, so
- * nothing is to be removed until they agree.
+ * A clock that jumps a year ahead would make everything a year older. Nobody knows which of the two is wrong, so nothing
+ * may be deleted until they agree.
  *
- * @returns by how much the database's is ahead, in milliseconds; 0 where they agree well enough.
+ * @returns how far the database's clock is ahead, in milliseconds; 0 if they agree well enough.
  */
 export async function clocksDifferBy(scope: Pick<Scope, 'em' | 'now'>): Promise<number> {
   const aheadMs = (await databaseNow(scope.em)).getTime() - scope.now().getTime();
   return Math.abs(aheadMs) > clocksMayDifferMs ? aheadMs : 0;
 }
 /**
- * Whether a moment lies in years that every part of this program can write: the clocks of ids begin with 1970, and a
- * year of more than four digits PostgreSQL does not read as JavaScript writes it.
+ * Whether every part of this program can write this time: the clock of ids begins in 1970, and PostgreSQL does not read a
+ * year of more than four digits as JavaScript writes it.
  */
 export function isInKnownYears(at: Date): boolean {
   const year = at.getUTCFullYear();

@@ -5,8 +5,8 @@ let msecs = 0;
 let seq = 0;
 
 /**
- * A UUID of version 7 (RFC 9562 §5.7, with the counter of §6.2). Each is greater than those that this process made
- * before, also within a millisecond and where the clock was set back.
+ * A UUID version 7 (RFC 9562 §5.7, with the counter of §6.2). Each is greater than all that this process made before, even
+ * within a millisecond or after the clock was set back.
  */
 export function newId(): string {
   const random = takeRandom(16);
@@ -21,16 +21,16 @@ export function newId(): string {
   return uuidv7({ random, msecs, seq });
 }
 
-/** Two receipts in a thousand million clash; another try has others. */
+/** Receipts are random, so two may clash, very rarely. A retry draws new ones. */
 export function isReceiptClash(error: unknown): boolean {
   const { code, constraint } = error as { code?: unknown; constraint?: unknown };
   return code === '23505' && constraint === 'messages_receipt_unique';
 }
 
-/** Crockford's base 32: no I, L, O and U, so that it can be read aloud. */
+/** Crockford's base 32: without I, L, O and U, so that it can be read aloud. */
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
-/** `RW-` and ten random characters (50 bits). Two in a thousand million clash once in a thousand; the column is unique. */
+/** `RW-` and ten random characters (50 bits). The column is unique. */
 export function makeReceipt(): string {
   return `RW-${randomText(10)}`;
 }

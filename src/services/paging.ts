@@ -2,34 +2,34 @@ import { v7 as uuidv7 } from 'uuid';
 import { Problem } from '../problems.ts';
 import { isInKnownYears } from './clock.ts';
 
-/** One page of a list, the newest first. */
+/** One page of a list, newest first. */
 export interface Page<Item> {
   items: Item[];
-  /** Asks for the page after this one; null where this is the last. */
+  /** The cursor of the next page; null on the last one. */
   next: string | null;
 }
 
 export interface PageRequest {
-  /** From 1 to `largestPage`. */
+  /** From 1 to `maxLimit`. */
   limit?: number;
-  /** The `next` of the page before. */
+  /** The previous page's `next`. */
   cursor?: string;
 }
 
-const largestPage = 200;
-const usualPage = 50;
+const maxLimit = 200;
+const defaultLimit = 50;
 
 /** @throws {Problem} argument-invalid */
 export function readLimit(limit: number | undefined): number {
-  if (limit === undefined) return usualPage;
-  if (Number.isInteger(limit) && limit >= 1 && limit <= largestPage) return limit;
-  throw new Problem('argument-invalid', `a page has from 1 to ${largestPage} entries`);
+  if (limit === undefined) return defaultLimit;
+  if (Number.isInteger(limit) && limit >= 1 && limit <= maxLimit) return limit;
+  throw new Problem('argument-invalid', `a page has from 1 to ${maxLimit} entries`);
 }
 
 /**
- * Cuts a page out of rows that were asked for with one more than `limit`.
+ * Cuts a page out of rows that were read with a limit of `limit + 1`.
  *
- * @param place what the cursor keeps of the last row: where the next page begins.
+ * @param place what the cursor stores about the last row.
  */
 export function cutPage<Row, Item>(
   rows: readonly Row[],
@@ -45,7 +45,7 @@ export function cutPage<Row, Item>(
   };
 }
 
-/** Opaque to whoever holds it, so that what it keeps may change: the 16 bytes of an id, after 8 of a time. */
+/** Opaque to clients, so that it may change: 8 bytes of time (if any), then the 16 bytes of an id. */
 function writeCursor({ id, at }: { id: string; at?: Date }): string {
   const time = Buffer.alloc(at === undefined ? 0 : 8);
   if (at !== undefined) time.writeBigInt64BE(BigInt(at.getTime()));
@@ -78,25 +78,25 @@ function stringifyId(bytes: Buffer): string {
 }
 
 function cursorInvalid(): Problem {
-  return new Problem('argument-invalid', 'the cursor is not one that a list gave out');
+  return new Problem('argument-invalid', 'the cursor did not come from a list');
 }
 
 export interface Period {
-  /** This moment belongs to it. */
+  /** Inclusive. */
   since?: Date;
-  /** This one does not. */
+  /** Exclusive. */
   until?: Date;
 }
 
-/** Before every id: where a walk through all of them begins. */
+/** Lower than every id: the start of a walk through all rows. */
 export const beforeAllIds = '00000000-0000-0000-0000-000000000000';
 
-/** By how much the clock that makes ids may differ from the database's, which writes the times. */
+/** How far the clock that makes ids may differ from the database's clock, which writes the times. */
 const clockMarginMs = 24 * 60 * 60 * 1000;
 
 /**
- * The ids (UUIDv7, RFC 9562 §5.7) that rows of a period can have: lets the index on ids serve a question about
- * time. The column with the time still has the last word.
+ * The ids (UUIDv7, RFC 9562 §5.7) that rows of a period can have, so that the index on ids serves a condition on time. The
+ * column with the time still decides.
  */
 export function idsOf({ since, until }: Period): { $gte?: string; $lt?: string } | undefined {
   if (since === undefined && until === undefined) return undefined;
@@ -110,7 +110,7 @@ function lowestId(ms: number): string {
   return uuidv7({ msecs: Math.max(0, ms), seq: 0, random: new Uint8Array(16) });
 }
 
-/** A condition on a column with a time; undefined where the period is without end. */
+/** A condition on a column with a time; undefined if the period has no limits. */
 export function timesOf({ since, until }: Period): { $gte?: Date; $lt?: Date } | undefined {
   if (since === undefined && until === undefined) return undefined;
   return { ...(since && { $gte: since }), ...(until && { $lt: until }) };

@@ -9,14 +9,14 @@ export interface RemovedMessage {
 }
 
 /**
- * Removes messages for good, with their emails, the attempts and what is remembered of the posts. Their senders
- * stay, with so many messages less, and are locked until the end of the transaction.
+ * Deletes messages for good, with their emails, attempts and idempotency keys. Their senders stay, with a lower message
+ * count, and are locked until the transaction ends.
  *
- * Locks are taken in the order that everybody takes them in: emails (as whoever resends or holds does, so that none
- * is queued again meanwhile), then messages, then senders (as the statement that stores does).
+ * Locks are taken in the same order everywhere: emails (as a resend or hold does, so that none is queued again meanwhile),
+ * then messages, then senders (as the store statement does).
  *
- * @param em in a transaction of the caller's.
- * @param stillDue SQL, asked again once nobody can change the emails any more.
+ * @param em in the caller's transaction.
+ * @param stillDue SQL condition, checked again once the emails are locked.
  */
 export async function removeMessages(
   em: EntityManager,
@@ -40,7 +40,7 @@ export async function removeMessages(
   return removed.map((it) => ({ id: it.id, formId: it.form_id, senderId: it.sender_id, status: it.status }));
 }
 
-/** As PostgreSQL reads an array of ids. */
+/** Ids as the text of a PostgreSQL array. */
 export function listOf(ids: readonly string[]): string {
   return `{${ids.join(',')}}`;
 }

@@ -2,9 +2,9 @@ import { isContracting, type SchemaStatus } from '../database/migrate.ts';
 import { Problem } from '../problems.ts';
 
 /**
- * Refuses to work on a schema that does not fit this release.
+ * Refuses a schema that does not fit this release.
  *
- * @returns a warning where the schema is newer than this release but still fits it.
+ * @returns a warning if the schema is newer than this release but still fits.
  * @throws {Problem} schema-behind, schema-too-new
  */
 export function requireFitSchema(status: SchemaStatus): string | undefined {

@@ -5,7 +5,7 @@ import type { Context } from '../context.ts';
 import type { Log } from '../log.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 
-/** What one request, one command or one delivery may use. */
+/** What one request, one command or one delivery uses. */
 export interface Scope {
   readonly em: EntityManager;
   readonly log: Log;
@@ -15,7 +15,7 @@ export interface Scope {
   readonly config: Config;
 }
 
-/** An entity manager of its own and a log that carries `tags` on every line, both made when they are asked for. */
+/** Has its own entity manager, and a log with `tags` on every line. Both are made at first use. */
 export function openScope(context: Context, tags?: Record<string, string>): Scope {
   let em: EntityManager | undefined;
   let log: Log | undefined;

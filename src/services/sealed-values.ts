@@ -3,7 +3,7 @@ import type { Keyring } from '../privacy/keyring.ts';
 import type { SealedPlace } from '../privacy/sealed-columns.ts';
 import { SealBroken } from '../privacy/sealing.ts';
 
-/** What a visitor wrote. It is sealed as one JSON text, so that every character comes back as it was posted. */
+/** What a visitor wrote. It is encrypted as one JSON text, so every character comes back as it was posted. */
 export interface MessageContent {
   address: string;
   name?: string;
@@ -19,7 +19,7 @@ export function sealContent(keyring: Keyring, messageId: string, content: Messag
 
 /** @throws {SealBroken} */
 export function openContent(keyring: Keyring, message: Pick<Message, 'id' | 'content'>): MessageContent {
-  // What was sealed is what `sealContent` wrote: the seal vouches for it.
+  // The encryption is authenticated: this is what `sealContent` wrote.
   return JSON.parse(keyring.open(message.content, contentPlace(message.id))) as MessageContent;
 }
 
@@ -27,20 +27,19 @@ function contentPlace(messageId: string): SealedPlace {
   return { table: 'messages', column: 'content', row: messageId };
 }
 
-/** The network that a message was posted from; null where it is not kept, or its seal does not open. */
+/** The network that a message was posted from; null if it is no longer stored or cannot be decrypted. */
 export function openClientAddress(keyring: Keyring, { id, clientAddress }: Message): string | null {
   if (clientAddress == null) return null;
   return openOrNull(() => keyring.open(clientAddress, { table: 'messages', column: 'client_address', row: id }));
 }
 
-/** Where an attempt's sealed reply stands. */
+/** Where an attempt's encrypted reply is stored. */
 export function replyPlace(attemptId: string): SealedPlace {
   return { table: 'attempts', column: 'reply', row: attemptId };
 }
 
 /**
- * What a seal holds, or null where it does not open: one value whose key is gone must not hide the rest of a
- * list.
+ * The decrypted value, or null if it cannot be decrypted: one value whose key is missing must not hide the rest of a list.
  */
 export function openOrNull<T>(open: () => T): T | null {
   try {

@@ -3,16 +3,16 @@ import type { Keyring } from '../privacy/keyring.ts';
 import type { AttemptOutcome, EmailKind, EmailState, FailureReason, MessageStatus } from '../words.ts';
 import { openContent, openOrNull, openSenderAddress, openSenderName, replyPlace } from './sealed-values.ts';
 
-/** What the command line and the HTTP API show of a sender. Here and below, times are ISO 8601 in UTC. */
+/** A sender as the command line and the HTTP API show it. Here and below, times are ISO 8601 in UTC. */
 export interface SenderView {
   id: string;
-  /** Null where its seal does not open. */
+  /** Null if it cannot be decrypted. */
   email: string | null;
   name: string | null;
   messages: number;
-  /** Since when further messages are held; null where they are not. */
+  /** Since when further messages are held; null if not blocked. */
   blockedAt: string | null;
-  /** Since when no auto-reply goes to this mailbox, because its owner asked for none; null where it may. */
+  /** Since when this mailbox gets no auto-reply, because its owner asked for none; null if it may get one. */
   suppressedAt: string | null;
   firstMessageAt: string;
   lastMessageAt: string;
@@ -24,7 +24,7 @@ export interface MessageView {
   form: string;
   status: MessageStatus;
   reasons: string[];
-  /** Null where the seal of what was posted does not open; so are the five below then. */
+  /** This and the next four are null if the content cannot be decrypted. */
   email: string | null;
   name: string | null;
   subject: string | null;
@@ -38,9 +38,9 @@ export interface EmailView {
   id: string;
   kind: EmailKind;
   state: EmailState;
-  /** Null where its seal does not open. */
+  /** Null if it cannot be decrypted. */
   to: string | null;
-  /** These three are null for a summary, which is about no single message. */
+  /** These three are null for a summary, which is not about a single message. */
   form: string | null;
   messageId: string | null;
   receipt: string | null;
@@ -50,14 +50,14 @@ export interface EmailView {
   createdAt: string;
   sentAt: string | null;
   resendOf: string | null;
-  /** Whether a worker may be sending it at this moment. */
+  /** Whether a worker may be sending it right now. */
   leased: boolean;
 }
 
 export interface AttemptView {
   outcome: AttemptOutcome;
   code: number | null;
-  /** Null where its seal does not open, and where the worker was lost before there was one. */
+  /** Null if it cannot be decrypted, or if the worker died before there was one. */
   reply: string | null;
   startedAt: string | null;
   finishedAt: string;
@@ -101,7 +101,7 @@ export function presentMessage(keyring: Keyring, message: Message): MessageView 
   };
 }
 
-/** An email together with what is shown of its message, that one's form, and its sender. */
+/** An email with the parts of its message, form and sender that are shown. */
 type LoadedEmail = Omit<Email, 'message' | 'sender' | 'resendOf' | symbol> & {
   message?: { id: string; receipt: string; form: { slug: string } } | null | undefined;
   sender?: { id: string; address: Uint8Array } | null | undefined;

@@ -95,9 +95,9 @@ describe("deleting visitors' data", () => {
   it('a server purges by itself and logs how much', async () => {
     await build();
     await using server = await RunningServer.start(settings, ['serve', '--no-deliver']);
-    await server.said(/purged what was past its time/);
+    await server.said(/purged expired data/);
     expect([await db.count('messages'), await db.count('senders'), await db.count('emails')]).to.deep.equal([0, 0, 0]);
-    const line = server.log.split('\n').find((it) => it.includes('purged what')) ?? '';
+    const line = server.log.split('\n').find((it) => it.includes('purged expired')) ?? '';
     expect(JSON.parse(line)).to.include({ messages: 451, senders: 1 });
   });
 

@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** Idempotency keys, double clicks, used captchas, blocked senders, and the daily summary of what is held. */
+/** Idempotency keys, double clicks, used captchas, blocked senders, and the daily summary of held messages. */
 export class Guard extends Migration {
   override up(): void {
     this.addSql(`create table "message_keys" (
@@ -43,7 +43,7 @@ export class Guard extends Migration {
       `create index "messages_text_index" on "messages" ("text_index", "received_at") where text_index is not null`,
     );
 
-    // The summary of held messages is about no single message.
+    // A summary of held messages is not about a single message.
     this.addSql(`alter table "emails" alter column "message_id" drop not null`);
     this.addSql(`alter table "emails" drop constraint "emails_kind_check"`);
     this.addSql(

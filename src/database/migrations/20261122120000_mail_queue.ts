@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** The queue can be paused; mailboxes that want no auto-reply; what happened lately to be found by its time. */
+/** Pausing the queue, mailboxes that want no auto-reply, and an index on the times of attempts. */
 export class MailQueue extends Migration {
   override up(): void {
     this.addSql(`create table "mail_queue" (

@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** What several sites on one server may each want otherwise. */
+/** Settings that each site on a shared server may want to set for itself. */
 export class FormSettings extends Migration {
   override up(): void {
     this.addSql(`alter table "forms" add "name" text null`);

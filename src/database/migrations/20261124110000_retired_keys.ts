@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** Keys that nothing in this database is sealed with any more. */
+/** Keys that nothing in this database is encrypted with any more. */
 export class RetiredKeys extends Migration {
   override up(): void {
     this.addSql(`create table "retired_keys" (

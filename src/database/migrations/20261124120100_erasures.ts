@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** That somebody was erased, and when: for a backup that still knows them. */
+/** Who was erased (as a keyed hash) and when, for restored backups that still have them. */
 export class Erasures extends Migration {
   override up(): void {
     this.addSql(`create table "erasures" (

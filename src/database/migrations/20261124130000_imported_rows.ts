@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** What was taken over from another program's database, so that it is taken once. */
+/** Rows imported from another program's database, so that each is imported once. */
 export class ImportedRows extends Migration {
   override up(): void {
     this.addSql(`create table "imported_rows" (

@@ -1,6 +1,6 @@
 import { Migration } from '@mikro-orm/migrations';
 
-/** Why a worker cancelled an email when its turn came. */
+/** The reasons for which a worker cancels an email that is due. */
 export class CancelReasons extends Migration {
   override up(): void {
     this.addSql(reasons('refused', 'schedule-ended', 'outcome-unknown', 'unwanted', 'too-late', 'nothing-held'));
@@ -12,7 +12,7 @@ export class CancelReasons extends Migration {
   }
 }
 
-/** In one statement, which reads the table once. */
+/** One statement, so that the table is read once. */
 function reasons(...allowed: string[]): string {
   const list = allowed.map((it) => `'${it}'`).join(', ');
   return `alter table "emails" drop constraint "emails_failure_check", add constraint "emails_failure_check" check ("failure" in (${list}))`;

@@ -13,8 +13,8 @@ import { CancelReasons } from './20261127110000_cancel_reasons.ts';
 import { ToldAt } from './20261130100000_told_at.ts';
 
 /**
- * Every migration, oldest first; `migrate create` adds to it. A list and not a look at the folder, so that the
- * recorded names are the same when the sources and when the built files run.
+ * Every migration, oldest first; `migrate create` adds to it. A list, not a folder listing, so that the recorded names are
+ * the same for the sources and the built files.
  */
 export const migrations = [
   { name: '20261122090000_first_schema', class: FirstSchema },

@@ -15,22 +15,22 @@ import {
 
 export type PurgeRule = 'messages' | 'held' | 'client-addresses' | 'senders';
 
-/** What one rule says, of one form where it is about messages. Times are ISO 8601 in UTC. */
+/** What one rule would remove; rules about messages have a row per form. Times are ISO 8601 in UTC. */
 export interface RuleView {
   rule: PurgeRule;
-  /** Slug; null where the rule is about all forms. */
+  /** Slug; null if the rule covers all forms. */
   form: string | null;
-  /** Days that it is kept; 0 for ever, null for senders, who are kept as long as a message of theirs. */
+  /** Retention in days; 0 for ever, null for senders, who stay as long as they have a message. */
   days: number | null;
-  /** Past their time: what the next purge removes. */
+  /** Expired rows that the next purge removes. */
   due: number;
-  /** Past their time, and kept since mail about them waits. */
+  /** Expired rows that are kept because mail about them waits. */
   waiting: number;
-  /** When the next one is past its time; null where there is none. */
+  /** When the next row expires; null if none does. */
   nextAt: string | null;
 }
 
-/** What a purge would remove at this moment, rule by rule and form by form, and when there is something next. */
+/** What a purge would remove now, by rule and form, and when the next row expires. */
 export async function previewPurge(scope: Scope): Promise<RuleView[]> {
   const em = scope.em.fork();
   const forms = await em.findAll(Form, { orderBy: { slug: 'asc' } });
@@ -71,7 +71,7 @@ interface CountRow {
   next_ms: number | null;
 }
 
-/** Every message with the end of its time, which is null where it is kept for ever. */
+/** SQL: every message with the time at which it expires; null if it is kept for ever. */
 function keptSql(formIds: readonly string[], days: readonly number[]): string {
   const ofForm = formIds.map((id, index) => `('${id}'::uuid, ${days[index]})`).join(', ');
   return `
@@ -102,7 +102,7 @@ async function previewClientAddresses(em: Scope['em']): Promise<RuleView> {
   return { rule: 'client-addresses', form: null, days: clientAddressDays, ...counts };
 }
 
-/** Those whose last message goes, and those whose messages were deleted by hand. */
+/** Senders whose last message expires, and senders whose messages were deleted by hand. */
 async function previewSenders(em: Scope['em'], kept: string): Promise<RuleView> {
   const [row] = await em.execute<{ due: number }[]>(
     `${kept} select count(*)::int as due from senders
@@ -117,8 +117,8 @@ function isoOf(ms: number | null | undefined): string | null {
 }
 
 /**
- * How many messages are kept beyond their time, since mail about them waits: the three cases of `waitsForMail`. Each begins
- * with what it is about, since what is past its time may be very much.
+ * How many expired messages are kept because mail about them waits: the three cases of `waitsForMail`, each starting from
+ * the rows it needs, because a database may hold very many expired messages.
  */
 export async function countWaiting(scope: Pick<Scope, 'em' | 'config'>): Promise<number> {
   const em = scope.em.fork();

@@ -8,13 +8,13 @@ import { listOf, type RemovedMessage, removeMessages } from '../remove-messages.
 import type { Scope } from '../scope.ts';
 import { clientAddressDays, heldDays, heldTooLong, idBefore, receivedBefore, waitsForMail } from './retention-rules.ts';
 
-/** Under which it is on record when everything that was past its time was last removed. */
+/** Name of the periodic task; its row says when everything expired was last removed. */
 export const purgeDuty = 'purge';
 
-/** Rows that one transaction removes: few enough that nobody waits for it. */
+/** Rows that one transaction removes: few enough that nobody has to wait for it. */
 const batchSize = 200;
 
-/** What went, or goes. */
+/** What a batch removed. */
 export interface Removal {
   messages: RemovedMessage[];
   clientAddresses: number;
@@ -23,18 +23,18 @@ export interface Removal {
 
 export interface PurgeRound {
   /**
-   * Removes the next few that are past their time, in the transaction of the given scope. Each batch is whole by
-   * itself, so that a round may end, or die, between any two of them.
+   * Removes the next expired rows, in the transaction of the given scope. Each batch is complete, so a round may stop or
+   * be killed between two batches.
    */
   runBatch(inside: Pick<Scope, 'em'>): Promise<Removal>;
-  /** Whether nothing was left at the last look. */
+  /** Whether the last batch of the last rule found nothing more. */
   readonly isDone: boolean;
 }
 
-/** @returns whether more was found than fits into one batch. What was found, another process may have removed first. */
+/** @returns `mayBeMore`: whether it found a full batch. Another process may have removed those rows first. */
 type Step = (em: EntityManager) => Promise<Removal & { mayBeMore: boolean }>;
 
-/** One walk through everything that is past its time, rule after rule; read which they are at its beginning. */
+/** One pass over everything expired, rule by rule. Forms and settings are read when it opens. */
 export async function openPurgeRound(scope: Scope): Promise<PurgeRound> {
   const em = scope.em.fork();
   const now = await databaseNow(em);
@@ -63,7 +63,7 @@ export async function openPurgeRound(scope: Scope): Promise<PurgeRound> {
   };
 }
 
-/** Everything that is past its time, batch after batch, until `stop` is aborted. */
+/** Removes everything expired, batch by batch, until `stop` is aborted. */
 export async function purge(
   scope: Scope,
   stop: AbortSignal,
@@ -87,9 +87,9 @@ function oldHeldMessages(now: Date): Step {
 }
 
 /**
- * Goes from one id to the next: a batch looks at no more than its size, and none looks again at what has to wait.
+ * Walks by id: a batch reads no more rows than its size, and no row twice, however many have to wait.
  *
- * @param where what an index finds. @param due what settles it.
+ * @param where SQL condition that an index serves. @param due SQL condition that decides.
  */
 function removing(where: string, values: string[], due: string): Step {
   const stillDue = `${due} and not ${waitsForMail}`;
@@ -115,8 +115,8 @@ function removing(where: string, values: string[], due: string): Step {
 }
 
 /**
- * Of the senders of removed messages, which are locked: those who have none left go too. A blocked one stays, since
- * what that address writes is held from the block on, and keeps nothing but its address.
+ * Deletes the senders (already locked) of removed messages who have no message left. A blocked sender stays, or the block
+ * would end; only the address is kept.
  */
 async function removeLonelySenders(em: EntityManager, removed: readonly RemovedMessage[]): Promise<number> {
   if (removed.length === 0) return 0;
@@ -145,9 +145,9 @@ function oldClientAddresses(now: Date): Step {
   };
 }
 
-/** Those whose messages were deleted by hand. */
+/** Deletes senders whose messages were deleted by hand. */
 async function sendersWithoutMessages(em: EntityManager): Promise<Removal & { mayBeMore: boolean }> {
-  // The count is asked again of a row that somebody else had: who has just written again stays.
+  // PostgreSQL checks the count again after waiting for a locked row: a sender who has just written again stays.
   const lonely = 'message_count = 0 and not exists (select from messages where sender_id = senders.id)';
   const few = (which: string) =>
     `id in (select id from senders where ${which} and ${lonely} limit ${batchSize} for update skip locked)`;

@@ -4,26 +4,26 @@ import { idsOf } from '../paging.ts';
 
 export const dayMs = 24 * 60 * 60 * 1000;
 
-/** Days that a held message is kept, unless its form keeps messages less long; held by hand, from then on. */
+/** Days a held message is kept, unless its form keeps messages for a shorter time. Counted from a hold by hand. */
 export const heldDays = 90;
 
-/** The SQL of whether it has been held longer than that. */
+/** SQL condition: it has been held longer than that. */
 export const heldTooLong = `status = 'held' and ${heldSince} < now() - interval '${heldDays} days'`;
 
-/** Days that it is kept where a message was posted from. */
+/** Days that the network a message was posted from is kept. */
 export const clientAddressDays = 30;
 
-/** The SQL of whether a message came longer ago than that. */
+/** SQL condition: a message arrived longer ago than that. */
 export function receivedBefore(days: number): string {
   return `received_at < now() - interval '${days} days'`;
 }
 
-/** Lets the index on ids find what a condition on the time then settles. */
+/** An upper bound for the ids of messages that old, so that the index on ids serves a condition on time. */
 export function idBefore(days: number, now: Date): string {
   return idsOf({ until: new Date(now.getTime() - days * dayMs) })?.$lt ?? '';
 }
 
-/** The SQL of whether there is a notification of a message in some state. */
+/** SQL condition: a message has a notification in this state. */
 export function hasNotification(state: EmailState): string {
   return `exists (
       select from emails as notification where notification.message_id = messages.id

@@ -11,11 +11,11 @@ import { openPurgeRound, type PurgeRound, purgeDuty, type Removal } from './purg
 import { countWaiting } from './purge-preview.ts';
 import { resetFutureTimes } from './reset-future-times.ts';
 
-/** How often a process looks whether something is to be done, in milliseconds. */
+/** How often each process checks which periodic tasks are due. */
 const roundMs = 10 * 60_000;
 const roundsPerHour = 6;
 
-/** What was only kept for a while, and for how long after it was of use. */
+/** Deletes short-lived rows, with a margin after their last use. */
 const expired = [
   `delete from message_keys where stored_at < now() - interval '25 hours'`,
   `delete from recent_posts where stored_at < now() - interval '1 hour'`,
@@ -25,8 +25,8 @@ const expired = [
 ];
 
 /**
- * What has to be done once in a while by one of however many processes: until `stop` is aborted, and never in the
- * way of anything else. An outage is waited out.
+ * Runs the periodic tasks until `stop` is aborted. However many processes run this, one of them does each task. After an
+ * outage it tries again in the next round.
  */
 export async function keepHouse(context: Context, stop: AbortSignal): Promise<void> {
   for (let round = 0; !stop.aborted; round++) {
@@ -35,13 +35,13 @@ export async function keepHouse(context: Context, stop: AbortSignal): Promise<vo
       if (round % roundsPerHour === 0) await logNewErasures(openScope(context, { task: 'housekeeping' }));
       await keepHouseOnce(context, stop);
     } catch (error) {
-      context.log.warn({ err: error }, 'housekeeping has to wait');
+      context.log.warn({ err: error }, 'maintenance failed; it is tried again in ten minutes');
     }
     await sleep(roundMs, undefined, { signal: stop }).catch(() => {});
   }
 }
 
-/** One round of it. */
+/** One round. */
 export async function keepHouseOnce(context: Context, stop?: AbortSignal): Promise<void> {
   const scope = openScope(context, { task: 'housekeeping' });
   await resetFutureTimes(scope);
@@ -63,12 +63,12 @@ async function clocksAgree(scope: Scope): Promise<boolean> {
   if (aheadMs === 0) return true;
   scope.log.warn(
     { databaseAheadSeconds: Math.round(aheadMs / 1000) },
-    'nothing is purged: the clocks of the database and of this machine differ by more than an hour',
+    'nothing is purged: the clocks of the database and this machine differ by more than an hour',
   );
   return false;
 }
 
-/** Each batch is a transaction of its own, under the lock of the duty: killed between two, the next one goes on. */
+/** Each batch is its own transaction that locks the task's row. After a kill between two, the next process goes on. */
 async function purgeEveryHour(scope: Scope, stop: AbortSignal | undefined): Promise<void> {
   if (!(await clocksAgree(scope))) return;
   const removed = { messages: 0, clientAddresses: 0, senders: 0 };
@@ -82,12 +82,12 @@ async function purgeEveryHour(scope: Scope, stop: AbortSignal | undefined): Prom
     if (round?.isDone) break;
   }
   if (round === undefined) return;
-  if (Object.values(removed).some((it) => it > 0)) scope.log.info(removed, 'purged what was past its time');
+  if (Object.values(removed).some((it) => it > 0)) scope.log.info(removed, 'purged expired data');
   const waiting = await countWaiting(scope);
   if (waiting === 0) return;
   scope.log.warn(
     { waiting },
-    'messages are kept beyond their time, since no owner was told about them yet: a dry run of the purge lists them',
+    'expired messages are kept because nobody was notified about them yet: a dry run of the purge lists them',
   );
 }
 
@@ -98,11 +98,11 @@ function count(removed: { messages: number; clientAddresses: number; senders: nu
 }
 
 /**
- * Does something unless it was done within `interval`, by this process or any other: the row of the duty is locked
- * meanwhile, and whoever finds it locked goes on without.
+ * Runs a periodic task unless this or another process ran it within `interval`. The task's row is locked meanwhile; a
+ * process that finds it locked skips the task.
  *
- * @param work is done in a transaction and says whether it counts; where it had nothing to do it is asked again next time.
- * @returns whether it was done.
+ * @param work runs in a transaction. If it returns false (nothing to do), the task stays due.
+ * @returns whether it ran.
  */
 async function doAtMostEvery(
   scope: Scope,

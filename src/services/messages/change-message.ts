@@ -10,34 +10,34 @@ import { removeMessages } from '../remove-messages.ts';
 import type { Scope } from '../scope.ts';
 import { findMessage } from './messages.ts';
 
-/** What was asked for, and whether there was anything to do. */
+/** Which message, and whether it changed. */
 export interface MessageChange {
   id: string;
   receipt: string;
-  /** False where it was so already. */
+  /** False if it already was so. */
   changed: boolean;
 }
 
-/** Why a message is held that looked well to the guard. */
+/** The reason for holding a message that the guard accepted. */
 const heldByHand: Suspicion = 'held-by-hand';
 
 /**
- * Keeps a message back, and with it all of its mail that has not been sent.
+ * Holds a message, and all of its mail that has not been sent.
  *
  * @param which an id or a receipt.
- * @param within ids of forms: a message of any other is not there.
+ * @param within ids of forms; a message of any other form counts as unknown.
  * @throws {Problem} message-unknown, email-leased
  */
 export async function holdMessage(scope: Scope, which: string, within?: readonly string[]): Promise<MessageChange> {
   return await change(scope, which, within, (message, emails, now, em) => {
     if (message.status === 'held') return false;
     if (emails.some((email) => email.isLeased(now))) {
-      throw new Problem('email-leased', `mail of message ${message.receipt} is being sent at this moment: try again`);
+      throw new Problem('email-leased', `mail about message ${message.receipt} is being sent right now: try again`);
     }
     message.hold(heldByHand, now);
     for (const email of emails) {
       if (email.state !== 'queued') continue;
-      // Its worker died. That it may have arrived is what the claim would have written down.
+      // Its worker died, and the mail may have arrived: record the attempt as the next claim would have.
       if (email.leaseToken != null) em.create(Attempt, { id: newId(), email, outcome: 'unknown', finishedAt: now });
       email.hold();
     }
@@ -46,11 +46,11 @@ export async function holdMessage(scope: Scope, which: string, within?: readonly
 }
 
 /**
- * Lets a held message go: its owners are told of it now. An auto-reply that was held with it is cancelled: it would
- * thank for a message of some other day, and whether it may go was decided when the message came.
+ * Releases a held message: its owners are notified now. A held auto-reply is cancelled, because it would thank for a
+ * message from another day, and because whether it may be sent was decided when the message arrived.
  *
  * @param which an id or a receipt.
- * @param within ids of forms: a message of any other is not there.
+ * @param within ids of forms; a message of any other form counts as unknown.
  * @throws {Problem} message-unknown
  */
 export async function releaseMessage(scope: Scope, which: string, within?: readonly string[]): Promise<MessageChange> {
@@ -66,7 +66,7 @@ export async function releaseMessage(scope: Scope, which: string, within?: reado
   });
 }
 
-/** @param decide is given the message and its emails as they are, locked; false means that there is nothing to do. */
+/** @param decide gets the message and its locked emails; it returns false if there is nothing to do. */
 async function change(
   scope: Scope,
   which: string,
@@ -88,8 +88,8 @@ async function change(
 }
 
 /**
- * The locks keep workers, resends and other operators away until the commit. Asked twice: a resend that held them
- * before us may have written a copy, which the first question was too early to see.
+ * The locks keep workers, resends and other operators away until the commit. The second query sees a copy that a resend
+ * committed while the first query waited for its locks.
  */
 async function lockEmails(em: EntityManager, messageId: string): Promise<Email[]> {
   const lock = { orderBy: { id: 'asc' }, refresh: true, lockMode: LockMode.PESSIMISTIC_WRITE } as const;
@@ -98,11 +98,11 @@ async function lockEmails(em: EntityManager, messageId: string): Promise<Email[]
 }
 
 /**
- * Deletes a message for good, with its emails and their attempts. Its sender stays until the next purge, or longer where
- * there are other messages; mail that a worker has in its hands at this moment still goes out.
+ * Deletes a message for good, with its emails and their attempts. The sender stays until the next purge, or as long as
+ * there are other messages. Mail that a worker is sending right now still goes out.
  *
  * @param which an id or a receipt.
- * @param within ids of forms: a message of any other is not there.
+ * @param within ids of forms; a message of any other form counts as unknown.
  * @throws {Problem} message-unknown
  */
 export async function deleteMessage(scope: Scope, which: string, within?: readonly string[]): Promise<MessageChange> {

@@ -3,13 +3,12 @@ import type { Scope } from '../scope.ts';
 import { type MessageView, presentMessage } from '../views.ts';
 import { type MessageFilter, messagesWhere } from './messages.ts';
 
-/** Rows in memory at a time: one page of them. */
+/** Rows in memory at a time. */
 const pageSize = 200;
 
 /**
- * Every message that matches, the oldest first, page by page; none that arrives meanwhile. A page is one short
- * query of its own, so that a slow reader holds neither a transaction nor a connection. A filter that is wrong is refused
- * before the first page is asked for.
+ * Every matching message, oldest first, page by page, without those that arrive meanwhile. Each page is a short query of
+ * its own, so a slow reader holds neither a transaction nor a connection. A wrong filter is refused before the first page.
  *
  * @throws {Problem} form-unknown, sender-unknown, argument-invalid
  */
@@ -29,7 +28,7 @@ async function* pagesOf(scope: Scope, where: Awaited<ReturnType<typeof messagesW
         { populate: ['form'], orderBy: { id: 'asc' }, limit: pageSize },
       );
     after = rows.at(-1)?.id;
-    // The last one may have been deleted meanwhile.
+    // The newest may have been deleted meanwhile.
     if (after === undefined) return;
     yield rows.map((row) => presentMessage(scope.keyring, row));
   }

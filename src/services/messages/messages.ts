@@ -26,12 +26,12 @@ export interface MessageFilter extends Period {
   status?: MessageStatus;
   /** Id or address. */
   sender?: string;
-  /** Ids of forms: of no other, whatever else is asked for. */
+  /** Ids of forms; messages of other forms never match. */
   within?: readonly string[];
 }
 
 /**
- * What was stored, the newest first.
+ * Stored messages, newest first.
  *
  * @throws {Problem} form-unknown, sender-unknown, argument-invalid
  */
@@ -69,7 +69,7 @@ export async function messagesWhere(scope: Scope, filter: MessageFilter) {
   };
 }
 
-/** One message with its emails, and from where it was posted. */
+/** One message with its emails and the network it was posted from. */
 export interface MessageDetails extends MessageView {
   clientAddress: string | null;
   emails: EmailView[];
@@ -77,7 +77,7 @@ export interface MessageDetails extends MessageView {
 
 /**
  * @param which an id, a receipt, or `latest`.
- * @param within ids of forms: a message of any other is not there.
+ * @param within ids of forms; a message of any other form counts as unknown.
  * @throws {Problem} message-unknown
  */
 export async function showMessage(scope: Scope, which: string, within?: readonly string[]): Promise<MessageDetails> {
