@@ -9,7 +9,7 @@ import { createNewMailSignal, listenForNewMail } from '../services/delivery/new-
 import { createEmailJob } from '../services/emails/email-job.ts';
 import { openIntake } from '../services/intake/intake.ts';
 import type { BatchLimits } from '../services/intake/store-batches.ts';
-import { keepHouse } from '../services/maintenance/run-maintenance.ts';
+import { runMaintenance } from '../services/maintenance/run-maintenance.ts';
 import { openScope } from '../services/scope.ts';
 import { replayErasureLog } from '../services/senders/replay-erasures.ts';
 import { createApp } from './app.ts';
@@ -60,8 +60,8 @@ export async function serve(given: MailingContext, options: ServeOptions): Promi
   warnOfOpenDoors(context);
   announce(context, port, options, mailboxKey);
 
-  // Each process offers to keep house; the database lets one do it.
-  const work = [serveUntilStopped(server, state, context.log, options), keepHouse(context, options.stop)];
+  // Each process runs the maintenance; the database lets one do each task.
+  const work = [serveUntilStopped(server, state, context.log, options), runMaintenance(context, options.stop)];
   if (options.deliver) work.push(deliverUntilStopped(context, options));
   await Promise.all(work);
 }

@@ -69,7 +69,7 @@ type ShownOfSender = Pick<
 >;
 
 /** @param suppressedAt as `readSuppressions` gives it. */
-export function presentSender(keyring: Keyring, sender: ShownOfSender, suppressedAt: Date | undefined): SenderView {
+export function viewSender(keyring: Keyring, sender: ShownOfSender, suppressedAt: Date | undefined): SenderView {
   return {
     id: sender.id,
     email: openOrNull(() => openSenderAddress(keyring, sender)),
@@ -83,7 +83,7 @@ export function presentSender(keyring: Keyring, sender: ShownOfSender, suppresse
 }
 
 /** The message's form must have been loaded. */
-export function presentMessage(keyring: Keyring, message: Message): MessageView {
+export function viewMessage(keyring: Keyring, message: Message): MessageView {
   const content = openOrNull(() => openContent(keyring, message));
   return {
     id: message.id,
@@ -109,7 +109,7 @@ type LoadedEmail = Omit<Email, 'message' | 'sender' | 'resendOf' | symbol> & {
 };
 
 /** @param now the database's time. */
-export function presentEmail(keyring: Keyring, email: LoadedEmail, now: Date): EmailView {
+export function viewEmail(keyring: Keyring, email: LoadedEmail, now: Date): EmailView {
   const { sender } = email;
   return {
     id: email.id,
@@ -129,7 +129,7 @@ export function presentEmail(keyring: Keyring, email: LoadedEmail, now: Date): E
   };
 }
 
-export function presentAttempt(keyring: Keyring, attempt: Attempt): AttemptView {
+export function viewAttempt(keyring: Keyring, attempt: Attempt): AttemptView {
   const { reply } = attempt;
   return {
     outcome: attempt.outcome,

@@ -5,7 +5,7 @@ import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { queueHeldSummaries } from '../../src/services/delivery/held-summary.ts';
 import { cancelUnwanted } from '../../src/services/emails/cancel-unwanted.ts';
 import { countWaiting } from '../../src/services/maintenance/purge-preview.ts';
-import { keepHouseOnce } from '../../src/services/maintenance/run-maintenance.ts';
+import { runMaintenanceOnce } from '../../src/services/maintenance/run-maintenance.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
@@ -57,7 +57,7 @@ describe('purge of held messages', () => {
     await held(8);
     await runHere(['emails', 'pause'], db);
     await summary(8);
-    await keepHouseOnce(week);
+    await runMaintenanceOnce(week);
     expect(await db.count('messages')).to.equal(1);
 
     const dry = await runHere(['purge', '--dry-run', '--json'], db, { settings: { ...settings, RETENTION_DAYS: '7' } });
@@ -76,11 +76,11 @@ describe('purge of held messages', () => {
     await runHere(['emails', 'resume'], db);
     await settle();
     await db.query(`update duties set done_at = 'epoch' where name = 'purge'`);
-    await keepHouseOnce(week);
+    await runMaintenanceOnce(week);
     expect(await db.count('messages')).to.equal(0);
   });
 
-  it('waits while the summary failed, until it is sent again or cancelled by hand', async () => {
+  it('waits after a failed summary until it is sent or cancelled', async () => {
     const [first, second] = [await held(96), await held(94)];
     const firstSummary = await summary(95);
     await settle(mailOutcomes.refused);
@@ -89,12 +89,12 @@ describe('purge of held messages', () => {
     expect(await purge()).to.deep.equal([first, second]);
     expect(await countWaiting(openScope(context))).to.equal(2);
 
-    // One that cancelled itself told nobody of anything.
+    // A summary that cancelled itself told nobody anything.
     const settleAs = `update emails set state = $2, failure = $3 where id = $1`;
     await db.query(settleAs, [firstSummary, 'cancelled', 'nothing-held']);
     expect(await countWaiting(openScope(context))).to.equal(2);
     await db.query(settleAs, [firstSummary, 'failed', 'refused']);
-    // The next summary does not list what stood in the one before it.
+    // The next summary does not list the messages of the one before it.
     await runHere(['emails', 'resend', secondSummary], db);
     await settle();
     expect(await purge()).to.deep.equal([first]);
@@ -121,15 +121,15 @@ describe('purge of held messages', () => {
     await db.query(
       `insert into duties (name, done_at) values ('held-summary', now() - interval '94 days'), ('purge', now())`,
     );
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     expect((await db.emails())['held-summary queued'], 'its owner was told').to.equal(undefined);
 
     await db.query(`update forms set recipients = '{new@site.test}' where slug = 'contact'`);
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     const queued = await db.query(`select recipient from emails where state = 'queued'`);
     expect(queued).to.deep.equal([{ recipient: 'new@site.test' }]);
     await settle();
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     expect((await db.emails())['held-summary queued'], 'once').to.equal(undefined);
     // The owner of that time had been told.
     expect(await purge()).to.deep.equal([]);
@@ -137,7 +137,7 @@ describe('purge of held messages', () => {
 
   const toldCount = async () => (await db.query('select from messages where told_at is not null')).length;
 
-  it('counts the messages beyond the 50 that a summary lists as told', async () => {
+  it('a sent summary covers messages beyond the 50 it lists', async () => {
     const id = await held(95);
     await db.query(
       `insert into messages select (m).* from (select jsonb_populate_record(messages, jsonb_build_object(
@@ -153,7 +153,7 @@ describe('purge of held messages', () => {
     expect(await toldCount()).to.equal(61);
   });
 
-  it('forgets that the owner was told when a message is released or held again', async () => {
+  it('release and hold clear told_at', async () => {
     const ids = [await held(95), await held(95)];
     await summary(94);
     await settle();
@@ -191,11 +191,11 @@ describe('purge of held messages', () => {
     await db.query(`update messages set status = 'held'`);
     const again = await runHere(['emails', 'cancel', id, '--json'], db);
     expect(again.stdout).to.include('already-cancelled');
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     expect(await toldCount()).to.equal(0);
   });
 
-  it('lists in a summary of 0.2.0, and in copies of it, what 0.2.0 would list', async () => {
+  it('lists the same in a summary that 0.2.0 queued, and in copies', async () => {
     await held(97);
     await summary(96);
     await settle();
@@ -233,7 +233,7 @@ describe('purge of held messages', () => {
     expect(periods[1]).to.deep.equal(periods[0]);
   });
 
-  it('lets go what its owner knew before it was held, or an operator gave up', async () => {
+  it('deletes what its owner knew or an operator cancelled', async () => {
     const [told] = await buildMessages(context, 1);
     await settle();
     await runHere(['messages', 'hold', told?.receipt ?? ''], db);

@@ -5,7 +5,7 @@ import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { queueHeldSummaries } from '../../src/services/delivery/held-summary.ts';
 import { openPurgeRound } from '../../src/services/maintenance/purge.ts';
 import { countWaiting } from '../../src/services/maintenance/purge-preview.ts';
-import { keepHouseOnce } from '../../src/services/maintenance/run-maintenance.ts';
+import { runMaintenanceOnce } from '../../src/services/maintenance/run-maintenance.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
@@ -97,7 +97,7 @@ describe('purge', () => {
     ).to.have.lengthOf(1);
   });
 
-  it('keeps messages for ever where nothing else is said', async () => {
+  it('keeps messages for ever by default', async () => {
     await aged([4000]);
     const { stdout } = await runHere(['purge', '--json'], db);
     expect(rule(JSON.parse(stdout).items, 'messages', 'contact')).to.include({ days: 0, removed: 0, nextAt: null });
@@ -122,7 +122,7 @@ describe('purge', () => {
     expect(rule(await rules(), 'messages', 'contact')).to.include({ removed: 2, waiting: 0 });
   });
 
-  it('leaves alone what a worker has in its hands', async () => {
+  it('keeps a message while a worker has its mail', async () => {
     const [message] = await buildMessages(context, 1);
     await db.age(message?.id ?? '', 400);
     const { emails } = await claimDue(openScope(context), 10);
@@ -144,7 +144,7 @@ describe('purge', () => {
     expect(await db.query('select held_at from messages')).to.deep.equal([{ held_at: null }]);
   });
 
-  it('forgets after 30 days where a message was posted from', async () => {
+  it('deletes client addresses after 30 days', async () => {
     const [old, young] = await aged([31, 29]);
     expect(rule(await rules('--dry-run'), 'client-addresses')).to.include({ days: 30, due: 1 });
     expect(rule(await rules(), 'client-addresses')).to.include({ removed: 1, due: 0 });
@@ -154,7 +154,7 @@ describe('purge', () => {
     ]);
   });
 
-  it('keeps of a blocked sender the address alone, and suppressions for ever', async () => {
+  it('keeps the address of a blocked sender, and suppressions for ever', async () => {
     await aged([400]);
     await runHere(['senders', 'block', '--email', 'ada@example.test'], db);
     await db.query(`insert into suppressions values ('\\x01', now() - interval '9 years')`);
@@ -182,18 +182,18 @@ describe('purge', () => {
     ]);
   });
 
-  it('is done by one of the servers once an hour, to the end, batch after batch', async () => {
+  it('runs on one server once an hour, batch by batch, to the end', async () => {
     const [first = ''] = await aged([400]);
     await copies(first, 450);
     await db.query('update senders set message_count = 451');
-    await Promise.all(Array.from({ length: 3 }, () => keepHouseOnce(context)));
+    await Promise.all(Array.from({ length: 3 }, () => runMaintenanceOnce(context)));
     expect([await db.count('messages'), await db.count('senders')]).to.deep.equal([0, 0]);
 
     await aged([400]);
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     expect(await db.count('messages'), 'not twice in an hour').to.equal(1);
     await db.query(`update duties set done_at = now() - interval '61 minutes' where name = 'purge'`);
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     expect(await db.count('messages')).to.equal(0);
   });
 
@@ -211,7 +211,7 @@ describe('purge', () => {
         child: () => log,
         warn: (line: object) => lines.push(line),
       } as unknown as Context['log'];
-      await keepHouseOnce({ ...context, log, now: () => new Date(Date.now() + aheadMs) });
+      await runMaintenanceOnce({ ...context, log, now: () => new Date(Date.now() + aheadMs) });
       expect(await db.count('messages'), String(aheadMs)).to.equal(left);
       expect(JSON.stringify(lines).includes('databaseAheadSeconds'), String(aheadMs)).to.equal(left === 1);
     }
@@ -262,7 +262,7 @@ describe('purge', () => {
     expect(await countWaiting(openScope(context))).to.equal(402);
   });
 
-  it('tells people in a table, and refuses what it does not know', async () => {
+  it('prints a table, and refuses unknown options', async () => {
     await aged([400]);
     const screen = await runHere(['purge', '--dry-run'], db, { settings, columns: 80 });
     const table = withoutColours(screen.stdout);

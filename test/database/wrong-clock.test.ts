@@ -3,7 +3,7 @@ import type { MailingContext } from '../../src/mailing-context.ts';
 import { pauseQueue } from '../../src/services/delivery/pause.ts';
 import { probeMail } from '../../src/services/delivery/probe-mail-server.ts';
 import { readNumbers } from '../../src/services/health/mail-counts.ts';
-import { keepHouseOnce } from '../../src/services/maintenance/run-maintenance.ts';
+import { runMaintenanceOnce } from '../../src/services/maintenance/run-maintenance.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
@@ -49,7 +49,7 @@ describe("after a database's clock was a year ahead", () => {
     await db.query(`update emails set due_at = now() + interval '29 hours' where id = $1`, [retried]);
     await db.query(`update emails set state = 'cancelled' where id = $1`, [cancelled]);
     await db.query('update emails set lease_token = gen_random_uuid() where id = $1', [leased]);
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     const waits = await db.query<{ id: string; seconds: number }>(
       'select id, extract(epoch from due_at - now())::float8 as seconds from emails',
     );
@@ -71,7 +71,7 @@ describe("after a database's clock was a year ahead", () => {
        from unnest(array['forget-expired', 'held-summary', 'purge', 'a-later-release']) as name`,
     );
     await db.query(`insert into duties (name, done_at) values ('a-slow-clock', now() + interval '59 minutes')`);
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     expect(await db.emails()).to.include({ 'held-summary queued': 1 });
     expect(await db.count('messages')).to.equal(1);
     expect(
@@ -96,7 +96,7 @@ describe("after a database's clock was a year ahead", () => {
         update ${table} set ${column} = now() + (array['0 minutes', '59 minutes', '61 minutes', '1 year'])[n]::interval
         from numbered where ${table}.ctid = numbered.ctid`);
     }
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     expect(await counts()).to.deep.equal([{ posts: 2, replies: 2 }]);
   });
 
@@ -107,7 +107,7 @@ describe("after a database's clock was a year ahead", () => {
       `insert into duties (name, done_at) select name, 'epoch' from unnest(array['forget-expired', 'held-summary', 'purge']) as name`,
     );
     const elsewhere = await db.lockRows('duties');
-    await keepHouseOnce(context).finally(() => elsewhere.release());
+    await runMaintenanceOnce(context).finally(() => elsewhere.release());
     expect(await db.query(`select from emails where due_at > now() + interval '1 day'`)).to.have.lengthOf(0);
     expect(await db.query(`select from duties where done_at <> 'epoch'`)).to.have.lengthOf(0);
   });
@@ -128,7 +128,7 @@ describe("after a database's clock was a year ahead", () => {
     await db.query(
       `update mail_queue set paused_at = now() + interval '1 year', probed_at = now() + interval '1 year'`,
     );
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     const reset = await db.query('select paused_at <= now() as paused, probed_at <= now() as probed from mail_queue');
     expect(reset).to.deep.equal([{ paused: true, probed: true }]);
     await db.makeProbeDue();
@@ -139,7 +139,7 @@ describe("after a database's clock was a year ahead", () => {
   });
 
   it('a queue that is not paused stays so', async () => {
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     expect(await db.query('select paused_at, probed_at from mail_queue')).to.deep.equal([
       { paused_at: null, probed_at: null },
     ]);

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { keepHouseOnce } from '../../src/services/maintenance/run-maintenance.ts';
+import { runMaintenanceOnce } from '../../src/services/maintenance/run-maintenance.ts';
 import { runHere } from '../cli/terminal.ts';
 import { type Client, submission } from '../support/api.ts';
 import { openTestContext } from '../support/context.ts';
@@ -141,8 +141,8 @@ describe('suspicious message', () => {
       submission({ _gotcha: 'x', name: 'Quincunx', message: 'Quincunx text' }),
     );
 
-    await Promise.all(Array.from({ length: 4 }, () => keepHouseOnce(context)));
-    await keepHouseOnce(context);
+    await Promise.all(Array.from({ length: 4 }, () => runMaintenanceOnce(context)));
+    await runMaintenanceOnce(context);
     expect((await db.emails())['held-summary queued']).to.equal(1);
     await runHere(['deliver', '--once'], db, { settings });
     const [mail] = await Promise.all((await smtp.received(1)).map((it) => it.parsed()));
@@ -156,7 +156,7 @@ describe('suspicious message', () => {
 
     await db.query(`update duties set done_at = done_at - interval '1 day'`);
     await db.query(`update messages set received_at = received_at - interval '2 days'`);
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     expect((await db.emails())['held-summary queued'], 'nothing was held today').to.equal(undefined);
   });
 
@@ -168,13 +168,13 @@ describe('suspicious message', () => {
     const second = await http.post('/api/messages', submission({ message: 'Looked well' }));
     await db.query(`update messages set received_at = received_at - interval '3 days'`);
     await db.query(`update messages set held_at = now() where id = $1`, [first.json.id]);
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     await db.query(`update emails set created_at = now() - interval '1 day' where kind = 'held-summary'`);
     await db.query(`update emails set state = 'cancelled' where kind = 'held-summary'`);
     await db.query(`update messages set held_at = null where id = $1`, [first.json.id]);
     await db.query(`update duties set done_at = done_at - interval '1 day'`);
     await runHere(['messages', 'hold', second.json.receipt], db);
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     await runHere(['deliver', '--once'], db, { settings });
     const summaries = (await Promise.all(smtp.messages.map((it) => it.parsed()))).filter((it) =>
       it.subject?.includes('held message'),
@@ -191,7 +191,7 @@ describe('suspicious message', () => {
       await http.post('/api/messages', submission({ _gotcha: 'x' })),
       await http.post('/api/messages', submission({ _gotcha: 'x', message: 'Another' })),
     ];
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     const subjects = async () => (await Promise.all(smtp.messages.map((it) => it.parsed()))).map((it) => it.subject);
     await runHere(['messages', 'release', first.json.receipt], db);
     smtp.answer('mail', '450 4.3.0 not now', { times: 2 });
@@ -214,7 +214,7 @@ describe('suspicious message', () => {
     const settings = settingsWith(smtp);
     await using context = await openTestContext(db, settings);
     const held = await http.post('/api/messages', submission({ _gotcha: 'x' }));
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     await runHere(['deliver', '--once'], db, { settings });
     await db.query(`update messages set received_at = received_at - interval '2 days'`);
     await db.query(`update emails set created_at = created_at - interval '1 day'`);
@@ -238,7 +238,7 @@ describe('suspicious message', () => {
     const settings = settingsWith(smtp);
     await using context = await openTestContext(db, settings);
     await http.post('/api/messages', submission({ _gotcha: 'x' }));
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     const late = await http.post('/api/messages', submission({ _gotcha: 'x', message: 'Later' }));
     // The first summary was two days ago; the second message came soon after it, and no server has run since.
     await db.query(
@@ -248,7 +248,7 @@ describe('suspicious message', () => {
     await db.query(`update messages set received_at = received_at - interval '3 days' where id <> $1`, [late.json.id]);
     await db.query(`update messages set received_at = received_at - interval '47 hours' where id = $1`, [late.json.id]);
 
-    await keepHouseOnce(context);
+    await runMaintenanceOnce(context);
     await runHere(['deliver', '--once'], db, { settings });
     const [mail] = await Promise.all((await smtp.received(1)).map((it) => it.parsed()));
     expect(mail?.subject).to.equal('1 held message at localhost:3000');

@@ -23,7 +23,7 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
         { createNewMailSignal, listenForNewMail },
         { createEmailJob },
         { deliverUntilIdle, runDeliveryLoop },
-        { keepHouse },
+        { runMaintenance },
         { openScope },
         { countDue },
       ] = await Promise.all([
@@ -54,8 +54,8 @@ export function addDeliverCommand(program: Command, deps: Deps): void {
       stop.addEventListener('abort', () => mailing.log.info('stopping: mail in flight comes to its end first'));
       const newMail = createNewMailSignal();
       await using _listening = listenForNewMail(mailing, newMail);
-      // Each process offers to keep house; the database lets one do it.
-      await Promise.all([runDeliveryLoop(mailing, job, newMail, stop, hasten), keepHouse(mailing, stop)]);
+      // Each process runs the maintenance; the database lets one do each task.
+      await Promise.all([runDeliveryLoop(mailing, job, newMail, stop, hasten), runMaintenance(mailing, stop)]);
     });
   addExamples(deliver, ['ruffinweb deliver', 'ruffinweb deliver --once --json']);
 }

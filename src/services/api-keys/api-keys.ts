@@ -62,14 +62,14 @@ export async function createKey(scope: Scope, request: KeyRequest): Promise<KeyV
     createdAt: now,
   });
   await scope.em.flush();
-  return { ...presentKey(key, await slugsOf(scope), now), key: text };
+  return { ...viewKey(key, await slugsOf(scope), now), key: text };
 }
 
 /** Every key, the newest first. */
 export async function listKeys(scope: Scope): Promise<KeyView[]> {
   const keys = await scope.em.find(ApiKey, {}, { orderBy: { id: 'desc' } });
   const slugs = await slugsOf(scope);
-  return keys.map((key) => presentKey(key, slugs, scope.now()));
+  return keys.map((key) => viewKey(key, slugs, scope.now()));
 }
 
 /**
@@ -77,7 +77,7 @@ export async function listKeys(scope: Scope): Promise<KeyView[]> {
  * @throws {Problem} key-unknown
  */
 export async function findKey(scope: Scope, which: string): Promise<KeyView> {
-  return presentKey(await findKeyRow(scope, which), await slugsOf(scope), scope.now());
+  return viewKey(await findKeyRow(scope, which), await slugsOf(scope), scope.now());
 }
 
 /**
@@ -90,7 +90,7 @@ export async function revokeKey(scope: Scope, which: string): Promise<{ key: Key
   const key = await findKeyRow(scope, which);
   const changed = key.revoke(scope.now());
   await scope.em.flush();
-  return { key: presentKey(key, await slugsOf(scope), scope.now()), changed };
+  return { key: viewKey(key, await slugsOf(scope), scope.now()), changed };
 }
 
 async function findKeyRow(scope: Scope, which: string): Promise<ApiKey> {
@@ -142,7 +142,7 @@ export function requireScope({ scopes }: Admission, wanted: KeyScope): void {
   if (!scopes.includes(wanted)) throw new Problem('key-forbidden', `this API key lacks the scope "${wanted}"`);
 }
 
-function presentKey(key: ApiKey, slugs: ReadonlyMap<string, string>, now: Date): KeyView {
+function viewKey(key: ApiKey, slugs: ReadonlyMap<string, string>, now: Date): KeyView {
   return {
     id: key.id,
     name: key.name,

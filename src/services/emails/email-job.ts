@@ -52,7 +52,10 @@ async function pauseBroken(scope: Scope, outcome: Outcome): Promise<void> {
   try {
     if (!(await pauseQueue(scope, 'broken', outcome.reply))) return;
     const { fact, fix } = explainBrokenTransport(scope.config);
-    scope.log.error({ code: outcome.code }, `the queue is paused, because ${fact}: ${fix}, then look at the health report`);
+    scope.log.error(
+      { code: outcome.code },
+      `the queue is paused, because ${fact}: ${fix}, then look at the health report`,
+    );
   } catch (error) {
     // The next attempt finds out the same.
     scope.log.error({ err: error }, 'the queue could not be paused');

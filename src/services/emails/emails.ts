@@ -15,7 +15,7 @@ import {
   timesOf,
 } from '../paging.ts';
 import type { Scope } from '../scope.ts';
-import { type AttemptView, type EmailView, presentAttempt, presentEmail } from '../views.ts';
+import { type AttemptView, type EmailView, viewAttempt, viewEmail } from '../views.ts';
 
 /** The period is that of an email's making, not of its tries. */
 export interface EmailFilter extends Period {
@@ -51,7 +51,7 @@ export async function listEmails(scope: Scope, request: EmailFilter & PageReques
   return cutPage(
     rows,
     limit,
-    (row) => presentEmail(scope.keyring, row, now),
+    (row) => viewEmail(scope.keyring, row, now),
     (row) => ({ id: row.id }),
   );
 }
@@ -72,8 +72,8 @@ export async function showEmail(scope: Scope, id: string, within?: readonly stri
   }
   const attempts = await scope.em.find(Attempt, { email: email.id }, { orderBy: { finishedAt: 'asc', id: 'asc' } });
   return {
-    ...presentEmail(scope.keyring, email, await databaseNow(scope.em)),
-    attempts: attempts.map((it) => presentAttempt(scope.keyring, it)),
+    ...viewEmail(scope.keyring, email, await databaseNow(scope.em)),
+    attempts: attempts.map((it) => viewAttempt(scope.keyring, it)),
   };
 }
 

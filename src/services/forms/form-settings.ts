@@ -39,12 +39,12 @@ export interface FormView extends FormSettings {
 /** Every form, in the order of the alphabet. */
 export async function listForms(scope: Scope): Promise<FormView[]> {
   const forms = await scope.em.find(Form, {}, { orderBy: { slug: 'asc' } });
-  return forms.map((form) => presentForm(scope, form));
+  return forms.map((form) => viewForm(scope, form));
 }
 
 /** @throws {Problem} form-unknown */
 export async function showForm(scope: Scope, slug: string): Promise<FormView> {
-  return presentForm(scope, await requireForm(scope, slug));
+  return viewForm(scope, await requireForm(scope, slug));
 }
 
 /** @throws {Problem} form-exists, argument-invalid */
@@ -52,7 +52,7 @@ export async function addForm(scope: Scope, slug: string, settings: Partial<Form
   await requireFreeSlug(scope, slug);
   const form = scope.em.create(Form, { id: newId(), slug, createdAt: scope.now(), ...readSettings(scope, settings) });
   await scope.em.flush();
-  return presentForm(scope, form);
+  return viewForm(scope, form);
 }
 
 /**
@@ -78,7 +78,7 @@ export async function changeForm(
   if (open === true) form.reopen();
   if (open === false) form.close(scope.now());
   await scope.em.flush();
-  return presentForm(scope, form);
+  return viewForm(scope, form);
 }
 
 async function requireForm(scope: Scope, slug: string): Promise<Form> {
@@ -162,7 +162,7 @@ function readDays(days: number): number {
   throw new Problem('argument-invalid', 'messages are kept a whole number of days up to 36500, 0 for ever');
 }
 
-function presentForm(scope: Scope, form: Form): FormView {
+function viewForm(scope: Scope, form: Form): FormView {
   const { config } = scope;
   return {
     id: form.id,

@@ -1,6 +1,6 @@
 import { Duty } from '../../entities/index.ts';
 import { databaseNow } from '../clock.ts';
-import { purgeDuty } from '../maintenance/purge.ts';
+import { purgeTask } from '../maintenance/purge.ts';
 import { countWaiting } from '../maintenance/purge-preview.ts';
 import { dayMs } from '../maintenance/retention-rules.ts';
 import type { Scope } from '../scope.ts';
@@ -8,7 +8,7 @@ import { good, type HealthCheck, type HealthParts } from './health-check.ts';
 
 /** Whether what was promised about keeping is kept: something purges, and nothing stays beyond its time. */
 export async function checkRetention({ config }: HealthParts, em: Scope['em']): Promise<HealthCheck> {
-  const duty = await em.findOne(Duty, { name: purgeDuty });
+  const duty = await em.findOne(Duty, { name: purgeTask });
   const waiting = await countWaiting({ em, config });
   const kept = config.retentionDays === 0 ? 'for ever' : `${config.retentionDays} days`;
   const fact = `messages are kept ${kept}, unless a form says otherwise`;

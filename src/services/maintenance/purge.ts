@@ -9,7 +9,7 @@ import type { Scope } from '../scope.ts';
 import { clientAddressDays, heldDays, heldTooLong, idBefore, receivedBefore, waitsForMail } from './retention-rules.ts';
 
 /** Name of the periodic task; its row says when everything expired was last removed. */
-export const purgeDuty = 'purge';
+export const purgeTask = 'purge';
 
 /** Rows that one transaction removes: few enough that nobody has to wait for it. */
 const batchSize = 200;
@@ -73,7 +73,7 @@ export async function purge(
   while (!round.isDone && !stop.aborted) {
     report(await inTransaction(scope.em, (em) => round.runBatch({ em })));
   }
-  if (round.isDone) await scope.em.fork().upsert(Duty, { name: purgeDuty, doneAt: await databaseNow(scope.em) });
+  if (round.isDone) await scope.em.fork().upsert(Duty, { name: purgeTask, doneAt: await databaseNow(scope.em) });
 }
 
 const nothing: Removal = { messages: [], clientAddresses: 0, senders: 0 };

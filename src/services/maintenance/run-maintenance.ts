@@ -7,7 +7,7 @@ import { queueHeldSummaries } from '../delivery/held-summary.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { logNewErasures } from '../senders/replay-erasures.ts';
 import { fillTold } from './fill-told.ts';
-import { openPurgeRound, type PurgeRound, purgeDuty, type Removal } from './purge.ts';
+import { openPurgeRound, type PurgeRound, purgeTask, type Removal } from './purge.ts';
 import { countWaiting } from './purge-preview.ts';
 import { resetFutureTimes } from './reset-future-times.ts';
 
@@ -28,12 +28,12 @@ const expired = [
  * Runs the periodic tasks until `stop` is aborted. However many processes run this, one of them does each task. After an
  * outage it tries again in the next round.
  */
-export async function keepHouse(context: Context, stop: AbortSignal): Promise<void> {
+export async function runMaintenance(context: Context, stop: AbortSignal): Promise<void> {
   for (let round = 0; !stop.aborted; round++) {
     try {
       // Done by each process: each machine has an erasure log of its own.
       if (round % roundsPerHour === 0) await logNewErasures(openScope(context, { task: 'housekeeping' }));
-      await keepHouseOnce(context, stop);
+      await runMaintenanceOnce(context, stop);
     } catch (error) {
       context.log.warn({ err: error }, 'maintenance failed; it is tried again in ten minutes');
     }
@@ -42,7 +42,7 @@ export async function keepHouse(context: Context, stop: AbortSignal): Promise<vo
 }
 
 /** One round. */
-export async function keepHouseOnce(context: Context, stop?: AbortSignal): Promise<void> {
+export async function runMaintenanceOnce(context: Context, stop?: AbortSignal): Promise<void> {
   const scope = openScope(context, { task: 'housekeeping' });
   await resetFutureTimes(scope);
   await doAtMostEvery(scope, 'forget-expired', '10 minutes', async ({ em }) => {
@@ -78,7 +78,7 @@ async function purgeEveryHour(scope: Scope, stop: AbortSignal | undefined): Prom
     count(removed, await round.runBatch(inside));
     return round.isDone;
   };
-  while (stop?.aborted !== true && (await doAtMostEvery(scope, purgeDuty, '1 hour', runBatch))) {
+  while (stop?.aborted !== true && (await doAtMostEvery(scope, purgeTask, '1 hour', runBatch))) {
     if (round?.isDone) break;
   }
   if (round === undefined) return;

@@ -1,6 +1,6 @@
 import { Message } from '../../entities/index.ts';
 import type { Scope } from '../scope.ts';
-import { type MessageView, presentMessage } from '../views.ts';
+import { type MessageView, viewMessage } from '../views.ts';
 import { type MessageFilter, messagesWhere } from './messages.ts';
 
 /** Rows in memory at a time. */
@@ -30,7 +30,7 @@ async function* pagesOf(scope: Scope, where: Awaited<ReturnType<typeof messagesW
     after = rows.at(-1)?.id;
     // The newest may have been deleted meanwhile.
     if (after === undefined) return;
-    yield rows.map((row) => presentMessage(scope.keyring, row));
+    yield rows.map((row) => viewMessage(scope.keyring, row));
   }
 }
 

@@ -18,7 +18,7 @@ import {
 import type { Scope } from '../scope.ts';
 import { openClientAddress } from '../sealed-values.ts';
 import { findSender } from '../senders/senders.ts';
-import { type EmailView, type MessageView, presentEmail, presentMessage } from '../views.ts';
+import { type EmailView, type MessageView, viewEmail, viewMessage } from '../views.ts';
 
 export interface MessageFilter extends Period {
   /** Slug. */
@@ -50,7 +50,7 @@ export async function listMessages(
   return cutPage(
     rows,
     limit,
-    (row) => presentMessage(scope.keyring, row),
+    (row) => viewMessage(scope.keyring, row),
     (row) => ({ id: row.id }),
   );
 }
@@ -89,9 +89,9 @@ export async function showMessage(scope: Scope, which: string, within?: readonly
   );
   const now = await databaseNow(scope.em);
   return {
-    ...presentMessage(scope.keyring, message),
+    ...viewMessage(scope.keyring, message),
     clientAddress: openClientAddress(scope.keyring, message),
-    emails: emails.map((email) => presentEmail(scope.keyring, email, now)),
+    emails: emails.map((email) => viewEmail(scope.keyring, email, now)),
   };
 }
 

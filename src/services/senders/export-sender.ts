@@ -16,11 +16,11 @@ import {
   type AttemptView,
   type EmailView,
   type MessageView,
-  presentAttempt,
-  presentEmail,
-  presentMessage,
-  presentSender,
   type SenderView,
+  viewAttempt,
+  viewEmail,
+  viewMessage,
+  viewSender,
 } from '../views.ts';
 import { findPerson } from './find-person.ts';
 
@@ -76,7 +76,7 @@ export async function exportSender(scope: Scope, which: { id: string } | { email
   return {
     person: {
       exportedAt: (await databaseNow(scope.em)).toISOString(),
-      sender: sender && presentSender(scope.keyring, sender, suppression?.suppressedAt),
+      sender: sender && viewSender(scope.keyring, sender, suppression?.suppressedAt),
       suppressedAt: suppression?.suppressedAt.toISOString() ?? null,
       lastAutoReplyAt: reply?.repliedAt.toISOString() ?? null,
       erasedAt: erasure?.erasedAt.toISOString() ?? null,
@@ -140,7 +140,7 @@ async function presentPage({ em, keyring }: Scope, messages: readonly Message[])
       .map((it) => ({ kind: 'double-click' as const, storedAt: it.storedAt.toISOString() })),
   ];
   return messages.map((message) => ({
-    ...presentMessage(keyring, message),
+    ...viewMessage(keyring, message),
     heldAt: message.heldAt?.toISOString() ?? null,
     clientAddress: openClientAddress(keyring, message),
     textCompared: message.textIndex != null,
@@ -148,9 +148,9 @@ async function presentPage({ em, keyring }: Scope, messages: readonly Message[])
     emails: emails
       .filter((it) => it.message?.id === message.id)
       .map((email) => ({
-        ...presentEmail(keyring, email, now),
+        ...viewEmail(keyring, email, now),
         internetMessageId: email.internetMessageId,
-        attempts: attempts.filter((it) => it.email.id === email.id).map((it) => presentAttempt(keyring, it)),
+        attempts: attempts.filter((it) => it.email.id === email.id).map((it) => viewAttempt(keyring, it)),
       })),
   }));
 }

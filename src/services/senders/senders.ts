@@ -7,7 +7,7 @@ import { Problem } from '../../problems.ts';
 import { databaseNow } from '../clock.ts';
 import { cutPage, type Page, type PageRequest, readLimit, readTimeCursor } from '../paging.ts';
 import type { Scope } from '../scope.ts';
-import { presentSender, type SenderView } from '../views.ts';
+import { type SenderView, viewSender } from '../views.ts';
 import { readSuppressions } from './suppressions.ts';
 
 /** All senders, the latest first. Reads plain rows, because loading entities would take most of the time. */
@@ -31,7 +31,7 @@ export async function listSenders(scope: Scope, request: PageRequest = {}): Prom
   return cutPage(
     senders,
     limit,
-    (row) => presentSender(scope.keyring, row, suppressed.get(row.id)),
+    (row) => viewSender(scope.keyring, row, suppressed.get(row.id)),
     (row) => ({ id: row.id, at: row.lastMessageAt }),
   );
 }
@@ -106,5 +106,5 @@ async function changeSender(
 }
 
 async function present(scope: Scope, sender: Sender): Promise<SenderView> {
-  return presentSender(scope.keyring, sender, (await readSuppressions(scope, [sender])).get(sender.id));
+  return viewSender(scope.keyring, sender, (await readSuppressions(scope, [sender])).get(sender.id));
 }
