@@ -18,7 +18,7 @@ describe('a large import', () => {
     await folder[Symbol.asyncDispose]();
   });
 
-  /** So many messages of half as many people, a minute apart. */
+  /** `count` messages of half as many people, a minute apart. */
   function oldFile(count: number): string {
     const path = join(folder.path, `${count}.sqlite3`);
     if (existsSync(path)) return path;
@@ -82,7 +82,7 @@ describe('a large import', () => {
     }
   });
 
-  describe('that is ended half-way', () => {
+  describe('that ends half-way', () => {
     let db: TestDatabase;
     let settings: Settings;
     let where: string;
@@ -98,7 +98,7 @@ describe('a large import', () => {
       await db[Symbol.asyncDispose]();
     });
 
-    /** No import gets to the half before this is released, however long a look at it takes. */
+    /** No import reaches the second half before this is released. */
     async function keepFromHalf(): Promise<{ release(): Promise<void> }> {
       await using context = await openTestContext(db);
       return await db.lockKey(context.keyring.addressIndex('p4900@example.test').readBigInt64BE(0));
@@ -110,7 +110,7 @@ describe('a large import', () => {
       return command;
     }
 
-    /** Every message once, every sender's numbers those of the messages. */
+    /** Every message is there once, and every sender's counts match. */
     async function expectWhole(): Promise<void> {
       const { code, stderr } = await ruffinweb(['import', 'django', where, '--json'], settings);
       expect(code, stderr).to.equal(0);
@@ -123,7 +123,7 @@ describe('a large import', () => {
       expect(wrong).to.deep.equal([]);
     }
 
-    it('by kill -9, five times, is whole after it was run to its end', async () => {
+    it('by kill -9, five times, is complete after one more run', async () => {
       const end = await keepFromHalf();
       for (let round = 1; round <= 5; round++) {
         await using command = await startAndWait(round * 900);
@@ -134,7 +134,7 @@ describe('a large import', () => {
       await expectWhole();
     });
 
-    it('by Ctrl-C ends after a whole page, says so and exits 130', async () => {
+    it('by Ctrl-C ends after a whole page and exits 130', async () => {
       const end = await keepFromHalf();
       await using command = await startAndWait(1000);
       const stopped = command.stop('SIGINT');
@@ -148,7 +148,7 @@ describe('a large import', () => {
       await expectWhole();
     });
 
-    it('two at once: one is refused, and every message is taken once', async () => {
+    it('two at once: one is refused, nothing is imported twice', async () => {
       const end = await keepFromHalf();
       const runs = [1, 2].map(() => ruffinweb(['import', 'django', where, '--json'], settings));
       const refused = await Promise.race(runs).finally(() => end.release());

@@ -125,7 +125,7 @@ describe('import django', () => {
     expect(receipts.filter(({ receipt }) => /^RW-[0-9A-HJKMNP-TV-Z]{10}$/.test(receipt))).to.have.lengthOf(4);
   });
 
-  it('run again takes what is new, and nothing twice', async () => {
+  it('imports only new messages when run again', async () => {
     await fillPostgresql(old, { senders: [ada, grace], messages: messages.slice(0, 2) });
     await run(old.url);
     expect(counts((await json(old.url)).imported)).to.deep.equal({
@@ -165,7 +165,7 @@ describe('import django', () => {
       '2024-07-14T22:00:00.000Z',
       '2024-07-16T12:00:00.000Z',
     ]);
-    // With another zone they are other moments, but the same messages.
+    // In another zone they have other times, but they are the same messages.
     expect(counts((await json(path, '--time-zone', 'Asia/Tokyo')).imported)).to.include({ taken: 0, takenBefore: 3 });
   });
 
@@ -208,13 +208,13 @@ describe('import django', () => {
     ]);
   });
 
-  it('knows the same messages when they come from a file or database elsewhere', async () => {
+  it('recognises messages in a moved file or another database', async () => {
     const path = newFile();
     createDjangoSqlite(path, { senders: [ada], messages: [[1, 'Hello', '2021-03-01 10:00:00.123456', 1]] });
     await run(path);
     await fillPostgresql(old, { senders: [ada], messages: [[1, 'Hello', '2021-03-01 10:00:00.123456+00', 1]] });
     expect(counts((await json(old.url)).imported)).to.include({ taken: 0, takenBefore: 1 });
-    // The same words of the same person under another id, or at another time, are another message.
+    // The same words under another id are another message.
     await fillPostgresql(old, { messages: [[2, 'Hello', '2021-03-01 10:00:00.123456+00', 1]] });
     expect(counts((await json(old.url)).imported)).to.include({ taken: 1, takenBefore: 1 });
   });
@@ -268,7 +268,7 @@ describe('import django', () => {
     expect(counts((await json(path)).imported)).to.include({ taken: 1, takenBefore: 1, notTaken: 5 });
   });
 
-  it('keeps whole what is longer or odder than the door lets in', async () => {
+  it('keeps texts and names that a post may not have', async () => {
     const path = newFile();
     const [text, name] = [`${'long '.repeat(10_000)}\u0000 😀 \u001b[2J`, `Two\nlines ${'x'.repeat(300)}`];
     createDjangoSqlite(path, { senders: [[1, ' ada@example.test ', name]], messages: [[1, text, '2021-03-01', 1]] });
@@ -277,7 +277,7 @@ describe('import django', () => {
     expect(message).to.include({ message: text, name, email: 'ada@example.test' });
   });
 
-  it('with --dry-run says what would happen, and changes nothing', async () => {
+  it('with --dry-run changes nothing', async () => {
     await fillPostgresql(old, { senders: [ada, adaAgain, grace], messages });
     const { code, imported } = await json(old.url, '--dry-run');
     expect(code).to.equal(0);
@@ -303,7 +303,7 @@ describe('import django', () => {
     await fillPostgresql(old, { senders: [ada, grace], messages: messages.slice(0, 2) });
     await run(old.url);
     await runHere(['senders', 'erase', '--email', 'ada@example.test', '--yes'], db, { settings });
-    // Third was there before the erasure, and an import that was ended half-way had not come to it.
+    // An import that ended half-way had not reached Third before the erasure.
     await fillPostgresql(old, {
       messages: [messages[2] as OldMessage, [9, 'Later', new Date(Date.now() + 3_600_000).toISOString(), 1]],
     });
@@ -318,7 +318,7 @@ describe('import django', () => {
     expect((await senders()).map((it: { messages: number }) => it.messages)).to.deep.equal([1, 1]);
   });
 
-  it('leaves out who is erased at the very moment that the page is stored', async () => {
+  it('skips a sender who is erased while the page is stored', async () => {
     await fillPostgresql(old, { senders: [ada, grace], messages: messages.slice(0, 2) });
     const addressIndex = context.keyring.addressIndex('ada@example.test');
     const erasing = await db.lockKey(addressIndex.readBigInt64BE(0));
@@ -347,7 +347,7 @@ describe('import django', () => {
     expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 1 });
   });
 
-  it('goes into the form that is named, open or closed', async () => {
+  it('imports into the given form, open or closed', async () => {
     await fillPostgresql(old, { senders: [ada], messages: [messages[0] as OldMessage] });
     expect(await run(old.url, '--form', 'none-such')).to.include({ code: 1, stdout: '' });
     await runHere(['forms', 'add', 'archive'], db);
@@ -357,7 +357,7 @@ describe('import django', () => {
     expect(row).to.deep.equal({ slug: 'archive' });
   });
 
-  it('says how many are past the days that messages are kept', async () => {
+  it('counts messages older than the retention', async () => {
     await fillPostgresql(old, {
       senders: [ada],
       messages: [messages[0] as OldMessage, [2, 'New', new Date().toISOString(), 1]],
@@ -368,7 +368,7 @@ describe('import django', () => {
     expect({ ...JSON.parse(stdout).retention, stderr }).to.deep.equal({ days: 365, past: 1, stderr: '' });
   });
 
-  it('is refused while another one is at work', async () => {
+  it('is refused while another import runs', async () => {
     await fillPostgresql(old, { senders: [ada], messages: [messages[0] as OldMessage] });
     const other = await db.lockKey(7_226_945n);
     try {
@@ -382,7 +382,7 @@ describe('import django', () => {
     expect((await run(old.url)).code).to.equal(0);
   });
 
-  it('shows nothing of a visitor in the database', async () => {
+  it('stores nothing of a visitor unencrypted', async () => {
     await fillPostgresql(old, { senders: [grace], messages: [[1, 'Words of hers', '2021-03-01', 3]] });
     await run(old.url);
     for (const table of ['messages', 'senders', 'imported_rows']) {
@@ -419,7 +419,7 @@ describe('import django', () => {
         const wrong = await refused(url({ ...login, password: 'wrong-word' }));
         expect(wrong).to.include('rejects the login').and.not.include('wrong-word');
         expect(await refused(url({ ...login, password: '' }))).to.include('set PGPASSWORD');
-        // No more than that is needed.
+        // Nothing else is needed.
         await renamed.query('alter table backend_message rename sent to date');
         await renamed.query(`grant select on backend_sender, backend_message to ${renamed.name}`);
         expect((await run(url({ ...login, password: 'secret-word' }))).code).to.equal(0);

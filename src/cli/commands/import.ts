@@ -99,7 +99,7 @@ function printImported(output: Output, imported: Imported, texts: Readonly<Recor
       `\nTaken, but older than the ${days} days that messages are kept: ${past}; the next purge removes them.`,
     );
   }
-  if (messages.notTaken > 0) output.note('\nMend in the old database what is not taken, and run this again.');
+  if (messages.notTaken > 0) output.note('\nCorrect these rows in the old database and run this again.');
   if (dryRun) output.note('\nNothing was changed.');
   if (!complete) output.note('\nEnded before all was read: run this again to go on.');
 }

@@ -15,7 +15,7 @@ from ${candidates.as('given')}
 where imported_rows.print is not null or erased_at is not null`,
 };
 
-/** Waits for everything else that stores, erases or imports messages of the same senders. */
+/** Waits until nobody else stores, erases or imports messages of the same senders. */
 export const importLockStatement: Statement = {
   name: 'import_lock_1',
   text: 'select count(*) from (select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key) as taken',

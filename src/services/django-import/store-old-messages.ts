@@ -31,18 +31,18 @@ export async function sortMessages(scope: Scope, messages: readonly TakeableMess
   };
 }
 
-/** What became of messages that had not been taken before. */
+/** What happened to messages that were not imported before. */
 export interface Took {
   messages: number;
   newSenders: number;
-  /** By people who were erased at this very moment. */
+  /** Their sender was erased while this page was being prepared. */
   erased: TakeableMessage[];
 }
 
 /**
- * Stores messages with their senders, new or known, and the marks that they were taken, in one transaction.
+ * Stores messages, their senders, and the marks that they were imported, in one transaction.
  *
- * @param messages in the order they were written: the first of a sender says how the name is written.
+ * @param messages in the order of their ids: a new sender gets the name of the first one.
  */
 export async function takeMessages(scope: Scope, formId: string, messages: readonly TakeableMessage[]): Promise<Took> {
   for (let clashes = 0; messages.length > 0; ) {
@@ -80,7 +80,7 @@ function prepareRow(scope: Scope, message: TakeableMessage) {
   const { keyring } = scope;
   const { content, date, oldId, print } = message;
   const msecs = date.at.getTime();
-  // The order of ids is the order of arrival; of messages of one day or millisecond it is the order they had.
+  // Ids sort by time of arrival. Messages of the same millisecond keep the order of their old ids.
   const messageId = uuidv7({ msecs, seq: Number(BigInt.asUintN(32, oldId)) });
   const senderId = uuidv7({ msecs });
   return {
@@ -101,7 +101,7 @@ function prepareRow(scope: Scope, message: TakeableMessage) {
 
 type Row = ReturnType<typeof prepareRow>;
 
-/** The locks of these senders, as those who store and erase take them, in one order for everybody. */
+/** The senders' locks that storing and erasing take too, sorted so that nobody deadlocks. */
 function lockKeys(rows: readonly Row[]): Buffer {
   return sortLocks(rows.map((row) => row.address_index.readBigInt64BE(0)));
 }
