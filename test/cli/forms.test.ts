@@ -157,12 +157,12 @@ describe('forms', () => {
     await json('add', 'shop');
     const before = (await json('list')).items;
     const misuses: [string[], number, RegExp][] = [
-      [['add', 'shop'], 1, /there is a form "shop" already/],
+      [['add', 'shop'], 1, /the form "shop" already exists/],
       [['add', 'Shop'], 2, /cannot be a slug/],
       [['add', '-x'], 2, /./],
       [['add'], 2, /./],
       [['add', 'x', '--to', 'nobody'], 2, /"nobody" is not an e-mail address/],
-      [['add', 'x', '--redirect', 'javascript:alert(1)'], 2, /not an http or https address/],
+      [['add', 'x', '--redirect', 'javascript:alert(1)'], 2, /not an http or https URL/],
       [['add', 'x', '--captcha', 'turnstile'], 2, /set CAPTCHA=turnstile/],
       [['add', 'x', '--require', '_next'], 2, /cannot be a field/],
       [['add', 'x', '--origin', 'https://shop.test/page'], 2, /not an origin/],

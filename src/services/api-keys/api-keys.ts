@@ -8,14 +8,14 @@ import { newId } from '../ids.ts';
 import type { Scope } from '../scope.ts';
 import { handleOfKey, hashKey, isSameKey, makeKeyText } from './key-text.ts';
 
-/** What the command line shows of a key. Times are ISO 8601 in UTC. */
+/** A key as the command line shows it. Times are ISO 8601 in UTC. */
 export interface KeyView {
   id: string;
   name: string;
-  /** How the key begins: what is needed to tell which one somebody has. */
+  /** How the key begins, enough to recognise it. */
   beginning: string;
   scopes: string[];
-  /** Slugs of the forms that it is limited to; null for all. */
+  /** Slugs of the forms that the key is limited to; null for all. */
   forms: string[] | null;
   state: 'active' | 'expired' | 'revoked';
   createdAt: string;
@@ -33,21 +33,21 @@ export interface KeyRequest {
 }
 
 /**
- * Makes a key. What is returned as `key` is nowhere kept, and cannot be had again.
+ * Makes a key. The returned `key` is not stored, so it can be shown only now.
  *
  * @throws {Problem} argument-invalid, form-unknown
  */
 export async function createKey(scope: Scope, request: KeyRequest): Promise<KeyView & { key: string }> {
   const name = request.name.trim();
   if (name === '' || name.length > 100)
-    throw new Problem('argument-invalid', 'a key has a name of up to 100 characters');
+    throw new Problem('argument-invalid', 'a key needs a name of 1 to 100 characters');
   const unknown = request.scopes.find((it) => !(keyScopes as readonly string[]).includes(it));
   if (unknown !== undefined || request.scopes.length === 0) {
-    throw new Problem('argument-invalid', `a key has one or more of the scopes ${keyScopes.join(', ')}`);
+    throw new Problem('argument-invalid', `a key needs one or more of these scopes: ${keyScopes.join(', ')}`);
   }
   const now = await databaseNow(scope.em);
   if (request.expiresAt !== undefined && request.expiresAt <= now) {
-    throw new Problem('argument-invalid', 'the key would have expired already');
+    throw new Problem('argument-invalid', 'the expiry time is in the past');
   }
   const forms = request.forms?.length ? await Promise.all(request.forms.map((slug) => findFormId(scope, slug))) : null;
   const { text, handle } = makeKeyText();
@@ -73,7 +73,7 @@ export async function listKeys(scope: Scope): Promise<KeyView[]> {
 }
 
 /**
- * @param which its id, or how it begins.
+ * @param which the key's id or beginning.
  * @throws {Problem} key-unknown
  */
 export async function findKey(scope: Scope, which: string): Promise<KeyView> {
@@ -81,9 +81,9 @@ export async function findKey(scope: Scope, which: string): Promise<KeyView> {
 }
 
 /**
- * Ends a key at once. Its row stays, so that the log's lines about it can still be read.
+ * Revokes a key at once. Its row stays, so log lines can still be matched to it.
  *
- * @param which its id, or how it begins.
+ * @param which the key's id or beginning.
  * @throws {Problem} key-unknown
  */
 export async function revokeKey(scope: Scope, which: string): Promise<{ key: KeyView; changed: boolean }> {
@@ -97,24 +97,24 @@ async function findKeyRow(scope: Scope, which: string): Promise<ApiKey> {
   const handle = /^rw_([0-9a-z]{10})(?:_.*)?$/.exec(which)?.[1];
   const where = isUuid(which) ? { id: which } : handle === undefined ? undefined : { handle };
   const key = where === undefined ? null : await scope.em.findOne(ApiKey, where);
-  // What was given is not repeated: it may have been a whole key.
+  // Do not repeat the argument: it may be a whole key.
   if (key === null) throw new Problem('key-unknown', 'there is no such key');
   return key;
 }
 
-/** Whom a request comes from, and what it may see. */
+/** Which key a request has, and what it may see. */
 export interface Admission {
   keyId: string;
   scopes: readonly string[];
-  /** Ids of the only forms that exist for it; undefined for all. */
+  /** Ids of the forms that it may see; undefined for all. */
   within: readonly string[] | undefined;
 }
 
-/** How exactly the last use of a key is known, in milliseconds. */
+/** The last use of a key is written at most this often. */
 const lastUseStepMs = 60_000;
 
 /**
- * Finds out whose key it is; what it may do, `requireScope` says.
+ * Finds the key. Whether it allows the request is for `requireScope` to decide.
  *
  * @throws {Problem} key-required
  */
@@ -125,7 +125,7 @@ export async function admitKey(scope: Scope, text: string | undefined): Promise<
   }
   const key = await scope.em.findOne(ApiKey, { handle });
   if (!isSameKey(text, key?.hash) || key === null || key.revokedAt != null) {
-    throw new Problem('key-required', 'this API key is not known');
+    throw new Problem('key-required', 'this API key does not exist or was revoked');
   }
   if (key.expiresAt != null && key.isExpired(await databaseNow(scope.em))) {
     throw new Problem('key-required', 'this API key has expired');

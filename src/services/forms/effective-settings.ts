@@ -3,12 +3,12 @@ import type { Config } from '../../config/config.ts';
 import type { Form } from '../../entities/index.ts';
 import type { Scope } from '../scope.ts';
 
-/** The captcha that a form asks for. */
+/** The captcha of a form. */
 export function captchaOf(scope: Pick<Scope, 'config'>, form: Pick<Form, 'captcha'>): CaptchaKind {
   return form.captcha ?? scope.config.captcha.kind;
 }
 
-/** Who is told of the messages of a form. */
+/** Who gets the notifications about a form's messages. */
 export function ownersOf(config: Config, form: Pick<Form, 'recipients'>): readonly string[] {
   return form.recipients?.length ? form.recipients : config.notifyTo;
 }
@@ -18,7 +18,7 @@ export function ownersSql(notifyTo: string): string {
   return `(case when cardinality(forms.recipients) > 0 then forms.recipients else ${notifyTo} end)`;
 }
 
-/** Days that the messages of a form are kept; 0 for ever. */
+/** How many days a form's messages are kept; 0 means for ever. */
 export function retentionOf(config: Pick<Config, 'retentionDays'>, form: Pick<Form, 'retentionDays'>): number {
   return form.retentionDays ?? config.retentionDays;
 }

@@ -1,4 +1,4 @@
-/** Largest sizes, in characters (Unicode code points), and the number of extra fields. */
+/** Maximum lengths in characters (Unicode code points), and the maximum number of extra fields. */
 export const fieldLimits = {
   message: 10_000,
   name: 200,
@@ -12,12 +12,12 @@ export const fieldLimits = {
 export interface Rule {
   limit: number;
   required?: true;
-  /** White space around it is part of it. */
+  /** Keeps leading and trailing white space. */
   untrimmed?: true;
   oneLine?: true;
 }
 
-/** The fields that every form has. A text that is empty but for white space counts as not given. */
+/** The fields that every form has. A text of white space alone counts as missing. */
 export const knownFields = {
   email: { limit: fieldLimits.email, required: true },
   message: { limit: fieldLimits.message, required: true, untrimmed: true },
@@ -25,12 +25,12 @@ export const knownFields = {
   subject: { limit: fieldLimits.subject, oneLine: true },
 } as const satisfies Record<string, Rule>;
 
-/** What every form requires. */
+/** The fields that every form requires. */
 export const alwaysRequired = Object.entries(knownFields).flatMap(([name, rule]) => ('required' in rule ? [name] : []));
 
 export type KnownField = keyof typeof knownFields;
 
-/** Other names that frontends send a known field under; the field's own name wins. */
+/** Other names that frontends use for a known field. The field's own name wins. */
 export const aliases: Readonly<Record<KnownField, readonly string[]>> = {
   email: ['_replyto'],
   message: [],

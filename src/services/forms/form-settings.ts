@@ -9,7 +9,7 @@ import { captchaOf, ownersOf, retentionOf } from './effective-settings.ts';
 import { alwaysRequired, fieldLimits } from './fields.ts';
 import { defaultFormSlug, findForm } from './forms.ts';
 
-/** What may be set on a form. Null means as the environment says, or none where that says nothing. */
+/** The settings of a form. Null means the environment's setting, or none if the environment has none. */
 export interface FormSettings {
   name: string | null;
   recipients: readonly string[] | null;
@@ -17,26 +17,26 @@ export interface FormSettings {
   captcha: CaptchaKind | null;
   redirectUrl: string | null;
   requiredFields: readonly string[] | null;
-  /** The origins whose pages may post; our own pages always may. */
+  /** Origins whose pages may post. Our own pages always may. */
   origins: readonly string[] | null;
-  /** How many days messages are kept; 0 for ever. */
+  /** How many days messages are kept; 0 means for ever. */
   retentionDays: number | null;
 }
 
-/** What the command line shows of a form. Times are ISO 8601 in UTC. */
+/** A form as the command line shows it. Times are ISO 8601 in UTC. */
 export interface FormView extends FormSettings {
   id: string;
   slug: string;
   state: 'open' | 'closed';
-  /** Where its posts go. */
+  /** The URL to post to. */
   address: string;
-  /** What is in force, the environment's settings included. */
+  /** The settings that apply, including the environment's. */
   effective: { recipients: readonly string[]; autoReply: boolean; captcha: CaptchaKind; retentionDays: number };
   createdAt: string;
   closedAt: string | null;
 }
 
-/** Every form, in the order of the alphabet. */
+/** Every form, in alphabetical order. */
 export async function listForms(scope: Scope): Promise<FormView[]> {
   const forms = await scope.em.find(Form, {}, { orderBy: { slug: 'asc' } });
   return forms.map((form) => viewForm(scope, form));
@@ -56,7 +56,7 @@ export async function addForm(scope: Scope, slug: string, settings: Partial<Form
 }
 
 /**
- * Changes what is named, and leaves the rest.
+ * Changes the given settings and leaves the others.
  *
  * @throws {Problem} form-unknown, form-exists, argument-invalid
  */
@@ -69,7 +69,7 @@ export async function changeForm(
   const form = await requireForm(scope, slug);
   if (newSlug !== undefined && newSlug !== slug) {
     if (slug === defaultFormSlug) {
-      throw new Problem('argument-invalid', `"${slug}" keeps its slug: /api/messages belongs to it`);
+      throw new Problem('argument-invalid', `"${slug}" keeps its slug, because /api/messages posts to it`);
     }
     await requireFreeSlug(scope, newSlug);
     form.slug = newSlug;
@@ -89,9 +89,9 @@ async function requireForm(scope: Scope, slug: string): Promise<Form> {
 
 async function requireFreeSlug(scope: Scope, slug: string): Promise<void> {
   if (!/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/.test(slug)) {
-    throw new Problem('argument-invalid', `"${slug}" cannot be a slug: use up to 64 small letters, digits and -`);
+    throw new Problem('argument-invalid', `"${slug}" cannot be a slug: use up to 64 lower-case letters, digits and -`);
   }
-  if ((await scope.em.count(Form, { slug })) > 0) throw new Problem('form-exists', `there is a form "${slug}" already`);
+  if ((await scope.em.count(Form, { slug })) > 0) throw new Problem('form-exists', `the form "${slug}" already exists`);
 }
 
 type Stored = Omit<FormSettings, 'recipients' | 'requiredFields' | 'origins'> & {
@@ -100,7 +100,7 @@ type Stored = Omit<FormSettings, 'recipients' | 'requiredFields' | 'origins'> & 
   requiredFields: string[] | null;
 };
 
-/** Only what is named, as it is stored. @throws {Problem} argument-invalid */
+/** The given settings, as they are stored. @throws {Problem} argument-invalid */
 function readSettings(scope: Scope, settings: Partial<FormSettings>): Partial<Stored> {
   const { name, recipients, autoReply, captcha, redirectUrl, requiredFields, origins, retentionDays } = settings;
   return {
@@ -121,31 +121,31 @@ function readSettings(scope: Scope, settings: Partial<FormSettings>): Partial<St
 
 function readName(name: string): string {
   if (name.length <= 100) return name;
-  throw new Problem('argument-invalid', 'a name has no more than 100 characters');
+  throw new Problem('argument-invalid', 'a name has at most 100 characters');
 }
 
 function readCaptcha({ config }: Scope, kind: CaptchaKind): CaptchaKind {
   if (!captchaKinds.includes(kind)) {
-    throw new Problem('argument-invalid', `"${kind}" is no captcha: choose ${captchaKinds.join(', ')}`);
+    throw new Problem('argument-invalid', `"${kind}" is not a captcha: choose ${captchaKinds.join(', ')}`);
   }
   if (kind === 'none' || kind === 'altcha' || kind === config.captcha.kind) return kind;
-  throw new Problem('argument-invalid', `nobody could solve ${kind}: set CAPTCHA=${kind} with its keys first`);
+  throw new Problem('argument-invalid', `${kind} has no keys here: set CAPTCHA=${kind} and its keys first`);
 }
 
 function readRedirect(text: string): string {
   const url = URL.parse(text);
   if (url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url.href;
-  throw new Problem('argument-invalid', `"${text}" is not an http or https address`);
+  throw new Problem('argument-invalid', `"${text}" is not an http or https URL`);
 }
 
 function readField(text: string): string {
   const name = text.trim();
   const isPlain = name.length <= fieldLimits.extraName && /^[^\p{Cc}\p{Zl}\p{Zp}]+$/u.test(name);
   if (isPlain && !name.startsWith('_')) return name;
-  throw new Problem('argument-invalid', `"${text}" cannot be a field: up to 64 plain characters, the first no _`);
+  throw new Problem('argument-invalid', `"${text}" cannot be a field: use up to 64 characters, and no _ at the start`);
 }
 
-/** Without what every form requires. */
+/** Leaves out the fields that every form requires. */
 function readRequired(texts: readonly string[]): string[] | null {
   const names = new Set(texts.map(readField)).difference(new Set(alwaysRequired));
   return names.size > 0 ? [...names] : null;
@@ -154,12 +154,12 @@ function readRequired(texts: readonly string[]): string[] | null {
 function readOrigin(text: string): string {
   const url = URL.parse(text.trim());
   if (url !== null && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href) return url.origin;
-  throw new Problem('argument-invalid', `"${text}" is not an origin: write https:// and a host, nothing behind it`);
+  throw new Problem('argument-invalid', `"${text}" is not an origin: use https:// and a host, with nothing after it`);
 }
 
 function readDays(days: number): number {
   if (Number.isInteger(days) && days >= 0 && days <= 36_500) return days;
-  throw new Problem('argument-invalid', 'messages are kept a whole number of days up to 36500, 0 for ever');
+  throw new Problem('argument-invalid', 'retention is a whole number of days up to 36500; 0 means for ever');
 }
 
 function viewForm(scope: Scope, form: Form): FormView {

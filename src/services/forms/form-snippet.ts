@@ -6,7 +6,7 @@ const known: Readonly<Record<string, { label: string; input: string }>> = {
   email: { label: 'E-mail', input: '<input name="email" type="email" autocomplete="email" required' },
 };
 
-/** The HTML to paste into a page. It works without script, but for a captcha; `/form.js` makes it comfortable. */
+/** The HTML to paste into a page. Only a captcha needs script; `/form.js` adds comfort. */
 export function formSnippet(publicUrl: string, form: FormView): string {
   const required = new Set(form.requiredFields ?? []);
   const names = ['name', 'email', ...required].filter((name, index, all) => all.indexOf(name) === index);

@@ -2,10 +2,10 @@ import { Form } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import type { Scope } from '../scope.ts';
 
-/** The slug of the form that `/api/messages` belongs to. */
+/** The slug of the form that `/api/messages` posts to. */
 export const defaultFormSlug = 'contact';
 
-/** The form of a slug, be it open or closed. What cannot be a slug is not asked for: PostgreSQL takes no NUL. */
+/** Finds a form, open or closed. A text that cannot be a slug is not looked up: PostgreSQL accepts no NUL. */
 export async function findForm(scope: Scope, slug: string): Promise<Form | null> {
   return /^[a-z0-9-]{1,64}$/.test(slug) ? await scope.em.findOne(Form, { slug }) : null;
 }
@@ -18,16 +18,16 @@ export async function findOpenForm(scope: Scope, slug: string): Promise<Form> {
   return form;
 }
 
-/** Every origin that some form has as its own. */
+/** The origins of all forms. */
 export async function listFormOrigins(scope: Scope): Promise<Set<string>> {
   const forms = await scope.em.find(Form, { origins: { $ne: null } }, { fields: ['origins'] });
   return new Set(forms.flatMap((form) => form.origins ?? []));
 }
 
 /**
- * The id of the form that a list is limited to, be it open or closed.
+ * Finds the id of a form, open or closed.
  *
- * @param within ids of forms: any other is not there.
+ * @param within ids of the only forms that may be found.
  * @throws {Problem} form-unknown
  */
 export async function findFormId(scope: Scope, slug: string, within?: readonly string[]): Promise<string> {

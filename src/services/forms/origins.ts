@@ -4,13 +4,13 @@ import { Problem } from '../../problems.ts';
 
 type OriginSettings = Pick<Config, 'publicUrl' | 'allowedOrigins' | 'loopbackOrigins'>;
 
-/** Longer addresses than this are none that a page would send its visitors to. */
-const longestNext = 2000;
+/** A real page has no longer URL than this. */
+const maxNextLength = 2000;
 
 /**
- * A browser says truthfully which page a post comes from; a page that the form does not know may not post. What
- * is no browser sends no `Origin` and is taken. `null` may be anybody: a page whose Referrer-Policy is `no-referrer` or
- * `same-origin` posts its forms so, and so does a sandboxed frame or a file.
+ * Browsers say truthfully which page a post comes from, and a form accepts only the pages it knows. Programs send no
+ * `Origin` and may post. `null` can be anybody: pages whose Referrer-Policy is `no-referrer` or `same-origin` send it,
+ * and so do sandboxed frames and files.
  *
  * @throws {Problem} origin-refused
  */
@@ -28,31 +28,30 @@ export function refuseForeignOrigin(
   );
 }
 
-/** Whether the environment, whatever a form says, lets pages of this origin post. */
+/** Whether the environment lets pages of this origin post, independent of the form. */
 export function isAllowedByEnvironment(config: OriginSettings, origin: string): boolean {
   return config.allowedOrigins.includes(origin) || isOurOwn(config, origin);
 }
 
 /**
- * Where `_next` sends the visitor, if that is an address on a site that belongs to us or to the form's owner.
- * The address is read as browsers read it, and only what was read is used: what looks like a path may be none
- * (`//evil.example`, `/\evil.example`).
+ * Reads `_next`, the page to send the visitor to. Only sites of ours or of the form's owner are allowed. It is parsed
+ * as browsers parse it, and only the parsed URL is used: `//evil.example` and `/\evil.example` look like paths.
  *
- * @param formOrigins asked only where the environment does not settle it.
+ * @param formOrigins called only if the environment does not allow the origin.
  */
 export async function readNext(
   config: OriginSettings,
   formOrigins: () => Promise<readonly string[] | null | undefined>,
   value: unknown,
 ): Promise<string | undefined> {
-  if (typeof value !== 'string' || value.trim() === '' || value.length > longestNext) return undefined;
+  if (typeof value !== 'string' || value.trim() === '' || value.length > maxNextLength) return undefined;
   const url = URL.parse(value, config.publicUrl);
   if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') return undefined;
   const allowed = isAllowedByEnvironment(config, url.origin) || ((await formOrigins())?.includes(url.origin) ?? false);
   return allowed ? url.href : undefined;
 }
 
-/** A form's own origins stand in the place of the environment's; our own pages may always post. */
+/** A form's own origins replace the environment's. Our own pages may always post. */
 function isAllowed(config: OriginSettings, formOrigins: readonly string[] | null | undefined, origin: string): boolean {
   if (!formOrigins?.length) return isAllowedByEnvironment(config, origin);
   return formOrigins.includes(origin) || isOurOwn(config, origin);
