@@ -10,7 +10,7 @@ import {
 import { heldSince } from '../delivery/held-summary.ts';
 import type { Scope } from '../scope.ts';
 
-/** The state of this database's mail. None of it is about a single person. */
+/** The state of this database's mail. Nothing in it is about a person. */
 export interface Numbers {
   /** Every pair of kind and state except `sent`, also with a count of 0. */
   emails: { kind: EmailKind; state: EmailState; count: number }[];
@@ -18,19 +18,19 @@ export interface Numbers {
   heldMessages: number;
   oldestHeldSeconds: number;
   pausedFor: PauseCause | null;
-  /** Tries that ended after `since`, by whatever process. */
+  /** Tries that ended after `since`, in any process. */
   tries: { outcome: AttemptOutcome; seconds: number | null }[];
-  /** To be given as `since` the next time. */
+  /** Pass it as `since` the next time. */
   until: Date;
 }
 
 /**
- * A row counts as ended at the start of the statement that writes it, so the last seconds are left for the next
- * time: one that is committed late must not fall between two looks.
+ * `finished_at` is when the statement began, and the commit comes later. The last seconds are left for the next read, so
+ * that a late commit does not fall between two reads.
  */
 const settledAfter = `interval '5 seconds'`;
 
-/** Counts only unsent emails: they stay few, and the index on states finds them. */
+/** Counts only unsent emails. They stay few, and the index on states finds them. */
 export const numbersStatement: Statement = {
   name: 'numbers_3',
   text: `
