@@ -125,18 +125,18 @@ describe('health --deep: the From domain', () => {
       'lets everybody send (+all at a.test)',
     ],
     [
-      'SPF with three names that are not there',
+      'SPF with three names that do not exist',
       'spf',
       'fail',
       { 'site.test TXT': ['v=spf1 a mx:old.test a:older.test/24 -all'] },
-      'asks for 3 names that are not there, 2 are allowed: a of site.test, mx:old.test, a:older.test/24',
+      'asks for 3 names that do not exist, 2 are allowed: a of site.test, mx:old.test, a:older.test/24',
     ],
     ['no DKIM key that we know of', 'dkim', 'warn', { 'google._domainkey.site.test TXT': [] }, 'usual names'],
     ['a revoked DKIM key', 'dkim', 'fail', { 'google._domainkey.site.test TXT': ['v=DKIM1; p='] }, 'revoked'],
     ['no DMARC', 'dmarc', 'warn', { '_dmarc.site.test TXT': [] }, 'no DMARC record'],
     ['DMARC without a policy', 'dmarc', 'fail', { '_dmarc.site.test TXT': ['v=DMARC1; rua=x'] }, 'no policy'],
-    ['no MX', 'mx', 'warn', { 'site.test MX': [] }, 'bounces and answers'],
-    ['a null MX', 'mx', 'fail', { 'site.test MX': ['0 .'] }, 'takes no mail'],
+    ['no MX', 'mx', 'warn', { 'site.test MX': [] }, 'bounces and replies'],
+    ['a null MX', 'mx', 'fail', { 'site.test MX': ['0 .'] }, 'accepts no mail'],
   ] as const) {
     it(`${title}: ${name} is "${status}", with a fix; the others stay the same`, async () => {
       const seen = await look(changes as Zone);
@@ -306,7 +306,7 @@ describe('health --deep: the rest', () => {
     });
     await writeFile(join(templates, 'auto-reply.text.liquid'), 'Ours,\n{{ message }}');
     const wrong = await look('templates');
-    expect(wrong).to.include({ status: 'fail', fix: 'mend that file, or take it away to use ours' });
+    expect(wrong).to.include({ status: 'fail', fix: 'fix that file, or delete it to use ours' });
     expect(wrong.fact).to.include('auto-reply.text.liquid, line 2: unknown variable "message"');
     expect(await look('mail')).to.include({ status: 'ok' });
   });

@@ -162,7 +162,7 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour',
     expect(well).to.include({ code: 0, status: 'ok' });
     expect(well.fact).to.match(/^Redis \d+\.\d+\.\d+ answers in \d+\.\d ms$/);
     const away = await look('redis://user:hunter2@127.0.0.1:1');
-    expect(away).to.include({ code: 0, status: 'warn', fix: 'start Redis, or mend REDIS_URL' });
+    expect(away).to.include({ code: 0, status: 'warn', fix: 'start Redis, or correct REDIS_URL' });
     expect(away.fact).to.include('ECONNREFUSED');
   });
 

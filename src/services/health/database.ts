@@ -13,7 +13,7 @@ export async function checkDatabase(parts: HealthParts): Promise<HealthCheck> {
     `select current_setting('server_version') as version, current_setting('server_version_num')::int as number,
        current_database() as name`,
   );
-  // The first question opened the connection; this one tells how far away the database is.
+  // The first statement opened the connection. This one measures the way to the database.
   const startedAt = performance.now();
   await em.execute('select 1');
   const tookMs = performance.now() - startedAt;
@@ -26,11 +26,11 @@ export async function checkDatabase(parts: HealthParts): Promise<HealthCheck> {
   if (closed !== undefined)
     return { name: 'database', status: 'fail', fact: `${fact}, but ${closed.fact}`, fix: closed.fix };
   if (tookMs > 250)
-    return { name: 'database', status: 'warn', fact, fix: 'find out what keeps it busy, or move it closer' };
+    return { name: 'database', status: 'warn', fact, fix: 'find out why it is busy, or move it closer' };
   return good('database', fact);
 }
 
-/** What an administrator may have set for the server, the database or the role, and we cannot work with. */
+/** Finds a setting of the server, database or role that we cannot work with. */
 async function findUnfitSetting(em: EntityManager): Promise<Pick<HealthCheck, 'fact' | 'fix'> | undefined> {
   const [row] = await em.execute<{ closed: boolean; isolation: string; dates: string }[]>(
     `select current_setting('transaction_read_only') = 'on' as closed,
@@ -39,25 +39,25 @@ async function findUnfitSetting(em: EntityManager): Promise<Pick<HealthCheck, 'f
   if (row?.closed) {
     return {
       fact: 'it takes no writes: it is a standby, or default_transaction_read_only is on',
-      fix: 'let DATABASE_URL name the primary, or set default_transaction_read_only to off',
+      fix: 'set DATABASE_URL to the primary, or default_transaction_read_only to off',
     };
   }
   if (row !== undefined && row.isolation !== 'read committed') {
     return {
-      fact: `default_transaction_isolation is ${row.isolation}, with which posts that come together fail`,
+      fact: `default_transaction_isolation is ${row.isolation}, which makes posts at the same time fail`,
       fix: `ALTER ROLE or ALTER DATABASE … SET default_transaction_isolation = 'read committed', then restart`,
     };
   }
   if (row !== undefined && !row.dates.startsWith('ISO')) {
     return {
-      fact: `DateStyle is ${row.dates}, in which dates cannot be read`,
+      fact: `DateStyle is ${row.dates}, and we only read ISO dates`,
       fix: `ALTER ROLE or ALTER DATABASE … SET DateStyle = 'ISO', then restart`,
     };
   }
   return undefined;
 }
 
-/** An answer of 201 promises that the message survives a power cut. */
+/** A 201 promises that the message survives a power cut. */
 export async function checkDurability(em: EntityManager): Promise<HealthCheck> {
   const names = ['fsync', 'full_page_writes', 'synchronous_commit'];
   const rows = await em.execute<{ name: string; setting: string }[]>(
@@ -67,7 +67,7 @@ export async function checkDurability(em: EntityManager): Promise<HealthCheck> {
   const fact = names.map((name) => `${name} ${settings.get(name)}`).join(', ');
   const off = names.filter((name) => settings.get(name) === 'off');
   if (off.length === 0) return good('durability', fact);
-  // Some file systems never tear a page, so that this one alone may be off for a good reason.
+  // Some file systems never write half a page, so full_page_writes alone may be off for a good reason.
   const status = off.every((name) => name === 'full_page_writes') ? 'warn' : 'fail';
   return {
     name: 'durability',
@@ -98,8 +98,8 @@ export async function checkKeyring(parts: HealthParts, em: EntityManager): Promi
     return {
       name: 'keys',
       status: 'fail',
-      fact: `the database was written with ${stored.map((it) => it.id).join(', ')}, and there is no key`,
-      fix: 'put the keys back: ENCRYPTION_KEYS, or the file encryption.keys in DATA_DIR',
+      fact: `the database was written with ${stored.map((it) => it.id).join(', ')}, but no key is configured`,
+      fix: 'restore the keys: ENCRYPTION_KEYS, or the file encryption.keys in DATA_DIR',
     };
   }
   try {
@@ -112,12 +112,12 @@ export async function checkKeyring(parts: HealthParts, em: EntityManager): Promi
       name: 'keys',
       status: 'fail',
       fact: error.message,
-      fix: 'put the keys back that the database was written with',
+      fix: 'restore the keys that the database was written with',
     };
   }
 }
 
-/** Undefined where the keys cannot be had: the check of the keys says so. */
+/** Undefined if the keys cannot be read; `checkKeyring` reports that. */
 export async function openKeyring(parts: HealthParts, em: EntityManager): Promise<Keyring | undefined> {
   try {
     const configured = parts.keys();

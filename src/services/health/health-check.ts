@@ -30,26 +30,26 @@ export interface HealthCheck {
     | 'smtp'
     | 'smtp-ports';
   status: HealthStatus;
-  /** What was seen. */
+  /** What the check found. */
   fact: string;
-  /** What to do about it; null where there is nothing to do. */
+  /** What to do about it; null if there is nothing to do. */
   fix: string | null;
   /** What a command of the door could do about it, instead of the fix or after it. */
   advice?: Advice;
 }
 
-/** What can be looked at. A part that could not be had is a function that throws the reason. */
+/** What the checks look at. A part that could not be opened throws the reason when it is called. */
 export interface HealthParts {
   config: Config;
   now: () => Date;
   database: () => EntityManager;
-  /** The configured keys; undefined where none have been made yet. */
+  /** The configured keys; undefined before the first start. */
   keys: () => readonly ConfiguredKey[] | undefined;
   templates: () => Templates;
   mailer: () => Mailer;
-  /** How the Redis answers in which limits are shared; undefined where none is configured. */
+  /** Asks the Redis that shares limits; undefined if none is configured. */
   redis: (() => Promise<{ version: string; tookMs: number }>) | undefined;
-  /** What an error means, in words for the operator. */
+  /** Explains an error to the operator. */
   explain: (error: unknown) => string;
 }
 

@@ -7,19 +7,19 @@ import { checkRetention } from './retention.ts';
 import { checkClock, deepChecks } from './smtp-and-clock.ts';
 
 export interface Health {
-  /** That of the worst check. */
+  /** The worst status of all checks. */
   status: HealthStatus;
   checks: HealthCheck[];
 }
 
 /**
- * Looks at everything that delivering depends on. Changes no row, and a check that fails hides no other.
+ * Checks everything that delivery depends on. It changes no row, and a failed check does not hide another.
  *
- * @param options.deep also asks the DNS and tries ports, which takes seconds.
+ * @param options.deep also asks the DNS and tries ports. Takes seconds.
  */
 export async function checkHealth(parts: HealthParts, options: { deep?: boolean } = {}): Promise<Health> {
   const database = await look(parts, 'database', () => checkDatabase(parts));
-  // Asking a database that is away over and over would only make the operator wait.
+  // If the database is away, asking again for each check would only make the operator wait.
   const ask = (name: HealthCheck['name'], check: (em: EntityManager) => Promise<HealthCheck>) =>
     database.status === 'fail' ? unknown(name) : look(parts, name, () => check(parts.database().fork()));
   const checks = await Promise.all([
@@ -31,7 +31,7 @@ export async function checkHealth(parts: HealthParts, options: { deep?: boolean 
     ask('failed', checkFailed),
     ask('held', checkHeld),
     ask('retention', (em) => checkRetention(parts, em)),
-    look(parts, 'templates', () => checkTemplates(parts), 'mend that file, or take it away to use ours'),
+    look(parts, 'templates', () => checkTemplates(parts), 'fix that file, or delete it to use ours'),
     look(parts, 'mail', () => checkMail(parts)),
     look(parts, 'disk', () => checkDisk(parts)),
     checkProxies(parts),
@@ -56,5 +56,5 @@ async function look(
 }
 
 function unknown(name: HealthCheck['name']): HealthCheck {
-  return { name, status: 'fail', fact: 'not known without the database', fix: null };
+  return { name, status: 'fail', fact: 'unknown without the database', fix: null };
 }

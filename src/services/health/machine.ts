@@ -9,11 +9,11 @@ export async function checkDisk(parts: HealthParts): Promise<HealthCheck> {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
-  if (disk === undefined) return good('disk', `${dataDir} is not there yet`);
+  if (disk === undefined) return good('disk', `${dataDir} does not exist yet`);
   const free = disk.bavail * disk.bsize;
   const share = disk.blocks === 0 ? 1 : disk.bavail / disk.blocks;
   const fact = `${formatBytes(free)} free (${Math.round(share * 100)} %) at ${dataDir}`;
-  const fix = 'make room, or move DATA_DIR';
+  const fix = 'free space, or move DATA_DIR';
   if (free < 200 * mebibyte) return { name: 'disk', status: 'fail', fact, fix };
   if (free < 1024 * mebibyte || share < 0.05) return { name: 'disk', status: 'warn', fact, fix };
   return good('disk', fact);
@@ -33,7 +33,7 @@ export function checkProxies({ config: { publicUrl, trustProxy } }: HealthParts)
   };
 }
 
-/** Never a failure: without it posts are taken all the same. */
+/** Only a warning: posts are accepted without Redis. */
 export async function checkRedis(describe: NonNullable<HealthParts['redis']>): Promise<HealthCheck> {
   try {
     const { version, tookMs } = await describe();
@@ -43,7 +43,7 @@ export async function checkRedis(describe: NonNullable<HealthParts['redis']>): P
       name: 'redis',
       status: 'warn',
       fact: `Redis does not answer: ${(error as Error).message}; each server counts limits for itself`,
-      fix: 'start Redis, or mend REDIS_URL',
+      fix: 'start Redis, or correct REDIS_URL',
     };
   }
 }

@@ -35,7 +35,7 @@ export async function checkQueue(parts: HealthParts, em: EntityManager): Promise
   };
 }
 
-/** When the first of those is tried that wait for a later time; of a leased one nobody knows. */
+/** When the next waiting email is tried. Leased emails are left out: their worker may try them now. */
 async function nextTry(em: EntityManager): Promise<string> {
   const [row] = await em.execute<{ seconds: number | null }[]>(
     `select extract(epoch from min(due_at) - now())::float8 as seconds
@@ -47,8 +47,8 @@ async function nextTry(em: EntityManager): Promise<string> {
 const failedDays = 7;
 
 /**
- * Mail that was given up on lately, however long before that it was made: its last try says when. An owner who was not
- * told of a message is the worst that can happen short of losing it; a missing auto-reply harms nobody.
+ * Email whose last try failed within these days, however old it is. A failed notification is a failure, since the owner
+ * does not know about the message. A missing auto-reply harms nobody.
  */
 export async function checkFailed(em: EntityManager): Promise<HealthCheck> {
   const [row] = await em.execute<{ emails: number; untold: number }[]>(
@@ -70,7 +70,7 @@ export async function checkFailed(em: EntityManager): Promise<HealthCheck> {
   };
 }
 
-/** A person waits for an answer behind each that was held for no good reason. */
+/** A message held by mistake means that a person waits for an answer. */
 export async function checkHeld(em: EntityManager): Promise<HealthCheck> {
   const [row] = await em.execute<{ held: number; old: number }[]>(
     `select count(*)::int as held, (count(*) filter (where ${heldSince} < now() - interval '1 day'))::int as old
@@ -83,7 +83,7 @@ export async function checkHeld(em: EntityManager): Promise<HealthCheck> {
   return { name: 'held', status: 'warn', fact, fix: null, advice: 'look-at-held' };
 }
 
-/** Opening them has tried each with an example; what is told is which are the operator's own. */
+/** Opening the templates rendered each with an example, so this only lists the operator's own. */
 export async function checkTemplates({ templates, config }: HealthParts): Promise<HealthCheck> {
   const folder = join(config.dataDir, 'templates');
   const own = [...templates().files].filter(([, path]) => dirname(path) === folder).map(([name]) => name);

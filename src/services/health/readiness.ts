@@ -6,13 +6,13 @@ import type { Scope } from '../scope.ts';
 
 export interface Readiness {
   ready: boolean;
-  /** One short word or figure for each thing looked at. */
+  /** A short word or number for each check. */
   checks: Record<string, string | number>;
 }
 
 /**
- * Whether this server can store a post right now. The age of the queue and its pause are told
- * but keep nobody from posting.
+ * Whether this server can store a post right now. The age of the queue and its pause are reported, but they do not make
+ * it unready.
  */
 export async function readiness(scope: Scope): Promise<Readiness> {
   try {
@@ -36,7 +36,7 @@ export async function readiness(scope: Scope): Promise<Readiness> {
   }
 }
 
-/** A standby, or a database that an administrator has closed for writing. */
+/** A standby, or a database that an administrator made read-only. */
 async function takesNoWrites(scope: Scope): Promise<boolean> {
   const [row] = await scope.em.execute<{ closed: boolean }[]>(
     `select current_setting('transaction_read_only') = 'on' as closed`,
@@ -52,7 +52,7 @@ export async function countDue(scope: Pick<Scope, 'em'>): Promise<number> {
   return row?.count ?? 0;
 }
 
-/** How long the email that has waited longest past its time has waited; 0 where none is due. */
+/** For how long the oldest due email has been due; 0 if no email is due. */
 export async function oldestDueSeconds(scope: Pick<Scope, 'em'>): Promise<number> {
   const [row] = await scope.em.execute<{ seconds: number }[]>(
     `select coalesce(extract(epoch from now() - min(due_at)), 0)::float8 as seconds

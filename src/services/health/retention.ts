@@ -6,7 +6,7 @@ import { dayMs } from '../maintenance/retention-rules.ts';
 import type { Scope } from '../scope.ts';
 import { good, type HealthCheck, type HealthParts } from './health-check.ts';
 
-/** Whether what was promised about keeping is kept: something purges, and nothing stays beyond its time. */
+/** Whether the retention is kept: something purges, and no message stays beyond its time. */
 export async function checkRetention({ config }: HealthParts, em: Scope['em']): Promise<HealthCheck> {
   const duty = await em.findOne(Duty, { name: purgeTask });
   const waiting = await countWaiting({ em, config });
@@ -22,7 +22,10 @@ export async function checkRetention({ config }: HealthParts, em: Scope['em']): 
     };
   }
   if (duty !== null && (await databaseNow(em)).getTime() - duty.doneAt.getTime() > dayMs) {
-    const since = duty.doneAt.getTime() === 0 ? 'never' : `not since ${duty.doneAt.toISOString().slice(0, 10)}`;
+    const since =
+      duty.doneAt.getTime() === 0
+        ? 'no purge was ever complete'
+        : `the last complete purge was on ${duty.doneAt.toISOString().slice(0, 10)}`;
     return {
       name: 'retention',
       status: 'warn',

@@ -8,7 +8,7 @@ import { checkMailDomain, openResolver } from './mail-domain.ts';
 
 const day = 24 * 60 * 60_000;
 
-/** What asks others than the database and the mail server, and takes seconds. */
+/** Checks that ask the DNS or try ports. They take seconds. */
 export function deepChecks(parts: HealthParts): Promise<HealthCheck>[] {
   const { config } = parts;
   const { address } = config.mailFrom;
@@ -23,7 +23,7 @@ export function deepChecks(parts: HealthParts): Promise<HealthCheck>[] {
   ];
 }
 
-/** The way of a mail up to MAIL, and how long the server's certificate lasts. */
+/** Talks to the mail server up to MAIL, and checks how long its certificate is valid. */
 async function checkSmtpSteps(parts: HealthParts): Promise<HealthCheck> {
   const { smtp } = parts.config;
   if (smtp === undefined) return { name: 'smtp', status: 'ok', fact: 'SMTP_HOST is not set', fix: null };
@@ -45,7 +45,7 @@ async function checkSmtpSteps(parts: HealthParts): Promise<HealthCheck> {
   }
 }
 
-/** Many hosts close the ports of mail to their machines; which are open tells what SMTP_PORT could be. */
+/** Many hosting providers block mail ports. An open one is a candidate for SMTP_PORT. */
 async function checkSmtpPorts({ config }: HealthParts): Promise<HealthCheck> {
   const { smtp } = config;
   if (smtp === undefined) return { name: 'smtp-ports', status: 'ok', fact: 'SMTP_HOST is not set', fix: null };
@@ -56,7 +56,7 @@ async function checkSmtpPorts({ config }: HealthParts): Promise<HealthCheck> {
   const other = ports.find((_, index) => open[index]);
   const fix =
     other === undefined
-      ? 'check SMTP_HOST, and ask the host of this machine whether it closes the ports of mail'
+      ? 'check SMTP_HOST, and ask your hosting provider whether it blocks mail ports'
       : `set SMTP_PORT=${other}`;
   return { name: 'smtp-ports', status: 'fail', fact, fix };
 }
@@ -74,7 +74,7 @@ function canConnect(host: string, port: number): Promise<boolean> {
   });
 }
 
-/** Leases and schedules go by the database's clock; captchas, certificates and the Date header by ours. */
+/** Leases and retries use the database's clock; captchas, certificates and the Date header use ours. */
 export async function checkClock(parts: HealthParts, em: EntityManager): Promise<HealthCheck> {
   await em.execute('select 1');
   const before = parts.now().getTime();
@@ -87,6 +87,6 @@ export async function checkClock(parts: HealthParts, em: EntityManager): Promise
       ? 'within a second of the clock of the database'
       : `${Math.round(seconds)} s ${difference > 0 ? 'behind' : 'ahead of'} the clock of the database`;
   if (seconds < 5) return { name: 'clock', status: 'ok', fact, fix: null };
-  const fix = 'let both machines take their time from NTP';
+  const fix = 'synchronise both machines with NTP';
   return { name: 'clock', status: seconds < 60 ? 'warn' : 'fail', fact, fix };
 }

@@ -2,31 +2,31 @@ import type { Resolver } from 'node:dns/promises';
 
 export type SpfResolver = Pick<Resolver, 'resolveTxt' | 'resolveMx' | 'resolve4' | 'resolve6'>;
 
-/** RFC 7208 §4.6.4: whoever asks for more gets a permanent error, which receivers take as they like. */
-export const mostLookups = 10;
-export const mostVoidLookups = 2;
+/** RFC 7208 §4.6.4: a record that needs more is a permanent error, and receivers decide what that means. */
+export const maxLookups = 10;
+export const maxVoidLookups = 2;
 
-/** Nobody follows further; a record that wants more is as bad as one that wants eleven. */
-const mostFollowed = 40;
+/** We stop counting here: forty look-ups are as wrong as eleven. */
+const maxFollowed = 40;
 
-/** What becomes of a domain's SPF record where somebody follows all of it, as for a sender that nothing matches. */
+/** A domain's SPF record, followed to its end as for a sender that nothing matches. */
 export interface SpfReading {
-  /** The records at the domain itself; of none or several nothing else is read. */
+  /** The records at the domain itself. Unless there is exactly one, nothing else is read. */
   records: string[];
-  /** What it says of everybody else, such as `~all`, its own or that of where it redirects to. */
+  /** What it says about everybody else, such as `~all`, in this record or the one it redirects to. */
   all: string | undefined;
-  /** Look-ups in all, and of each term of the domain's own record, in order. */
+  /** Look-ups in total, and for each term of the domain's own record, in order. */
   lookups: number;
   shares: { term: string; lookups: number }[];
-  /** Terms whose names are not there. */
+  /** Terms whose names do not exist. */
   voids: string[];
-  /** What makes it a permanent error, such as an include of a domain without SPF. */
+  /** Permanent errors, such as an include of a domain without SPF. */
   faults: string[];
-  /** By which term everybody may send, where that stands in another domain's record. */
+  /** The term of another domain's record that lets everybody send. */
   everybody: string | undefined;
 }
 
-/** Follows `include` and `redirect` (RFC 7208 §5.2, §6.1). What depends on the sender (macros, `ptr`, `exists`) is only counted. */
+/** Follows `include` and `redirect` (RFC 7208 §5.2, §6.1). Terms that depend on the sender (macros, `ptr`, `exists`) are only counted. */
 export async function readSpf(resolver: SpfResolver, domain: string): Promise<SpfReading> {
   const records = await spfRecords(resolver, domain);
   const reading: SpfReading = {
@@ -48,18 +48,18 @@ export async function readSpf(resolver: SpfResolver, domain: string): Promise<Sp
 interface Way {
   resolver: SpfResolver;
   reading: SpfReading;
-  /** The domains that led here, the one whose record it is last. */
+  /** The domains that led here; the last one has this record. */
   path: string[];
-  /** Whether a pass here is a pass of the whole. */
+  /** Whether a pass here makes the whole record pass. */
   passes: boolean;
 }
 
-/** @returns what the record says of everybody else. */
+/** @returns what the record says about everybody else. */
 async function follow(way: Way, record: string): Promise<string | undefined> {
   const { reading, path } = way;
   const terms = record.toLowerCase().split(/\s+/).slice(1);
   const end = terms.findIndex((it) => /^[-~?+]?all$/.test(it));
-  // What stands behind "all" is never reached, and neither is a redirect beside it.
+  // Terms after "all" are never reached, nor is a redirect beside it.
   const reached = end === -1 ? terms.filter((it) => !it.startsWith('redirect=')) : terms.slice(0, end);
   for (const term of reached) await counted(way, term, () => ask(way, term));
   let all = terms[end];
@@ -76,9 +76,9 @@ async function follow(way: Way, record: string): Promise<string | undefined> {
   return all;
 }
 
-/** Notes what a term of the domain's own record costs. */
+/** Counts the look-ups of a term of the domain's own record. */
 async function counted({ reading, path }: Way, term: string, work: () => Promise<void>): Promise<void> {
-  if (reading.lookups >= mostFollowed) return;
+  if (reading.lookups >= maxFollowed) return;
   const before = reading.lookups;
   await work();
   if (path.length === 1 && reading.lookups > before) {
@@ -100,10 +100,10 @@ async function ask(way: Way, term: string): Promise<void> {
   }
 }
 
-/** Goes on in another domain's record. */
+/** Continues in another domain's record. */
 async function enter(way: Way, term: string, target: string, passes: boolean): Promise<string | undefined> {
   const { reading, resolver, path } = way;
-  // Whose it is depends on the sender.
+  // A macro: which domain it is depends on the sender.
   if (target.includes('%')) return undefined;
   const here = path.at(-1);
   if (path.includes(target)) {
@@ -134,7 +134,7 @@ async function spfRecords(resolver: SpfResolver, domain: string): Promise<string
   return (await readTexts(resolver, domain)).filter((it) => /^v=spf1(?: |$)/i.test(it));
 }
 
-/** The TXT records of a name, each put together; none where there is no such name. */
+/** The TXT records of a name, each joined; none if the name does not exist. */
 export async function readTexts(resolver: Pick<Resolver, 'resolveTxt'>, name: string): Promise<string[]> {
   return (await absentAsEmpty(() => resolver.resolveTxt(name))).map((pieces) => pieces.join(''));
 }

@@ -3,8 +3,8 @@ import { idsOf } from '../paging.ts';
 import type { Scope } from '../scope.ts';
 
 /**
- * How long mail took from its being made to a server's having taken it, in milliseconds: nearest ranks. Where its message
- * was held, or it was sent again after it had failed, that time is in it.
+ * Percentiles (nearest rank) of the time from creating an email until a mail server accepted it. This includes the time
+ * in which its message was held, or in which it had failed before a resend.
  */
 export interface DeliveryTimes {
   /** How many were delivered. */
@@ -16,11 +16,11 @@ export interface DeliveryTimes {
 
 export interface Counts {
   messages: number;
-  /** Of these, those that are held now. */
+  /** How many of them are held now. */
   held: number;
 }
 
-/** What came and how fast it was told of, by days in UTC, the newest first. Nothing in it is about a person. */
+/** Messages and delivery times by day in UTC, newest first. Nothing in it is about a person. */
 export interface Stats extends Counts {
   since: string;
   form: string | null;
@@ -33,7 +33,7 @@ export interface Stats extends Counts {
 const dayMs = 24 * 60 * 60_000;
 
 /**
- * @param request `days`: how many, today included.
+ * @param request `days`: how many, including today.
  * @throws {Problem} form-unknown
  */
 export async function readStats(scope: Scope, request: { days: number; form?: string }): Promise<Stats> {
@@ -81,7 +81,7 @@ interface TimeRow {
   p99: number;
 }
 
-/** By the day on which the email was made; under null all of them together. */
+/** By the day on which the email was created; the key null has the total. */
 async function timeByDay(scope: Scope, since: Date, form: string | null): Promise<Map<string | null, DeliveryTimes>> {
   const rows = await scope.em.execute<TimeRow[]>(
     `select to_char(emails.created_at at time zone 'UTC', 'YYYY-MM-DD') as day, count(*)::int as emails,
@@ -105,6 +105,6 @@ async function timeByDay(scope: Scope, since: Date, form: string | null): Promis
 }
 
 function lowestId(since: Date): string {
-  // There is a lower end where there is a beginning.
+  // With `since` there is always a lower bound.
   return idsOf({ since })?.$gte as string;
 }
