@@ -1,9 +1,6 @@
-import * as base64 from 'nodemailer/lib/base64';
-import MailComposer from 'nodemailer/lib/mail-composer';
-import type MimeNode from 'nodemailer/lib/mime-node';
-import * as quotedPrintable from 'nodemailer/lib/qp';
 import { isPlainAddress, readMailbox } from './addresses.ts';
 import type { Mail, Outcome } from './mailer.ts';
+import { base64, MailComposer, type MimeNode, quotedPrintable } from './smtp/nodemailer-internals.ts';
 
 /** A mail in the form in which it leaves: the same bytes at every try. */
 export interface Built {

@@ -1,11 +1,9 @@
-import type { Writable } from 'node:stream';
 import type { SMTPPoolOptions } from 'nodemailer';
-import SMTPPool from 'nodemailer/lib/smtp-pool';
 import type { Outcome } from '../mailer.ts';
 import type { Built } from '../mime.ts';
 import { classify, type Progress, replyCode } from './classify.ts';
+import { builtMail, SMTPPool, socketOfPool } from './nodemailer-internals.ts';
 import { cleanReply } from './reply.ts';
-import { socketOfPool } from './socket.ts';
 
 /** How to reach the server and who we are there. */
 export type ConnectionOptions = SMTPPoolOptions;
@@ -94,17 +92,6 @@ export function outcomeOf(reply: string): Outcome {
   return { result: code ? 'accepted' : 'unknown', ...(code && { code }), reply: cleanReply(reply) };
 }
 
-/** What nodemailer asks of a stream: that it can be read, and whether any of it was. */
-function sourceOf(raw: Buffer) {
-  return {
-    readableDidRead: false,
-    pipe(target: Writable) {
-      this.readableDidRead = true;
-      target.end(raw);
-    },
-  };
-}
-
 interface Transport {
   /** Forgets the mail before and returns what the log will tell of the next one. */
   startProgress(onHandedOver: () => void): Progress;
@@ -148,15 +135,9 @@ function openTransport(connection: ConnectionOptions, idleMs: number): Transport
     },
     send: ({ envelope, raw }, signal) =>
       new Promise((resolve, reject) => {
-        // The mail is built: nodemailer's own message would take it apart and put it together again.
-        const message = {
-          getEnvelope: () => ({ from: envelope.from, to: [...envelope.to] }),
-          messageId: () => '',
-          getHeader: () => '',
-          createReadStream: () => sourceOf(raw),
-        };
-        const mail = { data: { signal }, message } as unknown as Parameters<typeof transport.send>[0];
-        transport.send(mail, (error, info) => (error ? reject(error) : resolve(info?.response ?? '')));
+        transport.send(builtMail(envelope, raw, signal), (error, info) =>
+          error ? reject(error) : resolve(info?.response ?? ''),
+        );
       }),
     close: () => transport.close({ force: true }),
   };

@@ -1,14 +1,8 @@
-import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { Outcome } from '../mailer.ts';
 import { classify } from './classify.ts';
 import type { ConnectionOptions } from './lane.ts';
+import { SMTPConnection, sendCommand } from './nodemailer-internals.ts';
 import { cleanReply } from './reply.ts';
-
-/** What nodemailer's types do not name: a command of ours, and who gets its answer. */
-interface Speaking {
-  _sendCommand(line: string): void;
-  readonly _responseActions: ((answer: string) => void)[];
-}
 
 /**
  * Names the sender of every mail, as a mail would, and takes it back. A server that lets us in may still refuse to send
@@ -21,13 +15,11 @@ export function askForSender(
   from: string,
   done: (error: Error | null, answer: string) => void,
 ): void {
-  const speaking = connection as unknown as Speaking;
-  speaking._responseActions.push((answer) => {
+  sendCommand(connection, `MAIL FROM:<${from}>`, (answer) => {
     if (answer.startsWith('2')) return connection.reset((error) => done(error ?? null, answer));
     const error = new Error(`MAIL FROM was refused: ${answer}`);
     done(Object.assign(error, { command: 'MAIL FROM', response: answer }), answer);
   });
-  speaking._sendCommand(`MAIL FROM:<${from}>`);
 }
 
 /** Connects, logs in, asks whether mail from us is taken, and says goodbye, on a connection of its own. */

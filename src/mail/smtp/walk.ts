@@ -1,11 +1,10 @@
 import type { TLSSocket } from 'node:tls';
-import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { Step, StepName, Walk } from '../mailer.ts';
 import type { Built } from '../mime.ts';
 import { classify, type Progress } from './classify.ts';
 import { type ConnectionOptions, outcomeOf } from './lane.ts';
+import { SMTPConnection, socketOf } from './nodemailer-internals.ts';
 import { cleanReply } from './reply.ts';
-import { socketOf } from './socket.ts';
 import { askForSender } from './verify.ts';
 
 /** The command that a client line begins with, and what it is for. */

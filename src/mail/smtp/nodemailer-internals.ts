@@ -1,0 +1,64 @@
+import type { Socket } from 'node:net';
+import type { Writable } from 'node:stream';
+import * as base64 from 'nodemailer/lib/base64';
+import MailComposer from 'nodemailer/lib/mail-composer';
+import type MimeNode from 'nodemailer/lib/mime-node';
+import * as quotedPrintable from 'nodemailer/lib/qp';
+import SMTPConnection from 'nodemailer/lib/smtp-connection';
+import SMTPPool from 'nodemailer/lib/smtp-pool';
+
+// Everything of nodemailer that is not in its documented API stands here, with the reason. Look through it at each upgrade.
+
+// To check the mail server and to show each step of a mail, we speak SMTP without sending a mail through a transport.
+// One pool of one connection is a lane; `createTransport` hides the pool that we have to close and to watch.
+// `sendMail` takes no mail that is already built, and we need the same bytes at every attempt.
+// `MimeNode.build` goes through a dozen streams; for texts the encoders give the same bytes at once.
+export { base64, MailComposer, type MimeNode, quotedPrintable, SMTPConnection, SMTPPool };
+
+/** `_socket`: the only way to lift nodemailer's silence limit after the final dot, and to read the certificate. */
+export function socketOf(connection: SMTPConnection): Socket | undefined {
+  return (connection as unknown as { _socket?: Socket | false })._socket || undefined;
+}
+
+/** `_connections`: the pool does not give out its connection, and the silence limit has to be lifted there too. */
+export function socketOfPool(pool: SMTPPool): Socket | undefined {
+  const { _connections: connections } = pool as unknown as { _connections: { connection?: SMTPConnection }[] };
+  const connection = connections.at(-1)?.connection;
+  return connection && socketOf(connection);
+}
+
+/** `_sendCommand` and `_responseActions`: there is no public way to send MAIL FROM without a mail behind it. */
+export function sendCommand(connection: SMTPConnection, line: string, onReply: (reply: string) => void): void {
+  const speaking = connection as unknown as {
+    _sendCommand(line: string): void;
+    readonly _responseActions: ((reply: string) => void)[];
+  };
+  speaking._responseActions.push(onReply);
+  speaking._sendCommand(line);
+}
+
+/** A stand-in for nodemailer's own message, which would parse the finished mail and build it again. */
+export function builtMail(
+  envelope: { readonly from: string; readonly to: readonly string[] },
+  raw: Buffer,
+  signal: AbortSignal,
+): Parameters<SMTPPool['send']>[0] {
+  const message = {
+    getEnvelope: () => ({ from: envelope.from, to: [...envelope.to] }),
+    messageId: () => '',
+    getHeader: () => '',
+    createReadStream: () => sourceOf(raw),
+  };
+  return { data: { signal }, message } as unknown as Parameters<SMTPPool['send']>[0];
+}
+
+/** What nodemailer needs from a stream: `pipe`, and whether any of it was read. */
+function sourceOf(raw: Buffer) {
+  return {
+    readableDidRead: false,
+    pipe(target: Writable) {
+      this.readableDidRead = true;
+      target.end(raw);
+    },
+  };
+}
