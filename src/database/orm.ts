@@ -3,7 +3,7 @@ import { MikroORM } from '@mikro-orm/postgresql';
 import { type EntityClass, entities } from '../entities/index.ts';
 import { type DatabaseAddress, readDatabaseUrl } from './connection.ts';
 import { migrations } from './migrations/index.ts';
-import { dropFaultyClients, releaseLostTransactions } from './orm-repairs.ts';
+import { allowUnknownValues, dropFaultyClients, releaseLostTransactions } from './orm-repairs.ts';
 
 export type Orm = MikroORM;
 
@@ -67,6 +67,7 @@ export async function openOrm(url: string, patience: Patience, options: OrmOptio
     },
   });
   releaseLostTransactions(orm);
+  allowUnknownValues(orm);
   return orm;
 }
 

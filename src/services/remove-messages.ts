@@ -4,7 +4,8 @@ import type { MessageStatus } from '../entities/index.ts';
 export interface RemovedMessage {
   id: string;
   formId: string;
-  senderId: string;
+  /** Null for a message without a sender. */
+  senderId: string | null;
   status: MessageStatus;
 }
 
@@ -25,7 +26,7 @@ export async function removeMessages(
 ): Promise<RemovedMessage[]> {
   if (ids.length === 0) return [];
   await em.execute('select id from emails where message_id = any(?::uuid[]) order by id for update', [listOf(ids)]);
-  const removed = await em.execute<{ id: string; form_id: string; sender_id: string; status: MessageStatus }[]>(
+  const removed = await em.execute<{ id: string; form_id: string; sender_id: string | null; status: MessageStatus }[]>(
     `delete from messages where id = any(?::uuid[]) and ${stillDue} returning id, form_id, sender_id, status`,
     [listOf(ids)],
   );
@@ -40,7 +41,7 @@ export async function removeMessages(
   return removed.map((it) => ({ id: it.id, formId: it.form_id, senderId: it.sender_id, status: it.status }));
 }
 
-/** Ids as the text of a PostgreSQL array. */
-export function listOf(ids: readonly string[]): string {
-  return `{${ids.join(',')}}`;
+/** Ids as the text of a PostgreSQL array, without nulls. */
+export function listOf(ids: readonly (string | null)[]): string {
+  return `{${ids.filter((it) => it !== null).join(',')}}`;
 }

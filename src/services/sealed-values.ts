@@ -17,10 +17,13 @@ export function sealContent(keyring: Keyring, messageId: string, content: Messag
   return keyring.seal(JSON.stringify(content), contentPlace(messageId));
 }
 
+/** What was stored; a later release may store messages without an address. */
+export type StoredContent = Omit<MessageContent, 'address'> & { address?: string };
+
 /** @throws {SealBroken} */
-export function openContent(keyring: Keyring, message: Pick<Message, 'id' | 'content'>): MessageContent {
+export function openContent(keyring: Keyring, message: Pick<Message, 'id' | 'content'>): StoredContent {
   // The encryption is authenticated: this is what `sealContent` wrote.
-  return JSON.parse(keyring.open(message.content, contentPlace(message.id))) as MessageContent;
+  return JSON.parse(keyring.open(message.content, contentPlace(message.id))) as StoredContent;
 }
 
 function contentPlace(messageId: string): SealedPlace {

@@ -3,7 +3,10 @@ import type { Keyring } from '../privacy/keyring.ts';
 import type { AttemptOutcome, EmailKind, EmailState, FailureReason, MessageStatus } from '../words.ts';
 import { openContent, openOrNull, openSenderAddress, openSenderName, replyPlace } from './sealed-values.ts';
 
-/** A sender as the command line and the HTTP API show it. Here and below, times are ISO 8601 in UTC. */
+/**
+ * A sender as the command line and the HTTP API show it. Here and below, times are ISO 8601 in UTC. Kinds, states and
+ * reasons are shown as they are stored, including those that only a later release knows.
+ */
 export interface SenderView {
   id: string;
   /** Null if it cannot be decrypted. */
@@ -31,7 +34,8 @@ export interface MessageView {
   message: string | null;
   extra: Record<string, string> | null;
   receivedAt: string;
-  senderId: string;
+  /** Null if a later release stored it without a sender. */
+  senderId: string | null;
 }
 
 export interface EmailView {
@@ -97,7 +101,7 @@ export function viewMessage(keyring: Keyring, message: Message): MessageView {
     message: content?.text ?? null,
     extra: content === null ? null : Object.fromEntries(content.extra),
     receivedAt: message.receivedAt.toISOString(),
-    senderId: message.sender.id,
+    senderId: (message.sender as Message['sender'] | null)?.id ?? null,
   };
 }
 

@@ -20,7 +20,8 @@ export interface NotificationContent {
   readonly formSlug: string;
   readonly formName?: string;
   readonly receivedAt: Date;
-  readonly sender: { readonly address: string; readonly name?: string };
+  /** Empty for a message without a sender. */
+  readonly sender: { readonly address?: string; readonly name?: string };
   readonly subject?: string;
   readonly message: string;
   readonly extra: ReadonlyArray<{ readonly name: string; readonly value: string }>;
@@ -59,13 +60,13 @@ const toOwner = {
 export function composeNotification(templates: Templates, envelope: Envelope, content: NotificationContent): Mail {
   const { sender } = content;
   const senderName = cleanLine(sender.name ?? '', 200) || null;
-  const address = cleanLine(sender.address, 254);
+  const address = cleanLine(sender.address ?? '', 254) || null;
   const parts = templates.render('notification', {
     receipt: content.receipt,
     form_slug: content.formSlug,
     form_name: cleanLine(content.formName ?? '', 100) || content.formSlug,
     received_at: writeTime(content.receivedAt),
-    sender: cleanLine(senderName ?? address, longestSenderInSubject),
+    sender: cleanLine(senderName ?? address ?? 'Somebody', longestSenderInSubject),
     sender_name: senderName,
     sender_address: address,
     subject: cleanLine(content.subject ?? '', 200) || null,
@@ -78,7 +79,7 @@ export function composeNotification(templates: Templates, envelope: Envelope, co
   return {
     ...base(envelope, 'notification', parts),
     // The address only: a display name could pretend to be somebody else's address.
-    ...(isPlainAddress(sender.address) ? { replyTo: sender.address } : {}),
+    ...(sender.address !== undefined && isPlainAddress(sender.address) ? { replyTo: sender.address } : {}),
     ...(content.threadId ? { inReplyTo: content.threadId, references: [content.threadId] } : {}),
     headers: toOwner,
   };

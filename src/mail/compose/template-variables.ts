@@ -40,7 +40,7 @@ export const examples = {
     public_host: 'example.com',
   },
 } satisfies Record<string, Values>;
-export const optional = ['sender_name', 'subject', 'unsubscribe_url', 'more'];
+export const optional = ['sender_name', 'sender_address', 'subject', 'unsubscribe_url', 'more'];
 
 export type TemplateKind = keyof typeof examples;
 export const templateKinds = Object.keys(examples) as TemplateKind[];

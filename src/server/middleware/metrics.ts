@@ -124,11 +124,15 @@ function mailMetrics(registry: Registry) {
   for (const result of attemptOutcomes) tries.inc({ result }, 0);
   return {
     set(numbers: Numbers): void {
+      // Kinds, states and causes that only a later release knows come and go.
+      emails.reset();
       for (const { kind, state, count } of numbers.emails) emails.set({ kind, state }, count);
       oldestDue.set(numbers.oldestDueSeconds);
       held.set(numbers.heldMessages);
       oldestHeld.set(numbers.oldestHeldSeconds);
-      for (const cause of pauseCauses) paused.set({ cause }, numbers.pausedFor === cause ? 1 : 0);
+      paused.reset();
+      for (const cause of pauseCauses) paused.set({ cause }, 0);
+      if (numbers.pausedFor !== null) paused.set({ cause: numbers.pausedFor }, 1);
       for (const it of numbers.tries) {
         tries.inc({ result: it.outcome });
         if (it.outcome === 'accepted' && it.seconds !== null) seconds.observe(it.seconds);

@@ -6,6 +6,9 @@ import { receipt, schemaOf } from './schemas.ts';
 const text = z.string();
 const time = z.iso.datetime();
 const sealed = text.nullable();
+/** Stored values are shown as they are: a later release on the same database may write further ones. */
+const oneOf = (values: readonly string[]) =>
+  text.describe(`${values.map((it) => `\`${it}\``).join(', ')}, or one that a later release writes.`);
 
 const sender = z.object({
   id: z.uuid(),
@@ -24,7 +27,7 @@ const message = z.object({
   id: z.uuid(),
   receipt,
   form: text.describe('Its form’s name.'),
-  status: z.enum(messageStatuses),
+  status: oneOf(messageStatuses),
   reasons: z.array(text).describe('Why it is held.'),
   email: sealed.describe('Null where the seal of what was posted does not open; so are the five below then.'),
   name: sealed,
@@ -32,24 +35,23 @@ const message = z.object({
   message: sealed,
   extra: z.record(text, text).nullable().describe('Further fields.'),
   receivedAt: time,
-  senderId: z.uuid(),
+  senderId: z.uuid().nullable().describe('Null for a message without a sender.'),
 });
 
 const email = z.object({
   id: z.uuid(),
-  kind: z.enum(emailKinds),
-  state: z.enum(emailStates),
+  kind: oneOf(emailKinds),
+  state: oneOf(emailStates),
   to: sealed,
   form: text.nullable().describe('Null, like the two below, for a summary, which is about no single message.'),
   messageId: z.uuid().nullable(),
   receipt: receipt.nullable(),
   tries: z.int(),
   dueAt: time,
-  failure: z
-    .enum(failureReasons)
+  failure: text
     .nullable()
     .describe(
-      'Why it was given up on: the first three of a failed one, the others of one that was cancelled when its turn came.',
+      `Why it was given up on: ${failureReasons.map((it) => `\`${it}\``).join(', ')}, or one that a later release writes. The first three are for a failed one, the others for one that was cancelled when its turn came.`,
     ),
   createdAt: time,
   sentAt: time.nullable(),
@@ -58,7 +60,7 @@ const email = z.object({
 });
 
 const attempt = z.object({
-  outcome: z.enum(attemptOutcomes),
+  outcome: oneOf(attemptOutcomes),
   code: z.int().nullable().describe('The mail server’s status.'),
   reply: sealed.describe('Its words.'),
   startedAt: time.nullable(),

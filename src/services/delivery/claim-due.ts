@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { runStatement, type Statement } from '../../database/statement.ts';
-import type { EmailKind } from '../../entities/index.ts';
+import { type EmailKind, emailKinds } from '../../entities/index.ts';
 import type { Scope } from '../scope.ts';
 import { type LeasedRow, leaseMs } from './job.ts';
 import { maxTries } from './retry-schedule.ts';
@@ -23,7 +23,8 @@ export interface ClaimedMessage {
   receipt: string;
   content: Buffer;
   receivedAt: Date;
-  sender: { id: string; address: Buffer };
+  /** Null if a later release stored the message without one. */
+  sender: { id: string; address: Buffer } | null;
   form: { slug: string; name: string | null; recipients: string[] | null };
 }
 
@@ -42,13 +43,15 @@ export interface Claim {
  * auto-reply, or an email without tries left, ends there. While the queue is paused nothing is due.
  */
 const claimStatement: Statement = {
-  name: 'claim_due_5',
+  name: 'claim_due_6',
   text: `
 with due as materialized (
   select id, kind, lease_token as lost_token, tries,
     lease_token is not null and (kind = 'auto-reply' or tries >= ${maxTries}) as hopeless
   from emails
   where state = 'queued' and due_at <= now()
+    -- A later release beside this one may queue kinds that this one cannot compose: its own workers send them.
+    and kind = any($3::text[])
     and not exists (select from mail_queue where paused_at is not null)
   order by due_at
   limit $1::int
@@ -95,8 +98,8 @@ interface ClaimRow {
   receipt: string;
   content: Buffer;
   received_ms: number;
-  sender_id: string;
-  address: Buffer;
+  sender_id: string | null;
+  address: Buffer | null;
   slug: string;
   form_name: string | null;
   form_recipients: string[] | null;
@@ -108,7 +111,7 @@ interface ClaimRow {
  * @param leaseToken a new one; whoever knows it can give back what was claimed though the answer was lost.
  */
 export async function claimDue(scope: Scope, limit: number, leaseToken: string = randomUUID()): Promise<Claim> {
-  const rows = await runStatement<ClaimRow>(scope.em, claimStatement, [limit, leaseToken]);
+  const rows = await runStatement<ClaimRow>(scope.em, claimStatement, [limit, leaseToken, [...emailKinds]]);
   return {
     emails: rows.flatMap((row) => (row.kind === null ? [] : [describe(row, row.kind, leaseToken)])),
     givenUp: rows.flatMap((row) => (row.kind === null ? [row.id] : [])),
@@ -133,7 +136,7 @@ function describe(row: ClaimRow, kind: EmailKind, leaseToken: string): ClaimedEm
             receipt: row.receipt,
             content: row.content,
             receivedAt: new Date(row.received_ms),
-            sender: { id: row.sender_id, address: row.address },
+            sender: row.sender_id === null || row.address === null ? null : { id: row.sender_id, address: row.address },
             form: { slug: row.slug, name: row.form_name, recipients: row.form_recipients },
           },
   };

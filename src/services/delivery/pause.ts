@@ -105,12 +105,18 @@ export function describePause(
         fix: null,
         advice,
       };
+    default:
+      return {
+        fact: `the queue is paused for a cause that only a later release knows: ${cause as string}${reason ? ` (${reason})` : ''}`,
+        fix: 'look at the health report of that release',
+        advice: 'resume-hand',
+      };
   }
 }
 
 const reasonPlace: SealedPlace = { table: 'mail_queue', column: 'reason', row: '1' };
 
-/** What it means that no mail can leave, and what mends it: without a mail server, the folder is at fault. */
+/** Why no mail can leave, and what fixes it. Without a mail server, the folder for mail is at fault. */
 export function explainBrokenTransport({ smtp, dataDir }: Pick<Config, 'smtp' | 'dataDir'>): {
   fact: string;
   fix: string;

@@ -1,7 +1,7 @@
 import { LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
 import { inTransaction } from '../../database/statement.ts';
-import { Email, type EmailState } from '../../entities/index.ts';
+import { Email, type EmailState, emailStates } from '../../entities/index.ts';
 import { Problem, type ProblemCode } from '../../problems.ts';
 import { databaseNow } from '../clock.ts';
 import { tellCancelled } from '../delivery/held-summary.ts';
@@ -65,6 +65,10 @@ function cancelOne(id: string, email: Email | undefined, now: Date): Cancelled {
   if (email.state === 'cancelled') return { ...answer, result: 'already-cancelled' };
   if (email.state === 'sent') {
     return { ...answer, result: 'refused', code: 'email-not-cancellable', reason: 'was sent already' };
+  }
+  if (!emailStates.includes(email.state)) {
+    const reason = `is in a state that this release does not know: ${email.state}`;
+    return { ...answer, result: 'refused', code: 'email-not-cancellable', reason };
   }
   email.cancel();
   return { ...answer, result: 'cancelled' };

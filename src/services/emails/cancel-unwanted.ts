@@ -85,10 +85,10 @@ async function cancelSummaries(scope: Scope, emails: readonly ClaimedEmail[]): P
 
 async function cancelReplies(scope: Scope, emails: readonly ClaimedEmail[]): Promise<CancelledRow[]> {
   const asked = emails.flatMap((email) => {
-    const { message } = email;
-    if (email.kind !== 'auto-reply' || message === null) return [];
+    const sender = email.message?.sender;
+    if (email.kind !== 'auto-reply' || sender == null) return [];
     // Without its key nobody knows where it would go: it is tried in vain, and for no more than a day either.
-    const address = openOrNull(() => openSenderAddress(scope.keyring, message.sender));
+    const address = openOrNull(() => openSenderAddress(scope.keyring, sender));
     return [{ email, index: address === null ? null : scope.keyring.addressIndex(mailboxForLimits(address)) }];
   });
   if (asked.length === 0) return [];

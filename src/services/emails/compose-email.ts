@@ -37,6 +37,7 @@ function composeReply(
   envelope: Envelope,
   message: ClaimedMessage,
 ): Mail {
+  if (message.sender === null) throw new Error('the message has no sender to reply to');
   const to = openSenderAddress(keyring, message.sender);
   return composer.autoReply(
     {
@@ -61,19 +62,19 @@ function composeNotice(
 ): Mail {
   const content = openContent(keyring, message);
   const { address } = config.mailFrom;
-  return composer.notification(
-    { ...envelope, replyTo: content.address },
-    {
-      receipt: message.receipt,
-      receivedAt: message.receivedAt,
-      formSlug: message.form.slug,
-      ...(message.form.name !== null && { formName: message.form.name }),
-      sender: { address: content.address, ...(content.name !== undefined && { name: content.name }) },
-      ...(content.subject !== undefined && { subject: content.subject }),
-      message: content.text,
-      extra: content.extra.map(([fieldName, value]) => ({ name: fieldName, value })),
-      publicUrl: config.publicUrl,
-      threadId: `<${message.sender.id}@${address.slice(address.lastIndexOf('@') + 1)}>`,
+  return composer.notification(envelope, {
+    receipt: message.receipt,
+    receivedAt: message.receivedAt,
+    formSlug: message.form.slug,
+    ...(message.form.name !== null && { formName: message.form.name }),
+    sender: {
+      ...(content.address !== undefined && { address: content.address }),
+      ...(content.name !== undefined && { name: content.name }),
     },
-  );
+    ...(content.subject !== undefined && { subject: content.subject }),
+    message: content.text,
+    extra: content.extra.map(([fieldName, value]) => ({ name: fieldName, value })),
+    publicUrl: config.publicUrl,
+    ...(message.sender && { threadId: `<${message.sender.id}@${address.slice(address.lastIndexOf('@') + 1)}>` }),
+  });
 }

@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { Email } from '../../entities/index.ts';
+import { Email, emailKinds, emailStates } from '../../entities/index.ts';
 import type { ProblemCode } from '../../problems.ts';
 import type { Need } from '../../words.ts';
 import { newEmailIdentity } from '../outbox.ts';
@@ -70,6 +70,11 @@ export async function resendOne(
     if (!byName) return { ...answer, result: 'already-queued', reason: 'is being sent at this moment' };
     return refused('email-leased', 'is being sent at this moment');
   }
+  const unknown = describeUnknown(email);
+  if (unknown !== undefined) {
+    if (!byName) return { ...answer, result: 'skipped', reason: unknown };
+    return refused('email-not-resendable', unknown);
+  }
   if (request.to !== undefined && email.kind !== 'notification') {
     return refused('email-not-resendable', 'only a notification goes to another address');
   }
@@ -120,6 +125,13 @@ export async function resendOne(
       return { ...answer, result: 'queued', newId, reason: `${what} before` };
     }
   }
+}
+
+/** Why the rules of this release cannot decide about an email that a later release wrote. */
+function describeUnknown({ kind, state }: Email): string | undefined {
+  if (!emailKinds.includes(kind)) return `is of a kind that this release does not know: ${kind}`;
+  if (!emailStates.includes(state)) return `is in a state that this release does not know: ${state}`;
+  return undefined;
 }
 
 /**

@@ -46,7 +46,7 @@ export async function showMail(context: Context & { composer: Composer }, id: st
             receipt: message.receipt,
             content: Buffer.from(message.content),
             receivedAt: message.receivedAt,
-            sender: { id: message.sender.id, address: Buffer.from(message.sender.address) },
+            sender: message.sender && { id: message.sender.id, address: Buffer.from(message.sender.address) },
             form: {
               slug: message.form.slug,
               name: message.form.name ?? null,

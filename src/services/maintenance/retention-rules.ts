@@ -36,7 +36,9 @@ export function hasNotification(state: EmailState): string {
  * it, lets the message go.
  */
 export const waitsForMail = `(
-  exists (select from emails where emails.message_id = messages.id and emails.state = 'queued')
+  exists (select from emails where emails.message_id = messages.id
+    -- A state that only a later release knows may mean that the mail is still to be sent.
+    and emails.state not in ('sent', 'failed', 'cancelled', 'held'))
   or (
     (${hasNotification('failed')} or (status = 'held' and ${hasNotification('held')} and not ${isTold}))
     and not ${hasNotification('sent')}

@@ -76,7 +76,7 @@ function maskDetails(message: MessageDetails): MessageDetails {
   return { ...maskMessage(message), clientAddress, emails: message.emails.map(maskEmail) };
 }
 
-/** @param rows what will be shown: a status is given room only where one of them is held. */
+/** @param rows what will be shown: a status is given room only where one of them was not accepted. */
 export function messageColumns(output: Output, rows: readonly MessageView[]): Column<MessageView>[] {
   const { style } = output;
   const status: Column<MessageView> = {
@@ -87,17 +87,22 @@ export function messageColumns(output: Output, rows: readonly MessageView[]): Co
   return [
     { header: 'RECEIPT', text: (it) => it.receipt },
     { header: 'RECEIVED', text: (it) => output.time(it.receivedAt), omit: 1 },
-    ...(rows.some((it) => it.status === 'held') ? [status] : []),
+    ...(rows.some((it) => it.status !== 'accepted') ? [status] : []),
     { header: 'FORM', text: (it) => it.form, least: 7, omit: 3 },
     {
       header: 'FROM',
-      text: (it) => it.email ?? unopened,
-      style: (text, it) => (it.email === null ? style.bad(text) : text),
+      text: fromOf,
+      style: (text, it) => (fromOf(it) === unopened ? style.bad(text) : text),
       least: 10,
     },
     { header: 'NAME', text: (it) => it.name ?? '', least: 8, omit: 4 },
     { header: 'MESSAGE', text: previewOf, style: style.dim, least: 16, omit: 2 },
   ];
+}
+
+/** A message of a later release may have no address. */
+function fromOf({ email, message }: MessageView): string {
+  return email ?? (message === null ? unopened : '–');
 }
 
 function previewOf({ subject, message }: MessageView): string {
@@ -109,14 +114,14 @@ function printMessage(output: Output, message: MessageDetails): void {
   output.printDetails([
     ['receipt', message.receipt, style.bold],
     ['received', output.timeInFull(message.receivedAt)],
-    ['from', message.email ?? unopened, message.email === null ? style.bad : undefined],
+    ['from', fromOf(message), fromOf(message) === unopened ? style.bad : undefined],
     ['name', message.name],
     ['subject', message.subject],
     ['form', message.form],
     ['status', message.status, message.status === 'held' ? style.warning : undefined],
     ['reasons', message.reasons.length > 0 ? message.reasons.join(', ') : null],
     ['client', message.clientAddress],
-    ['sender', message.senderId, style.dim],
+    ['sender', message.senderId ?? '–', style.dim],
     ['id', message.id, style.dim],
   ]);
   output.print();
