@@ -19,7 +19,7 @@ export class UnsendableMail extends Error {
 }
 
 // RFC 5322 §2.1.1; servers refuse longer lines.
-const longestLine = 998;
+const maxLine = 998;
 const messageId = /^<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,200}@[A-Za-z0-9.-]{1,200}>$/;
 const ownHeaders = new Set(
   'from to cc bcc sender reply-to subject date message-id references in-reply-to mime-version'.split(' '),
@@ -125,7 +125,7 @@ function checkLines(raw: Buffer): void {
   for (let start = 0; start < raw.length; ) {
     const end = raw.indexOf('\n', start);
     const next = end < 0 ? raw.length : end + 1;
-    if (next - start > longestLine + 2)
+    if (next - start > maxLine + 2)
       throw new UnsendableMail('refused', 'not sendable: a line is longer than 998 octets');
     start = next;
   }

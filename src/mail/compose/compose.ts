@@ -43,9 +43,9 @@ export interface AutoReplyContent {
 }
 
 // RFC 5322 allows 998 octets a line; 200 characters are what a person may still want to read.
-const longestSubject = 200;
+const maxSubject = 200;
 // Leaves room for the receipt behind it, which must not be what gets cut.
-const longestSenderInSubject = 120;
+const maxSenderInSubject = 120;
 
 /**
  * What each mail of ours to its owner bears. Of automatic answers it asks for none but one: an Exchange that cannot
@@ -66,7 +66,7 @@ export function composeNotification(templates: Templates, envelope: Envelope, co
     form_slug: content.formSlug,
     form_name: cleanLine(content.formName ?? '', 100) || content.formSlug,
     received_at: writeTime(content.receivedAt),
-    sender: cleanLine(senderName ?? address ?? 'Somebody', longestSenderInSubject),
+    sender: cleanLine(senderName ?? address ?? 'Somebody', maxSenderInSubject),
     sender_name: senderName,
     sender_address: address,
     subject: cleanLine(content.subject ?? '', 200) || null,
@@ -161,5 +161,5 @@ export function composeTest(envelope: Envelope, content: { publicUrl: string }):
 
 function base(envelope: Envelope, kind: string, parts: { subject: string; text: string; html: string }) {
   const { id, from, to, internetMessageId, date } = envelope;
-  return { id, kind, from, to, internetMessageId, date, ...parts, subject: cleanLine(parts.subject, longestSubject) };
+  return { id, kind, from, to, internetMessageId, date, ...parts, subject: cleanLine(parts.subject, maxSubject) };
 }

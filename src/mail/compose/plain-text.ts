@@ -7,28 +7,28 @@ export function cleanText(text: string): string {
 }
 
 /**
- * One line of at most `longest` characters, fit for a header: no control or format characters (bidi,
+ * One line of at most `max` characters, fit for a header: no control or format characters (bidi,
  * zero-width), no lone surrogates, and nothing that mail programs would decode as an encoded word.
  */
-export function cleanLine(text: string, longest: number): string {
+export function cleanLine(text: string, max: number): string {
   const line = text
     .toWellFormed()
     .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, ' ')
     .replaceAll('=?', '= ?')
     .trim();
-  return cut(line, longest);
+  return cut(line, max);
 }
 
 /** Kept: making one takes longer than what it does to a line. */
 let segmenter: Intl.Segmenter | undefined;
 
-/** At most `longest` UTF-16 units, ending with "…" where something is missing; never half of a character. */
-function cut(text: string, longest: number): string {
-  if (text.length <= longest) return text;
+/** At most `max` UTF-16 units, ending with "…" where something is missing; never half of a character. */
+function cut(text: string, max: number): string {
+  if (text.length <= max) return text;
   let kept = '';
   segmenter ??= new Intl.Segmenter('en');
   for (const { segment } of segmenter.segment(text)) {
-    if (kept.length + segment.length >= longest) break;
+    if (kept.length + segment.length >= max) break;
     kept += segment;
   }
   return `${kept.trimEnd()}…`;

@@ -38,7 +38,7 @@ export function openTemplates(options: { overrideFolder?: string } = {}): Templa
   for (const [name, path] of files) sources[name] = readSource(path);
 
   const engines = { html: createEngine(sources, escapeHtml), plain: createEngine(sources) };
-  // Nothing gets past the escaping, whoever wrote the template.
+  // No template may skip the escaping.
   delete engines.html.filters.raw;
 
   const parsed = new Map<string, Template[]>();

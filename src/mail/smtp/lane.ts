@@ -110,7 +110,7 @@ function openTransport(connection: ConnectionOptions, idleMs: number): Transport
     if (tnx === 'send') progress.began = true;
     if (tnx === 'message' && !progress.handedOver) {
       progress.handedOver = true;
-      // A server may think about a mail for minutes before it says that it has it; whoever sends counts them.
+      // A server may think about a mail for minutes before it says that it has it; the sender's own timer counts them.
       socketOfPool(transport)?.setTimeout(0);
       tellHandedOver();
     }

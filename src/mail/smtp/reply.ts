@@ -1,4 +1,4 @@
-const longestReply = 500;
+const maxReply = 500;
 
 /**
  * One line of at most 500 characters without control, format or bidi characters. The text comes from
@@ -7,15 +7,15 @@ const longestReply = 500;
 export function cleanReply(text: string): string {
   // Cut first: a reply may be a megabyte long, and the rest is never shown.
   const line = text
-    .slice(0, 4 * longestReply)
+    .slice(0, 4 * maxReply)
     .toWellFormed()
     .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, ' ')
     .trim();
-  return line.length <= longestReply ? line : `${line.slice(0, longestReply - 1).toWellFormed()}…`;
+  return line.length <= maxReply ? line : `${line.slice(0, maxReply - 1).toWellFormed()}…`;
 }
 
 const unitsMs = { s: 1_000, m: 60_000, h: 3_600_000 };
-const longestWaitMs = 24 * unitsMs.h;
+const maxWaitMs = 24 * unitsMs.h;
 
 // Only what joins the two may stand between the word and the number, and nothing that makes a name of the number.
 const retryAfter =
@@ -26,5 +26,5 @@ export function readRetryAfter(reply: string): number | undefined {
   const [, count, seconds, minutes] = retryAfter.exec(reply) ?? [];
   if (count === undefined) return undefined;
   const unit = seconds ? unitsMs.s : minutes ? unitsMs.m : unitsMs.h;
-  return Math.min(Number(count) * unit, longestWaitMs);
+  return Math.min(Number(count) * unit, maxWaitMs);
 }

@@ -53,7 +53,7 @@ export async function walkSmtp(
       socketOf(connection)?.setTimeout(0);
     } else if (tnx === 'server') {
       const step = asked.shift();
-      // A login may take several lines; TLS is told of once it is there, with what was agreed upon.
+      // A login may take several lines; TLS is reported once it is set up, with the agreed version.
       const isLast = (step === 'data' ? /^[2-5]\d\d\b/ : /^[245]\d\d\b/).test(String(text));
       if (step === undefined || !isLast) return;
       if (/^[45]/.test(String(text))) refused = true;

@@ -35,12 +35,12 @@ export interface Claim {
 }
 
 /**
- * The rows are locked only while this statement runs. During sending it is the lease that keeps others away:
- * `due_at` is moved past it, so that a slow mail server never holds a connection, and the email of a worker that
- * died falls due again by itself. Time is the database's alone: workers' clocks may differ.
+ * The rows are locked only while this statement runs. During sending the lease keeps other workers away: `due_at` is
+ * moved to its end, so a slow mail server never holds a connection, and a dead worker's email becomes due again by
+ * itself. Only the database's clock counts, because workers' clocks may differ.
  *
- * A due email that still bears a lease token is one whose worker died. That try is written down as unknown; an
- * auto-reply, or an email without tries left, ends there. While the queue is paused nothing is due.
+ * If a due email still has a lease token, its worker died. That attempt is recorded as unknown; an auto-reply, or an email
+ * without attempts left, fails. While the queue is paused nothing is due.
  */
 const claimStatement: Statement = {
   name: 'claim_due_6',
@@ -106,9 +106,9 @@ interface ClaimRow {
 }
 
 /**
- * Takes up to `limit` due emails, the longest due first, or none.
+ * Takes up to `limit` due emails, the one that has been due for longest first.
  *
- * @param leaseToken a new one; whoever knows it can give back what was claimed though the answer was lost.
+ * @param leaseToken a new one. The worker that made it can return the rows even if the response is lost.
  */
 export async function claimDue(scope: Scope, limit: number, leaseToken: string = randomUUID()): Promise<Claim> {
   const rows = await runStatement<ClaimRow>(scope.em, claimStatement, [limit, leaseToken, [...emailKinds]]);

@@ -3,7 +3,7 @@ import type { Scope } from '../scope.ts';
 
 /**
  * The cluster's number is made by `initdb`, the database's by `create database` and the table's by `create table`;
- * `pg_restore` and `psql` make at least one of them anew. A copy of the files (a snapshot, `pg_basebackup`) keeps
+ * `pg_restore` and `psql` change at least one of them. A copy of the files (a snapshot, `pg_basebackup`) keeps
  * all three and cannot be told from the original: see docs/decisions/0027-restored-queue.md.
  */
 const localIdentity = `(select oid from pg_database where datname = current_database())::text || '/' || 'mail_queue'::regclass::oid::text`;
@@ -13,7 +13,7 @@ const clusterStatement: Statement = {
   text: 'select system_identifier::text as id from pg_control_system()',
 };
 
-/** One statement: a worker that dies between noticing and pausing would leave nobody to notice. */
+/** One statement: if a worker died between noticing and pausing, no other worker would notice. */
 const adoptStatement: Statement = {
   name: 'adopt_identity_1',
   text: `
@@ -29,9 +29,9 @@ returning before.database_identity is not null as restored`,
 };
 
 /**
- * Asked by each worker before it sends anything: is this still the database that the last worker worked on? One
- * that was restored from a backup holds mail as queued that was sent since, so its queue is paused until an
- * operator has looked. The very first worker finds no identity: there was nothing to restore.
+ * Each worker checks before it sends anything whether this is still the same database. A restored backup lists mail as
+ * queued that has been sent since, so the queue is paused until an operator has looked. The very first worker finds no
+ * identity, because there was nothing to restore.
  */
 export async function pauseIfRestored(scope: Scope): Promise<void> {
   const [changed] = await runStatement<{ restored: boolean }>(scope.em, adoptStatement, [await readCluster(scope)]);
@@ -46,7 +46,7 @@ async function readCluster(scope: Scope): Promise<string> {
     const [row] = await runStatement<{ id: string }>(scope.em, clusterStatement, []);
     return row?.id ?? '-';
   } catch (error) {
-    // Some hosts keep this function from ordinary users; the other two numbers have to do there.
+    // Some hosts do not let ordinary users call this function; the other two numbers must do.
     if ((error as { code?: unknown }).code === '42501') return '-';
     throw error;
   }

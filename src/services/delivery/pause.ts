@@ -9,7 +9,7 @@ import { emailChannel } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
 import { openOrNull } from '../sealed-values.ts';
 
-/** That no mail is sent at present, and why. */
+/** A pause of the queue, and its cause. */
 export interface PauseView {
   cause: PauseCause;
   since: string;
@@ -18,9 +18,9 @@ export interface PauseView {
 }
 
 /**
- * A worker's pause never stands in the place of another; an operator's stands in that of a worker's, and that of a
- * restored database in that of any, since neither may be lifted by the probe. An operator who pauses what is paused
- * changes neither since when nothing is sent nor, without a reason of their own, what another operator said.
+ * A worker's pause never replaces another one. An operator's replaces a worker's, and that of a restored database
+ * replaces any, because the probe must not lift these two. If an operator pauses a paused queue, its start time stays,
+ * and so does another operator's reason unless a new one is given.
  */
 const pauseStatement: Statement = {
   name: 'pause_queue_2',
@@ -47,9 +47,9 @@ select resumed.id from resumed left join woken on true`,
 };
 
 /**
- * From now on no worker begins to send anything; what is being sent is finished.
+ * From now on no worker starts an attempt; attempts under way are finished.
  *
- * @returns whether this changed anything: of several workers that meet the same fault one is told so.
+ * @returns whether this changed anything. If several workers meet the same error, only one gets `true`.
  */
 export async function pauseQueue(scope: Scope, cause: PauseCause, reason: string | null): Promise<boolean> {
   const sealed = reason === null ? null : scope.keyring.seal(reason, reasonPlace);
@@ -57,7 +57,7 @@ export async function pauseQueue(scope: Scope, cause: PauseCause, reason: string
 }
 
 /**
- * Lets mail go on, whatever it was paused for.
+ * Resumes the queue, whatever the cause of its pause.
  *
  * @param options.onlyIfBroken leaves a pause of another cause as it is.
  * @returns whether it was paused.
@@ -66,7 +66,7 @@ export async function resumeQueue(scope: Scope, options: { onlyIfBroken?: true }
   return (await runStatement(scope.em, resumeStatement, [options.onlyIfBroken !== true])).length > 0;
 }
 
-/** @param keyring undefined where the keys are not to be had; the reason is null then. */
+/** @param keyring undefined if the keys are not available; then the reason is null. */
 export async function readPause(em: Scope['em'], keyring: Keyring | undefined): Promise<PauseView | null> {
   const queue = await em.findOne(MailQueue, { id: 1 }, { refresh: true });
   if (queue?.pausedAt == null || queue.cause == null) return null;
@@ -77,12 +77,12 @@ export async function readPause(em: Scope['em'], keyring: Keyring | undefined): 
   };
 }
 
-/** Null also where its seal does not open. */
+/** Null also if its seal does not open. */
 export function readReason(keyring: Keyring, reason: Uint8Array | null | undefined): string | null {
   return reason == null ? null : openOrNull(() => keyring.open(reason, reasonPlace));
 }
 
-/** One line for people: why nothing is sent, and what to do. */
+/** For people: the cause of the pause, and how to end it. */
 export function describePause(
   { cause, reason }: Pick<PauseView, 'cause' | 'reason'>,
   config: Pick<Config, 'smtp' | 'dataDir'>,
@@ -116,7 +116,7 @@ export function describePause(
 
 const reasonPlace: SealedPlace = { table: 'mail_queue', column: 'reason', row: '1' };
 
-/** Why no mail can leave, and what fixes it. Without a mail server, the folder for mail is at fault. */
+/** Why no mail can be sent, and how to fix it. Without SMTP_HOST the folder for mail is the problem. */
 export function explainBrokenTransport({ smtp, dataDir }: Pick<Config, 'smtp' | 'dataDir'>): {
   fact: string;
   fix: string;
@@ -124,7 +124,7 @@ export function explainBrokenTransport({ smtp, dataDir }: Pick<Config, 'smtp' | 
   if (smtp !== undefined) {
     return {
       fact: 'the mail server does not let us in',
-      fix: 'mend SMTP_HOST, SMTP_PORT, SMTP_USER, SMTP_PASSWORD or MAIL_FROM',
+      fix: 'check SMTP_HOST, SMTP_PORT, SMTP_USER, SMTP_PASSWORD and MAIL_FROM',
     };
   }
   return {

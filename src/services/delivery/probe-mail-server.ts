@@ -5,10 +5,10 @@ import { explainBrokenTransport, readReason, resumeQueue } from './pause.ts';
 
 const minute = 60_000;
 
-/** How often the mail server is asked whether it lets us in again, by all workers together. */
+/** How often all workers together check whether the mail server lets us in again. */
 const probeEveryMs = minute;
 
-/** A login that is refused once a minute for hours gets an address locked out, as by fail2ban: it is tried ever less often. */
+/** A wrong login once a minute for hours gets our address locked out (fail2ban), so the checks become rarer. */
 function loginEveryMs(pausedMs: number): number {
   if (pausedMs < 5 * minute) return minute;
   if (pausedMs < 15 * minute) return 2 * minute;
@@ -17,7 +17,7 @@ function loginEveryMs(pausedMs: number): number {
 
 const isLongAgo = `(probed_at is null or probed_at <= now() - $1::float8 * interval '1 millisecond')`;
 
-/** Nothing while the queue is not paused, or somebody has asked within the last minute. */
+/** Finds nothing if the queue is not paused, or if a worker has checked within the last minute. */
 const dueStatement: Statement = {
   name: 'probe_due_3',
   text: `
@@ -25,7 +25,7 @@ select reason, (extract(epoch from now() - paused_at) * 1000)::float8 as paused_
 where id = 1 and cause = 'broken' and ${isLongAgo}`,
 };
 
-/** The row is changed by one worker only, and that one asks. */
+/** Only one worker changes the row, and that one checks. */
 const probeStatement: Statement = {
   name: 'probe_mail_3',
   text: `
@@ -35,12 +35,11 @@ returning id`,
 };
 
 /**
- * Where the queue is paused because the mail server did not let us in: asks it again, unless somebody did within
- * the last minute (or longer, for a login), and lets mail go on where it does. A pause by hand is left alone.
+ * If the queue is paused because the mail server did not let us in, checks again and resumes the queue on success. Does
+ * nothing if a worker checked within the last minute (for a refused login, longer). Never lifts another pause.
  *
- * @param options.atOnce without regard to who asked when: for a worker that has just started, maybe with the very
- *   settings that mend it.
- * @returns whether mail goes on.
+ * @param options.atOnce check now: a worker that has just started may have the corrected settings.
+ * @returns whether the queue was resumed.
  */
 export async function probeMail(
   context: MailingContext,
@@ -67,7 +66,7 @@ export async function probeMail(
   return true;
 }
 
-/** Whether it is time to ask, and this worker's turn. */
+/** Whether a check is due and it is this worker's turn. */
 async function mayAsk(scope: Scope, atOnce: boolean): Promise<boolean> {
   let everyMs = atOnce ? 0 : probeEveryMs;
   if (!atOnce) {
@@ -78,7 +77,7 @@ async function mayAsk(scope: Scope, atOnce: boolean): Promise<boolean> {
   return (await runStatement(scope.em, probeStatement, [everyMs])).length > 0;
 }
 
-/** Undefined where the stop comes first. The signal lives as long as the process, so nothing of ours stays on it. */
+/** Undefined if the stop comes first. The signal lives as long as the process, so the listener is removed. */
 async function untilStop<T>(work: Promise<T>, stop: AbortSignal): Promise<T | undefined> {
   const { promise: stopped, resolve } = Promise.withResolvers<undefined>();
   const onStop = () => resolve(undefined);

@@ -3,37 +3,37 @@ import type { AttemptOutcome, EmailKind, EmailState, FailureReason } from '../..
 const minute = 60_000;
 const hour = 60 * minute;
 
-// RFC 5321 §4.5.4.1 asks for at least 30 minutes between tries. Greylisting servers commonly accept after 5,
+// RFC 5321 §4.5.4.1 asks for at least 30 minutes between attempts. Greylisting servers commonly accept after 5,
 // so the first two waits are shorter and the rest obey. Together they last almost three days.
 const waitsMs = [minute, 5 * minute, 30 * minute, 2 * hour, 6 * hour, 12 * hour, 24 * hour, 24 * hour];
 
-/** The first try and one after each wait. */
+/** The first attempt and one after each wait. */
 export const maxTries = waitsMs.length + 1;
 
 /**
- * A broken transport (login, TLS, DNS) says nothing about the email: no try is counted, and what it waits for is the
- * end of the queue's pause.
+ * A broken transport (login, TLS, DNS) says nothing about the email: the attempt does not count, and the email waits for
+ * the end of the queue's pause.
  */
 const brokenWaitMs = 5000;
 
-/** What becomes of an email after a try. */
+/** What happens to an email after an attempt. */
 export interface NextStep {
   state: Extract<EmailState, 'sent' | 'queued' | 'failed'>;
   failure: FailureReason | null;
-  /** Until the next try may begin; 0 where there is none. */
+  /** Until the next attempt may start; 0 if there will be none. */
   waitMs: number;
-  /** Whether the try counts. */
+  /** Whether the attempt counts. */
   counts: boolean;
 }
 
 export interface TriedEmail {
   kind: EmailKind;
-  /** Tries begun, this one among them. */
+  /** Attempts started, including this one. */
   tries: number;
 }
 
 /**
- * Decides what follows from the outcome of a try. Pure.
+ * Decides what follows from the outcome of an attempt. Pure.
  *
  * A notification whose outcome is unknown is sent again: better twice than never. An auto-reply is not: a
  * missing one harms nobody, a second one harms a stranger.

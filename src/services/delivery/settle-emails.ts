@@ -10,7 +10,7 @@ import { isOwner, tellSql } from './held-summary.ts';
 import { type LeasedRow, leaseMs } from './job.ts';
 import type { NextStep } from './retry-schedule.ts';
 
-/** How one try ended, and what follows from it. */
+/** How one attempt ended, and what follows from it. */
 export interface Settlement {
   email: Pick<LeasedRow, 'id' | 'leaseToken' | 'kind'>;
   startedAt: Date;
@@ -65,9 +65,9 @@ select id from settled`;
 }
 
 /**
- * Writes down how tries ended: first thing after the mail server's answer, and committed when this returns.
+ * Writes down how attempts ended, immediately after the mail server's reply. Committed when this returns.
  *
- * @returns the ids of the emails that were still this worker's; the others were changed in nothing.
+ * @returns the ids of the emails whose lease this worker still had; the others are unchanged.
  */
 export async function settleEmails(scope: Scope, settlements: readonly Settlement[]): Promise<Set<string>> {
   const now = scope.now();
@@ -90,13 +90,13 @@ export async function settleEmails(scope: Scope, settlements: readonly Settlemen
   return new Set(settled.map((row) => row.id));
 }
 
-/** Writes down how one try ended, and resolves when that is committed. */
+/** Writes down how one attempt ended, and resolves when that is committed. */
 export type Settle = (settlement: Settlement) => Promise<Written>;
 
 /**
  * - `written`: committed.
  * - `lease-lost`: another worker has the email by now; nothing was changed.
- * - `unheard`: the database did not hear of it while the lease lasted, or while this process may wait.
+ * - `unheard`: the database could not be reached while the lease lasted, or before this process had to end.
  */
 export type Written = 'written' | 'lease-lost' | 'unheard';
 
@@ -106,23 +106,22 @@ interface Waiting {
   resolve: (written: Written) => void;
 }
 
-/** One alone leaves the lanes waiting for the disk; with more, each carries too little. */
-const mostFlights = 2;
+/** With one, the lanes would wait for the disk; with three, each would carry too little. */
+const maxInFlight = 2;
 
 /**
- * The mail server has spoken and the database must hear of it: at once while fewer than two statements are under way,
- * and otherwise together with all that ended meanwhile, as soon as one of the two is committed. So a try waits for one
- * statement of others at most, and many that end together cost one commit. While the database is away it is asked again, until the lease is
- * over or this process has to end.
+ * Writes outcomes to the database: at once while fewer than two statements run, otherwise in one batch as soon as one of
+ * the two is committed. So an attempt waits for at most one other statement, and many that end together cost one commit.
+ * While the database is away it retries until the lease has expired or this process has to end.
  */
 export function createSettleQueue(context: Context, interrupt: AbortSignal): Settle {
   const scope = openScope(context);
   let waiting: Waiting[] = [];
-  let flights = 0;
+  let inFlight = 0;
 
   async function writeAll(): Promise<void> {
-    flights += 1;
-    // Answers that have come already are read first: they are written down by the same statement.
+    inFlight += 1;
+    // Read replies that have already arrived first, so that the same statement writes their outcomes.
     await turnOfEvents();
     while (waiting.length > 0) {
       const batch = waiting;
@@ -132,10 +131,10 @@ export function createSettleQueue(context: Context, interrupt: AbortSignal): Set
       waiting = [...left, ...waiting];
       await pause(1000);
     }
-    flights -= 1;
+    inFlight -= 1;
   }
 
-  /** @returns those that shall be tried again. */
+  /** @returns the settlements to retry. */
   async function write(batch: Waiting[]): Promise<Waiting[]> {
     try {
       const settled = await settleEmails(
@@ -145,7 +144,7 @@ export function createSettleQueue(context: Context, interrupt: AbortSignal): Set
       for (const it of batch) it.resolve(settled.has(it.settlement.email.id) ? 'written' : 'lease-lost');
       return [];
     } catch (error) {
-      // Where it is not the database's hour, one of them may be at fault: the others must not wait for it.
+      // If it is not an outage, one settlement may be the cause: write them one by one.
       if (batch.length > 1 && !isOutage(error)) return (await Promise.all(batch.map((it) => write([it])))).flat();
       scope.log.error({ err: error, emails: batch.length }, 'outcome could not be written down yet');
       const isLate = (it: Waiting) => interrupt.aborted || Date.now() > it.lastTryAt;
@@ -156,8 +155,8 @@ export function createSettleQueue(context: Context, interrupt: AbortSignal): Set
 
   return (settlement) =>
     new Promise((resolve) => {
-      // Also where it was renewed meanwhile, no lease lasts longer than this.
+      // Even a lease that was renewed just now ends by then.
       waiting.push({ settlement, lastTryAt: Date.now() + leaseMs, resolve });
-      if (flights < mostFlights) void writeAll();
+      if (inFlight < maxInFlight) void writeAll();
     });
 }

@@ -10,7 +10,7 @@ import { mailboxForLimits } from '../senders/reply-rules.ts';
 export const cancelReasons = {
   unwanted: 'its recipient wants none',
   'too-late': 'it waited for more than a day',
-  'nothing-held': 'what it would have told of is held no more',
+  'nothing-held': 'the messages it would list are no longer held',
 } as const satisfies Partial<Record<FailureReason, string>>;
 
 export type CancelReason = keyof typeof cancelReasons;

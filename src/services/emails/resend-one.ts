@@ -162,8 +162,8 @@ export async function sendElsewhere(
 const elsewhereLock = 7_226_946;
 
 /**
- * Waits for whoever else sends elsewhere: of two mails about one message each would lock another row, and neither see
- * the other's copy.
+ * Waits for others that send elsewhere: two operators would each lock another email about one message, and neither would
+ * see the other's copy.
  *
  * @param em in a transaction, before it locks any row.
  */
