@@ -1,9 +1,8 @@
 /**
- * Runs before the scripts in package.json: installs what package-lock.json names, if it is not installed yet or has
- * changed since, and otherwise does nothing. It compares what is installed with what is wanted rather than dates,
- * which a checkout or a copy changes.
+ * Runs before the scripts in package.json: installs the packages in package-lock.json if any is missing or has another
+ * version. It compares versions, not dates, because a checkout or a copy changes dates.
  *
- * Like the launcher it has to be understood by Node 18.
+ * Like the launcher, it must run under Node 18.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, linkSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
@@ -17,7 +16,7 @@ const nodeProgram = 'node_modules/node/bin/node';
 if (whatIsMissing().length > 0) await installOnce();
 
 async function installOnce() {
-  if (!(await takeLock())) return; // another one has done it meanwhile
+  if (!(await takeLock())) return; // another process did it meanwhile
   const heartbeat = setInterval(touchLock, 1_000);
   try {
     const { packages } = readJson('package-lock.json');
@@ -26,11 +25,11 @@ async function installOnce() {
     const count = Object.keys(packages).filter(isWanted).length;
     say(`Installing ${count} packages into node_modules (about 400 MB, with Node and PostgreSQL). This happens once.`);
     const development = needsDevelopment() ? ['--include=dev'] : [];
-    // Without the level it warns at length that this Node is too old for us, which is why we install one. The other two
-    // undo what npm hands on: under `npm publish --dry-run` nothing would be installed.
+    // The log level hides a long warning that this Node is too old, which is why we install one. The last two undo what
+    // npm passes on: under `npm publish --dry-run` it would install nothing.
     const options = ['--no-audit', '--no-fund', '--loglevel=error', '--dry-run=false', '--json=false', ...development];
     process.exitCode = await runNpm(['ci', ...options]);
-    if (process.exitCode !== 0) say('npm ci failed; what it said stands above.');
+    if (process.exitCode !== 0) say('npm ci failed; see its output above.');
     else checkResult();
   } finally {
     clearInterval(heartbeat);
@@ -38,7 +37,7 @@ async function installOnce() {
   }
 }
 
-/** An installation that leaves out what we asked for must not end in a riddle later, nor be repeated at every start. */
+/** Reports an incomplete installation now, so that it does not fail later or repeat at every start. */
 function checkResult() {
   const missing = whatIsMissing();
   if (missing.length === 0) return;
@@ -52,7 +51,7 @@ function checkResult() {
   process.exitCode = 1;
 }
 
-/** Names what package-lock.json wants and node_modules does not have in that version. */
+/** Lists the packages of package-lock.json that node_modules lacks in that version. */
 function whatIsMissing() {
   const wanted = readJson('package-lock.json').packages;
   // npm writes this list at the very end of an installation.
@@ -69,14 +68,14 @@ function whatIsMissing() {
   return missing;
 }
 
-/** What npm was told not to install, or what it may fail to. */
+/** Whether npm was told not to install a package, or may fail to. */
 function isLeftOut({ dev, optional, libc }) {
   const omitted = (process.env.npm_config_omit ?? '').split(/\s+/);
   if (optional && (libc || omitted.includes('optional'))) return true;
   return dev === true && !needsDevelopment();
 }
 
-/** A production machine with a new Node starts without the development packages; one of them is Node. */
+/** A production machine with a new Node needs no development packages; one of them is Node. */
 function needsDevelopment() {
   const leavesOut = process.env.NODE_ENV === 'production' || /\bdev\b/.test(process.env.npm_config_omit ?? '');
   const startOnly = process.env.npm_lifecycle_event === 'prestart';
@@ -91,7 +90,7 @@ function suits(list, value) {
   return !list || list.includes(value) || list.includes('any');
 }
 
-/** Waits for another installation. True: the lock is ours; false: there is nothing left to do. */
+/** Waits for another installation. @returns true if the lock is ours, false if nothing is left to do. */
 async function takeLock() {
   const draft = `${lock}-${process.pid}`;
   let told = false;
@@ -107,13 +106,13 @@ async function takeLock() {
         if (error.code !== 'EEXIST') throw error;
       }
       if (isStale(lock)) {
-        // Renaming, so that of two who see this only one removes it; and if it was a fresh one, it goes back.
+        // Rename it, so that only one of two processes removes it. If it was a fresh one, put it back.
         const aside = `${lock}-old-${process.pid}`;
         try {
           renameSync(lock, aside);
           if (!isStale(aside)) linkSync(aside, lock);
         } catch {
-          // Someone else was quicker.
+          // Another process was quicker.
         }
         rmSync(aside, { force: true });
         continue;
@@ -127,7 +126,7 @@ async function takeLock() {
   }
 }
 
-/** Left by an installation that was killed: its process is gone, or its id belongs to another and nobody touches it. */
+/** A killed installation left it: its process is gone, or no process has touched it for a minute. */
 function isStale(path) {
   try {
     if (Date.now() - statSync(path).mtimeMs > 60_000) return true;
@@ -143,11 +142,11 @@ function touchLock() {
   try {
     utimesSync(lock, now, now);
   } catch {
-    // Someone has removed it by hand.
+    // Somebody removed it by hand.
   }
 }
 
-/** Runs the npm that runs us. Its output goes to stderr: stdout belongs to the program that starts afterwards. */
+/** Runs the npm that runs us. Its output goes to stderr, because stdout belongs to the program that starts next. */
 function runNpm(args) {
   const { npm_execpath: npm = '', npm_node_execpath: node = process.execPath } = process.env;
   const command = /npm-cli\.c?js$/.test(npm) && existsSync(npm) ? [node, npm, ...args] : ['npm', ...args];
@@ -155,7 +154,7 @@ function runNpm(args) {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   return new Promise((resolve) => {
     child.once('error', (error) => {
-      say(`npm cannot be run: ${error.message}`);
+      say(`cannot run npm: ${error.message}`);
       resolve(1);
     });
     child.once('exit', (code) => resolve(code ?? 130));

@@ -1,29 +1,29 @@
 #!/usr/bin/env node
 /**
- * The launcher: makes sure that the program runs under a Node that is new enough, then starts it.
+ * The launcher: checks that Node is new enough, then starts the program.
  *
- * This one file has to be understood by older Nodes (18 and 20), so that they can say what is missing instead of
- * failing at a word of newer JavaScript. Everything else is imported only after the check.
+ * Older Nodes (18 and 20) must be able to run this file, so that they can report what is missing instead of failing at
+ * newer syntax. Everything else is imported after the check.
  */
 import nodeModule, { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
-// Not by `import`, which would load parts of them that a page of help does without.
+// Not by `import`, which would load parts that `--help` does not need.
 const load = createRequire(import.meta.url);
 const { existsSync, readFileSync, realpathSync } = load('node:fs');
 
 const manifest = readJson('../package.json');
 const required = manifest.engines.node.replace('>=', '');
-/** Commands that run for long beside other programs: what they take of the memory those have not. */
+/** Commands that run for a long time beside other programs, so that their memory matters. */
 const takesLong = /^(serve|deliver|messages export)\b/;
 const bundled = pathTo('../node_modules/node/bin/node');
 
-// By default it opens Node's debugger, through which other accounts of this machine could take the program over.
+// By default it opens Node's debugger, through which other accounts on this machine could control the program.
 process.on('SIGUSR1', () => {});
 
 if (!isNewEnough(process.versions.node) && mayContinue()) continueUnder(bundled);
 else if (!isNewEnough(process.versions.node)) refuse();
-// Of all questions the one that scripts ask most often; commander would answer the same.
+// Scripts ask this most often. Commander would answer the same.
 else if (/^(-V|--version)$/.test(process.argv[2]) && process.argv.length === 3) say(manifest.version);
 else await startHere();
 
@@ -40,10 +40,9 @@ async function startHere() {
 }
 
 /**
- * Left to itself V8 lets a program's garbage grow to twice what it needs, on a machine that has the memory, and its
- * middle compiler (Maglev) may take what is never given back (decision 53). The limits can only be given at the start,
- * so this process becomes another one, with the same number and the same terminal. Where an operator has set one of
- * them, or the system cannot do that (Windows), everything stays as it is.
+ * By default V8 lets garbage grow to twice the needed memory, and its middle compiler (Maglev) may take memory that it
+ * never returns (decision 53). These flags only work at the start, so this process replaces itself, with the same pid
+ * and terminal. Nothing changes if an operator has set one of the flags, or on Windows, which cannot do this.
  */
 function startWithSmallHeap() {
   const limits = [
@@ -53,23 +52,23 @@ function startWithSmallHeap() {
     '--no-maglev',
     '--v8-pool-size=1',
   ];
-  // For the moments before the line above.
+  // Until the line above has run.
   limits.push('--disable-sigusr1');
   const asked = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
   if (/semi-space|heap-growing/.test(asked)) return;
   try {
     const args = [process.execPath, ...process.execArgv, ...limits, ...process.argv.slice(1)];
-    // glibc keeps memory for each thread apart, and gives little of it back.
+    // By default glibc keeps memory for each thread and returns little of it.
     process.execve(process.execPath, args, { MALLOC_ARENA_MAX: '2', ...process.env });
   } catch {
-    // It returns only where it could not.
+    // It returns only if it failed.
   }
 }
 
 /**
- * What V8 made of our files is kept for the next start: next to the program, or where that belongs to somebody else in
- * the user's own folder. Not in the machine's temporary folder, where others could leave compiled code for us to run. A
- * folder that cannot be written to means no cache, nothing worse.
+ * Caches V8's compiled code for the next start: next to the program, or in the user's own folder if that is not
+ * writable. Not in the machine's temporary folder, where others could leave compiled code for us to run. Without a
+ * writable folder there is no cache.
  */
 function keepCompiled() {
   const { NODE_COMPILE_CACHE: asked, HOME: home } = process.env;
@@ -78,7 +77,7 @@ function keepCompiled() {
   nodeModule.enableCompileCache(`${home}/.cache/ruffinweb`);
 }
 
-/** Hands everything over to another Node: arguments, terminal, signals and, at the end, how it ended. */
+/** Continues under another Node, with the same arguments, terminal and signals, and ends as it ends. */
 function continueUnder(node) {
   // Before the start: a signal in between would end us alone and leave the program running.
   // From a terminal Ctrl-C reaches the child directly as well: there two within two seconds count as one (`signals.ts`).
@@ -92,7 +91,7 @@ function continueUnder(node) {
   child.once('exit', (code, signal) => {
     for (const it of signals) process.off(it, forward);
     process.exitCode = code ?? 128 + constants.signals[signal];
-    // Whoever waits for us shall see the same signal.
+    // Our parent process should see the same signal.
     if (signal) process.kill(process.pid, signal);
   });
 }
@@ -102,7 +101,7 @@ function mayContinue() {
 }
 
 function say(line) {
-  // A reader that is gone has seen enough.
+  // The reader may close the pipe early.
   process.stdout.on('error', () => {});
   process.stdout.write(`${line}\n`);
 }
@@ -122,7 +121,7 @@ function fail(...lines) {
   process.exitCode = 1;
 }
 
-/** The version of the package `node`, a development dependency; 0.0.0 where it is not there or has no program. */
+/** The version of the package `node`, a development dependency; 0.0.0 if it or its program is missing. */
 function bundledVersion() {
   if (!existsSync(bundled)) return '0.0.0';
   return readJson('../node_modules/node/package.json').version;

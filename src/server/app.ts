@@ -13,7 +13,7 @@ import type { Pages } from './pages/pages.ts';
 import { createUnsubscribeRoutes } from './pages/unsubscribe-routes.ts';
 import { createRoutes, type ServerState } from './routes.ts';
 
-/** Puts the public API together: the order here is the order in which a request passes. */
+/** Assembles the HTTP application. Requests pass the middleware in this order. */
 export function createApp(
   context: MailingContext,
   pages: Pages,
@@ -37,7 +37,7 @@ export function createApp(
   app.use(metrics.routes.routes());
   app.use(mailbox.routes.routes());
   app.use(routes.allowedMethods());
-  // What still comes here went wrong outside `answerProblems`: a client that left while its answer was on the way.
+  // Errors outside `answerProblems`: the client left while the answer was being sent.
   app.on('error', (error: unknown) => context.log.warn({ err: error }, 'answer could not be sent'));
   return app;
 }

@@ -2,12 +2,12 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { securityHeaders } from './http/security-headers.ts';
 
-/** Answers that one connection may wait for. Browsers and proxies ask for one after the other; a few at once do no harm. */
-const mostUnanswered = 20;
+/** Max unanswered requests per connection. Browsers and proxies send one after the other. */
+const maxUnanswered = 20;
 
 /**
- * Every wait has an end: slow headers, slow bodies, unread answers and idle connections cost a client its connection. Of
- * an unread answer Node may take twice the time to see that nothing moves.
+ * Everything has a timeout: slow headers, slow bodies, unread answers and idle connections are cut. Node may need twice
+ * the time to notice an unread answer.
  */
 export function createHttpServer(secure: boolean, unreadMs = 60_000): Server {
   const server = createServer({
@@ -24,8 +24,8 @@ export function createHttpServer(secure: boolean, unreadMs = 60_000): Server {
 
 export function answer(server: Server, listener: RequestListener, secure: boolean): void {
   server.on('request', listener);
-  // Answered like any other; the body is asked for where it is read (`read-submission.ts`), and a client that was
-  // refused before may or may not send it, so that nothing can follow on its connection.
+  // `read-submission.ts` asks for the body when it reads it. A client that is refused before that may or may not send
+  // its body, so no other request can follow on its connection.
   server.on('checkContinue', (request, response) => {
     response.setHeader('Connection', 'close');
     listener(request, response);
@@ -36,17 +36,17 @@ export function answer(server: Server, listener: RequestListener, secure: boolea
 }
 
 /**
- * Node hands on every request that stands in what it has read of a connection, before any of them is answered: a
- * thousand in 64 KB, each of which takes memory until a client that need not read has read the answer.
+ * HTTP pipelining: one 64 KB read can contain a thousand requests. Caps the unanswered requests per connection, so that
+ * a client that never reads cannot exhaust memory.
  */
-export function withoutCrowds(listener: RequestListener): RequestListener {
+export function capUnanswered(listener: RequestListener): RequestListener {
   const unanswered = new WeakMap<Socket, number>();
   return (request, response) => {
     const { socket } = request;
-    // What else stood in it is nobody's any more.
+    // The rest of a read whose connection was cut.
     if (socket.destroyed) return;
     const count = (unanswered.get(socket) ?? 0) + 1;
-    if (count > mostUnanswered) {
+    if (count > maxUnanswered) {
       socket.destroy();
       return;
     }
@@ -56,7 +56,7 @@ export function withoutCrowds(listener: RequestListener): RequestListener {
   };
 }
 
-/** A request that is none never reaches the app; what Node would answer by itself lacks our headers. */
+/** Answers malformed requests, which never reach the app. Node's own answer would lack our headers. */
 function refuseRaw(error: NodeJS.ErrnoException, socket: Socket, secure: boolean): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();

@@ -13,16 +13,16 @@ import { keepTyped } from './posts/keep-typed.ts';
 import { takeSubmission } from './posts/take-submission.ts';
 
 export interface ServerState {
-  /** Set when the server has begun to stop: it finishes what it has and wants no more. */
+  /** The server is stopping: it finishes running requests, and load balancers should send no more. */
   stopping: boolean;
-  /** Where several servers count together. */
+  /** The counts that several servers share, if Redis is configured. */
   shared?: SharedCounts | undefined;
-  /** What the mailbox asks for; undefined where there is none. */
+  /** The key of the mailbox; undefined if there is no mailbox. */
   mailboxKey?: string | undefined;
 }
 
 export function createRoutes(context: Context, server: ServerState): Router<RequestState> {
-  // With every method known, one that a route does not answer to is a 405, or a 404 where there is no route.
+  // With all methods listed, a wrong method is a 405 on a known route and a 404 elsewhere.
   const router = new Router<RequestState>({ methods: METHODS });
   const limits = limitClients(context.config.rateLimit, keepTyped, server.shared);
 
@@ -51,7 +51,7 @@ export function createRoutes(context: Context, server: ServerState): Router<Requ
   return router;
 }
 
-/** However many ask at the same moment: one look answers them all, and one connection is enough for it. */
+/** Callers at the same moment share one check, and so one database connection. */
 function shared<Given, Seen>(look: (given: Given) => Promise<Seen>): (given: Given) => Promise<Seen> {
   let looking: Promise<Seen> | undefined;
   return (given) => {

@@ -13,36 +13,36 @@ import { runMaintenance } from '../services/maintenance/run-maintenance.ts';
 import { openScope } from '../services/scope.ts';
 import { replayErasureLog } from '../services/senders/replay-erasures.ts';
 import { createApp } from './app.ts';
-import { answer, createHttpServer, startListening, withoutCrowds } from './http-server.ts';
+import { answer, capUnanswered, createHttpServer, startListening } from './http-server.ts';
 import { shareCounts } from './limits/shared-counts.ts';
 import { createMailboxKey } from './pages/mailbox-lock.ts';
 import { hasMailbox } from './pages/mailbox-routes.ts';
 import { openPages } from './pages/pages.ts';
 import type { ServerState } from './routes.ts';
 
-/** How long requests that have begun may take to finish after a stop is asked for, in milliseconds. */
+/** How long running requests may take to finish after a stop, in milliseconds. */
 const finishMs = 10_000;
 
 export interface ServeOptions {
-  /** Whether to run the delivery loop in this process. */
+  /** Whether this process also delivers mail. */
   deliver: boolean;
   stop: AbortSignal;
-  /** Ends the waits of a stop when it is aborted. */
+  /** Aborted to end the waits of a stop at once. */
   hasten?: AbortSignal;
-  /** How this program is called from where it was started. */
+  /** How to call this program from the folder where it was started. */
   calledAs: string;
-  /** Called with each line of what a person should know once the server listens. */
+  /** Prints a line for the person who starts the server. */
   print: (line: string) => void;
-  /** How posts are stored together; nothing but a measurement gives others than the usual ones. */
+  /** How posts are stored together. Only measurements change it. */
   batches?: BatchLimits;
-  /** How long a client may leave an answer unread, in milliseconds; nothing but a test gives another time than the usual one. */
+  /** How long a client may leave an answer unread, in milliseconds. Only tests change it. */
   unreadMs?: number;
 }
 
 /**
- * Serves the public API, and delivers mail beside it, until `stop` is aborted; then finishes what is in flight.
+ * Serves the public API and delivers mail until `stop` is aborted. Then finishes the requests and mail in flight.
  *
- * @throws when the port cannot be had.
+ * @throws if it cannot listen on the port.
  */
 export async function serve(given: MailingContext, options: ServeOptions): Promise<void> {
   await using opened = new AsyncDisposableStack();
@@ -56,8 +56,8 @@ export async function serve(given: MailingContext, options: ServeOptions): Promi
   const context = withRealPort(given, port);
   const intake = opened.use(openIntake(context, options.batches));
   const app = createApp(context, openPages(context.config), state, intake);
-  answer(server, withoutCrowds(app.callback()), secure);
-  warnOfOpenDoors(context);
+  answer(server, capUnanswered(app.callback()), secure);
+  warnAboutRiskySettings(context);
   announce(context, port, options, mailboxKey);
 
   // Each process runs the maintenance; the database lets one do each task.
@@ -89,27 +89,27 @@ async function serveUntilStopped(
     else stop.addEventListener('abort', () => resolve(), { once: true });
   });
   state.stopping = true;
-  log.info('stopping: requests and mail in flight come to their end first');
+  log.info('stopping: waiting for requests and mail in flight');
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   await Promise.race([closed, grace(finishMs, hasten)]);
   server.closeAllConnections();
   await closed;
 }
 
-/** With `PORT=0` and no `PUBLIC_URL`, only now is it known what links have to say. */
+/** With `PORT=0` and no `PUBLIC_URL`, the address for links is known only after listening. */
 function withRealPort(context: MailingContext, port: number): MailingContext {
   const { config } = context;
   if (config.port !== 0 || config.publicUrl !== 'http://localhost:0') return context;
   return { ...context, config: { ...config, publicUrl: `http://localhost:${port}` } };
 }
 
-/** Settings that are allowed and that an operator should know of. */
-function warnOfOpenDoors({ config, log }: MailingContext): void {
+/** Warns about allowed but risky settings. */
+function warnAboutRiskySettings({ config, log }: MailingContext): void {
   if (config.production && config.captcha.kind === 'none') {
     const replies = config.autoReply
-      ? ', and each program that posts makes this server send mail to an address of its choice'
+      ? ', and any program can make this server send mail to an address of its choice'
       : '';
-    log.warn(`CAPTCHA is none: nothing tells people from programs${replies}; set CAPTCHA=altcha`);
+    log.warn(`CAPTCHA is none: programs can post like people${replies}; set CAPTCHA=altcha`);
   }
 }
 

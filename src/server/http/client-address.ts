@@ -3,14 +3,12 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { ipv6Network } from '../../ip-network.ts';
 
 /**
- * Whom a request comes from, as an IP address: the one place that says it. Each proxy adds the address that it
- * sees to the end of `X-Forwarded-For`, so the last `proxies` entries are our own proxies' word, and what stands
- * left of them is anybody's.
+ * The IP address that a request comes from; only this function decides it. Each proxy adds the address it sees to the
+ * end of `X-Forwarded-For`. So our own proxies wrote the last `proxies` entries, and a client may have written the rest.
  *
- * Where a proxy wrote something that is no address, the next hop towards us stands in for it: never an entry
- * further left, which the client could have chosen.
+ * If a proxy wrote no valid address, the next hop towards us counts instead, never an entry further left.
  *
- * @returns undefined where the connection is gone already.
+ * @returns undefined if the connection is already closed.
  */
 export function clientAddressOf(
   request: Pick<IncomingMessage, 'headers' | 'socket'>,
@@ -39,8 +37,8 @@ export function explainWrongTrustProxy(
 }
 
 /**
- * Reads what stands in such headers: an address, perhaps with a port, brackets, quotes or a zone. An IPv4
- * address that is dressed up as IPv6 comes back as itself; IPv6 in its one canonical form.
+ * Reads an address from such a header, perhaps with a port, brackets, quotes or a zone. Returns IPv4 as IPv4, even if
+ * it is mapped into IPv6, and IPv6 in its canonical form.
  */
 export function readIp(text: string): string | undefined {
   const bare = text.trim().replace(/^"(.*)"$/, '$1');
@@ -50,22 +48,19 @@ export function readIp(text: string): string | undefined {
   return isIPv6(v6) ? unmapped(new URL(`http://[${v6}]`).hostname.slice(1, -1)) : undefined;
 }
 
-/** `::ffff:cb00:7107`, as the canonical form has it, is 203.0.113.7. */
+/** `::ffff:cb00:7107`, the canonical form, is 203.0.113.7. */
 function unmapped(v6: string): string {
   const [, high, low] = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(v6) ?? [];
   if (high === undefined || low === undefined) return v6;
   return [high, low].flatMap((part) => [Number.parseInt(part, 16) >> 8, Number.parseInt(part, 16) & 255]).join('.');
 }
 
-/** Whether the other end of a connection is on this machine. */
+/** Whether the client of a connection is on this machine. */
 export function isLoopback(remoteAddress: string | undefined): boolean {
   return /^(127\.|::1$)/.test(readIp(remoteAddress ?? '') ?? '');
 }
 
-/**
- * What limits count by: an IPv4 address, or the /64 that an IPv6 address lies in, since one customer has at
- * least that much.
- */
+/** The network that limits count: an IPv4 address or an IPv6 /64, which every IPv6 customer has at least. */
 export function networkOf(address: string | undefined): string {
   if (address === undefined) return 'unknown';
   return address.includes(':') ? ipv6Network(address, 64) : address;

@@ -1,6 +1,6 @@
 import type { FieldFault, Problem, ProblemCode } from '../../problems.ts';
 
-/** HTTP status and title of each refusal, and when it comes, for whoever looks its code up. */
+/** HTTP status, title and cause of each refusal; the cause is for the documentation. */
 const answers = {
   'body-unreadable': [400, 'The body cannot be read', 'the body is not what its type says, or ended too soon'],
   'body-too-large': [413, 'The body is too large', 'more than 64 KiB'],
@@ -51,7 +51,7 @@ const answers = {
   unexpected: [500, 'Something went wrong on our side', 'the fault is ours; `requestId` finds it in the log'],
 } as const satisfies Record<ProblemCode, readonly [status: number, title: string, when: string]>;
 
-/** `application/problem+json` (RFC 9457), with a stable `code` and the fields that are at fault. */
+/** `application/problem+json` (RFC 9457), with a stable `code` and the invalid fields. */
 export interface ProblemDetails {
   type: string;
   title: string;

@@ -7,28 +7,28 @@ import type { Intake } from '../../services/intake/intake.ts';
 import { openScope, type Scope } from '../../services/scope.ts';
 import { clientAddressOf, explainWrongTrustProxy } from './client-address.ts';
 
-/** What the middlewares of one request tell each other. */
+/** State that the middleware of one request shares. */
 export interface RequestState {
   requestId: string;
   scope: Scope;
   intake: Intake;
   clientAddress: string | undefined;
-  /** The fields that were posted, for a page that lets the visitor correct them. */
+  /** The posted fields, so that a page can let the visitor correct them. */
   posted?: ReadonlyMap<string, unknown>;
-  /** Where `_next` sends the visitor, if it may. */
+  /** Where `_next` sends the visitor, if that is allowed. */
   next?: string | undefined;
-  /** What a post led to: a message, stored now or (where it was a repeat) before. */
+  /** The stored message; for a repeated post the first one. */
   stored?: { message: string; receipt: string; repeated: boolean };
   problem?: ProblemCode;
-  /** The route that a browser asks about in a preflight, and what of the page's request is refused. */
+  /** In a preflight, the route that the browser asks about, and the refused method and headers. */
   preflight?: { route: string; refused: string[] };
-  /** Whose key a request to the admin routes came with. */
+  /** The API key of a request to the admin routes. */
   admission?: Admission;
 }
 
 /**
- * Gives each request an id and a scope, and logs one line when it is answered: what it led to, and the route; never the
- * path as it was typed, since anything may stand in that.
+ * Gives each request an id and a scope, and logs one line with the result when it is answered. Logs the route, never
+ * the path, which may contain anything.
  */
 export function openRequestScope(context: Context, intake: Intake): Middleware<RequestState> {
   const { trustProxy } = context.config;
@@ -57,7 +57,7 @@ export function openRequestScope(context: Context, intake: Intake): Middleware<R
         status: ctx.status,
         problem,
         refused,
-        ...((problem === 'origin-refused' || refused) && { origin: originNamed(ctx.req.headers.origin) }),
+        ...((problem === 'origin-refused' || refused) && { origin: loggableOrigin(ctx.req.headers.origin) }),
         ...ctx.state.stored,
         ms: Math.round((performance.now() - startedAt) * 10) / 10,
       },
@@ -66,7 +66,7 @@ export function openRequestScope(context: Context, intake: Intake): Middleware<R
   };
 }
 
-/** A program may write anything into that header: only what reads like an origin is logged. */
-function originNamed(header: string | undefined): string {
+/** A program may write anything into that header, so only a valid origin is logged. */
+function loggableOrigin(header: string | undefined): string {
   return /^(?:null|[a-z][a-z0-9+.-]*:\/\/[\w.:[\]-]{1,260})$/i.test(header ?? '') ? (header ?? '') : '-';
 }

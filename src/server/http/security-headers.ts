@@ -1,12 +1,12 @@
 import type { Middleware } from 'koa';
 import type { RequestState } from './request-scope.ts';
 
-/** For programs: nothing in an answer may be run, framed or guessed at. */
+/** For data: browsers must not run or frame it, or guess its type. */
 const dataPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /**
- * For our own pages: style and scripts from files of this origin alone. Where a form on one leads to another site
- * in the end (`_next`), that site has to be named: browsers hold redirects to `form-action` as well.
+ * For our own pages: styles and scripts only from files of this origin. If a form leads to another site (`_next`), the
+ * policy must name that site, because browsers apply `form-action` to redirects too.
  */
 function pagePolicy(next: string | undefined): string {
   const targets = next === undefined ? "'self'" : `'self' ${new URL(next).origin}`;
@@ -16,10 +16,7 @@ function pagePolicy(next: string | undefined): string {
   );
 }
 
-/**
- * Headers that stand on every answer, also on refusals and on the answers Node itself gives to requests that are
- * none (OWASP Secure Headers Project).
- */
+/** Headers of every response, including refusals and responses to malformed requests (OWASP Secure Headers Project). */
 export function securityHeaders(secure: boolean): Record<string, string> {
   return {
     'Content-Security-Policy': dataPolicy,

@@ -10,28 +10,28 @@ import { openScope } from '../../services/scope.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { allowedMethods, judgePreflight } from './preflight.ts';
 
-/** How long the forms' own origins are believed, in milliseconds: one query for however many strangers ask. */
-const believedMs = 1000;
+/** How long the forms' own origins are cached, so that requests cannot cause many queries. */
+const cachedMs = 1000;
 
-/** How long an answer waits for that query, in milliseconds: a database that is away must not cost twice its patience. */
-const patienceMs = 300;
+/** How long a response waits for that query, so that a database that is away does not delay a request twice. */
+const maxWaitMs = 300;
 
-/** How long browsers may remember what a preflight said, in seconds. */
+/** How long browsers may cache the answer to a preflight, in seconds. */
 const maxAge = 600;
 
 /**
- * Lets pages of the sites we serve read our answers, also refusals: each origin that the environment or any form
- * names, and no other; never with credentials. Whether a page may *post* to a form is decided apart from this,
- * by that form (`refuseForeignOrigin`): CORS alone would keep the answer back, and store the message.
+ * Lets pages read our answers, including refusals, if the environment or any form names their origin; never with
+ * credentials. Whether a page may *post* to a form is decided by that form (`refuseForeignOrigin`), because CORS would
+ * only hide the answer and still store the message.
  *
- * @param routes name the route in the log line of a preflight, which reaches no route itself.
+ * @param routes to log the route of a preflight, which does not reach a route.
  */
 export function allowOrigins(context: Context, routes: Router<RequestState>): Middleware<RequestState> {
-  const formOrigins = rememberFormOrigins(context);
+  const formOrigins = cacheFormOrigins(context);
   const answerOrigins = cors({
     async origin(ctx) {
       const origin = ctx.get('Origin');
-      // Whoever asks whether we live must not wait for the database.
+      // Health probes must not wait for the database.
       if (origin === '' || origin === 'null' || isProbe(ctx.path)) return '';
       return isAllowedByEnvironment(context.config, origin) || (await formOrigins()).has(origin) ? origin : '';
     },
@@ -47,7 +47,7 @@ export function allowOrigins(context: Context, routes: Router<RequestState>): Mi
     ],
     maxAge,
     credentials: false,
-    // Errors are answered further out, where the headers that are set already stand.
+    // `answerProblems` answers errors and keeps the headers that are set.
     keepHeadersOnError: false,
   });
   const answerPreflight: Middleware<RequestState> = async (ctx) => {
@@ -66,7 +66,7 @@ export function allowOrigins(context: Context, routes: Router<RequestState>): Mi
     if (ctx.headers.origin !== undefined && !isMailbox(ctx.path)) {
       return isPreflight(ctx) ? answerPreflight(ctx, next) : answerOrigins(ctx, next);
     }
-    // What a program gets, which names no origin, is still not for a cache to give to a page.
+    // A cache must not give a page the answer to a program, which names no origin.
     ctx.set('Vary', 'Origin');
     return next();
   };
@@ -76,13 +76,13 @@ function isPreflight(ctx: KoaContext): boolean {
   return ctx.method === 'OPTIONS' && ctx.get('Access-Control-Request-Method') !== '';
 }
 
-/** `@koa/cors` passes a preflight on only if its origin is not allowed. As a problem, the refusal is in the log. */
+/** `@koa/cors` calls the next middleware for a preflight only if its origin is not allowed. A problem is logged. */
 async function refuseOrigin(): Promise<void> {
   throw new Problem('origin-refused', 'no form takes posts from pages of this origin; see ALLOWED_ORIGINS');
 }
 
-/** While the database is away or slow, the last that was known holds. */
-function rememberFormOrigins(context: Context): () => Promise<ReadonlySet<string>> {
+/** Returns the last known origins if the database is away or slow. */
+function cacheFormOrigins(context: Context): () => Promise<ReadonlySet<string>> {
   let known: ReadonlySet<string> = new Set();
   let asking: Promise<void> | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
@@ -94,16 +94,16 @@ function rememberFormOrigins(context: Context): () => Promise<ReadonlySet<string
     }
   };
   return async () => {
-    if (performance.now() - askedAt >= believedMs) {
+    if (performance.now() - askedAt >= cachedMs) {
       askedAt = performance.now();
       asking = ask();
     }
-    await Promise.race([asking, pause(patienceMs, undefined, { ref: false })]);
+    await Promise.race([asking, pause(maxWaitMs, undefined, { ref: false })]);
     return known;
   };
 }
 
-/** No page of another origin may read mail, not even one served from this machine. Routes ignore case, so this does too. */
+/** No page of another origin may read mail, not even one on this machine. Ignores case, as routes do. */
 function isMailbox(path: string): boolean {
   return /^\/mailbox(?:\/|$)/i.test(path);
 }

@@ -7,12 +7,11 @@ import { wantsPage } from '../http/wants-page.ts';
 import type { Pages } from '../pages/pages.ts';
 import { dialectOf } from '../posts/dialects/index.ts';
 
-/** How long a client should wait before it asks a server whose database is away again, in seconds. */
+/** When a client should try again while the database is away, in seconds. */
 const outageRetrySeconds = 5;
 
 /**
- * Turns whatever was thrown further in into an answer. Koa's own way would drop the headers that are set already
- * and could send an error's message.
+ * Turns errors into answers. Koa's own handler would drop the headers that are set and could send an error's message.
  */
 export function answerProblems(pages: Pages): Middleware<RequestState> {
   return async (ctx, next) => {
@@ -34,12 +33,12 @@ function asProblem(ctx: KoaContext & { state: RequestState }, error: unknown): P
   if (isOutage(error)) {
     log.error({ err: error }, 'database away');
     ctx.set('Retry-After', String(outageRetrySeconds));
-    // The answer to a commit may be what was lost.
-    const told =
+    // The lost response may be the one to a commit.
+    const detail =
       ctx.state.posted === undefined
         ? 'please try again in a moment'
         : 'nobody knows whether the message was stored; please try again in a moment: the same message is stored once';
-    return new Problem('database-away', told, { cause: error });
+    return new Problem('database-away', detail, { cause: error });
   }
   log.error({ err: error }, 'unexpected error');
   return new Problem('unexpected', 'the fault is ours and was logged', { cause: error });
@@ -51,10 +50,10 @@ function sendProblem(ctx: KoaContext & { state: RequestState }, problem: Problem
   ctx.status = details.status;
   if (wantsPage(ctx)) {
     ctx.type = 'html';
-    // The public address may have a path of its own, which the proxy in front takes off.
+    // The public address may have a path that the proxy removes.
     const action = new URL(ctx.state.scope.config.publicUrl).pathname.replace(/\/$/, '') + ctx.path;
     const { posted, next } = ctx.state;
-    // Node sends bytes in half the time of a string, and this page can have 400 KB.
+    // Node sends bytes in half the time of a string, and this page can be 400 KB.
     ctx.body = Buffer.from(
       pages.problem(details, {
         posted,
@@ -65,14 +64,14 @@ function sendProblem(ctx: KoaContext & { state: RequestState }, problem: Problem
       }),
     );
   } else {
-    const told = dialectOf(ctx.path).problem(details, ctx.state.posted);
-    ctx.status = told.status ?? details.status;
-    ctx.body = JSON.stringify(told.body);
-    ctx.type = told.type;
+    const body = dialectOf(ctx.path).problem(details, ctx.state.posted);
+    ctx.status = body.status ?? details.status;
+    ctx.body = JSON.stringify(body.body);
+    ctx.type = body.type;
   }
 }
 
-/** Who may read an answer (`allowOrigins`) is settled before any limit, and holds while the database is away. */
+/** `allowOrigins` runs before any limit, and works while the database is away. */
 function isFromKnownPage(ctx: KoaContext): boolean {
   return ctx.headers.origin === undefined || ctx.res.hasHeader('Access-Control-Allow-Origin');
 }

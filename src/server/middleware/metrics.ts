@@ -9,18 +9,17 @@ import { attemptOutcomes, pauseCauses } from '../../words.ts';
 import type { RequestState } from '../http/request-scope.ts';
 
 export interface Metrics {
-  /** What there is to scrape. */
+  /** All metrics. */
   readonly registry: Registry;
-  /** Counts the posts that pass through it; stands where every answer comes by. */
+  /** Counts posts and their outcomes. Must be outside everything that answers. */
   readonly countPosts: Middleware<RequestState>;
-  /** `/metrics`, where `METRICS_TOKEN` is set; otherwise no route at all. */
+  /** `/metrics` if `METRICS_TOKEN` is set, otherwise no route. */
   readonly routes: Router<RequestState>;
 }
 
 /**
- * Numbers that answer "am I losing mail?" (Prometheus text format). Mail is read from the database at each scrape,
- * so that it is the same whoever delivers; posts are those that this process answered. No label holds anything
- * but words of this program.
+ * Numbers that answer "am I losing mail?" (Prometheus text format). Each scrape reads the mail from the database, so
+ * every instance reports the same; posts are counted per process. Labels contain only this program's own words.
  */
 export function createMetrics({ config }: Pick<Context, 'config'>): Metrics {
   const registry = new Registry();
@@ -40,14 +39,14 @@ export function createMetrics({ config }: Pick<Context, 'config'>): Metrics {
   const router = new Router<RequestState>();
   const { metricsToken } = config;
   if (metricsToken !== undefined) {
-    // They wake the process a hundred times a second, which is too much for numbers that nobody can ask for.
+    // Only if they can be scraped: they wake the process a hundred times a second.
     collectDefaultMetrics({ register: registry, prefix: 'ruffinweb_' });
     router.get('/metrics', async (ctx) => {
       if (!isToken(ctx.get('Authorization'), metricsToken.reveal())) {
         ctx.set('WWW-Authenticate', 'Bearer');
-        throw new Problem('token-required', 'this route asks for the token in METRICS_TOKEN');
+        throw new Problem('token-required', 'this route needs the token in METRICS_TOKEN');
       }
-      // Two scrapes at once share one look, or the tries between would be counted by both.
+      // Simultaneous scrapes share one read, or both would count the same tries.
       reading ??= readNumbers(ctx.state.scope, since ?? { agoMs: performance.now() - startedAt })
         .then((numbers) => {
           since = numbers.until;
@@ -73,12 +72,12 @@ export function createMetrics({ config }: Pick<Context, 'config'>): Metrics {
   };
 }
 
-/** The routes that take posts of forms; `route` is a pattern of ours, not what was typed. */
+/** Whether a route takes posts of forms. `route` is our pattern, not the requested path. */
 function isFormPost(route: unknown): boolean {
   return typeof route === 'string' && /^\/(?:api\/(?:messages|message\/?|forms\/.*)|f\/.*)$/.test(route);
 }
 
-/** In constant time, whatever was given and however long it is. */
+/** Compares in constant time, whatever the length. */
 function isToken(header: string, token: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(header), digest(`Bearer ${token}`));
@@ -94,30 +93,30 @@ function mailMetrics(registry: Registry) {
   });
   const oldestDue = new Gauge({
     name: 'ruffinweb_oldest_due_email_seconds',
-    help: 'How long the email that has waited longest past its time has waited; 0 where none is due',
+    help: 'How long the oldest due email has been due; 0 if no email is due',
     registers,
   });
   const held = new Gauge({ name: 'ruffinweb_held_messages', help: 'Messages that are held', registers });
   const oldestHeld = new Gauge({
     name: 'ruffinweb_oldest_held_message_seconds',
-    help: 'How long the message that is held longest has been held',
+    help: 'How long the oldest held message has been held',
     registers,
   });
   const paused = new Gauge({
     name: 'ruffinweb_queue_paused',
-    help: '1 while no mail is sent for this cause',
+    help: '1 while the queue is paused for this cause',
     labelNames: ['cause'],
     registers,
   });
   const tries = new Counter({
     name: 'ruffinweb_tries_total',
-    help: 'Tries to deliver an email that ended, in any process, since this one started, by result',
+    help: 'Finished tries to deliver an email, in any process, since this one started, by result',
     labelNames: ['result'],
     registers,
   });
   const seconds = new Histogram({
     name: 'ruffinweb_send_seconds',
-    help: 'How long tries took that the mail server accepted',
+    help: 'Duration of the tries that the mail server accepted',
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
     registers,
   });

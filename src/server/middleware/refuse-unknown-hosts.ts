@@ -1,12 +1,12 @@
 import type { Middleware } from 'koa';
 import { Problem } from '../../problems.ts';
 
-/** Probes come by address, or by whatever name an orchestrator has for this machine. */
+/** Health probes use an address or an orchestrator's own name for this machine. */
 const openPaths = new Set(['/livez', '/readyz']);
 
 /**
- * Refuses requests for names that are not ours, so that nobody else's name ever leads here (DNS rebinding, a
- * poisoned cache). Nothing is built from the name either way.
+ * Refuses requests for host names that are not ours (DNS rebinding, poisoned caches). Links are never built from the
+ * requested name.
  *
  * @throws {Problem} host-repeated, host-unknown
  */
@@ -24,7 +24,7 @@ export function refuseUnknownHosts(allowedHosts: readonly string[]): Middleware 
   };
 }
 
-/** Node keeps the first of them, and what stands in front may have gone by another (RFC 9112 §3.2). */
+/** Node uses the first Host header, but a proxy in front may have used another one (RFC 9112 §3.2). */
 function namesSeveralHosts(rawHeaders: readonly string[]): boolean {
   let hosts = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -34,7 +34,7 @@ function namesSeveralHosts(rawHeaders: readonly string[]): boolean {
   return hosts > 1;
 }
 
-/** What was found of the names that most ask for. The first ones are kept, so that nobody can make it grow. */
+/** Caches the result for the first hundred names, so that no client can make the cache grow. */
 function remember(find: (host: string) => boolean): (host: string) => boolean {
   const found = new Map<string, boolean>();
   return (host) => {
@@ -46,14 +46,14 @@ function remember(find: (host: string) => boolean): (host: string) => boolean {
   };
 }
 
-/** A request line may carry a whole address, whose host then counts (RFC 9112 §3.2.2); the header must do as well. */
+/** A request line may contain a whole URL, whose host then counts (RFC 9112 §3.2.2). Both names must be ours. */
 function askedHosts(request: { url?: string | undefined; headers: { host?: string | undefined } }): string[] {
   if (request.url?.startsWith('/')) return [request.headers.host ?? ''];
   const target = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(request.url ?? '')?.[1];
   return [request.headers.host ?? '', ...(target === undefined ? [] : [target])];
 }
 
-/** The name alone, as the configuration has it: without port, brackets and the root's dot, in lower case. */
+/** The name as in the configuration: lower case, without port, brackets and final dot. */
 function hostName(host: string): string {
   const [, v6, name] = /^(?:\[([0-9a-f:.]+)\]|([^\s:@/\\?#[\]]+))(?::\d{0,5})?$/i.exec(host) ?? [];
   return (v6 ?? name ?? '').toLowerCase().replace(/\.$/, '');
