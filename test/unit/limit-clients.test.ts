@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { Context, Middleware } from 'koa';
 import { Problem } from '../../src/problems.ts';
 import { limitClients } from '../../src/server/limits/limit-clients.ts';
-import { CappedMap, PostQuota } from '../../src/server/limits/quotas.ts';
+import { CappedMap, Quota } from '../../src/server/limits/quotas.ts';
 
 const keepNothing: Middleware = (_ctx, next) => next();
 
@@ -29,9 +29,9 @@ describe('CappedMap', () => {
   });
 });
 
-describe('PostQuota', () => {
+describe('Quota', () => {
   let now = 0;
-  const quota = (posts: number, capacity = 100) => new PostQuota({ posts, windowMs: 60_000 }, capacity, () => now);
+  const quota = (posts: number, capacity = 100) => new Quota({ posts, windowMs: 60_000 }, capacity, () => now);
 
   it('accepts its limit in a window that starts with the first post', () => {
     const it = quota(2);

@@ -3,7 +3,7 @@ import rateLimit from 'koa-ratelimit';
 import type { RateLimit } from '../../config/config.ts';
 import { Problem } from '../../problems.ts';
 import { networkOf } from '../http/client-address.ts';
-import { CappedMap, PostQuota } from './quotas.ts';
+import { CappedMap, Quota } from './quotas.ts';
 import type { SharedCounts } from './shared-counts.ts';
 
 /** How many clients are remembered for each limit; the one that came first is forgotten for a further one. */
@@ -63,7 +63,7 @@ function limitRequests({ posts, windowMs }: RateLimit, shared: SharedCounts | un
 /** Forgetting clients forgives them, and a crowd of addresses is no client: this one nobody gets around. */
 function limitEverybody({ posts, windowMs }: RateLimit): Middleware {
   const ofOne = Math.ceil((posts * requestsPerPost * everybody.windowMs) / windowMs);
-  const quota = new PostQuota({ posts: Math.max(everybody.requests, ofOne), windowMs: everybody.windowMs }, 1);
+  const quota = new Quota({ posts: Math.max(everybody.requests, ofOne), windowMs: everybody.windowMs }, 1);
   return (ctx, next) => {
     const { taken, leftMs } = quota.take('everybody');
     if (taken) return next();
@@ -91,7 +91,7 @@ function countRequests(max: number, duration: number, refuseFor: (ctx: Context, 
 }
 
 function limitPosts(limit: RateLimit, shared: SharedCounts | undefined): Middleware {
-  const quota = new PostQuota(limit, capacity);
+  const quota = new Quota(limit, capacity);
   return async (ctx, next) => {
     const client = networkOf(ctx.state.clientAddress);
     const place = (shared && (await shared.take('posts', client, limit))) ?? quota.take(client);

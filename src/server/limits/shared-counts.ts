@@ -11,7 +11,7 @@ import type { Place } from './quotas.ts';
  * learns nobody's address.
  */
 export interface SharedCounts {
-  /** A place among the `posts` of a window, as `PostQuota` gives them. */
+  /** A place among the `posts` of a window, as `Quota` gives them. */
   take(what: 'posts' | 'key', client: string, limit: RateLimit): Promise<Place | undefined>;
   /** Makes what counts a client's requests and says how many milliseconds it has to wait: 0 where it may go on. */
   requestCounter(limit: RateLimit): (client: string) => Promise<number | undefined>;

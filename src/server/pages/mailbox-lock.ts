@@ -2,6 +2,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Middleware } from 'koa';
 import { Problem } from '../../problems.ts';
 import type { RequestState } from '../http/request-scope.ts';
+import { basePathOf } from './open-page.ts';
 
 /** Whoever can read what the server prints may read its mail. Each start makes a new key of 128 bits. */
 export function createMailboxKey(): string {
@@ -15,8 +16,8 @@ export function createMailboxKey(): string {
  * @throws {Problem} mailbox-locked, before anything looks for the mail.
  */
 export function lockMailbox(key: string, publicUrl: string): Middleware<RequestState> {
-  const { pathname, port } = new URL(publicUrl);
-  const path = `${pathname.replace(/\/$/, '')}/mailbox`;
+  const { port } = new URL(publicUrl);
+  const path = `${basePathOf(publicUrl)}/mailbox`;
   // Browsers send the cookies of every port of a host: two servers on one machine need two names.
   const cookie = `ruffinweb-mailbox-${port || 'default'}`;
   return (ctx, next) => {

@@ -1,8 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import Router from '@koa/router';
 import type { Middleware } from 'koa';
-import { Liquid } from 'liquidjs';
 import type { Config } from '../../config/config.ts';
 import type { MailText } from '../../mail/mailbox.ts';
 import type { MailingContext } from '../../mailing-context.ts';
@@ -10,6 +7,7 @@ import { Problem } from '../../problems.ts';
 import { isLoopback } from '../http/client-address.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { lockMailbox } from './mailbox-lock.ts';
+import { pageOpener } from './open-page.ts';
 
 const mostListed = 200;
 
@@ -42,7 +40,8 @@ export function createMailboxRoutes(
   const router = new Router<RequestState>();
   const { mailbox } = context.mailer;
   if (mailbox !== undefined && key !== undefined) {
-    const [list, one] = openPages(new URL(context.config.publicUrl).pathname.replace(/\/$/, ''));
+    const page = pageOpener(context.config.publicUrl);
+    const [list, one] = [page('mailbox'), page('mail')];
     const find = async (name: string | undefined): Promise<MailText> => {
       const mail = await mailbox.read(name ?? '');
       if (mail === undefined) throw new Problem('route-unknown', 'there is no such mail');
@@ -75,16 +74,4 @@ export function createMailboxRoutes(
       if (isMail) ctx.set('X-Frame-Options', 'SAMEORIGIN');
     },
   };
-}
-
-type Page = (values: Record<string, unknown>) => string;
-
-function openPages(basePath: string): [list: Page, one: Page] {
-  const folder = new URL('./liquid/', import.meta.url);
-  const liquid = new Liquid({ root: fileURLToPath(folder), extname: '.liquid', outputEscape: 'escape', cache: true });
-  const page = (name: string): Page => {
-    const template = liquid.parse(readFileSync(new URL(`${name}.liquid`, folder), 'utf8'));
-    return (values) => liquid.renderSync(template, { base_path: basePath, ...values }) as string;
-  };
-  return [page('mailbox'), page('mail')];
 }

@@ -1,5 +1,3 @@
-import { fileURLToPath } from 'node:url';
-import { Liquid } from 'liquidjs';
 import type { Config } from '../../config/config.ts';
 import type { ProblemCode } from '../../problems.ts';
 import { maxValues } from '../http/body-limits.ts';
@@ -8,7 +6,7 @@ import { describeApi } from '../openapi/describe-api.ts';
 import { apiReference } from './api-reference.ts';
 import { asInputs, correction, typedTexts } from './correction.ts';
 import { hasMailbox } from './mailbox-routes.ts';
-import { escapeHtml, paintCode, prose } from './markup.ts';
+import { basePathOf, pageOpener } from './open-page.ts';
 import { scriptSettings } from './script-settings.ts';
 import { snippets } from './snippets.ts';
 
@@ -42,24 +40,9 @@ export interface RefusedPost {
   captcha: string | undefined;
 }
 
-/** Reads and parses the templates once; rendering is without I/O. */
 export function openPages(config: Config): Pages {
-  const liquid = new Liquid({
-    root: fileURLToPath(new URL('./liquid/', import.meta.url)),
-    extname: '.liquid',
-    outputEscape: (value) => escapeHtml(String(value ?? '')),
-    strictVariables: true,
-    strictFilters: true,
-    cache: true,
-  });
-  liquid.registerFilter('paint', { handler: paintCode, raw: true });
-  liquid.registerFilter('prose', { handler: prose, raw: true });
-  const basePath = new URL(config.publicUrl).pathname.replace(/\/$/, '');
-  const page = (name: string) => {
-    const template = liquid.parseFileSync(name);
-    return (values: Record<string, unknown>): string =>
-      liquid.renderSync(template, { base_path: basePath, ...values }) as string;
-  };
+  const page = pageOpener(config.publicUrl);
+  const basePath = basePathOf(config.publicUrl);
   const [landing, docs, thanks, correct, problem] = [
     page('landing'),
     page('docs'),

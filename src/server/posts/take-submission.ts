@@ -3,6 +3,7 @@ import { findOpenForm } from '../../services/forms/forms.ts';
 import { readNext } from '../../services/forms/origins.ts';
 import type { Submission } from '../../services/intake/check-fields.ts';
 import { submitMessage } from '../../services/intake/submit-message.ts';
+import type { Scope } from '../../services/scope.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { wantsPage } from '../http/wants-page.ts';
 import { dialectOf } from './dialects/index.ts';
@@ -17,14 +18,14 @@ import { readPosted } from './read-submission.ts';
 export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug: string): Promise<void> {
   const { scope, intake } = ctx.state;
   const submission = await readPosted(ctx, formSlug);
-  // Before anything is stored: what comes after it must not fail.
-  const mayLead = wantedNext(submission) !== undefined || wantsPage(ctx);
-  ctx.state.next = mayLead ? await nextOf(ctx, submission) : undefined;
+  const isPage = wantsPage(ctx);
+  // Read before anything is stored: nothing after that may fail.
+  ctx.state.next = await readNextOf(scope, submission, isPage);
   const stored = await submitMessage(scope, intake, submission);
   ctx.state.stored = { message: stored.id, receipt: stored.receipt, repeated: stored.repeated };
 
   const thanks = `${scope.config.publicUrl}/thanks?receipt=${stored.receipt}`;
-  if (wantsPage(ctx)) {
+  if (isPage) {
     ctx.status = 303;
     ctx.set('Location', ctx.state.next ?? thanks.slice(new URL(thanks).origin.length));
     ctx.body = '';
@@ -39,13 +40,14 @@ export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug:
   }
 }
 
-async function nextOf(ctx: RouterContext<RequestState>, submission: Submission): Promise<string | undefined> {
-  const { scope } = ctx.state;
-  const form = async () => await findOpenForm(scope, submission.formSlug);
-  const next = await readNext(scope.config, async () => (await form()).origins, wantedNext(submission));
-  if (next !== undefined || !wantsPage(ctx)) return next;
-  // Known before the message is stored, so that a page of ours that lets the visitor correct it may lead there.
-  return (await form()).redirectUrl ?? undefined;
+/** Where the visitor goes next; for a page also where the form leads. Reads the form at most once. */
+async function readNextOf(scope: Scope, submission: Submission, isPage: boolean): Promise<string | undefined> {
+  const wanted = wantedNext(submission);
+  if (wanted === undefined && !isPage) return undefined;
+  let asked: ReturnType<typeof findOpenForm> | undefined;
+  const readForm = () => (asked ??= findOpenForm(scope, submission.formSlug));
+  const next = await readNext(scope.config, async () => (await readForm()).origins, wanted);
+  return next === undefined && isPage ? ((await readForm()).redirectUrl ?? undefined) : next;
 }
 
 /** `_redirect` is what other services call it. */

@@ -1,0 +1,29 @@
+import { fileURLToPath } from 'node:url';
+import { Liquid } from 'liquidjs';
+import { escapeHtml, paintCode, prose } from './markup.ts';
+
+export type Page<Values = Record<string, unknown>> = (values: Values) => string;
+
+/** The path below which this server's pages stand: empty, or without a slash at its end. */
+export function basePathOf(publicUrl: string): string {
+  return new URL(publicUrl).pathname.replace(/\/$/, '');
+}
+
+/** Reads and parses templates once; rendering does no I/O. A template knows the base path and the host. */
+export function pageOpener(publicUrl: string): <Values extends object>(name: string) => Page<Values> {
+  const liquid = new Liquid({
+    root: fileURLToPath(new URL('./liquid/', import.meta.url)),
+    extname: '.liquid',
+    outputEscape: (value) => escapeHtml(String(value ?? '')),
+    strictVariables: true,
+    strictFilters: true,
+    cache: true,
+  });
+  liquid.registerFilter('paint', { handler: paintCode, raw: true });
+  liquid.registerFilter('prose', { handler: prose, raw: true });
+  const common = { base_path: basePathOf(publicUrl), site_host: new URL(publicUrl).host };
+  return (name) => {
+    const template = liquid.parseFileSync(name);
+    return (values) => liquid.renderSync(template, { ...common, ...values }) as string;
+  };
+}
