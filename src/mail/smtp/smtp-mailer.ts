@@ -1,10 +1,11 @@
 import { isIPv6 } from 'node:net';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import { isLoopback } from '../../ip-network.ts';
 import type { Mail, Mailer, Outcome, SendOptions } from '../mailer.ts';
 import { buildMime, UnsendableMail } from '../mime.ts';
 import { classify } from './classify.ts';
 import { type ConnectionOptions, SmtpLane } from './lane.ts';
-import { isLoopback, type Security } from './security.ts';
+import type { Security } from './security.ts';
 import { verifySmtp } from './verify.ts';
 import { walkSmtp } from './walk.ts';
 

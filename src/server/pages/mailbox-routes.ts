@@ -1,10 +1,10 @@
 import Router from '@koa/router';
 import type { Middleware } from 'koa';
 import type { Config } from '../../config/config.ts';
+import { isLoopback } from '../../ip-network.ts';
 import type { MailText } from '../../mail/mailbox.ts';
 import type { MailingContext } from '../../mailing-context.ts';
 import { Problem } from '../../problems.ts';
-import { isLoopback } from '../http/client-address.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { lockMailbox } from './mailbox-lock.ts';
 import { pageOpener } from './open-page.ts';
@@ -22,7 +22,7 @@ const mailPolicy =
 /** Whether this server shows the mail that it writes to files: only one for trying things out, with no public address. */
 export function hasMailbox(config: Pick<Config, 'smtp' | 'production' | 'publicUrl'>): boolean {
   const { hostname } = new URL(config.publicUrl);
-  return config.smtp === undefined && !config.production && (hostname === 'localhost' || isLoopback(hostname));
+  return config.smtp === undefined && !config.production && isLoopback(hostname);
 }
 
 export interface MailboxRoutes {

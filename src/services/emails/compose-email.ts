@@ -1,3 +1,4 @@
+import { domainOf, formatMailbox } from '../../address.ts';
 import type { Mail } from '../../mail/mailer.ts';
 import type { Composer, MailingContext } from '../../mailing-context.ts';
 import type { ClaimedEmail, ClaimedMessage } from '../delivery/claim-due.ts';
@@ -15,10 +16,9 @@ type ComposingContext = Pick<MailingContext, 'config' | 'keyring' | 'composer'>;
  * @throws {SealBroken} where a key is missing.
  */
 export async function composeEmail(context: ComposingContext, scope: Scope, email: ClaimedEmail): Promise<Mail> {
-  const { name, address } = context.config.mailFrom;
   const envelope = {
     id: email.id,
-    from: name === undefined ? address : `${name} <${address}>`,
+    from: formatMailbox(context.config.mailFrom),
     // The database's own check sees to it that everything but an auto-reply has a recipient.
     to: email.recipient as string,
     internetMessageId: email.internetMessageId,
@@ -75,6 +75,6 @@ function composeNotice(
     message: content.text,
     extra: content.extra.map(([fieldName, value]) => ({ name: fieldName, value })),
     publicUrl: config.publicUrl,
-    ...(message.sender && { threadId: `<${message.sender.id}@${address.slice(address.lastIndexOf('@') + 1)}>` }),
+    ...(message.sender && { threadId: `<${message.sender.id}@${domainOf(address)}>` }),
   });
 }

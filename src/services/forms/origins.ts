@@ -1,5 +1,6 @@
 import type { Config } from '../../config/config.ts';
 import type { Form } from '../../entities/index.ts';
+import { isLoopback } from '../../ip-network.ts';
 import { Problem } from '../../problems.ts';
 
 type OriginSettings = Pick<Config, 'publicUrl' | 'allowedOrigins' | 'loopbackOrigins'>;
@@ -58,9 +59,10 @@ function isAllowed(config: OriginSettings, formOrigins: readonly string[] | null
 }
 
 function isOurOwn(config: OriginSettings, origin: string): boolean {
-  return origin === new URL(config.publicUrl).origin || (config.loopbackOrigins && isLoopback(origin));
+  return origin === new URL(config.publicUrl).origin || (config.loopbackOrigins && isLoopbackOrigin(origin));
 }
 
-function isLoopback(origin: string): boolean {
-  return /^https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/.test(origin);
+function isLoopbackOrigin(origin: string): boolean {
+  const url = URL.parse(origin);
+  return url !== null && /^https?:$/.test(url.protocol) && isLoopback(url.hostname);
 }

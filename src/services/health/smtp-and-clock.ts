@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { domainOf } from '../../address.ts';
 import type { Step } from '../../mail/mailer.ts';
 import { databaseNow } from '../clock.ts';
 import { explainBrokenTransport } from '../delivery/pause.ts';
@@ -11,10 +12,9 @@ const day = 24 * 60 * 60_000;
 /** Checks that ask the DNS or try ports. They take seconds. */
 export function deepChecks(parts: HealthParts): Promise<HealthCheck>[] {
   const { config } = parts;
-  const { address } = config.mailFrom;
   return [
     ...checkMailDomain({
-      domain: address.slice(address.lastIndexOf('@') + 1),
+      domain: domainOf(config.mailFrom.address),
       resolver: openResolver(config.dnsServer),
       dkimSelector: config.dkimSelector,
     }),
