@@ -63,7 +63,7 @@ function calledAs(program: string): string {
 
 /**
  * An `.env` file fills in what the environment lacks; secret files fill in what is lacking then. `RUFFINWEB_ENV` names
- * the file, for whoever runs the service's commands from a folder of their own: paths that they give are of that folder.
+ * the file, for operators who run commands from another folder than the service's: relative paths start at their folder.
  */
 function readSettings(): Settings {
   const given = { ...process.env };

@@ -19,7 +19,7 @@ export function hostList(): z.ZodType<string[]> {
       const url = isIP(name) === 6 ? URL.parse(`http://[${name}]`) : isPlain ? URL.parse(`http://${name}`) : null;
       // A star is let through by URLs, and would stand for nothing here.
       if (url === null || url.hostname.includes('*')) {
-        throw new Error(`must be host names separated by commas, without scheme and port; "${part.trim()}" is none`);
+        throw new Error(`must be host names separated by commas, without scheme and port; "${part.trim()}" is not one`);
       }
       return bareHost(url.hostname).replace(/\.$/, '');
     }),
@@ -33,7 +33,7 @@ export function originList(): z.ZodType<string[]> {
       const isOrigin = url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
       if (!isOrigin) {
         throw new Error(
-          `must be origins (scheme, name and port, no path) separated by commas; "${part.trim()}" is none`,
+          `must be origins (scheme, name and port, no path) separated by commas; "${part.trim()}" is not one`,
         );
       }
       return url.origin;

@@ -96,7 +96,7 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
   if (smtpHost !== undefined && !loopbackNames.includes(smtpHost) && !production && !env.NOTIFY_TO?.trim()) {
     faults.push({
       variable: 'NOTIFY_TO',
-      wrong: 'is missing, while SMTP_HOST is set: nobody would be told of a message',
+      wrong: 'is missing, while SMTP_HOST is set: nobody would be told about a message',
     });
   }
 

@@ -151,7 +151,7 @@ export function addressList(): z.ZodType<string[]> {
   return text((value) => {
     const addresses = value.split(',').map((part) => {
       const address = readAddress(part.trim(), { localDomain: true });
-      if (address === undefined) throw new Error(`must be addresses separated by commas; "${part.trim()}" is none`);
+      if (address === undefined) throw new Error(`must be addresses separated by commas; "${part.trim()}" is not one`);
       return address;
     });
     return eachAddressOnce(addresses);

@@ -1,4 +1,4 @@
-/** One environment variable, as documentation and error messages tell of it. */
+/** One environment variable, as the documentation and error messages describe it. */
 export interface Variable {
   meaning: string;
   /** What is used without it; empty where there is none. */
@@ -68,7 +68,7 @@ export const variables = {
     production: true,
   },
   NOTIFY_TO: {
-    meaning: 'who is told of a new message; several separated by commas',
+    meaning: 'who is told about a new message; separate several by commas',
     fallback: 'owner@localhost',
     example: 'owner@example.com, office@example.com',
     production: true,

@@ -115,7 +115,7 @@ function print(output: Output, options: PurgeOptions, rules: readonly DoneView[]
   ]);
   if (waiting > 0) {
     output.note(
-      `\n${waiting} past their time ${waiting === 1 ? 'is' : 'are'} kept, since nobody was told of them yet.\n` +
+      `\n${waiting} past their time ${waiting === 1 ? 'is' : 'are'} kept, because no owner has been told about them yet.\n` +
         '→ ruffinweb emails list --state failed, then "emails resend" or "emails cancel"; queued mail goes first;\n' +
         '  a held message waits for the daily summary that lists it',
     );

@@ -40,7 +40,7 @@ function readDays(text: string): number {
 }
 
 /** Charts are read best when they are not as long as a wide terminal. */
-const longestBar = 60;
+const maxBarWidth = 60;
 
 function printStats(output: Output, stats: Stats): void {
   const { style } = output;
@@ -76,7 +76,7 @@ function printStats(output: Output, stats: Stats): void {
 }
 
 function roomFor(output: Output, others: number): number {
-  return Math.max(8, Math.min(longestBar, output.width - others));
+  return Math.max(8, Math.min(maxBarWidth, output.width - others));
 }
 
 function timesOf({ p50Ms, p95Ms, p99Ms }: DeliveryTimes): string {

@@ -6,7 +6,7 @@ import { exitCode, exitCodeOf, exitCodeOfName } from './exit-codes.ts';
 /** How a command ends that threw, and what the operator is told. */
 export interface Failure {
   exitCode: number;
-  /** What was wrong, and where we know it, what mends it. Undefined for what we did not expect. */
+  /** What was wrong, and where we know it, what fixes it. Undefined for an error that we did not expect. */
   message: string | undefined;
 }
 
@@ -35,9 +35,9 @@ const hints: Partial<Record<ProblemCode, string>> = {
 
 /** What the database's refusals mean for an operator, by SQLSTATE (PostgreSQL manual, appendix A). */
 const databaseRefusals: Readonly<Record<string, string>> = {
-  '28000': 'the database does not let us in: mend the user or the sslmode in DATABASE_URL',
-  '28P01': 'the database refuses the login: mend user and password in DATABASE_URL',
-  '3D000': 'there is no such database: create it, or mend its name in DATABASE_URL',
+  '28000': 'the database does not let us in: fix the user or the sslmode in DATABASE_URL',
+  '28P01': 'the database refuses the login: fix the user and the password in DATABASE_URL',
+  '3D000': 'there is no such database: create it, or fix its name in DATABASE_URL',
   '42501': 'the database refuses this to our user: grant it, or run the command as the owner of the tables',
 };
 

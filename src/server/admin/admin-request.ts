@@ -22,7 +22,7 @@ export function withinOf(ctx: Ctx): readonly string[] | undefined {
 
 function admissionOf(ctx: Ctx): Admission {
   const { admission } = ctx.state;
-  if (admission === undefined) throw new Error('the route lets in whoever comes');
+  if (admission === undefined) throw new Error('the route lets everybody in');
   return admission;
 }
 
@@ -30,7 +30,7 @@ export function idOf(ctx: Ctx): string {
   return ctx.params.id ?? '';
 }
 
-/** For whoever asks later: which key changed or took away what. Never a word about whom it concerns. */
+/** Logs which key changed or exported what. Never names the person it concerns. */
 export function audit(
   ctx: Ctx,
   change: string,

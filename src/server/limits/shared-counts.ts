@@ -6,7 +6,7 @@ import type { SharedRedis } from '../../redis.ts';
 import type { Place } from './quotas.ts';
 
 /**
- * Counts that several servers share in Redis. Where it is away each answer is undefined, and whoever asked counts by
+ * Counts that several servers share in Redis. While Redis is away, each answer is undefined, and the caller counts by
  * itself. A key lives as long as the window that it counts in, and has a keyed hash for the client: Redis, too,
  * learns nobody's address.
  */

@@ -96,7 +96,7 @@ export const adminPaths: OpenApi['paths'] = {
     get: operation(
       'listSenders',
       'read',
-      'List senders, whoever wrote last first',
+      'List senders, the latest writer first',
       { 200: answer('A page.', 'SenderPage') },
       {
         parameters: paging,

@@ -32,7 +32,7 @@ export function describeApi(publicUrl: string): OpenApi {
           'What the command line can do to senders, messages and emails, for programs with a key: ' +
           '`Authorization: Bearer rw_…`. Scopes are `read`, `write` and `export`.',
       },
-      { name: 'Monitoring', description: 'For load balancers and whoever watches.' },
+      { name: 'Monitoring', description: 'For load balancers and monitoring.' },
     ],
     paths: {
       ...adminPaths,

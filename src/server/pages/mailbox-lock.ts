@@ -4,7 +4,7 @@ import { Problem } from '../../problems.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { basePathOf } from './open-page.ts';
 
-/** Whoever can read what the server prints may read its mail. Each start makes a new key of 128 bits. */
+/** Everybody who can read the server's output may read its mail. Each start makes a new key of 128 bits. */
 export function createMailboxKey(): string {
   return randomBytes(16).toString('base64url');
 }

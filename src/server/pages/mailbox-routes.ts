@@ -9,7 +9,7 @@ import type { RequestState } from '../http/request-scope.ts';
 import { lockMailbox } from './mailbox-lock.ts';
 import { pageOpener } from './open-page.ts';
 
-const mostListed = 200;
+const maxListed = 200;
 
 /** Our page around a mail: it may frame one of ours, and otherwise what every page may. */
 const pagePolicy =
@@ -50,7 +50,7 @@ export function createMailboxRoutes(
     const lock = lockMailbox(key, context.config.publicUrl);
     router.get('/mailbox', lock, async (ctx) => {
       ctx.type = 'html';
-      ctx.body = list({ title: 'Mailbox', mails: await mailbox.list(mostListed) });
+      ctx.body = list({ title: 'Mailbox', mails: await mailbox.list(maxListed) });
     });
     router.get('/mailbox/:name', lock, async (ctx) => {
       const mail = await find(ctx.params.name);

@@ -29,7 +29,7 @@ function sendPage(ctx: RouterContext<RequestState>, html: string): void {
   ctx.body = html;
 }
 
-/** Kept for five minutes by whoever loads it, then asked for again by its tag: a new version is soon everywhere. */
+/** Browsers keep it for five minutes, then ask for it again by its tag: a new version is soon everywhere. */
 function sendAsset(ctx: RouterContext<RequestState>, asset: Asset): void {
   ctx.set('Cache-Control', 'public, max-age=300');
   ctx.set('ETag', asset.etag);

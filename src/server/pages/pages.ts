@@ -28,7 +28,7 @@ export interface Pages {
 
 /** What a page of ours needs to go on with a post that was refused. */
 export interface RefusedPost {
-  /** Undefined where it was not read, or is none. */
+  /** Undefined where it was not read, or is not a post. */
   posted: ReadonlyMap<string, unknown> | undefined;
   /** Where it was posted to. */
   action: string;

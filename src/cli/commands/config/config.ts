@@ -32,7 +32,7 @@ export function addConfigCommands(program: Command, deps: Deps): void {
       output.note(
         [
           'Keep a copy of ENCRYPTION_KEYS in a safe place: a lost key is lost data. Nobody can open what it sealed.',
-          'Keep it apart from the backups of the database: whoever has both has the messages in clear.',
+          'Keep it apart from the backups of the database: together they open every message.',
         ].join('\n'),
       );
     });

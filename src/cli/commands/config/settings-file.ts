@@ -62,7 +62,7 @@ function formatSettings(keys: string): string {
     return [
       ...notes,
       '# Keep a copy in a safe place: a lost key is lost data. Nobody can open what it sealed.',
-      '# Not with the backups of the database, though: whoever has both has the messages in clear.',
+      '# Not with the backups of the database, though: together they open every message.',
       `${name}=${keys}`,
     ].join('\n');
   });

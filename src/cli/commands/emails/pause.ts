@@ -10,19 +10,19 @@ import { maskText } from '../../terminal/mask.ts';
 import { type DataOptions, Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 
-const longestReason = 500;
+const maxReasonLength = 500;
 
 export function addPauseCommands(emails: Command, deps: Deps): void {
   const pause = emails
     .command('pause')
     .description('Send no more mail until "emails resume"; what comes in is stored and queued as ever')
-    .option('--reason <text>', 'why, for whoever finds it paused')
+    .option('--reason <text>', 'why, for the next operator')
     .option('--json', 'print JSON')
     .action(async (_options, command: Command) => {
       const options = optionsOf<DataOptions & { reason?: string }>(command);
       const output = new Output(deps, options);
-      if ((options.reason?.length ?? 0) > longestReason) {
-        throw new Problem('argument-invalid', `a reason has at most ${longestReason} characters`);
+      if ((options.reason?.length ?? 0) > maxReasonLength) {
+        throw new Problem('argument-invalid', `a reason has at most ${maxReasonLength} characters`);
       }
       await runInScope(deps, loadPause, async (scope, { describePause, pauseQueue, readPause }) => {
         const before = await readPause(scope.em, scope.keyring);
@@ -63,7 +63,7 @@ export function addPauseCommands(emails: Command, deps: Deps): void {
   addExamples(resume, ['ruffinweb emails resume', 'ruffinweb emails resume --json']);
 }
 
-/** Whoever looks at mail has to know that none leaves, and why. @returns the pause that was told of. */
+/** Says that no mail leaves, and why. @returns the pause; null where there is none. */
 export async function warnOfPause(
   output: Output,
   scope: Scope,

@@ -125,7 +125,7 @@ function describeFailure({ failure }: EmailView): string {
     case 'too-late':
       return 'too-late: it waited for more than a day, and no auto-reply comes so late';
     case 'nothing-held':
-      return 'nothing-held: the messages that it would have told of were released or deleted';
+      return 'nothing-held: the messages that it would have listed were released or deleted';
     case null:
       return '';
   }

@@ -37,7 +37,7 @@ export interface ChangeOptions extends SettingOptions {
 export function addSettings(command: Command): void {
   command
     .option('--name <name>', 'what you call it')
-    .option('--to <address...>', 'who is told of its messages')
+    .option('--to <address...>', 'who is told about its messages')
     .addOption(new Option('--auto-reply <on|off>', 'whether senders get an automatic reply').choices(['on', 'off']))
     .addOption(new Option('--captcha <kind>', 'what visitors are asked for').choices(captchaKinds))
     .option('--redirect <address>', 'where browsers without script go after a post')

@@ -31,7 +31,7 @@ export function addHealthCommand(program: Command, deps: Deps): void {
       ]);
       const stop = options.watch ? deps.stopGently() : undefined;
       for (;;) {
-        // Opened anew each time: what could not be had may be there now.
+        // Opened again each time: a part that was missing may be there now.
         await using parts = await openHealthParts(config, log);
         const found = wordHealth(await checkHealth(parts, { deep: options.deep ?? false }));
         if (stop && deps.stdout.isTTY && !options.json) output.print('\u001b[2J\u001b[H\u001b[A');

@@ -33,7 +33,7 @@ export function addMessageChanges(messages: Command, deps: Deps): void {
 
   const release = messages
     .command('release')
-    .description('Let held messages go: their owners are told of them now')
+    .description('Release held messages: their mail is sent now')
     .argument('<message...>', 'receipts or ids')
     .option('--json', 'print JSON')
     .action((which: string[], _options, command: Command) =>

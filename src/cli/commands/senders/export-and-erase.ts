@@ -97,7 +97,7 @@ export function addSenderRights(
         return found;
       });
       if (records.length === 0) {
-        output.note('Nobody was erased yet. Whoever asks for it: ruffinweb senders erase --email <address>');
+        output.note('Nobody was erased yet. When somebody asks for it: ruffinweb senders erase --email <address>');
       }
     });
   addExamples(erasures, [

@@ -24,7 +24,7 @@ export function addSenderCommands(program: Command, deps: Deps): void {
 
   const list = senders
     .command('list')
-    .description('List senders, whoever wrote last first')
+    .description('List senders, the latest writer first')
     .action(async (_options, command: Command) => {
       const options = optionsOf<ListOptions>(command);
       const output = new Output(deps, options);
