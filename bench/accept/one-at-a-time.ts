@@ -19,5 +19,5 @@ await serve(context, {
   stop: stop.signal,
   calledAs: 'ruffinweb',
   print: console.log,
-  batches: { flights: 10, posts: 1, waiting: 2000 },
+  batches: { maxInFlight: 10, maxPosts: 1, maxWaiting: 2000 },
 });

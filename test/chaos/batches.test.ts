@@ -136,7 +136,7 @@ describe('posts that are stored together', () => {
       captchaUse: undefined,
       reply: true,
     });
-    await using batches = openStoreBatches(context, { flights: 1, posts: 100, waiting: 20 });
+    await using batches = openStoreBatches(context, { maxInFlight: 1, maxPosts: 100, maxWaiting: 20 });
     const refused: string[] = [];
     const lock = await db.lockTable('senders');
     const storing = Array.from({ length: 50 }, (_, n) =>

@@ -4,34 +4,34 @@ import { type FieldFault, Problem } from '../../problems.ts';
 import { aliases, fieldLimits, type KnownField, knownFields, type Rule } from '../forms/fields.ts';
 import type { MessageContent } from '../sealed-values.ts';
 
-/** What a visitor posted, not yet believed. */
+/** What a visitor posted, not yet checked. */
 export interface Submission {
   formSlug: string;
-  /** Field names and values as they came; a name given more than once has an array. */
+  /** Field names and values as posted; a name that was given more than once has an array. */
   values: ReadonlyMap<string, unknown>;
   clientAddress: string | undefined;
   /** The `Idempotency-Key` header. */
   idempotencyKey: string | undefined;
-  /** The `Origin` that a browser sent along; programs send none. */
+  /** The browser's `Origin` header; programs send none. */
   origin?: string | undefined;
 }
 
-/** Stands among the values of a submission in the place of a file: text is all that a form takes. */
+/** Replaces a file among the values of a submission, since forms take only text. */
 export const filePart = Symbol('a file');
 
-/** Max files that a refusal names. Each named file is one more field on the page, and none is taken anyway. */
+/** Max files that a refusal names. Each named file adds a field to the page, and none is accepted anyway. */
 const maxFilesNamed = 10;
 
 const extraField: Rule = { limit: fieldLimits.extraValue, untrimmed: true };
 
-/** Names that never make an extra field. */
+/** Names that never become an extra field. */
 const takenNames = new Set<string>([...Object.entries(aliases).flat(2), ...Object.values(solutionFields)]);
 
 /**
- * Checks what was posted against what a form takes. Pure.
+ * Checks posted values against what a form accepts. Pure.
  *
- * @param required fields that must be there beside `email` and `message`.
- * @throws {Problem} fields-invalid, naming every fault at once, but of the files only the first ten.
+ * @param required fields that must be given in addition to `email` and `message`.
+ * @throws {Problem} fields-invalid, naming every fault at once, but only the first ten files.
  */
 export function checkFields(posted: ReadonlyMap<string, unknown>, required: readonly string[] = []): MessageContent {
   const faults: FieldFault[] = [];
@@ -58,7 +58,7 @@ export function checkFields(posted: ReadonlyMap<string, unknown>, required: read
   return { address, ...(name && { name }), ...(subject && { subject }), text, extra };
 }
 
-/** @returns undefined where it was not given, or is not as it should be: the latter is among the faults then. */
+/** @returns undefined if it was not given or is invalid; an invalid one is added to the faults. */
 function readKnown(posted: ReadonlyMap<string, unknown>, field: KnownField, faults: FieldFault[]): string | undefined {
   const rule: Rule = knownFields[field];
   const name = nameGiven(posted, field);
@@ -67,7 +67,7 @@ function readKnown(posted: ReadonlyMap<string, unknown>, field: KnownField, faul
   return undefined;
 }
 
-/** The name that a known field was given under: a fault must name that one. */
+/** The name under which a known field was given. A fault must use that name. */
 function nameGiven(posted: ReadonlyMap<string, unknown>, field: KnownField): string | undefined {
   return isGiven(posted.get(field)) ? field : aliases[field].find((name) => isGiven(posted.get(name)));
 }
@@ -98,7 +98,7 @@ function readExtra(posted: ReadonlyMap<string, unknown>, faults: FieldFault[]): 
     const shown = shownOf(value);
     if (shown === null || shown === '') return [];
     if (typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER) {
-      // Its last digits were lost when it was read.
+      // JSON.parse has already lost its last digits.
       faults.push({ field, code: 'invalid', message: 'is too large a number to be kept exactly; send it as text' });
       return [];
     }
@@ -108,8 +108,8 @@ function readExtra(posted: ReadonlyMap<string, unknown>, faults: FieldFault[]): 
 }
 
 /**
- * The one text that is kept of a further field. Programs send numbers and check boxes as such: their text is what the
- * visitor saw. Several check boxes, or a list of which several are chosen, give one name several texts.
+ * The text to store for an extra field. Programs send numbers and booleans; their text is what the visitor saw. Several
+ * check boxes, or a list with several choices, give one name several texts.
  */
 function shownOf(value: unknown): unknown {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
@@ -117,7 +117,7 @@ function shownOf(value: unknown): unknown {
   return value.filter((it) => it.trim() !== '').join(', ');
 }
 
-/** @returns undefined with a fault where the value is not as the rule has it. */
+/** @returns undefined, and adds a fault, if the value breaks the rule. */
 function readText(field: string, value: unknown, rule: Rule, faults: FieldFault[]): string | undefined {
   if (typeof value !== 'string') {
     faults.push({ field, code: 'invalid', message: 'must be one text' });
@@ -150,7 +150,7 @@ function holdsFile(value: unknown): boolean {
   return value === filePart || (Array.isArray(value) && value.includes(filePart));
 }
 
-/** What a fault calls the field that was posted under this name: a long name is cut. */
+/** A field's name as faults show it: a long name is cut. */
 export function nameInFault(name: string): string {
   return name.slice(0, fieldLimits.extraName);
 }
@@ -159,7 +159,7 @@ function fileFault(name: string): FieldFault {
   return { field: nameInFault(name), code: 'file', message: 'must be text; files are not taken' };
 }
 
-/** In code points. Each is one or two units long, so that most texts need no counting. */
+/** Counts code points. Each is one or two units long, so most texts need no counting. */
 function isLongerThan(text: string, limit: number): boolean {
   return text.length > limit && (text.length > 2 * limit || [...text].length > limit);
 }

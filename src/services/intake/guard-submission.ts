@@ -9,7 +9,7 @@ import type { MessageContent } from '../sealed-values.ts';
 import type { Submission } from './check-fields.ts';
 import { findSuspicions } from './suspicions.ts';
 
-/** What the guard says of a submission that it lets in. */
+/** The guard's verdict on a submission that it lets in. */
 export interface GuardVerdict {
   status: MessageStatus;
   reasons: Suspicion[];
@@ -17,15 +17,15 @@ export interface GuardVerdict {
 }
 
 /**
- * What was said of the captcha of one submission, by kinds. A provider lets a solution pass once, so it is not asked
- * again where a submission is judged by a newer form.
+ * The verdicts on one submission's captcha, by kind. A provider accepts a solution only once, so it is not asked again
+ * when a submission is judged by a newer form.
  */
 export type CaptchaVerdicts = Map<CaptchaKind, CaptchaVerdict>;
 
 /**
- * Decides whether a checked submission is accepted or held, as far as it shows by itself: what only the database knows
- * (a blocked sender, one text from many) the statement that stores adds. Nothing is ever dropped: only a captcha that
- * is missing or wrong refuses, and says so, so that a person can try again.
+ * Decides whether a checked submission is accepted or held, from the submission alone. The statement that stores adds what
+ * only the database knows: a blocked sender, one text from many. Nothing is ever dropped. Only a missing or wrong captcha
+ * refuses a post, and the answer says so, so that a person can try again.
  *
  * @throws {Problem} captcha-required, captcha-wrong
  */
@@ -64,7 +64,7 @@ async function checkCaptcha(
   if (typeof solution !== 'string' || solution.trim() === '') {
     throw new Problem('captcha-required', 'this form asks for a solved captcha', { captcha: kind });
   }
-  // A hosted captcha that a form asks for and the environment does not know can be solved by nobody.
+  // Nobody can solve a hosted captcha that the form asks for but the environment does not configure.
   const verdict = await scope.captchas
     .of(kind)
     ?.check(solution, { formSlug: form.slug, clientAddress: submission.clientAddress });
@@ -72,9 +72,9 @@ async function checkCaptcha(
 }
 
 /**
- * A fresh ALTCHA challenge, bound to a form.
+ * Makes an ALTCHA challenge for one form.
  *
- * @throws {Problem} form-unknown, form-closed, route-unknown where the form asks for none.
+ * @throws {Problem} form-unknown, form-closed, route-unknown if the form does not use ALTCHA.
  */
 export async function createChallenge(scope: Scope, formSlug: string): Promise<object> {
   const form = await findOpenForm(scope, formSlug);

@@ -2,7 +2,7 @@ import type { Context } from '../../context.ts';
 import type { RememberedForms } from './open-forms.ts';
 import { type BatchLimits, openStoreBatches, type StoreBatches } from './store-batches.ts';
 
-/** What all posts to one server share: the forms they came for, and the batches they are stored in. */
+/** What all posts to one server share: the remembered forms, and the batches that store posts. */
 export interface Intake extends StoreBatches {
   readonly forms: RememberedForms;
 }

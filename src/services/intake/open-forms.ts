@@ -4,15 +4,15 @@ import { findOpenForm } from '../forms/forms.ts';
 import type { Scope } from '../scope.ts';
 import { FormOutdated } from './verdict.ts';
 
-/** The open forms that posts have come for, by their slugs, as they were when they were last read. */
+/** Open forms by slug, as they were when a post last made us read them. */
 export type RememberedForms = Map<string, Form>;
 
 /**
- * Takes a post by a form as it is remembered, which costs no question to the database, and takes it anew wherever
- * that form turns out to have been changed since: before anything is refused the form is read again, and nothing is
- * stored by an old one (`store-statement.ts` compares the versions). So a change holds from the moment it is made.
+ * Judges a post by the remembered form, which costs no query, and again if the form has changed since. Before a post is
+ * refused, its form is read again; and no post is stored by an outdated form (`store-statement.ts` compares the versions).
+ * So a change takes effect at once.
  *
- * @param take throws FormOutdated where the statement found another version.
+ * @param take throws FormOutdated if the statement found another version.
  * @throws {Problem} form-unknown, form-closed
  */
 export async function withOpenForm<T>(
@@ -37,7 +37,7 @@ export async function withOpenForm<T>(
 
 async function readForm(scope: Scope, remembered: RememberedForms, slug: string): Promise<Form> {
   remembered.delete(slug);
-  // In an entity manager of its own, which has not seen the form before and is not kept by it.
+  // A fork has not seen the form before, and nothing keeps it alive afterwards.
   const form = await findOpenForm({ ...scope, em: scope.em.fork() }, slug);
   remembered.set(slug, form);
   return form;

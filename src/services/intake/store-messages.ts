@@ -8,16 +8,16 @@ import { bind, prepareRow, type Row } from './store-rows.ts';
 import { storeStatement } from './store-statement.ts';
 import { FormOutdated, type StoreResult, type Verdict } from './verdict.ts';
 
-/** How long a repeat waits for the first to be stored, in milliseconds. */
-const repeatWaitMs = 5000;
+/** How long a repeat waits until the first post is stored, in milliseconds. */
+const maxRepeatWaitMs = 5000;
 
 /**
- * Stores messages, each with its sender (found or new) and its emails, in one statement and so in one
- * transaction: when this returns they are all committed, and where it throws none is.
+ * Stores messages, each with its sender (known or new) and its emails, in one statement and so in one transaction: when
+ * this returns, all are committed; when it throws, none is.
  *
- * @param since when the first of them arrived, on the clock of `performance.now()`: a repeat that finds its first one
- *   still being stored waits for it no longer than five seconds from then.
- * @returns one result for each verdict, in their order.
+ * @param since when the first of them arrived, by `performance.now()`. If the first of two equal posts is still being
+ *   stored, the repeat waits for it until five seconds after this.
+ * @returns one result for each verdict, in the same order.
  * @throws {Problem} repeat-in-progress
  */
 export async function storeMessages(
@@ -29,10 +29,10 @@ export async function storeMessages(
   for (;;) {
     const rows = verdicts.map((verdict, index) => prepareRow(scope, verdict, index + 1));
     try {
-      const told = await runStatement<ToldRow>(scope.em, storeStatement, bind(rows));
-      const results = await answerAll(scope, rows, new Map(told.map((it) => [it.n, it])));
-      // Lost against something that was gone a moment later (a key that became a day old, a message that was
-      // deleted): nobody has it, so it is stored now.
+      const stored = await runStatement<StoredRow>(scope.em, storeStatement, bind(rows));
+      const results = await answerAll(scope, rows, new Map(stored.map((it) => [it.n, it])));
+      // These lost against something that was gone a moment later: a key became a day old, or a message was deleted.
+      // Nobody has these posts, so store them now.
       const unexplained = results.flatMap((result, index) => (result === undefined ? [index] : []));
       if (unexplained.length === 0) return results as StoreResult[];
       const again = await storeMessages(
@@ -43,32 +43,35 @@ export async function storeMessages(
       return results.map((result, index) => result ?? (again[unexplained.indexOf(index)] as StoreResult));
     } catch (error) {
       if (isReceiptClash(error) && ++clashes < 3) continue;
-      // Of several it is not known which one waits; whoever put them together stores them one by one.
+      // Among several posts we cannot know which one waits. `store-batches.ts` then stores them one by one.
       if (!isLockTimeout(error) || rows.length > 1 || !(await isRepeatBeingStored(scope, rows))) throw error;
-      if (performance.now() - since + requestPatience.lockMs > repeatWaitMs) {
+      if (performance.now() - since + requestPatience.lockMs > maxRepeatWaitMs) {
         throw new Problem('repeat-in-progress', 'the first of these posts is still being stored', { cause: error });
       }
     }
   }
 }
 
-/** What the statement says of a row: when it was stored, or null. */
-interface ToldRow {
+/** The statement's answer for one row; `received_ms` is null if it was not stored. */
+interface StoredRow {
   n: number;
   is_current: boolean;
   received_ms: number | null;
 }
 
-/** Rows that were not stored lost against another one, what did that get?, or the form is another one by now. */
+/**
+ * A row was not stored for one of two reasons: it repeats an earlier post (return that post's answer), or its form
+ * changed after it was judged.
+ */
 async function answerAll(
   scope: Scope,
   rows: readonly Row[],
-  told: ReadonlyMap<number, ToldRow>,
+  stored: ReadonlyMap<number, StoredRow>,
 ): Promise<(StoreResult | undefined)[]> {
-  const lost = rows.filter((row) => told.get(row.n)?.received_ms == null && told.get(row.n)?.is_current);
+  const lost = rows.filter((row) => stored.get(row.n)?.received_ms == null && stored.get(row.n)?.is_current);
   const first = lost.length === 0 ? [] : await findRepeats(scope, lost);
   return rows.map((row) => {
-    const { received_ms: at, is_current: isCurrent } = told.get(row.n) ?? {};
+    const { received_ms: at, is_current: isCurrent } = stored.get(row.n) ?? {};
     if (at != null)
       return { stored: { id: row.message_id, receipt: row.receipt, receivedAt: new Date(at) }, repeated: false };
     if (!isCurrent) return { refused: new FormOutdated('the form was changed in the meantime') };

@@ -12,17 +12,18 @@ import type { Intake } from './intake.ts';
 import { withOpenForm } from './open-forms.ts';
 import type { Stored, StoreResult, Verdict } from './verdict.ts';
 
-/** What was stored, and where the form sends its visitors then; undefined for our own page. */
+/** What was stored, and the page the form sends its visitors to. */
 export interface Submitted extends Stored {
+  /** undefined means our own thank-you page. */
   redirectUrl: string | undefined;
-  /** Whether it was stored before, and this is the first answer again. */
+  /** Whether it was stored before, and this is the answer of that first post. */
   repeated: boolean;
 }
 
 /**
- * Takes one submission all the way to "we have it": believed, checked, stored, and its emails queued in the
- * same transaction. Sending happens later, in `delivery-loop.ts`. A held submission and an accepted one, a first
- * one and a repeat return the same kind of answer, so that no caller can tell a bot what happened to it.
+ * Takes one submission all the way to "stored": checked, judged, written, and its emails queued in the same transaction.
+ * Sending happens later, in `delivery-loop.ts`. Held and accepted submissions, first ones and repeats all get the same kind
+ * of answer, so that no caller can tell a bot what happened to its post.
  *
  * @throws {Problem} form-unknown, form-closed, origin-refused, fields-invalid, captcha-required, captcha-wrong,
  *   idempotency-key-invalid, idempotency-key-reused, repeat-in-progress. Nothing is stored in those cases.
@@ -47,8 +48,8 @@ function checkIdempotencyKey(key: string | undefined): void {
 }
 
 /**
- * A repeat is answered before its captcha is looked at, which was used up the first time. Without a captcha there is
- * nothing to save: the statement that stores finds repeats by itself.
+ * Answers a repeat before its captcha is checked, since the first post has used the captcha up. A form without a captcha
+ * does not need this: the statement that stores finds repeats itself.
  */
 async function findReplay(
   scope: Scope,
@@ -91,7 +92,7 @@ function settle(form: Form, result: StoreResult): Submitted {
 }
 
 /**
- * Finds out whether a form takes a submission, and stores nothing.
+ * Checks whether a form accepts a submission. Stores nothing.
  *
  * @throws {Problem} origin-refused, fields-invalid
  */

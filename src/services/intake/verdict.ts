@@ -2,36 +2,36 @@ import type { MessageStatus } from '../../entities/index.ts';
 import type { Problem } from '../../problems.ts';
 import type { MessageContent } from '../sealed-values.ts';
 
-/** What was decided by a form that has been changed since. */
+/** The form changed after the post was judged. */
 export class FormOutdated extends Error {
   override readonly name = 'FormOutdated';
 }
 
-/** A checked submission, with all that was decided about it. */
+/** A checked submission with everything that was decided about it. */
 export interface Verdict {
   formId: string;
-  /** Which version of the form it was judged by. */
+  /** The version of the form that it was judged by. */
   formVersion: string;
   content: MessageContent;
   clientAddress: string | undefined;
   status: MessageStatus;
   reasons: readonly string[];
-  /** Owners to tell, one email each. */
+  /** Owners who get a notification, one email each. */
   notify: readonly string[];
   /** The `Idempotency-Key` header. */
   idempotencyKey: string | undefined;
   /** A captcha that must not have been used before. */
   captchaUse: { id: string; expiresAt: Date } | undefined;
-  /** Whether an auto-reply may go out, as far as anybody but the database can tell. */
+  /** Whether an auto-reply may go out; the database then checks its own limits. */
   reply: boolean;
 }
 
-/** What we tell the visitor's browser: we have it. */
+/** The answer to the visitor's browser: the message is stored. */
 export interface Stored {
   id: string;
   receipt: string;
   receivedAt: Date;
 }
 
-/** What became of one verdict: stored, now or (a repeat) before; or refused, and then nothing of it is stored. */
+/** The result for one verdict: stored (now, or before if it is a repeat), or refused, with nothing stored. */
 export type StoreResult = { stored: Stored; repeated: boolean } | { refused: Problem | FormOutdated };
