@@ -2,8 +2,8 @@ import { expect } from 'chai';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import { written } from '../../src/mail/mime.ts';
 
-describe('what a mail is written as', () => {
-  it('is to the byte what nodemailer builds, whatever the texts need', async () => {
+describe('a written mail', () => {
+  it('has the same bytes as nodemailer builds', async () => {
     const texts = [
       'Hello\n',
       '',
