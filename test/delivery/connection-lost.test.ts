@@ -73,7 +73,7 @@ describe('a worker whose connection to the database is cut', () => {
   }
 
   it('after a claim, and again while returning unsent mail, sends it later', async () => {
-    const cut = proxy.cutAt('before', 'cancel_unwanted').then(() => proxy.cutAt('before', 'give_back_1'));
+    const cut = proxy.cutAt('before', 'cancel_unwanted').then(() => proxy.cutAt('before', 'give_back_2'));
     await using _worker = await startWorker();
     await cut;
     await bothAreSentOnce();

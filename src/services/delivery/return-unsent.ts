@@ -1,12 +1,15 @@
+import { columns } from '../../database/columns.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { Scope } from '../scope.ts';
 import { type LeasedRow, leaseMs } from './job.ts';
 
+const leases = columns({ email_id: 'uuid', lease_token: 'uuid' });
+
 const rowsStatement: Statement = {
-  name: 'give_back_1',
+  name: 'give_back_2',
   text: `
 update emails set lease_token = null, due_at = now(), tries = emails.tries - 1
-from unnest($1::uuid[], $2::uuid[]) as given (email_id, lease_token)
+from ${leases.as('given')}
 where emails.id = given.email_id and emails.lease_token = given.lease_token`,
 };
 
@@ -14,7 +17,8 @@ type Unsent = Pick<LeasedRow, 'id' | 'leaseToken'>;
 
 /** Returns rows whose attempt has not started: they are due again at once, as if they had never been claimed. */
 export async function returnUnsent(scope: Scope, rows: readonly Unsent[]): Promise<void> {
-  await runStatement(scope.em, rowsStatement, [rows.map((it) => it.id), rows.map((it) => it.leaseToken)]);
+  const given = rows.map((it) => ({ email_id: it.id, lease_token: it.leaseToken }));
+  await runStatement(scope.em, rowsStatement, leases.values(given));
 }
 
 const claimsStatement: Statement = {

@@ -1,5 +1,6 @@
 import { setTimeout as pause, setImmediate as turnOfEvents } from 'node:timers/promises';
 import type { Context } from '../../context.ts';
+import { columns } from '../../database/columns.ts';
 import { isOutage } from '../../database/outage.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { AttemptOutcome } from '../../entities/index.ts';
@@ -18,20 +19,34 @@ export interface Settlement {
   next: NextStep;
 }
 
+const outcomes = columns({
+  email_id: 'uuid',
+  lease_token: 'uuid',
+  state: 'text',
+  failure: 'text',
+  wait_ms: 'float8',
+  counts: 'bool',
+  attempt_id: 'uuid',
+  outcome: 'text',
+  code: 'int',
+  reply: 'bytea',
+  taken_ms: 'float8',
+});
+
 /**
  * Only the worker whose token the row still bears changes it (a fencing token: Kleppmann, "How to do distributed
  * locking"), and only it leaves an attempt.
  */
 const settleStatement: Statement = {
-  name: 'settle_emails_1',
+  name: 'settle_emails_2',
   text: settleSql(),
 };
 
 /** The same where a summary of held messages was sent: its messages count as told from then on. */
 const settleSummariesStatement: Statement = {
-  name: 'settle_summaries_1',
+  name: 'settle_summaries_2',
   text: settleSql(`,
-told as (${tellSql("emails.id in (select id from settled where state = 'sent')", isOwner('$12::text[]'))}
+told as (${tellSql("emails.id in (select id from settled where state = 'sent')", isOwner(`$${outcomes.next}::text[]`))}
 )`),
 };
 
@@ -39,10 +54,7 @@ told as (${tellSql("emails.id in (select id from settled where state = 'sent')",
 function settleSql(more = ''): string {
   return `
 with given as materialized (
-  select * from unnest(
-    $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::bool[],
-    $7::uuid[], $8::text[], $9::int[], $10::bytea[], $11::float8[]
-  ) as given (email_id, lease_token, state, failure, wait_ms, counts, attempt_id, outcome, code, reply, taken_ms)
+  select * from ${outcomes.as('given')}
 ),
 settled as (
   update emails set
@@ -71,20 +83,25 @@ select id from settled`;
  */
 export async function settleEmails(scope: Scope, settlements: readonly Settlement[]): Promise<Set<string>> {
   const now = scope.now();
-  const rows = settlements.map((it) => ({ ...it, attemptId: newId() }));
-  const tells = rows.some((it) => it.email.kind === 'held-summary' && it.next.state === 'sent');
+  const rows = settlements.map(({ email, startedAt, outcome, next }) => {
+    const attemptId = newId();
+    return {
+      email_id: email.id,
+      lease_token: email.leaseToken,
+      state: next.state,
+      failure: next.failure,
+      wait_ms: next.waitMs,
+      counts: next.counts,
+      attempt_id: attemptId,
+      outcome: outcome.result,
+      code: outcome.code ?? null,
+      reply: scope.keyring.seal(outcome.reply, replyPlace(attemptId)),
+      taken_ms: Math.max(0, now.getTime() - startedAt.getTime()),
+    };
+  });
+  const tells = settlements.some((it) => it.email.kind === 'held-summary' && it.next.state === 'sent');
   const settled = await runStatement<{ id: string }>(scope.em, tells ? settleSummariesStatement : settleStatement, [
-    rows.map((it) => it.email.id),
-    rows.map((it) => it.email.leaseToken),
-    rows.map((it) => it.next.state),
-    rows.map((it) => it.next.failure),
-    rows.map((it) => it.next.waitMs),
-    rows.map((it) => it.next.counts),
-    rows.map((it) => it.attemptId),
-    rows.map((it) => it.outcome.result),
-    rows.map((it) => it.outcome.code ?? null),
-    rows.map((it) => scope.keyring.seal(it.outcome.reply, replyPlace(it.attemptId))),
-    rows.map((it) => Math.max(0, now.getTime() - it.startedAt.getTime())),
+    ...outcomes.values(rows),
     ...(tells ? [scope.config.notifyTo] : []),
   ]);
   return new Set(settled.map((row) => row.id));

@@ -1,3 +1,4 @@
+import { columns } from '../../database/columns.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { FailureReason } from '../../entities/index.ts';
 import type { ClaimedEmail } from '../delivery/claim-due.ts';
@@ -21,16 +22,18 @@ export type CancelReason = keyof typeof cancelReasons;
  */
 export const replyLastsHours = 24;
 
+const replies = columns({ email_id: 'uuid', lease_token: 'uuid', address_index: 'bytea' });
+
 /** Only the worker that holds the lease changes anything, as in `settle-emails.ts`; so below. */
 const cancelStatement: Statement = {
-  name: 'cancel_unwanted_3',
+  name: 'cancel_unwanted_4',
   text: `
 with asked as (
   select given.*,
     exists (select from senders where senders.id = emails.sender_id and blocked_at is not null)
       or exists (select from suppressions where suppressions.address_index = given.address_index) as unwanted,
     coalesce(emails.requeued_at, emails.created_at) <= now() - interval '${replyLastsHours} hours' as late
-  from unnest($1::uuid[], $2::uuid[], $3::bytea[]) as given (email_id, lease_token, address_index)
+  from ${replies.as('given')}
     join emails on emails.id = given.email_id
 )
 update emails set state = 'cancelled', lease_token = null, tries = tries - 1,
@@ -40,11 +43,13 @@ where emails.id = asked.email_id and emails.lease_token = asked.lease_token and 
 returning emails.id, emails.failure as reason`,
 };
 
+const summaries = columns({ email_id: 'uuid', lease_token: 'uuid' });
+
 const cancelSummariesStatement: Statement = {
-  name: 'cancel_summaries_1',
+  name: 'cancel_summaries_2',
   text: `
 update emails set state = 'cancelled', lease_token = null, tries = tries - 1, failure = 'nothing-held'
-from unnest($1::uuid[], $2::uuid[]) as given (email_id, lease_token)
+from ${summaries.as('given')}
 where emails.id = given.email_id and emails.lease_token = given.lease_token
 returning emails.id, emails.failure as reason`,
 };
@@ -77,10 +82,8 @@ async function cancelSummaries(scope: Scope, emails: readonly ClaimedEmail[]): P
     if (!(await isAnyHeld({ ...scope, em: scope.em.fork() }, email))) empty.push(email);
   }
   if (empty.length === 0) return [];
-  return await runStatement<CancelledRow>(scope.em, cancelSummariesStatement, [
-    empty.map((it) => it.id),
-    empty.map((it) => it.leaseToken),
-  ]);
+  const rows = empty.map((it) => ({ email_id: it.id, lease_token: it.leaseToken }));
+  return await runStatement<CancelledRow>(scope.em, cancelSummariesStatement, summaries.values(rows));
 }
 
 async function cancelReplies(scope: Scope, emails: readonly ClaimedEmail[]): Promise<CancelledRow[]> {
@@ -89,12 +92,9 @@ async function cancelReplies(scope: Scope, emails: readonly ClaimedEmail[]): Pro
     if (email.kind !== 'auto-reply' || sender == null) return [];
     // Without its key nobody knows where it would go: it is tried in vain, and for no more than a day either.
     const address = openOrNull(() => openSenderAddress(scope.keyring, sender));
-    return [{ email, index: address === null ? null : scope.keyring.addressIndex(mailboxForLimits(address)) }];
+    const index = address === null ? null : scope.keyring.addressIndex(mailboxForLimits(address));
+    return [{ email_id: email.id, lease_token: email.leaseToken, address_index: index }];
   });
   if (asked.length === 0) return [];
-  return await runStatement<CancelledRow>(scope.em, cancelStatement, [
-    asked.map((it) => it.email.id),
-    asked.map((it) => it.email.leaseToken),
-    asked.map((it) => it.index),
-  ]);
+  return await runStatement<CancelledRow>(scope.em, cancelStatement, replies.values(asked));
 }
