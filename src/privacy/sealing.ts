@@ -1,5 +1,4 @@
-import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto';
-import { takeRandom } from './random.ts';
+import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from 'node:crypto';
 
 /** The place of an encrypted value. Moved to another table, column or row, it cannot be decrypted. */
 export interface Place {
@@ -26,7 +25,7 @@ const tagLength = 16;
  * Layout: version (1 byte), length of the key id (1), key id, nonce (12), tag (16), ciphertext.
  */
 export function seal(plain: string | Uint8Array, place: Place, key: SealingKey): Buffer {
-  const nonce = takeRandom(nonceLength);
+  const nonce = randomBytes(nonceLength);
   const cipher = createCipheriv('aes-256-gcm', key.secret, nonce, { authTagLength: tagLength });
   cipher.setAAD(associatedData(place, key.id));
   // GCM is a stream cipher: `update` returns the whole ciphertext, `final` nothing.

@@ -1,24 +1,12 @@
+import { randomBytes } from 'node:crypto';
 import { v7 as uuidv7 } from 'uuid';
-import { takeRandom } from '../privacy/random.ts';
-
-let msecs = 0;
-let seq = 0;
 
 /**
- * A UUID version 7 (RFC 9562 §5.7, with the counter of §6.2). Each is greater than all that this process made before, even
- * within a millisecond or after the clock was set back.
+ * A UUID of version 7 (RFC 9562 §5.7). Each is greater than all that this process made before, even within one
+ * millisecond and after the clock was set back.
  */
 export function newId(): string {
-  const random = takeRandom(16);
-  const now = Date.now();
-  if (now > msecs) {
-    msecs = now;
-    seq = random.readUInt32BE(0) >>> 1;
-  } else {
-    seq = (seq + 1) >>> 0;
-    if (seq === 0) msecs += 1;
-  }
-  return uuidv7({ random, msecs, seq });
+  return uuidv7();
 }
 
 /** Receipts are random, so two may clash, very rarely. A retry draws new ones. */
@@ -38,7 +26,7 @@ export function makeReceipt(): string {
 /** Random characters of the alphabet, five bits each. */
 export function randomText(length: number): string {
   let text = '';
-  for (const byte of takeRandom(length)) text += alphabet[byte & 31];
+  for (const byte of randomBytes(length)) text += alphabet[byte & 31];
   return text;
 }
 
