@@ -14,7 +14,7 @@ import { interleave, median } from './support/rounds.ts';
 
 const rounds = 5;
 const seconds = 3;
-/** Before each of these: whoever has waited for its turn finds its caches cold and its heap small. In seconds. */
+/** Seconds of rest before each of these: after a wait, its caches are cold and its heap is small. */
 const runIn = 2;
 
 export const accept: Part = {

@@ -29,7 +29,7 @@ previous() { readlink -e "$root/previous" 2>/dev/null || true; }
 # The last release that answered, while another one is tried. Outlives a kill: then `current` is one that nobody saw answer.
 from() { readlink -e "$root/from" 2>/dev/null || true; }
 
-# In one step: whoever starts the service meanwhile gets the one or the other.
+# In one step, so that a service that starts at this moment gets one release or the other.
 point() {
   ln -sfn "releases/$(basename "$2")" "$root/.$1-$$"
   mv -T "$root/.$1-$$" "$root/$1"

@@ -1,6 +1,6 @@
 /**
  * A mail server that takes everything and keeps nothing, in a process of its own: fast enough that what is measured is
- * whoever sends. Tells its parent its port, and when it gave each 250 at the end of a mail, by the machine's clock that
+ * the sender. Tells its parent its port, and when it gave each 250 at the end of a mail, by the machine's clock that
  * all processes share.
  */
 import { type AddressInfo, createServer, type Socket } from 'node:net';

@@ -42,7 +42,9 @@ describe('templates', () => {
 
     expect(templates.render('auto-reply', values).subject).to.equal('Mine: RW-1');
     expect(templates.files.get('auto-reply.subject.liquid')).to.equal(join(folder, 'auto-reply.subject.liquid'));
-    expect(templates.files.get('auto-reply.html.liquid')).to.match(/src.mail.compose.templates.auto-reply\.html\.liquid$/);
+    expect(templates.files.get('auto-reply.html.liquid')).to.match(
+      /src.mail.compose.templates.auto-reply\.html\.liquid$/,
+    );
     openTemplates({ overrideFolder: join(folder, 'not-there') });
     openTemplates();
   });

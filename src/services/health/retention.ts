@@ -16,7 +16,7 @@ export async function checkRetention({ config }: HealthParts, em: Scope['em']): 
     return {
       name: 'retention',
       status: 'warn',
-      fact: `${fact}; ${waiting} past their time ${waiting === 1 ? 'waits' : 'wait'}, since nobody was told of them yet`,
+      fact: `${fact}; ${waiting} past their time ${waiting === 1 ? 'waits' : 'wait'}, because nobody was notified about them yet`,
       fix: null,
       advice: 'tell-owners',
     };
