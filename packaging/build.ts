@@ -5,27 +5,16 @@
  * The folder is built beside the old one and then put in its place: it is never half a program, also where two build
  * at once or one is killed.
  */
-import { cpSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundleProgram } from './bundle.ts';
-import { collectLicences } from './licences.ts';
+import { writeProgram } from './write-program.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const draft = join(root, `dist.new-${process.pid}`);
 
-/** What the program reads at run time, each from a folder beside the file that reads it. */
-const folders = ['src/mail/compose/templates', 'src/server/pages/liquid', 'src/server/pages/assets'];
-
 try {
-  const bundled = await bundleProgram(root, join(draft, 'cli'));
-  for (const folder of folders) {
-    cpSync(join(root, folder), join(draft, 'cli', folder.split('/').at(-1) ?? ''), {
-      recursive: true,
-      filter: (source) => !source.endsWith('.ts'),
-    });
-  }
-  writeFileSync(join(draft, 'third-party-licences.txt'), collectLicences(root, bundled));
+  await writeProgram(root, draft);
   replaceFolder(draft, join(root, 'dist'));
 } finally {
   rmSync(draft, { recursive: true, force: true });

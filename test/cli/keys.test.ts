@@ -92,7 +92,7 @@ describe('keys', () => {
     expect(scripted).to.include({ code: 2, stdout: '' });
     const no = await runHere(['keys', 'revoke', beginning], db, { columns: 80, types: 'n\n' });
     expect(no.code).to.equal(1);
-    expect(no.stderr).to.include('End the key "shop"?');
+    expect(no.stderr).to.include('Revoke the key "shop"?');
     expect(await db.query('select from api_keys where revoked_at is null')).to.have.lengthOf(1);
   });
 

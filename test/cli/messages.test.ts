@@ -1,17 +1,16 @@
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { exportMessages } from '../../src/services/messages/export-messages.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
+import { program } from '../support/built-program.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { ruffinweb, testKeys } from '../support/program.ts';
 import { runHere, withoutColours } from './terminal.ts';
 
-const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
 const unknownId = '01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a';
 
 describe('messages', () => {
@@ -328,7 +327,7 @@ describe('messages', () => {
   });
 
   function start(...args: string[]) {
-    return spawn(process.execPath, [launcher, ...args], {
+    return spawn(process.execPath, [program, ...args], {
       env: { PATH: process.env.PATH, ENCRYPTION_KEYS: testKeys, DATABASE_URL: db.url },
     });
   }

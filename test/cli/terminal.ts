@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { PassThrough } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { createProgram } from '../../src/cli/program.ts';
 import { describeFailure } from '../../src/cli/session/failures.ts';
 import type { Deps } from '../../src/cli/terminal/deps.ts';
+import { program } from '../support/built-program.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Finished, type Settings, testKeys } from '../support/program.ts';
 
@@ -80,8 +80,7 @@ export function withoutColours(text: string): string {
 
 /** The program as a process in its own folder, where an `.env` file would be. */
 export async function runIn(folder: string, args: readonly string[], settings: Settings = {}): Promise<Finished> {
-  const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
-  const child = spawn(process.execPath, [launcher, ...args], {
+  const child = spawn(process.execPath, [program, ...args], {
     cwd: folder,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, TZ: 'UTC', ...settings },
   });

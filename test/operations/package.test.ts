@@ -48,7 +48,7 @@ describe('packed file', () => {
       ['mail/compose/templates', 'server/pages/liquid', 'server/pages/assets'].map(async (it) =>
         (await readdir(join(root, 'src', it)))
           .filter((name) => !name.endsWith('.ts'))
-          .map((name) => `dist/cli/${it.split('/')[1]}/${name}`),
+          .map((name) => `dist/cli/${it.split('/').at(-1)}/${name}`),
       ),
     );
     expect([...kinds]).to.have.members([

@@ -2,10 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { program as launcher } from './built-program.ts';
 import { until } from './until.ts';
-
-const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
 
 /** 32 zero bytes will do for tests. */
 export const testKeys = `k1:${Buffer.alloc(32).toString('base64')}`;
