@@ -50,7 +50,7 @@ describe('forms', () => {
         '  <label>Name <input name="name" autocomplete="name" required></label>',
         '  <label>E-mail <input name="email" type="email" autocomplete="email" required></label>',
         '  <label>company <input name="company" required></label>',
-        '  <label>a &quot;&lt;b&gt; <input name="a &quot;&lt;b&gt;" required></label>',
+        '  <label>a &#34;&lt;b&gt; <input name="a &#34;&lt;b&gt;" required></label>',
         '  <label>Message <textarea name="message" rows="5" required></textarea></label>',
         '  <button>Send message</button>',
         '</form>',

@@ -43,7 +43,7 @@ describe('ruffinweb', () => {
   it('prints help, version and completion without loading database or settings', async () => {
     const runs = await Promise.all(
       [['--help'], ['--version'], ['emails', 'resend', '--help'], ['completion', 'bash']].map((args) =>
-        ruffinweb(args, { NODE_OPTIONS: `--import=${reportLoaded}` }),
+        ruffinweb(args, { NODE_OPTIONS: `--import=${reportLoaded}` }, '', launcher),
       ),
     );
     for (const [index, { code, stdout, stderr }] of runs.entries()) {
@@ -215,10 +215,12 @@ describe('ruffinweb', () => {
   });
 
   it('writes a long answer completely to a pipe, without loading a server', async () => {
-    const { code, stdout, stderr } = await ruffinweb(['messages', 'list', '--limit', '200', '--json'], {
-      ...settings,
-      NODE_OPTIONS: `--import=${reportLoaded}`,
-    });
+    const { code, stdout, stderr } = await ruffinweb(
+      ['messages', 'list', '--limit', '200', '--json'],
+      { ...settings, NODE_OPTIONS: `--import=${reportLoaded}` },
+      '',
+      launcher,
+    );
     expect(code).to.equal(0);
     expect(stdout.length).to.be.above(200_000);
     expect(JSON.parse(stdout).items).to.have.lengthOf(200);

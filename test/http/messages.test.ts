@@ -205,7 +205,7 @@ describe('POST /api/messages', () => {
       expect(answer.status).to.equal(422);
       expect(answer.headers.get('content-type')).to.equal('text/html; charset=utf-8');
       expect(answer.text).to.include('value="ada@"').and.include('E-mail must be a single e-mail address');
-      expect(answer.text).to.include('&lt;/textarea&gt;&lt;script&gt;').and.include('value="&quot;&gt;&lt;b&gt;5"');
+      expect(answer.text).to.include('&lt;/textarea&gt;&lt;script&gt;').and.include('value="&#34;&gt;&lt;b&gt;5"');
       expect(answer.text).to.not.include('<script');
       expect(answer.headers.get('content-security-policy')).to.not.include('unsafe');
     });

@@ -104,7 +104,7 @@ describe('serve without DATABASE_URL', () => {
     const wrong = { ...settings, ENCRYPTION_KEYS: `kwrong:${Buffer.alloc(32, 7).toString('base64')}` };
     const listed = await ruffinweb(['senders', 'list'], wrong);
     expect(listed.code).to.equal(2);
-    expect(listed.stderr).to.include('which ENCRYPTION_KEYS does not have');
+    expect(listed.stderr).to.include('no key in ENCRYPTION_KEYS opens this database');
     expect(listed.stdout).to.equal('');
   });
 

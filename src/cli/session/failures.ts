@@ -18,7 +18,10 @@ export function describeFailure(error: unknown): Failure {
   }
   if (!(error instanceof Error)) return { exitCode: exitCode.ourFault, message: undefined };
   const known = exitCodeOfName[error.name];
-  if (known !== undefined) return { exitCode: known, message: error.message };
+  if (known !== undefined) {
+    const more = error.name === 'KeysWrong' ? ' ("ruffinweb encryption status" counts what needs each key)' : '';
+    return { exitCode: known, message: error.message + more };
+  }
   const explained = explainDatabase(error) ?? explainSystem(error);
   return { exitCode: explained === undefined ? exitCode.ourFault : exitCode.refused, message: explained };
 }
