@@ -34,7 +34,6 @@ function partOf(path: string): string {
 }
 
 const plain = [
-  'escape-html',
   'words',
   'escape-html',
   'problems',
