@@ -20,6 +20,8 @@ export async function bundleProgram(root: string, folder: string): Promise<Metaf
     format: 'esm',
     platform: 'node',
     target: 'node24',
+    // Node 24 has `using`. What esbuild makes of it keeps an error of one round of a loop for the next.
+    supported: { using: true },
     // Errors and entities are known by the names of their classes.
     keepNames: true,
     // Names stay as they are, for stack traces; without the blanks there is a third less to read at every start.

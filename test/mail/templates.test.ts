@@ -139,8 +139,8 @@ describe('escapeHtml', () => {
       .replaceAll('<br>', '\n')
       .replace(/<\/?span>/g, '')
       .replace(
-        /&(amp|lt|gt|quot|#39);/g,
-        (_, name) => ({ amp: '&', lt: '<', gt: '>', quot: '"', '#39': "'" })[name as string] ?? '',
+        /&(amp|lt|gt|#34|#39);/g,
+        (_, name) => ({ amp: '&', lt: '<', gt: '>', '#34': '"', '#39': "'" })[name as string] ?? '',
       );
   const runs = (html: string) => html.split(/<[^>]*>/);
   const linkLike = /[a-z]+:\S|www\.|[\p{L}\p{N}]\.[\p{L}]{2}|\S@\S/iu;

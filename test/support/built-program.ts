@@ -6,7 +6,10 @@ import { writeProgram } from '../../packaging/write-program.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const variable = 'RUFFINWEB_TEST_PROGRAM';
 
-/** Its `bin/ruffinweb.js`, or that of the clone where nobody has built it. */
+/**
+ * Its `bin/ruffinweb.js`, or that of the clone where nobody has built it: also in runs without `--parallel`, which load the
+ * test files before they build anything.
+ */
 export const program = process.env[variable] ?? join(root, 'bin/ruffinweb.js');
 
 /**
