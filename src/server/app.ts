@@ -6,6 +6,7 @@ import { setSecurityHeaders } from './http/security-headers.ts';
 import { allowOrigins } from './middleware/allow-origins.ts';
 import { answerProblems } from './middleware/answer-problems.ts';
 import { createMetrics } from './middleware/metrics.ts';
+import { refuseLongQueries } from './middleware/refuse-long-queries.ts';
 import { refuseUnknownHosts } from './middleware/refuse-unknown-hosts.ts';
 import { createMailboxRoutes } from './pages/mailbox-routes.ts';
 import { createPageRoutes } from './pages/page-routes.ts';
@@ -29,6 +30,7 @@ export function createApp(
   app.use(mailbox.frameHeaders);
   app.use(setSecurityHeaders(context.config.publicUrl.startsWith('https:')));
   app.use(answerProblems(pages));
+  app.use(refuseLongQueries);
   app.use(refuseUnknownHosts(context.config.allowedHosts));
   app.use(allowOrigins(context, routes));
   app.use(routes.routes());

@@ -178,4 +178,13 @@ describe('post of many values', () => {
       .and.include('too many pieces');
     expect((await http.get('/livez')).status).to.equal(200);
   });
+
+  it('is refused in a query too, whatever the address', async () => {
+    for (const path of ['/thanks', '/unsubscribe', '/mailbox', '/api/captcha', '/api/messages', '/f/contact', '/']) {
+      const answer = await http.get(`${path}?${'a&'.repeat(100)}`);
+      expect(answer.status, path).to.equal(400);
+      expect(answer.text, path).to.include('no more than 100 values');
+      expect((await http.get(`${path}?${'a&'.repeat(99)}`)).text, path).to.not.include('no more than 100 values');
+    }
+  });
 });

@@ -134,6 +134,10 @@ describe('SMTP: a reply decides', () => {
     ['rcpt', '552 5.2.2 The recipient is over quota'],
     ['rcpt', '552-5.2.2 The email account that you tried to reach is\r\n552 5.2.2 out of storage space'],
     ['rcpt', '550 5.2.2 <owner@example.test>: user has too much mail'],
+    ['rcpt', '550-The email account\r\n550 5.2.2 has no room'],
+    ['rcpt', '550  5.2.2 no room'],
+    ['rcpt', '550 The mailbox for owner@example.test is full'],
+    ['dot', '550 recipient storage full'],
     ['rcpt', '550 #5.2.2 Mailbox size limit exceeded, message too large'],
     ['rcpt', '552 Too many recipients'],
     ['rcpt', '550 Mailbox quota exceeded'],
@@ -154,7 +158,7 @@ describe('SMTP: a reply decides', () => {
       expect(outcome).to.deep.equal({
         result: 'later',
         code: Number(reply.slice(0, 3)),
-        reply: reply.replace('\r\n', ' '),
+        reply: reply.replace(/\s+/g, ' '),
       });
     });
   }
@@ -180,6 +184,9 @@ describe('SMTP: a reply decides', () => {
   }
 
   it('pauses for a full mailbox at MAIL, which is our own', async () => {
+    expect((await tryOnce('rcpt', '550 user unknown: overquota@example.test over-quota@x.test')).outcome).to.include({
+      result: 'refused',
+    });
     expect((await tryOnce('mail', '552 5.2.2 Mailbox full')).outcome).to.include({ result: 'broken', code: 552 });
   });
 

@@ -19,10 +19,10 @@ const ourMeasures =
 const theirLimits = /\b(?:mailbox|inbox|storage|disk|size|length|full|receiv(?:e|es|ing))\b/i;
 
 // RFC 3463: mailbox full, mail system full, too many recipients. Servers use them with 550, 552 and 554.
-const fullCodes = /^5\d\d[ -]#?5\.(?:2\.2|3\.1|5\.3)\b/;
+const fullCodes = /^5\d\d[ -]\s*#?5\.(?:2\.2|3\.1|5\.3)\b/m;
 const tooBig = /^5\d\d[ -]#?5\.(?:2\.3|3\.4)\b|\bmessage size\b|\btoo (?:big|large|long)\b/i;
 const fullTexts = [
-  /\b(?:mail ?box|inbox|account|folder|disk|system)(?: \S+){0,2} full\b/i,
+  /\b(?:mail ?box|inbox|account|folder|storage|disk|system)(?: \S+){0,2} full\b/i,
   /\bfull (?:mail ?box|inbox)\b/i,
   /\bover[ -]?quota\b/i,
   /\bquota(?: \S+){0,3} (?:exceeded|reached|full)\b/i,
@@ -122,7 +122,9 @@ function isFull(reply: string, stage: Stage): boolean {
   if (fullCodes.test(reply)) return true;
   if (tooBig.test(reply)) return false;
   // RFC 5321 §4.5.3.1.10: treat a 552 to RCPT as a 452.
-  return fullTexts.some((it) => it.test(reply)) || (stage === 'rcpt' && /^552(?![ -]#?5\.)/.test(reply));
+  // An address in the reply may contain such words itself.
+  const words = reply.replace(/\s*\S+@\S+/g, '');
+  return fullTexts.some((it) => it.test(words)) || (stage === 'rcpt' && /^552(?![ -]#?5\.)/.test(reply));
 }
 
 function describe(error: Failure): string {
