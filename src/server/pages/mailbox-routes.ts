@@ -26,7 +26,7 @@ export function hasMailbox(config: Pick<Config, 'smtp' | 'production' | 'publicU
 }
 
 export interface MailboxRoutes {
-  /** Stands outside of what sets the headers of every answer. */
+  /** Runs outside the middleware that sets the headers of every answer. */
   readonly frameHeaders: Middleware<RequestState>;
   /** Without a mailbox none. */
   readonly routes: Router<RequestState>;

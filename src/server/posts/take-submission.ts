@@ -13,7 +13,7 @@ import { readPosted } from './read-submission.ts';
  * Takes one post from reading to storing, for every address that takes messages. Browsers without script are sent
  * on; programs are told in the dialect of the address.
  *
- * @throws {Problem} what reading and submitting throw; nothing is stored then. Of what else is thrown nobody knows.
+ * @throws {Problem} what reading and submitting throw; nothing is stored then. After any other error, nobody knows whether it was stored.
  */
 export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug: string): Promise<void> {
   const { scope, intake } = ctx.state;

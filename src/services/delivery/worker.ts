@@ -9,7 +9,7 @@ import { defaultRenewAfterMs } from './renew-lease.ts';
 import { createReturnQueue } from './return-unsent.ts';
 import { createSettleQueue, type Settle } from './settle-emails.ts';
 
-/** After a stop: how long attempts may go on, and how long after that those that have handed their mail over. */
+/** After a stop: how long attempts may go on, and how much longer once their mail is handed over. */
 const finishMs = 10_000;
 
 export type WorkerState = 'returning' | 'claiming' | 'checking' | 'sending' | 'stopping';

@@ -66,7 +66,7 @@ export async function resendOne(
     email.kind === 'auto-reply' && now.getTime() - email.scheduledAt().getTime() >= replyLastsHours * 60 * 60_000;
 
   if (email.isLeased(now)) {
-    // A query is about those that wait; a worker has taken this one since it was asked.
+    // A query selects waiting emails. A worker has claimed this one since.
     if (!byName) return { ...answer, result: 'already-queued', reason: 'is being sent at this moment' };
     return refused('email-leased', 'is being sent at this moment');
   }

@@ -7,7 +7,7 @@ import { type MessageFilter, messagesWhere } from './messages.ts';
 const pageSize = 200;
 
 /**
- * Every matching message, oldest first, page by page, without those that arrive meanwhile. Each page is a short query of
+ * Every matching message, oldest first, page by page, without messages that arrive meanwhile. Each page is a short query of
  * its own, so a slow reader holds neither a transaction nor a connection. A wrong filter is refused before the first page.
  *
  * @throws {Problem} form-unknown, sender-unknown, argument-invalid
