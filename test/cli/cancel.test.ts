@@ -9,6 +9,7 @@ import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import * as past from '../support/past.ts';
 import { temporaryFolder } from '../support/program.ts';
 import { runHere, withoutColours } from './terminal.ts';
 
@@ -66,7 +67,7 @@ describe('acting on one email', () => {
     const [sent, queued] = (
       await db.query<{ id: string }>('select id from emails where lease_token is null order by id')
     ).map((it) => it.id);
-    await db.query(`update emails set state = 'sent', sent_at = now() where id = $1`, [sent]);
+    await past.sent(db, sent);
     const { code, items } = await cancel(leased, sent ?? '', 'nonsense', queued ?? '');
     expect(code).to.equal(1);
     expect(items.map((it) => [it.result, it.code])).to.deep.equal([

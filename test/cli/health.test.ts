@@ -4,6 +4,7 @@ import type { HealthCheck } from '../../src/services/health/health-check.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import * as past from '../support/past.ts';
 import { ruffinweb, type Settings, temporaryFolder, testKeys } from '../support/program.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
 import { runHere } from './terminal.ts';
@@ -98,7 +99,7 @@ describe('health', () => {
     await using context = await openTestContext(db);
     await buildMessages(context, 2);
     // Held for long and released late: the mail that is rejected today was created long ago.
-    await db.query(`update emails set created_at = created_at - interval '10 days'`);
+    await past.agedEmails(db, '10 days');
     await settleDue(context, (email) => (email.kind === 'notification' ? mailOutcomes.refused : mailOutcomes.accepted));
     const { failing, seen } = await look(db);
     expect(failing).to.deep.equal(['failed']);
@@ -154,7 +155,7 @@ describe('health', () => {
     const { seen } = await look(db, { RETENTION_DAYS: '365' });
     expect(seen('retention')).to.include({ status: 'warn' });
     expect(seen('retention').fact).to.include('kept 365 days').and.include('1 past their time waits');
-    await db.query(`update messages set status = 'held'`);
+    await past.held(db);
     expect((await look(db)).seen('retention').fact, 'held for 400 days').to.include('1 past their time waits');
     await db.query(`update messages set status = 'accepted'`);
     await db.query(`insert into duties values ('purge', now() - interval '2 days')`);

@@ -7,6 +7,7 @@ import pg from 'pg';
 import { buildMessages } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import * as past from '../support/past.ts';
 import { RunningServer, ruffinweb, type Settings, testKeys } from '../support/program.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
@@ -298,10 +299,8 @@ describe('ruffinweb', () => {
   });
 
   it("shows progress of long work on a terminal's stderr, and clears it", async () => {
-    const fail = () =>
-      db.query(
-        `update emails set state = 'failed', failure = 'refused', lease_token = null where kind = 'notification'`,
-      );
+    const notifications = await db.query<{ id: string }>(`select id from emails where kind = 'notification'`);
+    const fail = () => past.failed(db, ...notifications.map((it) => it.id));
     const resend = ['emails', 'resend', '--failed', '--yes', '--json'];
     // The same long text again and again is held.
     await db.query(`update messages set status = 'accepted', reasons = '{}'`);

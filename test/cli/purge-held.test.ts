@@ -10,6 +10,7 @@ import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import * as past from '../support/past.ts';
 import { runHere } from './terminal.ts';
 
 const dayMs = 24 * 60 * 60 * 1000;
@@ -188,7 +189,7 @@ describe('purge of held messages', () => {
     const { emails } = await claimDue(openScope(context), 10);
     const cancelled = await cancelUnwanted(openScope(context), emails);
     expect([...cancelled]).to.deep.equal([[id, 'nothing-held']]);
-    await db.query(`update messages set status = 'held'`);
+    await past.held(db);
     const again = await runHere(['emails', 'cancel', id, '--json'], db);
     expect(again.stdout).to.include('already-cancelled');
     await runMaintenanceOnce(context);

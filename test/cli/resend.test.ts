@@ -11,6 +11,7 @@ import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import * as past from '../support/past.ts';
 import { ruffinweb, temporaryFolder } from '../support/program.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
@@ -159,9 +160,9 @@ describe('emails resend', () => {
     const [leased = '', sent = '', held = '', cancelled = ''] = await find('true');
     await db.query(`update emails set due_at = now() + interval '1 hour' where id <> $1`, [leased]);
     await claimDue(openScope(context), 10);
-    await db.query(`update emails set state = 'sent', sent_at = now() where id = $1`, [sent]);
+    await past.sent(db, sent);
     await db.query(`update emails set state = 'held' where id = $1`, [held]);
-    await db.query(`update emails set state = 'cancelled' where id = $1`, [cancelled]);
+    await past.cancelled(db, cancelled);
 
     const { code, items } = await resend(leased, sent, held, cancelled, unknownId, 'nothing');
     expect(code).to.equal(1);
@@ -211,7 +212,7 @@ describe('emails resend', () => {
     expect(tries).to.deep.equal([{ tries: 0 }, { tries: 1 }]);
     expect(await deliver()).to.equal(1);
 
-    await db.query(`update emails set lease_token = gen_random_uuid() where id = $1`, [other]);
+    await past.leased(db, other);
     expect((await resend(other)).items[0]).to.include({ result: 'refused', code: 'email-leased' });
     const dry = await runHere(['emails', 'resend', '--queued', '--kind', 'auto-reply', '--dry-run'], db);
     expect(dry.stdout.match(/would be queued {2}due now/g)).to.have.lengthOf(3);
@@ -331,7 +332,7 @@ describe('emails resend', () => {
     ]);
     const copies = await find(`state = 'queued' and resend_of_id = '${notification}'`);
     expect(copies).to.deep.equal([items[0]?.newId]);
-    await db.query(`update messages set status = 'held'`);
+    await past.held(db);
     expect((await resend(notification, '--again')).items[0]?.reason).to.equal('its message is held');
   });
 

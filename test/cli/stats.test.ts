@@ -5,6 +5,7 @@ import type { Stats } from '../../src/services/health/stats.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import * as past from '../support/past.ts';
 import { ruffinweb } from '../support/program.ts';
 import { runHere, withoutColours } from './terminal.ts';
 
@@ -25,7 +26,7 @@ describe('stats', () => {
     const [first] = await db.query<{ id: string }>(
       `select message_id as id from emails where state = 'sent' order by id limit 1`,
     );
-    await db.query(`update messages set received_at = received_at - interval '2 days' where id = $1`, [first?.id]);
+    await past.aged(db, '2 days', first?.id);
     await db.query(
       `update emails set created_at = created_at - interval '2 days', sent_at = sent_at - interval '2 days' where message_id = $1`,
       [first?.id],

@@ -8,6 +8,7 @@ import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import * as past from '../support/past.ts';
 import { RunningServer } from '../support/program.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
@@ -46,9 +47,9 @@ describe("after a database's clock was a year ahead", () => {
     const [retried, cancelled, leased] = emails.map(({ id }) => id);
     await db.query(`update emails set due_at = due_at + interval '1 year'`);
     // Retries are at most 28.8 hours apart.
-    await db.query(`update emails set due_at = now() + interval '29 hours' where id = $1`, [retried]);
-    await db.query(`update emails set state = 'cancelled' where id = $1`, [cancelled]);
-    await db.query('update emails set lease_token = gen_random_uuid() where id = $1', [leased]);
+    await past.dueIn(db, '29 hours', retried);
+    await past.cancelled(db, cancelled);
+    await past.leased(db, leased);
     await runMaintenanceOnce(context);
     const waits = await db.query<{ id: string; seconds: number }>(
       'select id, extract(epoch from due_at - now())::float8 as seconds from emails',
@@ -102,7 +103,7 @@ describe("after a database's clock was a year ahead", () => {
 
   it('is repaired also while every periodic task runs elsewhere', async () => {
     await buildMessages(context, 1);
-    await db.query(`update emails set due_at = now() + interval '1 year'`);
+    await past.dueIn(db, '1 year');
     await db.query(
       `insert into duties (name, done_at) select name, 'epoch' from unnest(array['forget-expired', 'held-summary', 'purge']) as name`,
     );

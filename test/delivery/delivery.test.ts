@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { runHere } from '../cli/terminal.ts';
 import { clientOf, submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import * as past from '../support/past.ts';
 import { RunningServer, ruffinweb, type Settings } from '../support/program.ts';
 import { type ServerHere, startServerHere } from '../support/server-here.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
@@ -173,7 +174,7 @@ describe('delivery', () => {
   it('comes to an end after the ninth try, and is kept', async () => {
     await post(quiet);
     smtp.answer('rcpt', '451 4.3.0 not now');
-    await db.query('update emails set tries = 8');
+    await past.onLastTry(db);
 
     await deliverOnce();
     expect((await emails()).map((it) => [it.state, it.failure, it.tries])).to.deep.equal([
@@ -290,7 +291,7 @@ describe('delivery', () => {
 
   it('(nobody rings) finds by itself what fell due', async () => {
     await post(quiet);
-    await db.query(`update emails set due_at = now() + interval '2 seconds'`);
+    await past.dueIn(db, '2 seconds');
     await using worker = await RunningServer.startWorker(settings);
     await smtp.received(2);
     await worker.stop();

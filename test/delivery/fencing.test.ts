@@ -9,6 +9,7 @@ import { submitMessage } from '../../src/services/intake/submit-message.ts';
 import { openScope, type Scope } from '../../src/services/scope.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import * as past from '../support/past.ts';
 import { until } from '../support/until.ts';
 
 describe('a lease', () => {
@@ -90,7 +91,7 @@ describe('a lease', () => {
   });
 
   it('of a worker that died again and again ends with the schedule', async () => {
-    await db.query('update emails set tries = 8');
+    await past.onLastTry(db);
     await claimDue(scope, 10);
     await db.makeAllDue();
     const last = await claimDue(scope, 10);

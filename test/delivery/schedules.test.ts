@@ -3,6 +3,7 @@ import { runHere } from '../cli/terminal.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import * as past from '../support/past.ts';
 import type { Settings } from '../support/program.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 
@@ -191,10 +192,10 @@ describe('the schedule of tries', () => {
       const [waiting, failed, cancelled] = (await autoReplies()).map((it) => it.id) as [string, string, string];
       await settleDue(context, (it) => (it.id === failed ? mailOutcomes.refused : mailOutcomes.later));
       await age(25);
-      await db.query(`update emails set due_at = now() where id = $1`, [cancelled]);
+      await past.dueNow(db, cancelled);
       await deliver();
       // Due, and not taken yet: the operator comes first.
-      await db.query(`update emails set due_at = now() where id = $1`, [waiting]);
+      await past.dueNow(db, waiting);
       await run('emails', 'resend', waiting, failed);
       await run('emails', 'resend', cancelled, '--again');
       await deliver();
@@ -222,10 +223,10 @@ describe('the schedule of tries', () => {
       await run('emails', 'resend', id);
       await settleDue(context, () => mailOutcomes.later);
       await age(23);
-      await db.query('update emails set due_at = now() where id = $1', [id]);
+      await past.dueNow(db, id);
       await settleDue(context, () => mailOutcomes.later);
       await age(2);
-      await db.query('update emails set due_at = now() where id = $1', [id]);
+      await past.dueNow(db, id);
       await deliver();
       expect(replies()).to.have.lengthOf(0);
       expect((await autoReplies())[0]).to.include({ state: 'cancelled', failure: 'too-late' });

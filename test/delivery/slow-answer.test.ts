@@ -4,6 +4,7 @@ import type { MailingContext } from '../../src/mailing-context.ts';
 import { buildMessages, deliverDue } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import * as past from '../support/past.ts';
 import { mailerTo } from '../support/smtp-mail.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
@@ -44,7 +45,7 @@ describe('a mail server that thinks about a mail for longer than a lease lasts',
     const delivering = deliver();
     const held = [await smtp.heldAfterDot(), await smtp.heldAfterDot()];
     for (const _ of ['once', 'twice']) {
-      await db.query(`update emails set due_at = now() + interval '10 seconds'`);
+      await past.dueIn(db, '10 seconds');
       await until('both leases are renewed', async () => (await leased()) === 2);
     }
     for (const one of held) one.release();

@@ -4,6 +4,7 @@ import { runHere } from '../cli/terminal.ts';
 import { type Client, submission } from '../support/api.ts';
 import { openTestContext } from '../support/context.ts';
 import type { TestDatabase } from '../support/database.ts';
+import * as past from '../support/past.ts';
 import { type Api, openApi } from '../support/server-here.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 
@@ -114,7 +115,7 @@ describe('suspicious message', () => {
     const last = async () => (await db.query('select id, status from messages order by id desc limit 1'))[0];
     for (const who of ['p1', 'p2', 'p3'])
       await http.post('/api/messages', submission({ email: `${who}@example.test`, message }));
-    await db.query(`update messages set received_at = received_at - interval '1 hour'`);
+    await past.aged(db, '1 hour');
     await db.query('truncate recent_posts');
     await http.post('/api/messages', submission({ message }));
     const first = await last();
@@ -154,8 +155,8 @@ describe('suspicious message', () => {
       .and.include(`messages release ${held.json.receipt}`);
     expect(`${mail?.text}${mail?.html}`).to.not.match(/quincunx|ada@example/i);
 
-    await db.query(`update duties set done_at = done_at - interval '1 day'`);
-    await db.query(`update messages set received_at = received_at - interval '2 days'`);
+    await past.tasksRan(db, '1 day');
+    await past.aged(db, '2 days');
     await runMaintenanceOnce(context);
     expect((await db.emails())['held-summary queued'], 'nothing was held today').to.equal(undefined);
   });
@@ -166,13 +167,13 @@ describe('suspicious message', () => {
     await using context = await openTestContext(db, settings);
     const first = await http.post('/api/messages', submission({ _gotcha: 'x' }));
     const second = await http.post('/api/messages', submission({ message: 'Looked well' }));
-    await db.query(`update messages set received_at = received_at - interval '3 days'`);
+    await past.aged(db, '3 days');
     await db.query(`update messages set held_at = now() where id = $1`, [first.json.id]);
     await runMaintenanceOnce(context);
     await db.query(`update emails set created_at = now() - interval '1 day' where kind = 'held-summary'`);
     await db.query(`update emails set state = 'cancelled' where kind = 'held-summary'`);
     await db.query(`update messages set held_at = null where id = $1`, [first.json.id]);
-    await db.query(`update duties set done_at = done_at - interval '1 day'`);
+    await past.tasksRan(db, '1 day');
     await runHere(['messages', 'hold', second.json.receipt], db);
     await runMaintenanceOnce(context);
     await runHere(['deliver', '--once'], db, { settings });
@@ -216,8 +217,8 @@ describe('suspicious message', () => {
     const held = await http.post('/api/messages', submission({ _gotcha: 'x' }));
     await runMaintenanceOnce(context);
     await runHere(['deliver', '--once'], db, { settings });
-    await db.query(`update messages set received_at = received_at - interval '2 days'`);
-    await db.query(`update emails set created_at = created_at - interval '1 day'`);
+    await past.aged(db, '2 days');
+    await past.agedEmails(db, '1 day');
     // A copy, and a copy of the copy.
     let [{ id } = { id: '' }] = await db.query<{ id: string }>(`select id from emails where kind = 'held-summary'`);
     for (const count of [2, 3]) {
@@ -244,9 +245,9 @@ describe('suspicious message', () => {
     await db.query(
       `update emails set created_at = created_at - interval '2 days', state = 'cancelled' where kind = 'held-summary'`,
     );
-    await db.query(`update duties set done_at = done_at - interval '2 days'`);
+    await past.tasksRan(db, '2 days');
     await db.query(`update messages set received_at = received_at - interval '3 days' where id <> $1`, [late.json.id]);
-    await db.query(`update messages set received_at = received_at - interval '47 hours' where id = $1`, [late.json.id]);
+    await past.aged(db, '47 hours', late.json.id);
 
     await runMaintenanceOnce(context);
     await runHere(['deliver', '--once'], db, { settings });
