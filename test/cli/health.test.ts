@@ -62,7 +62,7 @@ describe('health', () => {
     ).to.deep.equal(names.map((name) => `✓ ok ${name}`));
     const { seen } = await look(db);
     expect(seen('database').fact).to.match(/^PostgreSQL \d+\.\d+, database \w+, answers in \d+\.\d ms$/);
-    expect(seen('keys').fact).to.equal('k1 seals, 1 can open');
+    expect(seen('keys').fact).to.equal('k1 encrypts, 1 can decrypt');
     expect(seen('queue').fact).to.include('2 queued');
     expect(seen('mail').fact).to.include(folder.path);
   });
@@ -103,7 +103,7 @@ describe('health', () => {
     await settleDue(context, (email) => (email.kind === 'notification' ? mailOutcomes.refused : mailOutcomes.accepted));
     const { failing, seen } = await look(db);
     expect(failing).to.deep.equal(['failed']);
-    expect(seen('failed').fact).to.equal('2 emails in the last 7 days; of 2 messages an owner was not told');
+    expect(seen('failed').fact).to.equal('2 emails in the last 7 days; an owner was not notified about 2 messages');
     expect(seen('failed').fix).to.include('--kind notification').and.include('emails resend --failed');
     expect(seen('failed').fix).to.include('emails cancel').and.include('after 7 days');
 
@@ -112,7 +112,7 @@ describe('health', () => {
     ).map((it) => it.id);
     await runHere(['emails', 'resend', first], db);
     expect((await look(db)).seen('failed').fact).to.equal(
-      '1 email in the last 7 days; of 1 message an owner was not told',
+      '1 email in the last 7 days; an owner was not notified about 1 message',
     );
     await settleDue(context, () => mailOutcomes.refused);
     await runHere(['emails', 'cancel', second], db);
@@ -130,7 +130,7 @@ describe('health', () => {
       email.kind === 'notification' && ++notifications === 1 ? mailOutcomes.accepted : mailOutcomes.refused,
     );
     const { seen } = await look(db);
-    const fact = '3 emails in the last 7 days; of 1 message an owner was not told';
+    const fact = '3 emails in the last 7 days; an owner was not notified about 1 message';
     expect(seen('failed')).to.include({ status: 'fail', fact });
   });
 
@@ -154,9 +154,9 @@ describe('health', () => {
     expect((await look(db)).seen('retention').fact).to.include('kept for ever');
     const { seen } = await look(db, { RETENTION_DAYS: '365' });
     expect(seen('retention')).to.include({ status: 'warn' });
-    expect(seen('retention').fact).to.include('kept 365 days').and.include('1 past their time waits');
+    expect(seen('retention').fact).to.include('kept 365 days').and.include('1 expired message is still kept');
     await past.held(db);
-    expect((await look(db)).seen('retention').fact, 'held for 400 days').to.include('1 past their time waits');
+    expect((await look(db)).seen('retention').fact, 'held for 400 days').to.include('1 expired message is still kept');
     await db.query(`update messages set status = 'accepted'`);
     await db.query(`insert into duties values ('purge', now() - interval '2 days')`);
     expect((await look(db)).seen('retention').fact).to.include('the last complete purge was on 20');
@@ -180,7 +180,7 @@ describe('health', () => {
     const gone = await look(db, { ENCRYPTION_KEYS: '' });
     expect(gone.seen('keys')).to.include({ status: 'fail' });
     const added = await look(db, { ENCRYPTION_KEYS: `k2:${otherKey.slice(3)},${testKeys}` });
-    expect(added.seen('keys')).to.include({ status: 'ok', fact: 'k2 seals, 2 can open; k2 not used yet' });
+    expect(added.seen('keys')).to.include({ status: 'ok', fact: 'k2 encrypts, 2 can decrypt; k2 not used yet' });
     expect(await db.query('select id from encryption_keys')).to.deep.equal([{ id: 'k1' }]);
 
     await using empty = await createDatabase({ empty: true });
@@ -205,7 +205,7 @@ describe('health', () => {
   });
 
   for (const [setting, value, fact] of [
-    ['default_transaction_read_only', 'on', 'it takes no writes'],
+    ['default_transaction_read_only', 'on', 'it is read-only'],
     ['default_transaction_isolation', 'repeatable read', 'default_transaction_isolation is repeatable read'],
     ['DateStyle', 'German', 'DateStyle is German, DMY'],
   ] as const) {

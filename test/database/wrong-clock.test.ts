@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { MailingContext } from '../../src/mailing-context.ts';
 import { pauseQueue } from '../../src/services/delivery/pause.ts';
 import { probeMail } from '../../src/services/delivery/probe-mail-server.ts';
-import { readNumbers } from '../../src/services/health/mail-counts.ts';
+import { readMailCounts } from '../../src/services/health/mail-counts.ts';
 import { runMaintenanceOnce } from '../../src/services/maintenance/run-maintenance.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
@@ -116,12 +116,12 @@ describe("after a database's clock was a year ahead", () => {
   it('tries are counted', async () => {
     const scope = openScope(context);
     const inAYear = new Date(Date.now() + 365 * 24 * 60 * 60_000);
-    const { until: corrected } = await readNumbers(scope, inAYear);
+    const { until: corrected } = await readMailCounts(scope, inAYear);
     await buildMessages(context, 1);
     await settleDue(context, () => mailOutcomes.accepted);
     // The last seconds are left for the next time.
     await db.query('update attempts set finished_at = $1', [new Date(corrected.getTime() + 1)]);
-    expect((await readNumbers(scope, corrected)).tries).to.have.lengthOf(2);
+    expect((await readMailCounts(scope, corrected)).tries).to.have.lengthOf(2);
   });
 
   it('a pause ends by itself', async () => {

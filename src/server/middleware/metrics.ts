@@ -4,7 +4,7 @@ import type { Middleware } from 'koa';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Context } from '../../context.ts';
 import { Problem } from '../../problems.ts';
-import { type Numbers, readNumbers } from '../../services/health/mail-counts.ts';
+import { type MailCounts, readMailCounts } from '../../services/health/mail-counts.ts';
 import { attemptOutcomes, pauseCauses } from '../../words.ts';
 import type { RequestState } from '../http/request-scope.ts';
 
@@ -35,7 +35,7 @@ export function createMetrics({ config }: Pick<Context, 'config'>): Metrics {
 
   const startedAt = performance.now();
   let since: Date | undefined;
-  let reading: Promise<Numbers> | undefined;
+  let reading: Promise<MailCounts> | undefined;
   const router = new Router<RequestState>();
   const { metricsToken } = config;
   if (metricsToken !== undefined) {
@@ -47,7 +47,7 @@ export function createMetrics({ config }: Pick<Context, 'config'>): Metrics {
         throw new Problem('token-required', 'this route needs the token in METRICS_TOKEN');
       }
       // Simultaneous scrapes share one read, or both would count the same tries.
-      reading ??= readNumbers(ctx.state.scope, since ?? { agoMs: performance.now() - startedAt })
+      reading ??= readMailCounts(ctx.state.scope, since ?? { agoMs: performance.now() - startedAt })
         .then((numbers) => {
           since = numbers.until;
           mail.set(numbers);
@@ -122,7 +122,7 @@ function mailMetrics(registry: Registry) {
   });
   for (const result of attemptOutcomes) tries.inc({ result }, 0);
   return {
-    set(numbers: Numbers): void {
+    set(numbers: MailCounts): void {
       // Kinds, states and causes that only a later release knows come and go.
       emails.reset();
       for (const { kind, state, count } of numbers.emails) emails.set({ kind, state }, count);

@@ -7,35 +7,18 @@ import type { Advice } from '../../words.ts';
 
 export type HealthStatus = 'ok' | 'warn' | 'fail';
 
-export interface HealthCheck {
-  name:
-    | 'database'
-    | 'durability'
-    | 'schema'
-    | 'keys'
-    | 'queue'
-    | 'failed'
-    | 'held'
-    | 'retention'
-    | 'templates'
-    | 'mail'
-    | 'disk'
-    | 'redis'
-    | 'clock'
-    | 'proxies'
-    | 'spf'
-    | 'dkim'
-    | 'dmarc'
-    | 'mx'
-    | 'smtp'
-    | 'smtp-ports';
+/** What a check found. */
+export interface Finding {
   status: HealthStatus;
-  /** What the check found. */
   fact: string;
-  /** What to do about it; null if there is nothing to do. */
+  /** What to do about it; null if there is nothing to do, or only the advice. */
   fix: string | null;
-  /** What a command of the door could do about it, instead of the fix or after it. */
+  /** A command that helps, after the fix if there is one. */
   advice?: Advice;
+}
+
+export interface HealthCheck extends Finding {
+  name: string;
 }
 
 /** What the checks look at. A part that could not be opened throws the reason when it is called. */
@@ -53,6 +36,10 @@ export interface HealthParts {
   explain: (error: unknown) => string;
 }
 
-export function good(name: HealthCheck['name'], fact: string): HealthCheck {
-  return { name, status: 'ok', fact, fix: null };
+export function good(fact: string): Finding {
+  return { status: 'ok', fact, fix: null };
+}
+
+export function bad(status: 'warn' | 'fail', fact: string, fix: string | null, advice?: Advice): Finding {
+  return { status, fact, fix, ...(advice && { advice }) };
 }

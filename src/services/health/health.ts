@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { checkDatabase, checkDurability, checkKeyring, checkSchema } from './database.ts';
-import type { HealthCheck, HealthParts, HealthStatus } from './health-check.ts';
+import { bad, type Finding, type HealthCheck, type HealthParts, type HealthStatus } from './health-check.ts';
 import { checkDisk, checkProxies, checkRedis } from './machine.ts';
 import { checkFailed, checkHeld, checkMail, checkQueue, checkTemplates } from './mail.ts';
 import { checkRetention } from './retention.ts';
@@ -18,43 +18,39 @@ export interface Health {
  * @param options.deep also asks the DNS and tries ports. Takes seconds.
  */
 export async function checkHealth(parts: HealthParts, options: { deep?: boolean } = {}): Promise<Health> {
-  const database = await look(parts, 'database', () => checkDatabase(parts));
+  const database = await run(parts, () => checkDatabase(parts));
   // If the database is away, asking again for each check would only make the operator wait.
-  const ask = (name: HealthCheck['name'], check: (em: EntityManager) => Promise<HealthCheck>) =>
-    database.status === 'fail' ? unknown(name) : look(parts, name, () => check(parts.database().fork()));
-  const checks = await Promise.all([
+  const ask = async (check: (em: EntityManager) => Promise<Finding>) =>
+    database.status === 'fail'
+      ? bad('fail', 'unknown without the database', null)
+      : await run(parts, () => check(parts.database().fork()));
+  const findings = {
     database,
-    ask('durability', checkDurability),
-    ask('schema', checkSchema),
-    ask('keys', (em) => checkKeyring(parts, em)),
-    ask('queue', (em) => checkQueue(parts, em)),
-    ask('failed', checkFailed),
-    ask('held', checkHeld),
-    ask('retention', (em) => checkRetention(parts, em)),
-    look(parts, 'templates', () => checkTemplates(parts), 'fix that file, or delete it to use ours'),
-    look(parts, 'mail', () => checkMail(parts)),
-    look(parts, 'disk', () => checkDisk(parts)),
-    checkProxies(parts),
-    ...(parts.redis === undefined ? [] : [checkRedis(parts.redis)]),
-    ...(options.deep ? [ask('clock', (em) => checkClock(parts, em)), ...deepChecks(parts)] : []),
-  ]);
+    durability: ask(checkDurability),
+    schema: ask(checkSchema),
+    keys: ask((em) => checkKeyring(parts, em)),
+    queue: ask((em) => checkQueue(parts, em)),
+    failed: ask(checkFailed),
+    held: ask(checkHeld),
+    retention: ask((em) => checkRetention(parts, em)),
+    templates: run(parts, () => checkTemplates(parts), 'fix that file, or delete it to use ours'),
+    mail: run(parts, () => checkMail(parts)),
+    disk: run(parts, () => checkDisk(parts)),
+    proxies: checkProxies(parts),
+    ...(parts.redis && { redis: checkRedis(parts.redis) }),
+    ...(options.deep && { clock: ask((em) => checkClock(parts, em)), ...deepChecks(parts) }),
+  };
+  const checks = await Promise.all(
+    Object.entries(findings).map(async ([name, finding]) => ({ name, ...(await finding) })),
+  );
   const worst = (['fail', 'warn'] as const).find((status) => checks.some((it) => it.status === status));
   return { status: worst ?? 'ok', checks };
 }
 
-async function look(
-  parts: HealthParts,
-  name: HealthCheck['name'],
-  check: () => Promise<HealthCheck>,
-  fix: string | null = null,
-): Promise<HealthCheck> {
+async function run(parts: HealthParts, check: () => Promise<Finding>, fix: string | null = null): Promise<Finding> {
   try {
     return await check();
   } catch (error) {
-    return { name, status: 'fail', fact: parts.explain(error), fix };
+    return bad('fail', parts.explain(error), fix);
   }
-}
-
-function unknown(name: HealthCheck['name']): HealthCheck {
-  return { name, status: 'fail', fact: 'unknown without the database', fix: null };
 }

@@ -1,50 +1,43 @@
 import { statfs } from 'node:fs/promises';
-import { good, type HealthCheck, type HealthParts } from './health-check.ts';
+import { bad, type Finding, good, type HealthParts } from './health-check.ts';
 
 const mebibyte = 1024 * 1024;
 
-export async function checkDisk(parts: HealthParts): Promise<HealthCheck> {
+export async function checkDisk(parts: HealthParts): Promise<Finding> {
   const { dataDir } = parts.config;
   const disk = await statfs(dataDir).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
-  if (disk === undefined) return good('disk', `${dataDir} does not exist yet`);
+  if (disk === undefined) return good(`${dataDir} does not exist yet`);
   const free = disk.bavail * disk.bsize;
   const share = disk.blocks === 0 ? 1 : disk.bavail / disk.blocks;
   const fact = `${formatBytes(free)} free (${Math.round(share * 100)} %) at ${dataDir}`;
-  const fix = 'free space, or move DATA_DIR';
-  if (free < 200 * mebibyte) return { name: 'disk', status: 'fail', fact, fix };
-  if (free < 1024 * mebibyte || share < 0.05) return { name: 'disk', status: 'warn', fact, fix };
-  return good('disk', fact);
+  if (free >= 1024 * mebibyte && share >= 0.05) return good(fact);
+  return bad(free < 200 * mebibyte ? 'fail' : 'warn', fact, 'free space, or move DATA_DIR');
 }
 
 /**
  * This process sees no visitors' requests, so it judges only what must be wrong: the server speaks no TLS itself, so
  * an https address means a proxy. The server's log warns about a number that a post contradicts.
  */
-export function checkProxies({ config: { publicUrl, trustProxy } }: HealthParts): HealthCheck {
-  if (trustProxy > 0 || !publicUrl.startsWith('https:')) return good('proxies', `TRUST_PROXY is ${trustProxy}`);
-  return {
-    name: 'proxies',
-    status: 'warn',
-    fact: `TRUST_PROXY is 0, but ${publicUrl} needs a proxy for https: all visitors share one limit`,
-    fix: 'set TRUST_PROXY to the number of proxies, and let each add to X-Forwarded-For',
-  };
+export function checkProxies({ config: { publicUrl, trustProxy } }: HealthParts): Finding {
+  if (trustProxy > 0 || !publicUrl.startsWith('https:')) return good(`TRUST_PROXY is ${trustProxy}`);
+  return bad(
+    'warn',
+    `TRUST_PROXY is 0, but ${publicUrl} needs a proxy for https: all visitors share one limit`,
+    'set TRUST_PROXY to the number of proxies, and let each add to X-Forwarded-For',
+  );
 }
 
 /** Only a warning: posts are accepted without Redis. */
-export async function checkRedis(describe: NonNullable<HealthParts['redis']>): Promise<HealthCheck> {
+export async function checkRedis(describe: NonNullable<HealthParts['redis']>): Promise<Finding> {
   try {
     const { version, tookMs } = await describe();
-    return good('redis', `Redis ${version} answers in ${tookMs.toFixed(1)} ms`);
+    return good(`Redis ${version} answers in ${tookMs.toFixed(1)} ms`);
   } catch (error) {
-    return {
-      name: 'redis',
-      status: 'warn',
-      fact: `Redis does not answer: ${(error as Error).message}; each server counts limits for itself`,
-      fix: 'start Redis, or correct REDIS_URL',
-    };
+    const fact = `Redis does not answer: ${(error as Error).message}; each server counts limits separately`;
+    return bad('warn', fact, 'start Redis, or correct REDIS_URL');
   }
 }
 

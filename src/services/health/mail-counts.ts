@@ -11,7 +11,7 @@ import { heldSince } from '../delivery/held-summary.ts';
 import type { Scope } from '../scope.ts';
 
 /** The state of this database's mail. Nothing in it is about a person. */
-export interface Numbers {
+export interface MailCounts {
   /** Every pair of kind and state except `sent`, also with a count of 0, and pairs that only a later release knows. */
   emails: { kind: EmailKind; state: EmailState; count: number }[];
   oldestDueSeconds: number;
@@ -31,7 +31,7 @@ export interface Numbers {
 const settledAfter = `interval '5 seconds'`;
 
 /** Counts only unsent emails. They stay few, and the index on states finds them. */
-export const numbersStatement: Statement = {
+export const mailCountsStatement: Statement = {
   name: 'numbers_4',
   text: `
 select
@@ -48,13 +48,13 @@ select
   (extract(epoch from now() - ${settledAfter}) * 1000)::float8 as until_ms`,
 };
 
-interface NumbersRow {
-  emails: Numbers['emails'];
+interface MailCountsRow {
+  emails: MailCounts['emails'];
   oldest_due: number;
   held: number;
   oldest_held: number;
   paused: PauseCause | null;
-  tries: Numbers['tries'];
+  tries: MailCounts['tries'];
   until_ms: number;
 }
 
@@ -65,12 +65,13 @@ const unsentStates = emailStates.filter((state) => state !== 'sent');
  *
  * @param since the last time's `until`, or how many milliseconds ago this process began to count: the two clocks may differ.
  */
-export async function readNumbers(scope: Scope, since: Date | { agoMs: number }): Promise<Numbers> {
+export async function readMailCounts(scope: Scope, since: Date | { agoMs: number }): Promise<MailCounts> {
   const [last, agoMs] = since instanceof Date ? [since.getTime(), null] : [null, since.agoMs];
-  const [row] = await runStatement<NumbersRow>(scope.em, numbersStatement, [last, agoMs]);
+  const [row] = await runStatement<MailCountsRow>(scope.em, mailCountsStatement, [last, agoMs]);
   if (row === undefined) throw new Error('a statement without a table gives one row');
   const counts = new Map(row.emails.map((it) => [`${it.kind} ${it.state}`, it.count]));
-  const isUnknown = (it: Numbers['emails'][number]) => !emailKinds.includes(it.kind) || !emailStates.includes(it.state);
+  const isUnknown = (it: MailCounts['emails'][number]) =>
+    !emailKinds.includes(it.kind) || !emailStates.includes(it.state);
   return {
     emails: [
       ...row.emails.filter(isUnknown),

@@ -4,35 +4,23 @@ import { Email } from '../../entities/index.ts';
 import { heldSince } from '../delivery/held-summary.ts';
 import { describePause, explainBrokenTransport, readPause } from '../delivery/pause.ts';
 import { openKeyring } from './database.ts';
-import { good, type HealthCheck, type HealthParts } from './health-check.ts';
+import { bad, type Finding, good, type HealthParts } from './health-check.ts';
 import { oldestDueSeconds } from './readiness.ts';
 
 const lateSeconds = { warn: 2 * 60, fail: 15 * 60 };
 
-export async function checkQueue(parts: HealthParts, em: EntityManager): Promise<HealthCheck> {
+export async function checkQueue(parts: HealthParts, em: EntityManager): Promise<Finding> {
   const pause = await readPause(em, await openKeyring(parts, em));
   const [waiting, oldest] = [await em.count(Email, { state: 'queued' }), await oldestDueSeconds({ em })];
   const overdue = oldest >= 1 ? `the oldest overdue by ${formatSeconds(oldest)}` : 'none overdue';
   const fact = waiting === 0 ? 'empty' : `${waiting} queued, ${overdue}${await nextTry(em)}`;
   if (pause !== null) {
     const why = describePause(pause, parts.config);
-    const status = pause.cause === 'hand' ? 'warn' : 'fail';
-    return {
-      name: 'queue',
-      status,
-      fact: `${why.fact}, since ${pause.since}; ${fact}`,
-      fix: why.fix,
-      advice: why.advice,
-    };
+    const paused = `${why.fact}, since ${pause.since}; ${fact}`;
+    return bad(pause.cause === 'hand' ? 'warn' : 'fail', paused, why.fix, why.advice);
   }
-  if (oldest < lateSeconds.warn) return good('queue', fact);
-  return {
-    name: 'queue',
-    status: oldest < lateSeconds.fail ? 'warn' : 'fail',
-    fact,
-    fix: null,
-    advice: 'start-worker',
-  };
+  if (oldest < lateSeconds.warn) return good(fact);
+  return bad(oldest < lateSeconds.fail ? 'warn' : 'fail', fact, null, 'start-worker');
 }
 
 /** When the next waiting email is tried. Leased emails are left out: their worker may try them now. */
@@ -50,7 +38,7 @@ const failedDays = 7;
  * Email whose last try failed within these days, however old it is. A failed notification is a failure, since the owner
  * does not know about the message. A missing auto-reply harms nobody.
  */
-export async function checkFailed(em: EntityManager): Promise<HealthCheck> {
+export async function checkFailed(em: EntityManager): Promise<Finding> {
   const [row] = await em.execute<{ emails: number; untold: number }[]>(
     `select count(*)::int as emails, (count(distinct message_id) filter (where kind = 'notification'))::int as untold
      from emails where state = 'failed' and exists (
@@ -59,53 +47,42 @@ export async function checkFailed(em: EntityManager): Promise<HealthCheck> {
   );
   const { emails = 0, untold = 0 } = row ?? {};
   const when = `in the last ${failedDays} days`;
-  if (emails === 0) return good('failed', `none ${when}`);
-  const owners = untold === 0 ? '' : `; of ${untold} ${untold === 1 ? 'message' : 'messages'} an owner was not told`;
-  return {
-    name: 'failed',
-    status: untold === 0 ? 'warn' : 'fail',
-    fact: `${emails} ${emails === 1 ? 'email' : 'emails'} ${when}${owners}`,
-    fix: null,
-    advice: untold === 0 ? 'settle-failed' : 'settle-failed-notifications',
-  };
+  if (emails === 0) return good(`none ${when}`);
+  const fact = `${emails} ${emails === 1 ? 'email' : 'emails'} ${when}`;
+  if (untold === 0) return bad('warn', fact, null, 'settle-failed');
+  const about = `${untold} ${untold === 1 ? 'message' : 'messages'}`;
+  return bad('fail', `${fact}; an owner was not notified about ${about}`, null, 'settle-failed-notifications');
 }
 
 /** A message held by mistake means that a person waits for an answer. */
-export async function checkHeld(em: EntityManager): Promise<HealthCheck> {
+export async function checkHeld(em: EntityManager): Promise<Finding> {
   const [row] = await em.execute<{ held: number; old: number }[]>(
     `select count(*)::int as held, (count(*) filter (where ${heldSince} < now() - interval '1 day'))::int as old
      from messages where status = 'held'`,
   );
   const { held = 0, old = 0 } = row ?? {};
-  if (held === 0) return good('held', 'none');
+  if (held === 0) return good('none');
   const fact = `${held} held, ${old} of them longer than a day`;
-  if (old === 0) return good('held', fact);
-  return { name: 'held', status: 'warn', fact, fix: null, advice: 'look-at-held' };
+  return old === 0 ? good(fact) : bad('warn', fact, null, 'look-at-held');
 }
 
 /** Opening the templates rendered each with an example, so this only lists the operator's own. */
-export async function checkTemplates({ templates, config }: HealthParts): Promise<HealthCheck> {
+export async function checkTemplates({ templates, config }: HealthParts): Promise<Finding> {
   const folder = join(config.dataDir, 'templates');
   const own = [...templates().files].filter(([, path]) => dirname(path) === folder).map(([name]) => name);
-  if (own.length === 0) return good('templates', `none of your own in ${folder}`);
-  return good('templates', `${own.join(', ')} in ${folder}: ${own.length === 1 ? 'it renders' : 'all of them render'}`);
+  if (own.length === 0) return good(`none of your own in ${folder}`);
+  return good(`${own.join(', ')} in ${folder}: ${own.length === 1 ? 'it renders' : 'all of them render'}`);
 }
 
-export async function checkMail(parts: HealthParts): Promise<HealthCheck> {
+export async function checkMail(parts: HealthParts): Promise<Finding> {
   const mailer = parts.mailer();
   const outcome = await mailer.verify();
-  if (outcome.result === 'accepted') {
-    return good(
-      'mail',
-      parts.config.smtp === undefined ? `${mailer.describes} (SMTP_HOST is not set)` : `${mailer.describes} lets us in`,
-    );
+  if (outcome.result !== 'accepted') {
+    return bad('fail', `${mailer.describes}: ${outcome.reply}`, explainBrokenTransport(parts.config).fix);
   }
-  return {
-    name: 'mail',
-    status: 'fail',
-    fact: `${mailer.describes}: ${outcome.reply}`,
-    fix: explainBrokenTransport(parts.config).fix,
-  };
+  return good(
+    parts.config.smtp === undefined ? `${mailer.describes} (SMTP_HOST is not set)` : `${mailer.describes} lets us in`,
+  );
 }
 
 function formatSeconds(seconds: number): string {

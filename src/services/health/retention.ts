@@ -4,35 +4,22 @@ import { purgeTask } from '../maintenance/purge.ts';
 import { countWaiting } from '../maintenance/purge-preview.ts';
 import { dayMs } from '../maintenance/retention-rules.ts';
 import type { Scope } from '../scope.ts';
-import { good, type HealthCheck, type HealthParts } from './health-check.ts';
+import { bad, type Finding, good, type HealthParts } from './health-check.ts';
 
-/** Whether the retention is kept: something purges, and no message stays beyond its time. */
-export async function checkRetention({ config }: HealthParts, em: Scope['em']): Promise<HealthCheck> {
-  const duty = await em.findOne(Duty, { name: purgeTask });
-  const waiting = await countWaiting({ em, config });
+/** Whether expired messages are deleted: purges run, and no message is kept longer than its retention. */
+export async function checkRetention({ config }: HealthParts, em: Scope['em']): Promise<Finding> {
   const kept = config.retentionDays === 0 ? 'for ever' : `${config.retentionDays} days`;
   const fact = `messages are kept ${kept}, unless a form says otherwise`;
+  const waiting = await countWaiting({ em, config });
   if (waiting > 0) {
-    return {
-      name: 'retention',
-      status: 'warn',
-      fact: `${fact}; ${waiting} past their time ${waiting === 1 ? 'waits' : 'wait'}, because nobody was notified about them yet`,
-      fix: null,
-      advice: 'tell-owners',
-    };
+    const which = `${waiting} expired ${waiting === 1 ? 'message is' : 'messages are'} still kept`;
+    return bad('warn', `${fact}; ${which}, because nobody was notified about them yet`, null, 'tell-owners');
   }
-  if (duty !== null && (await databaseNow(em)).getTime() - duty.doneAt.getTime() > dayMs) {
-    const since =
-      duty.doneAt.getTime() === 0
-        ? 'no purge was ever complete'
-        : `the last complete purge was on ${duty.doneAt.toISOString().slice(0, 10)}`;
-    return {
-      name: 'retention',
-      status: 'warn',
-      fact: `${fact}; what is past its time was ${since} removed to the end`,
-      fix: null,
-      advice: 'purge-regularly',
-    };
-  }
-  return good('retention', fact);
+  const duty = await em.findOne(Duty, { name: purgeTask });
+  if (duty === null || (await databaseNow(em)).getTime() - duty.doneAt.getTime() <= dayMs) return good(fact);
+  const last =
+    duty.doneAt.getTime() === 0
+      ? 'no purge has ever completed'
+      : `the last complete purge was on ${duty.doneAt.toISOString().slice(0, 10)}`;
+  return bad('warn', `${fact}; ${last}`, null, 'purge-regularly');
 }

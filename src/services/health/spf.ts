@@ -1,141 +1,87 @@
 import type { Resolver } from 'node:dns/promises';
+import { bad, type Finding, good } from './health-check.ts';
 
-export type SpfResolver = Pick<Resolver, 'resolveTxt' | 'resolveMx' | 'resolve4' | 'resolve6'>;
+/** RFC 7208 §4.6.4: receivers treat a record that needs more as broken. */
+const maxLookups = 10;
 
-/** RFC 7208 §4.6.4: a record that needs more is a permanent error, and receivers decide what that means. */
-export const maxLookups = 10;
-export const maxVoidLookups = 2;
-
-/** We stop counting here: forty look-ups are as wrong as eleven. */
-const maxFollowed = 40;
-
-/** A domain's SPF record, followed to its end as for a sender that nothing matches. */
-export interface SpfReading {
-  /** The records at the domain itself. Unless there is exactly one, nothing else is read. */
-  records: string[];
-  /** What it says about everybody else, such as `~all`, in this record or the one it redirects to. */
-  all: string | undefined;
-  /** Look-ups in total, and for each term of the domain's own record, in order. */
+/** What following a domain's record found. */
+interface Reading {
+  resolver: Pick<Resolver, 'resolveTxt'>;
   lookups: number;
-  shares: { term: string; lookups: number }[];
-  /** Terms whose names do not exist. */
-  voids: string[];
-  /** Permanent errors, such as an include of a domain without SPF. */
-  faults: string[];
-  /** The term of another domain's record that lets everybody send. */
-  everybody: string | undefined;
+  /** Makes the whole record invalid, such as an include of a domain without SPF. */
+  fault: string | undefined;
 }
 
-/** Follows `include` and `redirect` (RFC 7208 §5.2, §6.1). Terms that depend on the sender (macros, `ptr`, `exists`) are only counted. */
-export async function readSpf(resolver: SpfResolver, domain: string): Promise<SpfReading> {
-  const records = await spfRecords(resolver, domain);
-  const reading: SpfReading = {
-    records,
-    all: undefined,
-    lookups: 0,
-    shares: [],
-    voids: [],
-    faults: [],
-    everybody: undefined,
-  };
+/** Whether the domain has one valid SPF record that says something about servers it does not name. */
+export async function checkSpf(domain: string, resolver: Reading['resolver']): Promise<Finding> {
+  const records = await readSpfRecords(resolver, domain);
   const [record] = records;
-  if (record !== undefined && records.length === 1) {
-    reading.all = await follow({ resolver, reading, path: [domain], passes: true }, record);
+  if (record === undefined) {
+    const fix = `add a TXT record at ${domain}: "v=spf1 include:<your mail service> ~all"`;
+    return bad('fail', `${domain} has no SPF record`, fix);
   }
-  return reading;
+  if (records.length > 1) {
+    return bad('fail', `${domain} has ${records.length} SPF records, so none counts`, 'merge them into one');
+  }
+  const reading: Reading = { resolver, lookups: 0, fault: undefined };
+  const all = await follow(reading, record);
+  if (reading.lookups > maxLookups) {
+    const fact = `SPF of ${domain} needs more than ${maxLookups} look-ups, so none of it counts: ${record}`;
+    return bad('fail', fact, 'remove servers and services that no longer send mail');
+  }
+  if (reading.fault !== undefined) {
+    return bad('fail', `SPF of ${domain} has ${reading.fault}, so none of it counts`, 'correct or remove it');
+  }
+  const fix = 'end it with ~all or -all';
+  if (all === 'all' || all === '+all') return bad('fail', `SPF of ${domain} lets everybody send (${all})`, fix);
+  if (all === '?all') return bad('warn', `SPF of ${domain} is neutral about others (?all)`, fix);
+  if (all === undefined && !/ redirect=\S*%/i.test(record)) {
+    return bad('warn', `SPF of ${domain} says nothing about others: ${record}`, fix);
+  }
+  return good(`${domain}: ${record} (${reading.lookups} of ${maxLookups} look-ups)`);
 }
 
-interface Way {
-  resolver: SpfResolver;
-  reading: SpfReading;
-  /** The domains that led here; the last one has this record. */
-  path: string[];
-  /** Whether a pass here makes the whole record pass. */
-  passes: boolean;
-}
-
-/** @returns what the record says about everybody else. */
-async function follow(way: Way, record: string): Promise<string | undefined> {
-  const { reading, path } = way;
+/**
+ * Counts look-ups, and follows `include` and `redirect` (RFC 7208 §5.2, §6.1) until there are too many: that also ends a
+ * circle.
+ *
+ * @returns what the record says about everybody else, such as `~all`.
+ */
+async function follow(reading: Reading, record: string): Promise<string | undefined> {
   const terms = record.toLowerCase().split(/\s+/).slice(1);
   const end = terms.findIndex((it) => /^[-~?+]?all$/.test(it));
   // Terms after "all" are never reached, nor is a redirect beside it.
   const reached = end === -1 ? terms.filter((it) => !it.startsWith('redirect=')) : terms.slice(0, end);
-  for (const term of reached) await counted(way, term, () => ask(way, term));
-  let all = terms[end];
+  for (const term of reached) {
+    if (!/^[-~?+]?(?:include|a|mx|ptr|exists)(?:[:/]|$)/.test(term)) continue;
+    reading.lookups += 1;
+    if (term.includes('include:')) await enter(reading, term);
+  }
   const redirect = terms.find((it) => it.startsWith('redirect='));
-  if (all === undefined && redirect !== undefined) {
-    await counted(way, redirect, async () => {
-      reading.lookups += 1;
-      all = await enter(way, redirect, redirect.slice('redirect='.length), way.passes);
-    });
-  }
-  if (way.passes && path.length > 1 && (all === 'all' || all === '+all')) {
-    reading.everybody ??= `${all} at ${path.at(-1)}`;
-  }
-  return all;
-}
-
-/** Counts the look-ups of a term of the domain's own record. */
-async function counted({ reading, path }: Way, term: string, work: () => Promise<void>): Promise<void> {
-  if (reading.lookups >= maxFollowed) return;
-  const before = reading.lookups;
-  await work();
-  if (path.length === 1 && reading.lookups > before) {
-    reading.shares.push({ term, lookups: reading.lookups - before });
-  }
-}
-
-async function ask(way: Way, term: string): Promise<void> {
-  const { reading, resolver } = way;
-  const [, qualifier = '', mechanism = '', name] =
-    /^([-~?+]?)(include|a|mx|ptr|exists)(?::([^/]*))?(?:\/.*)?$/.exec(term) ?? [];
-  if (mechanism === '') return;
+  if (end !== -1 || redirect === undefined) return terms[end];
   reading.lookups += 1;
-  const target = name ?? (way.path.at(-1) as string);
-  if (mechanism === 'include') {
-    await enter(way, term, target.replace(/\.$/, ''), way.passes && (qualifier === '' || qualifier === '+'));
-  } else if (!target.includes('%') && (await isVoid(resolver, mechanism, target))) {
-    reading.voids.push(name === undefined ? `${term} of ${target}` : term);
-  }
+  return await enter(reading, redirect);
 }
 
 /** Continues in another domain's record. */
-async function enter(way: Way, term: string, target: string, passes: boolean): Promise<string | undefined> {
-  const { reading, resolver, path } = way;
-  // A macro: which domain it is depends on the sender.
-  if (target.includes('%')) return undefined;
-  const here = path.at(-1);
-  if (path.includes(target)) {
-    reading.faults.push(`goes in a circle (${[...path, target].join(', ')})`);
-    return undefined;
-  }
-  const records = await spfRecords(resolver, target);
+async function enter(reading: Reading, term: string): Promise<string | undefined> {
+  const domain = term.replace(/^.*?[:=]/, '').replace(/\.$/, '');
+  // With a macro (%), the domain depends on the sender.
+  if (reading.lookups > maxLookups || domain.includes('%')) return undefined;
+  const records = await readSpfRecords(reading.resolver, domain);
   const [record] = records;
-  if (record === undefined || records.length > 1) {
-    const many = records.length === 0 ? 'is no SPF record' : `are ${records.length} SPF records`;
-    reading.faults.push(`has ${term}${path.length > 1 ? ` (at ${here})` : ''}, where there ${many}`);
-    return undefined;
-  }
-  return await follow({ ...way, path: [...path, target], passes }, record);
+  if (record !== undefined && records.length === 1) return await follow(reading, record);
+  const count = records.length === 0 ? 'no SPF record' : `${records.length} SPF records`;
+  reading.fault ??= `${term}, but ${domain} has ${count}`;
+  return undefined;
 }
 
-async function isVoid(resolver: SpfResolver, mechanism: string, target: string): Promise<boolean> {
-  if (mechanism === 'mx') return (await absentAsEmpty(() => resolver.resolveMx(target))).length === 0;
-  if (mechanism !== 'a') return false;
-  const found = await Promise.all([
-    absentAsEmpty(() => resolver.resolve4(target)),
-    absentAsEmpty(() => resolver.resolve6(target)),
-  ]);
-  return found.flat().length === 0;
-}
-
-async function spfRecords(resolver: SpfResolver, domain: string): Promise<string[]> {
+async function readSpfRecords(resolver: Reading['resolver'], domain: string): Promise<string[]> {
   return (await readTexts(resolver, domain)).filter((it) => /^v=spf1(?: |$)/i.test(it));
 }
 
 /** The TXT records of a name, each joined; none if the name does not exist. */
-export async function readTexts(resolver: Pick<Resolver, 'resolveTxt'>, name: string): Promise<string[]> {
+export async function readTexts(resolver: Reading['resolver'], name: string): Promise<string[]> {
   return (await absentAsEmpty(() => resolver.resolveTxt(name))).map((pieces) => pieces.join(''));
 }
 

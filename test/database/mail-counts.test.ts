@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { numbersStatement } from '../../src/services/health/mail-counts.ts';
+import { mailCountsStatement } from '../../src/services/health/mail-counts.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 
 describe('mail counts of ten thousand emails', () => {
@@ -19,7 +19,7 @@ describe('mail counts of ten thousand emails', () => {
   });
 
   it('are read from indexes, without the sent emails', async () => {
-    const [row] = await db.query<{ 'QUERY PLAN': unknown }>(`explain (format json) ${numbersStatement.text}`, [
+    const [row] = await db.query<{ 'QUERY PLAN': unknown }>(`explain (format json) ${mailCountsStatement.text}`, [
       null,
       1000,
     ]);
