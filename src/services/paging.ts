@@ -29,19 +29,18 @@ export function readLimit(limit: number | undefined): number {
 /**
  * Cuts a page out of rows that were read with a limit of `limit + 1`.
  *
- * @param place what the cursor stores about the last row.
+ * @param row.at only if the list is sorted by a time.
  */
-export function cutPage<Row, Item>(
+export function cutPage<Row extends { id: string; at?: Date }, Item>(
   rows: readonly Row[],
   limit: number,
-  present: (row: Row) => Item,
-  place: (row: Row) => { id: string; at?: Date },
+  view: (row: Row) => Item,
 ): Page<Item> {
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
   return {
-    items: shown.map(present),
-    next: rows.length > limit && last !== undefined ? writeCursor(place(last)) : null,
+    items: shown.map((row) => view(row)),
+    next: rows.length > limit && last !== undefined ? writeCursor(last) : null,
   };
 }
 
@@ -52,19 +51,18 @@ function writeCursor({ id, at }: { id: string; at?: Date }): string {
   return Buffer.concat([time, Buffer.from(id.replaceAll('-', ''), 'hex')]).toString('base64url');
 }
 
-/** @throws {Problem} argument-invalid */
-export function readIdCursor(cursor: string | undefined): string | undefined {
-  if (cursor === undefined) return undefined;
-  return stringifyId(readBytes(cursor, 16));
+/** @returns the id after which the page begins. @throws {Problem} argument-invalid */
+export function readIdCursor(cursor: string | undefined): string {
+  return cursor === undefined ? afterAllIds : stringifyId(readBytes(cursor, 16));
 }
 
-/** @throws {Problem} argument-invalid */
-export function readTimeCursor(cursor: string | undefined): { at: Date; id: string } | undefined {
-  if (cursor === undefined) return undefined;
+/** @returns the time and id after which the page begins. @throws {Problem} argument-invalid */
+export function readTimeCursor(cursor: string | undefined): { at: string; id: string } {
+  if (cursor === undefined) return { at: 'infinity', id: afterAllIds };
   const bytes = readBytes(cursor, 24);
   const at = new Date(Number(bytes.readBigInt64BE()));
   if (!isInKnownYears(at)) throw cursorInvalid();
-  return { at, id: stringifyId(bytes.subarray(8)) };
+  return { at: at.toISOString(), id: stringifyId(bytes.subarray(8)) };
 }
 
 function readBytes(cursor: string, length: number): Buffer {
@@ -88,8 +86,27 @@ export interface Period {
   until?: Date;
 }
 
-/** Lower than every id: the start of a walk through all rows. */
+/** Lower and higher than every id. */
 export const beforeAllIds = '00000000-0000-0000-0000-000000000000';
+const afterAllIds = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
+/**
+ * Yields all rows, page by page in the order of their ids. Each page is a query of its own, so a slow reader holds neither
+ * a transaction nor a connection.
+ *
+ * @param read reads the page that begins after this id.
+ */
+export async function* walkById<Row extends { id: string }>(
+  read: (after: string) => Promise<Row[]>,
+): AsyncGenerator<Row[]> {
+  for (let after = beforeAllIds; ; ) {
+    const rows = await read(after);
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    yield rows;
+    after = last.id;
+  }
+}
 
 /** How far the clock that makes ids may differ from the database's clock, which writes the times. */
 const clockMarginMs = 24 * 60 * 60 * 1000;

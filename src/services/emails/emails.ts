@@ -38,7 +38,7 @@ export async function listEmails(scope: Scope, request: EmailFilter & PageReques
   const where = await emailsWhere(scope, request);
   const rows = await scope.em.find(
     Email,
-    { $and: [where, ...(before === undefined ? [] : [{ id: { $lt: before } }])] },
+    { $and: [where, { id: { $lt: before } }] },
     {
       populate: ['message.form', 'sender'],
       // What was posted is neither shown nor opened here, and may be large.
@@ -48,12 +48,7 @@ export async function listEmails(scope: Scope, request: EmailFilter & PageReques
     },
   );
   const now = await databaseNow(scope.em);
-  return cutPage(
-    rows,
-    limit,
-    (row) => viewEmail(scope.keyring, row, now),
-    (row) => ({ id: row.id }),
-  );
+  return cutPage(rows, limit, (row) => viewEmail(scope.keyring, row, now));
 }
 
 /** One email with every try to deliver it, the first one first. */

@@ -4,6 +4,7 @@ import { inTransaction } from '../../database/statement.ts';
 import { Email } from '../../entities/index.ts';
 import { databaseNow } from '../clock.ts';
 import { emailChannel, readRecipient } from '../outbox.ts';
+import { walkById } from '../paging.ts';
 import type { Scope } from '../scope.ts';
 import { emailsWhere } from './emails.ts';
 import { type ResendQuery, type ResendRequest, type Resent, resendOne, takeTurn } from './resend-one.ts';
@@ -57,18 +58,16 @@ async function resendable(scope: Scope, query: ResendQuery, to: string | undefin
 
 async function* idsOfQuery(scope: Scope, query: ResendQuery, to: string | undefined): AsyncGenerator<string[]> {
   const where = await resendable(scope, query, to);
-  for (let after: string | undefined; ; ) {
-    const rows = await scope.em
+  const pages = walkById((after) =>
+    scope.em
       .fork()
       .find(
         Email,
-        { $and: [where, ...(after === undefined ? [] : [{ id: { $gt: after } }])] },
+        { $and: [where, { id: { $gt: after } }] },
         { fields: ['id'], orderBy: { id: 'asc' }, limit: batchSize },
-      );
-    after = rows.at(-1)?.id;
-    if (after === undefined) return;
-    yield rows.map((row) => row.id);
-  }
+      ),
+  );
+  for await (const rows of pages) yield rows.map((row) => row.id);
 }
 
 async function* inBatches(ids: readonly string[]): AsyncGenerator<string[]> {

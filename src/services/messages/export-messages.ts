@@ -1,4 +1,5 @@
 import { Message } from '../../entities/index.ts';
+import { walkById } from '../paging.ts';
 import type { Scope } from '../scope.ts';
 import { type MessageView, viewMessage } from '../views.ts';
 import { type MessageFilter, messagesWhere } from './messages.ts';
@@ -7,8 +8,8 @@ import { type MessageFilter, messagesWhere } from './messages.ts';
 const pageSize = 200;
 
 /**
- * Every matching message, oldest first, page by page, without messages that arrive meanwhile. Each page is a short query of
- * its own, so a slow reader holds neither a transaction nor a connection. A wrong filter is refused before the first page.
+ * Every matching message, oldest first, page by page, without messages that arrive meanwhile. A wrong filter is refused
+ * before the first page.
  *
  * @throws {Problem} form-unknown, sender-unknown, argument-invalid
  */
@@ -19,19 +20,16 @@ export async function exportMessages(scope: Scope, filter: MessageFilter = {}): 
 async function* pagesOf(scope: Scope, where: Awaited<ReturnType<typeof messagesWhere>>): AsyncGenerator<MessageView[]> {
   const [newest] = await scope.em.fork().find(Message, where, { fields: ['id'], orderBy: { id: 'desc' }, limit: 1 });
   if (newest === undefined) return;
-  for (let after: string | undefined; after !== newest.id; ) {
-    const rows: Message[] = await scope.em
+  const pages = walkById((after) =>
+    scope.em
       .fork()
       .find(
         Message,
-        { $and: [where, { id: { $lte: newest.id } }, ...(after === undefined ? [] : [{ id: { $gt: after } }])] },
+        { $and: [where, { id: { $gt: after, $lte: newest.id } }] },
         { populate: ['form'], orderBy: { id: 'asc' }, limit: pageSize },
-      );
-    after = rows.at(-1)?.id;
-    // The newest may have been deleted meanwhile.
-    if (after === undefined) return;
-    yield rows.map((row) => viewMessage(scope.keyring, row));
-  }
+      ),
+  );
+  for await (const rows of pages) yield rows.map((row) => viewMessage(scope.keyring, row));
 }
 
 /** How many messages match. @throws {Problem} form-unknown, sender-unknown, argument-invalid */

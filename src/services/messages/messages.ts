@@ -44,15 +44,10 @@ export async function listMessages(
   const where = await messagesWhere(scope, request);
   const rows = await scope.em.find(
     Message,
-    { $and: [where, ...(before === undefined ? [] : [{ id: { $lt: before } }])] },
+    { $and: [where, { id: { $lt: before } }] },
     { populate: ['form'], orderBy: { id: 'desc' }, limit: limit + 1 },
   );
-  return cutPage(
-    rows,
-    limit,
-    (row) => viewMessage(scope.keyring, row),
-    (row) => ({ id: row.id }),
-  );
+  return cutPage(rows, limit, (row) => viewMessage(scope.keyring, row));
 }
 
 /** @throws {Problem} form-unknown, sender-unknown, argument-invalid */

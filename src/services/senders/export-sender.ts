@@ -10,6 +10,7 @@ import {
 } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import { databaseNow } from '../clock.ts';
+import { walkById } from '../paging.ts';
 import type { Scope } from '../scope.ts';
 import { openClientAddress } from '../sealed-values.ts';
 import {
@@ -107,20 +108,15 @@ export async function* jsonPieces(
 
 async function* pagesOf(scope: Scope, sender: string | undefined): AsyncGenerator<HeldMessage[]> {
   if (sender === undefined) return;
-  for (let after: string | undefined; ; ) {
-    const em = scope.em.fork();
-    const messages = await em.find(
-      Message,
-      { sender, ...(after !== undefined && { id: { $gt: after } }) },
-      { populate: ['form'], orderBy: { id: 'asc' }, limit: pageSize },
-    );
-    after = messages.at(-1)?.id;
-    if (after === undefined) return;
-    yield await presentPage({ ...scope, em }, messages);
-  }
+  const pages = walkById((after) =>
+    scope.em
+      .fork()
+      .find(Message, { sender, id: { $gt: after } }, { populate: ['form'], orderBy: { id: 'asc' }, limit: pageSize }),
+  );
+  for await (const messages of pages) yield await viewPage({ ...scope, em: scope.em.fork() }, messages);
 }
 
-async function presentPage({ em, keyring }: Scope, messages: readonly Message[]): Promise<HeldMessage[]> {
+async function viewPage({ em, keyring }: Scope, messages: readonly Message[]): Promise<HeldMessage[]> {
   const ofThese = { message: { $in: messages.map((it) => it.id) } };
   const emails = await em.find(Email, ofThese, { populate: ['message.form', 'sender'], orderBy: { id: 'asc' } });
   const attempts = await em.find(

@@ -19,21 +19,17 @@ export async function listSenders(scope: Scope, request: PageRequest = {}): Prom
        (extract(epoch from first_message_at) * 1000)::float8 as first, (extract(epoch from last_message_at) * 1000)::float8 as last
      from senders where (last_message_at, id) < (?::timestamptz, ?::uuid)
      order by last_message_at desc, id desc limit ?`,
-    [after?.at.toISOString() ?? 'infinity', after?.id ?? lastId, limit + 1],
+    [after.at, after.id, limit + 1],
   );
   const senders = rows.map(({ blocked, first, last, ...row }) => ({
     ...row,
     blockedAt: blocked === null ? null : new Date(blocked),
     firstMessageAt: new Date(first),
     lastMessageAt: new Date(last),
+    at: new Date(last),
   }));
   const suppressed = await readSuppressions(scope, senders);
-  return cutPage(
-    senders,
-    limit,
-    (row) => viewSender(scope.keyring, row, suppressed.get(row.id)),
-    (row) => ({ id: row.id, at: row.lastMessageAt }),
-  );
+  return cutPage(senders, limit, (row) => viewSender(scope.keyring, row, suppressed.get(row.id)));
 }
 
 type SenderRow = Pick<Sender, 'id' | 'address' | 'name' | 'messageCount'> & {
@@ -41,8 +37,6 @@ type SenderRow = Pick<Sender, 'id' | 'address' | 'name' | 'messageCount'> & {
   first: number;
   last: number;
 };
-
-const lastId = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 /** @throws {Problem} sender-unknown */
 export async function showSender(scope: Scope, which: { id: string } | { email: string }): Promise<SenderView> {
