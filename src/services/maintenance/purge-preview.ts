@@ -1,17 +1,9 @@
 import { Form } from '../../entities/index.ts';
 import { databaseNow } from '../clock.ts';
-import { heldSince, isTold } from '../delivery/held-summary.ts';
+import { heldSince } from '../delivery/held-summary.ts';
 import { retentionOf } from '../forms/effective-settings.ts';
 import type { Scope } from '../scope.ts';
-import {
-  clientAddressDays,
-  hasNotification,
-  heldDays,
-  heldTooLong,
-  idBefore,
-  receivedBefore,
-  waitsForMail,
-} from './retention-rules.ts';
+import { clientAddressDays, expiryRules, heldDays, waitsForMail } from './retention-rules.ts';
 
 export type PurgeRule = 'messages' | 'held' | 'client-addresses' | 'senders';
 
@@ -34,11 +26,8 @@ export interface RuleView {
 export async function previewPurge(scope: Scope): Promise<RuleView[]> {
   const em = scope.em.fork();
   const forms = await em.findAll(Form, { orderBy: { slug: 'asc' } });
-  const daysOf = new Map(forms.map((form) => [form.id, retentionOf(scope.config, form)]));
-  const kept = keptSql(
-    forms.map((form) => form.id),
-    [...daysOf.values()],
-  );
+  const daysOf = (form: Form) => retentionOf(scope.config, form);
+  const kept = keptSql(forms.map((form) => `('${form.id}'::uuid, ${daysOf(form)})`));
   const rows = await em.execute<CountRow[]>(
     `${kept} select form_id, status,
        count(*) filter (where is_due and not is_waiting)::int as due,
@@ -46,18 +35,17 @@ export async function previewPurge(scope: Scope): Promise<RuleView[]> {
        (extract(epoch from min(ends_at) filter (where not is_due)) * 1000)::float8 as next_ms
      from kept group by form_id, status`,
   );
-  const view = (form: Form, status: string): Omit<RuleView, 'rule' | 'days'> => {
-    const row = rows.find((it) => it.form_id === form.id && it.status === status);
-    return { form: form.slug, due: row?.due ?? 0, waiting: row?.waiting ?? 0, nextAt: isoOf(row?.next_ms) };
+  const rowOf = (form: Form, status: string) => rows.find((it) => it.form_id === form.id && it.status === status);
+  const view = (rule: PurgeRule, form: Form, days: number): RuleView => {
+    const row = rowOf(form, rule === 'held' ? 'held' : 'accepted');
+    const counts = { due: row?.due ?? 0, waiting: row?.waiting ?? 0, nextAt: isoOf(row?.next_ms) };
+    return { rule, form: form.slug, days, ...counts };
   };
-  const days = (form: Form) => daysOf.get(form.id) ?? 0;
   return [
-    ...forms.map((form): RuleView => ({ rule: 'messages', days: days(form), ...view(form, 'accepted') })),
+    ...forms.map((form) => view('messages', form, daysOf(form))),
     ...forms
-      .filter((form) => rows.some((it) => it.form_id === form.id && it.status === 'held'))
-      .map(
-        (form): RuleView => ({ rule: 'held', days: Math.min(days(form) || heldDays, heldDays), ...view(form, 'held') }),
-      ),
+      .filter((form) => rowOf(form, 'held') !== undefined)
+      .map((form) => view('held', form, Math.min(daysOf(form) || heldDays, heldDays))),
     await previewClientAddresses(em),
     await previewSenders(em, kept),
   ];
@@ -71,9 +59,12 @@ interface CountRow {
   next_ms: number | null;
 }
 
-/** SQL: every message with the time at which it expires; null if it is kept for ever. */
-function keptSql(formIds: readonly string[], days: readonly number[]): string {
-  const ofForm = formIds.map((id, index) => `('${id}'::uuid, ${days[index]})`).join(', ');
+/**
+ * SQL: every message with the time at which it expires; null if it is kept for ever.
+ *
+ * @param retentions SQL rows of a form's id and its retention in days.
+ */
+function keptSql(retentions: readonly string[]): string {
   return `
 with aged as (
   select messages.id, messages.form_id, sender_id, status, received_at, held_at, told_at, case status
@@ -81,7 +72,7 @@ with aged as (
       received_at + nullif(days, 0) * interval '1 day',
       ${heldSince} + interval '${heldDays} days')
     else received_at + nullif(days, 0) * interval '1 day' end as ends_at
-  from messages join (values ${ofForm}) as retention (form_id, days) using (form_id)
+  from messages join (values ${retentions.join(', ')}) as retention (form_id, days) using (form_id)
 ),
 kept as (
   select messages.*, coalesce(ends_at < now(), false) as is_due,
@@ -116,32 +107,14 @@ function isoOf(ms: number | null | undefined): string | null {
   return ms == null ? null : new Date(ms).toISOString();
 }
 
-/**
- * How many expired messages are kept because mail about them waits: the three cases of `waitsForMail`, each starting from
- * the rows it needs, because a database may hold very many expired messages.
- */
+/** How many expired messages are kept because of their mail. Starts from unsent mail: very many messages may have expired. */
 export async function countWaiting(scope: Pick<Scope, 'em' | 'config'>): Promise<number> {
   const em = scope.em.fork();
-  const now = await databaseNow(em);
-  const old = [`(messages.id < '${idBefore(heldDays, now)}' and ${heldTooLong})`];
-  for (const form of await em.findAll(Form)) {
-    const days = retentionOf(scope.config, form);
-    if (days === 0) continue;
-    old.push(`(form_id = '${form.id}' and messages.id < '${idBefore(days, now)}' and ${receivedBefore(days)})`);
-  }
-  const isOld = `(${old.join(' or ')})`;
-  const nobodyHas = `not ${hasNotification('sent')}`;
+  const rules = expiryRules(scope.config, await em.findAll(Form), await databaseNow(em));
   const [row] = await em.execute<{ count: number }[]>(
-    `select count(*)::int as count from (
-       select messages.id from emails join messages on messages.id = message_id
-       where emails.state = 'queued' and ${isOld}
-       union
-       select messages.id from emails join messages on messages.id = message_id
-       where emails.state = 'failed' and emails.kind = 'notification' and ${isOld} and ${nobodyHas}
-       union
-       select messages.id from messages
-       where status = 'held' and ${isOld} and not ${isTold} and ${hasNotification('held')} and ${nobodyHas}
-     ) as waiting`,
+    `select count(*)::int as count from messages
+     where id in (select message_id from emails where state < 'sent' or state > 'sent')
+       and (${rules.map((it) => `(${it})`).join(' or ')}) and ${waitsForMail}`,
   );
   return row?.count ?? 0;
 }

@@ -2,11 +2,10 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { inTransaction } from '../../database/statement.ts';
 import { Duty, Form } from '../../entities/index.ts';
 import { databaseNow } from '../clock.ts';
-import { retentionOf } from '../forms/effective-settings.ts';
 import { beforeAllIds } from '../paging.ts';
 import { listOf, type RemovedMessage, removeMessages } from '../remove-messages.ts';
 import type { Scope } from '../scope.ts';
-import { clientAddressDays, heldDays, heldTooLong, idBefore, receivedBefore, waitsForMail } from './retention-rules.ts';
+import { clientAddressDays, expiryRules, receivedBefore, waitsForMail } from './retention-rules.ts';
 
 /** Name of the periodic task; its row says when everything expired was last removed. */
 export const purgeTask = 'purge';
@@ -40,11 +39,7 @@ export async function openPurgeRound(scope: Scope): Promise<PurgeRound> {
   const now = await databaseNow(em);
   const forms = await em.findAll(Form, { orderBy: { slug: 'asc' } });
   const steps: Step[] = [
-    ...forms.flatMap((form) => {
-      const days = retentionOf(scope.config, form);
-      return days === 0 ? [] : [oldMessages(form.id, days, now)];
-    }),
-    oldHeldMessages(now),
+    ...expiryRules(scope.config, forms, now).map(oldMessages),
     oldClientAddresses(now),
     sendersWithoutMessages,
   ];
@@ -78,26 +73,18 @@ export async function purge(
 
 const nothing: Removal = { messages: [], clientAddresses: 0, senders: 0 };
 
-function oldMessages(formId: string, days: number, now: Date): Step {
-  return removing('form_id = ? and id < ?', [formId, idBefore(days, now)], receivedBefore(days));
-}
-
-function oldHeldMessages(now: Date): Step {
-  return removing('id < ?', [idBefore(heldDays, now)], heldTooLong);
-}
-
 /**
- * Walks by id: a batch reads no more rows than its size, and no row twice, however many have to wait.
+ * Walks by id: a batch reads no more rows than its size, and no row twice, however many are kept.
  *
- * @param where SQL condition that an index serves. @param due SQL condition that decides.
+ * @param isExpired SQL condition.
  */
-function removing(where: string, values: string[], due: string): Step {
-  const stillDue = `${due} and not ${waitsForMail}`;
+function oldMessages(isExpired: string): Step {
+  const stillDue = `${isExpired} and not ${waitsForMail}`;
   let after = beforeAllIds;
   return async (em) => {
     const found = await em.execute<{ id: string }[]>(
-      `select id from messages where ${where} and id > ? and ${due} order by id limit ${batchSize}`,
-      [...values, after],
+      `select id from messages where ${isExpired} and id > ? order by id limit ${batchSize}`,
+      [after],
     );
     const free = await em.execute<{ id: string }[]>(
       `select id from messages where id = any(?::uuid[]) and ${stillDue} order by id`,
@@ -108,27 +95,13 @@ function removing(where: string, values: string[], due: string): Step {
       free.map((it) => it.id),
       stillDue,
     );
-    const senders = await removeLonelySenders(em, messages);
+    // Their senders are locked.
+    const { gone } = await removeLonelySenders(em, (which) => `${which} and id = any(?::uuid[]) and ${isLonely}`, [
+      listOf(messages.map((it) => it.senderId)),
+    ]);
     after = found.at(-1)?.id ?? after;
-    return { ...nothing, messages, senders, mayBeMore: found.length === batchSize };
+    return { ...nothing, messages, senders: gone, mayBeMore: found.length === batchSize };
   };
-}
-
-/**
- * Deletes the senders (already locked) of removed messages who have no message left. A blocked sender stays, or the block
- * would end; only the address is kept.
- */
-async function removeLonelySenders(em: EntityManager, removed: readonly RemovedMessage[]): Promise<number> {
-  if (removed.length === 0) return 0;
-  const ids = listOf(removed.map((it) => it.senderId));
-  const lonely = 'id = any(?::uuid[]) and not exists (select from messages where sender_id = senders.id)';
-  await em.execute(`update senders set name = null where blocked_at is not null and name is not null and ${lonely}`, [
-    ids,
-  ]);
-  const gone = await em.execute<unknown[]>(`delete from senders where blocked_at is null and ${lonely} returning id`, [
-    ids,
-  ]);
-  return gone.length;
 }
 
 function oldClientAddresses(now: Date): Step {
@@ -136,23 +109,41 @@ function oldClientAddresses(now: Date): Step {
     const emptied = await em.execute<unknown[]>(
       `update messages set client_address = null where id in (
          select id from messages
-         where client_address is not null and id < ? and ${receivedBefore(clientAddressDays)}
+         where client_address is not null and ${receivedBefore(clientAddressDays, now)}
          order by id limit ${batchSize} for update skip locked
        ) returning id`,
-      [idBefore(clientAddressDays, now)],
     );
     return { ...nothing, clientAddresses: emptied.length, mayBeMore: emptied.length === batchSize };
   };
 }
 
+const isLonely = 'not exists (select from messages where sender_id = senders.id)';
+
 /** Deletes senders whose messages were deleted by hand. */
 async function sendersWithoutMessages(em: EntityManager): Promise<Removal & { mayBeMore: boolean }> {
   // PostgreSQL checks the count again after waiting for a locked row: a sender who has just written again stays.
-  const lonely = 'message_count = 0 and not exists (select from messages where sender_id = senders.id)';
-  const few = (which: string) =>
-    `id in (select id from senders where ${which} and ${lonely} limit ${batchSize} for update skip locked)`;
-  const isNamed = 'blocked_at is not null and name is not null';
-  const emptied = await em.execute<unknown[]>(`update senders set name = null where ${few(isNamed)} returning id`);
-  const gone = await em.execute<unknown[]>(`delete from senders where ${few('blocked_at is null')} returning id`);
-  return { ...nothing, senders: gone.length, mayBeMore: Math.max(emptied.length, gone.length) === batchSize };
+  const { gone, emptied } = await removeLonelySenders(
+    em,
+    (which) =>
+      `id in (select id from senders where ${which} and message_count = 0 and ${isLonely}
+         limit ${batchSize} for update skip locked)`,
+  );
+  return { ...nothing, senders: gone, mayBeMore: Math.max(emptied, gone) === batchSize };
+}
+
+/**
+ * Deletes senders who have no message left. A blocked sender stays, or the block would end; only the address is kept.
+ *
+ * @param select SQL condition: the lonely senders among those for whom `which` is true.
+ */
+async function removeLonelySenders(em: EntityManager, select: (which: string) => string, values: string[] = []) {
+  const emptied = await em.execute<unknown[]>(
+    `update senders set name = null where ${select('blocked_at is not null and name is not null')} returning id`,
+    values,
+  );
+  const gone = await em.execute<unknown[]>(
+    `delete from senders where ${select('blocked_at is null')} returning id`,
+    values,
+  );
+  return { emptied: emptied.length, gone: gone.length };
 }
