@@ -10,7 +10,7 @@ export async function databaseNow(em: EntityManager): Promise<Date> {
 }
 
 /** How far the clocks of this process and the database may differ before nothing is deleted by age. */
-const clocksMayDifferMs = 60 * 60_000;
+const maxDifferenceMs = 60 * 60_000;
 
 /**
  * A clock that jumps a year ahead would make everything a year older. Nobody knows which of the two is wrong, so nothing
@@ -20,7 +20,7 @@ const clocksMayDifferMs = 60 * 60_000;
  */
 export async function clocksDifferBy(scope: Pick<Scope, 'em' | 'now'>): Promise<number> {
   const aheadMs = (await databaseNow(scope.em)).getTime() - scope.now().getTime();
-  return Math.abs(aheadMs) > clocksMayDifferMs ? aheadMs : 0;
+  return Math.abs(aheadMs) > maxDifferenceMs ? aheadMs : 0;
 }
 /**
  * Whether every part of this program can write this time: the clock of ids begins in 1970, and PostgreSQL does not read a

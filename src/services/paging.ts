@@ -23,7 +23,7 @@ const defaultLimit = 50;
 export function readLimit(limit: number | undefined): number {
   if (limit === undefined) return defaultLimit;
   if (Number.isInteger(limit) && limit >= 1 && limit <= maxLimit) return limit;
-  throw new Problem('argument-invalid', `a page has from 1 to ${maxLimit} entries`);
+  throw new Problem('argument-invalid', `a page has 1 to ${maxLimit} entries`);
 }
 
 /**
@@ -76,7 +76,7 @@ function stringifyId(bytes: Buffer): string {
 }
 
 function cursorInvalid(): Problem {
-  return new Problem('argument-invalid', 'the cursor did not come from a list');
+  return new Problem('argument-invalid', 'unknown cursor: pass the one that the previous page returned');
 }
 
 export interface Period {

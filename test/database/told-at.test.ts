@@ -5,7 +5,7 @@ import { migrateDown, migrateUp } from '../../src/database/migrate.ts';
 import { isTold } from '../../src/services/delivery/held-summary.ts';
 import { settleEmails } from '../../src/services/delivery/settle-emails.ts';
 import { cancelEmails } from '../../src/services/emails/cancel-emails.ts';
-import { fillTold } from '../../src/services/maintenance/fill-told.ts';
+import { fillOldSummaries } from '../../src/services/maintenance/fill-old-summaries.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { mailOutcomes } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
@@ -42,7 +42,7 @@ describe('told_at against the rule of release 0.2.0', () => {
       const old = await toldByOldRule();
       const expected = [...new Set([...old, ...(await listedInLastSeconds())])].toSorted();
 
-      await fillTold(openScope(context).em, context.config);
+      await fillOldSummaries(openScope(context).em, context.config);
       expect(await told(), 'sent by 0.2.0, filled by maintenance').to.deep.equal(expected);
 
       // Told, and held again by 0.2.0, which does not clear the column.

@@ -114,7 +114,7 @@ export interface Admission {
 const lastUseStepMs = 60_000;
 
 /**
- * Finds the key. Whether it allows the request is for `requireScope` to decide.
+ * Finds the key. `requireScope` then decides whether it allows the request.
  *
  * @throws {Problem} key-required
  */

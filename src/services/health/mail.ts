@@ -39,18 +39,18 @@ const failedDays = 7;
  * does not know about the message. A missing auto-reply harms nobody.
  */
 export async function checkFailed(em: EntityManager): Promise<Finding> {
-  const [row] = await em.execute<{ emails: number; untold: number }[]>(
-    `select count(*)::int as emails, (count(distinct message_id) filter (where kind = 'notification'))::int as untold
+  const [row] = await em.execute<{ emails: number; unnotified: number }[]>(
+    `select count(*)::int as emails, (count(distinct message_id) filter (where kind = 'notification'))::int as unnotified
      from emails where state = 'failed' and exists (
        select from attempts where email_id = emails.id and finished_at > now() - ? * interval '1 day')`,
     [failedDays],
   );
-  const { emails = 0, untold = 0 } = row ?? {};
+  const { emails = 0, unnotified = 0 } = row ?? {};
   const when = `in the last ${failedDays} days`;
   if (emails === 0) return good(`none ${when}`);
   const fact = `${emails} ${emails === 1 ? 'email' : 'emails'} ${when}`;
-  if (untold === 0) return bad('warn', fact, null, 'settle-failed');
-  const about = `${untold} ${untold === 1 ? 'message' : 'messages'}`;
+  if (unnotified === 0) return bad('warn', fact, null, 'settle-failed');
+  const about = `${unnotified} ${unnotified === 1 ? 'message' : 'messages'}`;
   return bad('fail', `${fact}; an owner was not notified about ${about}`, null, 'settle-failed-notifications');
 }
 
@@ -80,9 +80,8 @@ export async function checkMail(parts: HealthParts): Promise<Finding> {
   if (outcome.result !== 'accepted') {
     return bad('fail', `${mailer.describes}: ${outcome.reply}`, explainBrokenTransport(parts.config).fix);
   }
-  return good(
-    parts.config.smtp === undefined ? `${mailer.describes} (SMTP_HOST is not set)` : `${mailer.describes} lets us in`,
-  );
+  const result = parts.config.smtp === undefined ? '(SMTP_HOST is not set)' : 'accepts our connection';
+  return good(`${mailer.describes} ${result}`);
 }
 
 function formatSeconds(seconds: number): string {

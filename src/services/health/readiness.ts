@@ -17,7 +17,7 @@ export interface Readiness {
 export async function readiness(scope: Scope): Promise<Readiness> {
   try {
     const status = await readSchemaStatus(scope.em);
-    if (await takesNoWrites(scope)) return { ready: false, checks: { database: 'read-only' } };
+    if (await isReadOnly(scope)) return { ready: false, checks: { database: 'read-only' } };
     const checks: Readiness['checks'] = { database: 'ok', oldestDueSeconds: await oldestDueSeconds(scope) };
     try {
       requireFitSchema(status);
@@ -37,11 +37,11 @@ export async function readiness(scope: Scope): Promise<Readiness> {
 }
 
 /** A standby, or a database that an administrator made read-only. */
-async function takesNoWrites(scope: Scope): Promise<boolean> {
-  const [row] = await scope.em.execute<{ closed: boolean }[]>(
-    `select current_setting('transaction_read_only') = 'on' as closed`,
+async function isReadOnly(scope: Scope): Promise<boolean> {
+  const [row] = await scope.em.execute<{ read_only: boolean }[]>(
+    `select current_setting('transaction_read_only') = 'on' as read_only`,
   );
-  return row?.closed ?? false;
+  return row?.read_only ?? false;
 }
 
 /** How many emails could be sent now. */

@@ -3,8 +3,8 @@ import { idsOf } from '../paging.ts';
 import type { Scope } from '../scope.ts';
 
 /**
- * Percentiles (nearest rank) of the time from creating an email until a mail server accepted it. This includes the time
- * in which its message was held, or in which it had failed before a resend.
+ * Percentiles (nearest rank) of the time from creating an email until a mail server accepted it, also while its message
+ * was held, and while it had failed before a resend.
  */
 export interface DeliveryTimes {
   /** How many were delivered. */
@@ -73,19 +73,11 @@ async function countByDay(scope: Scope, since: Date, form: string | null): Promi
   return new Map(rows.map(({ day, messages, held }) => [day, { messages, held }]));
 }
 
-interface TimeRow {
-  day: string | null;
-  emails: number;
-  p50: number;
-  p95: number;
-  p99: number;
-}
-
 /** By the day on which the email was created; the key null has the total. */
 async function timeByDay(scope: Scope, since: Date, form: string | null): Promise<Map<string | null, DeliveryTimes>> {
-  const rows = await scope.em.execute<TimeRow[]>(
+  const rows = await scope.em.execute<(DeliveryTimes & { day: string | null })[]>(
     `select to_char(emails.created_at at time zone 'UTC', 'YYYY-MM-DD') as day, count(*)::int as emails,
-       ${[0.5, 0.95, 0.99].map((share) => `percentile_disc(${share}) within group (order by took) as p${share * 100}`).join(', ')}
+       ${[50, 95, 99].map((rank) => `round(percentile_disc(${rank / 100}) within group (order by took)) as "p${rank}Ms"`).join(', ')}
      from (
        select emails.*, (extract(epoch from sent_at - created_at) * 1000)::float8 as took from emails
        where state = 'sent' and id >= ?::uuid and created_at >= ?::timestamptz
@@ -94,14 +86,7 @@ async function timeByDay(scope: Scope, since: Date, form: string | null): Promis
      group by grouping sets ((to_char(emails.created_at at time zone 'UTC', 'YYYY-MM-DD')), ())`,
     [lowestId(since), since.toISOString(), form, form],
   );
-  return new Map(
-    rows
-      .filter((row) => row.emails > 0)
-      .map(({ day, emails, p50, p95, p99 }) => [
-        day,
-        { emails, p50Ms: Math.round(p50), p95Ms: Math.round(p95), p99Ms: Math.round(p99) },
-      ]),
-  );
+  return new Map(rows.map(({ day, ...times }) => [day, times]));
 }
 
 function lowestId(since: Date): string {

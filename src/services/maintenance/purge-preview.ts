@@ -7,7 +7,7 @@ import { clientAddressDays, expiryRules, heldDays, waitsForMail } from './retent
 
 export type PurgeRule = 'messages' | 'held' | 'client-addresses' | 'senders';
 
-/** What one rule would remove; rules about messages have a row per form. Times are ISO 8601 in UTC. */
+/** What one rule would remove. Rules about messages have a row per form. Times are ISO 8601 in UTC. */
 export interface RuleView {
   rule: PurgeRule;
   /** Slug; null if the rule covers all forms. */
@@ -16,7 +16,7 @@ export interface RuleView {
   days: number | null;
   /** Expired rows that the next purge removes. */
   due: number;
-  /** Expired rows that are kept because mail about them waits. */
+  /** Expired rows that are kept because mail about them still has to be sent. */
   waiting: number;
   /** When the next row expires; null if none does. */
   nextAt: string | null;

@@ -10,7 +10,7 @@ import { clientAddressDays, expiryRules, receivedBefore, waitsForMail } from './
 /** Name of the periodic task; its row says when everything expired was last removed. */
 export const purgeTask = 'purge';
 
-/** Rows that one transaction removes: few enough that nobody has to wait for it. */
+/** Rows per transaction, few enough that nobody waits for their locks. */
 const batchSize = 200;
 
 /** What a batch removed. */
@@ -22,8 +22,8 @@ export interface Removal {
 
 export interface PurgeRound {
   /**
-   * Removes the next expired rows, in the transaction of the given scope. Each batch is complete, so a round may stop or
-   * be killed between two batches.
+   * Removes the next expired rows in the given transaction. Each batch is complete, so a round may be stopped or killed
+   * between two batches.
    */
   runBatch(inside: Pick<Scope, 'em'>): Promise<Removal>;
   /** Whether the last batch of the last rule found nothing more. */

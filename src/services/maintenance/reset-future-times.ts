@@ -1,14 +1,14 @@
 import { leaseMs } from '../delivery/job.ts';
 import type { Scope } from '../scope.ts';
 
-/** Nothing in these columns is ever meant to lie ahead. Within an hour a clock may only have been adjusted. */
+/** These columns never hold a future time on purpose. Up to an hour may be an ordinary clock adjustment. */
 const tooFarAhead = `> now() + interval '1 hour'`;
 
 /**
  * - A periodic task counts as never done.
  * - The guard's memory of posts and replies is deleted.
- * - Queued mail: no retry waits two days (24 hours and jitter). A worker may hold one of these emails now, for at most
- *   a lease, so it falls due only after that.
+ * - Queued mail becomes due after a lease, because a worker may have it now. No retry waits for two days (the maximum is
+ *   24 hours and jitter).
  */
 const resets = [
   `update duties set done_at = 'epoch' where done_at ${tooFarAhead}`,
@@ -21,8 +21,8 @@ const resets = [
 ];
 
 /**
- * Resets the times that the database wrote while its clock was ahead. After the clock was corrected, whatever waits for
- * such a time to pass would wait for as long as the clock had been ahead, perhaps a year.
+ * Resets the times that the database wrote while its clock was ahead. After the clock was corrected, tasks
+ * and mail would otherwise wait until that time, perhaps for a year.
  */
 export async function resetFutureTimes({ em }: Scope): Promise<void> {
   for (const statement of resets) await em.execute(statement);

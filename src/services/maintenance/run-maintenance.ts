@@ -6,7 +6,7 @@ import { clocksDifferBy } from '../clock.ts';
 import { queueHeldSummaries } from '../delivery/held-summary.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { logNewErasures } from '../senders/replay-erasures.ts';
-import { fillTold } from './fill-told.ts';
+import { fillOldSummaries } from './fill-old-summaries.ts';
 import { openPurgeRound, type PurgeRound, purgeTask, type Removal } from './purge.ts';
 import { countWaiting } from './purge-preview.ts';
 import { resetFutureTimes } from './reset-future-times.ts';
@@ -35,7 +35,7 @@ export async function runMaintenance(context: Context, stop: AbortSignal): Promi
       if (round % roundsPerHour === 0) await logNewErasures(openScope(context, { task: 'housekeeping' }));
       await runMaintenanceOnce(context, stop);
     } catch (error) {
-      context.log.warn({ err: error }, 'maintenance failed; it is tried again in ten minutes');
+      context.log.warn({ err: error }, 'maintenance failed; trying again in ten minutes');
     }
     await sleep(roundMs, undefined, { signal: stop }).catch(() => {});
   }
@@ -47,7 +47,7 @@ export async function runMaintenanceOnce(context: Context, stop?: AbortSignal): 
   await resetFutureTimes(scope);
   await doAtMostEvery(scope, 'forget-expired', '10 minutes', async ({ em }) => {
     for (const statement of expired) await em.execute(statement);
-    await fillTold(em, scope.config);
+    await fillOldSummaries(em, scope.config);
     return true;
   });
   await doAtMostEvery(scope, 'held-summary', '1 day', async (inside, now, doneAt) => {
@@ -68,7 +68,7 @@ async function clocksAgree(scope: Scope): Promise<boolean> {
   return false;
 }
 
-/** Each batch is its own transaction that locks the task's row. After a kill between two, the next process goes on. */
+/** Each batch is a transaction that locks the task's row, so after a kill the next process continues. */
 async function purgeEveryHour(scope: Scope, stop: AbortSignal | undefined): Promise<void> {
   if (!(await clocksAgree(scope))) return;
   const removed = { messages: 0, clientAddresses: 0, senders: 0 };
@@ -87,7 +87,7 @@ async function purgeEveryHour(scope: Scope, stop: AbortSignal | undefined): Prom
   if (waiting === 0) return;
   scope.log.warn(
     { waiting },
-    'expired messages are kept because nobody was notified about them yet: a dry run of the purge lists them',
+    'expired messages are kept because nobody was notified about them yet: a dry run of the purge counts them by form',
   );
 }
 

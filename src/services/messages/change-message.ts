@@ -14,7 +14,7 @@ import { findMessage } from './messages.ts';
 export interface MessageChange {
   id: string;
   receipt: string;
-  /** False if it already was so. */
+  /** False if it already was in that state. */
   changed: boolean;
 }
 
@@ -46,8 +46,8 @@ export async function holdMessage(scope: Scope, which: string, within?: readonly
 }
 
 /**
- * Releases a held message: its owners are notified now. A held auto-reply is cancelled, because it would thank for a
- * message from another day, and because whether it may be sent was decided when the message arrived.
+ * Releases a held message: its owners are notified now. A held auto-reply is cancelled: it would come days late, and
+ * whether it may be sent was decided when the message arrived.
  *
  * @param which an id or a receipt.
  * @param within ids of forms; a message of any other form counts as unknown.

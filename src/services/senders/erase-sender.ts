@@ -38,47 +38,84 @@ export async function eraseSender(scope: Scope, which: { id: string } | { email:
   if (sender === null && (await scope.em.count(ReplyDay, { addressIndex: mailboxIndex ?? Buffer.alloc(0) })) === 0) {
     throw new Problem('sender-unknown', `nobody has written from ${person.address}`);
   }
-  const gone = { messages: 0, emails: 0, underway: 0 };
-  let erasedAt: Date | undefined;
-  while (erasedAt === undefined) {
-    const batch = await inTransaction(scope.em, (em) => eraseBatch(em, person));
-    gone.messages += batch.messages;
-    gone.emails += batch.emails;
-    gone.underway += batch.underway;
-    erasedAt = batch.erasedAt;
-  }
+  const { erasedAt, senders: _, ...gone } = await eraseUntil(scope, person);
   const logged = await noteErasures(scope, [{ addressIndex: person.addressIndex, erasedAt }]);
   return { id: sender?.id ?? null, ...gone, erasedAt: erasedAt.toISOString(), logged };
 }
 
-interface EraseBatch {
+interface Gone {
   messages: number;
   emails: number;
   underway: number;
-  /** Set by the last batch, which writes the record. */
-  erasedAt: Date | undefined;
+  senders: number;
 }
 
-async function eraseBatch(em: EntityManager, person: Person): Promise<EraseBatch> {
-  const lockedAt = await lockAddress(em, person.addressIndex);
+/**
+ * Erases a person batch by batch. The last batch also deletes the sender and writes the record.
+ *
+ * @param until when an erasure is replayed: its time. What came later stays.
+ */
+export async function eraseUntil(
+  scope: Scope,
+  person: Pick<Person, 'addressIndex' | 'mailboxIndex'>,
+  until?: Date,
+): Promise<Gone & { erasedAt: Date }> {
+  const total: Gone = { messages: 0, emails: 0, underway: 0, senders: 0 };
+  for (;;) {
+    const { erasedAt, ...gone } = await inTransaction(scope.em, (em) => eraseBatch(em, person, until));
+    total.messages += gone.messages;
+    total.emails += gone.emails;
+    total.underway += gone.underway;
+    total.senders += gone.senders;
+    if (erasedAt !== undefined) return { ...total, erasedAt };
+  }
+}
+
+/** @returns `erasedAt` only for the last batch. */
+async function eraseBatch(
+  em: EntityManager,
+  { addressIndex, mailboxIndex }: Pick<Person, 'addressIndex' | 'mailboxIndex'>,
+  until: Date | undefined,
+): Promise<Gone & { erasedAt: Date | undefined }> {
+  const lockedAt = await lockAddress(em, addressIndex);
   const found = await em.execute<{ id: string }[]>(
     `select messages.id from messages join senders on senders.id = sender_id
-     where address_index = ? order by messages.id limit ${batchSize}`,
-    [person.addressIndex],
+     where address_index = ? and received_at <= ?::timestamptz order by messages.id limit ${batchSize}`,
+    [addressIndex, until ?? 'infinity'],
   );
   const ids = found.map((it) => it.id);
   const [counted] = await em.execute<{ emails: number; underway: number }[]>(
     `select count(*)::int as emails,
-       count(*) filter (where state = 'queued' and lease_token is not null and due_at > now())::int as underway
+       (count(*) filter (where state = 'queued' and lease_token is not null and due_at > now()))::int as underway
      from emails where message_id = any(?::uuid[])`,
     [listOf(ids)],
   );
   const messages = (await removeMessages(em, ids)).length;
-  const counts = { messages, emails: counted?.emails ?? 0, underway: counted?.underway ?? 0 };
-  if (ids.length === batchSize) return { ...counts, erasedAt: undefined };
-  await em.execute('delete from senders where address_index = ?', [person.addressIndex]);
-  await em.execute('delete from reply_days where address_index = ?', [person.mailboxIndex]);
-  return { ...counts, erasedAt: await writeRecord(em, person.addressIndex, lockedAt) };
+  const gone = { messages, emails: counted?.emails ?? 0, underway: counted?.underway ?? 0, senders: 0 };
+  if (ids.length === batchSize) return { ...gone, erasedAt: undefined };
+  const senders = await deleteSender(em, addressIndex, until);
+  if (mailboxIndex !== null) await em.execute('delete from reply_days where address_index = ?', [mailboxIndex]);
+  return { ...gone, senders, erasedAt: await writeRecord(em, addressIndex, until ?? lockedAt) };
+}
+
+/** A person who wrote again after `until` stays a sender, but without the name and block from before. */
+async function deleteSender(em: EntityManager, addressIndex: Buffer, until: Date | undefined): Promise<number> {
+  if (until === undefined) {
+    return (await em.execute<unknown[]>('delete from senders where address_index = ? returning id', [addressIndex]))
+      .length;
+  }
+  const deleted = await em.execute<unknown[]>(
+    `delete from senders where address_index = ? and first_message_at <= ?
+       and not exists (select from messages where sender_id = senders.id) returning id`,
+    [addressIndex, until],
+  );
+  await em.execute(
+    `update senders set name = null, blocked_at = case when blocked_at > ? then blocked_at end,
+       first_message_at = (select min(received_at) from messages where sender_id = senders.id)
+     where address_index = ? and first_message_at <= ?`,
+    [until, addressIndex, until],
+  );
+  return deleted.length;
 }
 
 /**
@@ -87,13 +124,13 @@ async function eraseBatch(em: EntityManager, person: Person): Promise<EraseBatch
  * @returns the database's time after the lock was taken, as PostgreSQL writes it. Every message stored before has an
  *   earlier time. `now()` would not do: the transaction may have started before a message that it waited for.
  */
-export async function lockAddress(em: EntityManager, addressIndex: Buffer): Promise<string> {
+async function lockAddress(em: EntityManager, addressIndex: Buffer): Promise<string> {
   await em.execute('select pg_advisory_xact_lock(?::bigint)', [String(addressIndex.readBigInt64BE(0))]);
   const [row] = await em.execute<{ at: string }[]>('select clock_timestamp()::text as at');
   return row?.at ?? 'now';
 }
 
-export async function writeRecord(em: EntityManager, addressIndex: Buffer, at: Date | string): Promise<Date> {
+async function writeRecord(em: EntityManager, addressIndex: Buffer, at: Date | string): Promise<Date> {
   const [row] = await em.execute<{ erased_ms: number }[]>(
     `insert into erasures (address_index, erased_at) values (?, ?::timestamptz)
      on conflict (address_index) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at)

@@ -11,7 +11,7 @@ export interface ErasureRecord {
   erasedAt: Date;
 }
 
-/** The records outside the database, so that they outlive a restore: one JSON object a line. */
+/** A file outside the database, so that a restore does not lose it: one JSON object a line. */
 export function erasureLogFile(config: { dataDir: string }): string {
   return join(config.dataDir, 'erasures.jsonl');
 }
@@ -45,8 +45,8 @@ export async function readErasureLog(keyring: Keyring, file: string): Promise<Re
 }
 
 /**
- * Writes new records to this machine's log at once. On a machine without a data folder, the servers do it within an hour;
- * also after a fault, which is only logged because the erasure itself is done.
+ * Writes new records to this machine's log at once. Without a data folder here, or after an error (which is only logged,
+ * because the erasure itself is done), the servers do it within an hour.
  *
  * @returns whether they were written.
  */
@@ -57,27 +57,21 @@ export async function noteErasures(scope: Scope, records: readonly ErasureRecord
     await appendRecords(scope, recordsNotIn(written, records));
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') warnOfLog(scope, error);
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') warnAboutLog(scope, error);
     return false;
   }
 }
 
 /** The newest of `records` for each address that `known` lacks, or has with an earlier time. */
 export function recordsNotIn(known: readonly ErasureRecord[], records: readonly ErasureRecord[]): ErasureRecord[] {
-  const before = newestByAddress(known);
-  return [...newestByAddress(records)]
-    .filter(([address, { erasedAt }]) => (before.get(address)?.erasedAt.getTime() ?? 0) < erasedAt.getTime())
-    .map(([, record]) => record);
-}
-
-function newestByAddress(records: readonly ErasureRecord[]): Map<string, ErasureRecord> {
   const newest = new Map<string, ErasureRecord>();
-  for (const record of records) {
+  for (const record of [...known, ...records]) {
     const address = record.addressIndex.toString('base64url');
     const other = newest.get(address);
     if (other === undefined || other.erasedAt < record.erasedAt) newest.set(address, record);
   }
-  return newest;
+  const alreadyKnown = new Set(known);
+  return [...newest.values()].filter((it) => !alreadyKnown.has(it));
 }
 
 export async function appendRecords(
@@ -95,7 +89,7 @@ export async function appendRecords(
   await file.sync();
 }
 
-export function warnOfLog({ log, config }: Scope, error: unknown): void {
+export function warnAboutLog({ log, config }: Scope, error: unknown): void {
   log.warn(
     { err: error, file: erasureLogFile(config) },
     'the erasure log cannot be read or written: a restored backup would bring back people who were erased since',

@@ -39,7 +39,7 @@ export interface PersonView {
 }
 
 /** One message with everything that belongs to it. */
-export interface HeldMessage extends MessageView {
+export interface ExportedMessage extends MessageView {
   heldAt: string | null;
   /** The network that it was posted from, while we keep that. */
   clientAddress: string | null;
@@ -53,7 +53,7 @@ export interface HeldMessage extends MessageView {
 export interface SenderExport {
   person: PersonView;
   /** Oldest first, page by page. */
-  messages: AsyncGenerator<HeldMessage[]>;
+  messages: AsyncGenerator<ExportedMessage[]>;
 }
 
 /** Messages in memory at a time. */
@@ -106,7 +106,7 @@ export async function* jsonPieces(
   yield ']}\n';
 }
 
-async function* pagesOf(scope: Scope, sender: string | undefined): AsyncGenerator<HeldMessage[]> {
+async function* pagesOf(scope: Scope, sender: string | undefined): AsyncGenerator<ExportedMessage[]> {
   if (sender === undefined) return;
   const pages = walkById((after) =>
     scope.em
@@ -116,7 +116,7 @@ async function* pagesOf(scope: Scope, sender: string | undefined): AsyncGenerato
   for await (const messages of pages) yield await viewPage({ ...scope, em: scope.em.fork() }, messages);
 }
 
-async function viewPage({ em, keyring }: Scope, messages: readonly Message[]): Promise<HeldMessage[]> {
+async function viewPage({ em, keyring }: Scope, messages: readonly Message[]): Promise<ExportedMessage[]> {
   const ofThese = { message: { $in: messages.map((it) => it.id) } };
   const emails = await em.find(Email, ofThese, { populate: ['message.form', 'sender'], orderBy: { id: 'asc' } });
   const attempts = await em.find(

@@ -10,7 +10,7 @@ import type { Scope } from '../scope.ts';
 import { type SenderView, viewSender } from '../views.ts';
 import { readSuppressions } from './suppressions.ts';
 
-/** All senders, the latest first. Reads plain rows, because loading entities would take most of the time. */
+/** All senders, latest first. Reads plain rows, because loading entities would take most of the time. */
 export async function listSenders(scope: Scope, request: PageRequest = {}): Promise<Page<SenderView>> {
   const limit = readLimit(request.limit);
   const after = readTimeCursor(request.cursor);
@@ -40,7 +40,7 @@ type SenderRow = Pick<Sender, 'id' | 'address' | 'name' | 'messageCount'> & {
 
 /** @throws {Problem} sender-unknown */
 export async function showSender(scope: Scope, which: { id: string } | { email: string }): Promise<SenderView> {
-  return await present(scope, await findSender(scope, which));
+  return await viewOne(scope, await findSender(scope, which));
 }
 
 /** Read the row again even if this scope has loaded it before. */
@@ -96,9 +96,9 @@ async function changeSender(
     await em.flush();
     return sender;
   });
-  return await present(scope, changed);
+  return await viewOne(scope, changed);
 }
 
-async function present(scope: Scope, sender: Sender): Promise<SenderView> {
+async function viewOne(scope: Scope, sender: Sender): Promise<SenderView> {
   return viewSender(scope.keyring, sender, (await readSuppressions(scope, [sender])).get(sender.id));
 }

@@ -37,14 +37,14 @@ export async function suppressSender(scope: Scope, which: { id: string } | { ema
 /**
  * Allows auto-replies to this mailbox again, after its owner or an operator had stopped them.
  *
- * @throws {Problem} sender-unknown if there is neither a sender nor a wish for no auto-reply, argument-invalid
+ * @throws {Problem} sender-unknown if there is no sender and auto-replies were not stopped; argument-invalid
  */
 export async function unsuppressSender(scope: Scope, which: { id: string } | { email: string }): Promise<MaybeSender> {
   const { sender, address, mailboxIndex } = await findMailbox(scope, which);
   const gone = await runStatement(scope.em, allowStatement, [mailboxIndex]);
   if (sender !== null) return await showSender(scope, { id: sender.id });
   if (gone.length === 0) {
-    throw new Problem('sender-unknown', `nobody has written from ${address}, and nobody there asked for no auto-reply`);
+    throw new Problem('sender-unknown', `nobody has written from ${address}, and auto-replies to it were not stopped`);
   }
   return { id: null, email: address, suppressedAt: null };
 }
@@ -52,7 +52,7 @@ export async function unsuppressSender(scope: Scope, which: { id: string } | { e
 async function findMailbox(scope: Scope, which: { id: string } | { email: string }) {
   const { sender, address, mailboxIndex } = await findPerson(scope, which);
   if (address === null || mailboxIndex === null) {
-    throw new Problem('argument-invalid', 'this address cannot be decrypted: put the missing key back');
+    throw new Problem('argument-invalid', 'this address cannot be decrypted: restore the missing key');
   }
   return { sender, address, mailboxIndex };
 }

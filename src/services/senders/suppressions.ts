@@ -8,7 +8,7 @@ import { openOrNull, openSenderAddress } from '../sealed-values.ts';
 import { mailboxForLimits } from './reply-rules.ts';
 
 /**
- * The token in the "never again" link of an auto-reply: the keyed hash of the mailbox, and a signature that only we can
+ * The token in the link that turns off auto-replies: the keyed hash of the mailbox, and a signature that only we can
  * make. It shows no address, and nobody can make one for another mailbox.
  */
 export function unsubscribeToken(keyring: Keyring, address: string): string {
@@ -27,7 +27,7 @@ export function readUnsubscribeToken(keyring: Keyring, token: string): Buffer {
     .map((part) => Buffer.from(part, 'base64url'));
   const expected = signature(keyring, index);
   if (index.length !== 32 || signed.length !== expected.length || !timingSafeEqual(signed, expected)) {
-    throw new Problem('argument-invalid', 'this link is not complete: please copy all of it from the mail');
+    throw new Problem('argument-invalid', 'this link is incomplete: copy all of it from the mail');
   }
   return index;
 }
@@ -48,7 +48,7 @@ export const suppressStatement: Statement = {
  */
 export async function unsubscribe(scope: Scope, token: string): Promise<void> {
   await runStatement(scope.em, suppressStatement, [readUnsubscribeToken(scope.keyring, token)]);
-  scope.log.info('a mailbox asked never to get an auto-reply again');
+  scope.log.info('auto-replies to a mailbox were turned off by its owner');
 }
 
 const readStatement: Statement = {
