@@ -33,7 +33,7 @@ describe('a binary array', () => {
     expect(await readAs('text', binaryArray.texts([]))).to.deep.equal([]);
   });
 
-  it('carries the column it is named for', async () => {
+  it('has the values of the column it is named after', async () => {
     const given = columns(
       { id: 'uuid', label: 'text', sealed: 'bytea', count: 'int', ms: 'float8', counts: 'bool' },
       2,

@@ -48,7 +48,7 @@ describe('a form changed while a post waits', () => {
     expect(await db.query('select id from messages')).to.deep.equal([{ id: stored?.id }]);
   });
 
-  it('makes posts wait for a change in progress, without a deadlock', async () => {
+  it('makes posts wait for a running change, without deadlock', async () => {
     const rows = await db.lockRows('forms');
     const post = buildMessages(context, 1);
     await db.waitingForLocks(1);

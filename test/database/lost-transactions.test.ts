@@ -9,7 +9,7 @@ const often = 12;
 
 describe('a transaction whose connection is lost', () => {
   for (const statement of ['begin', 'in the middle', 'commit']) {
-    it(`(${statement}) returns its connection to the pool, however often`, async () => {
+    it(`(${statement}) returns its connection to the pool every time`, async () => {
       await using db = await createDatabase();
       await using proxy = await TcpProxy.before(db.url);
       await using context = await openTestContext(db, { DATABASE_URL: proxy.urlOf(db.url) });

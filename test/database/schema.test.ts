@@ -32,7 +32,7 @@ describe('migrations', () => {
     expect(missing.trim()).to.equal('');
   });
 
-  it('have no plain byte columns: only encrypted data, hashes and key data', async () => {
+  it('have byte columns only for encrypted data, hashes and keys', async () => {
     await using db = await createDatabase();
     const rows = await db.query<{ name: string }>(
       `select table_name || '.' || column_name as name from information_schema.columns
@@ -42,7 +42,7 @@ describe('migrations', () => {
     expect(rows.map((row) => row.name)).to.have.members([...sealed, ...hashes, ...ofKeys]);
   });
 
-  it('run once, however many machines start them at the same moment', async () => {
+  it('run once, even if many machines start them together', async () => {
     await using db = await createDatabase({ empty: true });
     const orms = await Promise.all(Array.from({ length: 6 }, () => openOrm(db.url, commandPatience)));
     const applied = await Promise.all(orms.map((orm) => migrateUp(orm)));
@@ -61,7 +61,7 @@ describe('migrations', () => {
     await orm.close();
   });
 
-  it('delete on revert only failure reasons the older release does not know', async () => {
+  it('delete on revert only failure reasons that are new', async () => {
     await using db = await createDatabase();
     await db.query(
       `insert into emails (id, kind, state, recipient, due_at, internet_message_id, created_at, failure)

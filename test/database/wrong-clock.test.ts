@@ -101,7 +101,7 @@ describe("after a database's clock was a year ahead", () => {
     expect(await counts()).to.deep.equal([{ posts: 2, replies: 2 }]);
   });
 
-  it('is repaired also while every periodic task runs elsewhere', async () => {
+  it('is repaired even if all periodic tasks run elsewhere', async () => {
     await buildMessages(context, 1);
     await past.dueIn(db, '1 year');
     await db.query(
@@ -113,7 +113,7 @@ describe("after a database's clock was a year ahead", () => {
     expect(await db.query(`select from duties where done_at <> 'epoch'`)).to.have.lengthOf(0);
   });
 
-  it('tries are counted', async () => {
+  it('attempts are counted', async () => {
     const scope = openScope(context);
     const inAYear = new Date(Date.now() + 365 * 24 * 60 * 60_000);
     const { until: corrected } = await readMailCounts(scope, inAYear);
@@ -124,7 +124,7 @@ describe("after a database's clock was a year ahead", () => {
     expect((await readMailCounts(scope, corrected)).tries).to.have.lengthOf(2);
   });
 
-  it('a pause ends by itself', async () => {
+  it('a pause ends automatically', async () => {
     await pauseQueue(openScope(context), 'broken', '550 5.7.1 not you');
     await db.query(
       `update mail_queue set paused_at = now() + interval '1 year', probed_at = now() + interval '1 year'`,
@@ -139,14 +139,14 @@ describe("after a database's clock was a year ahead", () => {
     ]);
   });
 
-  it('a queue that is not paused stays so', async () => {
+  it('a queue that is not paused stays unpaused', async () => {
     await runMaintenanceOnce(context);
     expect(await db.query('select paused_at, probed_at from mail_queue')).to.deep.equal([
       { paused_at: null, probed_at: null },
     ]);
   });
 
-  it('a server repairs it when it starts', async () => {
+  it('a starting server repairs it', async () => {
     await db.query(`insert into duties (name, done_at) values ('purge', now() + interval '1 year')`);
     await using _server = await RunningServer.start({ DATABASE_URL: db.url });
     await until('the task ran', async () => {

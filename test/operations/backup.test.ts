@@ -113,7 +113,7 @@ describeWith(['pg_dump', 'pg_ctl'], 'the drill of docs/how-to/restoring.md', () 
     await opened.disposeAsync();
   });
 
-  it('restores everything except erased people, and sends nothing twice', async () => {
+  it('restores all but erased people, and sends nothing twice', async () => {
     expect(blocks.map((it) => it.machine)).to.deep.equal([
       ...Array(3).fill('on the server'),
       ...Array(5).fill('on the other machine'),

@@ -43,7 +43,7 @@ describe('deploy/bin/ruffinweb', () => {
     return { said: stderr, of: (name: string) => items.find((it) => it.name === name) };
   };
 
-  it("uses the service's settings and secrets, and paths of the caller's folder", async () => {
+  it("uses the service's settings, and paths of the caller", async () => {
     const { of } = await sources();
     expect(of('PORT')).to.include({ value: '4321', source: '.env' });
     expect(of('HOST')).to.include({ source: 'default' });

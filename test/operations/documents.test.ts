@@ -28,7 +28,7 @@ describe('a reader who follows the documents', () => {
     });
   }
 
-  it('ends with a page whose form works from the address in the tutorial', async () => {
+  it('ends with a page whose form works', async () => {
     await using stack = new AsyncDisposableStack();
     const { reader, url } = await beginner(stack, toFollow('docs/tutorial.md'));
     const page = await readFile(join(reader.folder, 'site/index.html'), 'utf8');

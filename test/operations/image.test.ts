@@ -18,7 +18,7 @@ import { until } from '../support/until.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 describe('deploy/Dockerfile, run step by step in plain folders', () => {
-  it('makes an image that migrates, serves, reports health and stops', async () => {
+  it('makes an image that migrates, serves, is healthy and stops', async () => {
     await using folder = await temporaryFolder();
     // The image's user must be able to enter the folder.
     await chmod(folder.path, 0o755);
@@ -76,7 +76,7 @@ describe('deploy/Dockerfile, run step by step in plain folders', () => {
 });
 
 describe('.gitignore and .dockerignore', () => {
-  it('keep live keys, settings and secrets out of commits and images', async () => {
+  it('keep keys, settings and secrets out of commits and images', async () => {
     const live = ['.env', '.env.20261127120000', 'data/encryption.keys', 'deploy/secrets/ENCRYPTION_KEYS'];
     const whole = ['.env.example', 'deploy/ruffinweb.env', 'src/config/variables.ts'];
     const isIgnored = readDockerignore(readFileSync(join(root, '.dockerignore'), 'utf8'));
@@ -92,7 +92,7 @@ describe('deploy/compose.yaml', () => {
   const compose = parse(readFileSync(join(root, 'deploy/compose.yaml'), 'utf8'));
   const { server, database } = compose.services;
 
-  it('passes the server existing secret files under known variable names', () => {
+  it('passes existing secret files under known variable names', () => {
     for (const [name, path] of Object.entries(server.environment as Record<string, string>)) {
       expect(variableNames).to.include(name.replace(/_FILE$/, ''));
       const secret = path.replace('/run/secrets/', '');
@@ -102,7 +102,7 @@ describe('deploy/compose.yaml', () => {
     expect(database.secrets.every((it: string) => it in compose.secrets)).to.equal(true);
   });
 
-  it('keeps the DATA_DIR volume, and lets the server write nowhere else', () => {
+  it('lets the server write only to the DATA_DIR volume', () => {
     const dockerfile = readDockerfile(readFileSync(join(root, 'deploy/Dockerfile'), 'utf8'));
     const dataDir = dockerfile.map(([, rest]) => /DATA_DIR=(\S+)/.exec(rest)?.[1]).find((it) => it !== undefined);
     expect([server.read_only, server.tmpfs]).to.deep.equal([true, ['/tmp']]);
@@ -110,7 +110,7 @@ describe('deploy/compose.yaml', () => {
     expect([Object.keys(compose.volumes).includes(volume), path]).to.deep.equal([true, dataDir]);
   });
 
-  it('waits for the database, keeps its data, opens its port locally only', () => {
+  it('waits for the database, keeps data, opens only a local port', () => {
     expect(server.depends_on.database.condition).to.equal('service_healthy');
     expect(database.healthcheck.test).to.include.members(['CMD-SHELL']);
     expect(Object.keys(compose.volumes)).to.include(database.volumes[0].split(':')[0]);

@@ -6,7 +6,7 @@ import { startEmbeddedServer } from '../support/embedded-server.ts';
 import { until } from '../support/until.ts';
 
 describe('migrate up during an autovacuum', () => {
-  it('waits until PostgreSQL cancels the autovacuum, not until its end', async () => {
+  it('waits until PostgreSQL cancels the autovacuum', async () => {
     const server = await startEmbeddedServer();
     const client = new pg.Client({ connectionString: server.url });
     const orm = await openOrm(server.url, commandPatience);

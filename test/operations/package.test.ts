@@ -40,7 +40,7 @@ describe('packed file', () => {
   const packed = (...args: string[]) => ruffinweb(args, settings, '', program);
   const readInstalled = (path: string) => readFile(join(installed, path), 'utf8');
 
-  it('contains the program, its files and licences, and no local paths', async () => {
+  it('contains the program, files and licences, no local paths', async () => {
     const all = await readdir(installed, { recursive: true, withFileTypes: true });
     const files = all.filter((it) => it.isFile()).map((it) => join(it.parentPath, it.name).slice(installed.length + 1));
     const kinds = new Set(files.map((it) => it.replace(/^dist\/cli\/[\w-]+\.js$/, 'dist/cli/*.js')));
@@ -103,7 +103,7 @@ describe('packed file', () => {
     expect(stdout).to.equal(`${version}\n`);
   });
 
-  it('says what is missing without DATABASE_URL or the embedded PostgreSQL', async () => {
+  it('says what is missing if it finds no PostgreSQL', async () => {
     const bare = { ...settings, DATABASE_URL: undefined, PORT: '0' };
     const { code, stderr } = await ruffinweb(['serve'], bare, '', program);
     expect(code).to.equal(1);

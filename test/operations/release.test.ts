@@ -111,7 +111,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     expect(answer.status).to.equal(201);
   });
 
-  it("rejects an archive that changes other files' modes through a link", async () => {
+  it('rejects an archive that changes other files through a link', async () => {
     const secret = join(folder.path, 'secret');
     await writeFile(secret, '', { mode: 0o600 });
     const before = await releases();
@@ -210,7 +210,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     await once(child, 'exit');
   }
 
-  it('continues after a kill -9 half-way, and runs only once at a time', async () => {
+  it('continues after a kill -9, and runs only once at a time', async () => {
     const old = await linked('current');
     const file = await release('0.5.0');
     await killHalfWay(file, '0.5.0-', async () => {
@@ -222,7 +222,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     expect(await linked('previous'), 'the one that it came from').to.equal(old);
   });
 
-  it('goes back to the last good release after a kill -9 with a bad one', async () => {
+  it('goes back to the last good release after a kill -9', async () => {
     const before = [await linked('current'), await linked('previous')];
     const file = await release('0.5.2', breakServe('process.exit(70)'));
     await killHalfWay(file, '0.5.2-');
@@ -252,7 +252,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     expect(await linked('current')).to.equal(current);
   });
 
-  it('works over ssh with the host checked, and returns the exit code', async () => {
+  it('works over ssh, checks the host, returns the exit code', async () => {
     // Stand-ins for ssh and scp only: the commands for the other machine really run.
     const there = join(folder.path, 'there');
     await mkdir(there);
@@ -281,7 +281,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
       .and.not.include('a key');
   });
 
-  it('keeps the last three releases, including the current and the previous', async () => {
+  it('keeps three releases, with the current and the previous', async () => {
     const back = await linked('current');
     expect((await install(await release('0.6.0'))).code).to.equal(0);
     const kept = await releases();

@@ -68,7 +68,7 @@ describeWith(
       await db?.[Symbol.asyncDispose]();
     });
 
-    it('every visitor gets 201: nginx retries an interrupted post elsewhere', async () => {
+    it('every visitor gets 201: nginx retries interrupted posts', async () => {
       const kills = new Map<number, () => void>([
         [posts / 4, () => process.kill(servers[0]?.pid ?? 0, 'SIGKILL')],
         [posts / 2, () => process.kill(workers[0]?.pid ?? 0, 'SIGKILL')],
@@ -101,7 +101,7 @@ describeWith(
       for (const row of rows) expect(row.notifications).to.equal(1);
     });
 
-    it('every mail arrives, at most twice after a crash; auto-replies never twice', async () => {
+    it('every mail arrives, an auto-reply never twice', async () => {
       // The surviving worker finishes what it has: leases that remain are the dead worker's.
       expect((await workers[1]?.stop('SIGTERM'))?.code).to.equal(0);
       await db.makeAllDue();

@@ -37,7 +37,7 @@ describeWith(['systemd-analyze'], 'the units in deploy/systemd', () => {
     }
   });
 
-  it('set-up.sh puts files where units and scripts expect them, keeps the keys', async () => {
+  it('set-up.sh puts files where units expect them, keeps keys', async () => {
     await using folder = await temporaryFolder();
     const env = { ...process.env, DESTDIR: folder.path };
     await run(join(deploy, 'set-up.sh'), [], { env });
@@ -56,7 +56,7 @@ describeWith(['systemd-analyze'], 'the units in deploy/systemd', () => {
 if (whyNoSystemd !== undefined) console.warn(`skipped "under a real systemd": ${whyNoSystemd}`);
 else
   describe('under a real systemd', () => {
-    it('the restricted service migrates, serves, survives kill -9, and stops', async () => {
+    it('the service migrates, serves, survives kill -9, and stops', async () => {
       await using folder = await temporaryFolder();
       await using db = await createDatabase({ empty: true });
       const [releases, etc, at] = ['opt', 'etc', 'units'].map((name) => join(folder.path, name)) as [

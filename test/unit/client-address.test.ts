@@ -16,20 +16,20 @@ describe('clientAddressOf', () => {
     expect(addressOf(0, spoofed, '203.0.113.7')).to.equal('203.0.113.7');
   });
 
-  it('uses the last entry behind one proxy, the last but one behind two', () => {
+  it('uses the entry that the outermost trusted proxy added', () => {
     expect(addressOf(1, '203.0.113.7', '10.0.0.1')).to.equal('203.0.113.7');
     expect(addressOf(1, `${spoofed}, 203.0.113.7`, '10.0.0.1')).to.equal('203.0.113.7');
     expect(addressOf(2, '203.0.113.7, 10.0.0.2', '10.0.0.1')).to.equal('203.0.113.7');
     expect(addressOf(2, `${spoofed},203.0.113.7 ,10.0.0.2`, '10.0.0.1')).to.equal('203.0.113.7');
   });
 
-  it('uses the first entry if there are fewer proxies than configured', () => {
+  it('uses the first entry if proxies are missing', () => {
     expect(addressOf(1, undefined, '10.0.0.1')).to.equal('10.0.0.1');
     expect(addressOf(2, '203.0.113.7', '10.0.0.1')).to.equal('203.0.113.7');
     expect(addressOf(3, undefined, '10.0.0.1')).to.equal('10.0.0.1');
   });
 
-  it("falls back to the proxy's address, never the client's, on a bad entry", () => {
+  it("falls back to the proxy's address on a bad entry", () => {
     for (const junk of [
       'unknown',
       '_hidden',
@@ -97,7 +97,7 @@ describe('networkOf', () => {
     expect(networkOf('1:2:3:4:5:6:7::')).to.equal('1:2:3:4::/64');
   });
 
-  it('is the same, and never empty, for everyone without a known address', () => {
+  it('is the same for everyone without a known address', () => {
     expect(networkOf(undefined)).to.equal('unknown');
   });
 });

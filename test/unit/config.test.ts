@@ -30,7 +30,7 @@ describe('readConfig', () => {
     expect(config.notifyTo).to.deep.equal(['owner@localhost']);
   });
 
-  it('reports all errors at once, each with its name, the reason and an example', () => {
+  it('reports all errors at once, with reasons and examples', () => {
     const faulty = {
       PORT: '70000',
       PUBLIC_URL: 'forms.example.com',
@@ -60,7 +60,7 @@ describe('readConfig', () => {
     }
   });
 
-  it('requires in production exactly what the documentation marks as required', () => {
+  it('requires in production what the docs mark as required', () => {
     const required = variableNames.filter((name) => variable(name).production);
     expect(faultsOf({ NODE_ENV: 'production' }).map(([name]) => name)).to.have.members(required);
     const examples = Object.fromEntries(required.map((name) => [name, variable(name).example]));
@@ -78,7 +78,7 @@ describe('readConfig', () => {
     }
   });
 
-  it('uses an address in SMTP_USER as From, and else requires MAIL_FROM', () => {
+  it('uses an address in SMTP_USER as From; else needs MAIL_FROM', () => {
     const smtp = { SMTP_HOST: 'smtp.example.com', SMTP_PASSWORD: 'x', NOTIFY_TO: 'owner@example.com' };
     expect(readConfig({ ...smtp, SMTP_USER: 'me@example.com' }).mailFrom).to.deep.equal({ address: 'me@example.com' });
     expect(faultsOf({ ...smtp, SMTP_USER: 'apikey' })).to.deep.equal([
@@ -102,7 +102,7 @@ describe('readConfig', () => {
     expect(faultsOf({ ...smtp, SMTP_HOST: '127.0.0.1' })).to.deep.equal([]);
   });
 
-  it("answers to PUBLIC_URL's host and to localhost without ALLOWED_HOSTS", () => {
+  it('without ALLOWED_HOSTS, allows localhost and PUBLIC_URL', () => {
     const { allowedHosts } = readConfig({ PUBLIC_URL: 'https://Forms.Example.com:8443/base' });
     expect(allowedHosts).to.deep.equal(['forms.example.com', 'localhost', '127.0.0.1', '::1']);
     const named = readConfig({ ALLOWED_HOSTS: 'Forms.Example.com, bücher.example, [2001:DB8::1], 203.0.113.7' });
@@ -127,7 +127,7 @@ describe('readConfig', () => {
     }
   });
 
-  it('always allows PUBLIC_URL; localhost outside production if none are set', () => {
+  it('allows PUBLIC_URL, and localhost if no origins are set', () => {
     const production = {
       ...Object.fromEntries(
         variableNames.filter((name) => variable(name).production).map((name) => [name, variable(name).example]),
@@ -182,7 +182,7 @@ describe('readConfig', () => {
     }
   });
 
-  it('rejects meaningless database parameters and undecodable passwords', () => {
+  it('rejects unknown database parameters and broken passwords', () => {
     const wrong = (url: string) => faultsOf({ DATABASE_URL: url });
     expect(wrong('postgresql://h/db?ssl=true')[0]?.[1]).to.include('sslmode=require');
     expect(wrong('postgresql://h/db?sslmode=require&password=x')[0]?.[1]).to.include('"password"');
@@ -219,7 +219,7 @@ describe('readConfig', () => {
     expect(config.encryptionKeys?.reveal()[0]?.secret).to.have.lengthOf(32);
   });
 
-  it('reads a secret from the file in NAME_FILE, unless NAME is set', () => {
+  it('reads a secret from the NAME_FILE file unless NAME is set', () => {
     const readFile = (path: string) => `from ${path}\n`;
     expect(withSecretFiles({ SMTP_PASSWORD_FILE: '/run/p' }, readFile).values.SMTP_PASSWORD).to.equal('from /run/p');
     expect(

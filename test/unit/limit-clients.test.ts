@@ -33,7 +33,7 @@ describe('Quota', () => {
   let now = 0;
   const quota = (posts: number, capacity = 100) => new Quota({ posts, windowMs: 60_000 }, capacity, () => now);
 
-  it('accepts its limit in a window that starts with the first post', () => {
+  it('allows its limit in a window that starts with a post', () => {
     const it = quota(2);
     now = 1000;
     expect([it.take('a').taken, it.take('a').taken, it.take('a').taken]).to.deep.equal([true, true, false]);
@@ -45,7 +45,7 @@ describe('Quota', () => {
     expect(it.take('a').taken).to.equal(true);
   });
 
-  it('returns a place even after rejections, and never into a later window', () => {
+  it('returns a place after rejections, never to a later window', () => {
     const it = quota(1);
     now = 0;
     const place = it.take('a');
@@ -96,7 +96,7 @@ describe('limitClients', () => {
     expect(refused?.headers.get('Retry-After')).to.match(/^([1-9]|10)$/);
   });
 
-  it('counts a client over its limit alone, without using up the shared limit', async () => {
+  it('a client over its limit does not use up the shared limit', async () => {
     const { requests } = limitClients({ posts: 10, windowMs: 60_000 }, keepNothing);
     const refusals = [];
     for (let i = 0; i < 2000; i++) refusals.push(await refusal(requests, '10.0.0.1'));

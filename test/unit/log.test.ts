@@ -15,7 +15,7 @@ function logOf(script: string): string[] {
 }
 
 describe('log', () => {
-  it('has every line of a turn, in order, even if the process ends in it', () => {
+  it('has every line of a turn in order, even if the process ends', () => {
     expect(logOf(`log.info('one'); log.info('two'); process.exit(0);`)).to.deep.equal(['one', 'two']);
     expect(logOf(`log.info('one'); setImmediate(() => log.info('two'));`)).to.deep.equal(['one', 'two']);
   });

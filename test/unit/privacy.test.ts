@@ -22,7 +22,7 @@ describe('keyring', () => {
     }
   });
 
-  it('decrypts nothing that was moved to another table, column or row', () => {
+  it('rejects a value moved to another table, column or row', () => {
     const ring = ringOf(key('k1', 1));
     const places = ['r1', 'r2'].flatMap((row) => sealedTableNames.flatMap((table) => placesOf(table, row)));
     expect(places).to.have.lengthOf(2 * Object.values(sealedTables).flatMap((it) => it.columns).length);
@@ -67,7 +67,7 @@ describe('keyring', () => {
     expect(new Set(nonces).size).to.equal(nonces.length);
   });
 
-  it('encrypts a text differently each time, and indexes an address the same', () => {
+  it('encrypts a text differently each time, indexes it the same', () => {
     const ring = ringOf(key('k1', 1));
     expect(ring.seal('x', place).equals(ring.seal('x', place))).to.equal(false);
     expect(ring.addressIndex('ada@example.com').equals(ring.addressIndex('ada@example.com'))).to.equal(true);
@@ -107,7 +107,7 @@ describe('checkKeys', () => {
     expect(() => checkKeys([key('k1', 7)], rows)).to.throw(KeysWrong, /"k1".*is not the key of that name/);
   });
 
-  it('names stored keys that are missing; refuses if no key opens the index key', () => {
+  it('names missing keys; refuses if none opens the index key', () => {
     const { newRow } = checkKeys([key('k2', 2), key('k1', 1)], rows);
     if (newRow === undefined) throw new Error('unreachable');
     expect(checkKeys([key('k2', 2)], [...rows, newRow]).missing).to.deep.equal(['k1']);

@@ -5,7 +5,7 @@ const minute = 60_000;
 const notification = (tries: number) => ({ kind: 'notification' as const, tries });
 
 describe('decideNextStep', () => {
-  it('waits 1 min, 5 min, 30 min, 2 h, 6 h, 12 h, 24 h, 24 h, then fails', () => {
+  it('retries eight times, after 1 minute to 24 hours, then fails', () => {
     const steps = Array.from({ length: maxTries }, (_, i) =>
       decideNextStep(notification(i + 1), { result: 'later' }, 0),
     );
@@ -28,7 +28,7 @@ describe('decideNextStep', () => {
     expect(waitFor(1, 1e12)).to.equal(1440 * minute);
   });
 
-  it('resends a notification of unknown outcome, but never an auto-reply', () => {
+  it('after an unknown outcome, resends only notifications', () => {
     expect(decideNextStep(notification(1), { result: 'unknown' }, 0)).to.include({ state: 'queued', waitMs: minute });
     expect(decideNextStep(notification(maxTries), { result: 'unknown' }, 0)).to.include({
       state: 'failed',
