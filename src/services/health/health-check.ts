@@ -13,7 +13,7 @@ export interface Finding {
   fact: string;
   /** What to do about it; null if there is nothing to do, or only the advice. */
   fix: string | null;
-  /** A command that helps, after the fix if there is one. */
+  /** Names a command that helps. It is shown after the fix, if there is one. */
   advice?: Advice;
 }
 

@@ -18,7 +18,7 @@ export interface MailCounts {
   heldMessages: number;
   oldestHeldSeconds: number;
   pausedFor: PauseCause | null;
-  /** Tries that ended after `since`, in any process. */
+  /** Attempts that finished after `since`, in any process. */
   tries: { outcome: AttemptOutcome; seconds: number | null }[];
   /** Pass it as `since` the next time. */
   until: Date;
@@ -61,9 +61,9 @@ interface MailCountsRow {
 const unsentStates = emailStates.filter((state) => state !== 'sent');
 
 /**
- * Reads all of them at one moment.
+ * Reads all counts in one statement.
  *
- * @param since the last time's `until`, or how many milliseconds ago this process began to count: the two clocks may differ.
+ * @param since `until` of the last read, or for the first one how long ago this process started: its clock may be wrong.
  */
 export async function readMailCounts(scope: Scope, since: Date | { agoMs: number }): Promise<MailCounts> {
   const [last, agoMs] = since instanceof Date ? [since.getTime(), null] : [null, since.agoMs];

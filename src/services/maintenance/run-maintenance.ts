@@ -7,7 +7,7 @@ import { queueHeldSummaries } from '../delivery/held-summary.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { logNewErasures } from '../senders/replay-erasures.ts';
 import { fillOldSummaries } from './fill-old-summaries.ts';
-import { openPurgeRound, type PurgeRound, purgeTask, type Removal } from './purge.ts';
+import { openPurgeRound, type PurgeRound, purgeTask } from './purge.ts';
 import { countWaiting } from './purge-preview.ts';
 import { resetFutureTimes } from './reset-future-times.ts';
 
@@ -75,7 +75,10 @@ async function purgeEveryHour(scope: Scope, stop: AbortSignal | undefined): Prom
   let round: PurgeRound | undefined;
   const runBatch = async (inside: Scope) => {
     round ??= await openPurgeRound(scope);
-    count(removed, await round.runBatch(inside));
+    const batch = await round.runBatch(inside);
+    removed.messages += batch.messages.length;
+    removed.clientAddresses += batch.clientAddresses;
+    removed.senders += batch.senders;
     return round.isDone;
   };
   while (stop?.aborted !== true && (await doAtMostEvery(scope, purgeTask, '1 hour', runBatch))) {
@@ -89,12 +92,6 @@ async function purgeEveryHour(scope: Scope, stop: AbortSignal | undefined): Prom
     { waiting },
     'expired messages are kept because nobody was notified about them yet: a dry run of the purge counts them by form',
   );
-}
-
-function count(removed: { messages: number; clientAddresses: number; senders: number }, removal: Removal): void {
-  removed.messages += removal.messages.length;
-  removed.clientAddresses += removal.clientAddresses;
-  removed.senders += removal.senders;
 }
 
 /**

@@ -25,8 +25,8 @@ const batchSize = 200;
 
 /**
  * Erases a person: the sender, every message, its emails with their attempts, and the marks of repeated posts. A block
- * ends; a wish for no auto-reply stays. A keyed hash of the address and the time stay too, so that the erasure can be
- * repeated after a restore.
+ * ends; auto-replies that were turned off stay off. A keyed hash of the address and the time also stay, so that the
+ * erasure can be repeated after a restore.
  *
  * If it is interrupted, the sender and some messages are left. Erasing again finishes it.
  *

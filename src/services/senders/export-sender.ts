@@ -127,20 +127,18 @@ async function viewPage({ em, keyring }: Scope, messages: readonly Message[]): P
   const keys = await em.find(MessageKey, ofThese);
   const posts = await em.find(RecentPost, ofThese);
   const now = await databaseNow(em);
-  const repeatsOf = (message: Message) => [
-    ...keys
-      .filter((it) => it.message.id === message.id)
-      .map((it) => ({ kind: 'idempotency-key' as const, storedAt: it.storedAt.toISOString() })),
-    ...posts
-      .filter((it) => it.message.id === message.id)
-      .map((it) => ({ kind: 'double-click' as const, storedAt: it.storedAt.toISOString() })),
+  const repeats = [
+    ...keys.map(({ message, storedAt }) => ({ kind: 'idempotency-key' as const, message, storedAt })),
+    ...posts.map(({ message, storedAt }) => ({ kind: 'double-click' as const, message, storedAt })),
   ];
   return messages.map((message) => ({
     ...viewMessage(keyring, message),
     heldAt: message.heldAt?.toISOString() ?? null,
     clientAddress: openClientAddress(keyring, message),
     textCompared: message.textIndex != null,
-    repeats: repeatsOf(message),
+    repeats: repeats
+      .filter((it) => it.message.id === message.id)
+      .map(({ kind, storedAt }) => ({ kind, storedAt: storedAt.toISOString() })),
     emails: emails
       .filter((it) => it.message?.id === message.id)
       .map((email) => ({

@@ -1,25 +1,11 @@
 import { normaliseAddress } from '../../address.ts';
 
-/** Mailboxes of programs. A reply there bounces or reaches nobody (RFC 2142, RFC 3834 §2). */
-const roleMailboxes = new Set([
-  'mailer-daemon',
-  'mailerdaemon',
-  'postmaster',
-  'hostmaster',
-  'abuse',
-  'bounce',
-  'bounces',
-  'daemon',
-  'listserv',
-  'majordomo',
-  'notification',
-  'notifications',
-  'root',
-  'null',
-]);
-
-/** The same, by pattern. Words that people use alone, such as `owner` or `request`, are not matched. */
+/**
+ * Mailboxes of programs and lists. A reply there bounces, loops or reaches nobody (RFC 2142, RFC 3834 §2). Words that
+ * people use alone, such as `owner` or `request`, are not matched.
+ */
 const machineMailboxes = [
+  /^(?:mailer-?daemon|postmaster|hostmaster|abuse|bounces?|daemon|listserv|majordomo|notifications?|root|null)$/,
   // noreply, shop-noreply, no.reply, no_reply-7, do-not-reply, noreply2, auto-reply
   /^(?:.+[-_.])?(?:no|do[-_.]?not|auto)[-_.]?reply(?:[-_.\d].*)?$/,
   // Mailing lists: mail there subscribes somebody, or reaches the list's program (RFC 3834 §2, RFC 2142 §6).
@@ -30,12 +16,12 @@ const machineMailboxes = [
   /^prvs=/,
 ];
 
-/** False for role addresses, lists, programs and our own addresses: automatic mail there could loop or reaches nobody. */
+/** False for programs, mailing lists and our own addresses. */
 export function mayReplyTo(address: string, ownAddresses: readonly string[]): boolean {
   const normal = normaliseAddress(address);
   const whole = normal.slice(0, normal.lastIndexOf('@'));
   const local = whole.replace(/(?<=.)\+.*$/, '');
-  if (roleMailboxes.has(local) || machineMailboxes.some((it) => it.test(local) || it.test(whole))) return false;
+  if (machineMailboxes.some((it) => it.test(local) || it.test(whole))) return false;
   const mailbox = mailboxForLimits(address);
   return !ownAddresses.some((own) => mailboxForLimits(own) === mailbox);
 }
