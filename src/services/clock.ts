@@ -1,6 +1,8 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Scope } from './scope.ts';
 
+export const dayMs = 24 * 60 * 60_000;
+
 /** The database's current time, which decides leases and due times. Unlike `now()` it moves within a transaction. */
 export async function databaseNow(em: EntityManager): Promise<Date> {
   const [row] = await em.execute<{ ms: number }[]>(

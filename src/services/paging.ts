@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { Problem } from '../problems.ts';
-import { isInKnownYears } from './clock.ts';
+import { dayMs, isInKnownYears } from './clock.ts';
 
 /** One page of a list, newest first. */
 export interface Page<Item> {
@@ -109,7 +109,7 @@ export async function* walkById<Row extends { id: string }>(
 }
 
 /** How far the clock that makes ids may differ from the database's clock, which writes the times. */
-const clockMarginMs = 24 * 60 * 60 * 1000;
+const clockMarginMs = dayMs;
 
 /**
  * The ids (UUIDv7, RFC 9562 §5.7) that rows of a period can have, so that the index on ids serves a condition on time. The

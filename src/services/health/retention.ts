@@ -1,8 +1,7 @@
 import { Duty } from '../../entities/index.ts';
-import { databaseNow } from '../clock.ts';
+import { databaseNow, dayMs } from '../clock.ts';
 import { purgeTask } from '../maintenance/purge.ts';
 import { countWaiting } from '../maintenance/purge-preview.ts';
-import { dayMs } from '../maintenance/retention-rules.ts';
 import type { Scope } from '../scope.ts';
 import { bad, type Finding, good, type HealthParts } from './health-check.ts';
 

@@ -2,12 +2,10 @@ import { connect } from 'node:net';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { domainOf } from '../../address.ts';
 import type { Step } from '../../mail/mailer.ts';
-import { databaseNow } from '../clock.ts';
+import { databaseNow, dayMs } from '../clock.ts';
 import { explainBrokenTransport } from '../delivery/pause.ts';
 import { bad, type Finding, good, type HealthParts } from './health-check.ts';
 import { checkMailDomain, openResolver } from './mail-domain.ts';
-
-const dayMs = 24 * 60 * 60_000;
 
 /** Checks that ask the DNS or try ports. They take seconds. */
 export function deepChecks(parts: HealthParts) {

@@ -1,3 +1,4 @@
+import { dayMs } from '../clock.ts';
 import { findFormId } from '../forms/forms.ts';
 import { idsOf } from '../paging.ts';
 import type { Scope } from '../scope.ts';
@@ -29,8 +30,6 @@ export interface Stats extends Counts {
   delivery: DeliveryTimes;
   days: (Counts & { day: string; delivery: DeliveryTimes })[];
 }
-
-const dayMs = 24 * 60 * 60_000;
 
 /**
  * @param request `days`: how many, including today.

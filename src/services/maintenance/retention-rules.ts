@@ -1,10 +1,9 @@
 import type { Config } from '../../config/config.ts';
 import type { EmailState, Form } from '../../entities/index.ts';
+import { dayMs } from '../clock.ts';
 import { heldSince, isTold } from '../delivery/held-summary.ts';
 import { retentionOf } from '../forms/effective-settings.ts';
 import { idsOf } from '../paging.ts';
-
-export const dayMs = 24 * 60 * 60 * 1000;
 
 /** Days a held message is kept, unless its form keeps messages for a shorter time. Counted from a hold by hand. */
 export const heldDays = 90;

@@ -17,7 +17,7 @@ import {
 } from '../paging.ts';
 import type { Scope } from '../scope.ts';
 import { openClientAddress } from '../sealed-values.ts';
-import { findSender } from '../senders/senders.ts';
+import { findSender, type SenderChoice } from '../senders/senders.ts';
 import { type EmailView, type MessageView, viewEmail, viewMessage } from '../views.ts';
 
 export interface MessageFilter extends Period {
@@ -112,6 +112,6 @@ export async function findMessage(scope: Scope, which: string, within?: readonly
   return found;
 }
 
-function idOrEmail(text: string): { id: string } | { email: string } {
+function idOrEmail(text: string): SenderChoice {
   return text.includes('@') ? { email: text } : { id: text };
 }

@@ -6,6 +6,7 @@ import { listOf, removeMessages } from '../remove-messages.ts';
 import type { Scope } from '../scope.ts';
 import { noteErasures } from './erasure-log.ts';
 import { findPerson, type Person } from './find-person.ts';
+import type { SenderChoice } from './senders.ts';
 
 /** What was deleted. */
 export interface Erased {
@@ -32,7 +33,7 @@ const batchSize = 200;
  *
  * @throws {Problem} sender-unknown, argument-invalid
  */
-export async function eraseSender(scope: Scope, which: { id: string } | { email: string }): Promise<Erased> {
+export async function eraseSender(scope: Scope, which: SenderChoice): Promise<Erased> {
   const person = await findPerson(scope, which);
   const { sender, mailboxIndex } = person;
   if (sender === null && (await scope.em.count(ReplyDay, { addressIndex: mailboxIndex ?? Buffer.alloc(0) })) === 0) {

@@ -24,6 +24,7 @@ import {
   viewSender,
 } from '../views.ts';
 import { findPerson } from './find-person.ts';
+import type { SenderChoice } from './senders.ts';
 
 /** Everything stored about one address, except its messages. Times are ISO 8601 in UTC. */
 export interface PersonView {
@@ -64,7 +65,7 @@ const pageSize = 50;
  *
  * @throws {Problem} sender-unknown, argument-invalid
  */
-export async function exportSender(scope: Scope, which: { id: string } | { email: string }): Promise<SenderExport> {
+export async function exportSender(scope: Scope, which: SenderChoice): Promise<SenderExport> {
   const { sender, address, addressIndex, mailboxIndex } = await findPerson(scope, which);
   const [suppression, reply, erasure] = await Promise.all([
     mailboxIndex && scope.em.fork().findOne(Suppression, { addressIndex: mailboxIndex }),

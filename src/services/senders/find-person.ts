@@ -3,7 +3,7 @@ import { Sender } from '../../entities/index.ts';
 import type { Scope } from '../scope.ts';
 import { openOrNull, openSenderAddress } from '../sealed-values.ts';
 import { mailboxForLimits } from './reply-rules.ts';
-import { findSender, readSenderAddress } from './senders.ts';
+import { findSender, readSenderAddress, type SenderChoice } from './senders.ts';
 
 /** A person that we may store something about, even if there is no sender any more. */
 export interface Person {
@@ -16,7 +16,7 @@ export interface Person {
 }
 
 /** @throws {Problem} sender-unknown for an unknown id, argument-invalid for a malformed address. */
-export async function findPerson(scope: Scope, which: { id: string } | { email: string }): Promise<Person> {
+export async function findPerson(scope: Scope, which: SenderChoice): Promise<Person> {
   const { keyring, em } = scope;
   if ('id' in which) {
     const sender = await findSender(scope, which);

@@ -38,8 +38,11 @@ type SenderRow = Pick<Sender, 'id' | 'address' | 'name' | 'messageCount'> & {
   last: number;
 };
 
+/** A sender by id or by address. */
+export type SenderChoice = { id: string } | { email: string };
+
 /** @throws {Problem} sender-unknown */
-export async function showSender(scope: Scope, which: { id: string } | { email: string }): Promise<SenderView> {
+export async function showSender(scope: Scope, which: SenderChoice): Promise<SenderView> {
   return await viewOne(scope, await findSender(scope, which));
 }
 
@@ -47,7 +50,7 @@ export async function showSender(scope: Scope, which: { id: string } | { email: 
 const fresh = { refresh: true } as const;
 
 /** @throws {Problem} sender-unknown, argument-invalid for a malformed address. */
-export async function findSender(scope: Scope, which: { id: string } | { email: string }): Promise<Sender> {
+export async function findSender(scope: Scope, which: SenderChoice): Promise<Sender> {
   if ('id' in which) {
     const found = isUuid(which.id) ? await scope.em.findOne(Sender, { id: which.id }, fresh) : null;
     if (found === null) throw new Problem('sender-unknown', `there is no sender ${which.id}`);
@@ -73,18 +76,18 @@ export function readSenderAddress(text: string): string {
  *
  * @throws {Problem} sender-unknown, argument-invalid
  */
-export async function blockSender(scope: Scope, which: { id: string } | { email: string }): Promise<SenderView> {
+export async function blockSender(scope: Scope, which: SenderChoice): Promise<SenderView> {
   return await changeSender(scope, which, (sender, now) => sender.block(now));
 }
 
 /** @throws {Problem} sender-unknown, argument-invalid */
-export async function unblockSender(scope: Scope, which: { id: string } | { email: string }): Promise<SenderView> {
+export async function unblockSender(scope: Scope, which: SenderChoice): Promise<SenderView> {
   return await changeSender(scope, which, (sender) => sender.unblock());
 }
 
 async function changeSender(
   scope: Scope,
-  which: { id: string } | { email: string },
+  which: SenderChoice,
   change: (sender: Sender, now: Date) => void,
 ): Promise<SenderView> {
   const { id } = await findSender(scope, which);

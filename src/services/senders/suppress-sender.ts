@@ -3,7 +3,7 @@ import { Problem } from '../../problems.ts';
 import type { Scope } from '../scope.ts';
 import type { SenderView } from '../views.ts';
 import { findPerson } from './find-person.ts';
-import { showSender } from './senders.ts';
+import { type SenderChoice, showSender } from './senders.ts';
 import { suppressStatement } from './suppressions.ts';
 
 const allowStatement: Statement = {
@@ -19,7 +19,7 @@ export type MaybeSender = SenderView | { id: null; email: string; suppressedAt: 
  *
  * @throws {Problem} sender-unknown for an unknown id, argument-invalid for a malformed address.
  */
-export async function suppressSender(scope: Scope, which: { id: string } | { email: string }): Promise<MaybeSender> {
+export async function suppressSender(scope: Scope, which: SenderChoice): Promise<MaybeSender> {
   const { sender, address, mailboxIndex } = await findMailbox(scope, which);
   await runStatement(scope.em, suppressStatement, [mailboxIndex]);
   if (sender !== null) return await showSender(scope, { id: sender.id });
@@ -39,7 +39,7 @@ export async function suppressSender(scope: Scope, which: { id: string } | { ema
  *
  * @throws {Problem} sender-unknown if there is no sender and auto-replies were not stopped; argument-invalid
  */
-export async function unsuppressSender(scope: Scope, which: { id: string } | { email: string }): Promise<MaybeSender> {
+export async function unsuppressSender(scope: Scope, which: SenderChoice): Promise<MaybeSender> {
   const { sender, address, mailboxIndex } = await findMailbox(scope, which);
   const gone = await runStatement(scope.em, allowStatement, [mailboxIndex]);
   if (sender !== null) return await showSender(scope, { id: sender.id });
@@ -49,7 +49,7 @@ export async function unsuppressSender(scope: Scope, which: { id: string } | { e
   return { id: null, email: address, suppressedAt: null };
 }
 
-async function findMailbox(scope: Scope, which: { id: string } | { email: string }) {
+async function findMailbox(scope: Scope, which: SenderChoice) {
   const { sender, address, mailboxIndex } = await findPerson(scope, which);
   if (address === null || mailboxIndex === null) {
     throw new Problem('argument-invalid', 'this address cannot be decrypted: restore the missing key');
