@@ -119,7 +119,7 @@ function problems(): string[] {
     '',
     ...table(
       ['code', 'status', 'exit code', 'title', 'when'],
-      problemKinds.map((it) => [code(it.code), String(it.status), String(exitCodeOf[it.code]), it.title, it.when]),
+      problemKinds.map((it) => [code(it.code), String(it.status), String(exitCodeOf(it.code)), it.title, it.when]),
     ),
   ];
 }

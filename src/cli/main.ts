@@ -5,38 +5,36 @@ import { createProgram } from './program.ts';
 import { exitCode } from './session/exit-codes.ts';
 import { Signals } from './session/signals.ts';
 import type { Deps, Settings } from './terminal/deps.ts';
-import { safeLines, widthOf } from './terminal/output.ts';
+import { writeToStderr } from './terminal/output.ts';
 
 /**
- * Runs the command that this process was started for. The only place that reads the process's environment, and
- * the only one that may end it; as a rule it sets the exit code and lets the process run out, since what stands
- * in a pipe's buffer is lost otherwise.
+ * Runs the command of this process. Only this file reads the environment or ends the process. Normally it sets the exit
+ * code and lets the process finish, since exiting would lose output that is still in a pipe's buffer.
  */
 export async function main(): Promise<void> {
   const signals = new Signals(() => process.exit(exitCode.interrupted));
   guardStreams();
   process.on('uncaughtException', (error) => {
-    // Nothing is known to be whole any more, so nothing is tidied up.
+    // The state is unknown, so exit without cleaning up, even if the error cannot be logged.
     void reportFailure(error).then(
       (code) => process.exit(code),
-      // Where even the log cannot be had, ending is all that is left.
       () => process.exit(exitCode.ourFault),
     );
   });
   try {
     await createProgram(depsOfProcess(signals)).parseAsync(process.argv);
   } catch (error) {
-    // A command that is interrupted fails at what it was doing.
+    // An interrupted command fails; that error is not interesting.
     if (!signals.isInterrupted) process.exitCode = await reportFailure(error);
   } finally {
-    signals.letGo();
+    signals.forgetSteps();
     if (signals.isInterrupted) process.exitCode = exitCode.interrupted;
   }
 }
 
 function depsOfProcess(signals: Signals): Deps {
   return {
-    // Node opens it when it is first asked for, and few commands read it.
+    // Node opens stdin at the first use, and few commands use it.
     get stdin() {
       return process.stdin;
     },
@@ -54,7 +52,7 @@ function depsOfProcess(signals: Signals): Deps {
   };
 }
 
-/** By its name where it is installed; in a clone by its path. */
+/** The name of an installed program; in a clone, its path. */
 function calledAs(program: string): string {
   if (basename(program) === 'ruffinweb') return 'ruffinweb';
   const path = relative(process.cwd(), program);
@@ -62,8 +60,8 @@ function calledAs(program: string): string {
 }
 
 /**
- * An `.env` file fills in what the environment lacks; secret files fill in what is lacking then. `RUFFINWEB_ENV` names
- * the file, for operators who run commands from another folder than the service's: relative paths start at their folder.
+ * The environment comes first, then the `.env` file, then secret files. `RUFFINWEB_ENV` names another file than `.env`,
+ * for operators who run commands outside the service's folder; relative paths in it start at the operator's folder.
  */
 function readSettings(): Settings {
   const given = { ...process.env };
@@ -96,8 +94,8 @@ class SettingsUnreadable extends Error {
 }
 
 /**
- * A reader that has seen enough (`| head`) is no fault: what is written from then on is dropped. A full disk is
- * one, since a script that reads the file would take half of the answer for the whole.
+ * A reader that stops early (`| head`) is no error; the rest of the output is dropped. A full disk is an error, since a
+ * script could mistake half of the output for all of it.
  */
 function guardStreams(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -108,32 +106,28 @@ function guardStreams(): void {
   process.stderr.on('error', () => {});
 }
 
-/** Says what went wrong, in one line for the operator and, for what we did not expect, one in the log. */
+/** Reports the error on stderr, and an unexpected one also in the log. @returns the exit code. */
 async function reportFailure(error: unknown): Promise<number> {
-  // Commander has told the operator already.
+  // Commander has printed its errors already.
   const code = codeOfCommander(error);
   if (code !== undefined) return code;
   const { describeFailure } = await import('./session/failures.ts');
   const failure = describeFailure(error);
-  if (failure.message !== undefined) {
-    const width = widthOf(process, process.stderr);
-    for (const line of safeLines(`ruffinweb: ${failure.message}`, width)) process.stderr.write(`${line}\n`);
-    return failure.exitCode;
-  }
-  const errorId = crypto.randomUUID().slice(0, 8);
-  const { createLog } = await import('../log.ts');
-  const format = process.env.LOG_FORMAT ?? (process.stderr.isTTY ? 'pretty' : 'json');
-  createLog({ level: 'error', format: format === 'pretty' ? 'pretty' : 'json' }).error(
-    { errorId, err: error },
-    'unexpected error',
-  );
-  process.stderr.write(
-    `ruffinweb: something went wrong that should not have; the log line with error ${errorId} says what\n`,
-  );
+  if (failure.message !== undefined) writeToStderr(process, `ruffinweb: ${failure.message}`);
+  else await reportUnexpected(error);
   return failure.exitCode;
 }
 
-/** Help and version that were asked for are no failure; everything else that commander throws is a misuse. */
+async function reportUnexpected(error: unknown): Promise<void> {
+  const errorId = crypto.randomUUID().slice(0, 8);
+  const { createLog } = await import('../log.ts');
+  const format = process.env.LOG_FORMAT ?? (process.stderr.isTTY ? 'pretty' : 'json');
+  const log = createLog({ level: 'error', format: format === 'pretty' ? 'pretty' : 'json' });
+  log.error({ errorId, err: error }, 'unexpected error');
+  process.stderr.write(`ruffinweb: this should not have happened; see error ${errorId} in the log line above\n`);
+}
+
+/** Exit code 0 for the help and version that were asked for, 2 for other errors of commander. */
 function codeOfCommander(error: unknown): number | undefined {
   const { code, exitCode: ofCommander } = (error ?? {}) as { code?: unknown; exitCode?: unknown };
   if (typeof code !== 'string' || !code.startsWith('commander.')) return undefined;

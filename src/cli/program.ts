@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { addCompletionCommands } from './commands/completion/completion.ts';
 import { addConfigCommands } from './commands/config/config.ts';
 import { addDeliverCommand } from './commands/deliver.ts';
@@ -11,20 +11,20 @@ import { addHelpCommands } from './commands/help.ts';
 import { addImportCommands } from './commands/import.ts';
 import { addKeyCommands } from './commands/keys.ts';
 import { addMessageCommands } from './commands/messages/messages.ts';
-import { addMigrateCommands } from './commands/migrate/migrate.ts';
+import { addMigrateCommands } from './commands/migrate.ts';
 import { addPurgeCommand } from './commands/purge.ts';
 import { addSenderCommands } from './commands/senders/senders.ts';
 import { addServeCommand } from './commands/serve.ts';
 import { addStatsCommand } from './commands/stats.ts';
-import { addExamples } from './session/options.ts';
+import { CliCommand } from './session/command.ts';
 import type { Deps } from './terminal/deps.ts';
-import { mayColour, safeLines, widthOf } from './terminal/output.ts';
+import { mayColour, widthOf, writeToStderr } from './terminal/output.ts';
 
-/** A fresh tree of commands. Nothing heavier than itself is loaded before a command runs. */
+/** Makes the tree of commands. Commands load what they need when they run, so that help and errors come fast. */
 export function createProgram(deps: Deps): Command {
-  const program = new Command('ruffinweb');
+  const program = new CliCommand(deps, 'ruffinweb');
   program
-    .description('Contact-form backend: takes form posts, keeps them, and delivers the mail about them')
+    .description('Contact-form backend: accepts form posts, stores them, and sends the emails about them')
     .version(readVersion(), '-V, --version', 'print the version')
     .option('--quiet', 'print data and errors only')
     .option('--no-color', 'print without colours, as with NO_COLOR')
@@ -37,42 +37,38 @@ export function createProgram(deps: Deps): Command {
     .configureOutput({
       writeOut: (text) => deps.stdout.write(text),
       writeErr: (text) => deps.stderr.write(text),
-      outputError: (text, write) => {
-        const said = text.trimEnd().replace(/^error: /, 'ruffinweb: ');
-        for (const line of safeLines(said, widthOf(deps, deps.stderr))) write(`${line}\n`);
-      },
+      outputError: (text) => writeToStderr(deps, text.trimEnd().replace(/^error: /, 'ruffinweb: ')),
       getOutHelpWidth: () => helpWidth(widthOf(deps, deps.stdout)),
       getErrHelpWidth: () => helpWidth(widthOf(deps, deps.stderr)),
       getOutHasColors: () => program.opts().color !== false && mayColour(deps, deps.stdout),
       getErrHasColors: () => program.opts().color !== false && mayColour(deps, deps.stderr),
     })
-    .showHelpAfterError('Add --help to see how it is used.')
-    // Set before any command is made: those made with `.command()` inherit all of the above.
+    .showHelpAfterError('Add --help to see how to use it.')
+    .examples('ruffinweb messages show latest', 'ruffinweb emails resend --failed --since 2d --dry-run')
+    // Before the commands are added, since they inherit most of the above.
     .exitOverride();
 
-  addServeCommand(program, deps);
-  addDeliverCommand(program, deps);
-  addMigrateCommands(program, deps);
-  addHealthCommand(program, deps);
-  addSenderCommands(program, deps);
-  addMessageCommands(program, deps);
-  addEmailCommands(program, deps);
-  addPurgeCommand(program, deps);
-  addStatsCommand(program, deps);
-  addFormCommands(program, deps);
-  addKeyCommands(program, deps);
-  addEncryptionCommands(program, deps);
-  addImportCommands(program, deps);
-  addConfigCommands(program, deps);
-  addCompletionCommands(program, deps);
-  // The last, since it goes through all the others.
+  addServeCommand(program);
+  addDeliverCommand(program);
+  addMigrateCommands(program);
+  addHealthCommand(program);
+  addSenderCommands(program);
+  addMessageCommands(program);
+  addEmailCommands(program);
+  addPurgeCommand(program);
+  addStatsCommand(program);
+  addFormCommands(program);
+  addKeyCommands(program);
+  addEncryptionCommands(program);
+  addImportCommands(program);
+  addConfigCommands(program);
+  addCompletionCommands(program);
+  // Last, since it goes through all the others.
   addHelpCommands(program);
-
-  addExamples(program, ['ruffinweb messages show latest', 'ruffinweb emails resend --failed --since 2d --dry-run']);
   return program;
 }
 
-/** Lines of help are read best when they are not as long as a wide terminal. */
+/** Long lines of help are hard to read on a wide terminal. */
 function helpWidth(columns: number): number {
   return Math.min(columns, 110);
 }

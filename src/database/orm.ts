@@ -49,7 +49,7 @@ export async function openOrm(url: string, patience: Patience, options: OrmOptio
       transactional: true,
       allOrNothing: true,
       disableForeignKeys: false,
-      // Only `migrate create` writes here, in a clone.
+      // No migration is written here, but the Migrator needs a folder.
       path: new URL('./migrations', import.meta.url).pathname,
     },
     driverOptions: {

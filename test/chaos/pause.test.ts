@@ -65,7 +65,7 @@ describe('queue', () => {
 
     const other = await ruffinweb(['deliver', '--once'], settings);
     expect(other.stdout).to.match(/^mail is paused: \d+ due\n$/);
-    expect(other.stderr).to.include('Nothing is sent since').and.include('535 5.7.8 wrong');
+    expect(other.stderr).to.include('Nothing is sent: ').and.include('535 5.7.8 wrong');
     expect(logins(), 'a worker that starts asks once').to.equal(loginsBefore + 1);
     await db.makeAllDue();
     await db.query(`select pg_notify('ruffinweb_emails', '')`);

@@ -39,7 +39,7 @@ describe('completion', () => {
     expect(await complete('')).to.include.members(['serve', 'messages', 'completion', 'help']);
     expect(await complete('se')).to.deep.equal(['serve', 'senders']);
     expect(await complete('messages', '')).to.include.members(['list', 'hold', 'release', 'delete', 'export']);
-    expect(await complete('messages', 'export', '--f')).to.deep.equal(['--format', '--form']);
+    expect(await complete('messages', 'export', '--f')).to.deep.equal(['--form', '--format']);
     expect(await complete('messages', 'export', '--format', '')).to.deep.equal(['csv', 'jsonl']);
     expect(await complete('--quiet', 'emails', 'list', '--json', '--state', 'f')).to.deep.equal(['failed']);
     expect(await complete('emails', 'list', '--form', '')).to.deep.equal(['']);

@@ -168,7 +168,7 @@ describe('config', () => {
     await writeFile(join(folder.path, '.env'), 'ALOWED_ORIGINS=https://a.test\nSMTP_PASSWORD_FILE=\nPORT=0\n');
     const warned = await run('check', { AROUND: 'x' });
     expect(warned).to.include({ code: 0, stdout: 'the configuration is right\n' });
-    expect(warned.stderr).to.match(/^.*ALOWED_ORIGINS in \S+ is no setting: is it spelt right\?\n$/);
+    expect(warned.stderr).to.match(/^.*ALOWED_ORIGINS in \S+ is not a setting: is it misspelt\?\n$/);
     expect(JSON.parse((await run('check --json')).stdout)).to.deep.equal({
       ok: true,
       faults: [],

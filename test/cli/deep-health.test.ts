@@ -296,7 +296,7 @@ describe('health --deep: the rest', () => {
     await using folder = await temporaryFolder();
     const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path };
     await using watching = await RunningServer.startCommand(['health', '--watch', '--every', '1'], settings);
-    await watching.said(/(?:looked at[\s\S]*){3}/);
+    await watching.said(/(?:checked at[\s\S]*){3}/);
     expect((await watching.stop('SIGINT')).code).to.equal(0);
   });
 });

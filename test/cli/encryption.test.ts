@@ -197,7 +197,7 @@ describe('encryption', () => {
     await db.query(`update messages set content = 'x' where id = $1`, [swapped?.id]);
     const status = await run('encryption status', `${k2},${k1}`);
     expect(status.code).to.equal(4);
-    expect(status.stderr).to.include('1 rows hold a value that is not a sealed one');
+    expect(status.stderr).to.include('1 rows have a value that is not encrypted text');
   });
 
   it('an encrypted value moved to another row, column or table is unreadable', async () => {

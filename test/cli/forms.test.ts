@@ -146,7 +146,7 @@ describe('forms', () => {
     await run('change', 'contact', '--require', 'company', '--origin', 'https://shop.test');
     const { stdout } = await runHere(['forms', 'show', 'contact'], db, { settings, columns: 80 });
     expect(withoutColours(stdout))
-      .to.match(/recipients +owner@site\.test \(as NOTIFY_TO says\)/)
+      .to.match(/recipients +owner@site\.test \(from NOTIFY_TO\)/)
       .and.match(/required +email, message, company/)
       .and.match(/origins +https:\/\/shop\.test/);
     const table = withoutColours((await runHere(['forms', 'list'], db, { settings, columns: 80 })).stdout);

@@ -155,9 +155,9 @@ describe('import django', () => {
     );
     expect({ code, stderr: stderr.trim() }).to.deep.equal({
       code: 0,
-      stderr: 'Dates that name no time zone: 2, read as Europe/Amsterdam; --time-zone says another.',
+      stderr: 'Dates without a time zone: 2, read as Europe/Amsterdam; --time-zone sets another.',
     });
-    expect(stdout).to.match(/^taken +3$/m);
+    expect(stdout).to.match(/^imported +3$/m);
     expect(stdout, 'as other screens have it').to.match(/^written +\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ to \d{4}-[^T]*Z$/m);
     expect({ file: readFileSync(path).toString('hex'), folder: readdirSync(folder.path) }).to.deep.equal(before);
     expect((await stored()).map((it) => it.receivedAt)).to.deep.equal([
@@ -245,12 +245,12 @@ describe('import django', () => {
     });
     const { code, stderr, imported } = await json(path);
     expect(stderr.trim().split('\n')).to.deep.equal([
-      "message 1 is not taken: its sender's address is not an e-mail address",
-      'message 2 is not taken: its text is empty',
-      'message 3 is not taken: its sender is not in backend_sender',
-      'message 4 is not taken: its date cannot be read',
-      'message 5 is not taken: its date is before 1970 or in the future',
-      "message 6 is not taken: its sender's address is not an e-mail address; its date is before 1970 or in the future",
+      "message 1 is not imported: its sender's address is not an e-mail address",
+      'message 2 is not imported: its text is empty',
+      'message 3 is not imported: its sender is not in backend_sender',
+      'message 4 is not imported: its date cannot be read',
+      'message 5 is not imported: its date is before 1970 or in the future',
+      "message 6 is not imported: its sender's address is not an e-mail address; its date is before 1970 or in the future",
     ]);
     expect(code).to.equal(1);
     expect(imported.messages).to.deep.equal({ found: 7, taken: 1, takenBefore: 0, erased: 0, notTaken: 6 });
@@ -311,7 +311,7 @@ describe('import django', () => {
     const { code, stderr, imported } = await json(old.url);
     expect({ code, stderr }).to.deep.equal({
       code: 0,
-      stderr: 'message 3 is not taken: its sender was erased here since\n',
+      stderr: 'message 3 is not imported: its sender was erased here\n',
     });
     expect(imported.messages).to.deep.equal({ found: 4, taken: 1, takenBefore: 2, erased: 1, notTaken: 0 });
     expect(await texts()).to.deep.equal(['Second', 'Later']);
@@ -327,7 +327,7 @@ describe('import django', () => {
     await db.query('insert into erasures (address_index, erased_at) values ($1, now())', [addressIndex]);
     await erasing.release();
     const { stderr, imported } = await importing;
-    expect(stderr).to.equal('message 1 is not taken: its sender was erased here since\n');
+    expect(stderr).to.equal('message 1 is not imported: its sender was erased here\n');
     expect(imported.messages).to.include({ taken: 1, erased: 1, takenBefore: 0 });
     expect(await texts()).to.deep.equal(['Second']);
   });

@@ -37,7 +37,7 @@ describe('keys', () => {
     );
     expect(code).to.equal(0);
     expect(stdout).to.match(/^rw_[0-9a-hjkmnp-tv-z]{10}_[\w-]{43}\n$/);
-    expect(stderr).to.include('the only time').and.include('read and write messages and emails of contact');
+    expect(stderr).to.include('shown only this time').and.include('read and write messages and emails of contact');
     const secret = stdout.trim().split('_').slice(2).join('_');
     const [row] = await db.query<{ text: string; days: number }>(
       `select api_keys::text as text, round(extract(epoch from expires_at - created_at) / 86400)::int as days from api_keys`,

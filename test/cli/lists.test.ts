@@ -392,7 +392,7 @@ describe('senders, messages and emails', () => {
     expect(runs.map((it) => it.code)).to.deep.equal([0, 0, 0, 0, 0, 0, 1]);
     expect(runs.slice(0, 4).map((it) => it.stdout)).to.deep.equal(['', '', '', '']);
     expect(runs[0]?.stderr).to.include('Post to /api/messages');
-    expect(runs[3]?.stderr).to.include('Leave a filter out');
+    expect(runs[3]?.stderr).to.include('Leave out a filter');
     expect(JSON.parse(runs[4]?.stdout ?? '')).to.deep.equal({ items: [], next: null });
     expect(runs[5]).to.include({ stdout: '', stderr: '' });
   });

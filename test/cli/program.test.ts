@@ -120,7 +120,7 @@ describe('ruffinweb', () => {
       [['senders', 'list', 'x'], /too many arguments/],
       [['messages', 'list', '--limit', '201'], /from 1 to 200/],
       [['messages', 'list', '--status', 'hold'], /accepted, held/],
-      [['messages', 'show'], /missing required argument 'message'\nAdd --help to see how it is used\.\n$/],
+      [['messages', 'show'], /missing required argument 'message'\nAdd --help to see how to use it\.\n$/],
       [['messages', 'list', '--since', 'soon'], /--since "soon" is not a time/],
       [['emails', 'resend'], /their ids, --failed or --queued/],
       [['senders', 'show'], /an id, or --email/],
@@ -138,7 +138,7 @@ describe('ruffinweb', () => {
       [
         "ruffinweb: option '--status <status>' argument '\\u{9b}held'",
         'is invalid. Allowed choices are accepted, held.',
-        'Add --help to see how it is used.\n',
+        'Add --help to see how to use it.\n',
       ].join('\n'),
     );
   });

@@ -200,7 +200,7 @@ describe('emails resend', () => {
     expect([await deliver(), await deliver()]).to.deep.equal([6, 0]);
     const [id = '', other = ''] = await find(`kind = 'notification'`);
     const { stderr } = await runHere(['emails', 'show', id], db);
-    expect(stderr).to.equal(`\nDo not wait: ruffinweb emails resend ${id}\n`);
+    expect(stderr).to.equal(`\nTo send it now: ruffinweb emails resend ${id}\n`);
     expect((await runHere(['emails', 'resume'], db)).stderr).to.match(/^6 wait .* ruffinweb emails resend --queued\n$/);
 
     const again = await resend(id);
@@ -225,7 +225,7 @@ describe('emails resend', () => {
     expect(await deliver()).to.equal(1);
     expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 3, 'notification sent': 3 });
     const empty = await runHere(['emails', 'resend', '--queued'], db);
-    expect(empty.stderr).to.equal('No email waits for a later time: nothing to send now.\n');
+    expect(empty.stderr).to.equal('No email waits for a retry: nothing to send now.\n');
   });
 
   it('says that nothing is sent while the queue is paused', async () => {

@@ -7,9 +7,9 @@ describe('a table', () => {
   const style = createStyle(false);
   const columns: Column<string[]>[] = [
     { header: 'ID', text: ([id = '']) => id },
-    { header: 'NAME', text: ([, name = '']) => name, least: 6 },
+    { header: 'NAME', text: ([, name = '']) => name, minWidth: 6 },
     { header: 'COUNT', text: ([, , count = '']) => count, align: 'right', omit: 1 },
-    { header: 'NOTE', text: ([, , , note = '']) => note, least: 8, omit: 2 },
+    { header: 'NOTE', text: ([, , , note = '']) => note, minWidth: 8, omit: 2 },
   ];
   const rows = [
     ['1', 'Ada Lovelace', '7', 'wrote the first program'],

@@ -1,61 +1,75 @@
-import type { Command } from 'commander';
+import type { MailingContext } from '../../mailing-context.ts';
 import { Problem } from '../../problems.ts';
-import { exitCode } from '../session/exit-codes.ts';
+import type { Call, CliCommand } from '../session/command.ts';
 import { openDatabase, openKeys } from '../session/open-context.ts';
-import { addExamples, optionsOf } from '../session/options.ts';
-import type { Deps } from '../terminal/deps.ts';
-import { Output, plural } from '../terminal/output.ts';
+import { setExitCode } from '../session/results.ts';
+import { plural } from '../terminal/output.ts';
 import { warnOfPause } from './emails/pause.ts';
 
-export function addDeliverCommand(program: Command, deps: Deps): void {
-  const deliver = program
+type DeliverCall = Call<{ once?: boolean }>;
+
+export function addDeliverCommand(program: CliCommand): void {
+  program
     .command('deliver')
-    .description('Deliver queued mail, until stopped')
-    .option('--once', 'deliver what is due now, and end')
+    .description('Deliver queued mail until stopped')
+    .option('--once', 'deliver the mail that is due now, and exit')
     .option('--json', 'print JSON (with --once)')
-    .action(async (options: { once?: boolean; json?: boolean }, command: Command) => {
-      if (options.json && !options.once) throw new Problem('argument-invalid', '--json needs --once');
-      const output = new Output(deps, optionsOf(command));
-      const { stop, hasten } = deps.stopInSteps();
-      const context = await openKeys(await openDatabase(deps, { embedded: 'join', waiting: 'visitor' }));
-      const [
-        { openMailingContext },
-        { createNewMailSignal, listenForNewMail },
-        { createEmailJob },
-        { deliverUntilIdle, runDeliveryLoop },
-        { runMaintenance },
-        { openScope },
-        { countDue },
-      ] = await Promise.all([
-        import('../../mailing-context.ts'),
-        import('../../services/delivery/new-mail-signal.ts'),
-        import('../../services/emails/email-job.ts'),
-        import('../../services/delivery/delivery-loop.ts'),
-        import('../../services/maintenance/run-maintenance.ts'),
-        import('../../services/scope.ts'),
-        import('../../services/health/readiness.ts'),
-      ]);
-      await using mailing = await openMailingContext(context);
-      const job = createEmailJob(mailing);
-      if (options.once) {
-        const tries = await deliverUntilIdle(mailing, job, stop, { hasten });
-        const scope = openScope(mailing);
-        const [paused, due] = [await warnOfPause(output, scope), await countDue(scope)];
-        if (options.json) output.printJson({ tries, paused, due });
-        else {
-          if (paused !== null) output.print(`mail is paused: ${due} due`);
-          else if (tries === 0) output.print('nothing is due');
-          if (tries > 0) output.print(`${plural(tries, 'try', 'tries')} made: see "ruffinweb emails list"`);
-        }
-        if (stop.aborted) deps.setExitCode(exitCode.interrupted);
-        return;
-      }
-      output.note(`delivering to ${mailing.mailer.describes} until stopped (Ctrl-C)`);
-      stop.addEventListener('abort', () => mailing.log.info('stopping: mail in flight comes to its end first'));
-      const newMail = createNewMailSignal();
-      await using _listening = listenForNewMail(mailing, newMail);
-      // Each process runs the maintenance; the database lets one do each task.
-      await Promise.all([runDeliveryLoop(mailing, job, newMail, stop, hasten), runMaintenance(mailing, stop)]);
-    });
-  addExamples(deliver, ['ruffinweb deliver', 'ruffinweb deliver --once --json']);
+    .examples('ruffinweb deliver', 'ruffinweb deliver --once --json')
+    .run(deliver);
+}
+
+async function deliver(call: DeliverCall): Promise<void> {
+  const { deps, options } = call;
+  if (options.json && !options.once) throw new Problem('argument-invalid', '--json needs --once');
+  const signals = deps.stopInSteps();
+  const context = await openKeys(await openDatabase(deps, { embedded: 'join', waiting: 'visitor' }));
+  const { openMailingContext } = await import('../../mailing-context.ts');
+  await using mailing = await openMailingContext(context);
+  await (options.once ? deliverOnce : deliverUntilStopped)(call, mailing, signals);
+}
+
+type StopSignals = { stop: AbortSignal; hasten: AbortSignal };
+
+const loadDelivery = () =>
+  Promise.all([import('../../services/emails/email-job.ts'), import('../../services/delivery/delivery-loop.ts')]);
+
+async function deliverOnce(
+  { deps, output }: DeliverCall,
+  mailing: MailingContext,
+  { stop, hasten }: StopSignals,
+): Promise<void> {
+  const [[{ createEmailJob }, { deliverUntilIdle }], { openScope }, { countDue }] = await Promise.all([
+    loadDelivery(),
+    import('../../services/scope.ts'),
+    import('../../services/health/readiness.ts'),
+  ]);
+  const tries = await deliverUntilIdle(mailing, createEmailJob(mailing), stop, { hasten });
+  const scope = openScope(mailing);
+  const [paused, due] = [await warnOfPause(output, scope), await countDue(scope)];
+  output.printResult({ tries, paused, due }, () => {
+    if (paused !== null) output.print(`mail is paused: ${due} due`);
+    else if (tries === 0) output.print('nothing is due');
+    if (tries > 0) output.print(`${plural(tries, 'try', 'tries')} made: see "ruffinweb emails list"`);
+  });
+  setExitCode(deps, stop);
+}
+
+async function deliverUntilStopped(
+  { output }: DeliverCall,
+  mailing: MailingContext,
+  { stop, hasten }: StopSignals,
+): Promise<void> {
+  const [[{ createEmailJob }, { runDeliveryLoop }], { createNewMailSignal, listenForNewMail }, { runMaintenance }] =
+    await Promise.all([
+      loadDelivery(),
+      import('../../services/delivery/new-mail-signal.ts'),
+      import('../../services/maintenance/run-maintenance.ts'),
+    ]);
+  output.note(`delivering to ${mailing.mailer.describes} until stopped (Ctrl-C)`);
+  stop.addEventListener('abort', () => mailing.log.info('stopping: mail in flight is finished first'));
+  const newMail = createNewMailSignal();
+  await using _listening = listenForNewMail(mailing, newMail);
+  // Every process runs the maintenance; the database lets one of them do each task.
+  const loop = runDeliveryLoop(mailing, createEmailJob(mailing), newMail, stop, hasten);
+  await Promise.all([loop, runMaintenance(mailing, stop)]);
 }

@@ -1,15 +1,17 @@
 import type { Command } from 'commander';
-import { addExamples } from '../session/options.ts';
+import type { CliCommand } from '../session/command.ts';
 
-/** `help` beside every command that has commands below it; commander's own looks one level down and no further. */
-export function addHelpCommands(program: Command): void {
-  for (const command of program.commands) if (command.commands.length > 0) addHelpCommands(command);
-  const help = program
+/** Adds `help` to every command that has subcommands. Commander's own knows only one level of them. */
+export function addHelpCommands(program: CliCommand): void {
+  for (const command of program.commands) {
+    if (command.commands.length > 0) addHelpCommands(command as CliCommand);
+  }
+  program
     .command('help')
     .description('print help for a command')
     .argument('[command...]')
+    .examples('ruffinweb help messages list', 'ruffinweb messages help list')
     .action((names: string[]) => find(program, names).help());
-  addExamples(help, ['ruffinweb help messages list', 'ruffinweb messages help list']);
 }
 
 function find(command: Command, names: readonly string[]): Command {

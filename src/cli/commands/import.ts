@@ -1,76 +1,66 @@
-import type { Command } from 'commander';
 import type { Imported } from '../../services/django-import/import-report.ts';
 import type { OldFault } from '../../services/django-import/read-old-message.ts';
-import { exitCode } from '../session/exit-codes.ts';
-import { addExamples, optionsOf } from '../session/options.ts';
+import type { Call, CliCommand } from '../session/command.ts';
+import { setExitCode } from '../session/results.ts';
 import { runInScope } from '../session/run-in-scope.ts';
-import type { Deps } from '../terminal/deps.ts';
-import { type GlobalOptions, Output } from '../terminal/output.ts';
+import type { Output } from '../terminal/output.ts';
 import { showProgress } from '../terminal/progress.ts';
 import { formatExact } from '../terminal/times.ts';
 
-interface ImportOptions extends GlobalOptions {
+interface ImportOptions {
   form: string;
   timeZone: string;
-  dryRun?: boolean;
-  json?: boolean;
 }
 
-export function addImportCommands(program: Command, deps: Deps): void {
-  const imports = program.command('import').description('Take over what another program has kept');
+export function addImportCommands(program: CliCommand): void {
+  const imports = program.command('import').description('Import the data of another program');
 
-  const django = imports
+  imports
     .command('django')
-    .description('Take over the messages and senders of the Django backend; sends no mail, can be run again')
+    .description('Import messages and senders from the Django backend; sends no mail, can be run again')
     .argument('<url>', 'postgresql://… or an SQLite file: a path, or sqlite:///…')
-    .option('--form <slug>', 'the form that the messages become part of', 'contact')
-    .option('--time-zone <zone>', 'of dates that name none, such as Europe/Amsterdam', 'UTC')
+    .option('--form <slug>', 'the form to import into', 'contact')
+    .option('--time-zone <zone>', 'of dates without a time zone, such as Europe/Amsterdam', 'UTC')
     .option('--dry-run', 'only say what would happen')
-    .option('--json', 'print JSON')
-    .action(async (url: string, _options, command: Command) => {
-      const options = optionsOf<ImportOptions>(command);
-      const output = new Output(deps, options);
-      const stop = deps.stopGently();
-      const load = () =>
-        Promise.all([
-          import('../../services/django-import/import-django.ts'),
-          import('../../services/django-import/read-old-message.ts'),
-          import('../../database/django/old-database.ts'),
-          import('../../database/django/open-old-database.ts'),
-        ]);
-      await runInScope(
-        deps,
-        load,
-        async (scope, [{ importDjango }, { oldFaults }, { countOldMessages }, { openOldDatabase }]) => {
-          await using old = await openOldDatabase(url);
-          using progress = showProgress(deps, options, await countOldMessages(old), 'messages read');
-          const imported = await importDjango(scope, old, {
-            form: options.form,
-            timeZone: options.timeZone,
-            dryRun: options.dryRun ?? false,
-            stop,
-            onProgress: progress.report,
-            onFault(id, faults) {
-              progress.clear();
-              output.warn(`message ${id} is not taken: ${faults.map((it) => oldFaults[it]).join('; ')}`);
-            },
-            onErased(id) {
-              progress.clear();
-              output.note(`message ${id} is not taken: its sender was erased here since`);
-            },
-          });
-          progress.clear();
-          if (options.json) output.printJson(imported);
-          else printImported(output, imported, oldFaults);
-          if (stop.aborted) deps.setExitCode(exitCode.interrupted);
-          else if (imported.messages.notTaken > 0) deps.setExitCode(exitCode.refused);
-        },
-      );
+    .jsonOption()
+    .examples(
+      'ruffinweb import django /srv/old/db.sqlite3 --dry-run',
+      'PGPASSWORD=… ruffinweb import django postgresql://django@db.example.com/site?sslmode=require',
+    )
+    .run(importFromDjango);
+}
+
+const loadImport = async () => ({
+  ...(await import('../../services/django-import/import-django.ts')),
+  ...(await import('../../services/django-import/read-old-message.ts')),
+  ...(await import('../../database/django/old-database.ts')),
+  ...(await import('../../database/django/open-old-database.ts')),
+});
+
+async function importFromDjango({ deps, options, output }: Call<ImportOptions>, url: string): Promise<void> {
+  const stop = deps.stopGently();
+  await runInScope(deps, loadImport, async (scope, { importDjango, oldFaults, countOldMessages, openOldDatabase }) => {
+    await using old = await openOldDatabase(url);
+    using progress = showProgress(deps, options, await countOldMessages(old), 'messages read');
+    const imported = await importDjango(scope, old, {
+      form: options.form,
+      timeZone: options.timeZone,
+      dryRun: options.dryRun ?? false,
+      stop,
+      onProgress: progress.report,
+      onFault(id, faults) {
+        progress.clear();
+        output.warn(`message ${id} is not imported: ${faults.map((it) => oldFaults[it]).join('; ')}`);
+      },
+      onErased(id) {
+        progress.clear();
+        output.note(`message ${id} is not imported: its sender was erased here`);
+      },
     });
-  addExamples(django, [
-    'ruffinweb import django /srv/old/db.sqlite3 --dry-run',
-    'PGPASSWORD=… ruffinweb import django postgresql://django@db.example.com/site?sslmode=require',
-  ]);
+    progress.clear();
+    output.printResult(imported, () => printImported(output, imported, oldFaults));
+    setExitCode(deps, stop, imported.messages.notTaken > 0);
+  });
 }
 
 function printImported(output: Output, imported: Imported, texts: Readonly<Record<OldFault, string>>): void {
@@ -80,26 +70,24 @@ function printImported(output: Output, imported: Imported, texts: Readonly<Recor
   output.printDetails([
     ['form', imported.form],
     ['messages read', String(messages.found)],
-    [dryRun ? 'would be taken' : 'taken', String(messages.taken), style.good],
-    ['taken before', String(messages.takenBefore)],
+    [dryRun ? 'would be imported' : 'imported', String(messages.taken), style.good],
+    ['imported before', String(messages.takenBefore)],
     ['sender was erased', messages.erased > 0 ? String(messages.erased) : null],
-    ['not taken', String(messages.notTaken), messages.notTaken > 0 ? style.bad : undefined],
-    // As the texts have it, an index signature would not.
+    ['not imported', String(messages.notTaken), messages.notTaken > 0 ? style.bad : undefined],
+    // `Object.keys` does not know the type of the keys.
     ...(Object.keys(faults) as OldFault[]).map((it): [string, string] => [`  ${texts[it]}`, String(faults[it])]),
     ['written', imported.period && `${exact(imported.period.first)} to ${exact(imported.period.last)}`],
     ['new senders', senders.new === null ? null : String(senders.new)],
   ]);
   const { assumed, messages: unzoned } = imported.timeZone;
   if (unzoned > 0) {
-    output.note(`\nDates that name no time zone: ${unzoned}, read as ${assumed}; --time-zone says another.`);
+    output.note(`\nDates without a time zone: ${unzoned}, read as ${assumed}; --time-zone sets another.`);
   }
   const { days, past } = imported.retention;
   if (past > 0) {
-    output.note(
-      `\nTaken, but older than the ${days} days that messages are kept: ${past}; the next purge removes them.`,
-    );
+    output.note(`\nImported messages older than the retention of ${days} days: ${past}; the next purge removes them.`);
   }
   if (messages.notTaken > 0) output.note('\nCorrect these rows in the old database and run this again.');
   if (dryRun) output.note('\nNothing was changed.');
-  if (!complete) output.note('\nEnded before all was read: run this again to go on.');
+  if (!complete) output.note('\nStopped before everything was read: run this again to continue.');
 }

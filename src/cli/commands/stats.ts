@@ -1,87 +1,64 @@
-import { type Command, InvalidArgumentError } from 'commander';
-import type { DeliveryTimes, Stats } from '../../services/health/stats.ts';
-import { addExamples, optionsOf } from '../session/options.ts';
+import type { Stats } from '../../services/health/stats.ts';
+import { type Call, type CliCommand, wholeNumber } from '../session/command.ts';
+import { onlyGiven } from '../session/options.ts';
 import { runInScope } from '../session/run-in-scope.ts';
-import { bar, timeBar, twoBars } from '../terminal/chart.ts';
-import type { Deps } from '../terminal/deps.ts';
-import { type GlobalOptions, Output, plural } from '../terminal/output.ts';
+import { type Output, plural } from '../terminal/output.ts';
 
-interface StatsOptions extends GlobalOptions {
+interface StatsOptions {
   days: number;
   form?: string;
-  json?: boolean;
 }
 
-export function addStatsCommand(program: Command, deps: Deps): void {
-  const stats = program
+export function addStatsCommand(program: CliCommand): void {
+  program
     .command('stats')
-    .description('Messages a day, how many are held, and how long mail takes')
-    .option('--days <number>', 'how many days, today included, up to 366', readDays, 14)
-    .option('--form <slug>', 'of this form')
-    .option('--json', 'print JSON')
-    .action(async (_options, command: Command) => {
-      const options = optionsOf<StatsOptions>(command);
-      const output = new Output(deps, options);
-      const request = { days: options.days, ...(options.form && { form: options.form }) };
-      const load = () => import('../../services/health/stats.ts');
-      const found = await runInScope(deps, load, (scope, { readStats }) => readStats(scope, request));
-      if (options.json) output.printJson(found);
-      else if (found.messages === 0 && found.delivery.emails === 0) {
-        output.note(`No message in the last ${plural(options.days, 'day')}. Ask for more: ruffinweb stats --days 366`);
-      } else printStats(output, found);
-    });
-  addExamples(stats, ['ruffinweb stats --days 30', `ruffinweb stats --json | jq '.delivery.p95Ms'`]);
+    .description('Messages per day, how many are held, and how long delivery takes')
+    .option('--days <number>', 'how many days including today, up to 366', wholeNumber(1, 366), 14)
+    .option('--form <slug>', 'only of this form')
+    .jsonOption()
+    .examples('ruffinweb stats --days 30', `ruffinweb stats --json | jq '.delivery.p95Ms'`)
+    .run(showStats);
 }
 
-function readDays(text: string): number {
-  const days = Number(text);
-  if (!Number.isInteger(days) || days < 1 || days > 366) throw new InvalidArgumentError('It must be from 1 to 366.');
-  return days;
+async function showStats({ deps, options, output }: Call<StatsOptions>): Promise<void> {
+  const request = { days: options.days, ...onlyGiven({ form: options.form || undefined }) };
+  const load = () => import('../../services/health/stats.ts');
+  const stats = await runInScope(deps, load, (scope, { readStats }) => readStats(scope, request));
+  output.printResult(stats, () => {
+    if (stats.messages > 0 || stats.delivery.emails > 0) printStats(output, stats);
+    else output.note(`No message in the last ${plural(options.days, 'day')}. To see more: ruffinweb stats --days 366`);
+  });
 }
 
-/** Charts are read best when they are not as long as a wide terminal. */
 const maxBarWidth = 60;
 
-function printStats(output: Output, stats: Stats): void {
+/** The maximum width of the other columns. */
+const widthBesideBar = 58;
+
+function printStats(output: Output, { days, messages, held, heldShare, delivery }: Stats): void {
   const { style } = output;
-  const share =
-    stats.heldShare === null ? '' : ` (${(stats.heldShare * 100).toFixed(stats.heldShare < 0.1 ? 1 : 0)} %)`;
-  output.print(`${style.bold('Messages a day')}  ${plural(stats.messages, 'message')}, ${stats.held} held${share}`);
-  const most = Math.max(...stats.days.map((it) => it.messages), 1);
-  const room = roomFor(output, 34);
-  for (const { day, messages, held } of stats.days) {
-    const [accepted, kept] = held === 0 ? [bar(messages, most, room), ''] : twoBars(messages - held, held, most, room);
-    const number = String(messages).padStart(6);
-    output.print(
-      `${style.dim(day)} ${number}  ${style.good(accepted)}${style.warning(kept)}${held > 0 ? ` ${held} held` : ''}`.trimEnd(),
-    );
-  }
-  if (stats.delivery.emails === 0) {
-    output.note('\nNo email of these days has been delivered yet.');
-    return;
-  }
-  output.print();
-  output.print(
-    `${style.bold('Delivery times')}  ${plural(stats.delivery.emails, 'email')}: ${timesOf(stats.delivery)}`,
-  );
-  output.print(style.dim(`${'p50'.padStart(19)}${'p95'.padStart(9)}${'p99'.padStart(9)}  █ p50 ▓ p95 ░ p99`));
-  const slowest = Math.max(...stats.days.map((it) => it.delivery.p99Ms ?? 0));
-  const timeRoom = roomFor(output, 42);
-  for (const { day, delivery } of stats.days) {
-    const { p50Ms, p95Ms, p99Ms } = delivery;
-    if (p50Ms === null || p95Ms === null || p99Ms === null) continue;
-    const figures = [p50Ms, p95Ms, p99Ms].map((ms) => formatTime(ms).padStart(8)).join(' ');
-    output.print(`${style.dim(day)} ${figures}  ${timeBar([p50Ms, p95Ms, p99Ms], slowest, timeRoom, style)}`);
-  }
+  const share = heldShare === null ? '' : ` (${(heldShare * 100).toFixed(heldShare < 0.1 ? 1 : 0)} %)`;
+  output.print(`${plural(messages, 'message')}, ${held} held${share}`);
+  const times = quantiles.map((it) => `${it} ${formatTime(delivery[`${it}Ms`])}`).join(' · ');
+  output.print(`${plural(delivery.emails, 'email')} delivered${delivery.emails > 0 ? `: ${times}` : ''}\n`);
+
+  const maxMessages = Math.max(...days.map((it) => it.messages), 1);
+  const room = Math.max(8, Math.min(maxBarWidth, output.width - widthBesideBar));
+  output.printTable(days, [
+    { header: 'DAY', text: (it) => it.day, style: style.dim },
+    { header: 'MESSAGES', text: (it) => String(it.messages), align: 'right' },
+    { header: '', text: (it) => '█'.repeat(Math.ceil((it.messages / maxMessages) * room)), style: style.good, omit: 1 },
+    { header: 'HELD', text: (it) => (it.held > 0 ? String(it.held) : ''), align: 'right', style: style.warning },
+    ...quantiles.map((quantile) => ({
+      header: quantile.toUpperCase(),
+      text: (it: Stats['days'][number]) => formatTime(it.delivery[`${quantile}Ms`]),
+      align: 'right' as const,
+    })),
+  ]);
 }
 
-function roomFor(output: Output, others: number): number {
-  return Math.max(8, Math.min(maxBarWidth, output.width - others));
-}
-
-function timesOf({ p50Ms, p95Ms, p99Ms }: DeliveryTimes): string {
-  return [`p50 ${formatTime(p50Ms)}`, `p95 ${formatTime(p95Ms)}`, `p99 ${formatTime(p99Ms)}`].join(' · ');
-}
+/** Half of the emails took less time than p50, 95 % less than p95. */
+const quantiles = ['p50', 'p95', 'p99'] as const;
 
 function formatTime(ms: number | null): string {
   if (ms === null) return '';

@@ -1,6 +1,6 @@
 import type { ProblemCode } from '../../problems.ts';
 
-/** What a script may rely on. */
+/** Scripts rely on these numbers. */
 export const exitCode = {
   done: 0,
   refused: 1,
@@ -12,48 +12,19 @@ export const exitCode = {
 
 const { refused, misused, unhealthy, ourFault, interrupted } = exitCode;
 
-export const exitCodeOf = {
-  'body-unreadable': refused,
-  'body-too-large': refused,
-  'body-type-unknown': refused,
-  'route-unknown': refused,
-  'method-not-allowed': refused,
-  'host-repeated': refused,
-  'host-unknown': refused,
-  'rate-limited': refused,
-  'origin-refused': refused,
-  'fields-invalid': refused,
-  'captcha-required': refused,
-  'captcha-wrong': refused,
-  'idempotency-key-invalid': refused,
-  'idempotency-key-reused': refused,
-  'repeat-in-progress': refused,
-  'form-unknown': refused,
-  'form-closed': refused,
-  'form-exists': refused,
-  'sender-unknown': refused,
-  'message-unknown': refused,
-  'email-unknown': refused,
-  'email-leased': refused,
-  'email-not-resendable': refused,
-  'email-not-cancellable': refused,
-  'token-required': refused,
-  'mailbox-locked': refused,
-  'key-required': refused,
-  'key-forbidden': refused,
-  'key-unknown': refused,
-  'database-away': refused,
+const exitCodes: Partial<Record<ProblemCode, number>> = {
   'schema-behind': unhealthy,
   'schema-too-new': unhealthy,
   'keys-wrong': misused,
   'argument-invalid': misused,
   unexpected: ourFault,
-} as const satisfies Record<ProblemCode, number>;
+};
 
-/**
- * The other errors that we expect and can explain, by name: telling them apart must not load the modules that
- * throw them.
- */
+export function exitCodeOf(code: ProblemCode): number {
+  return exitCodes[code] ?? refused;
+}
+
+/** Exit codes of other expected errors, by name: importing their classes would load the modules that throw them. */
 export const exitCodeOfName: Readonly<Record<string, number>> = {
   ConfigFaulty: misused,
   SettingsUnreadable: misused,

@@ -5,7 +5,7 @@ import { Problem } from '../../problems.ts';
 import type { Deps } from '../terminal/deps.ts';
 import { adviceWords } from './advice.ts';
 
-/** @throws {ConfigFaulty} and what reading the settings throws. */
+/** @throws {ConfigFaulty} and the errors of reading the settings. */
 export async function openConfig(deps: Deps): Promise<{ config: Config; log: Log }> {
   const [{ readConfig }, { createLog, logWhenUsed }] = await Promise.all([
     import('../../config/read-config.ts'),
@@ -17,7 +17,7 @@ export async function openConfig(deps: Deps): Promise<{ config: Config; log: Log
   return { config, log: logWhenUsed(() => createLog({ level: config.log.level, format })) };
 }
 
-/** The database as it is, whatever its schema. */
+/** Opens the database without checking its schema. */
 export async function openDatabase(
   deps: Deps,
   opening: Omit<Opening, 'log' | 'endFirst'> = { embedded: 'join', waiting: 'operator' },
@@ -28,25 +28,17 @@ export async function openDatabase(
 }
 
 /**
- * What a command needs that shows or changes what visitors gave: a schema that fits, and the keys.
+ * Checks the schema and the keys, which every command needs that reads or changes visitors' data. Closes `base` if that
+ * fails; otherwise the returned context owns it.
  *
- * @param entities what it reads, where that is little and the answer should come at once.
- */
-export async function openCommandContext(deps: Deps, entities?: Opening['entities']): Promise<Context> {
-  return await openKeys(await openDatabase(deps, { embedded: 'join', waiting: 'operator', entities }));
-}
-
-/**
- * Takes over `base`, also where it fails.
- *
- * @param options.remedy what to run where the schema is behind.
+ * @param remedy the command to run if the schema is behind.
  * @throws {Problem} schema-behind, schema-too-new
  * @throws {KeysWrong}
  */
-export async function openKeys(base: DatabaseContext, options: { remedy?: string } = {}): Promise<Context> {
+export async function openKeys(base: DatabaseContext, remedy?: string): Promise<Context> {
   await using opened = new AsyncDisposableStack();
   opened.use(base);
-  const [{ openContext }] = await Promise.all([import('../../context.ts'), requireSchema(base, options.remedy)]);
+  const [{ openContext }] = await Promise.all([import('../../context.ts'), requireSchema(base, remedy)]);
   opened.move();
   return await openContext(base);
 }
@@ -63,8 +55,10 @@ export async function requireSchema(base: DatabaseContext, remedy?: string): Pro
 }
 
 /**
- * @param remedy what to run where the schema is behind.
- * @throws {Problem} schema-behind, schema-too-new: with the command that helps.
+ * Adds the command that helps to the error.
+ *
+ * @param remedy the command to run if the schema is behind.
+ * @throws {Problem} schema-behind, schema-too-new
  */
 export function adviseOnSchema(
   require: () => string | undefined,

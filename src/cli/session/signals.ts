@@ -1,15 +1,15 @@
-/** Ctrl-C, a terminal that closes, and whatever stops services. */
+/** Sent by Ctrl-C, by a service manager, and by a terminal that closes. */
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** GNU `timeout`, npm and our launcher pass on a signal that the terminal has sent to the whole process group already. */
+/** GNU `timeout`, npm and our launcher repeat a signal that the terminal already sent to the whole process group. */
 const sameSignalMs = 2000;
 
-/** How long a hastened stop may take before the process ends without it. */
-const hastenedMs = 5000;
+/** Deadline of a hastened stop; then the process exits. */
+const hastenedStopMs = 5000;
 
 /**
- * What the signals do: each takes the next step of the stop that the command asked for, and after the last step it ends
- * the process. Another signal within two seconds counts as the same one.
+ * Handles signals. Each one starts the next step of the command's stop; after the last step, the next signal ends the
+ * process. A signal within two seconds of another counts as the same one.
  */
 export class Signals {
   readonly #exit: () => void;
@@ -17,14 +17,14 @@ export class Signals {
   readonly #hasten = new AbortController();
   readonly #endFirst: (() => Promise<void>)[] = [];
   #steps: (() => void)[] = [];
-  #heededAt = Number.NEGATIVE_INFINITY;
-  /** Whether the process ends before its command was done, or before the command stopped by itself. */
+  #handledAt = Number.NEGATIVE_INFINITY;
+  /** Whether a signal ended the process, or will, before its command could finish or stop in order. */
   isInterrupted = false;
 
   constructor(exit: () => void) {
     this.#exit = exit;
-    for (const signal of stopSignals) process.on(signal, () => this.#heed());
-    // By default SIGUSR2 kills. The launcher heeds SIGUSR1.
+    for (const signal of stopSignals) process.on(signal, () => this.#handle());
+    // SIGUSR2 would kill the process. The launcher handles SIGUSR1.
     process.on('SIGUSR2', () => {});
   }
 
@@ -42,15 +42,15 @@ export class Signals {
     this.#endFirst.push(end);
   }
 
-  /** The command is done: nothing is left that could stop gently. */
-  letGo(): void {
+  /** The command is done. The next signal ends the process. */
+  forgetSteps(): void {
     this.#steps = [];
   }
 
-  #heed(): void {
+  #handle(): void {
     const now = performance.now();
-    if (now - this.#heededAt < sameSignalMs) return;
-    this.#heededAt = now;
+    if (now - this.#handledAt < sameSignalMs) return;
+    this.#handledAt = now;
     const step = this.#steps.shift();
     if (step) step();
     else void this.#end();
@@ -59,7 +59,7 @@ export class Signals {
   #startHastening(): void {
     this.isInterrupted = true;
     this.#hasten.abort();
-    setTimeout(() => void this.#end(), hastenedMs).unref();
+    setTimeout(() => void this.#end(), hastenedStopMs).unref();
   }
 
   async #end(): Promise<void> {

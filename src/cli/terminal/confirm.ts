@@ -2,11 +2,11 @@ import { Problem } from '../../problems.ts';
 import type { Deps } from './deps.ts';
 
 /**
- * Asks before something that cannot be undone, unless `--yes` was given.
+ * Asks before a change that cannot be undone, unless `--yes` was given.
  *
- * @throws {Problem} argument-invalid without a terminal to ask on.
- * @throws {Refusal} at a no.
- * @throws {Interrupted} at Ctrl-C.
+ * @throws {Problem} argument-invalid if there is no terminal.
+ * @throws {Refusal} if the answer is no.
+ * @throws {Interrupted} on Ctrl-C.
  */
 export async function confirmOrRefuse(deps: Deps, options: { yes?: boolean }, question: string): Promise<void> {
   if (options.yes) return;
@@ -14,14 +14,14 @@ export async function confirmOrRefuse(deps: Deps, options: { yes?: boolean }, qu
   if (!(await confirm(deps, question))) throw new Refusal('nothing was changed');
 }
 
-/** The end of the input is a no. */
+/** End of input means no. */
 async function confirm(deps: Deps, question: string): Promise<boolean> {
   const { createInterface } = await import('node:readline/promises');
   const terminal = createInterface({ input: deps.stdin, output: deps.stderr, terminal: true });
   const { promise: answered, resolve, reject } = Promise.withResolvers<string>();
   terminal.once('SIGINT', () => reject(new Interrupted()));
   terminal.once('close', () => resolve(''));
-  // Ends with an AbortError when the terminal is closed below; by then the answer is known.
+  // Closing the terminal below rejects this; by then the answer is known.
   terminal.question(`${question} [y/N] `).then(resolve, () => {});
   try {
     const answer = (await answered).trim();
@@ -38,12 +38,13 @@ async function confirm(deps: Deps, question: string): Promise<boolean> {
 export function isInteractive(deps: Deps): boolean {
   return deps.stdin.isTTY === true && deps.stderr.isTTY === true;
 }
-/** A command that could not do what was asked, or was told not to. The message says why and what would help. */
+
+/** The command could not do what was asked, or the operator said no. The message says why and what to do. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
 }
 
-/** Ctrl-C while we asked. */
+/** Ctrl-C in answer to a question. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
 

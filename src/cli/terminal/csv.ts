@@ -1,15 +1,12 @@
-/** One line of a CSV file (RFC 4180), its end included. */
+/** One line of a CSV file (RFC 4180) with its line end. */
 export function formatCsvLine(cells: readonly string[]): string {
   return `${cells.map(formatCell).join(',')}\r\n`;
 }
 
 /**
- * A spreadsheet runs a cell that begins like a formula, with full-width signs too where people write Japanese, and
- * what it says was written by a stranger (OWASP, "CSV Injection"): an apostrophe in front makes it a text. That makes CSV the form for looking at, and JSON Lines the one
- * for taking along.
- *
- * A spreadsheet that separates at semicolons (Excel by itself, where the decimal sign is a comma) finds our quotes in
- * the middle of its cells, where they mean nothing: each semicolon, tab and line end of a text begins a cell to it.
+ * A spreadsheet runs a cell that looks like a formula (OWASP, "CSV Injection"), also with full-width signs in Japan. An
+ * apostrophe in front makes it a text. A spreadsheet that splits at semicolons (Excel where the decimal sign is a comma)
+ * ignores our quotes: it begins a cell after each semicolon, tab and line end of a text.
  */
 function formatCell(text: string): string {
   const harmless = text

@@ -1,36 +1,35 @@
 import type { Readable, Writable } from 'node:stream';
 import type { ConfigFault, Environment } from '../../config/config.ts';
 
-/** What the commands may touch of the process that runs them. Only `main.ts` knows the real one. */
+/** The parts of the process that commands may use. Only `main.ts` uses the process itself. */
 export interface Deps {
   readonly stdin: Readable & { isTTY?: boolean };
   readonly stdout: Writable & { isTTY?: boolean; columns?: number };
   readonly stderr: Writable & { isTTY?: boolean; columns?: number };
-  /** The surroundings as they are: for NO_COLOR and the like, never for settings. */
+  /** The environment, for NO_COLOR, COLUMNS and TERM. Settings come from `readSettings`. */
   readonly env: Environment;
-  /** What to type to call this program once more, from the same folder. */
+  /** What to type in this folder to call this program again. */
   readonly calledAs: string;
-  /** The settings: environment, `.env` file and secret files put together. */
+  /** Merges the environment, the `.env` file and secret files. */
   readSettings(): Settings;
   /**
-   * From here on SIGINT (Ctrl-C), SIGTERM and SIGHUP ask this command to end by itself, which it does soon after the
-   * signal is aborted. Another one more than two seconds later ends it at once. A command that never calls this ends at
-   * once the first time.
+   * From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP abort the returned signal, and the command stops soon after. Another
+   * one more than two seconds later ends the process at once, as the first one does if this was never called.
    */
   stopGently(): AbortSignal;
-  /** The same for a command that waits for others while it stops: a later signal aborts `hasten`, which ends these waits. */
+  /** Like `stopGently`, for a command that waits for others while it stops: the second signal cuts these waits short. */
   stopInSteps(): { stop: AbortSignal; hasten: AbortSignal };
-  /** Adds what would outlive this process: a signal that ends the process at once waits for `end` first. */
+  /** A signal that ends the process at once waits for `end` first. For programs that would outlive this process. */
   endFirst(end: () => Promise<void>): void;
-  /** The code to exit with once all is done; 0 unless somebody says otherwise. */
+  /** Sets the code to exit with when the command is done. The default is 0. */
   setExitCode(code: number): void;
 }
 
 export interface Settings {
-  /** The `.env` file, whether it is there or not. */
+  /** Path of the `.env` file, which may be missing. */
   readonly file: string;
   readonly values: Environment;
-  /** What is set and could not be read. */
+  /** Settings whose secret file could not be read. */
   readonly faults: readonly ConfigFault[];
   readonly sourceOf: (name: string) => SettingSource;
 }

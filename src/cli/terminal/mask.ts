@@ -1,6 +1,6 @@
 import type { EmailView, MessageView, SenderView } from '../../services/views.ts';
 
-/** For showing a screen to others: `a***@example.test`, `A***`. */
+/** `a***@example.test`, for a screen that others can see. */
 export function maskAddress(address: string): string {
   const at = address.lastIndexOf('@');
   return at < 1 ? '***' : `${firstOf(address)}***${address.slice(at)}`;
@@ -10,14 +10,14 @@ export function maskName(name: string): string {
   return `${firstOf(name)}***`;
 }
 
-/** Hides every address in a text, and the words of a name that is known. */
+/** Hides every address in a text, and the words of the given name. */
 export function maskText(text: string, name: string | null = null): string {
   const masked = text.replace(/[^\s<>()[\]"',:;@]+@[^\s<>()[\]"',:;@]+/g, maskAddress);
   const words = name?.split(/\s+/).filter((word) => word.length > 1) ?? [];
   return words.reduce((it, word) => it.replace(wholeWord(word), maskName), masked);
 }
 
-/** The same in the HTML part of a mail, where what mail programs would make a link of is taken apart by empty spans. */
+/** Does the same in HTML of our mails, where spans split addresses so that mail programs make no links. */
 export function maskHtml(html: string, name: string | null): string {
   return maskText(html.replace(/<span>([^<>])<\/span>/gu, '$1'), name);
 }

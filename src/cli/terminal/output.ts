@@ -5,39 +5,33 @@ import { type Column, formatTable, wrap } from './table.ts';
 import { textWidth } from './text-width.ts';
 import { formatExact, formatRelative } from './times.ts';
 
-/** Options that every command may be given. */
-export interface GlobalOptions {
-  quiet?: boolean;
+/** Options of the program, and those that several commands share. */
+export interface CommonOptions {
   color: boolean;
-}
-
-/** Options of commands that print data. */
-export interface DataOptions extends GlobalOptions {
+  quiet?: boolean;
   json?: boolean;
-  mask?: boolean;
   utc?: boolean;
+  mask?: boolean;
+  yes?: boolean;
+  dryRun?: boolean;
 }
 
 /** Where a command prints: data to stdout, everything else to stderr. */
 export class Output {
   readonly #deps: Deps;
-  readonly #quiet: boolean;
-  /** Columns that fit; without end where nobody looks. */
+  readonly #options: CommonOptions;
+  /** How many columns fit; infinite in a pipe. */
   readonly width: number;
   readonly style: Style;
-  readonly #utc: boolean;
-  readonly #now: () => Date;
 
-  constructor(deps: Deps, options: DataOptions, now: () => Date = () => new Date()) {
+  constructor(deps: Deps, options: CommonOptions) {
     this.#deps = deps;
-    this.#quiet = options.quiet ?? false;
-    this.#utc = options.utc ?? false;
-    this.#now = now;
+    this.#options = options;
     this.width = widthOf(deps, deps.stdout);
     this.style = createStyle(options.color && mayColour(deps, deps.stdout));
   }
 
-  /** A line of data. What is not ours in it must have been through `showSafe`. */
+  /** Prints a line of data. Pass text that is not ours through `showSafe` first. */
   print(line = ''): void {
     this.#deps.stdout.write(`${line}\n`);
   }
@@ -46,15 +40,21 @@ export class Output {
     this.print(safeJson(value));
   }
 
+  /** Prints the value as JSON with `--json`; otherwise calls `printForPeople`. */
+  printResult(value: unknown, printForPeople: () => void): void {
+    if (this.#options.json) this.printJson(value);
+    else printForPeople();
+  }
+
   printTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): void {
     for (const line of formatTable(rows, columns, this.width, this.style)) this.print(line);
   }
 
-  /** One thing, a line for each of its facts; those without a text are left out. */
+  /** Prints one thing, a line for each fact. Facts without a text are left out. */
   printDetails(facts: readonly Fact[]): void {
-    const told = facts.filter((it): it is [string, string, Paint?] => it[1] !== null && it[1] !== undefined);
-    const width = Math.max(...told.map(([label]) => textWidth(showSafe(label))));
-    for (const [label, text, paint] of told) {
+    const shown = facts.filter((it): it is [string, string, Paint?] => it[1] !== null && it[1] !== undefined);
+    const width = Math.max(...shown.map(([label]) => textWidth(showSafe(label))));
+    for (const [label, text, paint] of shown) {
       const safe = showSafe(label);
       const padding = ' '.repeat(width - textWidth(safe) + 2);
       const [first = '', ...others] = wrap(showSafe(text), Math.max(20, this.width - width - 2));
@@ -63,12 +63,7 @@ export class Output {
     }
   }
 
-  /** The name of a text that follows. */
-  printField(name: string): void {
-    this.print(this.style.dim(showSafe(name)));
-  }
-
-  /** A text of several lines. Each bears a mark, so that none can pass for a line of ours. */
+  /** Prints a text of several lines. Each line gets a mark, so that a visitor's text cannot pass for our output. */
   printText(text: string): void {
     const mark = this.style.dim('│');
     for (const line of text.split(/\r\n|\n/)) {
@@ -78,36 +73,36 @@ export class Output {
     }
   }
 
-  /** What a person wants to know and a script does not. */
+  /** Tells people something that scripts do not need; `--quiet` suppresses it. */
   note(text: string): void {
-    if (!this.#quiet) this.warn(text);
+    if (!this.#options.quiet) this.warn(text);
   }
 
-  /** Also said to those who want it quiet. */
   warn(text: string): void {
-    const { stderr } = this.#deps;
-    for (const line of safeLines(text, widthOf(this.#deps, stderr))) stderr.write(`${line}\n`);
+    writeToStderr(this.#deps, text);
   }
 
-  /** `3 min ago`, or the exact time where that was asked for. */
+  /** `3 min ago`, or the exact time with `--utc`. */
   time(at: Date | string): string {
-    return this.#utc ? formatExact(new Date(at)) : formatRelative(new Date(at), this.#now());
+    return this.#options.utc ? formatExact(new Date(at)) : formatRelative(new Date(at), new Date());
   }
 
-  /** Both, for views of one thing. */
+  /** `3 min ago (2026-11-22 07:33:05Z)`, or only the exact time with `--utc`. */
   timeInFull(at: Date | string): string {
     const exact = formatExact(new Date(at));
-    return this.#utc ? exact : `${formatRelative(new Date(at), this.#now())} (${exact})`;
+    return this.#options.utc ? exact : `${this.time(at)} (${exact})`;
   }
 }
 
-/** What is told to a person, in lines that fit. */
-export function safeLines(text: string, width: number): string[] {
-  const lines = showSafe(text, { keepLines: true }).split('\n');
-  return lines.flatMap((it) => wrapAdvice(it, width));
+/** Writes text in lines that fit, with control characters escaped. */
+export function writeToStderr(deps: Pick<Deps, 'env' | 'stderr'>, text: string): void {
+  const width = widthOf(deps, deps.stderr);
+  for (const line of showSafe(text, { keepLines: true }).split('\n')) {
+    for (const piece of wrapAdvice(line, width)) deps.stderr.write(`${piece}\n`);
+  }
 }
 
-/** Between words; a command stays in one piece, so that it can be copied. */
+/** Wraps between words, but keeps a command at the end in one piece so that it can be copied. */
 function wrapAdvice(line: string, width: number): string[] {
   const command = line.search(/: (see ")?ruffinweb /);
   if (textWidth(line) <= width || command < 0) return wrap(line, width);
@@ -121,22 +116,22 @@ export function plural(count: number, noun: string, nouns = `${noun}s`): string 
 
 type Paint = (text: string) => string;
 
-/** A label and its text as it is stored. */
+/** A label and its text as stored, which may come from a stranger. */
 export type Fact = [label: string, text: string | null | undefined, paint?: Paint | undefined];
 
 type Stream = Deps['stdout'];
 
 /**
- * How wide lines may be: as `COLUMNS` says, as the terminal is, or without limit where nobody looks. A terminal that
- * was never told its size (`docker exec -t`, a serial console) says 0.
+ * How many columns a line may have: what `COLUMNS` says, or the terminal's width; infinite in a pipe. Some terminals
+ * (`docker exec -t`, a serial console) do not know their size and say 0.
  */
 export function widthOf(deps: Pick<Deps, 'env'>, stream: Stream): number {
-  const asked = Number(deps.env.COLUMNS);
-  if (Number.isInteger(asked) && asked > 0) return asked;
+  const wanted = Number(deps.env.COLUMNS);
+  if (Number.isInteger(wanted) && wanted > 0) return wanted;
   return stream.isTTY ? stream.columns || 80 : Number.POSITIVE_INFINITY;
 }
 
-/** See https://no-color.org: any value but the empty one. */
+/** See https://no-color.org: any value except the empty one means no colours. */
 export function mayColour(deps: Deps, stream: Stream): boolean {
   return stream.isTTY === true && !deps.env.NO_COLOR && deps.env.TERM !== 'dumb';
 }

@@ -1,5 +1,5 @@
 import type { Deps } from './deps.ts';
-import type { GlobalOptions } from './output.ts';
+import type { CommonOptions } from './output.ts';
 
 export interface Progress extends Disposable {
   report(done: number): void;
@@ -7,8 +7,8 @@ export interface Progress extends Disposable {
   clear(): void;
 }
 
-/** A line on the terminal that counts, and is gone at the end. Nothing where nobody looks, or for little work. */
-export function showProgress(deps: Deps, options: GlobalOptions, total: number, word: string): Progress {
+/** A counter in one line of the terminal, cleared at the end. Silent in a pipe, with `--quiet` and for up to 100 items. */
+export function showProgress(deps: Deps, options: CommonOptions, total: number, word: string): Progress {
   const shown = deps.stderr.isTTY === true && !options.quiet && total > 100;
   const write = (line: string) => {
     if (shown) deps.stderr.write(`\r\u001b[K${line}`);

@@ -1,4 +1,4 @@
-/** Puts colour around a text, or nothing. */
+/** Colours a text, or returns it unchanged if colours are off. */
 export interface Style {
   bold(text: string): string;
   dim(text: string): string;

@@ -4,13 +4,13 @@ import { graphemesOf, textWidth } from './text-width.ts';
 
 export interface Column<Row> {
   header: string;
-  /** The text of a cell as it is stored; the table makes it safe to show. */
+  /** The text of a cell as stored; the table makes it safe to print. */
   text: (row: Row) => string;
   style?: (text: string, row: Row) => string;
   align?: 'right';
-  /** May be cut down to so many columns where the terminal is narrow; without it a cell is never cut. */
-  least?: number;
-  /** Left out where even that does not fit: the highest number first. Without it, kept to the last. */
+  /** On a narrow terminal cells may be cut to this width. Without it they are never cut. */
+  minWidth?: number;
+  /** If the table still does not fit, columns with the highest number are omitted first. Without it, never. */
   omit?: number;
 }
 
@@ -23,7 +23,7 @@ interface Laid<Row> {
 
 const gap = 2;
 
-/** The lines of a table that fits into `width` columns, its header first. */
+/** The header and rows of a table, as lines of at most `width` columns. */
 export function formatTable<Row>(
   rows: readonly Row[],
   columns: readonly Column<Row>[],
@@ -34,13 +34,9 @@ export function formatTable<Row>(
     columns.map((column) => layOut(rows, column)),
     width,
   );
-  // Nothing stands to the right of the last column, so that it needs no filling up.
-  const last = laid.at(-1);
-  const fill = (it: Laid<Row>, text: string) =>
-    it === last && it.column.align !== 'right' ? 0 : it.width - textWidth(text);
   const place = (it: Laid<Row>, text: string, styled: string) => {
-    const filling = ' '.repeat(Math.max(0, fill(it, text)));
-    return it.column.align === 'right' ? filling + styled : styled + filling;
+    const padding = ' '.repeat(Math.max(0, it.width - textWidth(text)));
+    return it.column.align === 'right' ? padding + styled : styled + padding;
   };
   const header = laid.map((it) => place(it, it.column.header, style.dim(it.column.header)));
   const lines = rows.map((row, index) =>
@@ -58,40 +54,36 @@ function layOut<Row>(rows: readonly Row[], column: Column<Row>): Laid<Row> {
   return { column, cells, natural, width: natural };
 }
 
-/** Leaves out what does not fit, then gives the columns that may be cut an equal share of the room. */
+/** Omits columns until the rest fits, then narrows the widest columns that may be cut. */
 function fitInto<Row>(all: Laid<Row>[], width: number): Laid<Row>[] {
   let laid = all;
-  while (total(laid, leastOf) > width) {
-    const last = laid
-      .filter((it) => it.column.omit !== undefined)
-      .sort((a, b) => (b.column.omit ?? 0) - (a.column.omit ?? 0))[0];
-    if (last === undefined) break;
-    laid = laid.filter((it) => it !== last);
+  while (total(laid, minWidthOf) > width) {
+    const [first] = laid.filter((it) => it.column.omit).sort((a, b) => (b.column.omit ?? 0) - (a.column.omit ?? 0));
+    if (first === undefined) break;
+    laid = laid.filter((it) => it !== first);
   }
-  let excess = total(laid, (it) => it.natural) - width;
-  while (excess > 0) {
-    const [widest] = laid.filter((it) => it.width > leastOf(it)).sort((a, b) => b.width - a.width);
+  for (let excess = total(laid, (it) => it.natural) - width; excess > 0; excess--) {
+    const [widest] = laid.filter((it) => it.width > minWidthOf(it)).sort((a, b) => b.width - a.width);
     if (widest === undefined) break;
     widest.width -= 1;
-    excess -= 1;
   }
   return laid;
 }
 
-function leastOf(it: Laid<never>): number {
-  return Math.min(it.natural, it.column.least ?? it.natural);
+function minWidthOf(it: Laid<never>): number {
+  return Math.min(it.natural, it.column.minWidth ?? it.natural);
 }
 
 function total<Row>(laid: readonly Laid<Row>[], size: (it: Laid<Row>) => number): number {
   return laid.reduce((sum, it) => sum + size(it), 0) + gap * Math.max(0, laid.length - 1);
 }
 
-/** A cell is one line, whatever its text is. */
+/** Joins lines with spaces, since a cell is one line. */
 function oneLine(text: string): string {
   return text.replace(/\s*[\r\n]\s*/g, ' ').replaceAll('\t', ' ');
 }
 
-/** Shortens a text to so many columns, between what a reader sees as characters. */
+/** Shortens a text to at most `width` columns, never inside a character as a reader sees it. */
 export function cut(text: string, width: number): string {
   if (textWidth(text) <= width) return text;
   let kept = '';
@@ -104,7 +96,7 @@ export function cut(text: string, width: number): string {
   return `${kept}…`;
 }
 
-/** Breaks a line into pieces of at most so many columns, between words where it can. */
+/** Breaks a line into pieces of at most `width` columns, between words if possible. */
 export function wrap(line: string, width: number): string[] {
   if (textWidth(line) <= width) return [line];
   const pieces: string[] = [];

@@ -12,7 +12,7 @@ export function formatExact(at: Date): string {
   return at.toISOString().replace('T', ' ').replace(/\.\d+/, '');
 }
 
-/** `3 min ago`, `in 2 h`; the day alone where it is more than four weeks away. */
+/** `3 min ago`, `in 2 h`; the date if it is more than four weeks away. */
 export function formatRelative(at: Date, now: Date): string {
   const distance = at.getTime() - now.getTime();
   const span = Math.abs(distance);
@@ -22,7 +22,7 @@ export function formatRelative(at: Date, now: Date): string {
   return distance < 0 ? `${size} ago` : `in ${size}`;
 }
 
-/** The largest unit that fits, rounded down: `90 s` is `1 min`. */
+/** In the largest unit that fits, rounded down: 90 seconds are `1 min`. */
 export function formatSpan(ms: number): string {
   const units = [
     ['d', day],
@@ -37,8 +37,8 @@ export function formatSpan(ms: number): string {
 const spans: Readonly<Record<string, number>> = { s: second, m: minute, min: minute, h: hour, d: day, w: week };
 
 /**
- * Reads a moment as people type it: `2d`, `90m`, `3h` ago; a day, `2026-11-22`; or a day with a time,
- * `2026-11-22T07:33` (UTC unless it names an offset).
+ * Reads a time as people type it: `2d`, `90m` or `3h` ago; a day, `2026-11-22`; or a day with a time,
+ * `2026-11-22T07:33` (UTC unless it has an offset).
  *
  * @throws {Problem} argument-invalid
  */
@@ -63,7 +63,7 @@ function parseMoment(option: string, text: string, now: Date): Date {
 }
 
 /**
- * Reads a moment that is still to come: `90d` from now, or a day as `readMoment` has it.
+ * Reads a time in the future: `90d` from now, or a date as `readMoment` does.
  *
  * @throws {Problem} argument-invalid
  */
@@ -78,7 +78,7 @@ function requireKnownYear(option: string, text: string, at: Date): Date {
   throw new Problem('argument-invalid', `${option} "${text}" is not in a year from 1970 to 9999 (UTC)`);
 }
 
-/** 30 February would become 2 March. */
+/** Detects 30 February, which `Date` reads as 2 March. */
 function isSameDay(at: Date, written: string | undefined, offset: string | undefined): boolean {
   return (offset !== undefined && offset !== 'Z') || at.toISOString().slice(0, 10) === written;
 }

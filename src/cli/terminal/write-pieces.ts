@@ -1,8 +1,8 @@
 import type { Deps } from './deps.ts';
 
 /**
- * Writes to stdout no faster than it is read, so that no more than one piece is in memory. Ends early, between two
- * pieces, where `stop` is aborted or nobody reads any more.
+ * Writes to stdout no faster than it is read, so that only one piece is in memory. Stops between two pieces if `stop`
+ * is aborted or the reader has gone.
  */
 export async function writePieces(
   deps: Pick<Deps, 'stdout'>,
@@ -14,7 +14,7 @@ export async function writePieces(
   }
 }
 
-/** What kept it from being written, `main.ts` hears as well and tells where it is a fault. */
+/** Resolves to false if writing failed; `main.ts` reports the error. */
 function write(stream: Deps['stdout'], piece: string): Promise<boolean> {
   return new Promise((resolve) => stream.write(piece, (error) => resolve(error == null)));
 }

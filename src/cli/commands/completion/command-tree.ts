@@ -1,24 +1,24 @@
 import type { Command, Option } from 'commander';
 
-/** One command as a shell has to know it. */
+/** What a shell needs to know about one command. */
 export interface CommandNode {
-  /** The words that lead to it, without the program's own name: `emails list`. */
+  /** Its words without the program's name: `emails list`. */
   path: string;
   commands: { name: string; description: string }[];
   options: OptionNode[];
-  /** What its first argument may be, where that is a list. */
+  /** The choices of its first argument, if it has any. */
   choices: readonly string[];
 }
 
 export interface OptionNode {
-  /** `--json`, and the short form where there is one. */
+  /** `--json`, and the short form if there is one. */
   flags: string[];
   description: string;
   takesValue: boolean;
   choices: readonly string[];
 }
 
-/** Every command of a program, the program itself first. */
+/** All commands of a program; the first one is the program itself. */
 export function commandTree(program: Command): CommandNode[] {
   const everywhere = optionsOf(program).filter(({ flags }) => !flags.includes('--version'));
   const visit = (command: Command, path: string): CommandNode[] => {

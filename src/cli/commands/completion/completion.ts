@@ -1,6 +1,4 @@
-import type { Command } from 'commander';
-import { addExamples } from '../../session/options.ts';
-import type { Deps } from '../../terminal/deps.ts';
+import type { CliCommand } from '../../session/command.ts';
 
 /** For each shell, where it looks for completions. */
 const shells = {
@@ -15,19 +13,18 @@ const shells = {
   fish: ['ruffinweb completion fish > ~/.config/fish/completions/ruffinweb.fish', 'ruffinweb completion fish | source'],
 } as const satisfies Record<string, readonly [string, string]>;
 
-export function addCompletionCommands(program: Command, deps: Deps): void {
-  const completion = program.command('completion').description('Let the shell complete these commands');
+export function addCompletionCommands(program: CliCommand): void {
+  const completion = program.command('completion').description('Let your shell complete these commands');
   for (const shell of Object.keys(shells) as (keyof typeof shells)[]) {
-    const command = completion
+    const [first, second] = shells[shell];
+    completion
       .command(shell)
-      .description(`Print what ${shell} needs; write it where the examples say, and open a new shell`)
-      .action(async () => {
-        const [{ commandTree }, { completionScripts }] = await Promise.all([
-          import('./command-tree.ts'),
-          import('./scripts.ts'),
-        ]);
+      .description(`Print the completion script for ${shell}; save it as in the examples, and open a new shell`)
+      .examples(first, second)
+      .run(async ({ deps }) => {
+        const { commandTree } = await import('./command-tree.ts');
+        const { completionScripts } = await import('./scripts.ts');
         deps.stdout.write(completionScripts[shell](commandTree(program)));
       });
-    addExamples(command, shells[shell]);
   }
 }

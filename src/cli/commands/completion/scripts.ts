@@ -1,9 +1,6 @@
 import type { CommandNode, OptionNode } from './command-tree.ts';
 
-/**
- * What a shell needs to complete our commands by itself: the whole tree of them, written down. A completion that asks
- * the program would start it at every press of the key.
- */
+/** Scripts that contain the whole tree of commands, so that pressing TAB does not start the program. */
 export const completionScripts = { bash: bashScript, zsh: zshScript, fish: fishScript };
 
 function bashScript(tree: readonly CommandNode[]): string {
@@ -111,7 +108,7 @@ ${lines.join('\n')}
 `;
 }
 
-/** Matches the words so far followed by the name of a command that is there: \` emails\`, \`emails list\`. */
+/** Patterns of the words so far and the next command's name: ` emails`, `emails list`. */
 function pathPatterns(tree: readonly CommandNode[]): string {
   return tree
     .filter((it) => it.path !== '')
@@ -119,7 +116,7 @@ function pathPatterns(tree: readonly CommandNode[]): string {
     .join(' | ');
 }
 
-/** One branch for each option that takes a value, and one for all those that may be followed by anything. */
+/** One branch for each option with choices, and one for all other options that take a value. */
 function eachValue(
   tree: readonly CommandNode[],
   branch: (patterns: string, choices: readonly string[]) => string,

@@ -1,111 +1,94 @@
-import type { Command } from 'commander';
+import type { Call, CliCommand } from '../../session/command.ts';
 import { exitCode } from '../../session/exit-codes.ts';
-import { addExamples, optionsOf } from '../../session/options.ts';
-import type { Deps, SettingSource } from '../../terminal/deps.ts';
-import { type GlobalOptions, Output } from '../../terminal/output.ts';
 
-export function addConfigCommands(program: Command, deps: Deps): void {
-  const config = program.command('config').description('Settings: write a first .env file, look at them, check them');
+export function addConfigCommands(program: CliCommand): void {
+  const config = program.command('config').description('Settings: write a first .env file, show them, check them');
 
-  const init = config
+  config
     .command('init')
-    .description('Write a file .env with every setting explained and fresh keys')
-    .option('--force', 'put a new file in the place of one that is there; its keys are taken over')
-    .option('--json', 'print JSON')
-    .action(async (options: { force?: boolean; json?: boolean }, command: Command) => {
-      const output = new Output(deps, optionsOf(command));
-      const { writeSettingsFile } = await import('./settings-file.ts');
-      const { file, values } = deps.readSettings();
-      const dataDir = values.DATA_DIR || './data';
-      const written = writeSettingsFile(file, { dataDir, force: options.force ?? false, now: new Date() });
-      if (options.json) {
-        output.printJson(written);
-        return;
-      }
-      output.print(`${output.style.good('written')}  ${written.path}`);
-      if (written.replaced !== null) output.note(`The file that was there is now ${written.replaced}.`);
-      output.note(
-        written.keysFrom === 'fresh'
-          ? 'It holds a fresh encryption key.'
-          : `It holds the encryption keys that were in ${written.keysFrom}.`,
-      );
-      output.note(
-        [
-          'Keep a copy of ENCRYPTION_KEYS in a safe place: a lost key is lost data. Nobody can open what it sealed.',
-          'Keep it apart from the backups of the database: together they open every message.',
-        ].join('\n'),
-      );
-    });
-  addExamples(init, ['ruffinweb config init', 'ruffinweb config init --force']);
+    .description('Write a .env file that explains every setting and has fresh keys')
+    .option('--force', 'replace an existing file, but keep its keys')
+    .jsonOption()
+    .examples('ruffinweb config init', 'ruffinweb config init --force')
+    .run(initConfig);
 
-  const show = config
+  config
     .command('show')
     .description('List the value in force for each setting, and where it comes from; secrets are masked')
     .option('--reveal', 'print secrets too')
-    .option('--json', 'print JSON')
-    .action(async (_options, command: Command) => {
-      const options = optionsOf<GlobalOptions & { reveal?: boolean; json?: boolean }>(command);
-      const output = new Output(deps, options);
-      const { listSettings } = await import('./settings-list.ts');
-      const settings = deps.readSettings();
-      for (const it of settings.faults) output.warn(`${it.variable} ${it.wrong}`);
-      if (settings.faults.length > 0) deps.setExitCode(exitCode.misused);
-      const items = await listSettings(settings, {
-        reveal: options.reveal ?? false,
-        isTerminal: deps.stderr.isTTY === true,
-      });
-      if (options.json) {
-        output.printJson({ items });
-        return;
-      }
-      const dataDir = items.find((it) => it.name === 'DATA_DIR')?.value ?? 'DATA_DIR';
-      output.printTable(items, [
-        { header: 'SETTING', text: (it) => it.name },
-        {
-          header: 'VALUE',
-          text: (it) => it.value ?? (it.fallback === '' ? '(not set)' : it.fallback.replace('DATA_DIR', dataDir)),
-          style: (text, it) => (it.source === 'default' ? output.style.dim(text) : text),
-          least: 20,
-        },
-        { header: 'FROM', text: (it) => sourceWords[it.source], style: output.style.dim },
-      ]);
-    });
-  addExamples(show, [
-    'ruffinweb config show',
-    `ruffinweb config show --json | jq -r '.items[] | select(.source != "default") | .name'`,
-  ]);
+    .jsonOption()
+    .examples(
+      'ruffinweb config show',
+      `ruffinweb config show --json | jq -r '.items[] | select(.source != "default") | .name'`,
+    )
+    .run(showConfig);
 
-  const check = config
+  config
     .command('check')
-    .description('Say whether the settings are right, naming every fault; exits 2 when they are not')
-    .option('--json', 'print JSON')
-    .action(async (options: { json?: boolean }, command: Command) => {
-      const output = new Output(deps, optionsOf(command));
-      const [{ ConfigFaulty }, { readConfig }, { listUnknown }] = await Promise.all([
-        import('../../../config/config.ts'),
-        import('../../../config/read-config.ts'),
-        import('./settings-list.ts'),
-      ]);
-      const settings = deps.readSettings();
-      const { values, faults } = settings;
-      const unknown = listUnknown(settings);
-      for (const name of unknown) output.warn(`${name} in ${settings.file} is no setting: is it spelt right?`);
-      try {
-        readConfig(values, faults);
-      } catch (error) {
-        if (options.json && error instanceof ConfigFaulty)
-          output.printJson({ ok: false, faults: error.faults, unknown });
-        throw error;
-      }
-      if (options.json) output.printJson({ ok: true, faults: [], unknown });
-      else output.print('the configuration is right');
-    });
-  addExamples(check, ['ruffinweb config check', 'NODE_ENV=production ruffinweb config check']);
+    .description('Check the settings and name every error; exits 2 if there is one')
+    .jsonOption()
+    .examples('ruffinweb config check', 'NODE_ENV=production ruffinweb config check')
+    .run(checkConfig);
 }
 
-const sourceWords: Readonly<Record<SettingSource, string>> = {
-  environment: 'environment',
-  '.env': '.env',
-  file: 'secret file',
-  default: 'default',
-};
+async function initConfig({ deps, options, output }: Call<{ force?: boolean }>): Promise<void> {
+  const { writeSettingsFile } = await import('./settings-file.ts');
+  const { file, values } = deps.readSettings();
+  const dataDir = values.DATA_DIR || './data';
+  const written = writeSettingsFile(file, { dataDir, force: options.force ?? false, now: new Date() });
+  output.printResult(written, () => {
+    output.print(`${output.style.good('written')}  ${written.path}`);
+    if (written.replaced !== null) output.note(`The file that was there is now ${written.replaced}.`);
+    output.note(
+      written.keysFrom === 'fresh'
+        ? 'It contains a fresh encryption key.'
+        : `It contains the encryption keys from ${written.keysFrom}.`,
+    );
+    output.note('Keep a copy of ENCRYPTION_KEYS in a safe place: a lost key is lost data.');
+    output.note('Keep it apart from the backups of the database: together they open every message.');
+  });
+}
+
+async function showConfig({ deps, options, output }: Call<{ reveal?: boolean }>): Promise<void> {
+  const { listSettings } = await import('./settings-list.ts');
+  const settings = deps.readSettings();
+  for (const it of settings.faults) output.warn(`${it.variable} ${it.wrong}`);
+  if (settings.faults.length > 0) deps.setExitCode(exitCode.misused);
+  const isTerminal = deps.stderr.isTTY === true;
+  const items = await listSettings(settings, { reveal: options.reveal ?? false, isTerminal });
+  const dataDir = items.find((it) => it.name === 'DATA_DIR')?.value ?? 'DATA_DIR';
+  output.printResult({ items }, () =>
+    output.printTable(items, [
+      { header: 'SETTING', text: (it) => it.name },
+      {
+        header: 'VALUE',
+        text: (it) => it.value ?? (it.fallback === '' ? '(not set)' : it.fallback.replace('DATA_DIR', dataDir)),
+        style: (text, it) => (it.source === 'default' ? output.style.dim(text) : text),
+        minWidth: 20,
+      },
+      {
+        header: 'FROM',
+        text: (it) => (it.source === 'file' ? 'secret file' : it.source),
+        style: output.style.dim,
+      },
+    ]),
+  );
+}
+
+async function checkConfig({ deps, options, output }: Call): Promise<void> {
+  const [{ ConfigFaulty }, { readConfig }, { listUnknown }] = await Promise.all([
+    import('../../../config/config.ts'),
+    import('../../../config/read-config.ts'),
+    import('./settings-list.ts'),
+  ]);
+  const settings = deps.readSettings();
+  const unknown = listUnknown(settings);
+  for (const name of unknown) output.warn(`${name} in ${settings.file} is not a setting: is it misspelt?`);
+  try {
+    readConfig(settings.values, settings.faults);
+  } catch (error) {
+    if (options.json && error instanceof ConfigFaulty) output.printJson({ ok: false, faults: error.faults, unknown });
+    throw error;
+  }
+  output.printResult({ ok: true, faults: [], unknown }, () => output.print('the configuration is right'));
+}

@@ -7,17 +7,17 @@ import { Refusal } from '../../terminal/confirm.ts';
 
 export interface WrittenSettings {
   path: string;
-  /** Where the file went that was there before. */
+  /** The new path of the file that was there before. */
   replaced: string | null;
-  /** `fresh`, or the file that they were taken over from. */
+  /** `fresh`, or the file that had the keys. */
   keysFrom: string;
 }
 
 /**
- * Writes a first settings file, readable by its owner alone. Keys that are in use already are taken over: with
- * fresh ones nothing that was stored could be opened any more.
+ * Writes a first settings file that only its owner can read. It keeps keys that are in use: with fresh ones, stored data
+ * could not be decrypted.
  *
- * @throws {Refusal} where there is a file and `force` was not given.
+ * @throws {Refusal} if the file exists and `force` is false.
  */
 export function writeSettingsFile(
   file: string,
@@ -26,7 +26,7 @@ export function writeSettingsFile(
   const path = resolve(file);
   const before = readIfPresent(path);
   if (before !== undefined && !force) {
-    throw new Refusal(`${path} is there already: add --force to put a new one in its place (its keys are taken over)`);
+    throw new Refusal(`${path} exists already: add --force to replace it (its keys are kept)`);
   }
   const keyFile = resolve(join(dataDir, 'encryption.keys'));
   const [keys, keysFrom] = findKeys(
@@ -61,8 +61,8 @@ function formatSettings(keys: string): string {
     if (name !== 'ENCRYPTION_KEYS') return [...notes, `#${name}=${example}`].join('\n');
     return [
       ...notes,
-      '# Keep a copy in a safe place: a lost key is lost data. Nobody can open what it sealed.',
-      '# Not with the backups of the database, though: together they open every message.',
+      '# Keep a copy in a safe place: a lost key is lost data.',
+      '# Keep it apart from the backups of the database: together they open every message.',
       `${name}=${keys}`,
     ].join('\n');
   });

@@ -2,10 +2,10 @@ import { formatMailbox } from '../../../address.ts';
 import { type VariableName, variable, variableNames } from '../../../config/variables.ts';
 import type { SettingSource, Settings } from '../../terminal/deps.ts';
 
-/** One setting as `config show` lists it. */
+/** One setting in `config show`. */
 export interface SettingView {
   name: string;
-  /** The value in force, masked where it is secret; null where there is none. */
+  /** The value in force, masked if it is secret; null if there is none. */
   value: string | null;
   /** The default in words. */
   fallback: string;
@@ -13,7 +13,7 @@ export interface SettingView {
   secret: boolean;
 }
 
-/** Lists every setting with the value in force. A default that depends on a wrong setting is shown in words alone. */
+/** Lists every setting with the value in force. With a faulty setting, defaults are shown only in words. */
 export async function listSettings(
   settings: Settings,
   options: { reveal: boolean; isTerminal: boolean },
@@ -28,7 +28,7 @@ export async function listSettings(
   });
 }
 
-/** What each setting is where nobody sets it. Left out: what there is no value for. */
+/** The value of each setting that is not set; settings that have no value then are left out. */
 async function defaultsInForce(
   { values, faults }: Settings,
   isTerminal: boolean,
@@ -69,20 +69,20 @@ async function defaultsInForce(
   }
 }
 
-/** What the file sets and this program does not read, as a name that was misspelt. */
+/** Names in the settings file that this program does not know, perhaps misspelt. */
 export function listUnknown({ values, sourceOf }: Settings): string[] {
   const known = new Set(variableNames.flatMap((name) => (variable(name).secret ? [name, `${name}_FILE`] : [name])));
   return Object.keys(values).filter((name) => sourceOf(name) === '.env' && !known.has(name));
 }
 
-/** Of a database only the password is hidden, of keys only the keys: what they are called helps to find a fault. */
+/** Hides the password in a database URL, and keys but not their names, which help to find mistakes. */
 function maskSecret(name: VariableName, value: string): string {
   if (name === 'DATABASE_URL') {
     if (value === 'embedded') return value;
     const url = URL.parse(value);
     if (!url?.protocol.startsWith('postgres')) return '***';
     if (url.password !== '') url.password = '***';
-    // A parameter that is a fault may be a password as well.
+    // An unknown parameter may be a password too.
     for (const name of new Set(url.searchParams.keys())) {
       if (name !== 'sslmode' && name !== 'sslrootcert') url.searchParams.set(name, '***');
     }

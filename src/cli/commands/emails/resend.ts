@@ -1,153 +1,147 @@
-import { type Command, Option } from 'commander';
+import { Option } from 'commander';
 import { Problem } from '../../../problems.ts';
 import type { ResendQuery, Resent } from '../../../services/emails/resend-one.ts';
+import type { Scope } from '../../../services/scope.ts';
 import { type EmailKind, emailKinds } from '../../../words.ts';
 import { needWords } from '../../session/advice.ts';
-import { exitCode } from '../../session/exit-codes.ts';
-import { addExamples, addPeriodOptions, optionsOf, type PeriodOptions, periodOf } from '../../session/options.ts';
+import type { Call, CliCommand } from '../../session/command.ts';
+import { onlyGiven, type PeriodOptions, periodOf } from '../../session/options.ts';
+import { reasonColumn, resultColumn, setExitCode } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse, isInteractive } from '../../terminal/confirm.ts';
-import type { Deps } from '../../terminal/deps.ts';
-import { type GlobalOptions, Output, plural } from '../../terminal/output.ts';
+import { plural } from '../../terminal/output.ts';
 import { showProgress } from '../../terminal/progress.ts';
 import { warnOfPause } from './pause.ts';
 
-interface ResendOptions extends GlobalOptions, PeriodOptions {
+interface ResendOptions extends PeriodOptions {
   failed?: boolean;
   queued?: boolean;
   kind?: EmailKind;
   form?: string;
   again?: boolean;
   to?: string;
-  dryRun?: boolean;
-  yes?: boolean;
-  json?: boolean;
 }
 
-export function addResendCommand(emails: Command, deps: Deps): void {
-  const resend = emails
+type Which = { ids: string[] } | { query: ResendQuery };
+
+export function addResendCommand(emails: CliCommand): void {
+  emails
     .command('resend')
-    .description('Send emails now: those named, or those of a query that failed or wait for their next try')
+    .description('Send emails now: the given ones, all failed ones, or all that wait for a retry')
     .argument('[id...]', 'as shown by "emails list"')
-    .option('--failed', 'every failed one, within the limits below')
-    .addOption(new Option('--queued', 'every one that waits for its next try').conflicts('failed'))
-    .addOption(new Option('--kind <kind>', 'of a query: of this kind').choices(emailKinds))
-    .option('--form <slug>', 'of a query: of messages of this form')
-    .action(async (ids: string[], _options, command: Command) => {
-      const options = optionsOf<ResendOptions>(command);
-      const output = new Output(deps, options);
-      const which = readWhich(ids, options);
-      const stop = deps.stopGently();
-      const load = () => import('../../../services/emails/resend-emails.ts');
-      await runInScope(deps, load, async (scope, { countResendable, resendEmails }) => {
-        const total = 'ids' in which ? ids.length : await countResendable(scope, which.query, options.to);
-        if ('query' in which && total > 0 && !options.dryRun && isInteractive(deps)) {
-          const question =
-            which.query.state === 'failed'
-              ? `Send ${plural(total, 'failed email')} again?`
-              : `Send ${plural(total, 'waiting email')} now?`;
-          await confirmOrRefuse(deps, options, question);
-        }
-        using progress = showProgress(deps, options, total, 'queued');
-        const answers = await resendEmails(scope, {
-          ...which,
-          again: options.again ?? false,
-          ...(options.to !== undefined && { to: options.to }),
-          dryRun: options.dryRun ?? false,
-          stop,
-          onProgress: progress.report,
-        });
-        progress[Symbol.dispose]();
-        const results = answers.map(wordRefusal);
-        if (options.json) output.printJson({ dryRun: options.dryRun ?? false, items: results });
-        else printResults(output, results, options);
-        // Also where nothing had to be queued: what is due by itself waits as well.
-        if (!options.dryRun) await warnOfPause(output, scope);
-        if (stop.aborted) deps.setExitCode(exitCode.interrupted);
-        else if (results.some((it) => it.result === 'refused' || it.result === 'not-found'))
-          deps.setExitCode(exitCode.refused);
-      });
-    });
-  addPeriodOptions(resend, 'first queued ')
-    .option('--again', 'also what was sent already or cancelled, or may have been sent')
-    .option('--to <address>', 'notifications only: to this owner instead of the one they were for')
+    .option('--failed', 'all failed emails, limited by the options below')
+    .addOption(new Option('--queued', 'all emails that wait for a retry').conflicts('failed'))
+    .addOption(new Option('--kind <kind>', 'only of this kind').choices(emailKinds))
+    .option('--form <slug>', 'only about messages of this form')
+    .periodOptions('first queued ')
+    .option('--again', 'also emails that were or may have been sent, or were cancelled')
+    .option('--to <address>', 'notifications only: send them to this address instead')
     .option('--dry-run', 'only say what would happen')
     .option('--yes', 'do not ask')
-    .option('--json', 'print JSON');
-  addExamples(resend, [
-    'ruffinweb emails resend --failed --since 2d --kind notification --dry-run',
-    'ruffinweb emails resend --queued',
-    'ruffinweb emails resend --failed --to office@example.com --yes',
-    'ruffinweb emails resend 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a --again',
-  ]);
+    .jsonOption()
+    .examples(
+      'ruffinweb emails resend --failed --since 2d --kind notification --dry-run',
+      'ruffinweb emails resend --queued',
+      'ruffinweb emails resend --failed --to office@example.com --yes',
+      'ruffinweb emails resend 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a --again',
+    )
+    .run(resendEmails);
+}
+
+const loadResend = () => import('../../../services/emails/resend-emails.ts');
+
+async function resendEmails(call: Call<ResendOptions>, ids: string[]): Promise<void> {
+  const { deps, options, output } = call;
+  const which = readWhich(ids, options);
+  const stop = deps.stopGently();
+  await runInScope(deps, loadResend, async (scope, { countResendable }) => {
+    const total = 'ids' in which ? ids.length : await countResendable(scope, which.query, options.to);
+    if ('query' in which && total > 0 && !options.dryRun && isInteractive(deps)) {
+      const emails = which.query.state === 'failed' ? 'failed email' : 'waiting email';
+      const when = which.query.state === 'failed' ? 'again' : 'now';
+      await confirmOrRefuse(deps, options, `Send ${plural(total, emails)} ${when}?`);
+    }
+    const items = (await resend(call, scope, which, total, stop)).map(wordRefusal);
+    output.printResult({ dryRun: options.dryRun ?? false, items }, () => printResults(call, items));
+    // Also if nothing was queued: mail that is due waits for the end of the pause too.
+    if (!options.dryRun) await warnOfPause(output, scope);
+    const isRefused = items.some((it) => it.code !== null);
+    setExitCode(deps, stop, isRefused);
+  });
+}
+
+async function resend(
+  { deps, options }: Call<ResendOptions>,
+  scope: Scope,
+  which: Which,
+  total: number,
+  stop: AbortSignal,
+): Promise<Resent[]> {
+  const { resendEmails } = await loadResend();
+  using progress = showProgress(deps, options, total, 'queued');
+  return await resendEmails(scope, {
+    ...which,
+    ...onlyGiven({ to: options.to }),
+    again: options.again ?? false,
+    dryRun: options.dryRun ?? false,
+    stop,
+    onProgress: progress.report,
+  });
 }
 
 /** @throws {Problem} argument-invalid */
-function readWhich(ids: string[], options: ResendOptions): { ids: string[] } | { query: ResendQuery } {
+function readWhich(ids: string[], options: ResendOptions): Which {
   const { kind, form, failed, queued } = options;
-  const filter = { ...periodOf(options, new Date()), ...(kind && { kind }), ...(form && { form }) };
-  // Mail to visitors, and what is held for whom, stays as it is addressed.
+  const filter = { ...periodOf(options), ...onlyGiven({ kind, form: form || undefined }) };
+  // Auto-replies and held summaries keep their recipients.
   const toAll = options.to !== undefined && { kind: 'notification' as const };
   if (toAll && kind !== undefined && kind !== 'notification') {
     throw new Problem('argument-invalid', `--to is for notifications, not for --kind ${kind}`);
   }
   if (ids.length > 0 && (failed || queued || Object.keys(filter).length > 0)) {
-    throw new Problem('argument-invalid', 'name ids, or ask for --failed or --queued ones, not both');
+    throw new Problem('argument-invalid', 'name ids or use --failed or --queued, not both');
   }
   if (ids.length > 0) return { ids };
-  if (!failed && !queued) throw new Problem('argument-invalid', 'say which emails: their ids, --failed or --queued');
-  if (options.again) throw new Problem('argument-invalid', '--again is for emails named by their ids');
+  if (!failed && !queued) throw new Problem('argument-invalid', 'say which emails: ids, --failed or --queued');
+  if (options.again) throw new Problem('argument-invalid', '--again needs ids');
   return { query: { ...filter, ...toAll, state: failed ? 'failed' : 'queued' } };
 }
 
-const words: Readonly<Record<Resent['result'], string>> = {
-  queued: 'queued',
-  'already-queued': 'already queued',
-  skipped: 'skipped',
-  refused: 'refused',
-  'not-found': 'not found',
-};
-
-/** The reason together with the option that the request lacks. */
+/** Adds the option that would allow it to the reason for a refusal. */
 function wordRefusal({ needs, ...answer }: Resent): Resent {
   return needs ? { ...answer, reason: `${answer.reason}${needWords[needs]}` } : answer;
 }
 
-function printResults(output: Output, results: readonly Resent[], options: ResendOptions): void {
-  const { style } = output;
-  const { dryRun = false } = options;
+function printResults({ options, output }: Call<ResendOptions>, results: readonly Resent[]): void {
   if (results.length === 0) {
-    output.note(
-      !options.queued
-        ? 'No failed email matches: nothing to send again.'
-        : options.to === undefined
-          ? 'No email waits for a later time: nothing to send now.'
-          : 'No queued notification goes to another address: nothing to change.',
-    );
+    output.note(explainNothing(options));
     return;
   }
+  const newId = { header: 'NEW ID', text: (it: Resent) => it.newId ?? '' };
   output.printTable(results, [
     { header: 'ID', text: (it) => it.id },
-    {
-      header: 'RESULT',
-      text: (it) => (dryRun && it.result === 'queued' ? 'would be queued' : words[it.result]),
-      style: (text, it) =>
-        it.code !== null ? style.bad(text) : it.result === 'queued' ? style.good(text) : style.dim(text),
-    },
-    ...(results.some((it) => it.reason !== null)
-      ? [{ header: 'WHY', text: (it: Resent) => it.reason ?? '', least: 16 }]
-      : []),
-    ...(results.some((it) => it.newId !== null) ? [{ header: 'NEW ID', text: (it: Resent) => it.newId ?? '' }] : []),
+    resultColumn(output, ({ result }) =>
+      options.dryRun && result === 'queued' ? 'would be queued' : result.replace('-', ' '),
+    ),
+    ...reasonColumn(results),
+    ...(results.some((it) => it.newId !== null) ? [newId] : []),
   ]);
-  // One that was sent meanwhile needs nothing more; nor does one of whose message the address of --to is told.
+  // No hint for emails that were sent meanwhile, nor with --to, whose address knows those messages already.
   if (options.to === undefined && results.some((it) => it.result === 'skipped' && !it.reason?.endsWith('meanwhile'))) {
-    output.note('\nSkipped ones are sent by their ids: ruffinweb emails resend <id> --again');
+    output.note('\nTo send skipped emails, name their ids: ruffinweb emails resend <id> --again');
   }
   const queued = results.filter((it) => it.result === 'queued').length;
   const others = results.length - queued;
   output.note(
-    dryRun
+    options.dryRun
       ? `\n${plural(queued, 'email')} would be queued; nothing was changed`
       : `\n${plural(queued, 'email')} queued${others > 0 ? `, ${others} not` : ''}`,
   );
+}
+
+function explainNothing({ queued, to }: ResendOptions): string {
+  if (!queued) return 'No failed email matches: nothing to send again.';
+  return to === undefined
+    ? 'No email waits for a retry: nothing to send now.'
+    : 'No queued notification goes to another address: nothing to change.';
 }

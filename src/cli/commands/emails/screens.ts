@@ -1,19 +1,20 @@
 import type { EmailDetails } from '../../../services/emails/emails.ts';
 import type { EmailView } from '../../../services/views.ts';
+import type { FailureReason } from '../../../words.ts';
 import { unopened } from '../../session/print-page.ts';
 import type { Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import type { Column } from '../../terminal/table.ts';
 import { textWidth } from '../../terminal/text-width.ts';
 
-/** @param rows what will be shown: a reason is given room only where there is one. */
+/** @param rows the rows to show; reasons have a column only if there is one. */
 export function emailColumns(output: Output, rows: readonly EmailView[] = []): Column<EmailView>[] {
   const { style } = output;
   const failure: Column<EmailView> = {
     header: 'REASON',
     text: (it) => it.failure ?? '',
     style: style.bad,
-    least: 8,
+    minWidth: 8,
     omit: 3,
   };
   return [
@@ -25,14 +26,14 @@ export function emailColumns(output: Output, rows: readonly EmailView[] = []): C
       header: 'TO',
       text: (it) => it.to ?? unopened,
       style: (text, it) => (it.to === null ? style.bad(text) : text),
-      // With a reason and "due in 4 min" beside it, all of that stands in 80 columns.
-      least: 10,
+      // Narrow enough for 80 columns together with a reason and "due in 4 min".
+      minWidth: 10,
       omit: 2,
     },
     { header: 'KIND', text: (it) => it.kind, omit: 5 },
     { header: 'RECEIPT', text: (it) => it.receipt ?? '', omit: 6 },
     { header: 'TRIES', text: (it) => String(it.tries), align: 'right', omit: 7 },
-    { header: 'FORM', text: (it) => it.form ?? '', least: 7, omit: 8 },
+    { header: 'FORM', text: (it) => it.form ?? '', minWidth: 7, omit: 8 },
   ];
 }
 
@@ -46,7 +47,7 @@ function paintState({ style }: Output, email: EmailView): (text: string) => stri
   return email.state === 'queued' ? style.warning : style.dim;
 }
 
-/** When it was sent, when it is due, or when it was made. */
+/** When it was sent, is due, or was created. */
 function whenOf(output: Output, email: EmailView): string {
   if (email.state === 'queued') return email.leased ? 'now' : `due ${output.time(email.dueAt)}`;
   return output.time(email.sentAt ?? email.createdAt);
@@ -58,7 +59,7 @@ export function printEmail(output: Output, email: EmailDetails): void {
   output.printDetails([
     ['id', email.id, style.bold],
     ['state', stateOf(email), paintState(output, email)],
-    ['reason', email.failure && describeFailure(email), style.bad],
+    ['reason', email.failure && describeFailure(email.failure), style.bad],
     ['to', email.to ?? unopened, email.to === null ? style.bad : undefined],
     ['kind', email.kind],
     ['form', email.form],
@@ -71,67 +72,66 @@ export function printEmail(output: Output, email: EmailDetails): void {
   ]);
   output.print();
   if (email.attempts.length === 0) output.note('Not tried yet.');
-  else {
-    output.printTable(email.attempts, [
-      { header: 'TRIED', text: (it) => output.time(it.finishedAt) },
-      {
-        header: 'OUTCOME',
-        text: (it) => it.outcome,
-        style: (text, it) => (it.outcome === 'accepted' ? style.good(text) : style.bad(text)),
-      },
-      { header: 'CODE', text: (it) => String(it.code ?? ''), align: 'right' },
-      { header: 'TOOK', text: tookOf, align: 'right', omit: 1 },
-      {
-        header: 'REPLY',
-        text: (it) => it.reply ?? (it.startedAt === null ? '(its worker was lost)' : unopened),
-        least: 20,
-      },
-    ]);
-    printWholeReply(output, email.attempts.at(-1)?.reply ?? '');
-  }
-  if (queued && email.tries > 0) output.note(`\nDo not wait: ruffinweb emails resend ${email.id}`);
-  if (email.state === 'cancelled' && email.failure === 'too-late') {
-    output.note(`\nSend it all the same: ruffinweb emails resend ${email.id} --again`);
-  }
-  if (email.state === 'failed')
-    output.note(`\nSend it again: ruffinweb emails resend ${email.id}${needsAgain(email) ? ' --again' : ''}`);
+  else printAttempts(output, email.attempts);
+  const advice = adviceOn(email);
+  if (advice !== null) output.note(`\n${advice}`);
 }
 
-/** What the mail server said last, where the table had to cut it. */
-function printWholeReply(output: Output, reply: string): void {
-  if (textWidth(showSafe(reply)) <= output.width - widthBeforeReply) return;
+type Attempts = EmailDetails['attempts'];
+
+function printAttempts(output: Output, attempts: Attempts): void {
+  const { style } = output;
+  output.printTable(attempts, [
+    { header: 'TRIED', text: (it) => output.time(it.finishedAt) },
+    {
+      header: 'OUTCOME',
+      text: (it) => it.outcome,
+      style: (text, it) => (it.outcome === 'accepted' ? style.good(text) : style.bad(text)),
+    },
+    { header: 'CODE', text: (it) => String(it.code ?? ''), align: 'right' },
+    { header: 'TOOK', text: tookOf, align: 'right', omit: 1 },
+    {
+      header: 'REPLY',
+      text: (it) => it.reply ?? (it.startedAt === null ? '(its worker was lost)' : unopened),
+      minWidth: 20,
+    },
+  ]);
+  // The mail server's last reply in full if the table may have cut it.
+  const reply = attempts.at(-1)?.reply ?? '';
+  if (textWidth(showSafe(reply)) <= output.width - maxWidthBeforeReply) return;
   output.print();
   output.printText(reply);
 }
 
-/** As much as the other columns may take: a reply that would have fitted is printed twice, none is left cut. */
-const widthBeforeReply = '59 min ago  accepted  CODE  999 ms  '.length;
+/** The maximum width of the other columns. */
+const maxWidthBeforeReply = '59 min ago  accepted  CODE  999 ms  '.length;
 
-/** After an auto-reply with an unknown outcome; see `resendEmails`. */
-function needsAgain(email: EmailView): boolean {
-  return email.kind === 'auto-reply' && email.failure === 'outcome-unknown';
-}
-
-function describeFailure({ failure }: EmailView): string {
-  switch (failure) {
-    case 'refused':
-      return 'refused: the mail server does not take it';
-    case 'schedule-ended':
-      return 'schedule-ended: not delivered within three days of tries';
-    case 'outcome-unknown':
-      return 'outcome-unknown: it may have arrived, and nobody can tell';
-    case 'unwanted':
-      return 'unwanted: its recipient wants no auto-reply, or is blocked';
-    case 'too-late':
-      return 'too-late: it waited for more than a day, and no auto-reply comes so late';
-    case 'nothing-held':
-      return 'nothing-held: the messages that it would have listed were released or deleted';
-    case null:
-      return '';
+function adviceOn({ id, state, leased, tries, kind, failure }: EmailDetails): string | null {
+  if (state === 'queued' && !leased && tries > 0) return `To send it now: ruffinweb emails resend ${id}`;
+  if (state === 'cancelled' && failure === 'too-late') {
+    return `To send it anyway: ruffinweb emails resend ${id} --again`;
   }
+  if (state !== 'failed') return null;
+  // `resendEmails` requires this, since the visitor may already have the auto-reply.
+  const needsAgain = kind === 'auto-reply' && failure === 'outcome-unknown';
+  return `Send it again: ruffinweb emails resend ${id}${needsAgain ? ' --again' : ''}`;
 }
 
-function tookOf(attempt: EmailDetails['attempts'][number]): string {
+const failureWords: Readonly<Record<FailureReason, string>> = {
+  refused: 'the mail server does not accept it',
+  'schedule-ended': 'not delivered within three days of attempts',
+  'outcome-unknown': 'it may have arrived, and nobody can tell',
+  unwanted: 'its recipient wants no auto-reply, or is blocked',
+  'too-late': 'it waited for more than a day, too long for an auto-reply',
+  'nothing-held': 'the messages that it would have listed were released or deleted',
+};
+
+/** A later release may store other reasons. */
+function describeFailure(failure: FailureReason): string {
+  return `${failure}: ${failureWords[failure] ?? 'a later release knows what this means'}`;
+}
+
+function tookOf(attempt: Attempts[number]): string {
   if (attempt.startedAt === null) return '';
   const ms = Date.parse(attempt.finishedAt) - Date.parse(attempt.startedAt);
   return ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`;

@@ -1,112 +1,99 @@
-import { type Command, Option } from 'commander';
-import { addExamples, optionsOf } from '../../session/options.ts';
+import { Option } from 'commander';
+import type { Call, CliCommand } from '../../session/command.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
-import type { Deps } from '../../terminal/deps.ts';
-import { Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import { addSettings, type ChangeOptions, changesOf, resettable, type SettingOptions, settingsOf } from './options.ts';
 import { printForm, printForms } from './screens.ts';
 
-export function addFormCommands(program: Command, deps: Deps): void {
-  const forms = program.command('forms').description('Public forms: each with its address and its own settings');
+export function addFormCommands(program: CliCommand): void {
+  const forms = program.command('forms').description('Public forms: each has its own address and settings');
 
-  const list = forms
+  forms
     .command('list')
     .description('List the forms')
-    .option('--json', 'print JSON')
-    .action(async (_options, command: Command) => {
-      const options = optionsOf(command);
-      const output = new Output(deps, options);
-      const items = await runInScope(deps, loadForms, (scope, { listForms }) => listForms(scope));
-      if (options.json) output.printJson({ items, next: null });
-      else printForms(output, items);
-    });
-  addExamples(list, [
-    'ruffinweb forms list',
-    `ruffinweb forms list --json | jq -r '.items[] | select(.state == "open") | .address'`,
-  ]);
+    .jsonOption()
+    .examples(
+      'ruffinweb forms list',
+      `ruffinweb forms list --json | jq -r '.items[] | select(.state == "open") | .address'`,
+    )
+    .run(listForms);
 
-  const add = forms
-    .command('add')
-    .description('Make a form, and print the HTML to paste into a page')
-    .argument('<slug>', 'what stands in its address: small letters, digits and -')
-    .action(async (slug: string, _options, command: Command) => {
-      const options = optionsOf<SettingOptions>(command);
-      const output = new Output(deps, options);
-      const { form, snippet } = await runInScope(deps, loadForms, async (scope, { addForm }) => {
-        const added = await addForm(scope, slug, settingsOf(options));
-        const { formSnippet } = await import('../../../services/forms/form-snippet.ts');
-        return { form: added, snippet: formSnippet(scope.config.publicUrl, added) };
-      });
-      if (options.json) {
-        output.printJson({ ...form, snippet });
-        return;
-      }
-      output.note(
-        `The form "${slug}" is there. Posts go to ${form.address}, and mail to ${form.effective.recipients.join(', ')}.\n`,
-      );
-      for (const line of snippet.split('\n')) output.print(showSafe(line));
-    });
-  addSettings(add);
-  addExamples(add, [
-    'ruffinweb forms add shop --to shop@example.com --require company',
-    'ruffinweb forms add jobs --captcha altcha --auto-reply off --retention 180 > jobs.html',
-  ]);
+  addSettings(forms.command('add'))
+    .description('Add a form, and print the HTML to paste into a page')
+    .argument('<slug>', 'its part of the address: small letters, digits and -')
+    .jsonOption()
+    .examples(
+      'ruffinweb forms add shop --to shop@example.com --require company',
+      'ruffinweb forms add jobs --captcha altcha --auto-reply off --retention 180 > jobs.html',
+    )
+    .run(addForm);
 
-  const show = forms
+  forms
     .command('show')
-    .description('Show one form and what is in force for it')
+    .description('Show one form and the settings in force for it')
     .argument('<slug>', 'as shown by "forms list"')
     .option('--utc', 'print exact times')
-    .option('--json', 'print JSON')
-    .action(async (slug: string, _options, command: Command) => {
-      const options = optionsOf(command);
-      const output = new Output(deps, options);
-      const form = await runInScope(deps, loadForms, (scope, { showForm }) => showForm(scope, slug));
-      if (options.json) output.printJson(form);
-      else printForm(output, form);
-    });
-  addExamples(show, ['ruffinweb forms show contact', 'ruffinweb forms show contact --json']);
+    .jsonOption()
+    .examples('ruffinweb forms show contact', 'ruffinweb forms show contact --json')
+    .run(showForm);
 
-  const change = forms
-    .command('change')
-    .description('Change settings of a form; what is not named stays')
+  addSettings(forms.command('change'))
+    .description('Change the given settings of a form; the others stay')
     .argument('<slug>', 'as shown by "forms list"')
     .option('--slug <slug>', 'a new slug; pages that post to the old address must be changed too')
-    .addOption(new Option('--reset <setting...>', 'back to what the environment says').choices(Object.keys(resettable)))
-    .option('--reopen', 'take messages again')
-    .action(async (slug: string, _options, command: Command) => {
-      const options = optionsOf<ChangeOptions>(command);
-      const output = new Output(deps, options);
-      const changes = changesOf(options);
-      const form = await runInScope(deps, loadForms, (scope, { changeForm }) => changeForm(scope, slug, changes));
-      if (options.json) output.printJson(form);
-      else printForm(output, form);
-    });
-  addSettings(change);
-  addExamples(change, [
-    'ruffinweb forms change shop --to shop@example.com office@example.com --reset captcha',
-    'ruffinweb forms change shop --reopen',
-  ]);
+    .addOption(new Option('--reset <setting...>', 'use the environment again').choices(Object.keys(resettable)))
+    .option('--reopen', 'accept messages again')
+    .jsonOption()
+    .examples(
+      'ruffinweb forms change shop --to shop@example.com office@example.com --reset captcha',
+      'ruffinweb forms change shop --reopen',
+    )
+    .run(changeForm);
 
-  const close = forms
+  forms
     .command('close')
-    .description('Take no more messages: posts are answered 410; what is stored stays')
+    .description('Accept no more messages: posts are answered 410; stored messages stay')
     .argument('<slug>', 'as shown by "forms list"')
-    .option('--json', 'print JSON')
-    .action(async (slug: string, _options, command: Command) => {
-      const options = optionsOf(command);
-      const output = new Output(deps, options);
-      const form = await runInScope(deps, loadForms, (scope, { changeForm }) =>
-        changeForm(scope, slug, { open: false }),
-      );
-      if (options.json) output.printJson(form);
-      else {
-        printForms(output, [form]);
-        output.note(`\nOpen it again: ruffinweb forms change ${form.slug} --reopen`);
-      }
-    });
-  addExamples(close, ['ruffinweb forms close shop', 'ruffinweb forms close shop --json']);
+    .jsonOption()
+    .examples('ruffinweb forms close shop', 'ruffinweb forms close shop --json')
+    .run(closeForm);
 }
 
 const loadForms = () => import('../../../services/forms/form-settings.ts');
+
+async function listForms({ deps, output }: Call): Promise<void> {
+  const items = await runInScope(deps, loadForms, (scope, { listForms }) => listForms(scope));
+  output.printResult({ items, next: null }, () => printForms(output, items));
+}
+
+async function addForm({ deps, options, output }: Call<SettingOptions>, slug: string): Promise<void> {
+  const { form, snippet } = await runInScope(deps, loadForms, async (scope, { addForm }) => {
+    const added = await addForm(scope, slug, settingsOf(options));
+    const { formSnippet } = await import('../../../services/forms/form-snippet.ts');
+    return { form: added, snippet: formSnippet(scope.config.publicUrl, added) };
+  });
+  output.printResult({ ...form, snippet }, () => {
+    const recipients = form.effective.recipients.join(', ');
+    output.note(`The form "${slug}" was added. Posts go to ${form.address}, and mail to ${recipients}.\n`);
+    for (const line of snippet.split('\n')) output.print(showSafe(line));
+  });
+}
+
+async function showForm({ deps, output }: Call, slug: string): Promise<void> {
+  const form = await runInScope(deps, loadForms, (scope, { showForm }) => showForm(scope, slug));
+  output.printResult(form, () => printForm(output, form));
+}
+
+async function changeForm({ deps, options, output }: Call<ChangeOptions>, slug: string): Promise<void> {
+  const changes = changesOf(options);
+  const form = await runInScope(deps, loadForms, (scope, { changeForm }) => changeForm(scope, slug, changes));
+  output.printResult(form, () => printForm(output, form));
+}
+
+async function closeForm({ deps, output }: Call, slug: string): Promise<void> {
+  const form = await runInScope(deps, loadForms, (scope, { changeForm }) => changeForm(scope, slug, { open: false }));
+  output.printResult(form, () => {
+    printForms(output, [form]);
+    output.note(`\nTo open it again: ruffinweb forms change ${form.slug} --reopen`);
+  });
+}

@@ -1,10 +1,11 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { type CaptchaKind, captchaKinds } from '../../../captcha/kinds.ts';
 import { Problem } from '../../../problems.ts';
 import type { FormSettings } from '../../../services/forms/form-settings.ts';
-import type { GlobalOptions } from '../../terminal/output.ts';
+import type { CliCommand } from '../../session/command.ts';
+import { onlyGiven } from '../../session/options.ts';
 
-/** What `--reset` takes, and what it empties. */
+/** The names that `--reset` accepts, and the settings that it empties. */
 export const resettable = {
   name: 'name',
   recipients: 'recipients',
@@ -16,7 +17,7 @@ export const resettable = {
   retention: 'retentionDays',
 } as const satisfies Record<string, keyof FormSettings>;
 
-export interface SettingOptions extends GlobalOptions {
+export interface SettingOptions {
   name?: string;
   to?: string[];
   autoReply?: 'on' | 'off';
@@ -25,7 +26,6 @@ export interface SettingOptions extends GlobalOptions {
   require?: string[];
   origin?: string[];
   retention?: number;
-  json?: boolean;
 }
 
 export interface ChangeOptions extends SettingOptions {
@@ -34,17 +34,16 @@ export interface ChangeOptions extends SettingOptions {
   reopen?: boolean;
 }
 
-export function addSettings(command: Command): void {
-  command
-    .option('--name <name>', 'what you call it')
-    .option('--to <address...>', 'who is told about its messages')
+export function addSettings(command: CliCommand): CliCommand {
+  return command
+    .option('--name <name>', 'your name for it')
+    .option('--to <address...>', 'who is notified about its messages')
     .addOption(new Option('--auto-reply <on|off>', 'whether senders get an automatic reply').choices(['on', 'off']))
-    .addOption(new Option('--captcha <kind>', 'what visitors are asked for').choices(captchaKinds))
+    .addOption(new Option('--captcha <kind>', 'which captcha visitors solve').choices(captchaKinds))
     .option('--redirect <address>', 'where browsers without script go after a post')
-    .option('--require <field...>', 'fields that must be there beside email and message')
+    .option('--require <field...>', 'required fields besides email and message')
     .option('--origin <origin...>', 'the sites whose pages may post')
-    .option('--retention <days>', 'how long its messages are kept; 0 for ever', readDays)
-    .option('--json', 'print JSON');
+    .option('--retention <days>', 'how long its messages are kept; 0 for ever', readDays);
 }
 
 function readDays(text: string): number {
@@ -53,17 +52,17 @@ function readDays(text: string): number {
 }
 
 export function settingsOf(options: SettingOptions): Partial<FormSettings> {
-  const { name, to, autoReply, captcha, redirect, require, origin, retention } = options;
-  return {
-    ...(name !== undefined && { name }),
-    ...(to !== undefined && { recipients: to }),
-    ...(autoReply !== undefined && { autoReply: autoReply === 'on' }),
-    ...(captcha !== undefined && { captcha }),
-    ...(redirect !== undefined && { redirectUrl: redirect }),
-    ...(require !== undefined && { requiredFields: require }),
-    ...(origin !== undefined && { origins: origin }),
-    ...(retention !== undefined && { retentionDays: retention }),
-  };
+  const { name, captcha, to, redirect, require, origin, retention, autoReply } = options;
+  return onlyGiven({
+    name,
+    captcha,
+    recipients: to,
+    redirectUrl: redirect,
+    requiredFields: require,
+    origins: origin,
+    retentionDays: retention,
+    autoReply: autoReply && autoReply === 'on',
+  });
 }
 
 /** @throws {Problem} argument-invalid */
@@ -72,12 +71,7 @@ export function changesOf(options: ChangeOptions): Partial<FormSettings> & { slu
   const reset = Object.fromEntries((options.reset ?? []).map((it) => [resettable[it], null]));
   const both = Object.keys(reset).find((it) => it in settings);
   if (both !== undefined) throw new Problem('argument-invalid', `${both} cannot be both set and reset`);
-  const changes = {
-    ...settings,
-    ...reset,
-    ...(options.slug !== undefined && { slug: options.slug }),
-    ...(options.reopen && { open: true }),
-  };
+  const changes = { ...settings, ...reset, ...onlyGiven({ slug: options.slug, open: options.reopen }) };
   if (Object.keys(changes).length === 0) throw new Problem('argument-invalid', 'say what to change; see --help');
   return changes;
 }

@@ -10,8 +10,8 @@ export function printForms(output: Output, forms: readonly FormView[]): void {
       text: (it) => it.state,
       style: (text, it) => (it.state === 'open' ? style.good(text) : style.bad(text)),
     },
-    { header: 'NAME', text: (it) => it.name ?? '', least: 8, omit: 3 },
-    { header: 'RECIPIENTS', text: (it) => it.effective.recipients.join(' '), least: 16, omit: 4 },
+    { header: 'NAME', text: (it) => it.name ?? '', minWidth: 8, omit: 3 },
+    { header: 'RECIPIENTS', text: (it) => it.effective.recipients.join(' '), minWidth: 16, omit: 4 },
     { header: 'REPLY', text: (it) => onOff(it.effective.autoReply), omit: 2 },
     { header: 'CAPTCHA', text: (it) => it.effective.captcha, omit: 1 },
   ]);
@@ -19,7 +19,7 @@ export function printForms(output: Output, forms: readonly FormView[]): void {
 
 export function printForm(output: Output, form: FormView): void {
   const { effective } = form;
-  const inherited = (own: unknown, variable: string) => (own === null ? ` (as ${variable} says)` : '');
+  const inherited = (own: unknown, variable: string) => (own === null ? ` (from ${variable})` : '');
   output.printDetails([
     ['slug', form.slug, output.style.bold],
     ['name', form.name],
@@ -28,9 +28,9 @@ export function printForm(output: Output, form: FormView): void {
     ['recipients', `${effective.recipients.join(', ')}${inherited(form.recipients, 'NOTIFY_TO')}`],
     ['auto-reply', `${onOff(effective.autoReply)}${inherited(form.autoReply, 'AUTO_REPLY')}`],
     ['captcha', `${effective.captcha}${inherited(form.captcha, 'CAPTCHA')}`],
-    ['redirect', form.redirectUrl ?? 'our own thank-you page'],
+    ['redirect', form.redirectUrl ?? 'our thank-you page'],
     ['required', ['email', 'message', ...(form.requiredFields ?? [])].join(', ')],
-    ['origins', form.origins?.join(', ') ?? 'as ALLOWED_ORIGINS says'],
+    ['origins', form.origins?.join(', ') ?? 'from ALLOWED_ORIGINS'],
     ['retention', `${daysInWords(effective.retentionDays)}${inherited(form.retentionDays, 'RETENTION_DAYS')}`],
     ['created', output.timeInFull(form.createdAt)],
     ['closed', form.closedAt && output.timeInFull(form.closedAt)],

@@ -1,71 +1,65 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Command, InvalidArgumentError } from 'commander';
 import { Problem } from '../../../problems.ts';
 import type { Health } from '../../../services/health/health.ts';
 import type { HealthStatus } from '../../../services/health/health-check.ts';
 import { fixOf } from '../../session/advice.ts';
+import { type Call, type CliCommand, wholeNumber } from '../../session/command.ts';
 import { exitCode } from '../../session/exit-codes.ts';
 import { openConfig } from '../../session/open-context.ts';
-import { addExamples, optionsOf } from '../../session/options.ts';
-import type { Deps } from '../../terminal/deps.ts';
-import { type DataOptions, Output } from '../../terminal/output.ts';
+import type { Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import { wrap } from '../../terminal/table.ts';
 
-export function addHealthCommand(program: Command, deps: Deps): void {
-  const health = program
+export function addHealthCommand(program: CliCommand): void {
+  program
     .command('health')
-    .description('Look at everything that delivering depends on; exits 4 when something fails')
+    .description('Check everything that delivery depends on; exits 4 if something fails')
     .option('--deep', 'also SPF, DKIM, DMARC and MX of the From domain, SMTP step by step, ports, and the clock')
-    .option('--watch', 'look again and again, until stopped')
-    .option('--every <seconds>', 'with --watch: how often (10)', readSeconds)
-    .option('--json', 'print JSON')
-    .action(async (_options, command: Command) => {
-      const options = optionsOf<HealthOptions>(command);
-      if (options.every !== undefined && !options.watch) throw new Problem('argument-invalid', '--every needs --watch');
-      const output = new Output(deps, options);
-      const { config, log } = await openConfig(deps);
-      const [{ openHealthParts }, { checkHealth }] = await Promise.all([
-        import('./open-parts.ts'),
-        import('../../../services/health/health.ts'),
-      ]);
-      const stop = options.watch ? deps.stopGently() : undefined;
-      for (;;) {
-        // Opened again each time: a part that was missing may be there now.
-        await using parts = await openHealthParts(config, log);
-        const found = wordHealth(await checkHealth(parts, { deep: options.deep ?? false }));
-        if (stop && deps.stdout.isTTY && !options.json) output.print('\u001b[2J\u001b[H\u001b[A');
-        if (options.json) output.printJson(found);
-        else printHealth(output, found);
-        deps.setExitCode(found.status === 'fail' ? exitCode.unhealthy : exitCode.done);
-        if (stop === undefined || stop.aborted) return;
-        if (!options.json) output.note(`\nlooked at ${new Date().toISOString().slice(11, 19)} UTC, Ctrl-C ends`);
-        await pause((options.every ?? 10) * 1000, undefined, { signal: stop }).catch(() => {});
-        if (stop.aborted) return;
-      }
-    });
-  addExamples(health, [
-    'ruffinweb health --deep',
-    'ruffinweb health --watch --every 5',
-    `ruffinweb health --json | jq -r '.checks[] | select(.status != "ok") | .fact'`,
-  ]);
+    .option('--watch', 'repeat the checks until stopped')
+    .option('--every <seconds>', 'with --watch: seconds between checks (default: 10)', wholeNumber(1, 3600))
+    .jsonOption()
+    .examples(
+      'ruffinweb health --deep',
+      'ruffinweb health --watch --every 5',
+      `ruffinweb health --json | jq -r '.checks[] | select(.status != "ok") | .fact'`,
+    )
+    .run(checkHealth);
 }
 
-/** With the commands that the checks advise. */
-function wordHealth({ status, checks }: Health): Health {
-  return { status, checks: checks.map((it) => ({ name: it.name, status: it.status, fact: it.fact, fix: fixOf(it) })) };
-}
-
-interface HealthOptions extends DataOptions {
+interface HealthOptions {
   deep?: boolean;
   watch?: boolean;
   every?: number;
 }
 
-function readSeconds(text: string): number {
-  const seconds = Number(text);
-  if (!(seconds >= 1 && seconds <= 3600)) throw new InvalidArgumentError('It must be from 1 to 3600.');
-  return seconds;
+async function checkHealth({ deps, options, output }: Call<HealthOptions>): Promise<void> {
+  const { deep = false, watch, every, json } = options;
+  if (every !== undefined && !watch) throw new Problem('argument-invalid', '--every needs --watch');
+  const { config, log } = await openConfig(deps);
+  const [{ openHealthParts }, { checkHealth }] = await Promise.all([
+    import('./open-parts.ts'),
+    import('../../../services/health/health.ts'),
+  ]);
+  const stop = watch ? deps.stopGently() : undefined;
+  for (;;) {
+    // Opened again each time, so that a part that was missing is found when it is back.
+    await using parts = await openHealthParts(config, log);
+    const health = addCommands(await checkHealth(parts, { deep }));
+    if (stop && deps.stdout.isTTY && !json) output.print(clearScreen);
+    output.printResult(health, () => printHealth(output, health));
+    deps.setExitCode(health.status === 'fail' ? exitCode.unhealthy : exitCode.done);
+    if (stop === undefined || stop.aborted) return;
+    if (!json) output.note(`\nchecked at ${new Date().toISOString().slice(11, 19)} UTC; Ctrl-C stops`);
+    await pause((every ?? 10) * 1000, undefined, { signal: stop }).catch(() => {});
+    if (stop.aborted) return;
+  }
+}
+
+const clearScreen = '\u001b[2J\u001b[H\u001b[A';
+
+/** Adds the commands that the checks advise to their fixes. */
+function addCommands({ status, checks }: Health): Health {
+  return { status, checks: checks.map((it) => ({ name: it.name, status: it.status, fact: it.fact, fix: fixOf(it) })) };
 }
 
 const marks: Readonly<Record<HealthStatus, string>> = { ok: '✓ ok', warn: '! warn', fail: '✗ fail' };

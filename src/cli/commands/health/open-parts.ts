@@ -7,16 +7,16 @@ import { describeRedis } from '../../../redis.ts';
 import type { HealthParts } from '../../../services/health/health-check.ts';
 import { describeFailure } from '../../session/failures.ts';
 
-/** Opens what `health` looks at, each part by itself: one that cannot be had must not hide the others. */
+/** Opens the parts that `health` checks, each alone, so that a broken one does not hide the others. */
 export async function openHealthParts(config: Config, log: Log): Promise<HealthParts & AsyncDisposable> {
   await using opened = new AsyncDisposableStack();
   const now = () => new Date();
   const database = await attempt(async () => {
-    // With a visitor's patience, so that a connection that has gone silent is found out.
+    // A visitor's short timeouts also detect a connection that has gone silent.
     const context = opened.use(await openDatabaseContext(config, { log, embedded: 'join', waiting: 'visitor' }));
     return context.orm.em as EntityManager;
   });
-  // Mailer and templates do without database and keys, and so may a look at them.
+  // Mailer and templates need neither database nor keys.
   const templates = await attempt(() => openMailTemplates(config));
   const mailer = await attempt(async () => opened.use(await openMailer(config)));
   const { redisUrl } = config;
@@ -25,7 +25,7 @@ export async function openHealthParts(config: Config, log: Log): Promise<HealthP
     config,
     now,
     database,
-    // Unlike a start, looking makes no keys.
+    // Unlike a start, a check creates no keys.
     keys: () => findKeys(config),
     templates,
     mailer,

@@ -1,12 +1,11 @@
-import { type Command, Option } from 'commander';
+import { Option } from 'commander';
 import type { MessageView } from '../../../services/views.ts';
-import { exitCode } from '../../session/exit-codes.ts';
-import { addExamples, optionsOf } from '../../session/options.ts';
+import type { Call, CliCommand } from '../../session/command.ts';
+import { setExitCode } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { formatCsvLine } from '../../terminal/csv.ts';
-import type { Deps } from '../../terminal/deps.ts';
 import { maskMessage } from '../../terminal/mask.ts';
-import { type GlobalOptions, Output, plural } from '../../terminal/output.ts';
+import { plural } from '../../terminal/output.ts';
 import { showProgress } from '../../terminal/progress.ts';
 import { safeJson, showSafe } from '../../terminal/safe-text.ts';
 import { writePieces } from '../../terminal/write-pieces.ts';
@@ -14,57 +13,53 @@ import { addMessageFilter, type MessageFilterOptions, messageFilterOf } from './
 
 const formats = ['csv', 'jsonl'] as const;
 
-interface ExportOptions extends GlobalOptions, MessageFilterOptions {
+interface ExportOptions extends MessageFilterOptions {
   format: (typeof formats)[number];
-  json?: boolean;
-  mask?: boolean;
 }
 
-export function addExportCommand(messages: Command, deps: Deps): void {
-  const command = messages
-    .command('export')
-    .description('Write messages to stdout, the oldest first: CSV to look at, JSON Lines to take along')
-    .addOption(new Option('--format <format>', 'which of the two').choices(formats).default('csv'))
-    .action(async (_options, self: Command) => {
-      const options = optionsOf<ExportOptions>(self);
-      const output = new Output(deps, options);
-      const filter = messageFilterOf(options, new Date());
-      const stop = deps.stopGently();
-      const load = () => import('../../../services/messages/export-messages.ts');
-      await runInScope(deps, load, async (scope, { countMessages, exportMessages }) => {
-        // Before the first line is written: a filter that is wrong leaves no file with a header alone.
-        const [total, pages] = [await countMessages(scope, filter), await exportMessages(scope, filter)];
-        // On a terminal the rows themselves are what moves.
-        using progress = showProgress(deps, options, deps.stdout.isTTY ? 0 : total, 'exported');
-        let exported = 0;
-        const lines = async function* () {
-          const isCsv = options.format === 'csv' && !options.json;
-          if (isCsv) yield formatCsvLine(columns.map(([name]) => name));
-          for await (const views of pages) {
-            yield views
-              .map((view) => (options.mask ? maskMessage(view) : view))
-              .map((view) =>
-                isCsv ? formatRow(view, deps.stdout.isTTY === true) : `${safeJson(view, { oneLine: true })}\n`,
-              )
-              .join('');
-            exported += views.length;
-            progress.report(exported);
-          }
-        };
-        await writePieces(deps, lines(), stop);
-        progress[Symbol.dispose]();
-        if (stop.aborted) deps.setExitCode(exitCode.interrupted);
-        output.note(`${plural(exported, 'message')} exported${stop.aborted ? ', not all' : ''}`);
-      });
-    });
-  addMessageFilter(command).option('--mask', 'hide addresses and names').option('--json', 'the same as --format jsonl');
-  addExamples(command, [
-    'ruffinweb messages export --since 2026-11-01 > november.csv',
-    `ruffinweb messages export --format jsonl --form contact | jq -r .email | sort -u`,
-  ]);
+export function addExportCommand(messages: CliCommand): void {
+  addMessageFilter(messages.command('export'))
+    .description('Write messages to stdout, oldest first: CSV for spreadsheets, JSON Lines for programs')
+    .addOption(new Option('--format <format>', 'the format').choices(formats).default('csv'))
+    .option('--mask', 'hide addresses and names')
+    .option('--json', 'the same as --format jsonl')
+    .examples(
+      'ruffinweb messages export --since 2026-11-01 > november.csv',
+      `ruffinweb messages export --format jsonl --form contact | jq -r .email | sort -u`,
+    )
+    .run(exportMessages);
 }
 
-/** Further fields differ from message to message, so that they are together in one column, as JSON. */
+async function exportMessages({ deps, options, output }: Call<ExportOptions>): Promise<void> {
+  const filter = messageFilterOf(options);
+  const stop = deps.stopGently();
+  const load = () => import('../../../services/messages/export-messages.ts');
+  await runInScope(deps, load, async (scope, { countMessages, exportMessages }) => {
+    // Before the first line is written, so that a wrong filter leaves no file with only a header.
+    const [total, pages] = [await countMessages(scope, filter), await exportMessages(scope, filter)];
+    // On a terminal the rows themselves show the progress.
+    using progress = showProgress(deps, options, deps.stdout.isTTY ? 0 : total, 'exported');
+    let exported = 0;
+    const lines = async function* () {
+      const isCsv = options.format === 'csv' && !options.json;
+      if (isCsv) yield formatCsvLine(columns.map(([name]) => name));
+      for await (const views of pages) {
+        const shown = options.mask ? views.map(maskMessage) : views;
+        const format = (view: MessageView) =>
+          isCsv ? formatRow(view, deps.stdout.isTTY === true) : `${safeJson(view, { oneLine: true })}\n`;
+        yield shown.map(format).join('');
+        exported += views.length;
+        progress.report(exported);
+      }
+    };
+    await writePieces(deps, lines(), stop);
+    progress.clear();
+    setExitCode(deps, stop);
+    output.note(`${plural(exported, 'message')} exported${stop.aborted ? ', not all' : ''}`);
+  });
+}
+
+/** Further fields differ between messages, so one column has them all as JSON. */
 const columns: readonly [name: string, text: (view: MessageView) => string | null][] = [
   ['receipt', (it) => it.receipt],
   ['receivedAt', (it) => it.receivedAt],
@@ -82,6 +77,6 @@ const columns: readonly [name: string, text: (view: MessageView) => string | nul
 
 function formatRow(view: MessageView, isTerminal: boolean): string {
   const cells = columns.map(([, text]) => text(view) ?? '');
-  // A file holds what was written, line breaks in quotes; a terminal would obey it, and a line could pass for a row.
+  // A file keeps the text, with line breaks in quotes. On a terminal control codes would run, and a line could pass for a row.
   return formatCsvLine(isTerminal ? cells.map((it) => showSafe(it.replaceAll(/\r?\n/g, '⏎'))) : cells);
 }

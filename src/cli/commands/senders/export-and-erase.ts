@@ -1,109 +1,90 @@
 import { readFile } from 'node:fs/promises';
-import type { Command } from 'commander';
 import { Problem } from '../../../problems.ts';
 import type { Scope } from '../../../services/scope.ts';
 import type { Erased } from '../../../services/senders/erase-sender.ts';
-import { exitCode } from '../../session/exit-codes.ts';
-import { addExamples, optionsOf } from '../../session/options.ts';
+import type { Call, CliCommand } from '../../session/command.ts';
+import { setExitCode } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse, Refusal } from '../../terminal/confirm.ts';
-import type { Deps } from '../../terminal/deps.ts';
-import { type GlobalOptions, Output, plural } from '../../terminal/output.ts';
+import { type Output, plural } from '../../terminal/output.ts';
 import { safeJson, showSafe } from '../../terminal/safe-text.ts';
 import { writePieces } from '../../terminal/write-pieces.ts';
+import { addWhich, type WhichOptions, whichOf } from './which.ts';
 
-interface EraseOptions extends GlobalOptions {
-  email?: string;
-  replay?: string;
-  yes?: boolean;
-  json?: boolean;
-}
+/** What people may demand about their data (GDPR), and the record of erasures. */
+export function addSenderRights(senders: CliCommand): void {
+  addWhich(senders.command('export'))
+    .description('Print everything stored about one address as one JSON object, even if the sender is gone')
+    .option('--json', 'print JSON, which is the default')
+    .examples(
+      'ruffinweb senders export --email ada@example.com > ada.json',
+      `ruffinweb senders export --email ada@example.com | jq '.messages[].receivedAt'`,
+    )
+    .run(exportSender);
 
-type Which = { id: string } | { email: string };
-
-/** What people may ask for about themselves, and the record of it. */
-export function addSenderRights(
-  senders: Command,
-  deps: Deps,
-  chooseOne: (id: string | undefined, email: string | undefined) => Which,
-): void {
-  const take = senders
-    .command('export')
-    .description('Print everything that is held about one address, as one JSON object')
-    .argument('[id]', 'as shown by "senders list --json"')
-    .option('--email <address>', 'find by address; also where nobody writes from there any more')
-    .option('--json', 'print JSON, as it does anyway')
-    .action(async (id: string | undefined, _options, command: Command) => {
-      const which = chooseOne(id, optionsOf<GlobalOptions & { email?: string }>(command).email);
-      const stop = deps.stopGently();
-      const load = () => import('../../../services/senders/export-sender.ts');
-      await runInScope(deps, load, async (scope, { exportSender, jsonPieces }) => {
-        const everything = await exportSender(scope, which);
-        const pieces = jsonPieces(everything, (value) => safeJson(value, { oneLine: true }));
-        await writePieces(deps, pieces, stop);
-      });
-      if (stop.aborted) deps.setExitCode(exitCode.interrupted);
-    });
-  addExamples(take, [
-    'ruffinweb senders export --email ada@example.com > ada.json',
-    `ruffinweb senders export --email ada@example.com | jq '.messages[].receivedAt'`,
-  ]);
-
-  const erase = senders
-    .command('erase')
-    .description('Delete a sender for good, with all messages, their mail and every try')
-    .argument('[id]', 'as shown by "senders list --json"')
-    .option('--email <address>', 'find by address')
-    .option('--replay <file>', 'after a backup was restored: erase again whom this erasure log names')
+  addWhich(senders.command('erase'))
+    .description('Delete a sender for good, with all messages, emails and attempts')
+    .option('--replay <file>', 'after restoring a backup: erase again everybody in this erasure log')
     .option('--yes', 'do not ask')
-    .option('--json', 'print JSON')
-    .action(async (id: string | undefined, _options, command: Command) => {
-      const options = optionsOf<EraseOptions>(command);
-      const output = new Output(deps, options);
-      if (options.replay !== undefined) {
-        if (id !== undefined || options.email !== undefined) {
-          throw new Problem('argument-invalid', 'say one of the two: a sender, or --replay with a file');
-        }
-        await replay(deps, output, options.replay, options);
-        return;
-      }
-      const which = chooseOne(id, options.email);
-      await confirmOrRefuse(
-        deps,
-        options,
-        `Erase ${showSafe('id' in which ? which.id : which.email)} for good, mail included?`,
-      );
-      const load = () => import('../../../services/senders/erase-sender.ts');
-      await runInScope(deps, load, async (scope, { eraseSender }) => {
-        const erased = await eraseSender(scope, which);
-        if (options.json) output.printJson(erased);
-        else await tellErased(output, scope, erased);
-      });
-    });
-  addExamples(erase, [
-    'ruffinweb senders erase --email ada@example.com',
-    'ruffinweb senders erase --replay /safe/place/erasures.jsonl --yes',
-  ]);
+    .jsonOption()
+    .examples(
+      'ruffinweb senders erase --email ada@example.com',
+      'ruffinweb senders erase --replay /safe/place/erasures.jsonl --yes',
+    )
+    .run(eraseSender);
 
-  const erasures = senders
+  senders
     .command('erasures')
     .description('Print the erasure log: a keyed hash and a time for each erased sender, one JSON object a line')
-    .option('--json', 'print JSON, as it does anyway')
-    .action(async (_options, command: Command) => {
-      const output = new Output(deps, optionsOf(command));
-      const records = await runInScope(deps, loadErasures, async (scope, [{ listErasures }, { formatRecord }]) => {
-        const found = await listErasures(scope);
-        for (const record of found) deps.stdout.write(formatRecord(scope.keyring, record));
-        return found;
-      });
-      if (records.length === 0) {
-        output.note('Nobody was erased yet. When somebody asks for it: ruffinweb senders erase --email <address>');
-      }
-    });
-  addExamples(erasures, [
-    'ruffinweb senders erasures >> /safe/place/erasures.jsonl',
-    'ruffinweb senders erasures | wc -l',
-  ]);
+    .option('--json', 'print JSON, which is the default')
+    .examples('ruffinweb senders erasures >> /safe/place/erasures.jsonl', 'ruffinweb senders erasures | wc -l')
+    .run(printErasures);
+}
+
+async function exportSender({ deps, options }: Call<WhichOptions>, id?: string): Promise<void> {
+  const which = whichOf(id, options);
+  const stop = deps.stopGently();
+  const load = () => import('../../../services/senders/export-sender.ts');
+  await runInScope(deps, load, async (scope, { exportSender, jsonPieces }) => {
+    const everything = await exportSender(scope, which);
+    const pieces = jsonPieces(everything, (value) => safeJson(value, { oneLine: true }));
+    await writePieces(deps, pieces, stop);
+  });
+  setExitCode(deps, stop);
+}
+
+interface EraseOptions extends WhichOptions {
+  replay?: string;
+}
+
+async function eraseSender(call: Call<EraseOptions>, id?: string): Promise<void> {
+  const { deps, options, output } = call;
+  if (options.replay !== undefined) {
+    if (id === undefined && options.email === undefined) return await replay(call, options.replay);
+    throw new Problem('argument-invalid', 'name a sender or use --replay, not both');
+  }
+  const which = whichOf(id, options);
+  const name = showSafe('id' in which ? which.id : which.email);
+  await confirmOrRefuse(deps, options, `Erase ${name} for good, emails included?`);
+  const load = () => import('../../../services/senders/erase-sender.ts');
+  await runInScope(deps, load, async (scope, { eraseSender }) => {
+    const erased = await eraseSender(scope, which);
+    if (options.json) output.printJson(erased);
+    else await printErased(output, scope, erased);
+  });
+}
+
+async function printErased(output: Output, scope: Scope, erased: Erased): Promise<void> {
+  const { erasureLogFile } = await import('../../../services/senders/erasure-log.ts');
+  output.print(`erased: ${plural(erased.messages, 'message')} and ${plural(erased.emails, 'email')} are gone`);
+  if (erased.underway > 0) {
+    output.note(`${plural(erased.underway, 'email')} was being sent at that moment and may still arrive.`);
+  }
+  output.note(
+    erased.logged
+      ? `The erasure is recorded in ${erasureLogFile(scope.config)}, without a name, in case a backup is restored.`
+      : 'The erasure is recorded in the database, without a name; each server copies it to DATA_DIR/erasures.jsonl within an hour.',
+  );
 }
 
 const loadErasures = () =>
@@ -112,44 +93,37 @@ const loadErasures = () =>
     import('../../../services/senders/erasure-log.ts'),
   ]);
 
-async function tellErased(output: Output, scope: Scope, erased: Erased): Promise<void> {
-  const { erasureLogFile } = await import('../../../services/senders/erasure-log.ts');
-  output.print(`erased: ${plural(erased.messages, 'message')} and ${plural(erased.emails, 'email')} are gone`);
-  if (erased.underway > 0) {
-    output.note(`${plural(erased.underway, 'email')} was on its way at that moment and may still arrive.`);
-  }
-  output.note(
-    erased.logged
-      ? `That it happened stands in ${erasureLogFile(scope.config)}, without a name, for when a backup is restored.`
-      : 'That it happened stands in the database, without a name; each server copies it to DATA_DIR/erasures.jsonl within an hour.',
-  );
+async function printErasures({ deps, output }: Call): Promise<void> {
+  await runInScope(deps, loadErasures, async (scope, [{ listErasures }, { formatRecord }]) => {
+    const records = await listErasures(scope);
+    for (const record of records) deps.stdout.write(formatRecord(scope.keyring, record));
+    if (records.length === 0) {
+      output.note('Nobody was erased yet. If somebody asks for it: ruffinweb senders erase --email <address>');
+    }
+  });
 }
 
-async function replay(deps: Deps, output: Output, file: string, options: EraseOptions): Promise<void> {
+async function replay({ deps, options, output }: Call, file: string): Promise<void> {
   const text = await readFile(file, 'utf8').catch((error: Error) => {
     throw new Refusal(`${file} cannot be read: ${error.message}`);
   });
   await runInScope(deps, loadErasures, async (scope, [{ replayErasures }, { noteErasures, parseLog }]) => {
     const { records, strange } = parseLog(scope.keyring, text);
     if (records.length === 0 && strange > 0) {
-      throw new Refusal(`${file} is not the erasure log of this database: none of its lines was signed with its keys`);
+      throw new Refusal(`${file} is not the erasure log of this database: no line was signed with its keys`);
     }
-    await confirmOrRefuse(
-      deps,
-      options,
-      `Erase again whom the ${plural(records.length, 'record')} of ${showSafe(file)} name?`,
-    );
+    const question = `Erase again everybody in ${showSafe(file)} (${plural(records.length, 'record')})?`;
+    await confirmOrRefuse(deps, options, question);
     const replayed = await replayErasures(scope, records);
     if (replayed.records > 0) await noteErasures(scope, records);
-    if (options.json) output.printJson({ ...replayed, inFile: records.length, strange });
-    else {
+    output.printResult({ ...replayed, inFile: records.length, strange }, () =>
       output.print(
         replayed.records === 0
           ? `nothing to do: the database knows all ${plural(records.length, 'erasure')}`
           : `${plural(replayed.records, 'erasure')} done again: ${plural(replayed.messages, 'message')} and ${plural(replayed.senders, 'sender')} are gone`,
-      );
-    }
+      ),
+    );
     if (strange > 0)
-      output.warn(`${plural(strange, 'line')} of the file cannot be used: torn, changed, or of another database`);
+      output.warn(`${plural(strange, 'line')} of the file cannot be used: torn, changed, or from another database`);
   });
 }

@@ -1,0 +1,72 @@
+import { Command, InvalidArgumentError } from 'commander';
+import type { Deps } from '../terminal/deps.ts';
+import { type CommonOptions, Output } from '../terminal/output.ts';
+
+/** What a command works with. */
+export interface Call<Options = unknown> {
+  deps: Deps;
+  /** The options of the command and of the program. */
+  options: CommonOptions & Options;
+  output: Output;
+}
+
+/** Commander's command with our examples, shared options and actions. */
+export class CliCommand extends Command {
+  readonly #deps: Deps;
+
+  constructor(deps: Deps, name?: string) {
+    super(name);
+    this.#deps = deps;
+  }
+
+  override createCommand(name?: string): CliCommand {
+    return new CliCommand(this.#deps, name);
+  }
+
+  examples(...lines: [string, string, ...string[]]): this {
+    return this.addHelpText('after', `\nExamples:\n${lines.map((it) => `  $ ${it}\n`).join('')}`);
+  }
+
+  /** Sets the function that does the work; it gets the call and the command's arguments. */
+  run<Options, Arguments extends unknown[]>(
+    act: (call: Call<Options>, ...args: Arguments) => Promise<void> | void,
+  ): this {
+    return this.action(async (...given: unknown[]) => {
+      const options = this.optsWithGlobals<CommonOptions & Options>();
+      const output = new Output(this.#deps, options);
+      // Commander adds the options and the command to the arguments.
+      await act({ deps: this.#deps, options, output }, ...(given.slice(0, -2) as Arguments));
+    });
+  }
+
+  jsonOption(): this {
+    return this.option('--json', 'print JSON');
+  }
+
+  dataOptions(): this {
+    return this.jsonOption().option('--utc', 'print exact times').option('--mask', 'hide addresses and names');
+  }
+
+  pageOptions(): this {
+    return this.option('--limit <number>', 'how many to print, up to 200 (default: 50)', wholeNumber(1, 200))
+      .option('--cursor <cursor>', 'continue after the page that printed this cursor')
+      .dataOptions();
+  }
+
+  /** @param what happened in the period, if that is not obvious. */
+  periodOptions(what = ''): this {
+    return this.option(
+      '--since <time>',
+      `${what}at this time or later: 2d, 3h, 90m ago, or 2026-11-22, or 2026-11-22T07:33Z`,
+    ).option('--until <time>', `${what}before this time`);
+  }
+}
+
+/** Makes a parser for the value of an option. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (Number.isInteger(number) && number >= min && number <= max) return number;
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+  };
+}
