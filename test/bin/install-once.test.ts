@@ -56,7 +56,7 @@ describe('install-once', () => {
     expect(await run()).to.deep.equal({ code: 0, out: '', err: '' });
   });
 
-  it('lets one of three simultaneous starts install; the others wait', async () => {
+  it('lets one of three simultaneous starts install', async () => {
     const three = await Promise.all([run(), run(), run()]);
 
     expect(three.map((it) => it.code)).to.deep.equal([0, 0, 0]);
@@ -80,7 +80,7 @@ describe('install-once', () => {
     expect(await run()).to.deep.include({ code: 0 });
   });
 
-  it('names ignore-scripts if Node is too old and npm installed no other', async () => {
+  it('names ignore-scripts if npm installed no newer Node', async () => {
     await write('package.json', JSON.stringify({ type: 'module', engines: { node: '>=99.0.0' } }));
 
     const { code, err } = await run();
@@ -89,7 +89,7 @@ describe('install-once', () => {
     expect(err).to.include('needs Node 99.0.0').and.include('ignore-scripts');
   });
 
-  it('runs before every script of a clone, so no packages are missing', async () => {
+  it('runs before every script of a clone', async () => {
     const { scripts } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
     const names = Object.keys(scripts).filter((it) => !/^(?:pre|post)/.test(it));
     expect(names).to.include.members(['start', 'test', 'build', 'check', 'docs', 'bench', 'test:chaos']);

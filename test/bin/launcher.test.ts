@@ -44,7 +44,7 @@ describe('the launcher', () => {
     expect(await run(process.execPath)).to.deep.include({ code: 0, out: 'built\n', err: '' });
   });
 
-  it('keeps the compile cache in the user’s folder if the program’s is read-only', async () => {
+  it('keeps the compile cache in the home folder if need be', async () => {
     await write('dist/cli/main.js', "export async function main() { console.log('built'); }");
     // Stands in for a read-only folder, which a test running as root cannot have.
     await write('node_modules/.cache', 'in the way');
@@ -89,7 +89,7 @@ describe('the launcher', () => {
   describe('under an outdated Node', () => {
     beforeEach(() => writePackage('>=99.1.0'));
 
-    it('continues under the Node in node_modules, same arguments and exit code', async () => {
+    it('continues under the Node in node_modules', async () => {
       await writeNode('99.1.0', 'echo "$@"; echo told >&2; exit 3');
 
       const { code, out, err } = await run(tooOld, 'emails', 'list', '--since', '2 d');
@@ -133,7 +133,7 @@ describe('the launcher', () => {
       expect(err).to.not.include('    at ');
     });
 
-    it('says the same if the Node in node_modules is outdated or broken', async () => {
+    it('says the same if that Node is outdated or broken', async () => {
       await writeNode('99.0.9', 'echo wrong');
       expect(await run(tooOld)).to.deep.include({ code: 1, out: '' });
 

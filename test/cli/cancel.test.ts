@@ -36,7 +36,7 @@ describe('acting on one email', () => {
   const idOf = async (where: string): Promise<string> =>
     (await db.query<{ id: string }>(`select id from emails where ${where} order by id limit 1`))[0]?.id ?? '';
 
-  it('cancel: queued, held and failed emails never go out; attempts stay listed', async () => {
+  it('cancel: queued, held and failed emails are never sent', async () => {
     await buildMessages(context, 3, (i) => (i === 2 ? { _gotcha: 'x' } : {}));
     const failed = await idOf(`kind = 'notification' and state = 'queued'`);
     await settleDue(context, (email) => (email.id === failed ? mailOutcomes.refused : mailOutcomes.later));
@@ -59,7 +59,7 @@ describe('acting on one email', () => {
     expect(shown.stdout).to.include('cancelled').and.include('550 5.1.1 no such user');
   });
 
-  it('cancel: rejects sending, sent and unknown emails, cancels the others', async () => {
+  it('cancel: rejects sent, sending and unknown emails only', async () => {
     await buildMessages(context, 3);
     await db.query(`delete from emails where kind = 'auto-reply'`);
     await db.query(`update emails set due_at = now() + interval '1 hour' where id <> $1`, [await idOf('true')]);
@@ -85,7 +85,7 @@ describe('acting on one email', () => {
     for (const line of narrow.split('\n')) expect(line.length, line).to.be.at.most(80);
   });
 
-  it('cancel: against a claiming worker, exactly one of them gets the email', async () => {
+  it('cancel: an email is cancelled or claimed, never both', async () => {
     await buildMessages(context, 20);
     const ids = (await db.query<{ id: string }>('select id from emails')).map((it) => it.id);
     const [cancelled, ...claims] = await Promise.all([
@@ -97,7 +97,7 @@ describe('acting on one email', () => {
     expect(cancelled).to.have.lengthOf(40);
   });
 
-  it('show --mail: prints the exact mail that is sent, before and after', async () => {
+  it('show --mail: prints exactly the mail that is sent', async () => {
     await using folder = await temporaryFolder();
     const settings = { DATA_DIR: folder.path };
     await buildMessages(context, 1, () => ({ message: 'Hello\u001b[2J there', subject: 'A subject' }));

@@ -35,7 +35,7 @@ describe('completion', () => {
       .trim()
       .split(' ');
 
-  it('of bash knows commands, options, choices, and where they belong', async () => {
+  it('of bash knows commands, options and choices', async () => {
     expect(await complete('')).to.include.members(['serve', 'messages', 'completion', 'help']);
     expect(await complete('se')).to.deep.equal(['serve', 'senders']);
     expect(await complete('messages', '')).to.include.members(['list', 'hold', 'release', 'delete', 'export']);

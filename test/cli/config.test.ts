@@ -20,7 +20,7 @@ describe('config', () => {
   const keysIn = async (file: string) =>
     /^ENCRYPTION_KEYS=(.*)$/m.exec(await readFile(join(folder.path, file), 'utf8'))?.[1];
 
-  it('init writes a private file with every setting explained and fresh keys', async () => {
+  it('init writes a private file with all settings and fresh keys', async () => {
     const { code, stdout, stderr } = await run('init');
     expect(code).to.equal(0);
     const file = join(folder.path, '.env');
@@ -61,7 +61,7 @@ describe('config', () => {
     expect(stderr).to.match(/^ruffinweb: \S+\/\.env cannot be used: EEXIST: [^\n]*\n$/);
   });
 
-  it('check lists an unreadable secret file with every other error; so does show', async () => {
+  it('check and show list an unreadable secret file', async () => {
     const settings = { ENCRYPTION_KEYS_FILE: '/nope', PORT: 'x' };
     const checked = await run('check', settings);
     expect(checked.code).to.equal(2);
@@ -76,14 +76,14 @@ describe('config', () => {
     expect(JSON.parse(shown.stdout).items).to.not.deep.equal([]);
   });
 
-  it('init takes over the keys of a server that ran without settings', async () => {
+  it('init keeps the keys of a server without settings', async () => {
     const keys = `k1:${Buffer.alloc(32, 7).toString('base64')}`;
     await writeFile(join(folder.path, 'encryption.keys'), `${keys}\n`);
     expect((await run('init', { DATA_DIR: folder.path })).stderr).to.include('encryption.keys');
     expect(await keysIn('.env')).to.equal(keys);
   });
 
-  it('show masks secrets unless asked, and names the source of each setting', async () => {
+  it('show masks secrets and names the source of each setting', async () => {
     await writeFile(join(folder.path, '.env'), 'PORT=4000\nHOST=0.0.0.0\n');
     await writeFile(join(folder.path, 'password'), 'from:file\n');
     const settings = {
@@ -164,7 +164,7 @@ describe('config', () => {
     expect(unreadable.stderr).to.include('SMTP_PASSWORD_FILE names /nowhere');
   });
 
-  it('check warns about unknown names in the file, not in the environment', async () => {
+  it('check warns about unknown names in the file only', async () => {
     await writeFile(join(folder.path, '.env'), 'ALOWED_ORIGINS=https://a.test\nSMTP_PASSWORD_FILE=\nPORT=0\n');
     const warned = await run('check', { AROUND: 'x' });
     expect(warned).to.include({ code: 0, stdout: 'the configuration is right\n' });
@@ -176,7 +176,7 @@ describe('config', () => {
     });
   });
 
-  it('RUFFINWEB_ENV selects another settings file than .env in this folder', async () => {
+  it('RUFFINWEB_ENV selects another settings file', async () => {
     await writeFile(join(folder.path, '.env'), 'PORT=4000\nHOST=0.0.0.0\n');
     const other = join(folder.path, 'other.env');
     expect((await run('init', { RUFFINWEB_ENV: other })).stdout).to.equal(`written  ${other}\n`);

@@ -199,7 +199,7 @@ describe('health --deep: the rest', () => {
     return (name: HealthCheck['name']) => health.checks.find((it) => it.name === name) as HealthCheck;
   };
 
-  it('connects like a mail up to the login, tries the ports, compares clocks', async () => {
+  it('logs in to SMTP, tries the ports and compares clocks', async () => {
     await using db = await createDatabase();
     await using folder = await temporaryFolder();
     await using dns = await DnsServer.start(good);
@@ -230,7 +230,7 @@ describe('health --deep: the rest', () => {
     expect(closed('smtp-ports').status).to.equal('fail');
   });
 
-  it('warns about expiring certificates, clock drift, and messages held over a day', async () => {
+  it('warns about certificates, clock drift and old held messages', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     const em = context.orm.em.fork();
@@ -269,7 +269,7 @@ describe('health --deep: the rest', () => {
     expect(await held()).to.include({ status: 'warn', fact: '2 held, 1 of them longer than a day' });
   });
 
-  it("tests the operator's own templates, separately from the mail server", async () => {
+  it("tests the operator's own templates separately", async () => {
     await using db = await createDatabase();
     await using folder = await temporaryFolder();
     const templates = join(folder.path, 'templates');

@@ -67,7 +67,7 @@ describe('encryption', () => {
     return { senders, shown, tries, pause: await readPause(openScope(context).em, context.keyring) };
   }
 
-  it('rotate re-encrypts everything with the first key; all can be read', async () => {
+  it('rotate re-encrypts everything with the first key', async () => {
     await fillWith(k1);
     const before = await readAll(k1);
     expect(before.shown[0].clientAddress).to.equal('203.0.113.0/24');
@@ -114,7 +114,7 @@ describe('encryption', () => {
     expect(await storedKeys()).to.deep.equal(['k1', 'k2']);
   });
 
-  it('starts without a stored key that no row needs; refuses if one does', async () => {
+  it('starts without a stored key unless a row needs it', async () => {
     await run('senders list', k1);
     await run('senders list', `${k2},${k1}`);
     expect(await run('senders list', k2)).to.include({ code: 0 });
@@ -126,7 +126,7 @@ describe('encryption', () => {
     expect((await run('encryption status', k2)).code).to.equal(4);
   });
 
-  it('refuses if no configured key opens the index key, even without rows', async () => {
+  it('does not start if no key opens the index key', async () => {
     await run('senders list', k1);
     const { code, stderr } = await run('senders list', k2);
     expect(code).to.equal(2);
@@ -134,7 +134,7 @@ describe('encryption', () => {
     expect(await statesOf(k2)).to.deep.equal(['k2 seals 0', 'k1 missing 0']);
   });
 
-  it('people are found by address, and repeats recognised, with any newer keys', async () => {
+  it('people and repeats are found with any newer keys', async () => {
     await fillWith(k1);
     await run('encryption rotate', `${k2},${k1}`);
     await run('encryption rotate', `${k3},${k2}`);
@@ -152,7 +152,7 @@ describe('encryption', () => {
     expect(await readAll(k2)).to.deep.equal(before);
   });
 
-  it('rows changed or deleted during the rotation stay changed or deleted', async () => {
+  it('rows changed or deleted during a rotation stay so', async () => {
     await fillWith(k1);
     const other = new pg.Client({ connectionString: db.url });
     await other.connect();
@@ -200,7 +200,7 @@ describe('encryption', () => {
     expect(status.stderr).to.include('1 rows have a value that is not encrypted text');
   });
 
-  it('an encrypted value moved to another row, column or table is unreadable', async () => {
+  it('a moved encrypted value is unreadable', async () => {
     await using context = await contextWith(k1);
     await fill(context);
     const rowsOf = new Map<SealedTable, string[]>();
@@ -270,7 +270,7 @@ describe('encryption', () => {
     expect((await run('encryption status', k2)).code).to.equal(4);
   });
 
-  it('a server that still encrypts with the old key loses nothing: rotate once more', async () => {
+  it('a server with the old key loses nothing during a rotation', async () => {
     await using old = await contextWith(`${k1},${k2}`);
     await fill(old);
     expect((await run('encryption rotate', `${k2},${k1}`)).code).to.equal(0);
@@ -291,7 +291,7 @@ describe('encryption', () => {
     ]);
   });
 
-  it('two rotations towards different keys never delete the last row', async () => {
+  it('two opposite rotations never delete the last row', async () => {
     await using context = await contextWith(`${k2},${k1}`);
     await fill(context);
     await run('senders list', `${k3},${k2}`);
@@ -303,7 +303,7 @@ describe('encryption', () => {
     expect((await json('senders show --email 0-one@example.test', k2)).email).to.equal('0-one@example.test');
   });
 
-  it('counts under the key lock: a rotation waits for a key that is being added', async () => {
+  it('waits for a key that is being added', async () => {
     await fillWith(k1);
     await run('senders list', `${k2},${k1}`);
     const lock = await db.lockKey(7_226_944n);
@@ -357,7 +357,7 @@ describe('encryption', () => {
     expect(await db.query('select id from encryption_keys'), 'looking writes nothing').to.deep.equal([{ id: 'k1' }]);
   });
 
-  it('a wrong or missing key stops every program before it writes anything', async () => {
+  it('a wrong or missing key stops every program before it writes', async () => {
     await fillWith(k1);
     const state = async () => {
       const tables = await db.query<{ name: string }>(

@@ -60,7 +60,7 @@ describe('forms', () => {
     );
   });
 
-  it('list each mailbox once and never store fields that are always required', async () => {
+  it('list mailboxes once, and no field that is always required', async () => {
     const twice = ['Shop@site.test', 'b@site.test', 'shop@SITE.test', 'shop@site.test'];
     const form = await json('add', 'shop', '--to', ...twice, '--require', 'email', 'company', 'message');
     expect(form).to.deep.include({ recipients: ['Shop@site.test', 'b@site.test'], requiredFields: ['company'] });
@@ -142,7 +142,7 @@ describe('forms', () => {
     expect((await json('list')).next).to.equal(null);
   });
 
-  it('are shown with the settings in effect and where they come from', async () => {
+  it('are shown with the source of each setting', async () => {
     await run('change', 'contact', '--require', 'company', '--origin', 'https://shop.test');
     const { stdout } = await runHere(['forms', 'show', 'contact'], db, { settings, columns: 80 });
     expect(withoutColours(stdout))
@@ -208,7 +208,7 @@ describe('forms', () => {
         body: new URLSearchParams(body),
       });
 
-    it('answer 410 when closed, and accept messages again when reopened', async () => {
+    it('answer 410 when closed, and 201 when reopened', async () => {
       const closed = await json('close', 'contact');
       expect(closed).to.include({ state: 'closed' });
       expect(await json('close', 'contact'), 'closed once').to.deep.equal(closed);
@@ -239,7 +239,7 @@ describe('forms', () => {
     });
   });
 
-  it('name a missing field once, even if it is invalid for another reason too', () => {
+  it('name a missing field once, even if it is also invalid', () => {
     const faults = (values: Record<string, unknown>, required: string[]) => {
       try {
         checkFields(new Map(Object.entries(submission(values))), required);

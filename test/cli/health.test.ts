@@ -78,7 +78,7 @@ describe('health', () => {
     }
   });
 
-  it('warns about a late queue and failed mail, and says what to do', async () => {
+  it('warns about a late queue and failed mail, with advice', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     await buildMessages(context, 2);
@@ -94,7 +94,7 @@ describe('health', () => {
     expect((await look(db)).failing).to.deep.equal(['queue']);
   });
 
-  it('fails for a lost notification until it is resent, cancelled or a week old', async () => {
+  it('fails for a lost notification until it is dealt with', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     await buildMessages(context, 2);
@@ -121,7 +121,7 @@ describe('health', () => {
     expect((await look(db)).failing, 'it is old').to.deep.equal([]);
   });
 
-  it('distinguishes failed notifications from harmless failed auto-replies', async () => {
+  it('only warns about failed auto-replies', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     await buildMessages(context, 2);
@@ -134,7 +134,7 @@ describe('health', () => {
     expect(seen('failed')).to.include({ status: 'fail', fact });
   });
 
-  it('counts from the time a message was held, however old the message is', async () => {
+  it('counts from the time a message was held', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     const [message] = await buildMessages(context, 1);
@@ -145,7 +145,7 @@ describe('health', () => {
     expect((await look(db)).seen('held').status).to.equal('warn');
   });
 
-  it('warns about unreported messages past retention, and if nothing purges', async () => {
+  it('warns about overdue messages, and if nothing purges', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     const [message] = await buildMessages(context, 1);
@@ -219,7 +219,7 @@ describe('health', () => {
     });
   }
 
-  it('checks the database settings that protect data in a power cut', async () => {
+  it('checks database settings that prevent data loss', async () => {
     await using db = await createDatabase();
     await db.query(
       `do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$`,

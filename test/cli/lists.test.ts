@@ -95,7 +95,7 @@ describe('senders, messages and emails', () => {
       expect(stdout).to.include(stored[0]?.receipt).and.to.include(stored[1]?.receipt);
     });
 
-    it('are shown when unsubscribed, and can be resubscribed by address', async () => {
+    it('are shown when unsubscribed, and can be resubscribed', async () => {
       const ended = await json('senders block --email ada+other@example.test --replies');
       expect(ended, 'one mailbox, whatever stands after the plus').to.deep.equal({
         id: null,
@@ -249,7 +249,7 @@ describe('senders, messages and emails', () => {
   });
 
   describe('emails', () => {
-    it("show the mail server's full answer and the next command in one piece", async () => {
+    it('show the full SMTP answer and the next command', async () => {
       const [{ id }] = (await json('emails list --state failed --kind auto-reply')).items;
       const said = 'connection lost after the final dot';
       const narrow = await run(`emails show ${id}`, 60);
@@ -301,7 +301,7 @@ describe('senders, messages and emails', () => {
       });
     });
 
-    it("are shown with every attempt, the mail server's answer, and what to do", async () => {
+    it('are shown with every attempt, its answer, and advice', async () => {
       const { items } = await json('emails list --kind auto-reply --limit 1');
       const [{ id }] = items;
       const [shown, screen, missing] = await Promise.all([
@@ -377,7 +377,7 @@ describe('senders, messages and emails', () => {
     expect(narrow.stdout).to.include('MESSAGE').and.to.not.include('NAME');
   });
 
-  it('say on stderr what to do if the list is empty, unless --quiet', async () => {
+  it('say on stderr what to do if the list is empty', async () => {
     await using empty = await createDatabase();
     const list = (...args: string[]) => runHere(args, empty);
     const runs = await Promise.all([

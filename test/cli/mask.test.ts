@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { maskAddress, maskName, maskText } from '../../src/cli/terminal/mask.ts';
 
 describe('masking', () => {
-  it('keeps one letter and the domain of an address, one letter of a name', () => {
+  it('keeps the first letter, and the domain of an address', () => {
     expect(maskAddress('ada@example.test')).to.equal('a***@example.test');
     expect(maskAddress('x@y.test')).to.equal('x***@y.test');
     expect(maskName('Ada Lovelace')).to.equal('A***');

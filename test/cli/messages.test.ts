@@ -52,7 +52,7 @@ describe('messages', () => {
       expect(await settleDue(context, () => mailOutcomes.accepted)).to.have.lengthOf(1);
     });
 
-    it('sends no auto-reply: the one held with its message is cancelled', async () => {
+    it('cancels the held auto-reply instead of sending it', async () => {
       const [message] = await buildMessages(context, 1);
       await run('hold', message?.id ?? '');
       expect(await db.emails()).to.deep.equal({ 'auto-reply held': 1, 'notification held': 1 });
@@ -60,7 +60,7 @@ describe('messages', () => {
       expect(await db.emails()).to.deep.equal({ 'auto-reply cancelled': 1, 'notification queued': 1 });
     });
 
-    it('works once if repeated, and reports unknown messages separately', async () => {
+    it('works once, and reports unknown messages separately', async () => {
       const [message] = await held();
       const id = message?.id ?? '';
       const [first, second] = [await json('release', id), await json('release', id, unknownId)];
@@ -106,7 +106,7 @@ describe('messages', () => {
       expect((await json('hold', first?.receipt ?? '')).items[0].result).to.equal('already-held');
     });
 
-    it('rejects a message whose mail is being sent, and changes nothing', async () => {
+    it('rejects a message whose mail is being sent', async () => {
       const [message] = await buildMessages(context, 1);
       await claimDue(openScope(context), 1);
       const { code, items } = await json('hold', message?.id ?? '');
@@ -116,7 +116,7 @@ describe('messages', () => {
       expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 1 });
     });
 
-    it("takes mail from a lost worker and ignores that worker's late result", async () => {
+    it('takes mail from a lost worker and ignores its late result', async () => {
       const [message] = await buildMessages(context, 1);
       await claimDue(openScope(context), 2);
       await db.makeAllDue();
@@ -124,7 +124,7 @@ describe('messages', () => {
       expect(await db.query('select distinct lease_token from emails')).to.deep.equal([{ lease_token: null }]);
     });
 
-    it('prevents failed mail from being resent until the message is released', async () => {
+    it('prevents resending failed mail until the release', async () => {
       const [message] = await buildMessages(context, 1);
       await settleDue(context, () => mailOutcomes.refused);
       await run('hold', message?.id ?? '');
@@ -139,7 +139,7 @@ describe('messages', () => {
   });
 
   describe('delete', () => {
-    it('removes a message with its emails and attempts, and keeps its sender', async () => {
+    it('removes a message with its mail, and keeps its sender', async () => {
       const [first] = await buildMessages(context, 2, () => ({
         email: 'ada@example.test',
         message: `${Math.random()}`,
@@ -206,7 +206,7 @@ describe('messages', () => {
       expect(JSON.parse(rows[0]?.[9] ?? '')).to.deep.equal({ 'a field': '=1+1' });
     });
 
-    it('writes CSV that is safe even in spreadsheets that split at semicolons', async () => {
+    it('writes CSV that is safe if split at semicolons', async () => {
       const texts = [
         'Hi;=1+1;',
         'Hi\n=1+1',
@@ -231,7 +231,7 @@ describe('messages', () => {
       expect(rows[2]?.[8]).to.equal("Hi\r\n\r\n'+1");
     });
 
-    it('writes JSON Lines that lose nothing, in the format of messages list', async () => {
+    it('writes JSON Lines in the format of messages list', async () => {
       await buildMessages(context, 3, () => ({ message: `${odd}${Math.random()}` }));
       const { stdout } = await run('export', '--format', 'jsonl');
       const views = stdout
@@ -290,7 +290,7 @@ describe('messages', () => {
         );
       });
 
-      it('goes page by page, stops at the last message of its start, skips deleted', async () => {
+      it('goes page by page and stops at the last message of its start', async () => {
         const pages: number[] = [];
         for await (const page of await exportMessages(openScope(context))) {
           if (pages.length === 0) {

@@ -13,7 +13,7 @@ describe('migrate', () => {
       (it) => it.name,
     );
 
-  it('updates an empty database, says so, and reverts it, as scripts need', async () => {
+  it('updates an empty database and reverts it', async () => {
     await using db = await createDatabase({ empty: true });
     const run = (...args: string[]) => ruffinweb(['migrate', ...args], { DATABASE_URL: db.url });
     const before = await runHere(['migrate', 'check'], db);

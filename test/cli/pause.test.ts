@@ -27,7 +27,7 @@ describe('emails pause', () => {
     return JSON.parse(stdout);
   };
 
-  it('keeps time and reason on a second pause, unless given a new reason', async () => {
+  it('keeps time and reason on a second pause without a reason', async () => {
     const first = await pause('--reason', 'moving\u001b[31m');
     expect(first).to.deep.include({ wasPaused: false });
     expect(await pause()).to.deep.equal({ paused: first.paused, wasPaused: true });

@@ -41,7 +41,7 @@ describe('ruffinweb', () => {
     process.on('exit', () => process.stderr.write('\\nloaded ' + JSON.stringify(seen)));
   `)}`;
 
-  it('prints help, version and completion without loading database or settings', async () => {
+  it('prints help and version without database or settings', async () => {
     const runs = await Promise.all(
       [['--help'], ['--version'], ['emails', 'resend', '--help'], ['completion', 'bash']].map((args) =>
         ruffinweb(args, { NODE_OPTIONS: `--import=${reportLoaded}` }, '', launcher),
@@ -59,7 +59,7 @@ describe('ruffinweb', () => {
     expect(runs[2]?.stdout).to.include('Examples:\n  $ ruffinweb emails resend --failed');
   });
 
-  it('has a help page with two examples per command, within 80 columns', async () => {
+  it('has help with two examples per command, in 80 columns', async () => {
     const { createProgram } = await import('../../src/cli/program.ts');
     const lines: string[] = [];
     const stream = { write: (text: string) => lines.push(...text.split('\n')), isTTY: true, columns: 80 };
@@ -110,7 +110,7 @@ describe('ruffinweb', () => {
     }
   });
 
-  it('exits 2 when misused, says what is wrong and suggests a command', async () => {
+  it('exits 2 when misused, and suggests a command', async () => {
     const misuses: [args: string[], said: RegExp][] = [
       [[], /Usage: ruffinweb/],
       [['senders'], /Usage: ruffinweb senders/],
@@ -143,7 +143,7 @@ describe('ruffinweb', () => {
     );
   });
 
-  it('exits 2 on invalid configuration, and 1 if the database is away', async () => {
+  it('exits 2 on invalid settings, 1 if the database is away', async () => {
     const list = ['senders', 'list'];
     const here = (changes: Settings) => runHere(list, db, { settings: changes });
     const [faulty, notRunning, keyless, away, missing] = await Promise.all([
@@ -168,7 +168,7 @@ describe('ruffinweb', () => {
     expect(missing.stderr).to.include('there is no such database');
   });
 
-  it('distinguishes a database error from a database that does not answer', async () => {
+  it('tells a refusing database from one that does not answer', async () => {
     const pause = () => runHere(['emails', 'pause'], db);
     await db.query(`alter database ${db.name} set default_transaction_read_only = on`);
     const closed = await pause();
@@ -185,7 +185,7 @@ describe('ruffinweb', () => {
     expect(full.stderr).to.match(/^the disk of the database is full \(could not extend file.*\): make room there/);
   });
 
-  it('exits 1 if a pooler cannot reach the database (protocol error)', async () => {
+  it('exits 1 if a pooler cannot reach the database', async () => {
     // As PgBouncer sends it: severity, code and text, but no server routine.
     const fields = Buffer.from('SFATAL\0C08P01\0Mserver login has been failing\0\0');
     const head = Buffer.from([0x45, 0, 0, 0, fields.length + 4]);
@@ -201,7 +201,7 @@ describe('ruffinweb', () => {
     }
   });
 
-  it('exits 70 on an unexpected error, with an id that the log contains too', async () => {
+  it('exits 70 on an unexpected error, with an id from the log', async () => {
     await db.query('alter table senders rename column last_message_at to gone');
     try {
       const { code, stdout, stderr } = await ruffinweb(['senders', 'list'], settings);
@@ -215,7 +215,7 @@ describe('ruffinweb', () => {
     }
   });
 
-  it('writes a long answer completely to a pipe, without loading a server', async () => {
+  it('writes a long answer completely to a pipe', async () => {
     const { code, stdout, stderr } = await ruffinweb(
       ['messages', 'list', '--limit', '200', '--json'],
       { ...settings, NODE_OPTIONS: `--import=${reportLoaded}` },
@@ -278,7 +278,7 @@ describe('ruffinweb', () => {
     expect(await empty.query(`select from pg_tables where schemaname = 'public'`)).to.have.lengthOf(0);
   });
 
-  it('delivers until stopped; a second signal returns its mail at once', async () => {
+  it('delivers until stopped; a second signal returns its mail', async () => {
     await using smtp = await startSmtpServer();
     smtp.answer('greeting', 'hold');
     await db.makeAllDue();
@@ -298,7 +298,7 @@ describe('ruffinweb', () => {
     expect(await db.query('select from emails where lease_token is not null')).to.deep.equal([]);
   });
 
-  it("shows progress of long work on a terminal's stderr, and clears it", async () => {
+  it('shows the progress of long work on stderr', async () => {
     const notifications = await db.query<{ id: string }>(`select id from emails where kind = 'notification'`);
     const fail = () => past.failed(db, ...notifications.map((it) => it.id));
     const resend = ['emails', 'resend', '--failed', '--yes', '--json'];
@@ -320,7 +320,7 @@ describe('ruffinweb', () => {
     }
   });
 
-  it('prints colours on a terminal, never with NO_COLOR or --no-color', async () => {
+  it('prints colours only on a terminal that wants them', async () => {
     const show = async (args: string[], env: Settings = {}) =>
       (await runHere([...args, 'migrate', 'status', '--utc'], db, { columns: 80, env })).stdout;
     const [coloured, plain] = [await show([]), await show([], { NO_COLOR: '1' })];

@@ -171,7 +171,7 @@ describe('purge of held messages', () => {
     ]);
   });
 
-  it('waits for a message that 0.2.0 held again after its owner was told', async () => {
+  it('waits for a message that 0.2.0 held again', async () => {
     const id = await held(300);
     await summary(299);
     await settle();

@@ -82,7 +82,7 @@ describe('emails resend', () => {
     expect(await db.emails()).to.deep.equal({ 'auto-reply failed': 2, 'notification sent': 2 });
   });
 
-  it('sends a failed email again as the same mail, a sent one as a new mail', async () => {
+  it('sends a failed email as the same mail, a sent one as a new', async () => {
     await buildMessages(context, 1);
     await settleDue(context, (email) => (email.kind === 'notification' ? mailOutcomes.refused : mailOutcomes.accepted));
     const [failed = '', sent = ''] = [...(await find(`state = 'failed'`)), ...(await find(`state = 'sent'`))];
@@ -238,7 +238,7 @@ describe('emails resend', () => {
     await runHere(['emails', 'resume'], db);
   });
 
-  it('--to sends lost notifications to another address, once per message', async () => {
+  it('--to sends lost notifications to another address once', async () => {
     await buildRefusedByTwo(2);
     const told = await runHere(['emails', 'resend', '--failed', '--to', 'right@site.test', '--dry-run'], db);
     expect(told.stderr, 'no advice to send it to the wrong address').to.equal(
@@ -285,7 +285,7 @@ describe('emails resend', () => {
     }
   });
 
-  it('--to for two mails about one message, twice at once, sends one mail', async () => {
+  it('--to sends one mail per message, even if run twice', async () => {
     for (let round = 0; round < 5; round++) {
       await buildRefusedByTwo(1);
       const ids = await find(`kind = 'notification'`);
@@ -298,7 +298,7 @@ describe('emails resend', () => {
     }
   });
 
-  it('--queued --to includes due and delayed mail, even during a pause', async () => {
+  it('--queued --to includes due mail, even during a pause', async () => {
     await buildMessages(context, 2);
     const [first = ''] = await find(`kind = 'notification'`);
     await db.query(`update emails set due_at = now() + interval '1 hour', tries = 1 where id = $1`, [first]);
@@ -317,7 +317,7 @@ describe('emails resend', () => {
     await runHere(['emails', 'resume'], db);
   });
 
-  it('creates a new notification for a cancelled one, and no other kind', async () => {
+  it('replaces a cancelled notification, and no other kind', async () => {
     await buildMessages(context, 1);
     const [notification = '', reply = ''] = [
       ...(await find(`kind = 'notification'`)),
@@ -336,7 +336,7 @@ describe('emails resend', () => {
     expect((await resend(notification, '--again')).items[0]?.reason).to.equal('its message is held');
   });
 
-  it('needs the id and --again for an auto-reply that may have arrived', async () => {
+  it('needs id and --again if an auto-reply may have arrived', async () => {
     await buildMessages(context, 1);
     await settleDue(context, () => mailOutcomes.unknown);
     const [id = ''] = await find(`kind = 'auto-reply'`);

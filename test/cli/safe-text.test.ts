@@ -30,7 +30,7 @@ describe('safe text', () => {
     expect(showSafe('a\nb\u001b', { keepLines: true })).to.equal('a\nb\\u{1b}');
   });
 
-  it('has no dangerous characters in JSON, which parses to the stored text', () => {
+  it('prints safe JSON that parses to the stored text', () => {
     const text = dangerous.map((it) => String.fromCodePoint(it)).join('x');
     const stored = { [text]: text, plain: 'Grüße\n"東京"', lone: '\ud800' };
     const json = safeJson(stored);

@@ -11,7 +11,7 @@ import { until } from '../support/until.ts';
 import { runHere } from './terminal.ts';
 
 describe('serve and deliver', () => {
-  it('serve --migrate updates the schema; --no-deliver leaves mail to deliver', async () => {
+  it('serve --migrate updates the schema; --no-deliver sends none', async () => {
     await using db = await createDatabase({ empty: true });
     await using folder = await temporaryFolder();
     const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path };
@@ -40,7 +40,7 @@ describe('serve and deliver', () => {
     expect(await server.stop('SIGTERM')).to.deep.equal({ code: 0, signal: null });
   });
 
-  it('neither starts with a broken template: the error names file and line', async () => {
+  it('neither starts with a broken template', async () => {
     await using db = await createDatabase();
     await using folder = await temporaryFolder();
     const template = join(folder.path, 'templates', 'notification.text.liquid');

@@ -38,7 +38,7 @@ describe('stats', () => {
   const stats = async (...args: string[]): Promise<Stats> =>
     JSON.parse((await runHere(['stats', ...args, '--json'], db)).stdout);
 
-  it('count messages per day, held messages, and how long mail took', async () => {
+  it('count messages per day, held ones, and delivery times', async () => {
     const { code, stdout, stderr } = await ruffinweb(['stats', '--days', '4', '--json'], { DATABASE_URL: db.url });
     expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
     const found: Stats = JSON.parse(stdout);

@@ -26,7 +26,7 @@ describe('a table', () => {
     expect(formatTable(rows, columns, Number.POSITIVE_INFINITY, style)).to.deep.equal(expected);
   });
 
-  it('fits every width: first it shortens cells, then it drops columns', () => {
+  it('fits every width: cuts cells first, then omits columns', () => {
     for (let width = 10; width < 60; width++) {
       for (const line of formatTable(rows, columns, width, style)) expect(textWidth(line)).to.be.at.most(width);
     }
@@ -36,7 +36,7 @@ describe('a table', () => {
     expect(headers(16)).to.deep.equal(['ID', 'NAME']);
   });
 
-  it('shows stored text escaped, on one line, and colours only its own text', () => {
+  it('escapes stored text, and colours only its own text', () => {
     const colours = createStyle(true);
     const lines = formatTable(
       [['\u001b[31m', 'a\nb']],
@@ -60,7 +60,7 @@ describe('a table', () => {
     expect(wrap('', 4)).to.deep.equal(['']);
   });
 
-  it('measures Latin text without loading the package for other scripts', () => {
+  it('measures Latin text without loading a package', () => {
     for (const text of ['Grüße…', 'a – b', '„x“', 'é', '\u00a0']) expect(textWidth(text), text).to.equal(text.length);
     expect(textWidth('東京')).to.equal(4);
     expect(textWidth('❤️')).to.equal(2);

@@ -46,7 +46,7 @@ describe('emails preview', () => {
     }
   });
 
-  it("shows the operator's own templates, and file and line of an error", async () => {
+  it('shows own templates, with file and line of an error', async () => {
     await using folder = await temporaryFolder();
     const settings = { DATA_DIR: folder.path };
     const template = join(folder.path, 'templates', 'auto-reply.text.liquid');
@@ -99,7 +99,7 @@ describe('emails test', () => {
     expect(`${good.stdout}${good.stderr}`).to.not.include('p4ss');
   });
 
-  it('says hello with a host name that has a dot, or the configured one', async () => {
+  it('says hello with a full host name, or the configured one', async () => {
     await using smtp = await startSmtpServer();
     const settings = { SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port), MAIL_FROM: 'site@site.test' };
     await run(['emails', 'test', '--to', 'me@example.test'], settings);
@@ -108,7 +108,7 @@ describe('emails test', () => {
     expect(smtp.commands).to.include('EHLO forms.example.test');
   });
 
-  it('tells a mail server that does not answer from one that is busy', async () => {
+  it('tells a silent mail server from a busy one', async () => {
     const smtp = await startSmtpServer();
     const settings = { SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port), MAIL_FROM: 'site@site.test' };
     const test = () => run(['emails', 'test', '--to', 'me@example.test'], settings);
@@ -125,7 +125,7 @@ describe('emails test', () => {
     expect([busy.code, mute.code, away.code]).to.deep.equal([1, 1, 1]);
   });
 
-  it('names the mail folder if it cannot be written to, in every message', async () => {
+  it('names the mail folder if it cannot be written to', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     await buildMessages(context, 1);
@@ -147,7 +147,7 @@ describe('emails test', () => {
     }
   });
 
-  it('writes a file if there is no mail server, and takes one address only', async () => {
+  it('writes a file without a mail server; accepts one address', async () => {
     await using folder = await temporaryFolder();
     const settings = { DATA_DIR: folder.path };
     const written = await run(['emails', 'test', '--to', 'me@example.test'], settings);

@@ -14,7 +14,7 @@ export function addEncryptionCommands(program: CliCommand): void {
 
   encryption
     .command('status')
-    .description('Count what is encrypted with each key, and name missing keys; exits 4 if one is missing or wrong')
+    .description('Count what is encrypted with each key, and name missing keys; exits 4 on any problem')
     .jsonOption()
     .option('--utc', 'print exact times')
     .examples(
@@ -26,7 +26,7 @@ export function addEncryptionCommands(program: CliCommand): void {
   encryption
     .command('rotate')
     .description('Encrypt everything with the first key of ENCRYPTION_KEYS; can be stopped and run again at any time')
-    .option('--yes', 'even if that key is older than another one')
+    .option('--yes', 'also if that key is older than another one')
     .jsonOption()
     .examples('ruffinweb encryption rotate', 'ruffinweb encryption rotate --json')
     .run(rotate);
@@ -61,12 +61,7 @@ async function rotate({ deps, options, output }: Call): Promise<void> {
   });
 }
 
-const stateWords: Readonly<Record<KeyState, string>> = {
-  seals: 'seals',
-  opens: 'opens',
-  missing: 'MISSING',
-  wrong: 'WRONG KEY',
-};
+const stateWords: Partial<Record<KeyState, string>> = { missing: 'MISSING', wrong: 'WRONG KEY' };
 
 const beforeRemoval = `Before you remove an old key from ENCRYPTION_KEYS: restart every server and worker with the new key first, then run
 "ruffinweb encryption rotate" once more. Keep a copy of the old key as long as you keep backups from before.`;
@@ -77,12 +72,6 @@ function printStatus(output: Output, { keys }: EncryptionStatus, damaged: number
     output.note('No key yet: the first start creates one.');
     return;
   }
-  const paint = {
-    seals: style.good,
-    opens: (it: string) => it,
-    missing: style.bad,
-    wrong: style.bad,
-  };
   const time = (at: string | null) => (at === null ? '' : output.time(at));
   const number = (header: string, count: (it: KeyView) => number) => ({
     header,
@@ -91,7 +80,14 @@ function printStatus(output: Output, { keys }: EncryptionStatus, damaged: number
   });
   output.printTable(keys, [
     { header: 'KEY', text: (it) => it.id },
-    { header: 'STATE', text: (it) => stateWords[it.state], style: (text, it) => paint[it.state](text) },
+    {
+      header: 'STATE',
+      text: ({ state }) => stateWords[state] ?? state,
+      style: (text, { state }) => {
+        if (stateWords[state]) return style.bad(text);
+        return state === 'seals' ? style.good(text) : text;
+      },
+    },
     number('SENDERS', (it) => it.rows.senders),
     number('MESSAGES', (it) => it.rows.messages),
     number('ATTEMPTS', (it) => it.rows.attempts),

@@ -12,7 +12,7 @@ interface StatsOptions {
 export function addStatsCommand(program: CliCommand): void {
   program
     .command('stats')
-    .description('Messages per day, how many are held, and how long delivery takes')
+    .description('Show messages per day, how many were held, and how long delivery takes')
     .option('--days <number>', 'how many days including today, up to 366', wholeNumber(1, 366), 14)
     .option('--form <slug>', 'only of this form')
     .jsonOption()

@@ -22,19 +22,13 @@ export function formatRelative(at: Date, now: Date): string {
   return distance < 0 ? `${size} ago` : `in ${size}`;
 }
 
+const units: Readonly<Record<string, number>> = { w: week, d: day, h: hour, min: minute, m: minute, s: second };
+
 /** In the largest unit that fits, rounded down: 90 seconds are `1 min`. */
 export function formatSpan(ms: number): string {
-  const units = [
-    ['d', day],
-    ['h', hour],
-    ['min', minute],
-    ['s', second],
-  ] as const;
-  const [name, size] = units.find(([, unit]) => ms >= unit) ?? ['s', second];
-  return `${Math.floor(ms / size)} ${name}`;
+  const unit = ['d', 'h', 'min'].find((it) => ms >= (units[it] ?? 0)) ?? 's';
+  return `${Math.floor(ms / (units[unit] ?? second))} ${unit}`;
 }
-
-const spans: Readonly<Record<string, number>> = { s: second, m: minute, min: minute, h: hour, d: day, w: week };
 
 /**
  * Reads a time as people type it: `2d`, `90m` or `3h` ago; a day, `2026-11-22`; or a day with a time,
@@ -48,7 +42,7 @@ export function readMoment(option: string, text: string, now: Date): Date {
 
 function parseMoment(option: string, text: string, now: Date): Date {
   const ago = /^(\d{1,6}) ?(s|m|min|h|d|w)$/.exec(text.trim());
-  if (ago?.[1] !== undefined) return new Date(now.getTime() - Number(ago[1]) * (spans[ago[2] ?? ''] ?? day));
+  if (ago?.[1] !== undefined) return new Date(now.getTime() - Number(ago[1]) * (units[ago[2] ?? ''] ?? day));
   const written = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)(Z|[+-]\d{2}:\d{2})?)?$/.exec(
     text.trim(),
   );

@@ -13,7 +13,7 @@ import { showSafe } from '../../terminal/safe-text.ts';
 export function addTryMailCommands(emails: CliCommand): void {
   emails
     .command('preview')
-    .description('Show a sample mail, made with the templates in DATA_DIR/templates or else ours')
+    .description('Show a sample mail, made with your templates in DATA_DIR/templates or the built-in ones')
     .addArgument(new Argument('<kind>').choices(emailKinds))
     .option('--html <file>', 'write the HTML part to this file instead')
     .jsonOption()

@@ -34,7 +34,7 @@ export function addResendCommand(emails: CliCommand): void {
     .addOption(new Option('--kind <kind>', 'only of this kind').choices(emailKinds))
     .option('--form <slug>', 'only about messages of this form')
     .periodOptions('first queued ')
-    .option('--again', 'also emails that were or may have been sent, or were cancelled')
+    .option('--again', 'with ids: also emails that were cancelled, sent, or perhaps sent')
     .option('--to <address>', 'notifications only: send them to this address instead')
     .option('--dry-run', 'only say what would happen')
     .option('--yes', 'do not ask')

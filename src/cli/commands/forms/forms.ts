@@ -41,7 +41,9 @@ export function addFormCommands(program: CliCommand): void {
     .description('Change the given settings of a form; the others stay')
     .argument('<slug>', 'as shown by "forms list"')
     .option('--slug <slug>', 'a new slug; pages that post to the old address must be changed too')
-    .addOption(new Option('--reset <setting...>', 'use the environment again').choices(Object.keys(resettable)))
+    .addOption(
+      new Option('--reset <setting...>', 'use the value from the environment again').choices(Object.keys(resettable)),
+    )
     .option('--reopen', 'accept messages again')
     .jsonOption()
     .examples(

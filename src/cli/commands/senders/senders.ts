@@ -12,11 +12,11 @@ import { addSenderRights } from './export-and-erase.ts';
 import { addWhich, type WhichOptions, whichOf } from './which.ts';
 
 export function addSenderCommands(program: CliCommand): void {
-  const senders = program.command('senders').description('People who wrote: one for each address');
+  const senders = program.command('senders').description('People who wrote to you, one entry for each address');
 
   senders
     .command('list')
-    .description('List senders, latest writer first')
+    .description('List senders, most recent message first')
     .pageOptions()
     .examples('ruffinweb senders list --limit 10', `ruffinweb senders list --json | jq -r '.items[].email'`)
     .run(listSenders);
@@ -49,11 +49,11 @@ export function addSenderCommands(program: CliCommand): void {
 
 const verbs = {
   block: {
-    description: 'Hold what this sender writes from now on, and send no automatic reply there',
+    description: 'Hold future messages from this sender, and send no automatic replies',
     replies: 'only stop automatic replies; messages are accepted as before',
   },
   unblock: {
-    description: 'Accept what this sender writes again, like that of anybody else',
+    description: 'Accept messages from this sender again',
     replies: 'only allow automatic replies again, even if the mailbox owner declined them',
   },
 } as const;
