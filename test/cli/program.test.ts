@@ -174,7 +174,7 @@ describe('ruffinweb', () => {
     const closed = await pause();
     await db.query(`alter database ${db.name} reset default_transaction_read_only`);
     expect(closed.code).to.equal(1);
-    expect(closed.stderr).to.match(/^the database takes no writes .*: let DATABASE_URL name the primary/);
+    expect(closed.stderr).to.match(/^the database is read-only .*: let DATABASE_URL name the primary/);
 
     await db.query(`create function disk_full() returns trigger language plpgsql as $$
       begin raise exception using errcode = '53100', message = 'could not extend file: No space left on device'; end $$`);
@@ -182,7 +182,7 @@ describe('ruffinweb', () => {
     const full = await pause();
     await db.query('drop function disk_full cascade');
     expect(full.code).to.equal(1);
-    expect(full.stderr).to.match(/^the disk of the database is full \(could not extend file.*\): make room there/);
+    expect(full.stderr).to.match(/^the disk of the database is full \(could not extend file.*\): free some space there/);
   });
 
   it('exits 1 if a pooler cannot reach the database', async () => {

@@ -102,8 +102,8 @@ function readWhich(ids: string[], options: ResendOptions): Which {
     throw new Problem('argument-invalid', 'name ids or use --failed or --queued, not both');
   }
   if (ids.length > 0) return { ids };
-  if (!failed && !queued) throw new Problem('argument-invalid', 'say which emails: ids, --failed or --queued');
-  if (options.again) throw new Problem('argument-invalid', '--again needs ids');
+  if (!failed && !queued) throw new Problem('argument-invalid', 'say which emails: their ids, --failed or --queued');
+  if (options.again) throw new Problem('argument-invalid', '--again is for emails named by their ids');
   return { query: { ...filter, ...toAll, state: failed ? 'failed' : 'queued' } };
 }
 
@@ -128,7 +128,7 @@ function printResults({ options, output }: Call<ResendOptions>, results: readonl
   ]);
   // No hint for emails that were sent meanwhile, nor with --to, whose address knows those messages already.
   if (options.to === undefined && results.some((it) => it.result === 'skipped' && !it.reason?.endsWith('meanwhile'))) {
-    output.note('\nTo send skipped emails, name their ids: ruffinweb emails resend <id> --again');
+    output.note('\nSend skipped emails by their ids: ruffinweb emails resend <id> --again');
   }
   const queued = results.filter((it) => it.result === 'queued').length;
   const others = results.length - queued;
