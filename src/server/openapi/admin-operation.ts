@@ -1,55 +1,46 @@
 import type { ProblemCode } from '../../problems.ts';
 import type { KeyScope } from '../../words.ts';
-import type { ApiAnswer, MediaType, Operation, Parameter, Schema } from './document.ts';
-import { answersOf, ref } from './parts.ts';
+import type { ApiAnswer, MediaType, Operation, Parameter } from './document.ts';
+import { answer, answersOf } from './parts.ts';
 
-export const query = (name: string, description: string, schema: Schema = { type: 'string' }): Parameter => ({
-  name,
-  in: 'query',
-  description,
-  schema,
-});
+/** How an admin operation differs from the others. */
+export interface Details {
+  parameters?: readonly Parameter[];
+  refusals?: readonly ProblemCode[];
+  description?: string;
+  body?: MediaType;
+}
 
-export const id = (what: string): Parameter => ({
-  name: 'id',
-  in: 'path',
-  required: true,
-  description: what,
-  schema: { type: 'string' },
-});
-
-export const answer = (description: string, schema: string): ApiAnswer => ({
-  description,
-  content: { 'application/json': { schema: ref(schema) } },
-});
-
-/** What somebody with a key may ask, and how they are refused. */
+/** Describes a route that needs an API key. */
 export function operation(
   operationId: string,
   scope: KeyScope,
   summary: string,
-  good: Record<string, ApiAnswer>,
-  more: { parameters?: Parameter[]; body?: MediaType; refusals?: ProblemCode[]; description?: string },
+  success: Record<string, ApiAnswer>,
+  { parameters, refusals = [], description, body }: Details = {},
 ): Operation {
-  const codes: ProblemCode[] = [
-    'host-repeated',
-    'host-unknown',
-    'argument-invalid',
-    'key-required',
-    'key-forbidden',
-    ...(more.refusals ?? []),
-    'rate-limited',
-    'unexpected',
-    'database-away',
+  const codes: readonly ProblemCode[] = [
+    ...(['host-repeated', 'host-unknown', 'argument-invalid', 'key-required', 'key-forbidden'] as const),
+    ...refusals,
+    ...(body ? (['body-unreadable', 'body-too-large', 'body-type-unknown'] as const) : []),
+    ...(['rate-limited', 'unexpected', 'database-away'] as const),
   ];
   return {
     operationId,
     tags: ['Desk'],
     summary,
-    description: `${more.description === undefined ? '' : `${more.description} `}Needs the scope \`${scope}\`.`,
-    ...(more.parameters && { parameters: more.parameters }),
-    ...(more.body && { requestBody: { required: true, content: { 'application/json': more.body } } }),
-    responses: { ...good, ...answersOf((code) => codes.includes(code)) },
+    description: `${description === undefined ? '' : `${description} `}Needs the scope \`${scope}\`.`,
+    ...(parameters && { parameters }),
+    ...(body && { requestBody: { required: true, content: { 'application/json': body } } }),
+    responses: { ...success, ...answersOf((code) => codes.includes(code)) },
     security: [{ key: [] }],
   };
 }
+
+/** A success with a body. */
+export function found(description: string, schema: string): Record<string, ApiAnswer> {
+  return { 200: answer(description, schema) };
+}
+
+/** A success without a body. */
+export const deleted: Record<string, ApiAnswer> = { 204: { description: 'Deleted.' } };

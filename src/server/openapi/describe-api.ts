@@ -3,10 +3,9 @@ import { adminSchemas } from './admin-schemas.ts';
 import * as django from './django.ts';
 import type { OpenApi } from './document.ts';
 import * as posts from './posts.ts';
-import * as monitoring from './posts.ts';
 import { answerSchemas, submissionSchema } from './schemas.ts';
 
-/** Describes the API for programs; `/docs` shows the same document to people. */
+/** Describes the HTTP API for programs. `/docs` shows this document to people. */
 export function describeApi(publicUrl: string): OpenApi {
   return {
     openapi: '3.1.0',
@@ -14,25 +13,25 @@ export function describeApi(publicUrl: string): OpenApi {
       title: 'ruffinweb',
       version: '1',
       description:
-        'Takes the posts of contact forms. A message is stored before the answer is given, and mail to its owner ' +
-        'and its sender goes out afterwards, for days if it must.',
+        'Receives posts from contact forms. A message is stored before the response is sent. Mail to the form’s owner ' +
+        'and to the sender is delivered afterwards, with retries for days.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: publicUrl }],
     tags: [
-      { name: 'Messages', description: 'Where forms post to. No key is needed; the page’s origin must be allowed.' },
-      { name: 'Formspree', description: 'The wire protocol of Formspree’s clients: only their endpoint changes.' },
+      { name: 'Messages', description: 'For forms. No key is needed; the page’s origin must be allowed.' },
+      { name: 'Formspree', description: 'The protocol of Formspree’s clients: only their endpoint changes.' },
       {
         name: 'Django',
-        description: 'The routes of the Django backend that this replaces, with and without the slash at the end.',
+        description: 'The routes of the Django backend that this program replaces, with or without the final slash.',
       },
       {
         name: 'Desk',
         description:
-          'What the command line can do to senders, messages and emails, for programs with a key: ' +
-          '`Authorization: Bearer rw_…`. Scopes are `read`, `write` and `export`.',
+          'Manages senders, messages and emails, like the command line. Needs an API key: ' +
+          '`Authorization: Bearer rw_…`. Its scopes are `read`, `write` and `export`.',
       },
-      { name: 'Monitoring', description: 'For load balancers and monitoring.' },
+      { name: 'Monitoring', description: 'For load balancers and posts.' },
     ],
     paths: {
       ...adminPaths,
@@ -43,12 +42,12 @@ export function describeApi(publicUrl: string): OpenApi {
       '/api/sender/': { post: django.postDjangoSender },
       '/api/message/': { post: django.postDjangoMessage },
       '/api/send-email': { post: django.postDjangoSendEmail },
-      '/livez': { get: monitoring.getAlive },
-      '/readyz': { get: monitoring.getReady },
+      '/livez': { get: posts.getAlive },
+      '/readyz': { get: posts.getReady },
     },
     components: {
       schemas: { Submission: submissionSchema(), ...answerSchemas(), ...adminSchemas() },
-      securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'A key of `ruffinweb keys create`.' } },
+      securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'A key from `ruffinweb keys create`.' } },
     },
   };
 }

@@ -1,38 +1,27 @@
 import type { ApiAnswer, Operation } from './document.ts';
-import { ada, bodyTypes, idempotencyKey, json, ref } from './parts.ts';
+import { ada, answer, formBody, idempotencyKey } from './parts.ts';
 
 const djangoRefusals: Record<string, ApiAnswer> = {
-  400: {
-    description: 'Faulty fields, by their names; or a body or request that cannot be read, as `detail`.',
-    content: json('DjangoUnfit', { email: ['Enter a valid email address.'] }),
-  },
-  '4XX': { description: 'Refused otherwise.', content: json('DjangoDetail', { detail: 'this form is closed' }) },
-  '5XX': {
-    description: 'Nobody knows whether it was stored; the same post again is stored once.',
-    content: json('DjangoDetail', { detail: 'The fault is ours and was logged.' }),
-  },
+  400: answer(
+    'Invalid fields, by name. If the body or the request cannot be read, the reason as `detail`.',
+    'DjangoUnfit',
+    { email: ['Enter a valid email address.'] },
+  ),
+  '4XX': answer('Refused for another reason.', 'DjangoDetail', { detail: 'this form is closed' }),
+  '5XX': answer('The message may have been stored. Post the same again: it is stored once.', 'DjangoDetail', {
+    detail: 'The fault is ours and was logged.',
+  }),
 };
 
-const djangoBody: NonNullable<Operation['requestBody']> = {
-  required: true,
-  content: Object.fromEntries(
-    bodyTypes.map((type) => [
-      type,
-      {
-        schema: ref('Submission'),
-        example: { message: ada.message, first_name: 'Ada', email: ada.email, date: '2026-11-22' },
-      },
-    ]),
-  ),
-};
+const djangoBody = formBody({ message: ada.message, first_name: 'Ada', email: ada.email, date: '2026-11-22' });
 
 export const postDjangoSender: Operation = {
   operationId: 'postDjangoSender',
   tags: ['Django'],
-  summary: 'First request of three: checks, stores nothing',
+  summary: 'First of three requests: checks the fields and stores nothing',
   requestBody: djangoBody,
   responses: {
-    201: { description: 'Fit to be stored.', content: json('DjangoSender', { name: 'Ada', email: ada.email }) },
+    201: answer('The fields are valid.', 'DjangoSender', { name: 'Ada', email: ada.email }),
     ...djangoRefusals,
   },
 };
@@ -40,14 +29,11 @@ export const postDjangoSender: Operation = {
 export const postDjangoMessage: Operation = {
   operationId: 'postDjangoMessage',
   tags: ['Django'],
-  summary: 'Second request of three: stores the message',
+  summary: 'Second of three requests: stores the message',
   parameters: [idempotencyKey],
   requestBody: djangoBody,
   responses: {
-    201: {
-      description: 'Stored.',
-      content: json('DjangoMessage', { message: ada.message, message_sender: ada.email, date: '2026-11-22' }),
-    },
+    201: answer('Stored.', 'DjangoMessage', { message: ada.message, message_sender: ada.email, date: '2026-11-22' }),
     ...djangoRefusals,
   },
 };
@@ -55,13 +41,12 @@ export const postDjangoMessage: Operation = {
 export const postDjangoSendEmail: Operation = {
   operationId: 'postDjangoSendEmail',
   tags: ['Django'],
-  summary: 'Last request of three: sends nothing, since storing the message did',
+  summary: 'Last of three requests: does nothing, because the mail was queued with the message',
   requestBody: djangoBody,
   responses: {
-    202: { description: 'Whatever was posted.', content: json('DjangoDetail', { detail: 'queued' }) },
-    '4XX': {
-      description: 'The request names no host of this server (421), or more than one (400).',
-      content: json('DjangoDetail', { detail: 'This server does not answer to that name.' }),
-    },
+    202: answer('Always, whatever was posted.', 'DjangoDetail', { detail: 'queued' }),
+    '4XX': answer('The `Host` header names another server (421), or there are several (400).', 'DjangoDetail', {
+      detail: 'This server does not answer to that name.',
+    }),
   },
 };

@@ -1,4 +1,4 @@
-/** As much of JSON Schema 2020-12 as this API needs. */
+/** The part of JSON Schema 2020-12 that this API needs. */
 export interface Schema {
   type?: string | string[];
   description?: string;
@@ -15,7 +15,7 @@ export interface Schema {
   $ref?: string;
 }
 
-/** The parts of an OpenAPI 3.1 document that are used here. Descriptions hold no markup but `code`. */
+/** The parts of an OpenAPI 3.1 document that are used here. The only markup in descriptions is `code`. */
 export interface OpenApi {
   openapi: '3.1.0';
   info: { title: string; version: string; description: string; license: { name: string; identifier: string } };
@@ -33,7 +33,7 @@ export interface Operation {
   tags: [string];
   summary: string;
   description?: string;
-  parameters?: Parameter[];
+  parameters?: readonly Parameter[];
   requestBody?: { required: true; content: Record<string, MediaType> };
   responses: Record<string, ApiAnswer>;
   security?: Record<string, readonly string[]>[];

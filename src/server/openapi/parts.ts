@@ -1,21 +1,35 @@
 import type { ProblemCode } from '../../problems.ts';
 import { problemKinds } from '../http/problem-details.ts';
-import type { ApiAnswer, Parameter, Schema } from './document.ts';
+import type { ApiAnswer, Operation, Parameter, Schema } from './document.ts';
 
 export const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
 
-export const json = (name: string, example: unknown) => ({ 'application/json': { schema: ref(name), example } });
+/** `a`, `b`, `c`. */
+export const inWords = (values: readonly string[]) => values.map((it) => `\`${it}\``).join(', ');
 
-/** What a form may be posted as. */
-export const bodyTypes = ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'];
+export const answer = (description: string, schema: string, example?: unknown): ApiAnswer => ({
+  description,
+  content: { 'application/json': { schema: ref(schema), ...(example !== undefined && { example }) } },
+});
+
+/** The body of a post, as each type of form. */
+export const formBody = (example: unknown): NonNullable<Operation['requestBody']> => ({
+  required: true,
+  content: Object.fromEntries(
+    ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'].map((type) => [
+      type,
+      { schema: ref('Submission'), example },
+    ]),
+  ),
+});
 
 export const idempotencyKey: Parameter = {
   name: 'Idempotency-Key',
   in: 'header',
   description:
-    'Any text that is new for each filling of the form. A post that is repeated with it within 24 hours gets the ' +
-    'first answer and is not stored again; with another body it is refused (422). Without it the same post, in every ' +
-    'field that is kept, counts as a repeat within 10 minutes.',
+    'Any text that is new each time the form is filled in. A second post with the same key within 24 hours gets the ' +
+    'first answer and is not stored again; with a different body it is refused (422). Without a key, a post whose ' +
+    'stored fields are all the same counts as a repeat for 10 minutes.',
   schema: { type: 'string', maxLength: 255, examples: ['0f6c8e1a-7d1f-4c53-9b0e-3f1d7c0a5d11'] },
 };
 
@@ -29,16 +43,16 @@ const faulty = {
   errors: [{ field: 'email', code: 'invalid', message: 'must be a single e-mail address, like ada@example.com' }],
 };
 
-/** Those that come with `Retry-After`. */
+/** Statuses with `Retry-After`. */
 const waitStatuses = new Set<number>([429, 503]);
 
-/** Refusals by their status. */
+/** The wanted refusals, by status. */
 export function answersOf(isWanted: (code: ProblemCode) => boolean): Record<string, ApiAnswer> {
   const kinds = Map.groupBy(
     problemKinds.filter(({ code }) => isWanted(code)),
     ({ status }) => status,
   );
-  return Object.fromEntries([...kinds].map(([status, of]) => [String(status), problemAnswer(of)]));
+  return Object.fromEntries([...kinds].map(([status, sameStatus]) => [String(status), problemAnswer(sameStatus)]));
 }
 
 function problemAnswer(kinds: typeof problemKinds): ApiAnswer {
@@ -47,7 +61,9 @@ function problemAnswer(kinds: typeof problemKinds): ApiAnswer {
   return {
     description: kinds.map(({ code, title }) => `\`${code}\`: ${title}.`).join(' '),
     ...(waits && {
-      headers: { 'Retry-After': { description: 'Seconds to wait before the next try.', schema: { type: 'integer' } } },
+      headers: {
+        'Retry-After': { description: 'Seconds to wait before the next attempt.', schema: { type: 'integer' } },
+      },
     }),
     content: {
       'application/problem+json': {
@@ -58,5 +74,5 @@ function problemAnswer(kinds: typeof problemKinds): ApiAnswer {
   };
 }
 
-/** Who writes in the examples. */
+/** The visitor in the examples. */
 export const ada = { name: 'Ada Lovelace', email: 'ada@example.com', message: 'Could you build me an engine?' };

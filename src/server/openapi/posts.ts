@@ -1,12 +1,7 @@
 import type { ProblemCode } from '../../problems.ts';
 import { bodyLimit, maxValues } from '../http/body-limits.ts';
-import type { Operation, Parameter } from './document.ts';
-import { ada, answersOf, bodyTypes, idempotencyKey, json, ref } from './parts.ts';
-
-const submission: NonNullable<Operation['requestBody']> = {
-  required: true,
-  content: Object.fromEntries(bodyTypes.map((type) => [type, { schema: ref('Submission'), example: ada }])),
-};
+import type { ApiAnswer, Operation, Parameter } from './document.ts';
+import { ada, answer, answersOf, formBody, idempotencyKey } from './parts.ts';
 
 const slug: Parameter = {
   name: 'slug',
@@ -16,8 +11,8 @@ const slug: Parameter = {
   schema: { type: 'string', pattern: '^[a-z0-9-]{1,64}$', examples: ['contact'] },
 };
 
-/** What no post can be answered with: it concerns what only an operator asks for. */
-const notOfPosts = new Set<ProblemCode>([
+/** Refusals of other routes. */
+const neverForPosts = new Set<ProblemCode>([
   'route-unknown',
   'method-not-allowed',
   'sender-unknown',
@@ -46,29 +41,28 @@ const captchaRefusals = new Set<ProblemCode>([
   'database-away',
 ]);
 
+const redirect: ApiAnswer = {
+  description: 'Stored. For browsers that post a form without script: a redirect to `_next` or to `/thanks`.',
+  headers: { Location: { description: 'The page to go to.', schema: { type: 'string' } } },
+};
+
 export const postMessage: Operation = {
   operationId: 'postMessage',
   tags: ['Messages'],
   summary: 'Send a message to the form `contact`',
   description:
-    `A body of at most ${bodyLimit / 1024} KiB and ${maxValues} values, as JSON or as a form. A message that is kept ` +
-    'back because it looks like spam is answered like any other.',
+    `The body is JSON or a form, with at most ${bodyLimit / 1024} KiB and ${maxValues} values. A message that is held ` +
+    'because it looks like spam gets the same answer as any other.',
   parameters: [idempotencyKey],
-  requestBody: submission,
+  requestBody: formBody(ada),
   responses: {
-    201: {
-      description: 'Stored. For programs, and for pages that post by script.',
-      content: json('Stored', {
-        id: '0197a0f2-53b1-7cc2-8a52-7d0b5c9a11de',
-        receipt: 'RW-7Q2M4XK9TB',
-        receivedAt: '2026-11-22T09:00:00.000Z',
-      }),
-    },
-    303: {
-      description: 'Stored. For browsers that post a form by themselves: on to `_next` or to `/thanks`.',
-      headers: { Location: { description: 'Where to go on.', schema: { type: 'string' } } },
-    },
-    ...answersOf((code) => !notOfPosts.has(code)),
+    201: answer('Stored. For programs, and for pages that post by script.', 'Stored', {
+      id: '0197a0f2-53b1-7cc2-8a52-7d0b5c9a11de',
+      receipt: 'RW-7Q2M4XK9TB',
+      receivedAt: '2026-11-22T09:00:00.000Z',
+    }),
+    303: redirect,
+    ...answersOf((code) => !neverForPosts.has(code)),
   },
 };
 
@@ -82,10 +76,10 @@ export const postMessageToForm: Operation = {
 export const getCaptcha: Operation = {
   operationId: 'getCaptcha',
   tags: ['Messages'],
-  summary: 'A fresh challenge',
+  summary: 'Get a new captcha challenge',
   description:
-    'Where a form asks for the captcha of our own (`CAPTCHA=altcha`): a proof of work in the format of ALTCHA 2, for ' +
-    'this form alone. Its solution goes into the field `altcha` of a post, once. `/form.js` does all of it.',
+    'For forms with our own captcha (`CAPTCHA=altcha`): a proof of work in the format of ALTCHA 2, valid for this form ' +
+    'only. Post its solution in the field `altcha`; it is accepted once. `/form.js` does all of this.',
   parameters: [
     {
       name: 'form',
@@ -95,22 +89,19 @@ export const getCaptcha: Operation = {
     },
   ],
   responses: {
-    200: {
-      description: 'A challenge.',
-      content: json('Challenge', {
-        parameters: {
-          algorithm: 'PBKDF2/SHA-256',
-          cost: 5000,
-          data: { form: 'contact' },
-          expiresAt: 1795338000,
-          keyLength: 32,
-          keyPrefix: '00',
-          nonce: '8f14e45fceea167a5a36dedd4bea2543',
-          salt: 'c9f0f895fb98ab9159f51fd0297e236d',
-        },
-        signature: '5d41402abc4b2a76b9719d911017c592ae1f0d8a6c0f0d6f5d41402abc4b2a76',
-      }),
-    },
+    200: answer('A challenge.', 'Challenge', {
+      parameters: {
+        algorithm: 'PBKDF2/SHA-256',
+        cost: 5000,
+        data: { form: 'contact' },
+        expiresAt: 1795338000,
+        keyLength: 32,
+        keyPrefix: '00',
+        nonce: '8f14e45fceea167a5a36dedd4bea2543',
+        salt: 'c9f0f895fb98ab9159f51fd0297e236d',
+      },
+      signature: '5d41402abc4b2a76b9719d911017c592ae1f0d8a6c0f0d6f5d41402abc4b2a76',
+    }),
     ...answersOf((code) => captchaRefusals.has(code)),
   },
 };
@@ -118,52 +109,42 @@ export const getCaptcha: Operation = {
 export const postFormspree: Operation = {
   operationId: 'postFormspree',
   tags: ['Formspree'],
-  summary: 'Send a message as Formspree’s clients do',
+  summary: 'Send a message with a Formspree client',
   description:
     'For `@formspree/core`, `@formspree/ajax` and `@formspree/react`, and for plain forms made for Formspree.',
   parameters: [slug, idempotencyKey],
-  requestBody: submission,
+  requestBody: formBody(ada),
   responses: {
-    200: {
-      description: 'Stored.',
-      content: json('FormspreeSent', { ok: true, next: 'https://forms.example.com/thanks?receipt=RW-7Q2M4XK9TB' }),
-    },
-    303: {
-      description: 'Stored. For browsers that post a form by themselves.',
-      headers: { Location: { description: 'Where to go on.', schema: { type: 'string' } } },
-    },
-    '4XX': {
-      description: 'Refused; nothing is stored. The statuses are those of `/api/messages`.',
-      content: json('FormspreeRefused', {
-        errors: [
-          { field: 'email', code: 'TYPE_EMAIL', message: 'must be a single e-mail address, like ada@example.com' },
-        ],
-      }),
-    },
-    '5XX': {
-      description: 'Nobody knows whether it was stored; the same post again is stored once.',
-      content: json('FormspreeRefused', { errors: [{ message: 'The fault is ours and was logged.' }] }),
-    },
+    200: answer('Stored.', 'FormspreeSent', {
+      ok: true,
+      next: 'https://forms.example.com/thanks?receipt=RW-7Q2M4XK9TB',
+    }),
+    303: redirect,
+    '4XX': answer('Refused; nothing is stored. The statuses are those of `/api/messages`.', 'FormspreeRefused', {
+      errors: [
+        { field: 'email', code: 'TYPE_EMAIL', message: 'must be a single e-mail address, like ada@example.com' },
+      ],
+    }),
+    '5XX': answer('The message may have been stored. Post the same again: it is stored once.', 'FormspreeRefused', {
+      errors: [{ message: 'The fault is ours and was logged.' }],
+    }),
   },
 };
 
 export const getAlive: Operation = {
   operationId: 'getAlive',
   tags: ['Monitoring'],
-  summary: 'Says that the server runs',
-  responses: { 200: { description: 'It runs.', content: json('Alive', { status: 'ok' }) } },
+  summary: 'Check that the server runs',
+  responses: { 200: answer('The server runs.', 'Alive', { status: 'ok' }) },
 };
-
-const ready = { status: 'ok', checks: { database: 'ok', oldestDueSeconds: 0, schema: 'ok' } };
-const away = { status: 'unavailable', checks: { database: 'away' } };
 
 export const getReady: Operation = {
   operationId: 'getReady',
   tags: ['Monitoring'],
-  summary: 'Says whether a message could be stored now',
-  description: 'Looks at the database and its schema, and says how long the oldest due email has waited.',
+  summary: 'Check that a message could be stored now',
+  description: 'Checks the database and its schema, and reports for how long the oldest due email has been due.',
   responses: {
-    200: { description: 'It could.', content: json('Ready', ready) },
-    503: { description: 'It could not.', content: json('Ready', away) },
+    200: answer('It could.', 'Ready', { status: 'ok', checks: { database: 'ok', oldestDueSeconds: 0, schema: 'ok' } }),
+    503: answer('It could not.', 'Ready', { status: 'unavailable', checks: { database: 'away' } }),
   },
 };
