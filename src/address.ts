@@ -5,12 +5,12 @@ const localPart = new RegExp(`^${atom}(?:\\.${atom})*$`);
 const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /**
- * Reads one plain e-mail address: a dot-atom, an @, a domain name (RFC 5321 §4.1.2 without quoted local parts,
- * comments and address literals, which no visitor has and which mail software takes for several addresses).
- * The domain comes back in lower case and, where it is internationalised, as punycode.
+ * Reads one plain e-mail address: a dot-atom, an @ and a domain name (RFC 5321 §4.1.2). Not accepted: quoted local parts,
+ * comments and address literals. No visitor has them, and mail software may read them as several addresses. Returns the
+ * domain in lower case, and an international one as punycode.
  *
- * @param options.localDomain whether a domain of one label, as in `owner@localhost`, will do.
- * @returns undefined where it is anything else.
+ * @param options.localDomain whether to accept a domain of one label, as in `owner@localhost`.
+ * @returns undefined for anything else.
  */
 export function readAddress(text: string, options: { localDomain?: boolean } = {}): string | undefined {
   if (text.length > 254) return undefined;
@@ -18,9 +18,9 @@ export function readAddress(text: string, options: { localDomain?: boolean } = {
   const local = text.slice(0, Math.max(at, 0));
   if (local.length > 64 || !localPart.test(local)) return undefined;
   const given = text.slice(at + 1);
-  // Characters that a URL's host may be written with, but no mail domain.
+  // Allowed in a URL, but not in a mail domain.
   if (/[\s/\\?#:%@[\]]/.test(given)) return undefined;
-  const domain = isPlain(given) ? given : domainToASCII(given);
+  const domain = domainToASCII(given);
   const labels = domain.split('.');
   if (domain === '' || domain.length > 253 || !labels.every((it) => label.test(it))) return undefined;
   if (labels.length < 2 && options.localDomain !== true) return undefined;
@@ -30,36 +30,31 @@ export function readAddress(text: string, options: { localDomain?: boolean } = {
   return address.length <= 254 ? address : undefined;
 }
 
-/** Whether a domain is written already as it would come back: most are, and to find that out is quicker. */
-function isPlain(domain: string): boolean {
-  return /^(?:[a-z0-9-]+\.)+[a-z][a-z0-9]*$/.test(domain) && !domain.includes('xn--');
-}
-
-/** The form under which an address is looked up: everybody treats `Ada@` and `ada@` as the same person. */
+/** For comparing and looking up: `Ada@` and `ada@` are the same person. */
 export function normaliseAddress(address: string): string {
   return address.toLowerCase();
 }
 
-/** Each mailbox once, as it was written first: twice in a list, it would get everything twice. */
+/** Removes repeated addresses, which would get every mail twice. Keeps the first spelling. */
 export function eachAddressOnce(addresses: readonly string[]): string[] {
   const first = new Map<string, string>();
   for (const it of addresses) if (!first.has(normaliseAddress(it))) first.set(normaliseAddress(it), it);
   return [...first.values()];
 }
 
-/** A mailbox as a From header has it: `ada@example.com` or `Ada <ada@example.com>`. */
+/** As in a From header: `ada@example.com` or `Ada <ada@example.com>`. */
 export interface Mailbox {
   name?: string;
   address: string;
 }
 
-/** @returns undefined where the text is no single mailbox. */
+/** @returns undefined unless the text is a single mailbox. */
 export function readMailbox(text: string): Mailbox | undefined {
   const named = /^\s*"?([^"<>@\r\n]*?)"?\s*<([^<>]+)>\s*$/.exec(text);
   const address = readAddress((named?.[2] ?? text).trim(), { localDomain: true });
   if (address === undefined) return undefined;
   const name = named?.[1]?.trim();
-  // What could not stand in a From header as it is.
+  // A From header cannot contain these unescaped.
   if (name !== undefined && (name.length > 200 || /[\p{Cc}\p{Cf}\\]/u.test(name))) return undefined;
   return name ? { name, address } : { address };
 }
@@ -69,14 +64,13 @@ export function formatMailbox({ name, address }: Mailbox): string {
   return name ? `${name} <${address}>` : address;
 }
 
-/** What follows the last `@`. */
 export function domainOf(address: string): string {
   return address.slice(address.lastIndexOf('@') + 1);
 }
 
 /**
- * Whether this is one plain address and nothing else. Mail libraries read lists, groups, quoted local parts and display
- * names as several recipients, or as a recipient at another domain than the one that was checked.
+ * Whether this is one plain address and nothing else. Mail libraries may read lists, groups, quoted local parts and display
+ * names as several recipients, or as a recipient at another domain than the one we checked.
  */
 export function isPlainAddress(address: string): boolean {
   return readAddress(address, { localDomain: true })?.toLowerCase() === address.toLowerCase();

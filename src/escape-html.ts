@@ -1,20 +1,9 @@
-const entities: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&#34;',
-  "'": '&#39;',
-};
-
-/** A loop, because a stranger may send 64 KiB of `&`: `replace` with a callback takes four times as long. */
+/** A stranger may send 64 KiB of `&`: `replaceAll` with a text takes an eighth of the time of `replace` with a function. */
 export function escapeHtml(text: string): string {
-  let escaped = '';
-  let copiedTo = 0;
-  for (let i = 0; i < text.length; i++) {
-    const entity = entities[text.charAt(i)];
-    if (entity === undefined) continue;
-    escaped += text.slice(copiedTo, i) + entity;
-    copiedTo = i + 1;
-  }
-  return escaped + text.slice(copiedTo);
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&#34;')
+    .replaceAll("'", '&#39;');
 }

@@ -1,18 +1,43 @@
-import { BlockList, isIP } from 'node:net';
+import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 
 /**
- * Where a message was posted from, as far as it is kept: the /24 of an IPv4 address, the /48 of an IPv6 one. It
- * tells floods apart, and nobody's household.
+ * Reads an IP address from a header or setting, maybe with a port, brackets, quotes or a zone. Returns IPv4 as IPv4, even
+ * if it is mapped into IPv6, and IPv6 in its canonical form.
+ */
+export function readIp(text: string): string | undefined {
+  const bare = text.trim().replace(/^"(.*)"$/, '$1');
+  const v4 = /^([\d.]+)(?::\d{1,5})?$/.exec(bare)?.[1];
+  if (v4 !== undefined) return isIPv4(v4) ? v4 : undefined;
+  const v6 = (/^\[([^\]]*)\](?::\d{1,5})?$/.exec(bare)?.[1] ?? bare).replace(/%.*$/, '');
+  return isIPv6(v6) ? unmapped(new URL(`http://[${v6}]`).hostname.slice(1, -1)) : undefined;
+}
+
+/** `::ffff:cb00:7107`, the canonical form, is 203.0.113.7. */
+function unmapped(v6: string): string {
+  const [, high, low] = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(v6) ?? [];
+  if (high === undefined || low === undefined) return v6;
+  return [high, low].flatMap((part) => [Number.parseInt(part, 16) >> 8, Number.parseInt(part, 16) & 255]).join('.');
+}
+
+/**
+ * The network that is stored with a message: an IPv4 /24 or an IPv6 /48. Enough to recognise a flood, too little to
+ * identify a household.
  *
- * @param address as `readIp` reads it: IPv6 in its canonical form.
+ * @param address from `readIp`.
  */
 export function coarseNetwork(address: string): string {
   if (address.includes(':')) return ipv6Network(address, 48);
   return `${address.slice(0, address.lastIndexOf('.'))}.0/24`;
 }
 
+/** The network that limits count: an IPv4 address or an IPv6 /64, which every IPv6 customer has at least. */
+export function networkOf(address: string | undefined): string {
+  if (address === undefined) return 'unknown';
+  return address.includes(':') ? ipv6Network(address, 64) : address;
+}
+
 /** @param bits a multiple of 16. */
-export function ipv6Network(address: string, bits: number): string {
+function ipv6Network(address: string, bits: number): string {
   const [left = '', right] = address.split('::');
   const groups = left === '' ? [] : left.split(':');
   const after = right ? right.split(':') : [];
@@ -25,10 +50,9 @@ const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
-/** Whether this names the machine itself. Only exact spellings count: `127.1` and `localhost.example` do not. */
+/** Whether a host is this machine. Only exact spellings count: `127.1` and `localhost.example` do not. */
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase().replace(/^\[(.*)\]$/, '$1');
   const version = isIP(name);
-  if (version) return loopback.check(name, version === 6 ? 'ipv6' : 'ipv4');
-  return name === 'localhost';
+  return version === 0 ? name === 'localhost' : loopback.check(name, version === 6 ? 'ipv6' : 'ipv4');
 }

@@ -3,12 +3,12 @@ import type { CaptchaKind } from '../captcha/kinds.ts';
 import type { Secret } from '../secret.ts';
 import { type VariableName, variable } from './variables.ts';
 
-/** Everything the environment decides, read once and never changed. */
+/** All settings. Read once, never changed. */
 export interface Config {
   readonly production: boolean;
   readonly host: string;
   readonly port: number;
-  /** An origin with an optional path, without a slash at its end. */
+  /** An origin with an optional path, without a final slash. */
   readonly publicUrl: string;
   /** A PostgreSQL URL, or `embedded`. */
   readonly databaseUrl: Secret;
@@ -18,23 +18,23 @@ export interface Config {
   readonly notifyTo: readonly string[];
   readonly autoReply: boolean;
   readonly captcha: CaptchaConfig;
-  /** In lower case, IPv6 addresses without brackets. */
+  /** In lower case; IPv6 addresses without brackets. */
   readonly allowedHosts: readonly string[];
-  /** Exact origins; that of `publicUrl` is always among them. */
+  /** Exact origins, including that of `publicUrl`. */
   readonly allowedOrigins: readonly string[];
-  /** Whether the pages of any web server on this machine may post as well. */
+  /** Whether pages of any web server on this machine may post too. */
   readonly loopbackOrigins: boolean;
-  /** How many proxies stand in front. */
+  /** The number of proxies in front of this server. */
   readonly trustProxy: number;
-  /** Undefined: no limits. */
+  /** Undefined for no limits. */
   readonly rateLimit: RateLimit | undefined;
-  /** Undefined: each server counts for itself. */
+  /** Undefined if each server counts alone. */
   readonly redisUrl: Secret | undefined;
-  /** Undefined: keys are kept in a file in the data folder. */
+  /** Undefined if the keys are in a file in the data folder. */
   readonly encryptionKeys: Secret<readonly KeyConfig[]> | undefined;
-  /** 0: for ever. */
+  /** 0 to keep messages for ever. */
   readonly retentionDays: number;
-  /** For looking at the From domain. */
+  /** To check the DNS records of the From domain. */
   readonly dkimSelector: string | undefined;
   readonly dnsServer: string | undefined;
   readonly metricsToken: Secret | undefined;
@@ -46,9 +46,9 @@ export interface SmtpConfig {
   readonly port: number;
   readonly user: string | undefined;
   readonly password: Secret | undefined;
-  /** Of each process, at the same time. */
+  /** Max simultaneous connections of each process. */
   readonly connections: number;
-  /** Undefined: see `helloNameFor`. */
+  /** Undefined for the default of `helloNameFor`. */
   readonly hello: string | undefined;
 }
 
@@ -60,9 +60,8 @@ export interface CaptchaConfig {
 }
 
 export interface RateLimit {
-  /** Stored posts per client address … */
+  /** Max stored posts per client address in one window. */
   readonly posts: number;
-  /** … within this time, in milliseconds. */
   readonly windowMs: number;
 }
 
@@ -74,7 +73,7 @@ export interface KeyConfig {
 
 export interface LogConfig {
   readonly level: (typeof logLevels)[number];
-  /** Undefined: by terminal. */
+  /** Undefined for `pretty` on a terminal, else `json`. */
   readonly format: 'json' | 'pretty' | undefined;
 }
 
@@ -82,11 +81,11 @@ export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] a
 
 export interface ConfigFault {
   variable: VariableName;
-  /** What is wrong, as the end of the sentence "NAME …". */
+  /** Completes the sentence "NAME …". */
   wrong: string;
 }
 
-/** The environment is not one this program can start with. Lists every fault. */
+/** The program cannot start with this environment. Lists every fault. */
 export class ConfigFaulty extends Error {
   override readonly name = 'ConfigFaulty';
   readonly faults: readonly ConfigFault[];

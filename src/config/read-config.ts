@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { type Mailbox, readMailbox } from '../address.ts';
-import { type CaptchaKind, captchaKinds } from '../captcha/kinds.ts';
+import { captchaKinds } from '../captcha/kinds.ts';
+import { isLoopback } from '../ip-network.ts';
 import { Secret } from '../secret.ts';
 import {
   type CaptchaConfig,
@@ -8,144 +9,147 @@ import {
   type ConfigFault,
   ConfigFaulty,
   type Environment,
-  type LogConfig,
   logLevels,
-  type RateLimit,
+  type SmtpConfig,
 } from './config.ts';
-import { bareHost, hostList, loopbackNames, originList, proxyCount, rateLimit } from './hosts-and-limits.ts';
-import {
-  addressList,
-  connectionCount,
-  databaseUrl,
-  dayCount,
-  dkimSelector,
-  dnsName,
-  dnsServer,
-  hostName,
-  keyList,
-  mailbox,
-  oneOf,
-  onOrOff,
-  portNumber,
-  redisUrl,
-  secretText,
-  tokenText,
-  webAddress,
-} from './values.ts';
+import { bareHost, hostList, loopbackNames, originList, rateLimit } from './hosts-and-limits.ts';
+import * as value from './values.ts';
 import { type VariableName, variable, variableNames } from './variables.ts';
 
 /**
- * @param unread variables that are set and could not be read; they are named with the others, and not as missing.
- * @throws {ConfigFaulty} naming every variable that is missing or wrong.
+ * @param unread variables whose secret file could not be read. They are reported with the other faults.
+ * @throws {ConfigFaulty} with every variable that is missing or wrong.
  */
 export function readConfig(env: Environment, unread: readonly ConfigFault[] = []): Config {
-  const faults: ConfigFault[] = [];
-
-  function read<T>(name: VariableName, schema: z.ZodType<T>, fallback: T): T {
-    const text = env[name]?.trim();
-    if (text === undefined || text === '') {
-      if (production && variable(name).production) faults.push({ variable: name, wrong: 'is required in production' });
-      return fallback;
-    }
-    const parsed = schema.safeParse(text);
-    if (parsed.success) return parsed.data;
-    faults.push({ variable: name, wrong: parsed.error.issues[0]?.message ?? 'is not valid' });
-    return fallback;
-  }
-
-  function readCaptcha(): CaptchaConfig {
-    const kind = read<CaptchaKind>('CAPTCHA', oneOf(...captchaKinds), 'none');
-    const captcha = {
-      kind,
-      siteKey: read<string | undefined>('CAPTCHA_SITE_KEY', z.string(), undefined),
-      secret: read<Secret | undefined>('CAPTCHA_SECRET', secretText(), undefined),
-      verifyUrl: read<string | undefined>('CAPTCHA_VERIFY_URL', webAddress(), undefined),
-    };
-    if (kind !== 'none' && kind !== 'altcha') {
-      if (!captcha.secret) faults.push({ variable: 'CAPTCHA_SECRET', wrong: `is missing, while CAPTCHA is ${kind}` });
-      if (!captcha.siteKey)
-        faults.push({ variable: 'CAPTCHA_SITE_KEY', wrong: `is missing, while CAPTCHA is ${kind}` });
-    }
-    return captcha;
-  }
-
-  const production = env.NODE_ENV === 'production';
-  read('NODE_ENV', oneOf('production', 'development', 'test'), 'development');
-  const port = read('PORT', portNumber(0), 3000);
-  const smtpHost = read<string | undefined>('SMTP_HOST', hostName(), undefined);
-  const smtpUser = read<string | undefined>('SMTP_USER', z.string(), undefined);
-  const smtpPort = read('SMTP_PORT', portNumber(1), 465);
-  const smtpPassword = read<Secret | undefined>('SMTP_PASSWORD', secretText(), undefined);
-  const smtpConnections = read('SMTP_CONNECTIONS', connectionCount(), 10);
-  const smtpHello = read<string | undefined>('SMTP_HELLO', dnsName(), undefined);
-  if (smtpUser !== undefined && !env.SMTP_PASSWORD?.trim() && !unread.some((it) => it.variable === 'SMTP_PASSWORD')) {
-    faults.push({ variable: 'SMTP_PASSWORD', wrong: 'is missing, while SMTP_USER is set' });
-  }
-
-  const mailFromOfUser = smtpUser === undefined ? undefined : readMailbox(smtpUser);
-  // An SMTP_USER that is an address stands in for MAIL_FROM, also where that is required.
-  const mailFrom =
-    mailFromOfUser !== undefined && !env.MAIL_FROM?.trim()
-      ? mailFromOfUser
-      : read<Mailbox>('MAIL_FROM', mailbox(), { address: 'ruffinweb@localhost' });
-  if (smtpHost !== undefined && !production && mailFromOfUser === undefined && !env.MAIL_FROM?.trim()) {
-    faults.push({ variable: 'MAIL_FROM', wrong: 'is missing, while SMTP_HOST is set and SMTP_USER is not an address' });
-  }
-
-  // A mail server of the world knows no owner@localhost; one on this machine, as in development, takes anything.
-  if (smtpHost !== undefined && !loopbackNames.includes(smtpHost) && !production && !env.NOTIFY_TO?.trim()) {
-    faults.push({
-      variable: 'NOTIFY_TO',
-      wrong: 'is missing, while SMTP_HOST is set: nobody would be told about a message',
-    });
-  }
-
-  const publicUrl = read('PUBLIC_URL', webAddress(), `http://localhost:${port}`);
-  const allowedOrigins = read<readonly string[] | undefined>('ALLOWED_ORIGINS', originList(), undefined);
+  const reader = new Reader(env, unread);
+  const { production } = reader;
+  reader.read('NODE_ENV', value.oneOf('production', 'development', 'test'), 'development');
+  const port = reader.read('PORT', value.wholeNumber(0, 65_535), 3000);
+  const publicUrl = reader.read('PUBLIC_URL', value.webAddress, `http://localhost:${port}`);
+  const { hostname, origin } = new URL(publicUrl);
+  const origins = reader.read('ALLOWED_ORIGINS', originList, undefined);
 
   const config: Config = {
     production,
-    host: read('HOST', hostName(), '127.0.0.1'),
+    host: reader.read('HOST', value.hostName, '127.0.0.1'),
     port,
     publicUrl,
-    databaseUrl: read('DATABASE_URL', databaseUrl(), new Secret('embedded')),
-    dataDir: read('DATA_DIR', z.string(), './data'),
-    smtp:
-      smtpHost === undefined
-        ? undefined
-        : {
-            host: smtpHost,
-            port: smtpPort,
-            user: smtpUser,
-            password: smtpPassword,
-            connections: smtpConnections,
-            hello: smtpHello,
-          },
-    mailFrom,
-    notifyTo: read('NOTIFY_TO', addressList(), ['owner@localhost']),
-    captcha: readCaptcha(),
-    autoReply: read('AUTO_REPLY', onOrOff(), true),
-    allowedHosts: read('ALLOWED_HOSTS', hostList(), [bareHost(new URL(publicUrl).hostname), ...loopbackNames]),
-    allowedOrigins: [new URL(publicUrl).origin, ...(allowedOrigins ?? [])],
-    loopbackOrigins: !production && allowedOrigins === undefined,
-    trustProxy: read('TRUST_PROXY', proxyCount(), 0),
-    rateLimit: read<RateLimit | undefined>('RATE_LIMIT', rateLimit(), { posts: 10, windowMs: 60_000 }),
-    redisUrl: read<Secret | undefined>('REDIS_URL', redisUrl(), undefined),
-    encryptionKeys: read<Config['encryptionKeys']>('ENCRYPTION_KEYS', keyList(), undefined),
-    retentionDays: read('RETENTION_DAYS', dayCount(), 0),
-    dkimSelector: read<string | undefined>('DKIM_SELECTOR', dkimSelector(), undefined),
-    dnsServer: read<string | undefined>('DNS_SERVER', dnsServer(), undefined),
-    metricsToken: read<Secret | undefined>('METRICS_TOKEN', tokenText(), undefined),
+    databaseUrl: reader.read('DATABASE_URL', value.databaseUrl, new Secret('embedded')),
+    dataDir: reader.read('DATA_DIR', z.string(), './data'),
+    ...readMailSettings(reader),
+    captcha: readCaptcha(reader),
+    allowedHosts: reader.read('ALLOWED_HOSTS', hostList, [bareHost(hostname), ...loopbackNames]),
+    allowedOrigins: [origin, ...(origins ?? [])],
+    loopbackOrigins: !production && origins === undefined,
+    trustProxy: reader.read('TRUST_PROXY', value.wholeNumber(0, 10), 0),
+    rateLimit: reader.read('RATE_LIMIT', rateLimit, { posts: 10, windowMs: 60_000 }),
+    redisUrl: reader.read('REDIS_URL', value.redisUrl, undefined),
+    encryptionKeys: reader.read('ENCRYPTION_KEYS', value.keyList, undefined),
+    retentionDays: reader.read('RETENTION_DAYS', value.dayCount, 0),
+    dkimSelector: reader.read('DKIM_SELECTOR', value.dkimSelector, undefined),
+    dnsServer: reader.read('DNS_SERVER', value.dnsServer, undefined),
+    metricsToken: reader.read('METRICS_TOKEN', value.tokenText, undefined),
     log: {
-      level: read('LOG_LEVEL', oneOf(...logLevels), 'info'),
-      format: read<LogConfig['format']>('LOG_FORMAT', oneOf('json', 'pretty'), undefined),
+      level: reader.read('LOG_LEVEL', value.oneOf(...logLevels), 'info'),
+      format: reader.read('LOG_FORMAT', value.oneOf('json', 'pretty'), undefined),
     },
   };
-  const others = faults.filter((it) => !unread.some(({ variable }) => variable === it.variable));
-  if (others.length + unread.length > 0) throw new ConfigFaulty(inOrder([...unread, ...others]));
+  reader.throwFaults();
   return Object.freeze(config);
 }
 
-function inOrder(faults: ConfigFault[]): ConfigFault[] {
-  return faults.toSorted((a, b) => variableNames.indexOf(a.variable) - variableNames.indexOf(b.variable));
+function readMailSettings(reader: Reader): Pick<Config, 'smtp' | 'mailFrom' | 'notifyTo' | 'autoReply'> {
+  const smtp = readSmtp(reader);
+  const notifyTo = reader.read('NOTIFY_TO', value.addressList, ['owner@localhost']);
+  // Only a mail server on this machine, as in development, may know owner@localhost.
+  if (smtp.host !== undefined && !isLoopback(smtp.host)) {
+    reader.require('NOTIFY_TO', 'is missing, while SMTP_HOST is set: nobody would be notified about messages');
+  }
+  return {
+    smtp: smtp.host === undefined ? undefined : { ...smtp, host: smtp.host },
+    mailFrom: readMailFrom(reader, smtp),
+    notifyTo,
+    autoReply: reader.read('AUTO_REPLY', value.onOrOff, true),
+  };
+}
+
+type MaybeSmtp = Omit<SmtpConfig, 'host'> & { host: string | undefined };
+
+function readSmtp(reader: Reader): MaybeSmtp {
+  const smtp = {
+    host: reader.read('SMTP_HOST', value.hostName, undefined),
+    port: reader.read('SMTP_PORT', value.wholeNumber(1, 65_535), 465),
+    user: reader.read('SMTP_USER', z.string(), undefined),
+    password: reader.read('SMTP_PASSWORD', value.secretText, undefined),
+    connections: reader.read('SMTP_CONNECTIONS', value.wholeNumber(1, 50), 10),
+    hello: reader.read('SMTP_HELLO', value.dnsName, undefined),
+  };
+  if (smtp.user !== undefined) reader.require('SMTP_PASSWORD', 'is missing, while SMTP_USER is set');
+  return smtp;
+}
+
+/** If `SMTP_USER` is an address, it is the default, also in production. */
+function readMailFrom(reader: Reader, { host, user }: MaybeSmtp): Mailbox {
+  const userMailbox = readMailbox(user ?? '');
+  if (userMailbox !== undefined && !reader.has('MAIL_FROM')) return userMailbox;
+  const mailFrom = reader.read('MAIL_FROM', value.mailbox, { address: 'ruffinweb@localhost' });
+  if (host !== undefined) {
+    reader.require('MAIL_FROM', 'is missing, while SMTP_HOST is set and SMTP_USER is not an address');
+  }
+  return mailFrom;
+}
+
+function readCaptcha(reader: Reader): CaptchaConfig {
+  const captcha = {
+    kind: reader.read('CAPTCHA', value.oneOf(...captchaKinds), 'none'),
+    siteKey: reader.read('CAPTCHA_SITE_KEY', z.string(), undefined),
+    secret: reader.read('CAPTCHA_SECRET', value.secretText, undefined),
+    verifyUrl: reader.read('CAPTCHA_VERIFY_URL', value.webAddress, undefined),
+  };
+  if (captcha.kind !== 'none' && captcha.kind !== 'altcha') {
+    reader.require('CAPTCHA_SECRET', `is missing, while CAPTCHA is ${captcha.kind}`);
+    reader.require('CAPTCHA_SITE_KEY', `is missing, while CAPTCHA is ${captcha.kind}`);
+  }
+  return captcha;
+}
+
+/** Reads variables and collects what is wrong: at most one fault for each. */
+class Reader {
+  readonly production: boolean;
+  readonly #env: Environment;
+  readonly #faults: Map<VariableName, ConfigFault>;
+
+  constructor(env: Environment, unread: readonly ConfigFault[]) {
+    this.production = env.NODE_ENV === 'production';
+    this.#env = env;
+    this.#faults = new Map(unread.map((fault) => [fault.variable, fault]));
+  }
+
+  has(name: VariableName): boolean {
+    return Boolean(this.#env[name]?.trim());
+  }
+
+  read<T, Default>(name: VariableName, schema: z.ZodType<T>, fallback: Default): T | Default {
+    if (!this.has(name)) {
+      if (this.production && variable(name).production) this.#fault(name, 'is required in production');
+      return fallback;
+    }
+    const parsed = schema.safeParse(this.#env[name]?.trim());
+    if (parsed.success) return parsed.data;
+    this.#fault(name, parsed.error.issues[0]?.message ?? 'is not valid');
+    return fallback;
+  }
+
+  require(name: VariableName, wrong: string): void {
+    if (!this.has(name)) this.#fault(name, wrong);
+  }
+
+  throwFaults(): void {
+    const faults = variableNames.flatMap((name) => this.#faults.get(name) ?? []);
+    if (faults.length > 0) throw new ConfigFaulty(faults);
+  }
+
+  #fault(variable: VariableName, wrong: string): void {
+    if (!this.#faults.has(variable)) this.#faults.set(variable, { variable, wrong });
+  }
 }

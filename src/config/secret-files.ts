@@ -7,10 +7,7 @@ export interface Filled {
   faults: readonly ConfigFault[];
 }
 
-/**
- * Puts the content of the file named by `NAME_FILE` in the place of the secret `NAME` (systemd's
- * `LoadCredential`, Docker's secrets). A variable that is set itself wins.
- */
+/** Reads the secret `NAME` from the file in `NAME_FILE` (systemd's `LoadCredential`, Docker's secrets), unless `NAME` is set. */
 export function withSecretFiles(env: Environment, readFile: (path: string) => string): Filled {
   const found: Record<string, string> = {};
   const faults: ConfigFault[] = [];
@@ -20,8 +17,8 @@ export function withSecretFiles(env: Environment, readFile: (path: string) => st
     try {
       found[name] = readFile(path).trim();
     } catch (error) {
-      const wrong = `cannot be had: ${name}_FILE names ${path}, which cannot be read: ${(error as Error).message}`;
-      faults.push({ variable: name, wrong });
+      const reason = (error as Error).message;
+      faults.push({ variable: name, wrong: `is missing: ${name}_FILE names ${path}, which cannot be read: ${reason}` });
     }
   }
   return { values: { ...env, ...found }, faults };

@@ -66,7 +66,7 @@ describe('config', () => {
     const checked = await run('check', settings);
     expect(checked.code).to.equal(2);
     expect(checked.stderr)
-      .to.include('ENCRYPTION_KEYS cannot be had: ENCRYPTION_KEYS_FILE names /nope, which cannot be read: ENOENT')
+      .to.include('ENCRYPTION_KEYS is missing: ENCRYPTION_KEYS_FILE names /nope, which cannot be read: ENOENT')
       .and.include('PORT must be');
     const { faults } = JSON.parse((await run('check --json', settings)).stdout);
     expect(faults.map((it: { variable: string }) => it.variable)).to.deep.equal(['PORT', 'ENCRYPTION_KEYS']);

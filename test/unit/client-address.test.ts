@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { expect } from 'chai';
-import { coarseNetwork } from '../../src/ip-network.ts';
-import { clientAddressOf, networkOf, readIp } from '../../src/server/http/client-address.ts';
+import { coarseNetwork, networkOf, readIp } from '../../src/ip-network.ts';
+import { clientAddressOf } from '../../src/server/http/client-address.ts';
 
 function addressOf(proxies: number, forwarded: string | undefined, remoteAddress: string | undefined) {
   const request = { headers: { 'x-forwarded-for': forwarded }, socket: { remoteAddress } };

@@ -1,8 +1,8 @@
 import type { Context, Middleware } from 'koa';
 import rateLimit from 'koa-ratelimit';
 import type { RateLimit } from '../../config/config.ts';
+import { networkOf } from '../../ip-network.ts';
 import { Problem } from '../../problems.ts';
-import { networkOf } from '../http/client-address.ts';
 import { CappedMap, Quota } from './quotas.ts';
 import type { SharedCounts } from './shared-counts.ts';
 
