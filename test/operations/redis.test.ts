@@ -112,7 +112,7 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour',
     const keys = await redis.client.keys('*');
     expect(keys.length).to.be.greaterThan(3);
     for (const key of keys) {
-      expect(key).to.match(/^ruffinweb:(posts|requests|key):[\w-]{43}$/);
+      expect(key).to.match(/^ruffinweb:(posts|all-requests|key):[\w-]{43}$/);
       expect(await redis.client.pttl(key), key).to.be.within(1, 3_600_000);
     }
     const values = await Promise.all(keys.map((key) => redis.client.dumpBuffer(key)));

@@ -91,7 +91,7 @@ describe('limitClients', () => {
     const refused = await refusal(requests, '10.1.1.1');
     expect(refused?.code).to.equal('rate-limited');
     expect(refused?.message).to.match(
-      /^this server is asked too much at the moment; please try again in (a second|\d+ seconds)$/,
+      /^this server gets too many requests at the moment; please try again in (a second|\d+ seconds)$/,
     );
     expect(refused?.headers.get('Retry-After')).to.match(/^([1-9]|10)$/);
   });
@@ -108,7 +108,7 @@ describe('limitClients', () => {
     const { requests } = limitClients({ posts: 20, windowMs: 1000 }, keepNothing);
     const ask = (i: number) => refusal(requests, `10.0.${i % 20}.1`);
     for (let i = 0; i < 2000; i++) expect(await ask(i), `${i}`).to.equal(undefined);
-    expect((await ask(2000))?.message).to.match(/^this server is asked too much/);
+    expect((await ask(2000))?.message).to.match(/^this server gets too many requests/);
   });
 
   it('does nothing if it is off', () => {

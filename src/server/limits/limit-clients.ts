@@ -6,17 +6,17 @@ import { Problem } from '../../problems.ts';
 import { CappedMap, Quota } from './quotas.ts';
 import type { SharedCounts } from './shared-counts.ts';
 
-/** How many clients are remembered for each limit; the one that came first is forgotten for a further one. */
+/** Max clients that each limit remembers. A new client then replaces the oldest one. */
 const capacity = 20_000;
 
-/** Requests that one client may make for each post that it may have stored: room to correct what was refused. */
+/** Requests per allowed post: room to correct what was refused. */
 const requestsPerPost = 10;
 
-/** What all clients together may ask for; more only where a single one may. */
+/** The limit for all clients together, unless a single client may do more. */
 const everybody = { requests: 1000, windowMs: 10_000 };
 
-/** One limit as it stands for this client. */
-interface Standing {
+/** What the headers say about a limit. */
+interface LimitState {
   name: 'posts' | 'requests';
   quota: number;
   windowMs: number;
@@ -24,20 +24,20 @@ interface Standing {
   leftMs: number;
 }
 
-/** Middlewares, to stand before anything is read of a request; past the limit of posts alone a visitor's is read. */
+/** Middleware to run before the request is read. Only the limit of posts reads a visitor's post that it refuses. */
 export interface Limits {
-  /** For what is answered without storing anything. */
+  /** For routes that store nothing. */
   readonly requests: readonly Middleware[];
-  /** For what stores a message. */
+  /** For routes that store a message. */
   readonly posts: readonly Middleware[];
 }
 
 /**
- * Three limits: for what one client has had stored (the configured one), for what one client asks at all, and
- * for what all ask together; the decision about rate limits says why.
+ * Three limits: the stored posts of a client (`RATE_LIMIT`), the requests of a client, and the requests of all clients
+ * together. Decision 10 gives the reasons.
  *
  * @param keepTyped runs before the limit of posts, so that the page about that limit can show what was posted.
- * @param shared where several servers count a client together; what all ask each of them counts for itself.
+ * @param shared counts clients for several servers. Each server counts all clients together alone.
  */
 export function limitClients(limit: RateLimit | undefined, keepTyped: Middleware, shared?: SharedCounts): Limits {
   if (limit === undefined) return { requests: [], posts: [] };
@@ -47,34 +47,36 @@ export function limitClients(limit: RateLimit | undefined, keepTyped: Middleware
 
 function limitRequests({ posts, windowMs }: RateLimit, shared: SharedCounts | undefined): Middleware {
   const quota = posts * requestsPerPost;
-  const refuseFor = (ctx: Context, leftMs: number) =>
+  const refuseRequest = (ctx: Context, leftMs: number) =>
     refuse(ctx, { name: 'requests', quota, windowMs, remaining: 0, leftMs });
-  const countHere = countRequests(quota, windowMs, refuseFor);
-  const countTogether = shared?.requestCounter({ posts: quota, windowMs });
-  if (countTogether === undefined) return countHere;
+  const countHere = countRequests(quota, windowMs, refuseRequest);
   return async (ctx, next) => {
-    const leftMs = await countTogether(networkOf(ctx.state.clientAddress));
-    if (leftMs === undefined) return await countHere(ctx, next);
-    if (leftMs > 0) refuseFor(ctx, leftMs);
+    const place = await shared?.take('all-requests', networkOf(ctx.state.clientAddress), { posts: quota, windowMs });
+    if (place === undefined) return await countHere(ctx, next);
+    if (!place.taken) refuseRequest(ctx, place.leftMs);
     await next();
   };
 }
 
-/** Forgetting clients forgives them, and a crowd of addresses is no client: this one nobody gets around. */
+/** Also limits crowds of clients that each stay below their limit, and clients that were replaced. */
 function limitEverybody({ posts, windowMs }: RateLimit): Middleware {
-  const ofOne = Math.ceil((posts * requestsPerPost * everybody.windowMs) / windowMs);
-  const quota = new Quota({ posts: Math.max(everybody.requests, ofOne), windowMs: everybody.windowMs }, 1);
+  const maxOfOneClient = Math.ceil((posts * requestsPerPost * everybody.windowMs) / windowMs);
+  const quota = new Quota({ posts: Math.max(everybody.requests, maxOfOneClient), windowMs: everybody.windowMs }, 1);
   return (ctx, next) => {
     const { taken, leftMs } = quota.take('everybody');
     if (taken) return next();
     setRetryAfter(ctx, leftMs);
-    throw new Problem('rate-limited', `this server is asked too much at the moment; ${tryAgain(leftMs)}`);
+    throw new Problem('rate-limited', `this server gets too many requests at the moment; ${tryAgain(leftMs)}`);
   };
 }
 
-/** The library counts; its own headers have fractions and its own refusal is a text. */
-function countRequests(max: number, duration: number, refuseFor: (ctx: Context, leftMs: number) => never): Middleware {
-  // Without a map of ours the library would make one for each request, and so limit nothing.
+/** The library counts. We write the headers and the refusal: the library's headers contain fractions. */
+function countRequests(
+  max: number,
+  duration: number,
+  refuseRequest: (ctx: Context, leftMs: number) => never,
+): Middleware {
+  // Without this map the library would make a new one for each request, and so limit nothing.
   const counts = new CappedMap<string, { reset: number }>(capacity);
   const id = (ctx: Context) => networkOf(ctx.state.clientAddress);
   const count = rateLimit({ driver: 'memory', db: counts, disableHeader: true, max, duration, id });
@@ -86,7 +88,7 @@ function countRequests(max: number, duration: number, refuseFor: (ctx: Context, 
     });
     if (isWithin) return;
     const endsAt = (counts.get(`limit:${id(ctx)}`)?.reset ?? 0) * 1000;
-    refuseFor(ctx, Math.max(0, endsAt - performance.timeOrigin - performance.now()));
+    refuseRequest(ctx, Math.max(0, endsAt - performance.timeOrigin - performance.now()));
   };
 }
 
@@ -94,42 +96,43 @@ function limitPosts(limit: RateLimit, shared: SharedCounts | undefined): Middlew
   const quota = new Quota(limit, capacity);
   return async (ctx, next) => {
     const client = networkOf(ctx.state.clientAddress);
-    const place = (shared && (await shared.take('posts', client, limit))) ?? quota.take(client);
-    const standing = (): Standing => ({
+    const place = (await shared?.take('posts', client, limit)) ?? quota.take(client);
+    const state = (): LimitState => ({
       name: 'posts',
       quota: limit.posts,
       windowMs: limit.windowMs,
       remaining: place.remaining,
       leftMs: place.leftMs,
     });
-    if (!place.taken) refuse(ctx, standing());
+    if (!place.taken) refuse(ctx, state());
     try {
       await next();
-      // What was stored before is not stored again.
+      // A repeat is not stored again.
       if (ctx.state.stored?.repeated) place.giveBack();
     } catch (error) {
       place.giveBack();
       throw error;
     } finally {
-      tell(ctx, standing());
+      setLimitHeaders(ctx, state());
     }
   };
 }
 
-function refuse(ctx: Context, standing: Standing): never {
-  tell(ctx, standing);
-  setRetryAfter(ctx, standing.leftMs);
-  const what = standing.name === 'posts' ? 'messages' : 'requests';
-  throw new Problem('rate-limited', `too many ${what} came from your address; ${tryAgain(standing.leftMs)}`);
+function refuse(ctx: Context, state: LimitState): never {
+  setLimitHeaders(ctx, state);
+  setRetryAfter(ctx, state.leftMs);
+  const what = state.name === 'posts' ? 'messages' : 'requests';
+  throw new Problem('rate-limited', `too many ${what} came from your address; ${tryAgain(state.leftMs)}`);
 }
 
 function tryAgain(leftMs: number): string {
   const seconds = secondsToWait(leftMs);
-  return `please try again in ${seconds === 1 ? 'a second' : seconds <= 90 ? `${seconds} seconds` : `${Math.ceil(seconds / 60)} minutes`}`;
+  if (seconds === 1) return 'please try again in a second';
+  return `please try again in ${seconds <= 90 ? `${seconds} seconds` : `${Math.ceil(seconds / 60)} minutes`}`;
 }
 
-/** The fields of draft-ietf-httpapi-ratelimit-headers, and those that came before it, in whole seconds. */
-function tell(ctx: Context, { name, quota, windowMs, remaining, leftMs }: Standing): void {
+/** The fields of draft-ietf-httpapi-ratelimit-headers and the older `X-` fields, in whole seconds. */
+function setLimitHeaders(ctx: Context, { name, quota, windowMs, remaining, leftMs }: LimitState): void {
   ctx.set('RateLimit-Policy', `"${name}";q=${quota};w=${Math.ceil(windowMs / 1000)}`);
   ctx.set('RateLimit', `"${name}";r=${remaining};t=${Math.ceil(leftMs / 1000)}`);
   ctx.set('X-RateLimit-Limit', String(quota));
@@ -141,6 +144,7 @@ function setRetryAfter(ctx: Context, leftMs: number): void {
   ctx.set('Retry-After', String(secondsToWait(leftMs)));
 }
 
-function secondsToWait(leftMs: number): number {
+/** At least one, so that nobody tries again at once. */
+export function secondsToWait(leftMs: number): number {
   return Math.max(1, Math.ceil(leftMs / 1000));
 }

@@ -1,32 +1,31 @@
 import type { RateLimit } from '../../config/config.ts';
 
-/** What a client asked for: whether there was a place, and how its window stands now. */
+/** The result of taking a place in a client's window. */
 export interface Place {
+  /** False if the window is full. */
   readonly taken: boolean;
   readonly remaining: number;
-  /** Until the window's end, in milliseconds. */
+  /** Time until the window ends. */
   readonly leftMs: number;
-  /** Nothing came of it. */
   giveBack(): void;
 }
 
 /** One client's count in one window. */
 interface Window {
   taken: number;
-  /** On the clock given to the quota, in milliseconds. */
   endsAt: number;
 }
 
 /**
- * Counts stored posts or requests of each client, in windows that begin with the client's first one. A post takes its
- * place before it is read, so that a hundred at once cannot all slip by, and gives the place back if it is refused.
+ * Counts each client's posts or requests, in windows that begin with the client's first one. A post takes its place before
+ * it is read, so that parallel posts cannot exceed the limit, and gives it back if it is refused.
  */
 export class Quota {
   readonly #windows: CappedMap<string, Window>;
   readonly #limit: RateLimit;
   readonly #now: () => number;
 
-  /** @param now a clock that only ever goes forward, in milliseconds. */
+  /** @param now a monotonic clock, in milliseconds. */
   constructor(limit: RateLimit, capacity: number, now: () => number = () => performance.now()) {
     this.#limit = limit;
     this.#windows = new CappedMap(capacity);
@@ -34,41 +33,37 @@ export class Quota {
   }
 
   take(client: string): Place {
-    const now = this.#now();
+    const [limit, now] = [this.#limit, this.#now];
     let window = this.#windows.get(client);
-    if (window === undefined || window.endsAt <= now) {
-      window = { taken: 0, endsAt: now + this.#limit.windowMs };
+    if (window === undefined || window.endsAt <= now()) {
+      window = { taken: 0, endsAt: now() + limit.windowMs };
       this.#windows.set(client, window);
     }
-    const taken = window.taken < this.#limit.posts;
-    if (taken) window.taken += 1;
-    return this.#placeIn(window, taken);
-  }
-
-  #placeIn(window: Window, taken: boolean): Place {
-    const [limit, now] = [this.#limit, this.#now];
+    const current = window;
+    const taken = current.taken < limit.posts;
+    if (taken) current.taken += 1;
     return {
       taken,
       get remaining() {
-        return limit.posts - window.taken;
+        return limit.posts - current.taken;
       },
       get leftMs() {
-        return Math.max(0, window.endsAt - now());
+        return Math.max(0, current.endsAt - now());
       },
       giveBack() {
-        window.taken -= 1;
+        current.taken -= 1;
       },
     };
   }
 }
 
 /**
- * A map that forgets its oldest entry when it is full, so that nobody can make it grow by using ever new keys.
- * The oldest is the one set first: with windows of one length also the first to end.
+ * Drops the oldest entry when it is full, so that clients with ever new keys cannot make it grow. The oldest is the one
+ * that was set first, and so the first whose window ends.
  */
 export class CappedMap<Key, Value> extends Map<Key, Value> {
   readonly #capacity: number;
-  // One iterator for good: a fresh one would step over all that was ever deleted at the front.
+  // A new iterator each time would have to skip everything that was ever deleted at the front.
   readonly #oldest: MapIterator<Key>;
 
   constructor(capacity: number) {
@@ -83,9 +78,3 @@ export class CappedMap<Key, Value> extends Map<Key, Value> {
     return super.set(key, value);
   }
 }
-
-/** Requests that one API key may make: more than a person's program needs, fewer than hurt. */
-export const keyLimit: RateLimit = { posts: 300, windowMs: 60_000 };
-
-/** Operators make the keys, so there are never nearly as many. */
-export const maxKeys = 10_000;
