@@ -10,10 +10,7 @@ import { makeKeyFile, readKeyFile } from './privacy/key-file.ts';
 import type { Keyring } from './privacy/keyring.ts';
 import { KeysWrong } from './privacy/keyring-check.ts';
 
-/**
- * For commands that work on the database as a whole, such as migrations and health. The contexts below add to it. Each
- * releases what it opened, in reverse order.
- */
+/** For commands that need no keys, such as migrations. Each context closes what it opened, in reverse order. */
 export interface DatabaseContext extends AsyncDisposable {
   readonly config: Config;
   readonly log: Log;
@@ -23,7 +20,7 @@ export interface DatabaseContext extends AsyncDisposable {
   readonly orm: Orm;
 }
 
-/** For processes that read or write visitors' data. */
+/** For commands that read or write visitors' data. */
 export interface Context extends DatabaseContext {
   readonly keyring: Keyring;
   readonly captchas: Captchas;
@@ -36,11 +33,11 @@ export interface Opening {
    * existing one for the duration of the command if none runs.
    */
   embedded: 'start' | 'join' | 'join-or-start';
-  /** Who waits for the answer: it decides the timeouts. */
+  /** Who waits for the database decides its timeouts. */
   waiting: 'visitor' | 'operator';
-  /** The entities that the command reads, if they are few. */
+  /** The entities that the command needs, if not all. */
   entities?: OrmOptions['entities'];
-  /** Receives the function that stops the embedded database, in case this process has to end at once. */
+  /** Receives a function that stops the embedded database, for a process that has to end at once. */
   endFirst?: (end: () => Promise<void>) => void;
 }
 
@@ -48,13 +45,9 @@ export interface Opening {
 export async function openDatabaseContext(config: Config, opening: Opening): Promise<DatabaseContext> {
   await using opened = new AsyncDisposableStack();
   const databaseUrl = await findDatabase(config, opening, opened);
-  const orm = opened.adopt(
-    await openOrm(databaseUrl, opening.waiting === 'visitor' ? requestPatience : commandPatience, {
-      entities: opening.entities,
-    }),
-    (it) => it.close(),
-  );
-  // From here on the caller owns them. If a line above throws, everything opened so far is closed.
+  const patience = opening.waiting === 'visitor' ? requestPatience : commandPatience;
+  const orm = opened.adopt(await openOrm(databaseUrl, patience, { entities: opening.entities }), (it) => it.close());
+  // Now the caller owns them. If a line above throws, everything opened so far is closed.
   const owned = opened.move();
   return {
     config,
@@ -89,7 +82,7 @@ export function findKeys(config: Config): readonly KeyConfig[] | undefined {
 async function makeFirstKeys({ config, now }: DatabaseContext, em: Orm['em']): Promise<readonly KeyConfig[]> {
   if (await hasStoredKeys(em)) {
     throw new KeysWrong(
-      `the database holds encrypted values, and neither ENCRYPTION_KEYS nor ${config.dataDir}/encryption.keys has their keys: put the keys back`,
+      `the database contains encrypted values, but neither ENCRYPTION_KEYS nor ${config.dataDir}/encryption.keys has their keys: put the keys back`,
     );
   }
   return readKeys(makeKeyFile(config.dataDir, now()));

@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
 /**
- * Creates a folder that only its owner can read, and its missing parents. Leaves an existing folder as it is. Not with
- * Node's `recursive`: that never ends if a parent exists and the system still reports ENOENT, as in /proc.
+ * Creates a folder that only its owner can read, and its missing parents. Does not change an existing folder. Node's
+ * `recursive` option would never return if a parent exists and the system still reports ENOENT, as in /proc.
  */
 export function makeFolder(path: string): void {
   const whole = resolve(path);

@@ -6,8 +6,8 @@ const load = createRequire(import.meta.url);
 export type Log = Logger;
 
 /**
- * Structured lines on stderr. They must never contain what a visitor gave: callers name the fields to log, and errors
- * are reduced to parts that cannot quote a value.
+ * Structured lines on stderr. They must never contain visitors' data: callers choose the fields to log, and of errors only
+ * parts are logged that cannot quote a value.
  */
 export function createLog(options: { level: string; format: 'json' | 'pretty' }, stream?: DestinationStream): Log {
   const { pino } = loadPino();
@@ -23,7 +23,7 @@ export function createLog(options: { level: string; format: 'json' | 'pretty' },
   );
 }
 
-/** Creates the log at its first line: most commands write none, and loading pino takes a while. */
+/** Creates the log when it is first used: most commands log nothing, and loading pino is slow. */
 export function logWhenUsed(make: () => Log): Log {
   let made: Log | undefined;
   return new Proxy({} as Log, {
@@ -46,15 +46,15 @@ function stderrStream(): DestinationStream {
   return gathered(stream);
 }
 
-/** pino's number for `warn`: lines from this level on are written at once. */
+/** `warn` in pino. Lines of this level or higher are written at once. */
 const urgentLevel = 40;
 
 /** In characters. */
 const maxGathered = 64 * 1024;
 
 /**
- * Writes informational lines together at the end of the event loop's turn: under load, one write per line takes a good
- * part of a server's time. A warning is written at once, after the lines before it.
+ * Writes informational lines together at the end of the event loop's turn, because one write per line is slow under load. A
+ * warning is written at once, after the lines before it.
  */
 function gathered(stream: DestinationStream): DestinationStream {
   let lines = '';
@@ -80,7 +80,7 @@ function gathered(stream: DestinationStream): DestinationStream {
   } as DestinationStream & { lastLevel: number };
 }
 
-/** For a person at a terminal: `pino-pretty`, in this process so that no line is lost at the end. */
+/** `pino-pretty` in this process, so that no line is lost when it ends. */
 function prettyStream(): DestinationStream {
   const { build } = load('pino-pretty') as typeof import('pino-pretty');
   return build({
@@ -92,10 +92,7 @@ function prettyStream(): DestinationStream {
   });
 }
 
-/**
- * An error without the parts that may quote a visitor: drivers attach statements with values, details of conflicting
- * rows, and raw bodies.
- */
+/** Leaves out what may quote a visitor: drivers attach statements with values, conflicting rows and raw bodies. */
 function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error };
   const code = (error as { code?: unknown }).code;

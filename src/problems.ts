@@ -1,13 +1,13 @@
 import type { Need } from './words.ts';
 
-/** One thing wrong with one field of a submission. */
+/** What is wrong with one field of a submission. */
 export interface FieldFault {
   field: string;
   code: 'missing' | 'too-long' | 'invalid' | 'too-many' | 'file';
   message: string;
 }
 
-/** Every refusal that we expect and can explain. Each door translates it: HTTP status, exit code. */
+/** Every refusal. The server translates it into an HTTP status, the command line into an exit code. */
 export type ProblemCode =
   | 'body-unreadable'
   | 'body-too-large'
@@ -45,14 +45,14 @@ export type ProblemCode =
   | 'argument-invalid'
   | 'unexpected';
 
-/** A refusal we expected and can explain. Anything else thrown is a bug or an outage. */
+/** A refusal. Any other error is a bug or an outage. */
 export class Problem extends Error {
   override readonly name = 'Problem';
   readonly code: ProblemCode;
   readonly faults: readonly FieldFault[];
-  /** The kind of captcha that the form asks for, where that is what is refused. */
+  /** The form's captcha, if its solution is missing or wrong. */
   readonly captcha: string | undefined;
-  /** What the request lacks, where the same request with it would be accepted. */
+  /** What would make the same request succeed. */
   readonly needs: Need | undefined;
 
   constructor(

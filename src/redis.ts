@@ -5,16 +5,16 @@ import type { Log } from './log.ts';
 
 const load = createRequire(import.meta.url);
 
-/** How long a visitor may wait for Redis. After that the server answers without it. */
+/** Max time that a visitor waits for Redis. Then the server continues without it. */
 const timeoutMs = 40;
 
-/** While Redis is away, how often to check whether it is back. Visitors' requests do not check. */
+/** How often to check whether Redis is back. Visitors' requests do not check. */
 const probeEveryMs = 500;
 
-/** A connection that is silent for this long is closed and replaced. */
+/** A connection without an answer for this long is replaced. */
 const silenceMs = 2000;
 
-/** A Redis that may be away: nothing depends on it, and nothing waits for it. */
+/** Redis is optional: nothing waits longer than `timeoutMs` for it. */
 export interface SharedRedis extends AsyncDisposable {
   /** @returns undefined if Redis is away or too slow. A later answer is ignored. */
   ask<T>(question: (redis: Redis) => Promise<T>): Promise<T | undefined>;
@@ -29,7 +29,7 @@ export async function openRedis(url: string, log: Log): Promise<SharedRedis> {
   function continueWithout(error: unknown): void {
     if (away || stop.signal.aborted) return;
     away = true;
-    log.warn({ err: error }, 'Redis is away: this server counts limits for itself');
+    log.warn({ err: error }, 'Redis is away: this server counts limits alone');
     void waitForReturn();
   }
 
@@ -88,15 +88,15 @@ function createClient(url: string, { retry = true } = {}): Redis {
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     retryStrategy: (times) => (retry ? Math.min(100 * times, 2000) : null),
-    // After a failover the old primary answers READONLY, until its name leads to the new one.
+    // After a failover the old primary answers READONLY until its name resolves to the new one.
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   });
-  // Without a listener the library writes errors to the console.
+  // Without a listener ioredis writes errors to the console.
   redis.on('error', () => {});
   return redis;
 }
 
-/** @throws the reason; the library itself only says "Connection is closed." */
+/** @throws the reason; ioredis itself only says "Connection is closed." */
 async function connect(redis: Redis): Promise<void> {
   let reason: Error | undefined;
   const note = (error: Error) => {
@@ -115,7 +115,7 @@ async function connect(redis: Redis): Promise<void> {
 async function within<T>(ms: number, work: () => Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   late.catch(() => {});
-  // If this process was busy, the answer may be waiting to be read: read it before giving up.
+  // If this process was busy, the answer may already be here: `setImmediate` reads it first.
   const timer = setTimeout(() => setImmediate(() => reject(new Error(`no answer within ${ms} ms`))), ms);
   try {
     return await Promise.race([work(), late]);

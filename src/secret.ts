@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 
-/** A value that must not be shown: printing, logging or serialising it gives `[secret]`. */
+/** Printing, logging or serialising it gives `[secret]`. */
 export class Secret<T = string> {
   readonly #value: T;
 

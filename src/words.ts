@@ -1,5 +1,4 @@
-// The closed lists of words that rows, JSON, metrics, options and help share. Without an import, so that a page of help
-// can read them at once.
+// The lists of words that rows, JSON, metrics, options and help share. No imports, so that help starts fast.
 
 /** `notification` goes to an owner, `auto-reply` to the sender; `held-summary` lists held messages for an owner. */
 export const emailKinds = ['notification', 'auto-reply', 'held-summary'] as const;
@@ -9,9 +8,9 @@ export const emailStates = ['queued', 'sent', 'failed', 'cancelled', 'held'] as 
 export type EmailState = (typeof emailStates)[number];
 
 /**
- * Why an email was given up. Failed: the server refused it for good, the retry schedule ended, or nobody can know
- * whether it arrived and sending it again could do harm. Cancelled when its turn came: the recipient does not want the
- * auto-reply, the auto-reply comes too late, or the messages of a summary are no longer held.
+ * Why an email was given up. Failed: the mail server refused it for good, the retry schedule ended, or it may have arrived
+ * and must not arrive twice. Cancelled when it was due: the recipient does not want the auto-reply, it would come too late,
+ * or the messages of a summary are no longer held.
  */
 export const failureReasons = [
   'refused',
@@ -24,9 +23,8 @@ export const failureReasons = [
 export type FailureReason = (typeof failureReasons)[number];
 
 /**
- * How an attempt ended. `accepted`: the server took the email. `refused`: for good. `later`: not now. `unknown`: the
- * connection or the worker was lost after the server may have taken the email. `broken`: the fault is in our transport
- * (login, TLS, DNS), not in this email.
+ * How an attempt ended. `refused`: for good. `later`: not now. `unknown`: the connection or the worker was lost after the mail
+ * server may have accepted the email. `broken`: the fault is in our transport (login, TLS, DNS), not in this email.
  */
 export const attemptOutcomes = ['accepted', 'refused', 'later', 'unknown', 'broken'] as const;
 export type AttemptOutcome = (typeof attemptOutcomes)[number];
@@ -50,8 +48,8 @@ export const suspicions = [
 export type Suspicion = (typeof suspicions)[number];
 
 /**
- * Why nothing is sent. `broken`: the mail server does not let us in; the probe ends this pause. `hand`: an operator
- * asked for it. `restored`: this database is a copy of another one, which may have sent the queued mail since.
+ * Why the queue is paused. `broken`: the mail server rejects our connection or login, until the probe succeeds. `hand`: an
+ * operator paused it. `restored`: this database is a copy of another one, which may have sent the queued mail since.
  */
 export const pauseCauses = ['broken', 'hand', 'restored'] as const;
 export type PauseCause = (typeof pauseCauses)[number];
@@ -60,7 +58,7 @@ export type PauseCause = (typeof pauseCauses)[number];
 export const keyScopes = ['read', 'write', 'export'] as const;
 export type KeyScope = (typeof keyScopes)[number];
 
-/** What an operator can do about something that a service found. Each door names its own commands for it. */
+/** What an operator can do about a finding. The command line and the server name their own commands for it. */
 export type Advice =
   | `resume-${PauseCause}`
   | 'start-worker'
@@ -72,5 +70,5 @@ export type Advice =
   | 'migrate-up'
   | 'migrate-down-first';
 
-/** What a refused request lacks. Each door says it with its own option. */
+/** What a refused request lacks. The command line and the server name their own option for it. */
 export type Need = 'again' | 'even-older';

@@ -1,10 +1,10 @@
 import type { Challenge, Payload } from 'altcha-lib';
 import type { Captcha } from './kinds.ts';
 
-/** How long a challenge is valid: longer than most people need for a form. */
+/** How long a challenge is valid. Most people need less for a form. */
 const lifeMs = 20 * 60_000;
 
-/** About 256 derivations of 5,000 rounds: 0.3 s on a desktop, one or two on an old phone, a few ms to check. */
+/** About 256 derivations of 5,000 rounds: 0.3 s on a desktop, 1 to 2 s on an old phone, and a few ms to check. */
 const difficulty = { algorithm: 'PBKDF2/SHA-256', cost: 5000, keyPrefix: '00' };
 
 /** In characters. */

@@ -2,9 +2,6 @@ import { type Altcha, createAltcha } from './altcha.ts';
 import { createHosted } from './hosted.ts';
 import type { Captcha, CaptchaKind } from './kinds.ts';
 
-export type { Altcha } from './altcha.ts';
-export type { Captcha, CaptchaVerdict } from './kinds.ts';
-
 /** The captchas that this program can check. */
 export interface Captchas {
   /** Always available: it needs no provider. */

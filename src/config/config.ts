@@ -38,7 +38,11 @@ export interface Config {
   readonly dkimSelector: string | undefined;
   readonly dnsServer: string | undefined;
   readonly metricsToken: Secret | undefined;
-  readonly log: LogConfig;
+  readonly log: {
+    readonly level: (typeof logLevels)[number];
+    /** Undefined for `pretty` on a terminal, else `json`. */
+    readonly format: 'json' | 'pretty' | undefined;
+  };
 }
 
 export interface SmtpConfig {
@@ -69,12 +73,6 @@ export interface KeyConfig {
   readonly id: string;
   /** 32 bytes. */
   readonly secret: Uint8Array;
-}
-
-export interface LogConfig {
-  readonly level: (typeof logLevels)[number];
-  /** Undefined for `pretty` on a terminal, else `json`. */
-  readonly format: 'json' | 'pretty' | undefined;
 }
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;

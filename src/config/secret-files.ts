@@ -1,14 +1,11 @@
 import type { ConfigFault, Environment } from './config.ts';
 import { variable, variableNames } from './variables.ts';
 
-export interface Filled {
-  values: Environment;
-  /** The secret files that could not be read. */
-  faults: readonly ConfigFault[];
-}
-
 /** Reads the secret `NAME` from the file in `NAME_FILE` (systemd's `LoadCredential`, Docker's secrets), unless `NAME` is set. */
-export function withSecretFiles(env: Environment, readFile: (path: string) => string): Filled {
+export function withSecretFiles(
+  env: Environment,
+  readFile: (path: string) => string,
+): { values: Environment; faults: ConfigFault[] } {
   const found: Record<string, string> = {};
   const faults: ConfigFault[] = [];
   for (const name of variableNames) {

@@ -24,10 +24,8 @@ export function createApp(
   const app = new Koa<RequestState>();
   const routes = createRoutes(context, server);
   const metrics = createMetrics(context);
-  const mailbox = createMailboxRoutes(context, server.mailboxKey);
   app.use(openRequestScope(context, intake));
   app.use(metrics.countPosts);
-  app.use(mailbox.frameHeaders);
   app.use(setSecurityHeaders(context.config.publicUrl.startsWith('https:')));
   app.use(answerProblems(pages));
   app.use(refuseLongQueries);
@@ -37,9 +35,9 @@ export function createApp(
   app.use(createPageRoutes(pages).routes());
   app.use(createUnsubscribeRoutes(context).routes());
   app.use(metrics.routes.routes());
-  app.use(mailbox.routes.routes());
+  app.use(createMailboxRoutes(context, server.mailboxKey).routes());
   app.use(routes.allowedMethods());
-  // Errors outside `answerProblems`: the client left while the answer was being sent.
+  // Not from `answerProblems`: the client left while the answer was being sent.
   app.on('error', (error: unknown) => context.log.warn({ err: error }, 'answer could not be sent'));
   return app;
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { securityHeaders } from './http/security-headers.ts';
@@ -6,8 +7,9 @@ import { securityHeaders } from './http/security-headers.ts';
 const maxUnanswered = 20;
 
 /**
- * Everything has a timeout: slow headers, slow bodies, unread answers and idle connections are cut. Node may need twice
- * the time to notice an unread answer.
+ * Closes connections with slow headers, slow bodies, unread answers or no requests.
+ *
+ * @param unreadMs Node may need twice as long to notice an unread answer.
  */
 export function createHttpServer(secure: boolean, unreadMs = 60_000): Server {
   const server = createServer({
@@ -24,8 +26,8 @@ export function createHttpServer(secure: boolean, unreadMs = 60_000): Server {
 
 export function answer(server: Server, listener: RequestListener, secure: boolean): void {
   server.on('request', listener);
-  // `read-submission.ts` asks for the body when it reads it. A client that is refused before that may or may not send
-  // its body, so no other request can follow on its connection.
+  // `read-submission.ts` asks for the body when it reads it. If a client is refused before, nobody knows whether it sends
+  // its body, so its connection cannot be used again.
   server.on('checkContinue', (request, response) => {
     response.setHeader('Connection', 'close');
     listener(request, response);
@@ -43,7 +45,7 @@ export function capUnanswered(listener: RequestListener): RequestListener {
   const unanswered = new WeakMap<Socket, number>();
   return (request, response) => {
     const { socket } = request;
-    // The rest of a read whose connection was cut.
+    // A request from the same read, after its connection was closed.
     if (socket.destroyed) return;
     const count = (unanswered.get(socket) ?? 0) + 1;
     if (count > maxUnanswered) {
@@ -56,28 +58,24 @@ export function capUnanswered(listener: RequestListener): RequestListener {
   };
 }
 
+const rawStatuses: Readonly<Record<string, string>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+};
+
 /** Answers malformed requests, which never reach the app. Node's own answer would lack our headers. */
 function refuseRaw(error: NodeJS.ErrnoException, socket: Socket, secure: boolean): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
-  const status =
-    error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-      ? '408 Request Timeout'
-      : error.code === 'HPE_HEADER_OVERFLOW'
-        ? '431 Request Header Fields Too Large'
-        : '400 Bad Request';
+  const status = rawStatuses[error.code ?? ''] ?? '400 Bad Request';
   const headers = Object.entries({ ...securityHeaders(secure), Connection: 'close', 'Content-Length': '0' });
   socket.end(`HTTP/1.1 ${status}\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`);
 }
 
-export function startListening(server: Server, port: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
+/** @throws if the port is in use. */
+export async function startListening(server: Server, port: number, host: string): Promise<void> {
+  server.listen(port, host);
+  await once(server, 'listening');
 }

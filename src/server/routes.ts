@@ -5,24 +5,24 @@ import { defaultFormSlug } from '../services/forms/forms.ts';
 import { readiness } from '../services/health/readiness.ts';
 import { createChallenge } from '../services/intake/guard-submission.ts';
 import { addAdminRoutes } from './admin/admin-routes.ts';
-import type { RequestState } from './http/request-scope.ts';
+import { oneAtATime, type RequestState } from './http/request-scope.ts';
 import { limitClients } from './limits/limit-clients.ts';
 import type { SharedCounts } from './limits/shared-counts.ts';
 import { addDjangoRoutes } from './posts/django-routes.ts';
-import { keepTyped } from './posts/keep-typed.ts';
+import { keepTyped } from './posts/read-submission.ts';
 import { takeSubmission } from './posts/take-submission.ts';
 
 export interface ServerState {
-  /** The server is stopping: it finishes running requests, and load balancers should send no more. */
+  /** Whether the server is stopping: it finishes requests in flight, and load balancers should send no more. */
   stopping: boolean;
-  /** The counts that several servers share, if Redis is configured. */
+  /** Limits that several servers share, if Redis is configured. */
   shared?: SharedCounts | undefined;
   /** The key of the mailbox; undefined if there is no mailbox. */
   mailboxKey?: string | undefined;
 }
 
 export function createRoutes(context: Context, server: ServerState): Router<RequestState> {
-  // With all methods listed, a wrong method is a 405 on a known route and a 404 elsewhere.
+  // Knowing all methods, the router answers a wrong one with 405 on our routes and 404 elsewhere.
   const router = new Router<RequestState>({ methods: METHODS });
   const limits = limitClients(context.config.rateLimit, keepTyped, server.shared);
 
@@ -38,7 +38,7 @@ export function createRoutes(context: Context, server: ServerState): Router<Requ
 
   addAdminRoutes(router, context.config, server.shared);
 
-  const look = shared(readiness);
+  const look = oneAtATime(readiness);
   router.get('/livez', (ctx) => {
     ctx.body = { status: 'ok' };
   });
@@ -49,15 +49,4 @@ export function createRoutes(context: Context, server: ServerState): Router<Requ
     ctx.body = { status: report.ready ? 'ok' : 'unavailable', checks: report.checks };
   });
   return router;
-}
-
-/** Callers at the same moment share one check, and so one database connection. */
-function shared<Given, Seen>(look: (given: Given) => Promise<Seen>): (given: Given) => Promise<Seen> {
-  let looking: Promise<Seen> | undefined;
-  return (given) => {
-    looking ??= look(given).finally(() => {
-      looking = undefined;
-    });
-    return looking;
-  };
 }

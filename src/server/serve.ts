@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { grace } from '../grace.ts';
@@ -20,22 +21,22 @@ import { hasMailbox } from './pages/mailbox-routes.ts';
 import { openPages } from './pages/pages.ts';
 import type { ServerState } from './routes.ts';
 
-/** How long running requests may take to finish after a stop, in milliseconds. */
+/** How long requests in flight may take after a stop. */
 const finishMs = 10_000;
 
 export interface ServeOptions {
   /** Whether this process also delivers mail. */
   deliver: boolean;
   stop: AbortSignal;
-  /** Aborted to end the waits of a stop at once. */
+  /** Aborted to stop without waiting. */
   hasten?: AbortSignal;
-  /** How to call this program from the folder where it was started. */
+  /** The command that starts this program, for examples. */
   calledAs: string;
-  /** Prints a line for the person who starts the server. */
+  /** Prints lines for the person who starts the server. */
   print: (line: string) => void;
-  /** How posts are stored together. Only measurements change it. */
+  /** Limits of storing posts together. Only benchmarks change them. */
   batches?: BatchLimits;
-  /** How long a client may leave an answer unread, in milliseconds. Only tests change it. */
+  /** How long a client may leave an answer unread. Only tests change it. */
   unreadMs?: number;
 }
 
@@ -60,7 +61,7 @@ export async function serve(given: MailingContext, options: ServeOptions): Promi
   warnAboutRiskySettings(context);
   announce(context, port, options, mailboxKey);
 
-  // Each process runs the maintenance; the database lets one do each task.
+  // Each process runs the maintenance; the database lets only one do each task.
   const work = [serveUntilStopped(server, state, context.log, options), runMaintenance(context, options.stop)];
   if (options.deliver) work.push(deliverUntilStopped(context, options));
   await Promise.all(work);
@@ -84,10 +85,7 @@ async function serveUntilStopped(
   log: Log,
   { stop, hasten }: ServeOptions,
 ): Promise<void> {
-  await new Promise<void>((resolve) => {
-    if (stop.aborted) resolve();
-    else stop.addEventListener('abort', () => resolve(), { once: true });
-  });
+  if (!stop.aborted) await once(stop, 'abort');
   state.stopping = true;
   log.info('stopping: waiting for requests and mail in flight');
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -96,21 +94,17 @@ async function serveUntilStopped(
   await closed;
 }
 
-/** With `PORT=0` and no `PUBLIC_URL`, the address for links is known only after listening. */
+/** With `PORT=0` and no `PUBLIC_URL`, the address for links is known only once the server listens. */
 function withRealPort(context: MailingContext, port: number): MailingContext {
   const { config } = context;
   if (config.port !== 0 || config.publicUrl !== 'http://localhost:0') return context;
   return { ...context, config: { ...config, publicUrl: `http://localhost:${port}` } };
 }
 
-/** Warns about allowed but risky settings. */
 function warnAboutRiskySettings({ config, log }: MailingContext): void {
-  if (config.production && config.captcha.kind === 'none') {
-    const replies = config.autoReply
-      ? ', and any program can make this server send mail to an address of its choice'
-      : '';
-    log.warn(`CAPTCHA is none: programs can post like people${replies}; set CAPTCHA=altcha`);
-  }
+  if (!config.production || config.captcha.kind !== 'none') return;
+  const replies = config.autoReply ? ', and make this server send auto-replies to any address' : '';
+  log.warn(`CAPTCHA is none: programs can post like people${replies}; set CAPTCHA=altcha`);
 }
 
 function announce(
@@ -124,21 +118,19 @@ function announce(
   const address = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
   const database =
     config.databaseUrl.reveal() === 'embedded' ? `embedded PostgreSQL in ${config.dataDir}/postgres` : 'DATABASE_URL';
-  print(`ruffinweb listens on ${address}`);
-  print('');
-  print(`  landing page  ${config.publicUrl}/`);
-  print(`  database      ${database}`);
-  print(`  mail          ${mailer.describes}`);
-  if (mailboxKey !== undefined) print(`  mailbox       ${config.publicUrl}/mailbox?key=${mailboxKey}`);
-  print('');
-  print('Post a message from another terminal:');
-  print('');
-  print(
-    `  curl -s -H 'Content-Type: application/json' -d '{"name":"Ada","email":"ada@example.com","message":"Hello!"}' ${address}/api/messages`,
-  );
-  print('');
-  print('and look at it:');
-  print('');
-  print(`  ${calledAs} messages list`);
-  print('');
+  const mailbox = mailboxKey === undefined ? '' : `\n  mailbox       ${config.publicUrl}/mailbox?key=${mailboxKey}`;
+  print(`ruffinweb listens on ${address}
+
+  landing page  ${config.publicUrl}/
+  database      ${database}
+  mail          ${mailer.describes}${mailbox}
+
+Post a message from another terminal:
+
+  curl -s -H 'Content-Type: application/json' -d '{"name":"Ada","email":"ada@example.com","message":"Hello!"}' ${address}/api/messages
+
+and look at it:
+
+  ${calledAs} messages list
+`);
 }

@@ -103,7 +103,7 @@ describeInBrowser('the landing page’s examples for scripts', (browser) => {
           .to.include('Please try again.')
           .and.include('"disabled":false');
         await page.unroute('**/api/messages');
-        expect(await click()).to.match(/Your number is .*RW-/);
+        expect(await click()).to.match(/Your reference is .*RW-/);
         await using context = await openTestContext(db);
         expect((await showMessage(openScope(context), 'latest')).extra).to.deep.equal({ colour: 'red, blue' });
         expect(await db.count('messages')).to.equal(1);

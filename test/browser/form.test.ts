@@ -118,7 +118,7 @@ describeInBrowser('a form', (browser) => {
     await isIn(page, 'sent');
 
     const [row] = await db.query<{ receipt: string }>('select receipt from messages');
-    expect(await status(page)).to.equal(`Thank you! Your message has arrived. Its number is ${row?.receipt}.`);
+    expect(await status(page)).to.equal(`Thank you! Your message has arrived. Your reference is ${row?.receipt}.`);
     expect(await page.getAttribute('[data-ruffinweb-status]', 'aria-live')).to.equal('polite');
     expect(await page.inputValue('[name=message]')).to.equal('');
     expect(await page.isEnabled('form button')).to.equal(true);

@@ -376,7 +376,7 @@ describe('HTTP API with a key', () => {
           () => 'broken',
         );
       expect(ended).to.equal('broken');
-      await until('the log tells of it', () => server.log.includes('export broke off'));
+      await until('the log tells of it', () => server.log.includes('export failed'));
     } finally {
       await db.query('alter table messages_away rename to messages');
     }

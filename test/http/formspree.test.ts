@@ -137,6 +137,6 @@ describe("Formspree's own client (@formspree/core) with only its endpoint change
     const answer = await http.get('/f/contact', { Accept: 'application/json' });
     expect(answer.status).to.equal(405);
     expect(answer.headers.get('allow')).to.equal('POST');
-    expect(answer.json.error).to.equal('This address answers to POST.');
+    expect(answer.json.error).to.equal('This address accepts POST.');
   });
 });

@@ -126,7 +126,7 @@ describe('repeated post', () => {
     await cut;
     proxy.mode = 'refuse';
     expect(lost.status).to.equal(503);
-    expect(lost.json.detail).to.include('nobody knows whether the message was stored');
+    expect(lost.json.detail).to.include('the message may not have been stored');
     await until('it is stored', async () => (await db.count('messages')) === 2);
     const [stored] = await db.query<{ receipt: string }>('select receipt from messages order by id desc');
     const page = await visitor.send('/api/messages', {

@@ -8,21 +8,26 @@ import type { RequestState } from '../http/request-scope.ts';
 
 export type Ctx = RouterContext<RequestState>;
 
-/** Who wrote to other forms is nothing that a key of some forms may find out. */
+/** A key that is limited to some forms must not show who wrote to other forms. */
 export async function forAllForms(ctx: Ctx, next: () => Promise<unknown>): Promise<void> {
-  if (withinOf(ctx) !== undefined) {
-    throw new Problem('key-forbidden', 'this API key is limited to forms, and senders belong to no form');
-  }
+  requireAllForms(ctx);
   await next();
 }
 
+/** @throws {Problem} key-forbidden, if the key is limited to some forms. */
+export function requireAllForms(ctx: Ctx): void {
+  if (withinOf(ctx) === undefined) return;
+  throw new Problem('key-forbidden', 'this API key is limited to some forms, and senders do not belong to a form');
+}
+
+/** Ids of the forms that the key is limited to; undefined for all forms. */
 export function withinOf(ctx: Ctx): readonly string[] | undefined {
   return admissionOf(ctx).within;
 }
 
 function admissionOf(ctx: Ctx): Admission {
   const { admission } = ctx.state;
-  if (admission === undefined) throw new Error('the route lets everybody in');
+  if (admission === undefined) throw new Error('this route does not check keys');
   return admission;
 }
 
@@ -30,21 +35,20 @@ export function idOf(ctx: Ctx): string {
   return ctx.params.id ?? '';
 }
 
-/** Logs which key changed or exported what. Never names the person it concerns. */
+/** Logs what a key changed or exported. Never log the person's name or address here. */
 export function audit(
   ctx: Ctx,
   change: string,
   what: Record<string, string | number | undefined>,
-  words = 'changed by key',
+  message = 'changed by key',
 ): void {
-  ctx.state.scope.log.info({ audit: change, key: admissionOf(ctx).keyId, ...what }, words);
+  ctx.state.scope.log.info({ audit: change, key: admissionOf(ctx).keyId, ...what }, message);
 }
 
-/** Without what was not asked for. */
-export function given<Values extends object>(
-  values: Values,
-): { [Key in keyof Values]?: Exclude<Values[Key], undefined> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
+/** Restricts a filter to the forms of the key. */
+export function withinKey<Filter extends object>(ctx: Ctx, filter: Filter): Filter & { within?: readonly string[] } {
+  const within = withinOf(ctx);
+  return { ...filter, ...(within && { within }) };
 }
 
 export function sendPage<Item>(ctx: Ctx, { publicUrl }: Pick<Config, 'publicUrl'>, page: Page<Item>): void {
@@ -62,9 +66,9 @@ export function wantsLines(ctx: Ctx): boolean {
 
 export function stream(ctx: Ctx, type: string, pieces: AsyncIterable<string>): void {
   const body = Readable.from(pieces);
-  // Half of an export must not look like the whole.
+  // A client must notice that an export is incomplete.
   body.once('error', (error) => {
-    ctx.state.scope.log.error({ err: error }, 'export broke off');
+    ctx.state.scope.log.error({ err: error }, 'export failed');
     ctx.res.destroy();
   });
   ctx.type = `${type}; charset=utf-8`;

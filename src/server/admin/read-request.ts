@@ -3,25 +3,24 @@ import readBody from 'raw-body';
 import * as z from 'zod';
 import { Problem } from '../../problems.ts';
 import { isInKnownYears } from '../../services/clock.ts';
+import { bodyTooLarge } from '../http/body-limits.ts';
 
-/** More than any change needs, in bytes. */
+/** In bytes. No request needs more. */
 const bodyLimit = 4096;
 
-/** A moment as RFC 3339 has it, or a day. */
+/** A time (RFC 3339) or a day. */
 export const moment = z
   .union([z.iso.datetime({ offset: true }), z.iso.date()])
   .transform((text) => new Date(text))
-  .refine(isInKnownYears, 'a year from 1970 to 9999 (UTC) is wanted');
+  .refine(isInKnownYears, 'the year must be from 1970 to 9999 (UTC)');
 
-/** Reads the query; a parameter that is not known is refused, since a filter that does nothing shows too much. */
+/** Refuses unknown parameters: a misspelt filter would show too much. @throws {Problem} argument-invalid */
 export function readQuery<Shape extends z.ZodRawShape>(ctx: Context, shape: Shape): z.infer<z.ZodObject<Shape>> {
-  const parsed = z.strictObject(shape).safeParse({ ...ctx.query });
-  if (parsed.success) return parsed.data as z.infer<z.ZodObject<Shape>>;
-  throw invalid('the query', parsed.error);
+  return check('the query', shape, { ...ctx.query });
 }
 
 /**
- * Reads a small JSON object; no body at all counts as an empty one.
+ * Reads a small JSON object. No body counts as an empty object.
  *
  * @throws {Problem} body-too-large, body-unreadable, body-type-unknown, argument-invalid
  */
@@ -29,15 +28,13 @@ export async function readSmallBody<Shape extends z.ZodRawShape>(
   ctx: Context,
   shape: Shape,
 ): Promise<z.infer<z.ZodObject<Shape>>> {
-  const parsed = z.strictObject(shape).safeParse(await readObject(ctx));
-  if (parsed.success) return parsed.data as z.infer<z.ZodObject<Shape>>;
-  throw invalid('the body', parsed.error);
+  return check('the body', shape, await readJson(ctx));
 }
 
-async function readObject(ctx: Context): Promise<unknown> {
+async function readJson(ctx: Context): Promise<unknown> {
   const text = await readBody(ctx.req, { limit: bodyLimit, encoding: 'utf8' }).catch((error: { type?: unknown }) => {
     throw error.type === 'entity.too.large'
-      ? new Problem('body-too-large', `the body must be no larger than ${bodyLimit / 1024} KiB`)
+      ? bodyTooLarge(bodyLimit)
       : new Problem('body-unreadable', 'the body ended too soon');
   });
   if (text === '') return {};
@@ -49,8 +46,10 @@ async function readObject(ctx: Context): Promise<unknown> {
   }
 }
 
-function invalid(where: string, error: z.core.$ZodError): Problem {
-  const [issue] = error.issues;
+function check<Shape extends z.ZodRawShape>(where: string, shape: Shape, given: unknown): z.infer<z.ZodObject<Shape>> {
+  const parsed = z.strictObject(shape).safeParse(given);
+  if (parsed.success) return parsed.data as z.infer<z.ZodObject<Shape>>;
+  const [issue] = parsed.error.issues;
   const path = issue?.path.join('.') ?? '';
-  return new Problem('argument-invalid', `${where} is not valid: ${path === '' ? '' : `${path}: `}${issue?.message}`);
+  throw new Problem('argument-invalid', `${where} is not valid: ${path === '' ? '' : `${path}: `}${issue?.message}`);
 }

@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { readIp } from '../../ip-network.ts';
 
+type Forwarded = Pick<IncomingMessage, 'headers'>;
+
 /**
  * The IP address that a request comes from; only this function decides it. Each proxy adds the address it sees to the
  * end of `X-Forwarded-For`. So our own proxies wrote the last `proxies` entries, and a client may have written the rest.
@@ -10,7 +12,7 @@ import { readIp } from '../../ip-network.ts';
  * @returns undefined if the connection is already closed.
  */
 export function clientAddressOf(
-  request: Pick<IncomingMessage, 'headers' | 'socket'>,
+  request: Forwarded & Pick<IncomingMessage, 'socket'>,
   proxies: number,
 ): string | undefined {
   if (proxies === 0) return readIp(request.socket.remoteAddress ?? '');
@@ -19,7 +21,7 @@ export function clientAddressOf(
 }
 
 /** What a request shows about a wrong `TRUST_PROXY`, for the operator; undefined if it shows nothing. */
-export function explainWrongTrustProxy(request: Pick<IncomingMessage, 'headers'>, proxies: number): string | undefined {
+export function explainWrongTrustProxy(request: Forwarded, proxies: number): string | undefined {
   const entries = forwardedEntries(request).length;
   if (proxies === 0 && entries > 0) {
     return 'a post came with X-Forwarded-For, but TRUST_PROXY is 0: behind a proxy all visitors share one limit. Set TRUST_PROXY to the number of proxies; without a proxy ignore this';
@@ -30,7 +32,7 @@ export function explainWrongTrustProxy(request: Pick<IncomingMessage, 'headers'>
   return undefined;
 }
 
-function forwardedEntries({ headers }: Pick<IncomingMessage, 'headers'>): string[] {
+function forwardedEntries({ headers }: Forwarded): string[] {
   const forwarded = [headers['x-forwarded-for'] ?? []].flat().join(',');
   return forwarded === '' ? [] : forwarded.split(',');
 }

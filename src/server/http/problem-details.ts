@@ -1,37 +1,29 @@
 import type { FieldFault, Problem, ProblemCode } from '../../problems.ts';
 
-/** HTTP status, title and cause of each refusal; the cause is for the documentation. */
+/** HTTP status, title and cause of each refusal. The cause is for the documentation. */
 const answers = {
-  'body-unreadable': [400, 'The body cannot be read', 'the body is not what its type says, or ended too soon'],
+  'body-unreadable': [400, 'The body cannot be read', 'the body is not valid for its type, or ended too soon'],
   'body-too-large': [413, 'The body is too large', 'more than 64 KiB'],
-  'body-type-unknown': [415, 'The body is of a type that is not taken here', 'another type, charset or encoding'],
-  'route-unknown': [404, 'There is nothing at this address', 'nothing is served there'],
-  'method-not-allowed': [405, 'This address does not answer to that method', 'see the `Allow` header'],
+  'body-type-unknown': [415, 'The body has a type that is not supported', 'another type, charset or encoding'],
+  'route-unknown': [404, 'There is nothing at this address', 'no route has this path'],
+  'method-not-allowed': [405, 'This address does not accept that method', 'see the `Allow` header'],
   'host-repeated': [400, 'The request names more than one host', 'more than one `Host` header'],
   'host-unknown': [421, 'This server does not answer to that name', 'the `Host` header names none of `ALLOWED_HOSTS`'],
-  'rate-limited': [
-    429,
-    'Too many requests',
-    'too many posts of this client, requests of all, or requests with one key; with `Retry-After`',
-  ],
+  'rate-limited': [429, 'Too many requests', 'too many from a client, a key or all clients; see `Retry-After`'],
   'origin-refused': [403, 'This website may not post here', 'a page of this origin may not post to this form'],
   'fields-invalid': [422, 'Some fields are missing or not valid', 'see `errors`'],
-  'captcha-required': [403, 'A solved captcha is required', 'the form asks for a solved captcha'],
+  'captcha-required': [403, 'A solved captcha is required', 'the form requires a captcha'],
   'captcha-wrong': [403, 'The captcha is not solved', 'not solved, too old, or used before'],
   'idempotency-key-invalid': [400, 'The Idempotency-Key is not valid', 'not 1 to 255 printable characters'],
-  'idempotency-key-reused': [422, 'The Idempotency-Key stands for something else', 'the key was used for another post'],
-  'repeat-in-progress': [
-    409,
-    'The same post is being stored at this moment',
-    'the first of the same posts is still being stored',
-  ],
+  'idempotency-key-reused': [422, 'The Idempotency-Key belongs to another post', 'the key was used for another post'],
+  'repeat-in-progress': [409, 'The same post is being stored at this moment', 'the first one is not stored yet'],
   'form-unknown': [404, 'There is no such form', 'no form of that name'],
-  'form-closed': [410, 'This form is closed', 'the form takes no more messages'],
-  'form-exists': [409, 'There is such a form already', 'another form has that slug (command line)'],
+  'form-closed': [410, 'This form is closed', 'the form accepts no more messages'],
+  'form-exists': [409, 'There is already a form with this name', 'another form has that slug (command line)'],
   'sender-unknown': [404, 'There is no such sender', 'no such sender'],
   'message-unknown': [404, 'There is no such message', 'no such message'],
   'email-unknown': [404, 'There is no such email', 'no such email'],
-  'email-leased': [409, 'The email is being sent at this moment', 'a worker may be sending it at this moment'],
+  'email-leased': [409, 'The email is being sent at this moment', 'a worker may be sending it'],
   'email-not-resendable': [409, 'The email cannot be sent again', 'its state does not allow it'],
   'email-not-cancellable': [409, 'The email cannot be cancelled', 'it was sent already'],
   'token-required': [401, 'A token is required', '`/metrics` without its token'],
@@ -39,14 +31,10 @@ const answers = {
   'key-required': [401, 'An API key is required', 'no API key, or one that is unknown, expired or revoked'],
   'key-forbidden': [403, 'The API key may not do this', 'the key lacks the scope, or is limited to forms'],
   'key-unknown': [404, 'There is no such API key', 'no such key (command line)'],
-  'database-away': [
-    503,
-    'The database is away',
-    'with `Retry-After`; a post may have been stored all the same, and the same one again is stored once',
-  ],
+  'database-away': [503, 'The database is away', 'see `Retry-After`; if you post the same again, it is stored once'],
   'schema-behind': [503, 'The database schema is behind', 'run `ruffinweb migrate up`'],
-  'schema-too-new': [503, 'The database schema is too new', 'a newer release has removed what this one needs'],
-  'keys-wrong': [503, 'The encryption keys are wrong', '`ENCRYPTION_KEYS` does not fit the database'],
+  'schema-too-new': [503, 'The database schema is too new', 'a newer release removed what this one needs'],
+  'keys-wrong': [503, 'The encryption keys are wrong', '`ENCRYPTION_KEYS` does not match the database'],
   'argument-invalid': [400, 'An argument is not valid', 'an argument or filter is not valid'],
   unexpected: [500, 'Something went wrong on our side', 'the fault is ours; `requestId` finds it in the log'],
 } as const satisfies Record<ProblemCode, readonly [status: number, title: string, when: string]>;
@@ -76,7 +64,7 @@ export function describeProblem(problem: Problem, requestId: string): ProblemDet
   };
 }
 
-/** Every kind of refusal, as the documentation lists it. */
+/** Every kind of refusal, for the documentation. */
 export const problemKinds = Object.entries(answers)
   .map(([code, [status, title, when]]) => ({ code: code as ProblemCode, status, title, when }))
   .toSorted((a, b) => a.status - b.status);

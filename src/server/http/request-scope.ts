@@ -7,7 +7,7 @@ import type { Intake } from '../../services/intake/intake.ts';
 import { openScope, type Scope } from '../../services/scope.ts';
 import { clientAddressOf, explainWrongTrustProxy } from './client-address.ts';
 
-/** State that the middleware of one request shares. */
+/** What the middleware of one request shares. */
 export interface RequestState {
   requestId: string;
   scope: Scope;
@@ -15,15 +15,17 @@ export interface RequestState {
   clientAddress: string | undefined;
   /** The posted fields, so that a page can let the visitor correct them. */
   posted?: ReadonlyMap<string, unknown>;
-  /** Where `_next` sends the visitor, if that is allowed. */
+  /** The page that `_next` or the form names for the visitor, if it is allowed. */
   next?: string | undefined;
-  /** The stored message; for a repeated post the first one. */
+  /** The stored message; for a repeat, the first one. */
   stored?: { message: string; receipt: string; repeated: boolean };
   problem?: ProblemCode;
-  /** In a preflight, the route that the browser asks about, and the refused method and headers. */
+  /** For a preflight: the route it asks about, and the refused method and headers. */
   preflight?: { route: string; refused: string[] };
-  /** The API key of a request to the admin routes. */
+  /** The API key, on admin routes. */
   admission?: Admission;
+  /** The Content-Security-Policy of a page with other needs than most. */
+  pagePolicy?: string;
 }
 
 /**
@@ -32,18 +34,16 @@ export interface RequestState {
  */
 export function openRequestScope(context: Context, intake: Intake): Middleware<RequestState> {
   const { trustProxy } = context.config;
-  let warned = false;
+  let hasWarned = false;
   return async (ctx, next) => {
     const startedAt = performance.now();
     const requestId = randomUUID();
     const scope = openScope(context, { request: requestId });
-    ctx.state.requestId = requestId;
-    ctx.state.scope = scope;
-    ctx.state.intake = intake;
-    ctx.state.clientAddress = clientAddressOf(ctx.req, trustProxy);
-    const mistake = warned || ctx.method !== 'POST' ? undefined : explainWrongTrustProxy(ctx.req, trustProxy);
+    const clientAddress = clientAddressOf(ctx.req, trustProxy);
+    Object.assign(ctx.state, { requestId, scope, intake, clientAddress });
+    const mistake = hasWarned || ctx.method !== 'POST' ? undefined : explainWrongTrustProxy(ctx.req, trustProxy);
     if (mistake !== undefined) {
-      warned = true;
+      hasWarned = true;
       context.log.warn(mistake);
     }
     ctx.set('X-Request-Id', requestId);
@@ -66,7 +66,18 @@ export function openRequestScope(context: Context, intake: Intake): Middleware<R
   };
 }
 
-/** A program may write anything into that header, so only a valid origin is logged. */
+/** Simultaneous callers share one run, and so one database connection. */
+export function oneAtATime<Given, Result>(run: (given: Given) => Promise<Result>): (given: Given) => Promise<Result> {
+  let running: Promise<Result> | undefined;
+  return (given) => {
+    running ??= run(given).finally(() => {
+      running = undefined;
+    });
+    return running;
+  };
+}
+
+/** A program may send anything in that header, so only a valid origin is logged. */
 function loggableOrigin(header: string | undefined): string {
   return /^(?:null|[a-z][a-z0-9+.-]*:\/\/[\w.:[\]-]{1,260})$/i.test(header ?? '') ? (header ?? '') : '-';
 }

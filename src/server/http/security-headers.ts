@@ -1,12 +1,12 @@
 import type { Middleware } from 'koa';
 import type { RequestState } from './request-scope.ts';
 
-/** For data: browsers must not run or frame it, or guess its type. */
+/** For data: a browser must not run or frame it. */
 const dataPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /**
- * For our own pages: styles and scripts only from files of this origin. If a form leads to another site (`_next`), the
- * policy must name that site, because browsers apply `form-action` to redirects too.
+ * For our pages: styles and scripts only from files of this origin. If the visitor goes to another site after a post
+ * (`_next`), the policy must name it, because browsers apply `form-action` to redirects too.
  */
 function pagePolicy(next: string | undefined): string {
   const targets = next === undefined ? "'self'" : `'self' ${new URL(next).origin}`;
@@ -37,6 +37,8 @@ export function setSecurityHeaders(secure: boolean): Middleware<RequestState> {
   return async (ctx, next) => {
     ctx.res.setHeaders(headers);
     await next();
-    if (ctx.response.type === 'text/html') ctx.set('Content-Security-Policy', pagePolicy(ctx.state.next));
+    if (ctx.response.type === 'text/html') {
+      ctx.set('Content-Security-Policy', ctx.state.pagePolicy ?? pagePolicy(ctx.state.next));
+    }
   };
 }

@@ -3,7 +3,7 @@ import rateLimit from 'koa-ratelimit';
 import type { RateLimit } from '../../config/config.ts';
 import { networkOf } from '../../ip-network.ts';
 import { Problem } from '../../problems.ts';
-import { CappedMap, Quota } from './quotas.ts';
+import { CappedMap, type Place, Quota } from './quotas.ts';
 import type { SharedCounts } from './shared-counts.ts';
 
 /** Max clients that each limit remembers. A new client then replaces the oldest one. */
@@ -14,15 +14,6 @@ const requestsPerPost = 10;
 
 /** The limit for all clients together, unless a single client may do more. */
 const everybody = { requests: 1000, windowMs: 10_000 };
-
-/** What the headers say about a limit. */
-interface LimitState {
-  name: 'posts' | 'requests';
-  quota: number;
-  windowMs: number;
-  remaining: number;
-  leftMs: number;
-}
 
 /** Middleware to run before the request is read. Only the limit of posts reads a visitor's post that it refuses. */
 export interface Limits {
@@ -46,12 +37,11 @@ export function limitClients(limit: RateLimit | undefined, keepTyped: Middleware
 }
 
 function limitRequests({ posts, windowMs }: RateLimit, shared: SharedCounts | undefined): Middleware {
-  const quota = posts * requestsPerPost;
-  const refuseRequest = (ctx: Context, leftMs: number) =>
-    refuse(ctx, { name: 'requests', quota, windowMs, remaining: 0, leftMs });
-  const countHere = countRequests(quota, windowMs, refuseRequest);
+  const limit = { posts: posts * requestsPerPost, windowMs };
+  const refuseRequest = (ctx: Context, leftMs: number) => refuse(ctx, 'requests', limit, { remaining: 0, leftMs });
+  const countHere = countRequests(limit, refuseRequest);
   return async (ctx, next) => {
-    const place = await shared?.take('all-requests', networkOf(ctx.state.clientAddress), { posts: quota, windowMs });
+    const place = await shared?.take('all-requests', networkOf(ctx.state.clientAddress), limit);
     if (place === undefined) return await countHere(ctx, next);
     if (!place.taken) refuseRequest(ctx, place.leftMs);
     await next();
@@ -70,16 +60,14 @@ function limitEverybody({ posts, windowMs }: RateLimit): Middleware {
   };
 }
 
+type Refuse = (ctx: Context, leftMs: number) => never;
+
 /** The library counts. We write the headers and the refusal: the library's headers contain fractions. */
-function countRequests(
-  max: number,
-  duration: number,
-  refuseRequest: (ctx: Context, leftMs: number) => never,
-): Middleware {
+function countRequests({ posts, windowMs }: RateLimit, refuseRequest: Refuse): Middleware {
   // Without this map the library would make a new one for each request, and so limit nothing.
   const counts = new CappedMap<string, { reset: number }>(capacity);
   const id = (ctx: Context) => networkOf(ctx.state.clientAddress);
-  const count = rateLimit({ driver: 'memory', db: counts, disableHeader: true, max, duration, id });
+  const count = rateLimit({ driver: 'memory', db: counts, disableHeader: true, max: posts, duration: windowMs, id });
   return async (ctx, next) => {
     let isWithin = false;
     await count(ctx, async () => {
@@ -97,14 +85,7 @@ function limitPosts(limit: RateLimit, shared: SharedCounts | undefined): Middlew
   return async (ctx, next) => {
     const client = networkOf(ctx.state.clientAddress);
     const place = (await shared?.take('posts', client, limit)) ?? quota.take(client);
-    const state = (): LimitState => ({
-      name: 'posts',
-      quota: limit.posts,
-      windowMs: limit.windowMs,
-      remaining: place.remaining,
-      leftMs: place.leftMs,
-    });
-    if (!place.taken) refuse(ctx, state());
+    if (!place.taken) refuse(ctx, 'posts', limit, place);
     try {
       await next();
       // A repeat is not stored again.
@@ -113,16 +94,19 @@ function limitPosts(limit: RateLimit, shared: SharedCounts | undefined): Middlew
       place.giveBack();
       throw error;
     } finally {
-      setLimitHeaders(ctx, state());
+      setLimitHeaders(ctx, 'posts', limit, place);
     }
   };
 }
 
-function refuse(ctx: Context, state: LimitState): never {
-  setLimitHeaders(ctx, state);
-  setRetryAfter(ctx, state.leftMs);
-  const what = state.name === 'posts' ? 'messages' : 'requests';
-  throw new Problem('rate-limited', `too many ${what} came from your address; ${tryAgain(state.leftMs)}`);
+type LimitName = 'posts' | 'requests';
+type Left = Pick<Place, 'remaining' | 'leftMs'>;
+
+function refuse(ctx: Context, name: LimitName, limit: RateLimit, left: Left): never {
+  setLimitHeaders(ctx, name, limit, left);
+  setRetryAfter(ctx, left.leftMs);
+  const what = name === 'posts' ? 'messages' : 'requests';
+  throw new Problem('rate-limited', `too many ${what} came from your address; ${tryAgain(left.leftMs)}`);
 }
 
 function tryAgain(leftMs: number): string {
@@ -132,10 +116,15 @@ function tryAgain(leftMs: number): string {
 }
 
 /** The fields of draft-ietf-httpapi-ratelimit-headers and the older `X-` fields, in whole seconds. */
-function setLimitHeaders(ctx: Context, { name, quota, windowMs, remaining, leftMs }: LimitState): void {
-  ctx.set('RateLimit-Policy', `"${name}";q=${quota};w=${Math.ceil(windowMs / 1000)}`);
+function setLimitHeaders(
+  ctx: Context,
+  name: LimitName,
+  { posts, windowMs }: RateLimit,
+  { remaining, leftMs }: Left,
+): void {
+  ctx.set('RateLimit-Policy', `"${name}";q=${posts};w=${Math.ceil(windowMs / 1000)}`);
   ctx.set('RateLimit', `"${name}";r=${remaining};t=${Math.ceil(leftMs / 1000)}`);
-  ctx.set('X-RateLimit-Limit', String(quota));
+  ctx.set('X-RateLimit-Limit', String(posts));
   ctx.set('X-RateLimit-Remaining', String(remaining));
   ctx.set('X-RateLimit-Reset', String(Math.ceil((Date.now() + leftMs) / 1000)));
 }

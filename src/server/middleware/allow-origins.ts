@@ -9,22 +9,22 @@ import { isAllowedByEnvironment } from '../../services/forms/origins.ts';
 import { openScope } from '../../services/scope.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { allowedMethods, judgePreflight } from './preflight.ts';
+import { isProbe } from './refuse-unknown-hosts.ts';
 
-/** How long the forms' own origins are cached, so that requests cannot cause many queries. */
+/** How long the origins of forms are cached, so that requests cannot cause many queries. */
 const cachedMs = 1000;
 
-/** How long a response waits for that query, so that a database that is away does not delay a request twice. */
+/** Max wait for that query. A request waits for an absent database again when it is stored. */
 const maxWaitMs = 300;
 
 /** How long browsers may cache the answer to a preflight, in seconds. */
 const maxAge = 600;
 
 /**
- * Lets pages read our answers, including refusals, if the environment or any form names their origin; never with
- * credentials. Whether a page may *post* to a form is decided by that form (`refuseForeignOrigin`), because CORS would
- * only hide the answer and still store the message.
+ * CORS: lets pages read our answers, including refusals, if the environment or a form allows their origin. Whether a page
+ * may *post* is decided by the form (`refuseForeignOrigin`), because CORS would hide the answer but store the message.
  *
- * @param routes to log the route of a preflight, which does not reach a route.
+ * @param routes finds the route of a preflight, for the log.
  */
 export function allowOrigins(context: Context, routes: Router<RequestState>): Middleware<RequestState> {
   const formOrigins = cacheFormOrigins(context);
@@ -66,7 +66,7 @@ export function allowOrigins(context: Context, routes: Router<RequestState>): Mi
     if (ctx.headers.origin !== undefined && !isMailbox(ctx.path)) {
       return isPreflight(ctx) ? answerPreflight(ctx, next) : answerOrigins(ctx, next);
     }
-    // A cache must not give a page the answer to a program, which names no origin.
+    // A cache must not give a page the answer to a program, which sends no origin.
     ctx.set('Vary', 'Origin');
     return next();
   };
@@ -76,9 +76,9 @@ function isPreflight(ctx: KoaContext): boolean {
   return ctx.method === 'OPTIONS' && ctx.get('Access-Control-Request-Method') !== '';
 }
 
-/** `@koa/cors` calls the next middleware for a preflight only if its origin is not allowed. A problem is logged. */
+/** `@koa/cors` calls this for a preflight only if its origin is not allowed. A problem is logged. */
 async function refuseOrigin(): Promise<void> {
-  throw new Problem('origin-refused', 'no form takes posts from pages of this origin; see ALLOWED_ORIGINS');
+  throw new Problem('origin-refused', 'no form accepts posts from pages of this origin; see ALLOWED_ORIGINS');
 }
 
 /** Returns the last known origins if the database is away or slow. */
@@ -87,27 +87,19 @@ function cacheFormOrigins(context: Context): () => Promise<ReadonlySet<string>> 
   let asking: Promise<void> | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
   const ask = async () => {
-    try {
-      known = await listFormOrigins(openScope(context));
-    } catch (error) {
-      context.log.warn({ err: error }, 'the origins of forms could not be read');
-    }
+    known = await listFormOrigins(openScope(context));
   };
   return async () => {
     if (performance.now() - askedAt >= cachedMs) {
       askedAt = performance.now();
-      asking = ask();
+      asking = ask().catch((error) => context.log.warn({ err: error }, 'the origins of forms could not be read'));
     }
     await Promise.race([asking, pause(maxWaitMs, undefined, { ref: false })]);
     return known;
   };
 }
 
-/** No page of another origin may read mail, not even one on this machine. Ignores case, as routes do. */
+/** Pages of other origins may not read mail, not even pages on this machine. Ignores case, like the routes. */
 function isMailbox(path: string): boolean {
   return /^\/mailbox(?:\/|$)/i.test(path);
-}
-
-function isProbe(path: string): boolean {
-  return path === '/livez' || path === '/readyz';
 }

@@ -4,23 +4,22 @@ import { Problem } from '../../problems.ts';
 import { describeProblem } from '../http/problem-details.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { wantsPage } from '../http/wants-page.ts';
+import { basePathOf } from '../pages/open-page.ts';
 import type { Pages } from '../pages/pages.ts';
 import { dialectOf } from '../posts/dialects/index.ts';
 
-/** When a client should try again while the database is away, in seconds. */
+/** `Retry-After` while the database is away, in seconds. */
 const outageRetrySeconds = 5;
 
-/**
- * Turns errors into answers. Koa's own handler would drop the headers that are set and could send an error's message.
- */
+/** Turns errors into answers. Koa's own handler would drop our headers and could send an error's message. */
 export function answerProblems(pages: Pages): Middleware<RequestState> {
   return async (ctx, next) => {
     try {
       await next();
       if (ctx.status === 404 && ctx.body == null)
-        throw new Problem('route-unknown', 'nothing is served at this address');
+        throw new Problem('route-unknown', 'there is nothing at this address');
       if (ctx.status === 405)
-        throw new Problem('method-not-allowed', `this address answers to ${ctx.response.get('Allow')}`);
+        throw new Problem('method-not-allowed', `this address accepts ${ctx.response.get('Allow')}`);
     } catch (error) {
       sendProblem(ctx, asProblem(ctx, error), pages);
     }
@@ -33,11 +32,11 @@ function asProblem(ctx: KoaContext & { state: RequestState }, error: unknown): P
   if (isOutage(error)) {
     log.error({ err: error }, 'database away');
     ctx.set('Retry-After', String(outageRetrySeconds));
-    // The lost response may be the one to a commit.
+    // The commit may have succeeded although its response was lost.
     const detail =
       ctx.state.posted === undefined
         ? 'please try again in a moment'
-        : 'nobody knows whether the message was stored; please try again in a moment: the same message is stored once';
+        : 'the message may not have been stored; please try again in a moment: the same message is stored once';
     return new Problem('database-away', detail, { cause: error });
   }
   log.error({ err: error }, 'unexpected error');
@@ -51,27 +50,21 @@ function sendProblem(ctx: KoaContext & { state: RequestState }, problem: Problem
   if (wantsPage(ctx)) {
     ctx.type = 'html';
     // The public address may have a path that the proxy removes.
-    const action = new URL(ctx.state.scope.config.publicUrl).pathname.replace(/\/$/, '') + ctx.path;
+    const action = basePathOf(ctx.state.scope.config.publicUrl) + ctx.path;
     const { posted, next } = ctx.state;
+    const fromKnownPage = isFromKnownPage(ctx);
+    const page = pages.problem(details, { posted, action, fromKnownPage, next, captcha: problem.captcha });
     // Node sends bytes in half the time of a string, and this page can be 400 KB.
-    ctx.body = Buffer.from(
-      pages.problem(details, {
-        posted,
-        action,
-        fromKnownPage: isFromKnownPage(ctx),
-        next,
-        captcha: problem.captcha,
-      }),
-    );
+    ctx.body = Buffer.from(page);
   } else {
-    const body = dialectOf(ctx.path).problem(details, ctx.state.posted);
-    ctx.status = body.status ?? details.status;
-    ctx.body = JSON.stringify(body.body);
-    ctx.type = body.type;
+    const { status, type, body } = dialectOf(ctx.path).problem(details, ctx.state.posted);
+    ctx.status = status ?? details.status;
+    ctx.body = JSON.stringify(body);
+    ctx.type = type;
   }
 }
 
-/** `allowOrigins` runs before any limit, and works while the database is away. */
+/** `allowOrigins` has set the header before any limit refuses, even while the database is away. */
 function isFromKnownPage(ctx: KoaContext): boolean {
   return ctx.headers.origin === undefined || ctx.res.hasHeader('Access-Control-Allow-Origin');
 }

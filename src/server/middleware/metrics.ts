@@ -5,28 +5,29 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Context } from '../../context.ts';
 import { Problem } from '../../problems.ts';
 import { type MailCounts, readMailCounts } from '../../services/health/mail-counts.ts';
+import type { Scope } from '../../services/scope.ts';
 import { attemptOutcomes, pauseCauses } from '../../words.ts';
-import type { RequestState } from '../http/request-scope.ts';
+import { oneAtATime, type RequestState } from '../http/request-scope.ts';
 
 export interface Metrics {
-  /** All metrics. */
+  /** For the documentation. */
   readonly registry: Registry;
-  /** Counts posts and their outcomes. Must be outside everything that answers. */
+  /** Counts posts by outcome. Must run outside all middleware that answers. */
   readonly countPosts: Middleware<RequestState>;
   /** `/metrics` if `METRICS_TOKEN` is set, otherwise no route. */
   readonly routes: Router<RequestState>;
 }
 
 /**
- * Numbers that answer "am I losing mail?" (Prometheus text format). Each scrape reads the mail from the database, so
- * every instance reports the same; posts are counted per process. Labels contain only this program's own words.
+ * Answers "am I losing mail?" in the Prometheus text format. Each scrape counts mail in the database, so every process reports
+ * the same; posts are counted per process. Labels contain only this program's own words.
  */
 export function createMetrics({ config }: Pick<Context, 'config'>): Metrics {
   const registry = new Registry();
   const registers = [registry];
   const posts = new Counter({
     name: 'ruffinweb_posts_total',
-    help: 'Posts of forms that this process answered: stored, or the code of the refusal',
+    help: 'Posts that this process answered, by outcome: stored, or the code of the refusal',
     labelNames: ['outcome'],
     registers,
   });
@@ -35,28 +36,23 @@ export function createMetrics({ config }: Pick<Context, 'config'>): Metrics {
 
   const startedAt = performance.now();
   let since: Date | undefined;
-  let reading: Promise<MailCounts> | undefined;
+  // Two reads at a time would count the same attempts twice.
+  const readMail = oneAtATime(async (scope: Scope) => {
+    const counts = await readMailCounts(scope, since ?? { agoMs: performance.now() - startedAt });
+    since = counts.until;
+    mail.set(counts);
+  });
   const router = new Router<RequestState>();
   const { metricsToken } = config;
   if (metricsToken !== undefined) {
-    // Only if they can be scraped: they wake the process a hundred times a second.
+    // Not without the route: they wake the process a hundred times a second.
     collectDefaultMetrics({ register: registry, prefix: 'ruffinweb_' });
     router.get('/metrics', async (ctx) => {
       if (!isToken(ctx.get('Authorization'), metricsToken.reveal())) {
         ctx.set('WWW-Authenticate', 'Bearer');
         throw new Problem('token-required', 'this route needs the token in METRICS_TOKEN');
       }
-      // Simultaneous scrapes share one read, or both would count the same tries.
-      reading ??= readMailCounts(ctx.state.scope, since ?? { agoMs: performance.now() - startedAt })
-        .then((numbers) => {
-          since = numbers.until;
-          mail.set(numbers);
-          return numbers;
-        })
-        .finally(() => {
-          reading = undefined;
-        });
-      await reading;
+      await readMail(ctx.state.scope);
       ctx.set('Content-Type', registry.contentType);
       ctx.body = await registry.metrics();
     });
@@ -72,7 +68,7 @@ export function createMetrics({ config }: Pick<Context, 'config'>): Metrics {
   };
 }
 
-/** Whether a route takes posts of forms. `route` is our pattern, not the requested path. */
+/** Whether a route accepts posts of forms. `route` is our pattern, not the requested path. */
 function isFormPost(route: unknown): boolean {
   return typeof route === 'string' && /^\/(?:api\/(?:messages|message\/?|forms\/.*)|f\/.*)$/.test(route);
 }
@@ -85,54 +81,44 @@ function isToken(header: string, token: string): boolean {
 
 function mailMetrics(registry: Registry) {
   const registers = [registry];
-  const emails = new Gauge({
-    name: 'ruffinweb_emails',
-    help: 'Unsent emails in the database by kind and state; failed and held ones wait for a person',
-    labelNames: ['kind', 'state'],
-    registers,
-  });
-  const oldestDue = new Gauge({
-    name: 'ruffinweb_oldest_due_email_seconds',
-    help: 'How long the oldest due email has been due; 0 if no email is due',
-    registers,
-  });
-  const held = new Gauge({ name: 'ruffinweb_held_messages', help: 'Messages that are held', registers });
-  const oldestHeld = new Gauge({
-    name: 'ruffinweb_oldest_held_message_seconds',
-    help: 'How long the oldest held message has been held',
-    registers,
-  });
-  const paused = new Gauge({
-    name: 'ruffinweb_queue_paused',
-    help: '1 while the queue is paused for this cause',
-    labelNames: ['cause'],
-    registers,
-  });
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name: `ruffinweb_${name}`, help, labelNames, registers });
+  const emails = gauge('emails', 'Unsent emails by kind and state; failed and held ones wait for a person', [
+    'kind',
+    'state',
+  ]);
+  const oldestDue = gauge('oldest_due_email_seconds', 'How long the oldest due email has been due; 0 if none is due');
+  const held = gauge('held_messages', 'Held messages');
+  const oldestHeld = gauge(
+    'oldest_held_message_seconds',
+    'How long the oldest held message has been held; 0 if none is held',
+  );
+  const paused = gauge('queue_paused', '1 while the queue is paused for this cause', ['cause']);
   const tries = new Counter({
     name: 'ruffinweb_tries_total',
-    help: 'Finished tries to deliver an email, in any process, since this one started, by result',
+    help: 'Finished attempts to deliver an email, by result: of all processes, since this one started',
     labelNames: ['result'],
     registers,
   });
   const seconds = new Histogram({
     name: 'ruffinweb_send_seconds',
-    help: 'Duration of the tries that the mail server accepted',
+    help: 'Duration of attempts that the mail server accepted',
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
     registers,
   });
   for (const result of attemptOutcomes) tries.inc({ result }, 0);
   return {
-    set(numbers: MailCounts): void {
-      // Kinds, states and causes that only a later release knows come and go.
+    set(counts: MailCounts): void {
+      // Remove kinds, states and causes of a later release that are gone.
       emails.reset();
-      for (const { kind, state, count } of numbers.emails) emails.set({ kind, state }, count);
-      oldestDue.set(numbers.oldestDueSeconds);
-      held.set(numbers.heldMessages);
-      oldestHeld.set(numbers.oldestHeldSeconds);
+      for (const { kind, state, count } of counts.emails) emails.set({ kind, state }, count);
+      oldestDue.set(counts.oldestDueSeconds);
+      held.set(counts.heldMessages);
+      oldestHeld.set(counts.oldestHeldSeconds);
       paused.reset();
       for (const cause of pauseCauses) paused.set({ cause }, 0);
-      if (numbers.pausedFor !== null) paused.set({ cause: numbers.pausedFor }, 1);
-      for (const it of numbers.tries) {
+      if (counts.pausedFor !== null) paused.set({ cause: counts.pausedFor }, 1);
+      for (const it of counts.tries) {
         tries.inc({ result: it.outcome });
         if (it.outcome === 'accepted' && it.seconds !== null) seconds.observe(it.seconds);
       }

@@ -3,10 +3,10 @@ import { METHODS } from 'node:http';
 /** Methods that a page of an allowed origin may use. */
 export const allowedMethods: readonly string[] = ['GET', 'HEAD', 'POST'];
 
-/** Pages never act with credentials. */
+/** Pages may not send credentials. */
 const refusedHeaders = new Set(['authorization', 'cookie', 'cookie2']);
 
-/** The maximum length of the requested header names, in characters. Pages with several tracing libraries stay below 500. */
+/** In characters. Pages with several tracing libraries stay below 500. */
 const maxNamesLength = 2000;
 
 /** A header name (RFC 9110 §5.6.2). */
@@ -15,13 +15,13 @@ const token = /^[!#$%&'*+.^`|~\w-]+$/;
 export interface PreflightVerdict {
   /** The requested headers that the page may send. */
   headers: string[];
-  /** The method and headers that it may not, as words that are safe to log. */
+  /** The refused method and headers, safe to log. */
   refused: string[];
 }
 
 /**
- * Judges what a browser asks before it lets a page of an allowed origin post. A page may send any header that carries no
- * credentials: tracing libraries and htmx add their own to every request, and the server ignores headers it does not know.
+ * Judges a preflight from a page of an allowed origin. A page may send any header except credentials: tracing libraries and
+ * htmx add headers to every request, and the server ignores headers it does not know.
  */
 export function judgePreflight(method: string, requestedHeaders: string): PreflightVerdict {
   const refused = allowedMethods.includes(method) ? [] : [METHODS.includes(method) ? method : '-'];

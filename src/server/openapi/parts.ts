@@ -43,9 +43,6 @@ const faulty = {
   errors: [{ field: 'email', code: 'invalid', message: 'must be a single e-mail address, like ada@example.com' }],
 };
 
-/** Statuses with `Retry-After`. */
-const waitStatuses = new Set<number>([429, 503]);
-
 /** The wanted refusals, by status. */
 export function answersOf(isWanted: (code: ProblemCode) => boolean): Record<string, ApiAnswer> {
   const kinds = Map.groupBy(
@@ -56,8 +53,7 @@ export function answersOf(isWanted: (code: ProblemCode) => boolean): Record<stri
 }
 
 function problemAnswer(kinds: typeof problemKinds): ApiAnswer {
-  const [first] = kinds;
-  const waits = waitStatuses.has(first?.status ?? 0);
+  const waits = kinds.some(({ status }) => status === 429 || status === 503);
   return {
     description: kinds.map(({ code, title }) => `\`${code}\`: ${title}.`).join(' '),
     ...(waits && {

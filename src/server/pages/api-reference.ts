@@ -1,6 +1,6 @@
 import type { ApiAnswer, MediaType, OpenApi, Operation, Schema } from '../openapi/document.ts';
 
-/** One line of a table of fields or parameters. */
+/** One row of a table of fields or parameters. */
 interface FieldRow {
   name: string;
   kind: string;
@@ -8,7 +8,7 @@ interface FieldRow {
   description: string;
 }
 
-/** What the reference page shows of an OpenAPI document: the same, in the order of reading. */
+/** Turns an OpenAPI document into the values of the reference page. */
 export function apiReference(api: OpenApi) {
   const operations = Object.entries(api.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => showOperation(api, path, method, operation)),
@@ -36,30 +36,24 @@ function showOperation(api: OpenApi, path: string, method: string, operation: Op
     })),
     types: bodies.map(([type]) => type),
     fields: body === undefined ? [] : fieldRows(api, body.schema),
-    alike: body === undefined ? null : firstWithBody(api, body.schema, operation),
-    answered_alike: firstAnswering(api, operation),
+    alike: body === undefined ? null : firstLike(api, operation, (it) => bodySchema(it) === body.schema.$ref),
+    answered_alike: firstLike(api, operation, (it) => it.responses === operation.responses),
     example: body === undefined ? '' : pretty(body.example),
     answers: Object.entries(operation.responses).map(([status, answer]) => showAnswer(status, answer)),
   };
 }
 
-/** The operation whose fields are shown already, where this one takes the same. */
-function firstWithBody(api: OpenApi, schema: Schema, operation: Operation): { id: string; path: string } | null {
-  for (const [path, methods] of Object.entries(api.paths)) {
-    if (methods.post === operation) break;
-    const [body] = Object.values(methods.post?.requestBody?.content ?? {});
-    if (body?.schema.$ref === schema.$ref) return { id: methods.post?.operationId ?? '', path };
+/** The first operation above this one that is alike: the page refers to it instead of repeating the same list. */
+function firstLike(api: OpenApi, operation: Operation, isAlike: (other: Operation) => boolean) {
+  for (const [path, { post }] of Object.entries(api.paths)) {
+    if (post === operation) break;
+    if (post !== undefined && isAlike(post)) return { id: post.operationId, path };
   }
   return null;
 }
 
-/** The operation whose answers are shown already, where this one has the same. */
-function firstAnswering(api: OpenApi, operation: Operation): { id: string; path: string } | null {
-  for (const [path, { post }] of Object.entries(api.paths)) {
-    if (post === operation) break;
-    if (post?.responses === operation.responses) return { id: post.operationId, path };
-  }
-  return null;
+function bodySchema({ requestBody }: Operation): string | undefined {
+  return Object.values(requestBody?.content ?? {})[0]?.schema.$ref;
 }
 
 function showAnswer(status: string, answer: ApiAnswer) {

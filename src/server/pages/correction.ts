@@ -12,15 +12,9 @@ const knownFields = [
 
 const solutions = new Set<string>(Object.values(solutionFields));
 
-/** A value that goes back as it came, out of sight. */
-export interface HiddenInput {
-  name: string;
-  value: string;
-}
-
-/** What the correction page shows: everything that was typed, each field with what is wrong with it. */
+/** The values of the correction page: everything that was typed, and what is wrong with each field. */
 export function correction(details: ProblemDetails, posted: ReadonlyMap<string, unknown>) {
-  // Keyed by the posted name, since a fault cuts a long one. The first fault of a field wins.
+  // Faults shorten long names, so look the posted name up. The first fault of a field wins.
   const postedNames = new Map([...posted.keys()].toReversed().map((name) => [nameInFault(name), name]));
   const faults = new Map(
     details.errors?.toReversed().map(({ field, message }) => [postedNames.get(field) ?? field, message]),
@@ -34,7 +28,7 @@ export function correction(details: ProblemDetails, posted: ReadonlyMap<string, 
     })
     .filter(({ given, fault }) => given || fault !== '');
   const shown = new Set<string>(known.flatMap(({ name }) => [name, ...aliases[name]]));
-  // A field that the form requires may not have been posted at all.
+  // Includes required fields that were not posted.
   const named = [...faults.keys()].filter((name) => name !== '').toReversed();
   const others = [...new Set([...posted.keys(), ...named])].filter((name) => !shown.has(name));
   const faulty = others
@@ -45,23 +39,23 @@ export function correction(details: ProblemDetails, posted: ReadonlyMap<string, 
       return { name, label: nameInFault(name), type, autocomplete: 'off', value, fault: faultOf(name) };
     });
   const captcha = details.code !== 'fields-invalid';
+  const fields = [...known, ...faulty];
   return {
     title: captcha ? 'One more step' : 'Please correct your message',
     captcha,
-    detail: details.detail,
-    fields: [...known, ...faulty],
-    faults: [...known, ...faulty].filter(({ fault }) => fault !== ''),
+    fields,
+    faults: fields.filter(({ fault }) => fault !== ''),
     hidden: asInputs(new Map(others.filter((name) => faultOf(name) === '').map((name) => [name, posted.get(name)]))),
     general: faultOf(''),
   };
 }
 
-/** What was posted, to be posted again unseen; a name given twice has two inputs. */
-export function asInputs(posted: ReadonlyMap<string, unknown>): HiddenInput[] {
+/** Hidden inputs that post the same again. A repeated name has several inputs. */
+export function asInputs(posted: ReadonlyMap<string, unknown>): { name: string; value: string }[] {
   return [...posted].flatMap(([name, value]) => textsOf(value).map((text) => ({ name, value: text })));
 }
 
-/** What was typed, to be seen and copied: neither instructions nor a captcha's solution. */
+/** What was typed, for the visitor to copy: no instructions and no captcha solution. */
 export function typedTexts(posted: ReadonlyMap<string, unknown>): { label: string; value: string }[] {
   return [...posted.keys()]
     .filter((name) => !name.startsWith('_') && !solutions.has(name))
@@ -72,13 +66,13 @@ export function typedTexts(posted: ReadonlyMap<string, unknown>): { label: strin
     .filter(({ value }) => value.trim() !== '');
 }
 
-/** What was typed into the first of these fields that has something. */
+/** The text of the first of these fields that is not empty. */
 function typed(posted: ReadonlyMap<string, unknown>, names: readonly string[]): string {
   const values = names.map((name) => textsOf(posted.get(name)).join(', '));
   return values.find((value) => value.trim() !== '') ?? values[0] ?? '';
 }
 
-/** The texts in a value; objects, which only a program can send, are not shown. */
+/** The texts in a value. Leaves out objects, which only programs send. */
 function textsOf(value: unknown): string[] {
   const values = Array.isArray(value) ? value : [value];
   return values.filter((it) => ['string', 'number', 'boolean'].includes(typeof it)).map(String);

@@ -4,21 +4,21 @@ import { Problem } from '../../problems.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { basePathOf } from './open-page.ts';
 
-/** Everybody who can read the server's output may read its mail. Each start makes a new key of 128 bits. */
+/** A new key of 128 bits for each start. Anybody who can read the server's output may read its mail. */
 export function createMailboxKey(): string {
   return randomBytes(16).toString('base64url');
 }
 
 /**
- * Lets in a browser that opened the printed address. A cookie then stands in for the key, so that the key stays out of
- * the browser's history. No header or address of a connection proves who asks: a proxy on this machine sends the same.
+ * Admits a browser that opened the printed address. A cookie then replaces the key in the address, to keep it out of the
+ * browser's history. The client's IP address would prove nothing, because a proxy on this machine has the same one.
  *
  * @throws {Problem} mailbox-locked, before anything looks for the mail.
  */
 export function lockMailbox(key: string, publicUrl: string): Middleware<RequestState> {
   const { port } = new URL(publicUrl);
   const path = `${basePathOf(publicUrl)}/mailbox`;
-  // Browsers send the cookies of every port of a host: two servers on one machine need two names.
+  // Browsers ignore the port of a cookie: two servers on one machine need two names.
   const cookie = `ruffinweb-mailbox-${port || 'default'}`;
   return (ctx, next) => {
     const given = ctx.query['key'] ?? ctx.cookies.get(cookie);

@@ -1,5 +1,4 @@
-import Router from '@koa/router';
-import type { Middleware } from 'koa';
+import Router, { type RouterContext } from '@koa/router';
 import type { Config } from '../../config/config.ts';
 import { isLoopback } from '../../ip-network.ts';
 import type { MailText } from '../../mail/mailbox.ts';
@@ -11,67 +10,51 @@ import { pageOpener } from './open-page.ts';
 
 const maxListed = 200;
 
-/** Our page around a mail: it may frame one of ours, and otherwise what every page may. */
+/** The page about a mail: it may frame the mail. */
 const pagePolicy =
   "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** The mail itself: whatever stands in it, it can run nothing, load nothing, and leave its frame for nowhere. */
+/** The mail itself: whatever it contains, it cannot run or load anything, or leave its frame. */
 const mailPolicy =
   "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
-/** Whether this server shows the mail that it writes to files: only one for trying things out, with no public address. */
+/** The mailbox shows mail that was written to files. Only servers for trying things out have it, never public ones. */
 export function hasMailbox(config: Pick<Config, 'smtp' | 'production' | 'publicUrl'>): boolean {
   const { hostname } = new URL(config.publicUrl);
   return config.smtp === undefined && !config.production && isLoopback(hostname);
 }
 
-export interface MailboxRoutes {
-  /** Runs outside the middleware that sets the headers of every answer. */
-  readonly frameHeaders: Middleware<RequestState>;
-  /** Without a mailbox none. */
-  readonly routes: Router<RequestState>;
-}
-
-/** @param key undefined where there is no mailbox. */
+/** @param key undefined if there is no mailbox; then there are no routes. */
 export function createMailboxRoutes(
-  context: Pick<MailingContext, 'config' | 'mailer'>,
+  { config, mailer: { mailbox } }: Pick<MailingContext, 'config' | 'mailer'>,
   key: string | undefined,
-): MailboxRoutes {
+): Router<RequestState> {
   const router = new Router<RequestState>();
-  const { mailbox } = context.mailer;
-  if (mailbox !== undefined && key !== undefined) {
-    const page = pageOpener(context.config.publicUrl);
-    const [list, one] = [page('mailbox'), page('mail')];
-    const find = async (name: string | undefined): Promise<MailText> => {
-      const mail = await mailbox.read(name ?? '');
-      if (mail === undefined) throw new Problem('route-unknown', 'there is no such mail');
-      return mail;
-    };
-    const lock = lockMailbox(key, context.config.publicUrl);
-    router.get('/mailbox', lock, async (ctx) => {
-      ctx.type = 'html';
-      ctx.body = list({ title: 'Mailbox', mails: await mailbox.list(maxListed) });
-    });
-    router.get('/mailbox/:name', lock, async (ctx) => {
-      const mail = await find(ctx.params.name);
-      ctx.type = 'html';
-      ctx.body = one({ title: mail.subject, mail });
-    });
-    router.get('/mailbox/:name/html', lock, async (ctx) => {
-      const mail = await find(ctx.params.name);
-      ctx.type = 'html';
-      ctx.body = mail.html;
-    });
-  }
-  return {
-    routes: router,
-    async frameHeaders(ctx, next) {
-      await next();
-      if (ctx.status !== 200 || typeof ctx._matchedRoute !== 'string' || !ctx._matchedRoute.startsWith('/mailbox'))
-        return;
-      const isMail = ctx._matchedRoute.endsWith('/html');
-      ctx.set('Content-Security-Policy', isMail ? mailPolicy : pagePolicy);
-      if (isMail) ctx.set('X-Frame-Options', 'SAMEORIGIN');
-    },
+  if (mailbox === undefined || key === undefined) return router;
+  const page = pageOpener(config.publicUrl);
+  const [list, one] = [page('mailbox'), page('mail')];
+  const lock = lockMailbox(key, config.publicUrl);
+  const send = (ctx: RouterContext<RequestState>, html: string, policy = pagePolicy) => {
+    ctx.state.pagePolicy = policy;
+    ctx.type = 'html';
+    ctx.body = html;
   };
+  const find = async (ctx: RouterContext<RequestState>): Promise<MailText> => {
+    const mail = await mailbox.read(ctx.params.name ?? '');
+    if (mail === undefined) throw new Problem('route-unknown', 'there is no such mail');
+    return mail;
+  };
+  router.get('/mailbox', lock, async (ctx) => {
+    send(ctx, list({ title: 'Mailbox', mails: await mailbox.list(maxListed) }));
+  });
+  router.get('/mailbox/:name', lock, async (ctx) => {
+    const mail = await find(ctx);
+    send(ctx, one({ title: mail.subject, mail }));
+  });
+  router.get('/mailbox/:name/html', lock, async (ctx) => {
+    const { html } = await find(ctx);
+    ctx.set('X-Frame-Options', 'SAMEORIGIN');
+    send(ctx, html, mailPolicy);
+  });
+  return router;
 }

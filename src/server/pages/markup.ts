@@ -1,6 +1,6 @@
 import { escapeHtml } from '../../escape-html.ts';
 
-/** A sentence as HTML: what stands between backquotes becomes code. */
+/** A sentence as HTML. Text in backquotes becomes code. */
 export function prose(text: string): string {
   return escapeHtml(text).replace(/`([^`]+)`/g, '<code>$1</code>');
 }
@@ -8,7 +8,7 @@ export function prose(text: string): string {
 const tokens =
   /(?<c>(?<=^|\s)(?:\/\/.*|#.*)|<!--.*?-->)|(?<s>'[^'\n]*'|"[^"\n]*"|`[^`]*`)|(?<k><\/?[\w-]+|(?<!=)\/?>|\b(?:async|await|const|export|from|function|if|import|new|return)\b)/gm;
 
-/** A piece of HTML, JavaScript, JSON or shell as HTML, with its comments, texts and keywords set apart. */
+/** Marks comments, strings and keywords of HTML, JavaScript, JSON or shell. Returns HTML. */
 export function paintCode(code: string): string {
   let painted = '';
   let end = 0;

@@ -5,12 +5,12 @@ import { paintCode, prose } from './markup.ts';
 
 export type Page<Values = Record<string, unknown>> = (values: Values) => string;
 
-/** The path below which this server's pages stand: empty, or without a slash at its end. */
+/** The path of the public address: empty, or without a final slash. */
 export function basePathOf(publicUrl: string): string {
   return new URL(publicUrl).pathname.replace(/\/$/, '');
 }
 
-/** Reads and parses templates once; rendering does no I/O. A template knows the base path and the host. */
+/** Reads and parses templates once; rendering does no I/O. Each template gets the base path and the host. */
 export function pageOpener(publicUrl: string): <Values extends object>(name: string) => Page<Values> {
   const liquid = new Liquid({
     root: fileURLToPath(new URL('./liquid/', import.meta.url)),

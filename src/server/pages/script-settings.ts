@@ -1,30 +1,27 @@
-/** All that can be set on a form for `/form.js`; a test compares this list with what the script asks for. */
+/** All settings of a form for `/form.js`. A test compares this list with the script. */
 export const scriptSettings = [
-  { names: ['data-ruffinweb'], does: 'Makes the script take this form. It shows the state afterwards.' },
-  { names: ['action'], does: 'Where the form posts to, with the script and without it.' },
-  {
-    names: ['data-success'],
-    does: 'What is said once the message is stored; `{receipt}` stands for its number.',
-  },
+  { names: ['data-ruffinweb'], does: 'Turns the script on for this form. Afterwards it contains the form’s state.' },
+  { names: ['action'], does: 'Where the form posts to, with or without the script.' },
+  { names: ['data-success'], does: 'Text once the message is stored; `{receipt}` is replaced by its reference.' },
   {
     names: ['data-redirect'],
-    does: 'Where to go then instead; the number is added as `receipt`. Else `_next` or `_redirect` is taken.',
+    does: 'Page to go to instead, with the reference added as `receipt`. Without it, the field `_next` or `_redirect` is used.',
   },
-  { names: ['data-sending'], does: 'What is said while it is being sent.' },
-  { names: ['data-correct'], does: 'What is said where fields are at fault.' },
+  { names: ['data-sending'], does: 'Text while the message is being sent.' },
+  { names: ['data-correct'], does: 'Text if fields are not valid.' },
   {
     names: ['data-missing', 'data-invalid', 'data-too-long'],
-    does: 'What is said at such a field. On a field itself they go before those on the form.',
+    does: 'Text at a field that is missing, invalid or too long. On the field itself it overrides that of the form.',
   },
-  { names: ['data-lost'], does: 'What is said when the connection was lost twice.' },
-  { names: ['data-later'], does: 'What is said when the server asks to wait; `{time}` stands for how long.' },
-  { names: ['data-failed'], does: 'What is said at any other refusal.' },
+  { names: ['data-lost'], does: 'Text if the connection was lost twice.' },
+  { names: ['data-later'], does: 'Text if the server asks to wait; `{time}` is replaced by how long.' },
+  { names: ['data-failed'], does: 'Text for any other refusal.' },
   {
     names: ['data-captcha'],
-    does: 'Solves the captcha before the first try rather than when the server asks. Its value may be another address of the challenge.',
+    does: 'Solves the captcha before the first post instead of when the server asks. Its value can be another address for the challenge.',
   },
   {
     names: ['data-ruffinweb-status'],
-    does: 'On an element inside the form: where all this is said. Without one it is added at the end.',
+    does: 'On an element inside the form: where these texts are shown. Without one, it is added at the end.',
   },
 ];

@@ -1,61 +1,88 @@
 import { type CaptchaKind, solutionFields } from '../../captcha/kinds.ts';
 import { formSnippet } from '../../services/forms/form-snippet.ts';
 
+/** What an example needs to know about the captcha. */
+interface Captcha {
+  kind: CaptchaKind;
+  /** Whether it is our own, which a script can solve. */
+  own: boolean;
+  /** The field that a hosted captcha's widget sets. */
+  hostedField: string | undefined;
+}
+
 /**
- * What a newcomer copies: each works as it stands, with this server's address in it.
+ * Examples to copy from the landing page. Each works with this server's address.
  *
- * @param captcha the kind that the environment asks for.
+ * @param kind the default captcha of forms.
  */
-export function snippets(publicUrl: string, captcha: CaptchaKind) {
-  const url = `${publicUrl}/api/messages`;
-  const hosted = captcha === 'none' || captcha === 'altcha' ? undefined : solutionFields[captcha];
-  const own = captcha === 'altcha';
-  const solving = [
-    "import { solveChallenge } from 'altcha-lib';\n",
-    "import { deriveKey } from 'altcha-lib/algorithms/web/pbkdf2';\n",
-  ].join('');
-  const solved = own ? ' It solves the captcha first, with the package altcha-lib.' : '';
-  const widget = hosted === undefined ? '' : ` The widget of ${captcha} has to stand in the page, too.`;
-  return [
-    {
-      id: 'html',
-      label: 'HTML',
-      note: `Works without script, too: then the browser posts the form by itself. The script at the end upgrades it${
-        own ? ', and solves the captcha' : ''
-      }.`,
-      code: formSnippet(publicUrl, { address: url, effective: { captcha } }),
-    },
-    {
-      id: 'fetch',
-      label: 'fetch',
-      note: `For a form of your own making. Where no answer comes post the same again: within ten minutes it is stored once.${solved}${widget}`,
-      code: `${own ? `${solving}\n` : ''}${
-        own
-          ? `const challenge = await (await fetch('${publicUrl}/api/captcha')).json();
+export function snippets(publicUrl: string, kind: CaptchaKind) {
+  const hostedField = kind === 'none' || kind === 'altcha' ? undefined : solutionFields[kind];
+  const captcha = { kind, own: kind === 'altcha', hostedField };
+  const address = `${publicUrl}/api/messages`;
+  const html = {
+    id: 'html',
+    label: 'HTML',
+    note: `Works without the script, too: then the browser posts the form. The script at the end improves it${
+      captcha.own ? ', and solves the captcha' : ''
+    }.`,
+    code: formSnippet(publicUrl, { address, effective: { captcha: kind } }),
+  };
+  return [html, fetchSnippet(publicUrl, captcha), reactSnippet(publicUrl, captcha), curlSnippet(publicUrl, captcha)];
+}
+
+const altchaImports = [
+  "import { solveChallenge } from 'altcha-lib';\n",
+  "import { deriveKey } from 'altcha-lib/algorithms/web/pbkdf2';\n",
+].join('');
+
+function captchaNote({ kind, own, hostedField }: Captcha): string {
+  if (own) return ' It solves the captcha first, with the package altcha-lib.';
+  return hostedField === undefined ? '' : ` The page also needs the widget of ${kind}.`;
+}
+
+function fetchSnippet(publicUrl: string, captcha: Captcha) {
+  const { own, hostedField } = captcha;
+  const solve = `${altchaImports}
+const challenge = await (await fetch('${publicUrl}/api/captcha')).json();
 const solution = await solveChallenge({ challenge, deriveKey });
-`
-          : ''
-      }const response = await fetch('${url}', {
+`;
+  const solution = hostedField
+    ? `\n    '${hostedField}': document.querySelector('[name="${hostedField}"]').value,`
+    : '\n    altcha: btoa(JSON.stringify({ challenge, solution })),';
+  return {
+    id: 'fetch',
+    label: 'fetch',
+    note: `For a form of your own. If there is no answer, post the same again: within ten minutes it is stored once.${captchaNote(captcha)}`,
+    code: `${own ? solve : ''}const response = await fetch('${publicUrl}/api/messages', {
   method: 'POST',
   headers: { 'Content-Type': 'application/json' },
   body: JSON.stringify({
     name: 'Ada Lovelace',
     email: 'ada@example.com',
-    message: 'Could you build me an engine?',${own ? '\n    altcha: btoa(JSON.stringify({ challenge, solution })),' : ''}${
-      hosted === undefined ? '' : `\n    '${hosted}': document.querySelector('[name="${hosted}"]').value,`
-    }
+    message: 'Could you build me an engine?',${own || hostedField ? solution : ''}
   }),
 });
 const { receipt, errors, detail } = await response.json().catch(() => ({}));
-// receipt: it is stored, and this is its number. Without one it is not: keep what was typed.
-// errors says which field is wrong, and how; detail what else was.`,
-    },
-    {
-      id: 'react',
-      label: 'React',
-      note: `Keeps what was typed until it is stored, and shows each fault.${solved}${widget}`,
-      code: `import { useState } from 'react';
-${own ? solving : ''}
+// receipt: the reference of the stored message. If there is none, it is not stored: keep what was typed.
+// errors: what is wrong with which field. detail: any other reason.`,
+  };
+}
+
+function reactSnippet(publicUrl: string, captcha: Captcha) {
+  const { kind, own, hostedField } = captcha;
+  const solve = `
+
+async function solve() {
+  const challenge = await (await fetch('${publicUrl}/api/captcha')).json();
+  const solution = await solveChallenge({ challenge, deriveKey });
+  return btoa(JSON.stringify({ challenge, solution }));
+}`;
+  return {
+    id: 'react',
+    label: 'React',
+    note: `Keeps what was typed until it is stored, and shows each error.${captchaNote(captcha)}`,
+    code: `import { useState } from 'react';
+${own ? altchaImports : ''}
 const failed = { detail: 'That did not work. Please try again.' };
 
 export function ContactForm() {
@@ -67,7 +94,7 @@ export function ContactForm() {
     const body = new FormData(event.currentTarget);
     setSending(true);
     try {
-${own ? `      body.set('altcha', await solve());\n` : ''}      const response = await fetch('${url}', { method: 'POST', body });
+${own ? `      body.set('altcha', await solve());\n` : ''}      const response = await fetch('${publicUrl}/api/messages', { method: 'POST', body });
       setAnswer({ ...failed, ...(await response.json()) });
     } catch {
       setAnswer(failed);
@@ -75,39 +102,31 @@ ${own ? `      body.set('altcha', await solve());\n` : ''}      const response =
     setSending(false);
   }
 
-  if (answer.receipt) return <p role="status">Thank you! Your number is {answer.receipt}.</p>;
+  if (answer.receipt) return <p role="status">Thank you! Your reference is {answer.receipt}.</p>;
   return (
     <form onSubmit={send}>
       <label>E-mail <input name="email" type="email" required /></label>
       <label>Message <textarea name="message" required /></label>
-${hosted === undefined ? '' : `      {/* here the widget of ${captcha}: it adds a field to the form */}\n`}      <button disabled={sending}>Send message</button>
+${hostedField ? `      {/* here the widget of ${kind}: it adds a field to the form */}\n` : ''}      <button disabled={sending}>Send message</button>
       <div role="alert">
         {answer.errors?.map((it) => <p key={it.field}>{it.field} {it.message}.</p>) ?? answer.detail}
       </div>
     </form>
   );
-}${
-        own
-          ? `
+}${own ? solve : ''}`,
+  };
+}
 
-async function solve() {
-  const challenge = await (await fetch('${publicUrl}/api/captcha')).json();
-  const solution = await solveChallenge({ challenge, deriveKey });
-  return btoa(JSON.stringify({ challenge, solution }));
-}`
-          : ''
-      }`,
-    },
-    {
-      id: 'shell',
-      label: 'curl',
-      note:
-        captcha === 'none'
-          ? 'To see that it works, before there is a page.'
-          : 'To see that a captcha is asked for: refused (captcha-required), since nothing here has solved one.',
-      code: `curl ${url} \\
+function curlSnippet(publicUrl: string, { kind }: Captcha) {
+  return {
+    id: 'shell',
+    label: 'curl',
+    note:
+      kind === 'none'
+        ? 'To try the server before you have a page.'
+        : 'To see that a captcha is required: this is refused (captcha-required), because curl cannot solve one.',
+    code: `curl ${publicUrl}/api/messages \\
   -H 'Content-Type: application/json' \\
   -d '{"name":"Ada","email":"ada@example.com","message":"Hello!"}'`,
-    },
-  ];
+  };
 }

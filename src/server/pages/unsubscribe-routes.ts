@@ -1,5 +1,4 @@
-import type { RouterContext } from '@koa/router';
-import Router from '@koa/router';
+import Router, { type RouterContext } from '@koa/router';
 import type { Context } from '../../context.ts';
 import { readUnsubscribeToken, unsubscribe } from '../../services/senders/suppressions.ts';
 import type { RequestState } from '../http/request-scope.ts';
@@ -7,8 +6,8 @@ import { wantsPage } from '../http/wants-page.ts';
 import { basePathOf, pageOpener } from './open-page.ts';
 
 /**
- * "Never again" for auto-replies (RFC 8058). Mail programs, virus scanners and previews follow links by themselves,
- * so GET changes nothing: it shows a button. POST is the button, and what a mail program sends for it.
+ * Lets a mailbox refuse auto-replies (RFC 8058). Virus scanners and previews follow links, so GET changes nothing and only
+ * shows a button. The button posts, and so do mail programs.
  */
 export function createUnsubscribeRoutes({ config }: Pick<Context, 'config'>): Router<RequestState> {
   const router = new Router<RequestState>();
@@ -22,7 +21,7 @@ export function createUnsubscribeRoutes({ config }: Pick<Context, 'config'>): Ro
     ctx.body = page({ title: 'No more confirmations', action: `${basePath}/unsubscribe?token=${token}` });
   });
 
-  // What the body says does not matter: the token says it all, and some mail programs send a body of their own.
+  // The body does not matter: the token is enough, and mail programs send different bodies.
   router.post('/unsubscribe', async (ctx) => {
     await unsubscribe(ctx.state.scope, tokenOf(ctx));
     if (wantsPage(ctx)) {
@@ -37,6 +36,6 @@ export function createUnsubscribeRoutes({ config }: Pick<Context, 'config'>): Ro
 
 function tokenOf(ctx: RouterContext<RequestState>): string {
   const { token } = ctx.query;
-  // Nothing but the characters of a token is ever printed into the page.
+  // The page contains the token, so it may only have these characters.
   return typeof token === 'string' && /^[\w.-]{1,200}$/.test(token) ? token : '';
 }

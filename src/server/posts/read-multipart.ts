@@ -5,8 +5,7 @@ import { filePart } from '../../services/intake/check-fields.ts';
 import { maxValues, tooManyValues } from '../http/body-limits.ts';
 
 /**
- * Reads `multipart/form-data`: every text field, in order, with `filePart` in the place of a file. A file input
- * that was left empty counts as not there.
+ * Reads the text fields of `multipart/form-data` in order, with `filePart` for each file. Ignores empty file inputs.
  *
  * @param contentType with its boundary.
  * @throws {Problem} body-unreadable, fields-invalid (too many parts)
@@ -25,7 +24,7 @@ export async function readMultipart(contentType: string, bytes: Buffer): Promise
     stream.on('data', (chunk: Buffer) => {
       size += chunk.length;
     });
-    // The parser reports a file that breaks off as an error of its own as well.
+    // The parser reports an incomplete file as its own error too.
     stream.on('error', () => {});
     stream.on('end', () => {
       if (filename || size > 0) fields.push([unescapeName(name ?? ''), filePart]);
@@ -36,7 +35,7 @@ export async function readMultipart(contentType: string, bytes: Buffer): Promise
   parser.on('close', resolve);
   parser.end(bytes);
   await promise;
-  // A part may declare another character set than UTF-8; only where bytes fit none is this character put in.
+  // A part may have another character set than UTF-8. The parser writes U+FFFD only for bytes that are not valid in it.
   if (!isUtf8(bytes) && fields.some((texts) => texts.some((it) => typeof it === 'string' && it.includes('\ufffd')))) {
     throw unreadable('the body is not valid UTF-8');
   }
@@ -48,8 +47,8 @@ function createParser(contentType: string, size: number): busboy.Busboy {
     return busboy({
       headers: { 'content-type': contentType },
       defParamCharset: 'utf8',
-      // The body is bounded already; nothing more may be cut off without a word.
-      // The parser reports this number of parts as soon as it has read them all.
+      // The size of the body is limited already, and the parser would cut off longer fields silently.
+      // The parser reports `partsLimit` as soon as it has read this many parts.
       limits: { fieldSize: size, fieldNameSize: size, parts: maxValues + 1 },
     });
   } catch {
@@ -57,7 +56,7 @@ function createParser(contentType: string, size: number): busboy.Busboy {
   }
 }
 
-/** Browsers write these three characters of a name like this (HTML, "multipart form data"). */
+/** Browsers escape these three characters in names (HTML, "multipart form data"). */
 function unescapeName(name: string): string {
   return name.replaceAll('%22', '"').replaceAll('%0D', '\r').replaceAll('%0A', '\n');
 }

@@ -1,26 +1,29 @@
 import { isUtf8 } from 'node:buffer';
-import type { Context } from 'koa';
+import type { Context, Middleware } from 'koa';
 import readBody from 'raw-body';
 import { Problem } from '../../problems.ts';
 import type { Submission } from '../../services/intake/check-fields.ts';
-import { bodyLimit, maxValues, tooManyValues } from '../http/body-limits.ts';
+import { bodyLimit, bodyTooLarge, maxValues, tooManyValues } from '../http/body-limits.ts';
 import type { RequestState } from '../http/request-scope.ts';
+import { wantsPage } from '../http/wants-page.ts';
 import { readMultipart } from './read-multipart.ts';
 
-/** Max pieces of a body. Node parses each HTTP chunk by itself, so that 64 KiB in chunks of a byte cost as much as 20 posts. */
+/** Max pieces of a body. Node parses each HTTP chunk separately: 64 KiB in chunks of a byte take as long as 20 posts. */
 const maxPieces = 2000;
 
 /**
- * Reads what was posted, without believing any of it.
+ * Reads a post without checking its fields. Keeps the values in `ctx.state.posted`, for a page where the visitor corrects
+ * them.
  *
  * @throws {Problem} body-too-large, body-type-unknown, body-unreadable, fields-invalid (too many values)
  */
 export async function readSubmission(ctx: Context & { state: RequestState }, formSlug: string): Promise<Submission> {
-  const { clientAddress } = ctx.state;
+  const values = await readValues(ctx);
+  ctx.state.posted = values;
   return {
     formSlug,
-    values: await readValues(ctx),
-    clientAddress,
+    values,
+    clientAddress: ctx.state.clientAddress,
     origin: ctx.req.headers.origin,
     idempotencyKey: ctx.get('Idempotency-Key') || undefined,
   };
@@ -28,8 +31,8 @@ export async function readSubmission(ctx: Context & { state: RequestState }, for
 
 type BodyType = 'json' | 'urlencoded' | 'multipart/form-data';
 
-/** What browsers and programs send, to the letter. Everything else is taken apart, which takes a while. */
-const usualTypes: ReadonlyMap<string | undefined, BodyType> = new Map([
+/** The spellings that browsers and programs use. Parsing other ones takes longer. */
+const commonTypes: ReadonlyMap<string | undefined, BodyType> = new Map([
   ['application/json', 'json'],
   ['application/json; charset=utf-8', 'json'],
   ['application/json;charset=UTF-8', 'json'],
@@ -40,7 +43,7 @@ const usualTypes: ReadonlyMap<string | undefined, BodyType> = new Map([
 async function readValues(ctx: Context): Promise<Map<string, unknown>> {
   const { headers } = ctx.req;
   const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
-  const type = (hasBody && usualTypes.get(headers['content-type'])) || readType(ctx);
+  const type = (hasBody && commonTypes.get(headers['content-type'])) || readType(ctx);
   if ((headers['content-encoding'] || 'identity') !== 'identity') {
     throw new Problem('body-type-unknown', 'send the body without Content-Encoding');
   }
@@ -62,28 +65,28 @@ function readType(ctx: Context): BodyType {
   if (charset !== '' && charset !== 'utf-8' && charset !== 'utf8' && charset !== 'us-ascii') {
     throw new Problem('body-type-unknown', 'send the body in UTF-8');
   }
-  // It is one of the names that were asked for.
+  // `is` returns one of the names it was given.
   return type as BodyType;
 }
 
 async function readBytes(ctx: Context): Promise<Buffer> {
   const { length } = ctx.request;
-  if ((length ?? 0) > bodyLimit) throw tooLarge();
-  // A client that asked first waits for this: whatever was refused before cost it no body.
+  if ((length ?? 0) > bodyLimit) throw bodyTooLarge(bodyLimit);
+  // A client that sent `Expect: 100-continue` waits for this, and sends no body if it is refused before.
   if ((ctx.req.headers.expect ?? '') !== '') ctx.res.writeContinue();
   const body = readBody(ctx.req, { limit: bodyLimit, length: length ?? null });
   try {
     return await Promise.race([body, refuseTooManyPieces(ctx)]);
   } catch (error) {
     if (error instanceof Problem) throw error;
-    // The rest is left unread otherwise, and the next request on the connection would wait behind it.
+    // Otherwise the next request on this connection would wait behind the rest of the body.
     ctx.req.resume();
-    if ((error as { type?: unknown }).type === 'entity.too.large') throw tooLarge();
+    if ((error as { type?: unknown }).type === 'entity.too.large') throw bodyTooLarge(bodyLimit);
     throw new Problem('body-unreadable', 'the body ended too soon');
   }
 }
 
-/** Only ever rejects. The rest of the body is left unread, and its connection ends with the answer. */
+/** Never resolves. Leaves the rest of the body unread and closes the connection after the answer. */
 function refuseTooManyPieces(ctx: Context): Promise<never> {
   return new Promise((_, reject) => {
     let pieces = 0;
@@ -94,10 +97,6 @@ function refuseTooManyPieces(ctx: Context): Promise<never> {
       reject(new Problem('body-unreadable', 'the body came in too many pieces'));
     });
   });
-}
-
-function tooLarge(): Problem {
-  return new Problem('body-too-large', `the body must be no larger than ${bodyLimit / 1024} KiB`);
 }
 
 function decode(bytes: Buffer): string {
@@ -114,13 +113,13 @@ function readUrlencoded(text: string): [string, string][] {
   // Counted before parsing, and no further than the limit.
   if (text.split('&', maxValues + 1).length > maxValues) throw tooManyValues();
   const fields = [...new URLSearchParams(text)];
-  // It stands there for bytes that are no UTF-8, unless somebody typed it.
-  const mayBeRuined = text.includes('%') && fields.some((texts) => texts.some((it) => it.includes('\ufffd')));
-  if (mayBeRuined && !isEncodedUtf8(text)) throw notUtf8();
+  // U+FFFD replaces bytes that are not UTF-8, or somebody typed it.
+  const mayBeInvalid = text.includes('%') && fields.some((texts) => texts.some((it) => it.includes('\ufffd')));
+  if (mayBeInvalid && !isEncodedUtf8(text)) throw notUtf8();
   return fields;
 }
 
-/** A character is escaped whole or not at all: what stands between escapes is valid already. */
+/** A character is escaped completely or not at all, so the text between escapes is valid already. */
 function isEncodedUtf8(text: string): boolean {
   const escaped = text.match(/(?:%[0-9a-f]{2})+/gi) ?? [];
   return escaped.every((run) => isUtf8(Buffer.from(run.replaceAll('%', ''), 'hex')));
@@ -131,7 +130,7 @@ function readJson(text: string): Map<string, unknown> {
   try {
     body = JSON.parse(text);
   } catch {
-    // The parser's message would quote the body.
+    // The parser's own message would quote the body.
     throw new Problem('body-unreadable', 'the body is not valid JSON');
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
@@ -141,10 +140,10 @@ function readJson(text: string): Map<string, unknown> {
   return new Map(Object.entries(body));
 }
 
-/** A list counts as its elements, as in a form that repeats a name. Whatever is nested deeper counts as well. */
+/** Counts the elements of a list, like a form that repeats a name, and everything nested deeper. */
 function hasTooManyValues(body: object): boolean {
   const values = Object.values(body).flatMap((value) => (Array.isArray(value) && value.length > 0 ? value : [value]));
-  // The list grows while it is read.
+  // The loop also visits what it appends.
   for (const value of values) {
     if (values.length > maxValues) return true;
     if (typeof value === 'object' && value !== null) values.push(...Object.values(value));
@@ -152,15 +151,19 @@ function hasTooManyValues(body: object): boolean {
   return false;
 }
 
-/** A name given more than once keeps all its values: checking joins or refuses them, and never picks one. */
+/** A repeated name keeps all its values: `checkFields` joins or refuses them, and never picks one. */
 function gather(fields: readonly (readonly [string, unknown])[]): Map<string, unknown> {
   const values = Map.groupBy(fields, ([name]) => name);
   return new Map([...values].map(([name, all]) => [name, all.length === 1 ? all[0]?.[1] : all.map(([, it]) => it)]));
 }
 
-/** Keeps what was posted at hand as well, for a page that lets the visitor correct it. */
-export async function readPosted(ctx: Context & { state: RequestState }, formSlug: string): Promise<Submission> {
-  const submission = await readSubmission(ctx, formSlug);
-  ctx.state.posted = submission.values;
-  return submission;
-}
+/** Reads a post that a limit refuses, so that the page about it can send it again. Programs still have what they sent. */
+export const keepTyped: Middleware<RequestState> = async (ctx, next) => {
+  if (!wantsPage(ctx)) return await next();
+  try {
+    await next();
+  } catch (error) {
+    if (error instanceof Problem && error.code === 'rate-limited') await readSubmission(ctx, '').catch(() => {});
+    throw error;
+  }
+};

@@ -7,19 +7,19 @@ import type { Scope } from '../../services/scope.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { wantsPage } from '../http/wants-page.ts';
 import { dialectOf } from './dialects/index.ts';
-import { readPosted } from './read-submission.ts';
+import { readSubmission } from './read-submission.ts';
 
 /**
- * Takes one post from reading to storing, for every address that takes messages. Browsers without script are sent
- * on; programs are told in the dialect of the address.
+ * Reads and stores a post, on every route for messages. Redirects browsers without script; answers programs in the dialect
+ * of the route.
  *
- * @throws {Problem} what reading and submitting throw; nothing is stored then. After any other error, nobody knows whether it was stored.
+ * @throws {Problem} from reading and submitting; then nothing is stored. After any other error it may have been stored.
  */
 export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug: string): Promise<void> {
   const { scope, intake } = ctx.state;
-  const submission = await readPosted(ctx, formSlug);
+  const submission = await readSubmission(ctx, formSlug);
   const isPage = wantsPage(ctx);
-  // Read before anything is stored: nothing after that may fail.
+  // Before the message is stored: nothing after that may fail.
   ctx.state.next = await readNextOf(scope, submission, isPage);
   const stored = await submitMessage(scope, intake, submission);
   ctx.state.stored = { message: stored.id, receipt: stored.receipt, repeated: stored.repeated };
@@ -30,27 +30,20 @@ export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug:
     ctx.set('Location', ctx.state.next ?? thanks.slice(new URL(thanks).origin.length));
     ctx.body = '';
   } else {
-    const told = dialectOf(ctx.path).stored({
-      stored,
-      submission,
-      next: ctx.state.next ?? stored.redirectUrl ?? thanks,
-    });
-    ctx.status = told.status;
-    ctx.body = told.body;
+    const next = ctx.state.next ?? stored.redirectUrl ?? thanks;
+    const { status, body } = dialectOf(ctx.path).stored({ stored, submission, next });
+    ctx.status = status;
+    ctx.body = body;
   }
 }
 
-/** Where the visitor goes next; for a page also where the form leads. Reads the form at most once. */
+/** Where to send the visitor: `_next` if it is allowed, or for a page the form's redirect. Reads the form at most once. */
 async function readNextOf(scope: Scope, submission: Submission, isPage: boolean): Promise<string | undefined> {
-  const wanted = wantedNext(submission);
+  // Other services call it `_redirect`.
+  const wanted = submission.values.get('_next') || submission.values.get('_redirect') || undefined;
   if (wanted === undefined && !isPage) return undefined;
-  let asked: ReturnType<typeof findOpenForm> | undefined;
-  const readForm = () => (asked ??= findOpenForm(scope, submission.formSlug));
+  let form: ReturnType<typeof findOpenForm> | undefined;
+  const readForm = () => (form ??= findOpenForm(scope, submission.formSlug));
   const next = await readNext(scope.config, async () => (await readForm()).origins, wanted);
   return next === undefined && isPage ? ((await readForm()).redirectUrl ?? undefined) : next;
-}
-
-/** `_redirect` is what other services call it. */
-function wantedNext({ values }: Submission): unknown {
-  return values.get('_next') || values.get('_redirect') || undefined;
 }

@@ -109,7 +109,7 @@
     fillings.delete(form);
     HTMLFormElement.prototype.reset.call(form);
     const { receipt = '' } = answer;
-    const thanks = `Thank you! Your message has arrived.${receipt && ' Its number is {receipt}.'}`;
+    const thanks = `Thank you! Your message has arrived.${receipt && ' Your reference is {receipt}.'}`;
     say(form, 'sent', text(form, 'success', thanks).replace('{receipt}', receipt)).focus();
     if (!tell(form, 'sent', answer)) return;
     const next = form.getAttribute('data-redirect');

@@ -2,10 +2,7 @@ import type { FieldFault } from '../../../problems.ts';
 import type { ProblemDetails } from '../../http/problem-details.ts';
 import { type Dialect, sentence } from './dialect.ts';
 
-/**
- * The answers of the Django backend that this program replaces: those of Django REST framework's serializers,
- * whose faults of fields are a 400.
- */
+/** The answers of the Django backend that this program replaces: Django REST framework answers invalid fields with 400. */
 export const django: Dialect = {
   stored: ({ stored, submission: { values } }) => ({
     status: 201,
@@ -33,7 +30,7 @@ function byField(faults: readonly FieldFault[]): Record<string, string[]> {
   return Object.fromEntries([...named].map(([field, all]) => [field, all.map(textOf)]));
 }
 
-/** In the framework's own words, where it has some: frontends show them. */
+/** In the framework's words if it has some, because frontends show them. */
 function textOf({ field, code, message }: FieldFault): string {
   if (code === 'missing') return 'This field is required.';
   if (code === 'invalid' && field === 'email') return 'Enter a valid email address.';

@@ -2,7 +2,7 @@ import type { FieldFault, ProblemCode } from '../../../problems.ts';
 import type { ProblemDetails } from '../../http/problem-details.ts';
 import { type Dialect, sentence } from './dialect.ts';
 
-/** What `@formspree/core` 4 calls them; a code that it does not know reaches the page as `UNSPECIFIED`. */
+/** The codes of `@formspree/core` 4. It turns codes that it does not know into `UNSPECIFIED`. */
 const formCodes: Partial<Record<ProblemCode, string>> = {
   'form-unknown': 'FORM_NOT_FOUND',
   'form-closed': 'INACTIVE',
@@ -10,9 +10,8 @@ const formCodes: Partial<Record<ProblemCode, string>> = {
 };
 
 /**
- * The wire protocol of Formspree, so that its published clients work with only their endpoint changed. They look
- * at the body alone: `next` means success, `errors` or `error` a refusal. An error with a `field` is shown at
- * that field, one without above the form.
+ * Formspree's protocol: its published clients only need another endpoint. They read only the body: `next` means success,
+ * `errors` or `error` a refusal. They show an error with a `field` at that field, any other above the form.
  */
 export const formspree: Dialect = {
   stored: ({ next }) => ({ status: 200, body: { ok: true, next } }),
