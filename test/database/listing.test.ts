@@ -1,12 +1,11 @@
 import { expect } from 'chai';
-import type { Pool } from 'pg';
 import type { Context } from '../../src/context.ts';
 import { listEmails } from '../../src/services/emails/emails.ts';
 import { listMessages } from '../../src/services/messages/messages.ts';
 import type { Page } from '../../src/services/paging.ts';
 import { openScope, type Scope } from '../../src/services/scope.ts';
 import { listSenders } from '../../src/services/senders/senders.ts';
-import { openTestContext } from '../support/context.ts';
+import { openTestContext, recordStatements } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 
 interface Plan {
@@ -30,7 +29,7 @@ describe('a page of a list', () => {
     context = await openTestContext(db);
     scope = openScope(context);
     await fill(db);
-    asked = await recordQuestions(context);
+    asked = await recordStatements(context);
     const [row] = await db.query<{ sender_id: string }>('select sender_id from messages limit 1');
     sender = row?.sender_id ?? '';
   });
@@ -111,25 +110,6 @@ function page(cursor: string | undefined) {
 
 function flatten(plan: Plan): Plan[] {
   return [plan, ...(plan.Plans ?? []).flatMap(flatten)];
-}
-
-/** The statements sent to the database from now on, with their values. */
-async function recordQuestions(context: Context): Promise<string[]> {
-  const asked: string[] = [];
-  const pool: Pool = await context.orm.em.getConnection().getNativeClient();
-  pool.on('acquire', (client) => {
-    if (Object.hasOwn(client, 'recorded')) return;
-    const query = client.query.bind(client) as (...args: unknown[]) => unknown;
-    Object.assign(client, {
-      recorded: true,
-      query: (...args: unknown[]) => {
-        const [question] = args as [string | { text: string }];
-        asked.push(typeof question === 'string' ? question : question.text);
-        return query(...args);
-      },
-    });
-  });
-  return asked;
 }
 
 /** Twenty thousand messages of one month; 1 % have another form, 1 % are held. Not decryptable. */

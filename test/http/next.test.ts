@@ -1,5 +1,11 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
-import { type Answer, browserAccept, type Client } from '../support/api.ts';
+import { createApp } from '../../src/server/app.ts';
+import { openPages } from '../../src/server/pages/pages.ts';
+import { openIntake } from '../../src/services/intake/intake.ts';
+import { type Answer, browserAccept, type Client, clientOf } from '../support/api.ts';
+import { openTestMailing, recordStatements } from '../support/context.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Api, openApi } from '../support/server-here.ts';
 
@@ -150,5 +156,30 @@ describe('_next', () => {
     expect(answer.status).to.equal(201);
     expect(answer.headers.get('location')).to.equal(null);
     expect(answer.json).to.have.all.keys('id', 'receipt', 'receivedAt');
+  });
+
+  it('reads the form from the database once, for the redirect', async () => {
+    await using context = await openTestMailing(db, { PUBLIC_URL: 'http://localhost:3000' });
+    await using intake = openIntake(context);
+    const app = createApp(context, openPages(context.config), { stopping: false }, intake);
+    const server = createServer(app.callback());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const here = clientOf(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+      const postHere = (message: string) =>
+        here.send('/api/forms/own/messages', {
+          method: 'POST',
+          headers: { Accept: browserAccept },
+          body: new URLSearchParams({ email: 'ada@example.test', message, _next: 'https://own.example.test/danke' }),
+        });
+      // The first post also fills the intake's memory of forms.
+      expect((await postHere('first')).status).to.equal(303);
+      const statements = await recordStatements(context);
+      expect((await postHere('second')).headers.get('location')).to.equal('https://own.example.test/danke');
+      expect(statements.filter((it) => /^select .* from "forms"/.test(it))).to.have.lengthOf(1);
+    } finally {
+      server.close();
+      server.closeAllConnections();
+    }
   });
 });

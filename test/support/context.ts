@@ -1,3 +1,4 @@
+import type { Pool } from 'pg';
 import type { Environment } from '../../src/config/config.ts';
 import { readConfig } from '../../src/config/read-config.ts';
 import { type Context, openContext, openDatabaseContext } from '../../src/context.ts';
@@ -16,4 +17,23 @@ export async function openTestContext(db: TestDatabase, settings: Environment = 
 /** The same, able to send mail. */
 export async function openTestMailing(db: TestDatabase, settings: Environment): Promise<MailingContext> {
   return await openMailingContext(await openTestContext(db, settings));
+}
+
+/** The text of every statement from now on. The list grows. */
+export async function recordStatements(context: Context): Promise<string[]> {
+  const statements: string[] = [];
+  const pool: Pool = await context.orm.em.getConnection().getNativeClient();
+  pool.on('acquire', (client) => {
+    if (Object.hasOwn(client, 'recorded')) return;
+    const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+    Object.assign(client, {
+      recorded: true,
+      query: (...args: unknown[]) => {
+        const [statement] = args as [string | { text: string }];
+        statements.push(typeof statement === 'string' ? statement : statement.text);
+        return query(...args);
+      },
+    });
+  });
+  return statements;
 }
