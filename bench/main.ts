@@ -1,13 +1,14 @@
 /**
- * `npm run bench [part…]`: measures the program against what it is to be compared with, on this machine and in this
- * run, prints the tables and writes them into `bench/results.md`. Exits 1 where a bar is missed.
+ * `npm run bench [part…]` measures the program and what it is compared with, in one run on this machine.
+ * `npm run bench against <commit>` compares it with another commit of this repository.
+ * Both print tables, write them to `bench/results.md`, and exit with code 1 if a bar is missed.
  */
 
 import { styleText } from 'node:util';
 import { openMachine } from './support/machine.ts';
 import { type Part, printResult, writeResult } from './support/report.ts';
 
-/** Loaded when it is its turn: a part may need what another does not. */
+/** Loaded one by one: a part may need packages or programs that another does not. */
 const parts: Record<string, () => Promise<Part>> = {
   accept: async () => (await import('./accept.ts')).accept,
   deliver: async () => (await import('./deliver.ts')).deliver,
@@ -15,22 +16,26 @@ const parts: Record<string, () => Promise<Part>> = {
   list: async () => (await import('./list.ts')).list,
   memory: async () => (await import('./memory.ts')).memory,
   profile: async () => (await import('./profile.ts')).profile,
+  against: async () => (await import('./against.ts')).against,
 };
 
-const asked = process.argv.slice(2);
+const all = Object.keys(parts).filter((name) => name !== 'against');
+const [first, ...others] = process.argv.slice(2);
+const commit = first === 'against' ? others.shift() : undefined;
+const asked = first === undefined ? all : [first, ...others];
 const unknown = asked.filter((name) => !Object.hasOwn(parts, name));
 if (unknown.length > 0) {
-  console.error(`there is no part ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}`);
+  console.error(`Unknown part: ${unknown.join(', ')}. Use ${all.join(', ')} or "against <commit>".`);
   process.exit(2);
 }
 
 let missed = 0;
-for (const name of asked.length > 0 ? asked : Object.keys(parts)) {
+for (const name of asked) {
   console.log(styleText('bold', `\n${name}`));
   const part = (await parts[name]?.()) as Part;
-  // A machine of its own for each part, so that none finds what another left behind.
+  // A new PostgreSQL server and folder for each part, so that none finds another part's data.
   await using machine = await openMachine();
-  const result = await part.run(machine);
+  const result = await part.run(machine, commit);
   printResult(result);
   writeResult(name, part.about, result, machine.describes);
   missed += result.bars.filter((bar) => !bar.met).length;

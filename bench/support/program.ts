@@ -62,8 +62,13 @@ export function residentMb(pid: number): number {
 }
 
 /** The delivery loop in a process of its own; it listens to no port, so its log tells when it is there. */
-export async function startWorker({ folder, env }: Start): Promise<AsyncDisposable> {
-  const child = spawn(process.execPath, [launcher, 'deliver'], {
+export async function startWorker({
+  folder,
+  env,
+  command = [process.execPath, launcher, 'deliver'],
+}: Start): Promise<AsyncDisposable & { readonly pid: number }> {
+  const [program, ...args] = command;
+  const child = spawn(program, args, {
     cwd: folder,
     env,
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -75,6 +80,7 @@ export async function startWorker({ folder, env }: Start): Promise<AsyncDisposab
   });
   child.stderr.resume();
   return {
+    pid: child.pid ?? 0,
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM');
       await ended;

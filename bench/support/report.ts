@@ -1,12 +1,14 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { styleText } from 'node:util';
 import type { Machine } from './machine.ts';
+import { median } from './rounds.ts';
 
 /** One subcommand of `npm run bench`. */
 export interface Part {
   /** What is measured, and how; stands in the results. */
   readonly about: string;
-  run(machine: Machine): Promise<Result>;
+  /** @param commit for the part that compares with another commit. */
+  run(machine: Machine, commit?: string): Promise<Result>;
 }
 
 export interface Result {
@@ -30,6 +32,13 @@ export function atLeast(what: string, value: number, bar: number, unit = '×'): 
 
 export function atMost(what: string, value: number, bar: number, unit = '×'): Bar {
   return { what, is: figure(value, unit), asked: `≤ ${figure(bar, unit)}`, met: value <= bar };
+}
+
+/** The median of the ratios must not be above the bar, unless their range crosses it: then the two count as equal. */
+export function atMostUnlessEqual(what: string, ratios: readonly number[], bar: number): Bar {
+  const isEqual = Math.min(...ratios) <= bar && Math.max(...ratios) > bar;
+  const { is, asked, met } = atMost(what, median(ratios), bar);
+  return { what, is: isEqual ? `${is}, equal` : is, asked, met: met || isEqual };
 }
 
 /** Three digits say as much as a measurement like these knows. */
