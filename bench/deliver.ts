@@ -20,7 +20,9 @@ const rounds = 5;
 const idleSends = 100;
 
 export const deliver: Part = {
-  about: `Draining ${emails} queued emails, half of them notifications and half auto-replies, to a mail server on this machine, from the first 250 to the last; and one email at a time, from the commit that queued it to its 250. Beside it nodemailer with the same mails, ready to be sent: ten lanes of one connection each, and one warm connection.`,
+  about: `Sends ${emails} queued emails, half notifications and half auto-replies, to a mail server on this machine; timed from its first 250 to the last.
+Then one email at a time, from the commit that queued it to its 250. Compared with nodemailer sending the same finished mails over ten lanes of one
+connection each, or over one warm connection.`,
   run: measure,
 };
 
@@ -46,14 +48,14 @@ async function measure(machine: Machine): Promise<Result> {
   return {
     columns: ['', 'ours', 'bare nodemailer', 'ratio'],
     rows: [
-      ['emails a second', figure(ours), figure(bare), figure(ours / bare, '×')],
-      ['one at a time, p50 ms', figure(idle.ours), figure(idle.bare), figure(idle.ours / idle.bare, '×')],
-      ['transactions an email', figure(statements), '', ''],
+      ['emails per second', figure(ours), figure(bare), figure(ours / bare, '×')],
+      ['one at a time, p50 (ms)', figure(idle.ours), figure(idle.bare), figure(idle.ours / idle.bare, '×')],
+      ['transactions per email', figure(statements), '', ''],
     ],
     bars: [
-      atLeast('draining, of ten bare lanes', ours / bare, 0.55),
-      atMost('from commit to 250 while idle, p50, of a bare send', idle.ours / idle.bare, 4),
-      atMost('transactions an email', statements, 2, ''),
+      atLeast('emails per second, compared with ten bare lanes', ours / bare, 0.55),
+      atMost('commit to 250 while idle, p50, compared with a bare send', idle.ours / idle.bare, 2.5),
+      atMost('transactions per email', statements, 1, ''),
     ],
   };
 }
@@ -85,7 +87,7 @@ async function timed(sink: Sink, work: () => Promise<void>): Promise<Drained> {
   sink.reset();
   await work();
   const times = await sink.report();
-  if (times.length !== emails) throw new Error(`the mail server took ${times.length} mails instead of ${emails}`);
+  if (times.length !== emails) throw new Error(`the mail server received ${times.length} mails instead of ${emails}`);
   return { perSecond: ((emails - 1) * 1000) / ((times.at(-1) ?? 0) - (times[0] ?? 0)) };
 }
 
@@ -93,21 +95,20 @@ async function measureIdle(queue: Queue, sink: Sink, mails: readonly Mail[]): Pr
   await using _worker = await queue.startWorker();
   const lane = createTransport({ host: '127.0.0.1', port: sink.port, pool: true, maxConnections: 1, ignoreTLS: true });
   const once = async (send: () => Promise<void>): Promise<number> => {
-    const told = sink.nextMail();
+    const received = sink.nextMail();
     await pause(20);
     await send();
     const committed = clock();
-    return (await told) - committed;
+    return (await received) - committed;
   };
   const times: { ours: number[]; bare: number[] } = { ours: [], bare: [] };
   for (let index = -20; index < idleSends; index++) {
     const ours = await once(() => queue.storeOne());
-    const begun = { at: 0 };
-    const told = sink.nextMail();
+    const received = sink.nextMail();
     await pause(20);
-    begun.at = clock();
+    const begun = clock();
     await lane.sendMail(plain(mails[index + 20] as Mail));
-    const bare = (await told) - begun.at;
+    const bare = (await received) - begun;
     if (index < 0) continue;
     times.ours.push(ours);
     times.bare.push(bare);

@@ -16,12 +16,12 @@ const late = 500_000;
 const addresses = 100_000;
 const exported = 1_000_000;
 
-/** The posts are to be done in this time, so that the whole part ends in minutes also where little else does. */
+/** Posting stops after this time, so that a slow machine also finishes within minutes. */
 const postForMs = 6 * 60_000;
 
 export const memory: Part = {
-  about: `Resident memory (\`VmRSS\`, in MB of a million bytes) of \`ruffinweb serve --no-deliver\` with every guard on, while 64 clients post from a
-hundred thousand addresses, and of \`ruffinweb messages export --format jsonl\` on a million messages.`,
+  about: `Resident memory (\`VmRSS\`, in MB of a million bytes) of \`ruffinweb serve --no-deliver\` with every guard on while 64 clients post from a
+hundred thousand addresses, and of \`ruffinweb messages export --format jsonl\` with a million messages.`,
   run: measure,
 };
 
@@ -33,31 +33,31 @@ async function measure(machine: Machine): Promise<Result> {
   return {
     columns: ['', 'MB'],
     rows: [
-      [`idle, middle of ${starts} starts`, figure(median(idle))],
-      [`idle, most of ${starts} starts`, figure(Math.max(...idle))],
-      ['most with 64 clients', figure(posting.most)],
+      [`idle, median of ${starts} starts`, figure(median(idle))],
+      [`idle, highest of ${starts} starts`, figure(Math.max(...idle))],
+      ['highest with 64 clients', figure(posting.most)],
       [`after ${early.toLocaleString('en')} posts`, figure(posting.afterEarly)],
       [`after ${posting.posts.toLocaleString('en')} posts`, figure(posting.afterLate)],
       ['export, after a tenth', figure(exporting.early)],
-      ['export, most', figure(exporting.most)],
+      ['export, highest', figure(exporting.most)],
     ],
     bars: [
       atMost('idle', median(idle), 150, 'MB'),
-      atMost('most with 64 clients', posting.most, 220, 'MB'),
-      atLeast('posts that were made', posting.posts, late, ''),
-      atMost('after all posts, to after the first tenth', posting.afterLate / posting.afterEarly, 1.15),
-      atMost('export of a million, to its first tenth', exporting.most / exporting.early, 1.15),
+      atMost('highest with 64 clients', posting.most, 220, 'MB'),
+      atLeast('number of posts', posting.posts, late, ''),
+      atMost('after all posts, compared with after the first tenth', posting.afterLate / posting.afterEarly, 1.15),
+      atMost('export of a million, compared with its first tenth', exporting.most / exporting.early, 1.15),
     ],
   };
 }
 
-/** After a second of posts and some of rest. What V8's compilers kept at their busiest differs from start to start. */
+/** Memory after a second of posts and a rest, for several starts because V8's compilers keep a different amount each time. */
 async function measureIdle(machine: Machine): Promise<number[]> {
   const idle: number[] = [];
   while (idle.length < starts) {
     await using ours = await startOurs(machine, { name: `idle_${idle.length}` });
     await post(ours.url, { clients: 1, seconds: 1 });
-    // Until what starting and the posts took has been given back.
+    // Until memory that starting and posting needed has been returned.
     await pause(3000);
     idle.push(residentMb(ours.pid));
   }

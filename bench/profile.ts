@@ -7,16 +7,16 @@ import type { Machine } from './support/machine.ts';
 import { figure, type Part, type Result } from './support/report.ts';
 
 const clients = 64;
-/** Until what is run often is compiled; nothing of it counts. In seconds. */
+/** Seconds of load before the measurement, until V8 has compiled the hot functions. */
 const runIn = 4;
 const seconds = 8;
-const most = 10;
-/** How often it is looked what the program does, in microseconds. */
+const maxRows = 10;
+/** Microseconds between samples. */
 const interval = 250;
 
 export const profile: Part = {
-  about: `The functions in which \`ruffinweb serve --no-deliver\`, with every guard on, is found most often while ${clients} clients post (\`node --cpu-prof\`,
-the main thread alone), in percent of the time in which it does something. What a function calls counts for that one. No bar.`,
+  about: `The functions in which \`ruffinweb serve --no-deliver\`, with every guard on, spends most time while ${clients} clients post, in percent of the time
+that is not idle (\`node --cpu-prof\`, the main thread only). Time in a called function counts for the called function. No bar.`,
   run: measure,
 };
 
@@ -28,19 +28,19 @@ async function measure(machine: Machine): Promise<Result> {
     await post(ours.url, { clients, seconds: runIn });
     await post(ours.url, { clients, seconds });
   }
-  // It writes what it saw when it ends.
+  // Node writes the profile when it exits.
   const file = readdirSync(machine.folder).find((name) => name.endsWith('.cpuprofile'));
-  if (file === undefined) throw new Error('the server left no profile');
+  if (file === undefined) throw new Error('the server wrote no profile');
   const seen = readProfile(JSON.parse(readFileSync(join(machine.folder, file), 'utf8')), seconds * 1e6);
   const busy = seen.reduce((sum, it) => sum + it.us, 0);
   return {
-    columns: ['function', 'of', '%'],
-    rows: seen.slice(0, most).map((it) => [it.name, it.where, figure((it.us / busy) * 100)]),
+    columns: ['function', 'where', '%'],
+    rows: seen.slice(0, maxRows).map((it) => [it.name, it.where, figure((it.us / busy) * 100)]),
     bars: [],
   };
 }
 
-/** As V8 writes it (Chrome DevTools protocol, `Profiler.Profile`); times in microseconds. */
+/** V8's format (Chrome DevTools protocol, `Profiler.Profile`), with times in microseconds. */
 interface Profile {
   endTime: number;
   nodes: { id: number; callFrame: { functionName: string; url: string; lineNumber: number } }[];
@@ -48,7 +48,7 @@ interface Profile {
   timeDeltas: number[];
 }
 
-/** The functions seen in the last `lastUs`, the heaviest first, without those of doing nothing. */
+/** The functions seen in the last `lastUs` microseconds, the heaviest first, without idle time. */
 function readProfile({ endTime, nodes, samples, timeDeltas }: Profile, lastUs: number) {
   const frames = new Map(nodes.map((it) => [it.id, it.callFrame]));
   const seen = new Map<string, { name: string; where: string; us: number }>();

@@ -1,4 +1,4 @@
-/** Koa, its router, our reading and checking of a post, and an answer. Nothing else, and nothing is kept. */
+/** Only Koa, its router, our parser and field checks, and an answer. Stores nothing. */
 
 import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';

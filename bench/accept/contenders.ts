@@ -9,7 +9,7 @@ import { launcher, type Running, startServer } from '../support/program.ts';
 const run = promisify(execFile);
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-/** Every guard on, as a production server has it, with a limit for one client that this one client does not reach. */
+/** Every guard is on, as in production, with a rate limit that the load generator does not reach. */
 export const settings = {
   PORT: '0',
   ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 7).toString('base64')}`,
@@ -20,13 +20,13 @@ export const settings = {
   METRICS_TOKEN: 'a-token-of-the-benchmark',
 };
 
-/** As `ours` has it from its launcher, so that what is called the same below stays the same. */
+/** What our launcher sets, so that the other contenders run with the same Node options. */
 const asLaunched = { nodeOptions: launcherLimits(), env: { MALLOC_ARENA_MAX: '2' } };
 
 function launcherLimits(): string[] {
   const [, list = ''] = /const limits = \[(.*?)\];/s.exec(readFileSync(launcher, 'utf8')) ?? [];
   const limits = [...list.matchAll(/'([^']*)'/g)].map(([, limit]) => limit as string);
-  if (limits.length === 0) throw new Error(`the limits of a server are not found in ${launcher}`);
+  if (limits.length === 0) throw new Error(`${launcher} has no list of Node options`);
   return limits;
 }
 
@@ -39,14 +39,7 @@ export async function startOurs(
   return await startServer(name, { folder: machine.folder, env, ...(nodeOptions && { nodeOptions }) });
 }
 
-/** The same without batches. */
-export async function startOneAtATime(machine: Machine): Promise<Running> {
-  const env = { ...settings, ...asLaunched.env, DATABASE_URL: await machine.createDatabase('one') };
-  const command = [process.execPath, ...asLaunched.nodeOptions, here('one-at-a-time.ts')] as const;
-  return await startServer('one-at-a-time', { folder: machine.folder, env, command });
-}
-
-/** The same app, which stores nothing. */
+/** The same app with a store that keeps nothing. */
 export async function startStackAlone(machine: Machine): Promise<Running> {
   const env = { ...settings, ...asLaunched.env, DATABASE_URL: await machine.createDatabase('alone') };
   const command = [process.execPath, ...asLaunched.nodeOptions, here('stack-alone.ts')] as const;
@@ -59,9 +52,9 @@ export async function startBareKoa(machine: Machine): Promise<Running> {
 }
 
 /**
- * The same task as people write it with Django REST framework, under gunicorn with four workers.
+ * The same task written with Django REST framework, under gunicorn with four workers.
  *
- * @param settings trimmed and with kept connections, or as they come.
+ * @param settings `settings` keeps connections and loads little; `startproject` is Django's default.
  */
 export async function startDjango(machine: Machine, settings: 'settings' | 'startproject'): Promise<Running> {
   const name = `django_${settings}`;
@@ -78,7 +71,7 @@ export async function startDjango(machine: Machine, settings: 'settings' | 'star
   return await startServer(name, { folder: machine.folder, env, command });
 }
 
-/** Three statements in a transaction for each post, on tables like ours, asked by pgbench. */
+/** pgbench runs a transaction of three statements per post, on tables like ours. */
 export async function openThreeStatements(
   machine: Machine,
 ): Promise<(clients: number, seconds: number) => Promise<Load>> {
@@ -88,12 +81,12 @@ export async function openThreeStatements(
   return async (clients, seconds) => {
     const { stdout } = await run('pgbench', [...fixed, '-c', String(clients), '-T', String(seconds), url]);
     const perSecond = Number(/tps = ([\d.]+)/.exec(stdout)?.[1]);
-    if (!(perSecond > 0)) throw new Error(`pgbench said: ${stdout}`);
+    if (!(perSecond > 0)) throw new Error(`pgbench printed no rate: ${stdout}`);
     return { perSecond, p50: Number.NaN, p99: Number.NaN, answered: perSecond * seconds };
   };
 }
 
-/** What this part asks of the machine beside Node. */
+/** @throws if a program that this part needs is not installed. */
 export async function requirePrograms(): Promise<void> {
   const missing: string[] = [];
   for (const [program, args] of [
@@ -101,13 +94,13 @@ export async function requirePrograms(): Promise<void> {
     ['pgbench', ['--version']],
     ['/usr/bin/python3', ['-c', 'import django, rest_framework, gunicorn, psycopg2']],
   ] as const) {
-    // wrk shows its version and exits 1.
+    // `wrk -v` prints its version and exits with code 1.
     await run(program, [...args]).catch((error: { code?: unknown; stdout?: string }) => {
       if (!(program === 'wrk' && error.stdout?.startsWith('wrk'))) missing.push(program);
     });
   }
   if (missing.length === 0) return;
   throw new Error(
-    'missing; on Debian: apt-get install wrk postgresql postgresql-contrib python3-django python3-djangorestframework gunicorn python3-psycopg2',
+    `Not installed: ${missing.join(', ')}. On Debian: apt-get install wrk postgresql postgresql-contrib python3-django python3-djangorestframework gunicorn python3-psycopg2`,
   );
 }

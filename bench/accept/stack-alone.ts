@@ -1,4 +1,4 @@
-/** Our own app, with every guard, limit, header, metric and line of the log, in front of a store that keeps nothing. */
+/** Our app with every guard, limit, header, metric and log line, but a store that keeps nothing. */
 
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -19,7 +19,7 @@ const log = createLog({ ...config.log, format: 'json' });
 const base = await openDatabaseContext(config, { log, embedded: 'join', waiting: 'visitor' });
 await using context = await openMailingContext(await openContext(base));
 
-// Read once, here: no post asks the database anything.
+// Read once, so that posts need no database query.
 const form = await findOpenForm(openScope(context), defaultFormSlug);
 const intake: Intake = {
   forms: new Map([[defaultFormSlug, form]]),

@@ -21,12 +21,12 @@ function word(): string {
     .slice(2, 8);
 }
 
-/** A database with queued emails, and who empties it. */
+/** A database with queued emails, and the means to send them. */
 export interface Queue extends AsyncDisposable {
   readonly url: string;
   readonly folder: string;
   readonly env: Record<string, string>;
-  /** Stores messages as the server does, until so many emails are queued. @returns their mails. */
+  /** Stores messages as the server does until `count` emails are queued. @returns the composed mails. */
   fill(count: number): Promise<Mail[]>;
   makeAllDue(): Promise<void>;
   countQueued(): Promise<number>;
@@ -62,7 +62,7 @@ export async function openQueue(url: string, smtpPort: number, folder: string): 
         name: `Visitor ${serial}`,
         email: `visitor${serial}@example.net`,
         subject: 'About your offer',
-        // The same words from many addresses would be held.
+        // The same text from many addresses would be held as spam.
         message: `Hello,\n\n${Array.from({ length: 60 }, word).join(' ')}`,
         company: 'Engines Ltd',
       }),
@@ -81,7 +81,7 @@ export async function openQueue(url: string, smtpPort: number, folder: string): 
     env,
     async fill(count) {
       for (let stored = 0; stored < count / 2; stored += 50) await Promise.all(Array.from({ length: 50 }, store));
-      // The limit of auto-replies an hour would keep most of them back.
+      // The hourly limit on auto-replies would cancel most of them.
       await query(
         url,
         `insert into emails (id, kind, state, message_id, sender_id, due_at, tries, internet_message_id, created_at)

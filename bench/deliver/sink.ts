@@ -1,7 +1,7 @@
 /**
- * A mail server that takes everything and keeps nothing, in a process of its own: fast enough that what is measured is
- * the sender. Tells its parent its port, and when it gave each 250 at the end of a mail, by the machine's clock that
- * all processes share.
+ * A mail server that accepts everything and keeps nothing, in its own process, so fast that only the sender is
+ * measured. It reports to its parent its port and when it sent each 250 after a mail, by the clock that all processes
+ * share.
  */
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 
@@ -39,7 +39,7 @@ function serve(socket: Socket): void {
       if (inMail) {
         inMail = false;
         const now = Number(process.hrtime.bigint()) / 1e6;
-        socket.write('250 2.0.0 taken\r\n');
+        socket.write('250 2.0.0 accepted\r\n');
         if (tellEach) tell({ mail: now });
         else times.push(now);
       } else if (line.startsWith('DATA')) {
@@ -48,7 +48,7 @@ function serve(socket: Socket): void {
       } else if (line.startsWith('QUIT')) socket.end('221 bye\r\n');
       else socket.write(line.startsWith('EHLO') ? '250-sink\r\n250 8BITMIME\r\n' : '250 2.0.0 ok\r\n');
     }
-    // Of a mail's body only what could be the beginning of its end.
+    // Keep only as much of a mail's body as could be the beginning of its end mark.
     tail = Buffer.from(inMail ? rest.subarray(Math.max(0, rest.length - end.length + 1)) : rest);
   });
 }

@@ -1,4 +1,4 @@
-"""Makes the tables of the models; migrations would add nothing to what is measured."""
+"""Creates the models' tables directly; migrations would not change the measurement."""
 import django
 
 django.setup()

@@ -1,4 +1,4 @@
-"""Settings for an API that stores contact messages in PostgreSQL, with nothing that it does not need."""
+"""Settings for an API that stores contact messages in PostgreSQL, with only what it needs."""
 import os
 from urllib.parse import urlparse
 
@@ -21,7 +21,7 @@ DATABASES = {
         "PASSWORD": database.password,
         "NAME": database.path[1:],
         "ATOMIC_REQUESTS": True,
-        # As it is told to be set under load: a connection of its own for each worker, kept.
+        # Recommended under load: each worker keeps its connection.
         "CONN_MAX_AGE": None,
     }
 }

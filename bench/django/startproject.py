@@ -1,4 +1,4 @@
-"""What `django-admin startproject` writes and Django REST framework's own defaults: a connection for each request, too."""
+"""The settings of `django-admin startproject` and the defaults of Django REST framework, with a connection per request."""
 from settings import *  # noqa: F403
 
 INSTALLED_APPS = [

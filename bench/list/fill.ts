@@ -4,13 +4,13 @@ import { query } from '../support/machine.ts';
 
 export const rareForm = '01a20000-0000-7000-8000-00000000f0f0';
 
-/** The sender with a thousandth of all messages. */
+/** The number of the sender of every thousandth message. */
 export const busySender = 1;
 
 /**
- * A third of `rows` senders, `rows` messages of ninety days and one email for each: one in a hundred of another form,
- * one in a hundred held, one in a hundred failed, one in twenty an auto-reply. Written by PostgreSQL, so what is sealed
- * is bytes of the usual length that nobody can open; `sealPage` makes up for that where a page is read.
+ * Stores `rows` messages from ninety days, an email for each, and a third as many senders. One message in a hundred
+ * belongs to another form and one is held; one email in a hundred failed, and one in twenty is an auto-reply. Encrypted
+ * columns hold random bytes of the usual length; `sealPage` encrypts real values for the pages that are read.
  */
 export async function fill(url: string, rows: number): Promise<void> {
   const now = `'${new Date().toISOString()}'::timestamptz`;
@@ -48,7 +48,7 @@ export async function fill(url: string, rows: number): Promise<void> {
   await query(url, 'vacuum analyze');
 }
 
-/** Seals what these messages and senders hold with the program's own code and keys. */
+/** Encrypts values for these messages and senders with the program's own code and keys. */
 export async function sealPage(context: Context, ids: { messages: string[]; senders: string[] }): Promise<void> {
   const { keyring } = context;
   const em = context.orm.em.fork();

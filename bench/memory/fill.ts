@@ -6,7 +6,7 @@ import { sealContent } from '../../src/services/sealed-values.ts';
 
 const atOnce = 5000;
 
-/** Puts so many sealed messages of one sender into a database, as the server would have stored them. */
+/** Stores `count` encrypted messages from one sender, as the server would have stored them. */
 export async function fillMessages(url: string, keyring: Keyring, count: number): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();

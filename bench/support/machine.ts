@@ -6,12 +6,12 @@ import { startEmbedded } from '../../src/database/embedded/embedded.ts';
 import { migrateUp } from '../../src/database/migrate.ts';
 import { commandPatience, openOrm } from '../../src/database/orm.ts';
 
-/** What a part of the benchmark runs on: a folder of its own and a PostgreSQL server that keeps its promises. */
+/** What a part runs on: a temporary folder and a PostgreSQL server that waits for the disk at each commit. */
 export interface Machine extends AsyncDisposable {
   readonly folder: string;
   /** One line for the results. */
   readonly describes: string;
-  /** The address of a new database with today's schema; `empty` for one without. */
+  /** @returns the URL of a new database with the current schema, or without one if `empty`. */
   createDatabase(name: string, options?: { empty?: true }): Promise<string>;
 }
 
@@ -50,13 +50,14 @@ export async function query<Row extends pg.QueryResultRow>(url: string, text: st
   }
 }
 
-/** A commit that may be lost is no commit, and fast. */
+/** Commits that may be lost would be faster, so the figures would not count. */
 async function requireDurability(url: string): Promise<string> {
   const [row] = await query<{ fsync: string; commit: string; version: string }>(
     url,
     `select current_setting('fsync') as fsync, current_setting('synchronous_commit') as commit,
        split_part(current_setting('server_version'), ' ', 1) as version`,
   );
-  if (row?.fsync !== 'on' || row.commit !== 'on') throw new Error('the database does not wait for the disk');
+  if (row?.fsync !== 'on' || row.commit !== 'on')
+    throw new Error('PostgreSQL does not wait for the disk: fsync and synchronous_commit must be on');
   return row.version;
 }

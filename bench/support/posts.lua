@@ -1,5 +1,5 @@
--- What wrk posts: each time another address and another text, so that nothing is taken for a repeat.
--- argv: a word that no other run of this benchmark has, and the number of addresses (0 for a new one each time).
+-- What wrk posts. Each post has another address and another text, so that none is a repeat.
+-- Arguments: a word that no other run uses, and the number of addresses (0: each post has a new one).
 
 local words = {}
 for word in ([[

@@ -5,19 +5,19 @@ import { fileURLToPath } from 'node:url';
 
 export const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
 
-/** A server of a contender, as a process of its own. */
+/** A contender's server, in its own process. */
 export interface Running extends AsyncDisposable {
   readonly url: string;
   readonly pid: number;
 }
 
 export interface Start {
-  /** Empty and writable; its output goes into files there. */
+  /** A writable folder. The log is written there. */
   folder: string;
   env: Record<string, string>;
-  /** What Node is to do beside running our program. */
+  /** Further options for Node. */
   nodeOptions?: readonly string[];
-  /** Another program than ours, or ours with other options. */
+  /** Runs instead of our program with its usual options. */
   command?: readonly [string, ...string[]];
 }
 
@@ -55,13 +55,13 @@ export async function startServer(name: string, { folder, env, nodeOptions = [],
   };
 }
 
-/** What a process has in memory (`VmRSS`), in MB of 1,000,000 bytes. */
+/** Resident memory of a process (`VmRSS`), in MB of 1,000,000 bytes. */
 export function residentMb(pid: number): number {
   const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
   return (Number(kib) * 1024) / 1e6;
 }
 
-/** The delivery loop in a process of its own; it listens to no port, so its log tells when it is there. */
+/** Starts `ruffinweb deliver`. It listens on no port, so its first log line shows that it runs. */
 export async function startWorker({
   folder,
   env,

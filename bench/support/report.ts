@@ -5,7 +5,7 @@ import { median } from './rounds.ts';
 
 /** One subcommand of `npm run bench`. */
 export interface Part {
-  /** What is measured, and how; stands in the results. */
+  /** What is measured and how, for the results. */
   readonly about: string;
   /** @param commit for the part that compares with another commit. */
   run(machine: Machine, commit?: string): Promise<Result>;
@@ -13,12 +13,12 @@ export interface Part {
 
 export interface Result {
   readonly columns: readonly string[];
-  /** The first cell of each row names it. */
+  /** Each row begins with its name. */
   readonly rows: readonly (readonly string[])[];
   readonly bars: readonly Bar[];
 }
 
-/** What was promised, and what came out. */
+/** A limit and the measured value. */
 export interface Bar {
   readonly what: string;
   readonly is: string;
@@ -41,7 +41,7 @@ export function atMostUnlessEqual(what: string, ratios: readonly number[], bar: 
   return { what, is: isEqual ? `${is}, equal` : is, asked, met: met || isEqual };
 }
 
-/** Three digits say as much as a measurement like these knows. */
+/** With three digits: these measurements are not more precise. */
 export function figure(value: number, unit = ''): string {
   const text = value >= 100 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)));
   return unit === '' || unit === '×' || unit === '%' ? text + unit : `${text} ${unit}`;
@@ -58,11 +58,11 @@ export function printResult(result: Result): void {
 const file = new URL('../results.md', import.meta.url);
 const preface = `# Results
 
-Written by \`npm run bench\`. Server, database and load share one machine, whatever else it does: only ratios within one
-run mean anything, and each figure is the median of interleaved rounds.
+Written by \`npm run bench\`. Server, database and load generator share one machine that may have other work, so only ratios
+within one run mean anything. Each figure is the median of interleaved rounds.
 `;
 
-/** Puts a part's section in the place of its last one; those of other parts stay. */
+/** Replaces a part's section in the results and keeps the other sections. */
 export function writeResult(name: string, about: string, result: Result, machine: string): void {
   const before = existsSync(file)
     ? readFileSync(file, 'utf8')
@@ -85,7 +85,7 @@ export function writeResult(name: string, about: string, result: Result, machine
 
 function tableOf(bars: readonly Bar[]): string {
   return table(
-    ['bar', 'asked', 'is', ''],
+    ['bar', 'required', 'measured', ''],
     bars.map((bar) => [bar.what, bar.asked, bar.is, bar.met ? 'met' : '**missed**']),
   );
 }

@@ -1,7 +1,7 @@
 /**
- * Measures each contender once per round, in turn, so that whatever else the machine does meets all of them alike.
+ * Measures each contender once per round, in turn, so that other work on the machine affects all of them alike.
  *
- * @returns what each measured, round by round.
+ * @returns each contender's measurements, in the order of the rounds.
  */
 export async function interleave<Name extends string, Sample>(
   rounds: number,
@@ -18,7 +18,7 @@ export async function interleave<Name extends string, Sample>(
   return samples;
 }
 
-/** The middle one, or the mean of the two in the middle. */
+/** The middle value, or the mean of the two middle values. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const [low, high] = [sorted[Math.floor((sorted.length - 1) / 2)], sorted[Math.ceil((sorted.length - 1) / 2)]];

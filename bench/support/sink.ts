@@ -5,14 +5,14 @@ import type { FromSink, ToSink } from '../deliver/sink.ts';
 
 const program = fileURLToPath(new URL('../deliver/sink.ts', import.meta.url));
 
-/** The mail server of `deliver/sink.ts`. */
+/** The mail server in `deliver/sink.ts`. */
 export interface Sink extends AsyncDisposable {
   readonly port: number;
-  /** Forgets what it took. */
+  /** Forgets all mails so far. */
   reset(): void;
-  /** When it gave each 250 since the reset, in milliseconds of the clock of `clock()`. */
+  /** When it sent each 250 since the reset, in milliseconds of `clock()`. */
   report(): Promise<number[]>;
-  /** When it gave the next one; for one mail at a time. */
+  /** When it sent the next 250; for one mail at a time. */
   nextMail(): Promise<number>;
 }
 
@@ -24,14 +24,14 @@ export async function startSink(): Promise<Sink> {
     port,
     reset: () => say('reset'),
     async report() {
-      const told = answer(child);
+      const reply = answer(child);
       say('report');
-      return ((await told) as { times: number[] }).times;
+      return ((await reply) as { times: number[] }).times;
     },
     async nextMail() {
-      const told = answer(child);
+      const reply = answer(child);
       say('tell-each');
-      return ((await told) as { mail: number }).mail;
+      return ((await reply) as { mail: number }).mail;
     },
     async [Symbol.asyncDispose]() {
       child.disconnect();
