@@ -1,8 +1,9 @@
-import { defineEntity, p } from '@mikro-orm/core';
+import { defineEntity, type InferEntity, p } from '@mikro-orm/core';
 import { attemptOutcomes } from '../words.ts';
 import { Email } from './email.ts';
 
-const AttemptSchema = defineEntity({
+/** One attempt to deliver an email, with the SMTP reply. */
+export const Attempt = defineEntity({
   name: 'Attempt',
   tableName: 'attempts',
   properties: {
@@ -19,7 +20,4 @@ const AttemptSchema = defineEntity({
   indexes: [{ properties: ['email', 'finishedAt'] }, { properties: ['finishedAt'] }],
 });
 
-/** One attempt to deliver an email, with the SMTP reply. */
-export class Attempt extends AttemptSchema.class {}
-
-AttemptSchema.setClass(Attempt);
+export type Attempt = InferEntity<typeof Attempt>;

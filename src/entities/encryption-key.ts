@@ -1,6 +1,7 @@
 import { defineEntity, p } from '@mikro-orm/core';
 
-const EncryptionKeySchema = defineEntity({
+/** A key that values in this database may be encrypted with. The key itself is never stored. */
+export const EncryptionKey = defineEntity({
   name: 'EncryptionKey',
   tableName: 'encryption_keys',
   properties: {
@@ -14,7 +15,15 @@ const EncryptionKeySchema = defineEntity({
   },
 });
 
-/** A key that values in this database may be encrypted with. The key itself is never stored. */
-export class EncryptionKey extends EncryptionKeySchema.class {}
-
-EncryptionKeySchema.setClass(EncryptionKey);
+/** Unused since 0.3.0. Release 0.2.0 reads and writes this table, so it stays until 0.4.0. */
+export const RetiredKey = defineEntity({
+  name: 'RetiredKey',
+  tableName: 'retired_keys',
+  properties: {
+    /** The key's id, as it was in `ENCRYPTION_KEYS`. */
+    id: p.string().length(32).primary(),
+    /** The known text encrypted with it, so that another key cannot take its id. */
+    canary: p.blob(),
+    retiredAt: p.datetime(3).defaultRaw('now()'),
+  },
+});

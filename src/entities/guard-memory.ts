@@ -2,14 +2,15 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { Form } from './form.ts';
 import { Message } from './message.ts';
 
-const MessageKeySchema = defineEntity({
+/** An idempotency key and the message stored under it, for 24 hours. */
+export const MessageKey = defineEntity({
   name: 'MessageKey',
   tableName: 'message_keys',
   properties: {
     form: () => p.manyToOne(Form).primary(),
     /** Keyed hash of the `Idempotency-Key` header. */
     key: p.blob().primary(),
-    /** Keyed hash of what was posted under it. */
+    /** Keyed hash of the post that used the key. */
     fingerprint: p.blob(),
     message: () => p.manyToOne(Message).deleteRule('cascade'),
     storedAt: p.datetime(3),
@@ -17,12 +18,8 @@ const MessageKeySchema = defineEntity({
   indexes: [{ properties: ['storedAt'] }, { properties: ['message'] }],
 });
 
-/** An idempotency key and the message it stands for, for 24 hours. */
-export class MessageKey extends MessageKeySchema.class {}
-
-MessageKeySchema.setClass(MessageKey);
-
-const RecentPostSchema = defineEntity({
+/** A post without an idempotency key: for ten minutes, the same post again counts as a double click. */
+export const RecentPost = defineEntity({
   name: 'RecentPost',
   tableName: 'recent_posts',
   properties: {
@@ -34,12 +31,8 @@ const RecentPostSchema = defineEntity({
   indexes: [{ properties: ['storedAt'] }, { properties: ['message'] }],
 });
 
-/** A post without an idempotency key: for ten minutes, the same post again counts as a double click. */
-export class RecentPost extends RecentPostSchema.class {}
-
-RecentPostSchema.setClass(RecentPost);
-
-const UsedCaptchaSchema = defineEntity({
+/** A solved captcha that a message was stored with. It cannot be used again. */
+export const UsedCaptcha = defineEntity({
   name: 'UsedCaptcha',
   tableName: 'used_captchas',
   properties: {
@@ -51,7 +44,24 @@ const UsedCaptchaSchema = defineEntity({
   indexes: [{ properties: ['expiresAt'] }],
 });
 
-/** A solved captcha that a message was stored with. It cannot be used again. */
-export class UsedCaptcha extends UsedCaptchaSchema.class {}
+/** When an address last got an auto-reply: at most one a day for all forms together. */
+export const ReplyDay = defineEntity({
+  name: 'ReplyDay',
+  tableName: 'reply_days',
+  properties: {
+    /** Blind index of the address, so that the limit also holds while there is no sender row. */
+    addressIndex: p.blob().primary(),
+    repliedAt: p.datetime(3),
+  },
+});
 
-UsedCaptchaSchema.setClass(UsedCaptcha);
+/** How many auto-replies a form has queued in one clock hour. */
+export const ReplyHour = defineEntity({
+  name: 'ReplyHour',
+  tableName: 'reply_hours',
+  properties: {
+    form: () => p.manyToOne(Form).primary(),
+    hour: p.datetime(0).primary(),
+    replies: p.integer(),
+  },
+});

@@ -1,18 +1,14 @@
+import type { EntitySchema } from '@mikro-orm/core';
 import { ApiKey } from './api-key.ts';
 import { Attempt } from './attempt.ts';
-import { Duty } from './duty.ts';
 import { Email } from './email.ts';
-import { EncryptionKey } from './encryption-key.ts';
-import { Erasure } from './erasure.ts';
+import { EncryptionKey, RetiredKey } from './encryption-key.ts';
 import { Form } from './form.ts';
-import { MessageKey, RecentPost, UsedCaptcha } from './guard-memory.ts';
-import { ImportedRow } from './imported-row.ts';
-import { MailQueue } from './mail-queue.ts';
+import { MessageKey, RecentPost, ReplyDay, ReplyHour, UsedCaptcha } from './guard-memory.ts';
+import { Erasure, ImportedRow, Suppression } from './kept-after-erasure.ts';
 import { Message } from './message.ts';
-import { ReplyDay, ReplyHour } from './reply-limit.ts';
-import { RetiredKey } from './retired-key.ts';
 import { Sender } from './sender.ts';
-import { Suppression } from './suppression.ts';
+import { Duty, MailQueue } from './shared-state.ts';
 
 export * from '../words.ts';
 export {
@@ -20,23 +16,19 @@ export {
   Attempt,
   Duty,
   Email,
-  EncryptionKey,
   Erasure,
   Form,
-  ImportedRow,
   MailQueue,
   Message,
   MessageKey,
   RecentPost,
   ReplyDay,
-  ReplyHour,
-  RetiredKey,
   Sender,
   Suppression,
-  UsedCaptcha,
 };
 
-export type EntityClass = new () => object;
+/** The tables as the ORM sees them. Those without methods are plain definitions. */
+export type EntityClass = EntitySchema | (new () => object);
 
 /** Every entity, for the ORM. */
 export const entities: readonly EntityClass[] = [

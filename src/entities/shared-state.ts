@@ -1,7 +1,8 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import { pauseCauses } from '../words.ts';
 
-const MailQueueSchema = defineEntity({
+/** The state of the queue that all workers share: one row. */
+export const MailQueue = defineEntity({
   name: 'MailQueue',
   tableName: 'mail_queue',
   properties: {
@@ -12,7 +13,7 @@ const MailQueueSchema = defineEntity({
     cause: p.enum(pauseCauses).nullable(),
     /** Encrypted, because a mail server's reply could quote an address. */
     reason: p.blob().nullable(),
-    /** When a worker last started a probe: whether the mail server lets us in again. */
+    /** When a worker last checked whether the mail server accepts our login again. */
     probedAt: p.datetime(3).nullable(),
     /** The database this row was written in; a copy of it has another identity. Empty until the first worker starts. */
     databaseIdentity: p.text().nullable(),
@@ -23,7 +24,12 @@ const MailQueueSchema = defineEntity({
   ],
 });
 
-/** The state of the queue that all workers share: one row. */
-export class MailQueue extends MailQueueSchema.class {}
-
-MailQueueSchema.setClass(MailQueue);
+/** A periodic task, which one of the running processes does, and when it was last done. */
+export const Duty = defineEntity({
+  name: 'Duty',
+  tableName: 'duties',
+  properties: {
+    name: p.string().length(64).primary(),
+    doneAt: p.datetime(3),
+  },
+});
