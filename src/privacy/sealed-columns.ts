@@ -17,14 +17,6 @@ export type SealedPlace = {
   [T in SealedTable]: { table: T; column: (typeof sealedTables)[T]['columns'][number]; row: string };
 }[SealedTable];
 
-/**
- * The name of a prepared statement whose text is built from this list. It contains the columns, because two releases that
- * run side by side must not use one name for two texts.
- */
-export function nameStatement(verb: string, table: SealedTable): string {
-  return [verb, table, ...sealedTables[table].columns].join('_');
-}
-
 /** The places of one row, in the order of the table's columns. */
 export function placesOf(table: SealedTable, row: string): SealedPlace[] {
   // The column belongs to this table, but a union type cannot express that.

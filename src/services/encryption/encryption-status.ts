@@ -1,10 +1,9 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { readStoredKeys } from '../../database/encryption-keys.ts';
-import { runStatement } from '../../database/statement.ts';
 import { isKeyOf } from '../../privacy/key-row.ts';
 import { sealingKey } from '../../privacy/keyring.ts';
 import type { ConfiguredKey } from '../../privacy/keyring-check.ts';
-import { nameStatement, type SealedTable, sealedTableNames, sealedTables } from '../../privacy/sealed-columns.ts';
+import { type SealedTable, sealedTableNames, sealedTables } from '../../privacy/sealed-columns.ts';
 
 /**
  * - `seals`: first in the configuration; it encrypts, and decrypts too
@@ -70,10 +69,8 @@ interface Used {
 async function countByKey(em: EntityManager): Promise<Map<string | null, Used>> {
   const used = new Map<string | null, Used>();
   for (const table of sealedTableNames) {
-    const counted = await runStatement<{ key: string | null; count: number; newest_ms: number | null }>(
-      em,
-      { name: nameStatement('count_keys', table), text: countStatement(table) },
-      [],
+    const counted = await em.execute<{ key: string | null; count: number; newest_ms: number | null }[]>(
+      countStatement(table),
     );
     for (const { key, count, newest_ms: newest } of counted) {
       const entry = used.get(key) ?? noRows();

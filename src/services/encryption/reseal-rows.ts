@@ -1,34 +1,33 @@
-import { columns } from '../../database/columns.ts';
-import { runStatement, type Statement } from '../../database/statement.ts';
-import { nameStatement, placesOf, type SealedTable, sealedTables } from '../../privacy/sealed-columns.ts';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { inTransaction } from '../../database/statement.ts';
+import type { Keyring } from '../../privacy/keyring.ts';
+import { placesOf, type SealedTable, sealedTables } from '../../privacy/sealed-columns.ts';
 import { SealBroken } from '../../privacy/sealing.ts';
 import { beforeAllIds } from '../paging.ts';
 import type { Scope } from '../scope.ts';
 
-/** A row's encrypted values, in the order of the table's columns. */
+export interface Batch {
+  resealed: number;
+  /** Ids of rows with a value that cannot be decrypted. */
+  unopened: string[];
+}
+
+/** A row's id and its encrypted values, in the order of the table's columns. */
 interface SealedRow {
   id: string;
   values: (Buffer | null)[];
 }
 
-export interface Batch {
-  resealed: number;
-  /** Rows that were locked or changed meanwhile. The next round finds them again. */
-  skipped: number;
-  /** Ids of rows with a value that cannot be decrypted. */
-  unopened: string[];
-}
-
-/** SQL condition: a value of the row was encrypted with another key. `$1` is the prefix of the encrypting key. */
-function isOutdated(table: SealedTable): string {
-  return sealedTables[table].columns
-    .map((column) => `(${column} is not null and substring(${column} from 1 for octet_length($1::bytea)) <> $1)`)
-    .join(' or ');
+/** The table with a parameter for the encrypting key's prefix, and the condition that another key encrypted a value. */
+function outdatedRows(table: SealedTable): string {
+  const conditions = sealedTables[table].columns.map(
+    (column) => `substring(${column} from 1 for octet_length(prefix)) <> prefix`,
+  );
+  return `from ${table}, (select ?::bytea as prefix) as newest where (${conditions.join(' or ')})`;
 }
 
 export async function countOutdated({ em, keyring }: Scope, table: SealedTable): Promise<number> {
-  const text = `select count(*)::int as count from ${table} where ${isOutdated(table)}`;
-  const [row] = await runStatement<{ count: number }>(em, { name: nameStatement('count_outdated', table), text }, [
+  const [row] = await em.execute<{ count: number }[]>(`select count(*)::int as count ${outdatedRows(table)}`, [
     keyring.newestPrefix,
   ]);
   return row?.count ?? 0;
@@ -37,91 +36,69 @@ export async function countOutdated({ em, keyring }: Scope, table: SealedTable):
 /** Few enough to lock them only for a moment, and to fit into memory whatever their length. */
 const batchSize = 100;
 
-/** Lower than every id. (`$2 is null or id > $2` would prevent the use of the index.) */
+/** Lower than every id. */
 const beforeAll = { uuid: beforeAllIds, smallint: '0' };
 
-/** Encrypts the table's outdated values with the encrypting key: one pass, batch by batch. */
-export async function* resealTable(scope: Scope, table: SealedTable): AsyncGenerator<Batch> {
-  for (let after = beforeAll[sealedTables[table].idType]; ; ) {
-    const rows = await findOutdated(scope, table, after);
-    const last = rows.at(-1);
-    if (last === undefined) return;
-    after = last.id;
-    yield await resealBatch(scope, table, rows);
-    // New values with an old key are left to the next round; otherwise this one might never end.
-    if (rows.length < batchSize) return;
+/** Encrypts the table's outdated values with the encrypting key, batch by batch. Skips locked rows. */
+export async function* resealTable({ em, keyring }: Scope, table: SealedTable): AsyncGenerator<Batch> {
+  let after: string | undefined = beforeAll[sealedTables[table].idType];
+  while (after !== undefined) {
+    const begin: string = after;
+    const { rows, batch } = await inTransaction(em, async (inside) => {
+      const rows = await lockOutdated(inside, keyring, table, begin);
+      return { rows, batch: await resealRows(inside, keyring, table, rows) };
+    });
+    if (rows.length > 0) yield batch;
+    // A short batch is the last one: new values with an old key are left to the next round.
+    after = rows.length < batchSize ? undefined : rows.at(-1)?.id;
   }
 }
 
-async function findOutdated({ em, keyring }: Scope, table: SealedTable, after: string): Promise<SealedRow[]> {
+/** Locks the rows until the transaction ends, so that nobody changes them meanwhile. */
+async function lockOutdated(
+  em: EntityManager,
+  keyring: Keyring,
+  table: SealedTable,
+  after: string,
+): Promise<SealedRow[]> {
   const { columns, idType } = sealedTables[table];
-  const statement: Statement = {
-    name: nameStatement('find_outdated', table),
-    text: `
-select id::text, array[${columns.join(', ')}] as values from ${table}
-where id > $2::${idType} and (${isOutdated(table)})
-order by ${table}.id limit ${batchSize}`,
-  };
-  return await runStatement<SealedRow>(em, statement, [keyring.newestPrefix, after]);
+  return await em.execute<SealedRow[]>(
+    `select id::text, array[${columns.join(', ')}] as values ${outdatedRows(table)} and id > ?::${idType}
+     order by ${table}.id limit ${batchSize} for no key update of ${table} skip locked`,
+    [keyring.newestPrefix, after],
+  );
 }
 
-/** A row's id, and each sealed column as it was read and as it is to be written. */
-function changesOf(table: SealedTable) {
-  const names = sealedTables[table].columns.flatMap((it) => [`old_${it}`, `new_${it}`]);
-  return columns<Record<string, 'text' | 'bytea'>>({
-    row_id: 'text',
-    ...Object.fromEntries(names.map((it) => [it, 'bytea' as const])),
-  });
-}
-
-/**
- * Writes a row only if it is unchanged since it was read (compare and set), so that it overwrites nothing, and only if it
- * is not locked, so that it is never part of a deadlock.
- */
-function replaceStatement(table: SealedTable): Statement {
-  const each = (write: (column: string) => string, between: string) =>
-    sealedTables[table].columns.map(write).join(between);
-  return {
-    name: nameStatement('reseal_2', table),
-    text: `
-with given as materialized (
-  select row_id::${sealedTables[table].idType} as id, given.* from ${changesOf(table).as('given')}
-),
-free as materialized (
-  select id from ${table} where id in (select id from given) for no key update skip locked
-)
-update ${table} as stored set ${each((it) => `${it} = given.new_${it}`, ', ')}
-from given join free using (id)
-where stored.id = given.id and ${each((it) => `stored.${it} is not distinct from given.old_${it}`, ' and ')}
-returning stored.id`,
-  };
-}
-
-async function resealBatch(scope: Scope, table: SealedTable, rows: readonly SealedRow[]): Promise<Batch> {
+async function resealRows(
+  em: EntityManager,
+  keyring: Keyring,
+  table: SealedTable,
+  rows: readonly SealedRow[],
+): Promise<Batch> {
   const unopened: string[] = [];
-  const changes: Record<string, string | Buffer | null>[] = [];
+  const resealed: SealedRow[] = [];
   for (const { id, values } of rows) {
-    const after = resealRow(scope, table, id, values);
-    if (after === undefined) unopened.push(id);
-    else changes.push(changeOf(table, id, values, after));
+    const renewed = resealRow(keyring, table, id, values);
+    if (renewed === undefined) unopened.push(id);
+    else resealed.push({ id, values: renewed });
   }
-  if (changes.length === 0) return { resealed: 0, skipped: 0, unopened };
-  const written = await runStatement(scope.em, replaceStatement(table), changesOf(table).values(changes));
-  return { resealed: written.length, skipped: changes.length - written.length, unopened };
+  if (resealed.length > 0) await writeRows(em, table, resealed);
+  return { resealed: resealed.length, unopened };
 }
 
-function changeOf(table: SealedTable, id: string, before: (Buffer | null)[], after: (Buffer | null)[]) {
-  const change: Record<string, string | Buffer | null> = { row_id: id };
-  for (const [index, column] of sealedTables[table].columns.entries()) {
-    change[`old_${column}`] = before[index] ?? null;
-    change[`new_${column}`] = after[index] ?? null;
-  }
-  return change;
+async function writeRows(em: EntityManager, table: SealedTable, rows: readonly SealedRow[]): Promise<void> {
+  const { columns, idType } = sealedTables[table];
+  const row = `(?::${idType}${', ?::bytea'.repeat(columns.length)})`;
+  await em.execute(
+    `update ${table} set ${columns.map((it) => `${it} = given.${it}`).join(', ')}
+     from (values ${rows.map(() => row).join(', ')}) as given (id, ${columns.join(', ')}) where ${table}.id = given.id`,
+    rows.flatMap(({ id, values }) => [id, ...values]),
+  );
 }
 
 /** @returns undefined if one of its values cannot be decrypted. */
 function resealRow(
-  { keyring }: Scope,
+  keyring: Keyring,
   table: SealedTable,
   id: string,
   values: readonly (Buffer | null)[],

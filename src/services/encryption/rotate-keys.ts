@@ -33,13 +33,10 @@ export interface OtherKey {
   reason: string | null;
 }
 
-/** Rows that were changed or locked while they were read are found again in the next round. */
+/** The next round finds rows that were locked or written in this one. */
 const maxRounds = 5;
 
-/** Max rest between two batches. */
 const maxRestMs = 500;
-
-/** Max rows to list that cannot be decrypted. */
 const maxUnopenedListed = 20;
 
 /** How many rows to encrypt again. @throws {Problem} keys-wrong */
@@ -67,32 +64,29 @@ export async function rotateKeys(scope: Scope, request: RotateRequest = {}): Pro
   };
   for (let round = 1; round <= maxRounds; round++) {
     const before = rotated.resealed;
-    const skipped = await resealAllTables(scope, rotated, request);
+    await resealAllTables(scope, rotated, request);
     if (request.stop?.aborted) return { ...rotated, interrupted: true };
-    if (skipped === 0 && rotated.resealed === before) break;
+    if (rotated.resealed === before) break;
   }
   return { ...rotated, others: await deleteUnneeded(scope) };
 }
 
-async function resealAllTables(scope: Scope, rotated: Rotated, request: RotateRequest): Promise<number> {
-  let skipped = 0;
+async function resealAllTables(scope: Scope, rotated: Rotated, request: RotateRequest): Promise<void> {
   rotated.unopened = { count: 0, first: [] };
   for (const table of sealedTableNames) {
     let began = performance.now();
     for await (const batch of resealTable(scope, table)) {
       rotated.resealed += batch.resealed;
-      skipped += batch.skipped;
       rotated.unopened.count += batch.unopened.length;
-      for (const id of batch.unopened)
-        if (rotated.unopened.first.length < maxUnopenedListed) rotated.unopened.first.push({ table, id });
+      rotated.unopened.first.push(...batch.unopened.map((id) => ({ table, id })));
+      rotated.unopened.first.splice(maxUnopenedListed);
       request.onProgress?.(rotated.resealed);
-      if (request.stop?.aborted) return skipped;
+      if (request.stop?.aborted) return;
       // Rest as long as the batch took: visitors go first, and a rotation is in no hurry.
       await pause(Math.min(performance.now() - began, maxRestMs));
       began = performance.now();
     }
   }
-  return skipped;
 }
 
 /** @throws {Problem} keys-wrong if this would go back to an older key, probably by mistake. */
