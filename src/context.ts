@@ -97,7 +97,7 @@ async function findDatabase(config: Config, opening: Opening, opened: AsyncDispo
       return await joinEmbedded(config.dataDir);
     } catch (error) {
       const mayStart = opening.embedded === 'join-or-start' && error instanceof EmbeddedNotRunning;
-      if (!mayStart || !(await hasCluster(config.dataDir))) throw error;
+      if (!mayStart || !hasCluster(config.dataDir)) throw error;
       return (await ownEmbedded(startEmbedded(config.dataDir), opening, opened)).url;
     }
   }

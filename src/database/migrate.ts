@@ -3,14 +3,14 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { migrations } from './migrations/index.ts';
 import type { Orm } from './orm.ts';
 
-/** Key of the advisory lock that lets one migrator work at a time. Any constant. */
+/** Key of the advisory lock that lets one migrator work at a time. Any constant number would do. */
 export const migrationLock = 7_226_943;
 
 export interface SchemaStatus {
   applied: { name: string; appliedAt: Date }[];
-  /** This release has them, the database does not yet. */
+  /** Migrations of this release that the database lacks. */
   pending: string[];
-  /** The database has them, this release does not: a newer release migrated it. */
+  /** Migrations of the database that this release lacks: a newer release applied them. */
   unknown: string[];
 }
 
@@ -42,7 +42,7 @@ export async function readSchemaStatus(em: EntityManager): Promise<SchemaStatus>
   };
 }
 
-/** The tables were in use for as long as a migration waits for them. */
+/** The tables stayed in use until the migration gave up. */
 export class TablesBusy extends Error {
   override readonly name = 'TablesBusy';
 }
@@ -59,19 +59,13 @@ export interface Migrating {
  *
  * @throws {TablesBusy}
  */
-export async function migrateUp(orm: Orm, options: Migrating = {}): Promise<string[]> {
-  return await whileServing(orm, options, async (em) => {
-    const done = await orm.migrator.up({ transaction: em.getTransactionContext() });
-    return done.map((it) => it.name);
-  });
+export async function migrateUp(orm: Orm, options?: Migrating): Promise<string[]> {
+  return await migrate(orm, 'up', options);
 }
 
 /** Reverts the newest applied migration, if any. Data in the columns and tables it drops is lost. @throws {TablesBusy} */
-export async function migrateDown(orm: Orm, options: Migrating = {}): Promise<string[]> {
-  return await whileServing(orm, options, async (em) => {
-    const done = await orm.migrator.down({ transaction: em.getTransactionContext() });
-    return done.map((it) => it.name);
-  });
+export async function migrateDown(orm: Orm, options?: Migrating): Promise<string[]> {
+  return await migrate(orm, 'down', options);
 }
 
 /**
@@ -80,59 +74,42 @@ export async function migrateDown(orm: Orm, options: Migrating = {}): Promise<st
  */
 const tableLock = { waitMs: 500, pauseMs: 1000, tries: 400 };
 
-/**
- * An autovacuum gives way only to a statement that has waited for `deadlock_timeout` (a second). So while one runs, an
- * attempt waits a little longer than that, but never longer than a visitor's statement can wait.
- */
-const pastAutovacuum = `
-select least(setting::int + 300, 1800) as wait_ms from pg_settings
-where name = 'deadlock_timeout' and exists (
-  select from (select datid from pg_stat_progress_vacuum union all select datid from pg_stat_progress_analyze) as running
-  join pg_database on pg_database.oid = running.datid where datname = current_database()
-)`;
+/** SQLSTATEs of a lock timeout and of a deadlock (PostgreSQL manual, appendix A). */
+const mayTryAgain: ReadonlySet<string | undefined> = new Set(['55P03', '40P01']);
 
-async function whileServing(
+async function migrate(
   orm: Orm,
-  { waiting = () => {}, tries = tableLock.tries }: Migrating,
-  work: (em: EntityManager) => Promise<string[]>,
+  direction: 'up' | 'down',
+  { waiting = () => {}, tries = tableLock.tries }: Migrating = {},
 ): Promise<string[]> {
-  let { waitMs } = tableLock;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await withMigrationLock(orm, waitMs, work);
+      return await tryToMigrate(orm, direction);
     } catch (error) {
       if (!mayTryAgain.has((error as { code?: string }).code)) throw error;
       if (attempt >= tries) {
         throw new TablesBusy(
-          'the tables are in use, as by a backup, a long export or a vacuum: let it finish, then migrate again; nothing was changed',
+          'the tables are in use, perhaps by a backup, a long export or a vacuum; nothing was changed: let it finish, then migrate again',
           { cause: error },
         );
       }
       if (attempt === 1) waiting();
       await pause(tableLock.pauseMs);
-      const [vacuum] = await orm.em.fork().execute<{ wait_ms: number }[]>(pastAutovacuum);
-      waitMs = vacuum?.wait_ms ?? tableLock.waitMs;
     }
   }
 }
-
-/** SQLSTATEs of a lock timeout and of a deadlock (PostgreSQL manual, appendix A). */
-const mayTryAgain: ReadonlySet<string | undefined> = new Set(['55P03', '40P01']);
 
 /**
  * Takes the lock for the whole transaction that migrates: a session's lock could be taken on one pooled connection and
  * released on another. This lock may wait without a limit, because only other migrators wait for it.
  */
-async function withMigrationLock(
-  orm: Orm,
-  waitMs: number,
-  work: (em: EntityManager) => Promise<string[]>,
-): Promise<string[]> {
+async function tryToMigrate(orm: Orm, direction: 'up' | 'down'): Promise<string[]> {
   return await orm.em.fork().transactional(async (em) => {
     // The limits of the role or the database are meant for everyday statements.
     await em.execute(`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`);
     await em.execute(`select pg_advisory_xact_lock(${migrationLock})`);
-    await em.execute(`set local lock_timeout = ${waitMs}`);
-    return await work(em as EntityManager);
+    await em.execute(`set local lock_timeout = ${tableLock.waitMs}`);
+    const done = await orm.migrator[direction]({ transaction: em.getTransactionContext() });
+    return done.map((it) => it.name);
   });
 }

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { choosePrefix, type Prefix } from '../../src/database/embedded/account.ts';
+import { choosePrefix } from '../../src/database/embedded/account.ts';
 import { run } from '../../src/database/embedded/programs.ts';
 import { freePort, pathOf } from './machine-programs.ts';
 
@@ -9,9 +9,9 @@ import { freePort, pathOf } from './machine-programs.ts';
 export class MachinePostgres implements AsyncDisposable {
   readonly port: number;
   readonly #folder: string;
-  readonly #prefix: Prefix;
+  readonly #prefix: readonly string[];
 
-  private constructor(folder: string, prefix: Prefix, port: number) {
+  private constructor(folder: string, prefix: readonly string[], port: number) {
     this.#folder = folder;
     this.#prefix = prefix;
     this.port = port;

