@@ -8,11 +8,8 @@ export interface Statement {
 }
 
 /** Deadlock and serialization failure: nothing was changed, so the whole statement may run again. */
-const runAgainCodes = new Set(['40P01', '40001']);
-
 export function mayRunAgain(error: unknown): boolean {
-  const { code } = error as { code?: unknown };
-  return typeof code === 'string' && runAgainCodes.has(code);
+  return /^(?:40P01|40001)$/.test(codeOf(error));
 }
 
 /** A schema change has made a prepared plan stale. */
@@ -22,10 +19,13 @@ const stalePlanCode = '0A000';
  * The statement's name is unknown, or already taken: a pooler (PgBouncer in transaction mode) ran the statement on
  * another connection than the one that prepared it. Nothing was changed.
  */
-const namesLostCodes = new Set(['26000', '42P05']);
+const namesLostCodes = /^(?:26000|42P05)$/;
 
 /** Set on the pool when that happened. Its statements then have no names. */
 const namesLost = Symbol('names lost');
+
+/** Runs one statement and returns its rows. */
+export type Ask = <Row extends QueryResultRow>(statement: Statement, values: unknown[]) => Promise<Row[]>;
 
 /**
  * Runs one statement in its own transaction on the ORM's pool. Unlike the ORM it sends values as bind parameters, so
@@ -40,22 +40,16 @@ export async function runStatement<Row extends QueryResultRow>(
 }
 
 /**
- * Runs a statement after another one has taken locks, in one transaction. The second sees everything that was
- * committed while the first waited, which a single statement would not.
+ * Runs statements with bind parameters in one transaction. After one that took locks, the next sees everything that was
+ * committed meanwhile. `work` may run several times, so it must not change anything outside the database.
  */
-export async function runLocked<Row extends QueryResultRow>(
-  em: EntityManager,
-  lock: { statement: Statement; values: unknown[] },
-  statement: Statement,
-  values: unknown[],
-): Promise<Row[]> {
+export async function runTogether<Result>(em: EntityManager, work: (ask: Ask) => Promise<Result>): Promise<Result> {
   return await withClient(em, async (ask, client) => {
     await client.query('begin');
     try {
-      await ask(lock.statement, lock.values);
-      const rows = await ask<Row>(statement, values);
+      const result = await work(ask);
       await client.query('commit');
-      return rows;
+      return result;
     } catch (error) {
       // If the connection is lost, the database has already rolled back.
       await client.query('rollback').catch(() => {});
@@ -64,9 +58,7 @@ export async function runLocked<Row extends QueryResultRow>(
   });
 }
 
-type Ask = <Row extends QueryResultRow>(statement: Statement, values: unknown[]) => Promise<Row[]>;
-
-/** Gives `work` a connection from the pool, and runs it again when the database says that it may. */
+/** Gives `work` a connection from the pool, and runs it again if nothing was changed and another attempt may succeed. */
 async function withClient<Result>(
   em: EntityManager,
   work: (ask: Ask, client: PoolClient) => Promise<Result>,
@@ -81,12 +73,12 @@ async function withClient<Result>(
     try {
       return await work(ask, client);
     } catch (error) {
-      const code = (error as { code?: unknown }).code;
-      if (named && typeof code === 'string' && namesLostCodes.has(code)) {
+      const code = codeOf(error);
+      if (named && namesLostCodes.test(code)) {
         pool[namesLost] = true;
         continue;
       }
-      faulty = typeof code !== 'string' || code === stalePlanCode || code.startsWith('57') || code.startsWith('08');
+      faulty = code === '' || code === stalePlanCode || /^(?:57|08)/.test(code);
       if (run >= 3 || !(code === stalePlanCode || mayRunAgain(error))) throw error;
     } finally {
       // Close a faulty connection instead of reusing it.
@@ -110,4 +102,10 @@ export async function inTransaction<Result>(
       if (run >= 3 || !mayRunAgain(error)) throw error;
     }
   }
+}
+
+/** The SQLSTATE, or an empty text for an error that PostgreSQL did not send. */
+function codeOf(error: unknown): string {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' ? code : '';
 }

@@ -77,18 +77,16 @@ async function importPage(
   request: ImportRequest,
 ): Promise<void> {
   const takeable = await readPage(scope, rows, report, request);
-  const { fresh, erased } = await sortMessages(scope, takeable);
-  const took =
+  const { fresh, erased, newSenders } =
     formId === undefined
-      ? { messages: fresh.length, newSenders: 0, erased: [] }
-      : await takeMessages(scope, formId, fresh);
-  const gone = [...erased, ...took.erased];
-  for (const { oldId } of gone) request.onErased?.(oldId);
+      ? { ...(await sortMessages(scope, takeable)), newSenders: 0 }
+      : await takeMessages(scope, formId, takeable);
+  for (const { oldId } of erased) request.onErased?.(oldId);
   report.messages.found += rows.length;
-  report.messages.taken += took.messages;
-  report.messages.erased += gone.length;
-  report.messages.takenBefore += takeable.length - took.messages - gone.length;
-  if (report.senders.new !== null) report.senders.new += took.newSenders;
+  report.messages.taken += fresh.length;
+  report.messages.erased += erased.length;
+  report.messages.takenBefore += takeable.length - fresh.length - erased.length;
+  if (report.senders.new !== null) report.senders.new += newSenders;
   reportFresh(report, fresh, scope.now());
 }
 

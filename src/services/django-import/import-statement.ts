@@ -1,7 +1,6 @@
 import { columns } from '../../database/columns.ts';
 import type { Statement } from '../../database/statement.ts';
 
-/** What says whether a row is to be imported. */
 export const candidates = columns({ print: 'bytea', address_index: 'bytea', received_ms: 'float8' });
 
 /** Finds rows not to import: they were imported before, or their sender was erased after they were written. */
@@ -37,31 +36,15 @@ export const oldMessages = columns(
   2,
 );
 
-/**
- * Imports a list of messages, or nothing, while the locks are held. It queues no email and remembers nothing against
- * repeats: all this was long ago.
- */
+/** Imports messages that were not imported before, while the senders' locks are held. Queues no email. */
 export const importStatement: Statement = {
-  name: 'import_messages_2',
+  name: 'import_messages_3',
   text: `
 with given as materialized (
-  select * from ${oldMessages.as('given', 'print', 'address_index', 'received_ms')}
+  select *, to_timestamp(received_ms / 1000)::timestamptz(3) as received_at from ${oldMessages.as('given')}
 ),
--- People who were erased later: what was forgotten here must not come back from there.
-erased as materialized (
-  select print from given join erasures using (address_index)
-  where erased_at >= to_timestamp(received_ms / 1000)
-),
--- Rows that were never imported before, now marked as imported.
-taken as (
-  insert into imported_rows (print, taken_at)
-  select print, now() from given where print not in (select print from erased)
-  on conflict (print) do nothing
-  returning print
-),
-won as materialized (
-  select n, address_index, to_timestamp(received_ms / 1000)::timestamptz(3) as received_at
-  from given join taken using (print)
+marked as (
+  insert into imported_rows (print, taken_at) select print, now() from given
 ),
 -- The sender of each address, new or known. The encrypted columns of a known one stay as they are.
 found as (
@@ -69,7 +52,7 @@ found as (
   select distinct on (address_index)
     sender_id, address_index, address, name,
     count(*) over person, min(received_at) over person, max(received_at) over person
-  from won join ${oldMessages.as('writer', 'sender_id', 'address', 'name')} using (n)
+  from given
   window person as (partition by address_index)
   order by address_index, n
   on conflict (address_index) do update set
@@ -81,12 +64,7 @@ found as (
 stored as (
   insert into messages (id, receipt, form_id, sender_id, status, content, received_at)
   select message_id, receipt, $1::uuid, found.id, 'accepted', content, received_at
-  from won join ${oldMessages.as('written', 'message_id', 'receipt', 'content')} using (n)
-    join found using (address_index)
-  returning id
+  from given join found using (address_index)
 )
-select
-  (select count(*)::int from stored) as messages,
-  (select count(*)::int from found where id = any(${oldMessages.array('sender_id')})) as new_senders,
-  (select coalesce(array_agg(print), '{}') from erased) as erased`,
+select count(*)::int as new_senders from found where id = any(${oldMessages.array('sender_id')})`,
 };

@@ -1,20 +1,27 @@
 import { v7 as uuidv7 } from 'uuid';
 import { normaliseAddress } from '../../address.ts';
 import { sortLocks } from '../../database/locks.ts';
-import { runLocked, runStatement } from '../../database/statement.ts';
+import { type Ask, runStatement, runTogether } from '../../database/statement.ts';
 import { isReceiptClash, makeReceipt } from '../ids.ts';
 import type { Scope } from '../scope.ts';
 import { sealContent } from '../sealed-values.ts';
 import { candidates, importLockStatement, importStatement, leftStatement, oldMessages } from './import-statement.ts';
 import type { TakeableMessage } from './read-old-message.ts';
 
-/**
- * Finds the messages that were not imported yet (`fresh`), and those of people who were erased since (`erased`). Looking
- * first saves a repeated import from encrypting everything again.
- */
-export async function sortMessages(scope: Scope, messages: readonly TakeableMessage[]) {
-  const rows = await runStatement<{ print: Buffer; taken: boolean }>(
-    scope.em,
+/** Messages that were not imported before, and those whose senders were erased here after writing them. */
+export interface Sorted {
+  fresh: TakeableMessage[];
+  erased: TakeableMessage[];
+}
+
+/** Sorts out what is not to be imported. `takeMessages` repeats this under the senders' locks. */
+export async function sortMessages(scope: Scope, messages: readonly TakeableMessage[]): Promise<Sorted> {
+  const ask: Ask = async (statement, values) => await runStatement(scope.em, statement, values);
+  return await sortWith(ask, scope, messages);
+}
+
+async function sortWith(ask: Ask, scope: Scope, messages: readonly TakeableMessage[]): Promise<Sorted> {
+  const rows = await ask<{ print: Buffer; taken: boolean }>(
     leftStatement,
     candidates.values(
       messages.map((it) => ({
@@ -31,41 +38,30 @@ export async function sortMessages(scope: Scope, messages: readonly TakeableMess
   };
 }
 
-/** What happened to messages that were not imported before. */
-export interface Took {
-  messages: number;
-  newSenders: number;
-  /** Their sender was erased while this page was being prepared. */
-  erased: TakeableMessage[];
-}
-
 /**
- * Stores messages, their senders, and the marks that they were imported, in one transaction.
+ * Stores the messages that are to be imported, their senders, and the marks that they were imported, in one transaction.
  *
  * @param messages in the order of their ids: a new sender gets the name of the first one.
  */
-export async function takeMessages(scope: Scope, formId: string, messages: readonly TakeableMessage[]): Promise<Took> {
-  for (let clashes = 0; messages.length > 0; ) {
-    const rows = messages.map((message) => prepareRow(scope, message));
-    const lock = { statement: importLockStatement, values: [lockKeys(rows)] };
+export async function takeMessages(
+  scope: Scope,
+  formId: string,
+  messages: readonly TakeableMessage[],
+): Promise<Sorted & { newSenders: number }> {
+  for (let clashes = 0; ; ) {
     try {
-      const [took] = await runLocked<{ messages: number; new_senders: number; erased: Buffer[] }>(
-        scope.em,
-        lock,
-        importStatement,
-        [formId, ...oldMessages.values(rows)],
-      );
-      const erased = new Set(took?.erased.map(keyOf));
-      return {
-        messages: took?.messages ?? 0,
-        newSenders: took?.new_senders ?? 0,
-        erased: messages.filter((it) => erased.has(keyOf(it.print))),
-      };
+      return await runTogether(scope.em, async (ask) => {
+        await ask(importLockStatement, [lockKeys(scope, messages)]);
+        const sorted = await sortWith(ask, scope, messages);
+        if (sorted.fresh.length === 0) return { ...sorted, newSenders: 0 };
+        const rows = sorted.fresh.map((message) => prepareRow(scope, message));
+        const [row] = await ask<{ new_senders: number }>(importStatement, [formId, ...oldMessages.values(rows)]);
+        return { ...sorted, newSenders: row?.new_senders ?? 0 };
+      });
     } catch (error) {
       if (!isReceiptClash(error) || ++clashes >= 3) throw error;
     }
   }
-  return { messages: 0, newSenders: 0, erased: [] };
 }
 
 function keyOf(print: Buffer): string {
@@ -99,9 +95,7 @@ function prepareRow(scope: Scope, message: TakeableMessage) {
   };
 }
 
-type Row = ReturnType<typeof prepareRow>;
-
 /** The senders' locks that storing and erasing take too, sorted so that nobody deadlocks. */
-function lockKeys(rows: readonly Row[]): Buffer {
-  return sortLocks(rows.map((row) => row.address_index.readBigInt64BE(0)));
+function lockKeys(scope: Scope, messages: readonly TakeableMessage[]): Buffer {
+  return sortLocks(messages.map((it) => addressIndexOf(scope, it).readBigInt64BE(0)));
 }
