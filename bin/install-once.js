@@ -16,7 +16,8 @@ const nodeProgram = 'node_modules/node/bin/node';
 if (whatIsMissing().length > 0) await installOnce();
 
 async function installOnce() {
-  if (!(await takeLock())) return; // another process did it meanwhile
+  // If not, another process has installed them meanwhile.
+  if (!(await takeLock())) return;
   const heartbeat = setInterval(touchLock, 1_000);
   try {
     const { packages } = readJson('package-lock.json');
@@ -25,8 +26,8 @@ async function installOnce() {
     const count = Object.keys(packages).filter(isWanted).length;
     say(`Installing ${count} packages into node_modules (about 400 MB, with Node and PostgreSQL). This happens once.`);
     const development = needsDevelopment() ? ['--include=dev'] : [];
-    // The log level hides a long warning that this Node is too old, which is why we install one. The last two undo what
-    // npm passes on: under `npm publish --dry-run` it would install nothing.
+    // The log level hides a long warning that this Node is too old; we install a new one. The last two options override
+    // what npm passes on: under `npm publish --dry-run` it would install nothing.
     const options = ['--no-audit', '--no-fund', '--loglevel=error', '--dry-run=false', '--json=false', ...development];
     process.exitCode = await runNpm(['ci', ...options]);
     if (process.exitCode !== 0) say('npm ci failed; see its output above.');
@@ -46,7 +47,7 @@ function checkResult() {
     say('npm\'s install scripts are off (ignore-scripts), so the package "node" came without its program.');
     say('Run "npm ci --ignore-scripts=false", or install Node 24 from https://nodejs.org.');
   } else {
-    say(`npm ci did not install ${missing.slice(0, 3).join(', ')}. Look at the settings in .npmrc.`);
+    say(`npm ci did not install ${missing.slice(0, 3).join(', ')}. Check the settings in .npmrc.`);
   }
   process.exitCode = 1;
 }
@@ -68,7 +69,7 @@ function whatIsMissing() {
   return missing;
 }
 
-/** Whether npm was told not to install a package, or may fail to. */
+/** Whether npm's settings leave a package out, or npm may fail to install it. */
 function isLeftOut({ dev, optional, libc }) {
   const omitted = (process.env.npm_config_omit ?? '').split(/\s+/);
   if (optional && (libc || omitted.includes('optional'))) return true;
@@ -93,7 +94,7 @@ function suits(list, value) {
 /** Waits for another installation. @returns true if the lock is ours, false if nothing is left to do. */
 async function takeLock() {
   const draft = `${lock}-${process.pid}`;
-  let told = false;
+  let hasSaid = false;
   try {
     for (;;) {
       writeFileSync(draft, String(process.pid));
@@ -117,8 +118,8 @@ async function takeLock() {
         rmSync(aside, { force: true });
         continue;
       }
-      if (!told) say('Another installation is running in this folder; waiting for it.');
-      told = true;
+      if (!hasSaid) say('Another installation is running in this folder; waiting for it.');
+      hasSaid = true;
       await delay(200);
     }
   } finally {
@@ -142,7 +143,7 @@ function touchLock() {
   try {
     utimesSync(lock, now, now);
   } catch {
-    // Somebody removed it by hand.
+    // Somebody has removed it.
   }
 }
 

@@ -14,7 +14,7 @@ const { existsSync, readFileSync, realpathSync } = load('node:fs');
 
 const manifest = readJson('../package.json');
 const required = manifest.engines.node.replace('>=', '');
-/** Commands that run for a long time beside other programs, so that their memory matters. */
+/** Commands that run for a long time, so that their memory matters. */
 const takesLong = /^(serve|deliver|messages export)\b/;
 const bundled = pathTo('../node_modules/node/bin/node');
 
@@ -52,7 +52,7 @@ function startWithSmallHeap() {
     '--no-maglev',
     '--v8-pool-size=1',
   ];
-  // Until the line above has run.
+  // Until the SIGUSR1 handler above has been set.
   limits.push('--disable-sigusr1');
   const asked = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
   if (/semi-space|heap-growing/.test(asked)) return;
@@ -61,7 +61,7 @@ function startWithSmallHeap() {
     // By default glibc keeps memory for each thread and returns little of it.
     process.execve(process.execPath, args, { MALLOC_ARENA_MAX: '2', ...process.env });
   } catch {
-    // It returns only if it failed.
+    // Continue with the normal heap.
   }
 }
 
@@ -79,8 +79,8 @@ function keepCompiled() {
 
 /** Continues under another Node, with the same arguments, terminal and signals, and ends as it ends. */
 function continueUnder(node) {
-  // Before the start: a signal in between would end us alone and leave the program running.
-  // From a terminal Ctrl-C reaches the child directly as well: there two within two seconds count as one (`signals.ts`).
+  // Forward signals before the start: one in between would end only us and leave the program running. Ctrl-C in a
+  // terminal also reaches the child directly; there two signals within two seconds count as one (`signals.ts`).
   const { spawn } = load('node:child_process');
   const { constants } = load('node:os');
   const forward = (signal) => child.kill(signal);

@@ -1,9 +1,9 @@
 /**
- * `npm run build`: makes `dist/`, the program as an installed package runs it. One bundle with every library in it, so
- * that the packed file needs no registry, and a command does not read hundreds of files before it does anything.
+ * `npm run build` creates `dist/`, the program that an installed package runs: one bundle with every library, so that an
+ * installation needs no registry and a command does not have to read hundreds of files.
  *
- * The folder is built beside the old one and then put in its place: it is never half a program, also where two build
- * at once or one is killed.
+ * The new folder is built beside the old one and then replaces it, so `dist/` is complete even if two builds run at once
+ * or one is killed.
  */
 import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -32,7 +32,7 @@ function replaceFolder(from: string, to: string): void {
       try {
         renameSync(to, aside);
       } catch (gone) {
-        // Another build was quicker in taking it away.
+        // Another build has moved it away first.
         if ((gone as NodeJS.ErrnoException).code !== 'ENOENT') throw gone;
       }
       rmSync(aside, { recursive: true, force: true });

@@ -4,11 +4,10 @@ import { join, relative } from 'node:path';
 import { build, type Metafile, type Plugin } from 'esbuild';
 
 /**
- * Bundles the program into `folder`: `main.js`, and a piece for everything that is imported only when it is needed.
- * All pieces lie in one folder two levels below the package, as `src/cli/` does, since they look for their files from
- * where they lie themselves.
+ * Bundles the program into `folder`: `main.js`, and a chunk for everything that is imported on demand. All chunks are in
+ * one folder two levels below the package, like `src/cli/`, because they find their files by relative paths.
  *
- * @returns the files that went into it, by their paths from the root.
+ * @returns the bundled files, by their paths from the root.
  */
 export async function bundleProgram(root: string, folder: string): Promise<Metafile['inputs']> {
   const { metafile } = await build({
@@ -20,14 +19,14 @@ export async function bundleProgram(root: string, folder: string): Promise<Metaf
     format: 'esm',
     platform: 'node',
     target: 'node24',
-    // Node 24 has `using`. What esbuild makes of it keeps an error of one round of a loop for the next.
+    // Node 24 has `using`. esbuild's translation of it keeps an error from one round of a loop for the next.
     supported: { using: true },
-    // Errors and entities are known by the names of their classes.
+    // The program uses the class names of errors and entities.
     keepNames: true,
-    // Names stay as they are, for stack traces; without the blanks there is a third less to read at every start.
+    // Keeps names, for stack traces. Without whitespace, a start reads a third less.
     minifyWhitespace: true,
     lineLimit: 120,
-    // Libraries written as CommonJS ask for Node's own modules by `require`: all others are in the bundle.
+    // CommonJS libraries load Node's own modules by `require`. Everything else is in the bundle.
     banner: { js: 'const require = process.getBuiltinModule;' },
     plugins: [gathered(root), lazyLoads, frugalBuiltins(root)],
     metafile: true,
@@ -37,9 +36,8 @@ export async function bundleProgram(root: string, folder: string): Promise<Metaf
 }
 
 /**
- * Commands import each service by itself, when they need it. In a bundle split along those lines a command would look up
- * and load some forty files, most of a few lines, and that takes longer than all that stands in them: so for them all
- * services lie together.
+ * Commands import each service on demand. With a chunk for each of them, a command would load some forty files, most of a
+ * few lines, which takes longer than one file with all services. So they share a chunk.
  */
 const gathered = (root: string): Plugin => ({
   name: 'gathered',
@@ -56,7 +54,7 @@ const gathered = (root: string): Plugin => ({
     builder.onLoad({ filter: /^/, namespace: 'gathered' }, () => {
       const names = files.flatMap((file) => exportedNames(readFileSync(join(root, file), 'utf8')));
       const twice = names.find((name, index) => names.indexOf(name) !== index);
-      if (twice !== undefined) throw new Error(`two services export ${twice}, and in the bundle they lie together`);
+      if (twice !== undefined) throw new Error(`two services export ${twice}, but they share a chunk: rename one`);
       return { contents: files.map((file) => `export * from './${file}';`).join('\n'), resolveDir: root };
     });
   },
@@ -69,8 +67,8 @@ function exportedNames(source: string): string[] {
 const declaration = 'const load = createRequire(import.meta.url);\n';
 
 /**
- * Our sources load a package that is seldom needed by `load('name')`, which a bundler does not see: in the bundle it
- * is a `require`, which it does see and still runs only when it is reached.
+ * Our sources load rarely needed packages by `load('name')`, which a bundler does not recognise. Here it becomes
+ * `require('name')`, which is bundled and still runs only when it is reached.
  */
 const lazyLoads: Plugin = {
   name: 'lazy loads',
@@ -88,10 +86,10 @@ const lazyLoads: Plugin = {
 };
 
 /**
- * An ESM import of one of Node's modules looks at all its names, and that loads what Node itself keeps for later: behind
- * `node:util` are worker threads, behind `node:fs` the promises and readline. It is a third of the time of a page of
- * help, so each file of the bundle asks for the names that it uses. And commander asks for `child_process`, with all of
- * Node's network code behind it, for commands that are programs of their own: we have none.
+ * An ESM import of one of Node's modules reads all its exports, and so loads what Node would load on demand: `node:util`
+ * loads worker threads, `node:fs` its promises and readline. That is a third of the time of `--help`, so each file of the
+ * bundle reads only the exports that it uses. Commander imports `child_process`, and with it Node's network code, for
+ * commands that are separate programs; we have none.
  */
 const frugalBuiltins = (root: string): Plugin => ({
   name: 'frugal builtins',
@@ -112,13 +110,13 @@ const frugalBuiltins = (root: string): Plugin => ({
         return { contents: `export default new Proxy({}, { get: (_, name) => ${get}[name] });` };
       const found: Record<string, unknown> = { ...process.getBuiltinModule(name) };
       const names = Object.keys(found).filter((it) => it !== 'default');
-      // The functions of these are no classes and need no `this`, so the module can wait until one of them is called.
-      const waits = (it: string) => name.endsWith('/promises') && /^[a-z]/.test(it) && typeof found[it] === 'function';
+      // These functions are not classes and need no `this`, so the module is loaded when one is called.
+      const isLazy = (it: string) => name.endsWith('/promises') && /^[a-z]/.test(it) && typeof found[it] === 'function';
       const exported = names.map((it, index) => {
-        const value = waits(it) ? `(...given) => ${get}.${it}(...given)` : `/* @__PURE__ */ (() => it.${it})()`;
+        const value = isLazy(it) ? `(...given) => ${get}.${it}(...given)` : `/* @__PURE__ */ (() => it.${it})()`;
         return `const _${index} = ${value}; export { _${index} as ${it} };`;
       });
-      // What nobody imports of it is left out of the bundle.
+      // The bundler removes exports that nobody imports.
       return { contents: [`const it = /* @__PURE__ */ ${get};`, 'export default it;', ...exported].join('\n') };
     });
   },

@@ -2,14 +2,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Metafile } from 'esbuild';
 
-/** The licences of all that is in the bundle, which every one of them asks to be passed on. */
+/** The licences of every package in the bundle; each must be distributed with it. */
 export function collectLicences(root: string, bundled: Metafile['inputs']): string {
   const folders = new Set(
     Object.keys(bundled).flatMap((path) => (path.startsWith('builtin:') ? [] : (packageFolder(path) ?? []))),
   );
   const texts = new Map([...folders].map((folder) => describePackage(join(root, folder))));
   const sorted = [...texts].toSorted(([a], [b]) => (a < b ? -1 : 1));
-  return `The program holds parts of these packages.\n${sorted.map(([name, text]) => `\n==== ${name}\n\n${text}\n`).join('')}`;
+  return `The program contains parts of these packages.\n${sorted.map(([name, text]) => `\n==== ${name}\n\n${text}\n`).join('')}`;
 }
 
 /** `node_modules/a/node_modules/@b/c/lib/x.js` belongs to `node_modules/a/node_modules/@b/c`. */
@@ -24,7 +24,7 @@ function describePackage(folder: string): [name: string, text: string] {
     license?: string;
   };
   const file = readdirSync(folder).find((it) => /^licen[cs]e(\.(md|txt))?$/i.test(it));
-  if (file === undefined && license === undefined) throw new Error(`${folder} does not say under which licence it is`);
+  if (file === undefined && license === undefined) throw new Error(`${folder} names no licence`);
   const text = file === undefined ? '' : readFileSync(join(folder, file), 'utf8').replaceAll('\r\n', '\n').trim();
   return [`${name} ${version}`, [license ?? '', text].filter((it) => it !== '').join('\n\n')];
 }

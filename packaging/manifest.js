@@ -1,11 +1,11 @@
 /**
- * Before `npm pack` the manifest is cut down to what an installed package needs (`slim`), and afterwards it is put back
- * (`restore`): the libraries are in the bundle, and listing them would have npm install them all once more.
+ * Before `npm pack`, `slim` reduces package.json to what an installed package needs, and `restore` puts it back afterwards.
+ * The libraries are in the bundle; if package.json listed them, npm would install them all again.
  *
- * If packing fails or is killed in between, the next `npm pack` puts the manifest back first, and so does
- * `node packaging/manifest.js restore`. Pack one at a time in one folder.
+ * If packing fails or is killed, the next `npm pack` restores the file first, and so does
+ * `node packaging/manifest.js restore`. Run one `npm pack` at a time in a folder.
  *
- * Like the launcher it has to be understood by Node 18: it runs before the packages are installed.
+ * Like the launcher, it must run under Node 18, before the packages are installed.
  */
 import { existsSync, linkSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -34,7 +34,7 @@ switch (process.argv[2]) {
     restore();
     break;
   default:
-    throw new Error('say "slim" or "restore"');
+    throw new Error('pass "slim" or "restore"');
 }
 
 function slim() {
@@ -43,12 +43,12 @@ function slim() {
   const { prepack, postpack } = whole.scripts;
   const cut = {
     ...Object.fromEntries(kept.map((name) => [name, whole[name]])),
-    // npm reads the scripts before it runs the first: without these two, packing again could not restore the manifest.
+    // npm reads the scripts before it runs the first one. Without these two, another `npm pack` could not restore the file.
     scripts: { start: 'exec node bin/ruffinweb.js serve --migrate', prepack, postpack },
   };
   const draft = `${manifest}.new-${process.pid}`;
   writeFileSync(draft, `${JSON.stringify(cut, null, 2)}\n`);
-  // A second name for the same file: there is always a whole manifest, whenever this is killed.
+  // A second name for the same file, so that the whole file exists whenever this is killed.
   linkSync(manifest, aside);
   renameSync(draft, manifest);
 }

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { bundleProgram } from './bundle.ts';
 import { collectLicences } from './licences.ts';
 
-/** The folders that the program reads at run time, each beside the file that reads it. The bundle keeps their last name. */
+/** Folders that the program reads at run time. In `dist/` they are beside the bundle, under their last name. */
 const folders = ['src/mail/compose/templates', 'src/server/pages/liquid', 'src/server/pages/assets'];
 
-/** Writes what `dist/` holds into `folder`. */
+/** Writes the content of `dist/` to `folder`. */
 export async function writeProgram(root: string, folder: string): Promise<void> {
   const bundled = await bundleProgram(root, join(folder, 'cli'));
   for (const from of folders) {

@@ -3,13 +3,13 @@
  * neither side spends time on hexadecimal text.
  */
 export const binaryArray = {
-  uuids: (values: readonly (string | null)[]) => encode(2950, values, () => 16, writeUuid),
-  bytes: (values: readonly (Buffer | null)[]) => encode(17, values, (it) => it.length, writeBytes),
-  texts: (values: readonly (string | null)[]) => encode(25, values, (it) => Buffer.byteLength(it), writeText),
-  booleans: (values: readonly (boolean | null)[]) => encode(16, values, () => 1, writeBoolean),
-  integers: (values: readonly (number | null)[]) => encode(23, values, () => 4, writeInteger),
-  bigints: (values: readonly (bigint | null)[]) => encode(20, values, () => 8, writeBigint),
-  floats: (values: readonly (number | null)[]) => encode(701, values, () => 8, writeFloat),
+  uuid: (values: readonly (string | null)[]) => encode(2950, values, () => 16, writeUuid),
+  bytea: (values: readonly (Buffer | null)[]) => encode(17, values, (it) => it.length, writeBytes),
+  text: (values: readonly (string | null)[]) => encode(25, values, (it) => Buffer.byteLength(it), writeText),
+  bool: (values: readonly (boolean | null)[]) => encode(16, values, () => 1, writeBoolean),
+  int: (values: readonly (number | null)[]) => encode(23, values, () => 4, writeInteger),
+  bigint: (values: readonly (bigint | null)[]) => encode(20, values, () => 8, writeBigint),
+  float8: (values: readonly (number | null)[]) => encode(701, values, () => 8, writeFloat),
 };
 
 const headLength = 20;

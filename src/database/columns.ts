@@ -1,31 +1,21 @@
 import { binaryArray } from './binary-array.ts';
 
-/** For each type of a column, how an array of its values is sent. */
-const encoders = {
-  uuid: binaryArray.uuids,
-  bytea: binaryArray.bytes,
-  text: binaryArray.texts,
-  bool: binaryArray.booleans,
-  int: binaryArray.integers,
-  float8: binaryArray.floats,
-} as const;
-
-type ColumnType = keyof typeof encoders;
-type Value<Type extends ColumnType> = Parameters<(typeof encoders)[Type]>[0][number];
+type ColumnType = keyof typeof binaryArray;
+type Value<Type extends ColumnType> = Parameters<(typeof binaryArray)[Type]>[0][number];
 type Types = Readonly<Record<string, ColumnType>>;
 
-/** An object that has a value for each of the columns; it may have others too. */
+/** An object with a value for each column. */
 export type RowOf<Given> = Given extends Columns<infer T> ? { [Name in keyof T]: Value<T[Name]> } : never;
 
-/** The rows that a statement is given: one array parameter for each column. */
+/** Rows as parameters of a statement: one array for each column. */
 export interface Columns<T extends Types> {
   /**
    * The rows as a table for `from`: `unnest($1::uuid[], …) with ordinality as given (id, …, n)`, where `n` counts from 1.
    *
-   * @param names only these columns; all of them by default. A step that takes fewer columns is cheaper to run.
+   * @param names only these columns, all by default. Fewer columns are cheaper.
    */
   as(alias: string, ...names: (keyof T & string)[]): string;
-  /** The number of the parameter that follows. */
+  /** The number of the parameter after these. */
   readonly next: number;
   /** One column as an array: `$1::uuid[]`. */
   array(name: keyof T & string): string;
@@ -33,11 +23,7 @@ export interface Columns<T extends Types> {
   values(rows: readonly RowOf<Columns<T>>[]): Buffer[];
 }
 
-/**
- * Names the columns of the rows that a statement takes, once for its text and its values.
- *
- * @param first the number of the first column's parameter.
- */
+/** Names the columns once, for a statement's text and its values. @param first the first column's parameter number. */
 export function columns<const T extends Types>(types: T, first = 1): Columns<T> {
   const names = Object.keys(types);
   const array = (name: string) => `$${first + names.indexOf(name)}::${types[name]}[]`;
@@ -45,8 +31,8 @@ export function columns<const T extends Types>(types: T, first = 1): Columns<T> 
     array,
     next: first + names.length,
     as(alias, ...only) {
-      const taken = only.length > 0 ? only : names;
-      return `unnest(${taken.map(array).join(', ')}) with ordinality as ${alias} (${[...taken, 'n'].join(', ')})`;
+      const used = only.length > 0 ? only : names;
+      return `unnest(${used.map(array).join(', ')}) with ordinality as ${alias} (${[...used, 'n'].join(', ')})`;
     },
     values: (rows) =>
       names.map((name) =>
@@ -60,5 +46,5 @@ export function columns<const T extends Types>(types: T, first = 1): Columns<T> 
 
 /** `RowOf` has checked that the values are of the column's type. */
 function encode(type: ColumnType, values: readonly unknown[]): Buffer {
-  return (encoders[type] as (values: readonly unknown[]) => Buffer)(values);
+  return (binaryArray[type] as (values: readonly unknown[]) => Buffer)(values);
 }

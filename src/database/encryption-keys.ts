@@ -5,7 +5,7 @@ import { type ConfiguredKey, checkKeys, KeysWrong } from '../privacy/keyring-che
 import { sealedTableNames, sealedTables } from '../privacy/sealed-columns.ts';
 import { prefixOf } from '../privacy/sealing.ts';
 
-/** One process at a time changes keys, so that two first starts at once end with the same index key. */
+/** Lets one process at a time change keys, so that two simultaneous first starts end with the same index key. */
 const keyLock = 7_226_944;
 
 export async function readStoredKeys(em: EntityManager): Promise<(StoredKey & { createdAt: Date })[]> {
@@ -32,7 +32,7 @@ export async function checkStoredKeys(em: EntityManager, configured: readonly Co
   return checked;
 }
 
-/** How many rows have a value that was encrypted with this key. */
+/** @returns the number of rows with a value that this key encrypted. */
 export async function countRowsOfKey(em: EntityManager, id: string): Promise<number> {
   const prefix = prefixOf(id);
   const counts = sealedTableNames.map((table) => {
@@ -48,7 +48,7 @@ export async function countRowsOfKey(em: EntityManager, id: string): Promise<num
   return row?.count ?? 0;
 }
 
-/** Checks the configured keys and stores a row for the first one. @throws {KeysWrong}, and nothing is written then. */
+/** Checks the configured keys and stores a row for the first one. @throws {KeysWrong} without writing anything. */
 export async function loadKeyring(em: EntityManager, configured: readonly ConfiguredKey[]): Promise<Keyring> {
   const { keyring, newRow } = await checkStoredKeys(em.fork(), configured);
   if (newRow === undefined) return keyring;
@@ -74,11 +74,11 @@ export async function hasStoredKeys(em: EntityManager): Promise<boolean> {
 }
 
 /**
- * Deletes a key's row unless a value needs the key. From then on, a program starts without that key.
+ * Deletes a key's row unless a value needs the key. From then on, programs start without that key.
  *
- * @param sealing the row of the key that encrypts. It stays, and is inserted if another rotation has deleted it: without
- *   any row, the index key would be lost.
- * @returns how many rows still need the key; 0 if it was deleted.
+ * @param sealing the row of the encrypting key. It is inserted if another rotation has deleted it, because without any
+ *   row the index key would be lost.
+ * @returns the number of rows that still need the key; 0 if it was deleted.
  */
 export async function deleteUnneededKey(em: EntityManager, id: string, sealing: StoredKey): Promise<number> {
   return await changeKeys(em, async (locked) => {

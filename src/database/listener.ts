@@ -6,7 +6,7 @@ import { cutConnection, processIdOf } from './orm-repairs.ts';
 const firstWaitMs = 250;
 const maxWaitMs = 30_000;
 
-/** How often to ask the server something, so that a dead network is noticed. */
+/** How often to query the server, so that a dead network is noticed. */
 const pingEveryMs = 20_000;
 
 export interface Listening {
@@ -47,42 +47,34 @@ async function listenOnce(to: Listening, stop: AbortSignal, onNotice: () => void
   const { promise: gone, resolve: end } = Promise.withResolvers<void>();
   const onStop = () => end();
   stop.addEventListener('abort', onStop);
-  let client: pg.Client | undefined;
-  let ping: NodeJS.Timeout | undefined;
+  await using opened = new AsyncDisposableStack();
+  opened.defer(() => stop.removeEventListener('abort', onStop));
   try {
-    const listener = createListener(to);
-    client = listener;
-    // Without a listener for it, a lost connection would end the process.
-    listener.on('error', () => end());
-    listener.on('end', () => end());
-    listener.on('notification', onNotice);
-    await listener.connect();
-    if (await isBehindPooler(listener)) return 'pooler';
-    await listener.query(`listen ${listener.escapeIdentifier(to.channel)}`);
+    const client = new pg.Client({
+      ...readDatabaseUrl(to.databaseUrl),
+      application_name: 'ruffinweb listener',
+      connectionTimeoutMillis: 5000,
+      query_timeout: 5000,
+      keepAlive: true,
+    });
+    opened.defer(() => client.end().catch(() => {}));
+    // Without a listener for errors, losing the connection would end the process.
+    client.on('error', () => end());
+    client.on('end', () => end());
+    client.on('notification', onNotice);
+    await client.connect();
+    if (await isBehindPooler(client)) return 'pooler';
+    await client.query(`listen ${client.escapeIdentifier(to.channel)}`);
     onNotice();
-    ping = setInterval(() => {
-      listener.query('select 1').catch(() => cutConnection(listener));
+    const ping = setInterval(() => {
+      client.query('select 1').catch(() => cutConnection(client));
     }, pingEveryMs);
+    opened.defer(() => clearInterval(ping));
     await gone;
   } catch {
-    // The server is away, refuses us, or its certificate file is just being replaced: the caller tries again.
-  } finally {
-    clearInterval(ping);
-    stop.removeEventListener('abort', onStop);
-    await client?.end().catch(() => {});
+    // The server is away or refuses us, or its certificate file is just being replaced: the caller tries again.
   }
   return 'gone';
-}
-
-/** @throws if the certificate file cannot be read. */
-function createListener(to: Listening): pg.Client {
-  return new pg.Client({
-    ...readDatabaseUrl(to.databaseUrl),
-    application_name: 'ruffinweb listener',
-    connectionTimeoutMillis: 5000,
-    query_timeout: 5000,
-    keepAlive: true,
-  });
 }
 
 /**

@@ -4,7 +4,7 @@ import { binaryArray } from './binary-array.ts';
 
 /** The keys as a parameter: each once, and always in the same order, so that two statements cannot deadlock. */
 export function sortLocks(keys: readonly bigint[]): Buffer {
-  return binaryArray.bigints([...new Set(keys)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)));
+  return binaryArray.bigint([...new Set(keys)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)));
 }
 
 /**

@@ -1,7 +1,7 @@
 import { Migrator } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { type EntityClass, entities } from '../entities/index.ts';
-import { type DatabaseAddress, readDatabaseUrl } from './connection.ts';
+import { readDatabaseUrl } from './connection.ts';
 import { migrations } from './migrations/index.ts';
 import { allowUnknownValues, dropFaultyClients, releaseLostTransactions } from './orm-repairs.ts';
 
@@ -15,25 +15,26 @@ export interface Patience {
   lockMs: number;
 }
 
-/** A visitor must get an answer within five seconds: connecting and one query together stay below that. */
+/** A visitor gets an answer within five seconds: the time to connect plus one query is less. */
 export const requestPatience: Patience = { connectMs: 1500, statementMs: 2500, queryMs: 3000, lockMs: 2000 };
 
 /** An operator can wait, and a migration must. */
 export const commandPatience: Patience = { connectMs: 5000, statementMs: 0, queryMs: 0, lockMs: 0 };
 
 export interface OrmOptions {
-  /** The entities to load, with those that they refer to; all if left out. Loading each takes a while. */
+  /** The entities to load, with those that they refer to; all by default. Loading takes time for each one. */
   entities?: readonly EntityClass[] | undefined;
 }
 
 /** Opens the pool. It connects at the first query; the caller closes it with `close()`. */
 export async function openOrm(url: string, patience: Patience, options: OrmOptions = {}): Promise<Orm> {
-  const address = readDatabaseUrl(url);
+  const { database: dbName, ssl, ...login } = readDatabaseUrl(url);
   // Not `MikroORM.init`, which would query the database at once.
   const orm = new MikroORM({
     entities: [...(options.entities ?? entities)],
     discovery: { warnWhenNoEntities: false },
-    ...ormAddress(address),
+    ...login,
+    dbName,
     pool: { min: 0, max: 10, idleTimeoutMillis: 30_000 },
     // A typo in DATABASE_URL must not create a database.
     ensureDatabase: false,
@@ -53,7 +54,7 @@ export async function openOrm(url: string, patience: Patience, options: OrmOptio
       path: new URL('./migrations', import.meta.url).pathname,
     },
     driverOptions: {
-      ssl: address.ssl,
+      ssl,
       application_name: 'ruffinweb',
       connectionTimeoutMillis: patience.connectMs,
       query_timeout: patience.queryMs,
@@ -69,14 +70,4 @@ export async function openOrm(url: string, patience: Patience, options: OrmOptio
   releaseLostTransactions(orm);
   allowUnknownValues(orm);
   return orm;
-}
-
-function ormAddress(address: DatabaseAddress) {
-  return {
-    host: address.host,
-    port: address.port,
-    user: address.user,
-    password: address.password,
-    dbName: address.database,
-  };
 }

@@ -13,7 +13,7 @@ describe('documents', () => {
     });
   }
 
-  it('docs/dependencies.md gives a purpose for every package and no others', () => {
+  it('give a purpose for every package and no others', () => {
     const { dependencies, devDependencies, optionalDependencies } = JSON.parse(read('package.json'));
     const rows = [...read('docs/dependencies.md').matchAll(/^- (`.+?`) for (.+?): (.+)$/gm)];
     const named = rows.flatMap(([, names = '']) => names.split(', ').map((it) => it.replaceAll('`', '')));

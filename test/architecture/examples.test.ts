@@ -61,7 +61,7 @@ describe('examples in the documents', () => {
     expect(faults).to.deep.equal([]);
   });
 
-  it('mark commands that change the machine as not run, with a reason', () => {
+  it('give a reason for each command that is not run', () => {
     for (const block of blocks) {
       const changes = block.notRun === undefined && changesTheMachine(scriptOf(block) ?? '');
       const advice = 'write <!-- not run: … --> above the block, with the reason and the test that does it instead';

@@ -175,7 +175,7 @@ function isAllowed(it: Import): boolean {
   });
 }
 
-describe('architecture', () => {
+describe('the source tree', () => {
   it('has a rule for every part of the tree, and no others', () => {
     expect(Object.keys(allowed)).to.have.members([...new Set(files.map(partOf))]);
     expect(imports.length).to.be.greaterThan(200);
@@ -211,7 +211,7 @@ describe('architecture', () => {
     ...new Set(lines.filter(({ line }) => pattern.test(line)).map(({ file }) => file)),
   ];
 
-  it('reads process.env in one place, except in the embedded PostgreSQL', () => {
+  it('reads process.env in one place and the embedded PostgreSQL', () => {
     const bareEnvironment = ['database/embedded/programs.ts', 'database/embedded/process-table.ts'];
     expect(where(/process\.env\b/).filter((it) => !bareEnvironment.includes(it))).to.deep.equal(['cli/main.ts']);
     for (const file of bareEnvironment) {
@@ -220,7 +220,7 @@ describe('architecture', () => {
     }
   });
 
-  it('exits the process in one place and never writes to the console', () => {
+  it('exits in one place and never writes to the console', () => {
     expect(where(/process\.exit\(/).filter((it) => it !== 'cli/main.ts')).to.deep.equal([]);
     expect(where(/console\./)).to.deep.equal([]);
   });

@@ -141,7 +141,7 @@ describe('auto-reply', () => {
       return { reply, headers, link: /^<(.*)>$/.exec(headers.get('list-unsubscribe') ?? '')?.[1] ?? '' };
     };
 
-    it('looking at the link changes nothing; its button blocks every spelling', async () => {
+    it('opening the link changes nothing; its button unsubscribes', async () => {
       await post();
       await deliver();
       const { reply, headers, link } = await linkOf();
@@ -205,7 +205,7 @@ describe('auto-reply', () => {
       expect(await db.query('select 1 from suppressions')).to.have.lengthOf(0);
     });
 
-    it('cancels a queued auto-reply when it is due; the owner’s mail is sent', async () => {
+    it('cancels a queued auto-reply but sends the notification', async () => {
       await post();
       await deliver();
       const { link } = await linkOf();
@@ -225,7 +225,7 @@ describe('auto-reply', () => {
     });
   });
 
-  it('never goes to a blocked sender, even if queued; unblocking allows it', async () => {
+  it('goes to a blocked sender only after unblocking', async () => {
     await post();
     const blocked = await runHere(['senders', 'block', '--email', 'Ada@example.test', '--json'], db);
     expect(JSON.parse(blocked.stdout).blockedAt).to.be.a('string');

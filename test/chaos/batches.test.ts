@@ -11,7 +11,7 @@ import { RunningServer } from '../support/program.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
-describe('posts that are stored together', () => {
+describe('posts stored in one batch', () => {
   let db: TestDatabase;
   let proxy: TcpProxy;
   let server: RunningServer;
@@ -43,7 +43,7 @@ describe('posts that are stored together', () => {
   const postMany = (count: number, who = 'p') =>
     Promise.all(Array.from({ length: count }, (_, n) => post(`${who}${n}`)));
 
-  it('count correctly and never deadlock on eight connections, in any order', async () => {
+  it('are counted correctly and never deadlock, in any order', async () => {
     // A database of its own has no periodic tasks running, which would block truncating the tables.
     await using quiet = await createDatabase();
     await using context = await openTestContext(quiet);
@@ -86,7 +86,7 @@ describe('posts that are stored together', () => {
     expect(seen?.counted).to.equal(seen?.messages);
   });
 
-  it('do not wait in vain for one among them that cannot be stored', async () => {
+  it('are stored even if one of them cannot be stored', async () => {
     const lock = await db.lockKey(context.keyring.addressIndex('p7@example.test').readBigInt64BE(0));
     const answers = await postMany(40).finally(() => lock.release());
     expect(answers.map((it) => it.status)).to.deep.equal(Array.from({ length: 40 }, (_, n) => (n === 7 ? 503 : 201)));
@@ -94,7 +94,7 @@ describe('posts that are stored together', () => {
     expect(await db.count('messages')).to.equal(40);
   });
 
-  it('are answered in five seconds if the database hangs; no 201 is lost', async () => {
+  it('are answered in five seconds if the database hangs', async () => {
     const before = await postMany(50, 'before');
     const underWay = proxy.reached('store_messages');
     const posting = postMany(250);
@@ -114,7 +114,7 @@ describe('posts that are stored together', () => {
     await until('posts are taken again', async () => (await post('again')).status === 201);
   });
 
-  it('do not pile up: all of thousands are refused in time', async () => {
+  it('do not pile up: thousands are all refused in time', async () => {
     const lock = await db.lockTable('senders');
     const answers = await postMany(2500).finally(() => lock.release());
     expect(new Set(answers.map((it) => it.status))).to.deep.equal(new Set([503]));
@@ -122,7 +122,7 @@ describe('posts that are stored together', () => {
     await until('posts are taken again', async () => (await post('again')).status === 201);
   });
 
-  it('do not pile up: more than can wait are refused at once', async () => {
+  it('do not pile up: a full queue refuses at once', async () => {
     const [form] = await db.query<{ id: string; version: string }>('select id, xmin::text as version from forms');
     const verdict = (n: number): Verdict => ({
       formId: form?.id ?? '',

@@ -23,7 +23,7 @@ describe('embedded PostgreSQL', () => {
       await rm(dirname(dataDir), { recursive: true, force: true });
     });
 
-    it('has one owner when four start at the same moment for the first time', async () => {
+    it('has one owner after four simultaneous first starts', async () => {
       const [owner] = await startFour();
 
       expect(await joinEmbedded(dataDir)).to.equal(owner?.url);
@@ -51,7 +51,7 @@ describe('embedded PostgreSQL', () => {
       expect(await ask(server.url, 'select 1 as one')).to.deep.equal([{ one: 1 }]);
     });
 
-    it('tells a command that it is not running', async () => {
+    it('reports to a command that it is not running', async () => {
       const error = await failureOf(joinEmbedded(dataDir));
 
       expect(error).to.be.instanceOf(EmbeddedNotRunning);
@@ -76,7 +76,7 @@ describe('embedded PostgreSQL', () => {
     afterEach(endEverything);
     after(() => rm(dirname(used), { recursive: true, force: true }));
 
-    it('keeps what was stored from one start to the next', async () => {
+    it('keeps its data from one start to the next', async () => {
       const first = await startEmbedded(dataDir);
       await ask(first.url, 'update notes set answer = 42');
       await first.stop();
@@ -91,7 +91,7 @@ describe('embedded PostgreSQL', () => {
       expect(await ask(second.url, 'show synchronous_commit')).to.deep.equal([{ synchronous_commit: 'on' }]);
     });
 
-    it('admits only this machine and only with the password', async () => {
+    it('accepts connections only from this machine with the password', async () => {
       await using server = await startEmbedded(dataDir);
 
       expect(await modeOf(dataDir)).to.equal('700');
@@ -117,7 +117,7 @@ describe('embedded PostgreSQL', () => {
         .and.not.include('ada@example');
     });
 
-    it('refuses a second owner while the first one lives', async () => {
+    it('refuses a second owner while the first one runs', async () => {
       await using server = await startEmbedded(dataDir);
 
       expect(await failureOf(startEmbedded(dataDir)))
@@ -128,7 +128,7 @@ describe('embedded PostgreSQL', () => {
       expect(await joinEmbedded(dataDir)).to.equal(server.url);
     });
 
-    it('is adopted by the next start when its owner was killed', async () => {
+    it('is taken over by the next start after its owner was killed', async () => {
       const owner = await startInChild();
       await ask(owner.url, 'update notes set answer = 43');
       await kill(owner.child, 'SIGKILL');
@@ -162,7 +162,7 @@ describe('embedded PostgreSQL', () => {
       expect(next).to.include({ adopted: false });
     });
 
-    it('starts again on its port when it was killed under its owner', async () => {
+    it('restarts on its port when it is killed under its owner', async () => {
       const lines: string[] = [];
       await using server = await startEmbedded(dataDir, { onRestart: (line) => lines.push(line) });
       await killPostmaster(dataDir);
@@ -174,7 +174,7 @@ describe('embedded PostgreSQL', () => {
       expect(await failureOf(startEmbedded(dataDir)), 'it still has its owner').to.be.instanceOf(EmbeddedOwned);
     });
 
-    it('recovers what was committed when PostgreSQL was killed', async () => {
+    it('recovers committed data after PostgreSQL was killed', async () => {
       const first = await startEmbedded(dataDir);
       await ask(first.url, 'update notes set answer = 44');
       await killPostmaster(dataDir);
@@ -200,7 +200,7 @@ describe('embedded PostgreSQL', () => {
       expect(next).to.include({ adopted: false });
     });
 
-    it('passes to one of four when its owner was killed', async () => {
+    it('goes to one of four starts after its owner was killed', async () => {
       const owner = await startInChild();
       await kill(owner.child, 'SIGKILL');
 
@@ -209,7 +209,7 @@ describe('embedded PostgreSQL', () => {
       expect(next).to.include({ adopted: true, url: owner.url });
     });
 
-    it('passes to one of four when its owner and PostgreSQL were killed', async () => {
+    it('goes to one of four after owner and server were killed', async () => {
       const owner = await startInChild();
       await ask(owner.url, 'update notes set answer = 45');
       await kill(owner.child, 'SIGKILL');
@@ -220,7 +220,7 @@ describe('embedded PostgreSQL', () => {
       expect(await ask(next?.url ?? '', 'select answer from notes')).to.deep.equal([{ answer: 45 }]);
     });
 
-    it('says what to do when the password file was lost', async () => {
+    it('explains what to do when the password file is missing', async () => {
       const password = join(dataDir, 'postgres.password');
       await rename(password, `${password}.lost`);
 

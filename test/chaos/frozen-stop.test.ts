@@ -70,7 +70,7 @@ describe('stopping while the database is frozen', () => {
     });
   }
 
-  it('stops a worker that cannot record a result, and resends that mail', async () => {
+  it('stops a worker that cannot record a result', async () => {
     await post();
     smtp.answer('dot', 'hold', { to: 'owner', times: 1 });
     await using worker = await RunningServer.startWorker(settings);

@@ -55,7 +55,7 @@ describe('a large import', () => {
     return { peak, live };
   }
 
-  it('of 100,000 messages needs no more memory than one of 10,000', async function () {
+  it('needs no more memory for 100,000 messages than for 10,000', async function () {
     // Minutes where the machine has other work as well.
     this.timeout(900_000);
     const [few, many] = [oldFile(10_000), oldFile(100_000)];
@@ -82,7 +82,7 @@ describe('a large import', () => {
     }
   });
 
-  describe('that ends half-way', () => {
+  describe('an interrupted import', () => {
     let db: TestDatabase;
     let settings: Settings;
     let where: string;
@@ -123,7 +123,7 @@ describe('a large import', () => {
       expect(wrong).to.deep.equal([]);
     }
 
-    it('by kill -9, five times, is complete after one more run', async () => {
+    it('is complete after five kills and one more run', async () => {
       const end = await keepFromHalf();
       for (let round = 1; round <= 5; round++) {
         await using command = await startAndWait(round * 900);
@@ -134,7 +134,7 @@ describe('a large import', () => {
       await expectWhole();
     });
 
-    it('by Ctrl-C ends after a whole page and exits 130', async () => {
+    it('ends after a whole page on Ctrl-C and exits with code 130', async () => {
       const end = await keepFromHalf();
       await using command = await startAndWait(1000);
       const stopped = command.stop('SIGINT');
@@ -148,7 +148,7 @@ describe('a large import', () => {
       await expectWhole();
     });
 
-    it('two at once: one is refused, nothing is imported twice', async () => {
+    it('is refused beside another one, and nothing is stored twice', async () => {
       const end = await keepFromHalf();
       const runs = [1, 2].map(() => ruffinweb(['import', 'django', where, '--json'], settings));
       const refused = await Promise.race(runs).finally(() => end.release());

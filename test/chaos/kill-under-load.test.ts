@@ -9,7 +9,7 @@ import { until } from '../support/until.ts';
  * Every post answered 201 is stored once, with its emails, however the server ends. The moment of each kill is
  * random; the seed is printed so that a failure can be repeated with `CHAOS_SEED`.
  */
-describe('kill -9 of the server with 200 posts in flight, ten times', () => {
+describe('killing the server with 200 posts in flight, ten times', () => {
   const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
   let db: TestDatabase;
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -75,7 +75,7 @@ describe('kill -9 of the server with 200 posts in flight, ten times', () => {
     expect(replies?.most, 'auto-replies to one address').to.equal(1);
   });
 
-  it('afterwards every email is sent, or failed with its reason', async () => {
+  it('every email is then sent, or failed with its reason', async () => {
     await db.makeAllDue();
     const done = await ruffinweb(['deliver', '--once'], settings);
     expect(done.code).to.equal(0);

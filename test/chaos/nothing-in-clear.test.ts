@@ -24,7 +24,7 @@ const token = 'token-of-the-test';
  * Visitors' data may appear only in mails and in answers to authorised readers. The test data passes through a
  * database that logs every statement, and a server, a worker and commands that log at the lowest level.
  */
-describe("visitors' data in clear text", () => {
+describe("visitors' data in plain text", () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
   let smtp: SmtpServer;
   let server: RunningServer;
@@ -157,7 +157,7 @@ describe("visitors' data in clear text", () => {
     await post('/api/messages', fields('erased'), 201);
   });
 
-  it("appears nowhere after mail, even if a server's rejection quotes it", async () => {
+  it('appears nowhere after mail whose rejection quotes it', async () => {
     smtp.answer('rcpt', ({ to }) => `550 5.1.1 <${to.at(-1)}>: ${mark} is not known here`, { to: address('late') });
     smtp.answer('dot', ({ to }) => `451 4.7.1 ${to.at(-1)} ${mark}: try again later`, { to: address('slow') });
     for (const name of ['late', 'slow']) await post('/api/messages', fields(name), 201);
@@ -184,7 +184,7 @@ describe("visitors' data in clear text", () => {
     expect(ended.status, ended.text).to.equal(200);
   });
 
-  it('appears nowhere after list, show, change, export and delete commands', async () => {
+  it('appears nowhere after commands that read or change it', async () => {
     const messages = JSON.parse(await command(['messages', 'list', '--json'])).items;
     expect(messages.length).to.be.greaterThan(8);
     for (const [noun, id] of [
@@ -239,7 +239,7 @@ describe("visitors' data in clear text", () => {
     );
   });
 
-  it('appears nowhere after rejected posts and errors of every kind', async () => {
+  it('appears nowhere after rejected posts and all errors', async () => {
     const bad = { ...headers, Accept: 'application/json' };
     await refused('an address that is none', http.post('/api/messages', fields(`a b ${mark}`), bad), 422);
     await refused(
@@ -323,7 +323,7 @@ describe("visitors' data in clear text", () => {
     look('the log of another server', strict.log + strict.output);
   });
 
-  it('appears nowhere in metrics, logs, processes, statistics and a dump', async () => {
+  it('appears nowhere in metrics, logs, processes or a dump', async () => {
     const metrics = await http.get('/metrics', { Authorization: `Bearer ${token}` });
     expect(metrics.status).to.equal(200);
     look('/metrics', metrics.text);
@@ -350,7 +350,7 @@ describe("visitors' data in clear text", () => {
     expect(found).to.deep.equal([]);
   });
 
-  it("appears nowhere in the database's files, statement log and temporary files", async () => {
+  it("appears nowhere in the database's files and statement log", async () => {
     await database.query('checkpoint');
     await worker.stop();
     await database.end();
@@ -367,7 +367,7 @@ describe("visitors' data in clear text", () => {
     expect(files.filter((it) => it.startsWith(join(folder.path, 'tmp')))).to.deep.equal([]);
   });
 
-  it('would be found: one address in one row shows up in table, WAL and log', async () => {
+  it('would be found: one address shows up in table, WAL and log', async () => {
     server = await RunningServer.start(settings, ['serve', '--no-deliver']);
     database = new pg.Client({ connectionString: await joinEmbedded(settings.DATA_DIR as string) });
     await database.connect();

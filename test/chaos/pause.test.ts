@@ -12,7 +12,7 @@ import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../sup
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
-describe('queue', () => {
+describe('the mail queue', () => {
   let db: TestDatabase;
   let smtp: SmtpServer;
   let settings: Settings;
@@ -55,7 +55,7 @@ describe('queue', () => {
   const logins = () => smtp.commands.filter((it) => it.startsWith('AUTH')).length;
   const loud = (log: string) => log.split('\n').filter((it) => it.includes('"level":"error"'));
 
-  it('pauses when the mail server rejects the login: one log line, no attempts used', async () => {
+  it('pauses when the mail server rejects the login', async () => {
     await post(10);
     smtp.answer('auth', '535 5.7.8 wrong, site@site.test');
     await using worker = await RunningServer.startWorker(settings);
@@ -96,7 +96,7 @@ describe('queue', () => {
     expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 10, 'notification sent': 10 });
   });
 
-  it('probes once a minute with one worker, and resumes with a log line', async () => {
+  it('is probed by one worker a minute, and resumes', async () => {
     await post(3);
     smtp.answer('auth', '535 5.7.8 wrong');
     await using worker = await RunningServer.startWorker(settings);
@@ -147,7 +147,7 @@ describe('queue', () => {
     expect(logins(), 'a worker that starts asks at once').to.equal(before + 1);
   });
 
-  it('is paused and resumed by hand; health, list and /readyz report it', async () => {
+  it('reports a manual pause in health, list and /readyz', async () => {
     await post(1);
     await using folder = await temporaryFolder();
     const withFolder = { ...settings, DATA_DIR: folder.path };
@@ -182,7 +182,7 @@ describe('queue', () => {
     expect((await clientOf(server.url).get('/readyz')).json.checks.queue).to.equal('ok');
   });
 
-  it('stays paused by hand when a broken mail server accepts us again', async () => {
+  it('stays paused by hand when the mail server works again', async () => {
     await post(1);
     await ruffinweb(['deliver', '--once'], { ...settings, SMTP_PASSWORD: 'wrong' });
     expect(await pausedFor()).to.equal('broken');
@@ -204,7 +204,7 @@ describe('queue', () => {
     expect(smtp.messages).to.have.lengthOf(0);
   });
 
-  it('starts paused after a restored backup, and not again after "resume"', async () => {
+  it('starts paused after a restored backup, until "resume"', async () => {
     await post(1);
     await ruffinweb(['deliver', '--once'], settings);
     expect(smtp.messages).to.have.lengthOf(2);
@@ -230,7 +230,7 @@ describe('queue', () => {
     expect(smtp.messages, 'the original never paused').to.have.lengthOf(6);
   });
 
-  it('notices a restore into the same database, even without cluster rights', async () => {
+  it('notices a restore into the same database', async () => {
     await using same = await createDatabase();
     const there = { ...settings, DATABASE_URL: same.url };
     await ruffinweb(['deliver', '--once'], there);

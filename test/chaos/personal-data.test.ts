@@ -92,7 +92,7 @@ describe("deleting visitors' data", () => {
     expect(await db.query('select from erasures')).to.have.lengthOf(1);
   });
 
-  it('a server purges by itself and logs how much', async () => {
+  it('a server purges on its own and logs the numbers', async () => {
     await build();
     await using server = await RunningServer.start(settings, ['serve', '--no-deliver']);
     await server.said(/purged expired data/);
@@ -101,7 +101,7 @@ describe("deleting visitors' data", () => {
     expect(JSON.parse(line)).to.include({ messages: 451, senders: 1 });
   });
 
-  it('erasing and settling the same mail in opposite order: neither fails', async () => {
+  it('erasing and settling one mail at once: neither fails', async () => {
     await buildMessages(context, 1);
     // PostgreSQL aborts the first to detect the deadlock, which is the eraser: its connection is the older one.
     await db.query(`alter database ${db.name} set deadlock_timeout = '1min'`);
@@ -132,7 +132,7 @@ describe("deleting visitors' data", () => {
     expect([await db.count('messages'), await db.count('senders'), await db.count('emails')]).to.deep.equal([0, 0, 0]);
   });
 
-  it('rejects no post and miscounts nothing while visitors keep posting', async () => {
+  it('rejects no post and miscounts nothing under load', async () => {
     await build();
     // Ten more people with thirty old messages each.
     const stored = await buildMessages(context, 10, (index) => ({ email: `p${index}@example.test` }));

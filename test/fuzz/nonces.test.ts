@@ -3,7 +3,7 @@ import { Keyring, sealingKey } from '../../src/privacy/keyring.ts';
 
 /** Two values encrypted with the same key and nonce would reveal each other (NIST SP 800-38D §8). */
 describe('a million encryptions', () => {
-  it('use a million different nonces, even from several programs at once', () => {
+  it('use a million different nonces', () => {
     const rings = Array.from(
       { length: 4 },
       () => new Keyring([sealingKey('k1', new Uint8Array(32))], new Uint8Array(32)),

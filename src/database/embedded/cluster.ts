@@ -1,9 +1,8 @@
 /** A cluster is PostgreSQL's word for the folder with its files: `<data folder>/postgres`, next to its password and log. */
 
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { writeOnce } from '../../folder.ts';
@@ -29,6 +28,9 @@ const settings = [
   'timezone=UTC',
   'log_timezone=UTC',
 ];
+
+/** The ports that the IANA leaves to everybody (RFC 6335 §6). */
+const [firstPort, lastPort] = [49_152, 65_535];
 
 export function folderOf(dataDir: string): string {
   return join(dataDir, 'postgres');
@@ -92,9 +94,9 @@ async function makeFromDraft(dataDir: string): Promise<void> {
 /**
  * Starts PostgreSQL unless it runs, and waits until it accepts connections. PostgreSQL itself makes sure that only one
  * server runs on a folder. Three failures are temporary, so it tries again: the last processes of a killed server are
- * still ending, another program has taken the free port, or another process is starting PostgreSQL too.
+ * still ending, another program uses the port, or another process is starting PostgreSQL too.
  *
- * @param port where clients expect it; any free one if left out.
+ * @param port where clients expect it; a random one by default.
  */
 export async function startServer(dataDir: string, deadline: number, port?: number): Promise<void> {
   const folder = folderOf(dataDir);
@@ -103,7 +105,9 @@ export async function startServer(dataDir: string, deadline: number, port?: numb
   const logPath = join(dataDir, 'postgres.log');
   while (!(await findPostmaster(folder))) {
     const logged = (await stat(logPath).catch(() => undefined))?.size ?? 0;
-    const options = [...settings, `port=${port ?? (await findFreePort())}`].map((setting) => `-c ${setting}`).join(' ');
+    const options = [...settings, `port=${port ?? randomInt(firstPort, lastPort + 1)}`]
+      .map((setting) => `-c ${setting}`)
+      .join(' ');
     const how = ['-D', folder, '-l', logPath, '-p', programs.postgres, '-o', options];
     const outcome = await run([...prefix, programs.pgCtl, 'start', '-w', '-s', '-t', '60', ...how], 70_000);
     if (outcome.code === 0) return;
@@ -135,14 +139,4 @@ export async function stopServer(dataDir: string, log: (line: string) => void): 
 async function readFrom(path: string, offset: number): Promise<string> {
   const content = await readFile(path).catch(() => Buffer.alloc(0));
   return content.subarray(offset).toString('utf8').trim();
-}
-
-async function findFreePort(): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const server = createServer().once('error', reject);
-  server.listen({ port: 0, host: '127.0.0.1' }, () => {
-    const address = server.address();
-    server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-  });
-  return await promise;
 }
