@@ -12,10 +12,10 @@ export interface DatabaseAddress {
 }
 
 /**
- * Reads a PostgreSQL URL. `sslmode` and `sslrootcert` mean what they mean to libpq
- * (PostgreSQL manual, "SSL Support", table 32.1). The ORM would ignore them silently.
+ * Reads a PostgreSQL URL, with libpq's meaning of `sslmode` and `sslrootcert` (PostgreSQL manual, "SSL Support", table
+ * 32.1). The ORM would silently ignore them.
  *
- * @throws {Error} for an invalid URL, and for modes that promise less than they seem to.
+ * @throws {Error} for an invalid URL, and for modes that fall back to an unencrypted connection.
  */
 export function readDatabaseUrl(text: string): DatabaseAddress {
   const url = new URL(text);
@@ -46,7 +46,6 @@ function readSslMode(mode: string, rootCertificate: string | null): false | TlsO
     case 'verify-full':
       return { ...ca, rejectUnauthorized: true };
     default:
-      // "allow" and "prefer" silently fall back to plain text.
       throw new Error(`sslmode=${mode} is not supported; use disable, require, verify-ca or verify-full`);
   }
 }

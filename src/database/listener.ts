@@ -3,8 +3,8 @@ import pg from 'pg';
 import { readDatabaseUrl } from './connection.ts';
 import { cutConnection, processIdOf } from './orm-repairs.ts';
 
-const firstWaitMs = 250;
-const maxWaitMs = 30_000;
+/** Pause before it reconnects. */
+const retryMs = 1000;
 
 /** How often to query the server, so that a dead network is noticed. */
 const pingEveryMs = 20_000;
@@ -15,8 +15,8 @@ export interface Listening {
 }
 
 /**
- * Listens for PostgreSQL's NOTIFY on its own connection, and reconnects when that is lost. It also calls `onNotice`
- * after each connect, because it may have missed notices before. A notice may never come: callers must poll as well.
+ * Listens for PostgreSQL's NOTIFY on its own connection, and reconnects when that is lost. Also calls `onNotice` after
+ * each connect, because it may have missed notices. Notices can get lost, so callers must poll as well.
  */
 export function listen(to: Listening, onNotice: () => void): AsyncDisposable {
   const stop = new AbortController();
@@ -30,20 +30,14 @@ export function listen(to: Listening, onNotice: () => void): AsyncDisposable {
 }
 
 async function keepListening(to: Listening, onNotice: () => void, stop: AbortSignal): Promise<void> {
-  let waitMs = firstWaitMs;
   while (!stop.aborted) {
-    const found = await listenOnce(to, stop, () => {
-      waitMs = firstWaitMs;
-      onNotice();
-    });
-    if (found === 'pooler') return;
-    await sleep(waitMs, undefined, { signal: stop }).catch(() => {});
-    waitMs = Math.min(waitMs * 2, maxWaitMs);
+    if ((await listenOnce(to, onNotice, stop)) === 'pooler') return;
+    await sleep(retryMs, undefined, { signal: stop }).catch(() => {});
   }
 }
 
-/** Resolves when the connection is lost, or at once if listening is useless (behind a pooler). Never throws. */
-async function listenOnce(to: Listening, stop: AbortSignal, onNotice: () => void): Promise<'gone' | 'pooler'> {
+/** Resolves when the connection is lost, or at once behind a pooler, where listening is useless. Never throws. */
+async function listenOnce(to: Listening, onNotice: () => void, stop: AbortSignal): Promise<'gone' | 'pooler'> {
   const { promise: gone, resolve: end } = Promise.withResolvers<void>();
   const onStop = () => end();
   stop.addEventListener('abort', onStop);
@@ -78,8 +72,8 @@ async function listenOnce(to: Listening, stop: AbortSignal, onNotice: () => void
 }
 
 /**
- * A pooler's handshake names an invented process id. In transaction mode it would run LISTEN on any one of its
- * connections, the notices would never arrive, and the first one would break that connection.
+ * A pooler's handshake contains an invented process id. In transaction mode it would run LISTEN on any of its
+ * connections: no notice would arrive, and the first one would break that connection.
  */
 async function isBehindPooler(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');

@@ -2,15 +2,14 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Pool } from 'pg';
 import { binaryArray } from './binary-array.ts';
 
-/** The keys as a parameter: each once, and always in the same order, so that two statements cannot deadlock. */
+/** Encodes lock keys as a parameter: each once and in one order, so that two statements cannot deadlock. */
 export function sortLocks(keys: readonly bigint[]): Buffer {
   return binaryArray.bigint([...new Set(keys)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)));
 }
 
 /**
  * Takes an advisory lock until it is disposed. A transaction that does nothing else holds it, so it ends with the
- * process and works behind a pooler. There a session's lock would stay on a connection that the pooler gives to
- * another client.
+ * process. A session's lock would not work behind a pooler, which gives the connection to other clients.
  *
  * @returns undefined if another process holds the lock.
  */

@@ -1,19 +1,18 @@
 /**
- * Everything that depends on how MikroORM 7.2, Kysely 0.29 and pg 8.23 work inside, beyond their documented API. Look
- * here first when one of them is upgraded.
+ * Everything that depends on undocumented behaviour of MikroORM 7.2, Kysely 0.29 and pg 8.23. Check it when you upgrade
+ * one of them.
  */
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Client, Pool, PoolClient } from 'pg';
 
 /**
- * Closes connections that answer but are useless, before the pool hands them out again. Kysely's driver returns a
- * connection to the pool as healthy after any error. Two errors mean that every later query would fail too: a query
- * that timed out (the connection may never answer again), and "read-only" (after a failover it still leads to the old
- * primary).
+ * Closes connections on which every later query would fail too, because Kysely's driver returns them to the pool after
+ * any error: after a query timeout (the connection may never answer again) and after "read-only" (after a failover it
+ * still leads to the old primary).
  */
 export function dropFaultyClients(pool: Pool): void {
   pool.on('connect', (client: PoolClient) => {
-    // Wrapped, because pg has no event for a failed query. `query` has too many overloads to repeat them here.
+    // pg has no event for a failed query. `query` has too many overloads to repeat them here.
     const query = client.query.bind(client) as (...args: unknown[]) => unknown;
     (client as { query: unknown }).query = (...args: unknown[]) => {
       const result = query(...args);
@@ -28,12 +27,12 @@ export function dropFaultyClients(pool: Pool): void {
   });
 }
 
-/** pg gives its timeout no code, only this text. 25006 is PostgreSQL's code for "read-only" (manual, appendix A). */
+/** pg's timeout has no code, only this text. 25006 is PostgreSQL's code for "read-only" (manual, appendix A). */
 function isConnectionFaulty(error: Error): boolean {
   return error.message === 'Query read timeout' || (error as { code?: unknown }).code === '25006';
 }
 
-/** pg's errors about its connections carry no code, so only their texts tell them from bugs. */
+/** pg's connection errors have no code, so only their texts distinguish them from bugs. */
 export const connectionErrorTexts =
   /timeout exceeded when trying to connect|timeout expired|Query read timeout|Connection terminated|Client has encountered a connection error/;
 
@@ -42,7 +41,7 @@ export function processIdOf(client: Client): number | null {
   return (client as unknown as { processID: number | null }).processID;
 }
 
-/** Cuts a silent connection. pg has no documented way to do that without sending the server a goodbye first. */
+/** Cuts a silent connection. pg's own `end` would first send the server a message and wait. */
 export function cutConnection(client: Client): void {
   client.connection.stream.destroy();
 }
@@ -51,9 +50,8 @@ type Connection = ReturnType<MikroORM['em']['getConnection']>;
 type Driver = ReturnType<ReturnType<Connection['createKyselyDialect']>['createDriver']>;
 
 /**
- * Returns connections to the pool that are lost during a transaction. Kysely (`ControlledTransaction`) releases a
- * connection only after a successful `begin`, `commit` or `rollback`, and on a lost connection none succeeds: ten of
- * them would empty the pool for good (decision 55). MikroORM has no option for its driver, so its factory is wrapped.
+ * Returns connections to the pool that are lost during a transaction. Kysely (`ControlledTransaction`) releases one only
+ * after a successful `begin`, `commit` or `rollback`, so ten lost ones would empty the pool for good (decision 55).
  */
 export function releaseLostTransactions(orm: MikroORM): void {
   const connection = orm.em.getConnection();
@@ -83,8 +81,8 @@ function withRelease(driver: Driver): Driver {
 }
 
 /**
- * A later release on the same database may write kinds and states that this one does not know. MikroORM would refuse to
- * change such a row at all, even another column of it; the compiler and the database check what we write ourselves.
+ * Lets us change rows in which a later release has written kinds and states that this one does not know. MikroORM would
+ * refuse even a change of another column. The compiler and the database check the values that we write.
  */
 export function allowUnknownValues(orm: MikroORM): void {
   for (const meta of orm.getMetadata().getAll().values()) {

@@ -5,7 +5,7 @@ const SenderSchema = defineEntity({
   tableName: 'senders',
   properties: {
     id: p.uuid().primary(),
-    /** Keyed hash of the normalised address (`privacy/blind-index.ts`): finds the row without the address. */
+    /** Keyed hash of the normalised address (`privacy/keyring.ts`): finds the row without the address. */
     addressIndex: p.blob().unique(),
     /** Encrypted, as first given. */
     address: p.blob(),

@@ -17,7 +17,7 @@ export function describeKey(key: SealingKey, indexKey: Uint8Array): StoredKey {
   };
 }
 
-/** Whether the row was written with this key. Without a canary, a typo in a key would show only when a value is opened. */
+/** Whether the row was written with this key. Without a canary, a wrong key would only fail at the first decryption. */
 export function isKeyOf(row: StoredKey, key: SealingKey): boolean {
   return openOrUndefined(row.canary, 'canary', key)?.toString('utf8') === canaryText;
 }

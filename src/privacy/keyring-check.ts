@@ -34,7 +34,7 @@ export function checkKeys(
     }
     if (!isKeyOf(row, key)) {
       throw new KeysWrong(
-        `key "${row.id}" in ENCRYPTION_KEYS is not the key of that name that the database was written with: put the right one back`,
+        `key "${row.id}" in ENCRYPTION_KEYS is not the key "${row.id}" that this database was written with: put the right one back`,
       );
     }
     indexKey ??= unwrapIndexKey(row, key);

@@ -1,38 +1,37 @@
-import { createSecretKey, hkdfSync } from 'node:crypto';
-import { createBlindIndex } from './blind-index.ts';
+import { createHmac, createSecretKey, hkdfSync } from 'node:crypto';
 import { describeKey, type StoredKey } from './key-row.ts';
 import type { SealedPlace } from './sealed-columns.ts';
 import { prefixOf, SealBroken, type SealingKey, seal, sealedWith, unseal } from './sealing.ts';
 
 /**
- * The keys of one running program: the first configured key encrypts, all of them decrypt. Only `checkKeys` in
- * `keyring-check.ts` makes one, after it has compared the keys with the database.
+ * The keys of a running program: the first configured key encrypts, all of them decrypt. Only `checkKeys` in
+ * `keyring-check.ts` creates one, after it has compared the keys with the database.
  */
 export class Keyring {
   readonly #keys: ReadonlyMap<string, SealingKey>;
   readonly #newest: SealingKey;
   readonly #indexKey: Uint8Array;
-  // Keyed hashes of 32 bytes, each with a key of its own.
-  /** Of a sender's address. */
+  // Keyed hashes, each with its own key.
+  /** Hashes a sender's address. */
   readonly addressIndex: (address: string) => Buffer;
-  /** Of a message's text. */
+  /** Hashes a message's text. */
   readonly textIndex: (text: string) => Buffer;
-  /** Of an idempotency key. */
+  /** Hashes an idempotency key. */
   readonly keyIndex: (key: string) => Buffer;
-  /** Of a client address, for request counts that several servers share. */
+  /** Hashes a client address, for request counts that several servers share. */
   readonly limitIndex: (client: string) => Buffer;
-  /** Of a whole post. */
+  /** Hashes a whole post. */
   readonly fingerprint: (posted: string) => Buffer;
-  /** Of a row that was imported from another program. */
+  /** Hashes a row that was imported from another program. */
   readonly importPrint: (row: string) => Buffer;
-  /** Signs links, and lines of the erasure log, that change something without a login. */
+  /** Signs links that work without a login, and lines of the erasure log. */
   readonly linkSignature: (what: string) => Buffer;
-  /** Signs captcha challenges; the same on every server of one database. */
+  /** Signs captcha challenges; the same on all servers of one database. */
   readonly captchaSecret: string;
 
   constructor(keys: readonly SealingKey[], indexKey: Uint8Array) {
     const [newest] = keys;
-    if (newest === undefined) throw new RangeError('a keyring needs a key');
+    if (newest === undefined) throw new RangeError('a keyring needs at least one key');
     this.#newest = newest;
     this.#indexKey = indexKey;
     this.#keys = new Map(keys.map((key) => [key.id, key]));
@@ -50,7 +49,7 @@ export class Keyring {
     return this.#newest.id;
   }
 
-  /** The ids of all keys, the encrypting one first. */
+  /** The encrypting key's id first. */
   get ids(): string[] {
     return [...this.#keys.keys()];
   }
@@ -79,9 +78,15 @@ export class Keyring {
 }
 
 /**
- * Derives the encryption key from the configured one (HKDF, RFC 5869), so that the same secret could serve another
- * purpose later.
+ * Creates a keyed hash (HMAC-SHA-256, RFC 2104, 32 bytes) by which encrypted values can be looked up ("blind index"). Each
+ * purpose has its own key, so that equal values in two columns cannot be recognised as equal.
  */
+export function createBlindIndex(indexKey: Uint8Array, purpose: string): (value: string) => Buffer {
+  const key = createSecretKey(new Uint8Array(hkdfSync('sha256', indexKey, '', `ruffinweb index ${purpose}`, 32)));
+  return (value) => createHmac('sha256', key).update(value).digest();
+}
+
+/** Derives the encryption key from the configured one (HKDF, RFC 5869), which could serve another purpose later. */
 export function sealingKey(id: string, secret: Uint8Array): SealingKey {
   const derived = new Uint8Array(hkdfSync('sha256', secret, '', 'ruffinweb seal 1', 32));
   return { id, secret: createSecretKey(derived), prefix: prefixOf(id) };

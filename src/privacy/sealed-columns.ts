@@ -1,6 +1,6 @@
 /**
- * Every column with encrypted values, by table; with the type of the table's `id`, and the column that says when a row was
- * written. The keyring's types accept no other place, and a test compares this list with the schema.
+ * Every column with encrypted values, by table, with the type of the table's `id` and the column with the time when a row
+ * was written. The keyring's types accept no other place, and a test compares this list with the schema.
  */
 export const sealedTables = {
   senders: { columns: ['address', 'name'], idType: 'uuid', sealedAt: 'first_message_at' },

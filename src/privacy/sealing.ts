@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from 'node:crypto';
 
-/** The place of an encrypted value. Moved to another table, column or row, it cannot be decrypted. */
+/** The place of an encrypted value. In another table, column or row it cannot be decrypted. */
 export interface Place {
   table: string;
   column: string;
@@ -10,7 +10,7 @@ export interface Place {
 /** An AES-256-GCM key with its id in the configuration and the database. */
 export interface SealingKey {
   id: string;
-  /** 32 bytes. Given a buffer, Node would create such an object for each value, which takes longer than the encryption. */
+  /** 32 bytes, not as a buffer: Node would create such an object for each value, which takes longer than encrypting it. */
   secret: KeyObject;
   /** The first bytes of every value that this key encrypted: version, length of the id, id. */
   prefix: Buffer;

@@ -340,7 +340,7 @@ describe('encryption', () => {
     await fillWith(`${k3},${k2}`, 'two');
     const { code, stderr } = await run('encryption rotate', `${k2},${k3}`);
     expect(code).to.equal(2);
-    expect(stderr).to.include('"k2" stands first').and.to.include('"k3" was added later').and.include('rotate --help');
+    expect(stderr).to.include('"k2" is first').and.to.include('"k3" was added later').and.include('rotate --help');
     expect((await run('encryption rotate --yes', `${k2},${k3}`)).code).to.equal(0);
   });
 

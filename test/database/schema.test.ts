@@ -6,7 +6,7 @@ import { commandPatience, openOrm } from '../../src/database/orm.ts';
 import { sealedTableNames, sealedTables } from '../../src/privacy/sealed-columns.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 
-/** Keyed hashes (`privacy/blind-index.ts`), and the hash of an API key. */
+/** Keyed hashes (`privacy/keyring.ts`), and the hash of an API key. */
 const hashes = [
   'api_keys.hash',
   'imported_rows.print',

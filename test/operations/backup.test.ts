@@ -181,6 +181,6 @@ describeWith(['pg_dump', 'pg_ctl'], 'the drill of docs/how-to/restoring.md', () 
       ENCRYPTION_KEYS_FILE: join(safe, 'other-keys'),
     });
     expect(wrong).to.include({ code: 2, stdout: '' });
-    expect(wrong.stderr).to.include('is not the key of that name');
+    expect(wrong.stderr).to.include('is not the key "k1" that this database was written with');
   });
 });

@@ -1,7 +1,6 @@
 import { createHmac, hkdfSync } from 'node:crypto';
 import { expect } from 'chai';
-import { createBlindIndex } from '../../src/privacy/blind-index.ts';
-import { Keyring, sealingKey } from '../../src/privacy/keyring.ts';
+import { createBlindIndex, Keyring, sealingKey } from '../../src/privacy/keyring.ts';
 import { checkKeys, KeysWrong } from '../../src/privacy/keyring-check.ts';
 import { placesOf, sealedTableNames, sealedTables } from '../../src/privacy/sealed-columns.ts';
 import { SealBroken } from '../../src/privacy/sealing.ts';
@@ -104,7 +103,7 @@ describe('checkKeys', () => {
   });
 
   it('refuses a key under the id of another one', () => {
-    expect(() => checkKeys([key('k1', 7)], rows)).to.throw(KeysWrong, /"k1".*is not the key of that name/);
+    expect(() => checkKeys([key('k1', 7)], rows)).to.throw(KeysWrong, /"k1".*is not the key "k1" that this database/);
   });
 
   it('names missing keys; refuses if none opens the index key', () => {

@@ -1,9 +1,6 @@
 /** The Django backend's database, PostgreSQL or SQLite. Nothing is ever written to it. */
 export interface OldDatabase extends AsyncDisposable {
-  /**
-   * @param text has `$1`, `$2` for its values.
-   * @throws {OldDatabaseUnreadable}
-   */
+  /** @param text with `$1`, `$2` for its values. @throws {OldDatabaseUnreadable} */
   query<Row extends object>(text: string, values?: readonly (bigint | number)[]): Promise<Row[]>;
 }
 
@@ -27,7 +24,7 @@ export async function countOldMessages(old: OldDatabase): Promise<number> {
   return Number(row?.count);
 }
 
-/** The next page, by id. */
+/** @returns the next page, in the order of ids. */
 export async function readOldMessages(old: OldDatabase, after: bigint, limit: number): Promise<OldMessage[]> {
   const rows = await old.query<Omit<OldMessage, 'id'> & { id: string }>(
     `select cast(m.id as text) as id, cast(m.message as text) as text, cast(m.date as text) as date,
@@ -45,7 +42,7 @@ export class OldDatabaseUnknown extends Error {
   override readonly name = 'OldDatabaseUnknown';
 }
 
-/** The old database is missing, is not the Django backend's, or cannot be read. */
+/** The old database is missing, is not from the Django backend, or cannot be read. */
 export class OldDatabaseUnreadable extends Error {
   override readonly name = 'OldDatabaseUnreadable';
 

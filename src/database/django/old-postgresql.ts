@@ -3,8 +3,7 @@ import type { DatabaseAddress } from '../connection.ts';
 import { type OldDatabase, OldDatabaseUnreadable } from './old-database.ts';
 
 /**
- * Reads in one read-only transaction, which sees everything as it was when it began. The Django backend can go on
- * writing.
+ * Reads in one read-only transaction, which sees the database as it was at its start. The Django backend may keep writing.
  *
  * @throws {OldDatabaseUnreadable}
  */
@@ -23,7 +22,7 @@ export async function openOldPostgresql(address: DatabaseAddress): Promise<OldDa
   };
   try {
     await client.connect();
-    // Times come in UTC and in one form. The server's limits on idle and long transactions are not meant for this.
+    // Times are returned in UTC and in one format. The server's limits on idle and long transactions do not apply.
     await client.query(`
       begin transaction isolation level repeatable read, read only;
       set local timezone = 'UTC';

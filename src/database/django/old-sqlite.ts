@@ -5,8 +5,8 @@ import { type OldDatabase, OldDatabaseUnreadable } from './old-database.ts';
 const lockTimeoutMs = 10_000;
 
 /**
- * Reads each page in a statement of its own, without a transaction around them: in SQLite's usual journal mode, a long
- * reader would keep the Django backend from writing.
+ * Reads without a transaction around the pages: in SQLite's default journal mode, a long reader would keep the Django
+ * backend from writing.
  *
  * @param where a path, or `sqlite:///…`.
  * @throws {OldDatabaseUnreadable}
@@ -25,7 +25,6 @@ export async function openOldSqlite(where: string): Promise<OldDatabase> {
   return {
     async query<Row extends object>(text: string, values: readonly (bigint | number)[] = []) {
       const statement = explained(() => database.prepare(text.replaceAll('$', '?')));
-      // The caller knows which columns it asked for.
       return explained(() => statement.all(...values)) as Row[];
     },
     async [Symbol.asyncDispose]() {
@@ -41,7 +40,7 @@ function pathsOf(where: string): string[] {
   return path.startsWith('/') ? [path] : [path, `/${path}`];
 }
 
-/** Returns the first path that exists. SQLite itself has one message for everything that is wrong with a path. */
+/** Returns the first path that exists. SQLite has the same message for everything that is wrong with a path. */
 async function findFile(paths: string[]): Promise<string> {
   for (const path of paths) {
     try {

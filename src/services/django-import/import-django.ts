@@ -15,7 +15,7 @@ export interface ImportRequest {
   /** For dates without a time zone. */
   timeZone: string;
   dryRun?: boolean;
-  /** Ends the import after the current page. What was imported stays. */
+  /** Ends the import after the current page. Imported messages stay. */
   stop?: AbortSignal;
   onProgress?: (found: number) => void;
   /** A row that cannot be imported, and why. */
@@ -24,25 +24,20 @@ export interface ImportRequest {
   onErased?: (id: bigint) => void;
 }
 
-/** A second import at the same time is refused: it would only repeat the work. */
+/** A second import at the same time would only repeat the work. */
 export class ImportRunning extends Error {
   override readonly name = 'ImportRunning';
-
-  constructor() {
-    super('another import into this database is running: wait for it to end');
-  }
 }
 
 /** Key of the advisory lock that lets one import run at a time. Any constant number would do. */
 const importLock = 7_226_945;
 
-/** Rows in memory, and in one transaction, at a time. */
+/** Rows in one transaction. */
 const pageSize = 250;
 
 /**
- * Imports the messages and senders of the Django backend, page by page. Each page is one transaction that also marks
- * its rows as imported. An import that was killed can therefore run again, and one that was complete imports only what
- * is new. It queues no mail and skips the guard.
+ * Imports the messages and senders of the Django backend, page by page. Each page is one transaction that also marks its
+ * rows as imported, so a repeated import imports only the rest. It queues no mail and skips the spam guard.
  *
  * @throws {Problem} form-unknown, argument-invalid
  * @throws {ImportRunning}
@@ -54,7 +49,7 @@ export async function importDjango(scope: Scope, old: OldDatabase, request: Impo
   const formId = await findFormId(scope, request.form);
   const form = await scope.em.findOneOrFail(Form, { id: formId });
   await using _lock = dryRun ? undefined : await lockImports(scope);
-  const report = startReport({ ...request, dryRun, retentionDays: retentionOf(scope.config, form) });
+  const report = startReport(request.form, dryRun, request.timeZone, retentionOf(scope.config, form));
   let after = beforeFirst;
   while (!stop?.aborted) {
     const rows = await readOldMessages(old, after, pageSize);
@@ -90,7 +85,7 @@ async function importPage(
   reportFresh(report, fresh, scope.now());
 }
 
-/** Returns the rows that can be imported, and reports the others. */
+/** @returns the rows that can be imported. Reports the others. */
 async function readPage(
   scope: Scope,
   rows: readonly OldMessage[],
@@ -118,6 +113,7 @@ async function readPage(
 
 async function lockImports(scope: Scope): Promise<AsyncDisposable> {
   const lock = await holdLock(scope.em, importLock);
-  if (lock === undefined) throw new ImportRunning();
+  if (lock === undefined)
+    throw new ImportRunning('another import into this database is running: wait until it has ended');
   return lock;
 }

@@ -1,12 +1,12 @@
 import type { OldFault, TakeableMessage } from './read-old-message.ts';
 
-/** What an import did, or with `dryRun` would do. */
+/** The result of an import, or with `dryRun` what it would be. */
 export interface Imported {
   form: string;
   dryRun: boolean;
   /** False if the import was stopped before it had read every message. */
   complete: boolean;
-  /** `erased`: the sender was erased here after writing. `notTaken`: the row has `faults`. */
+  /** `erased`: the sender was erased here after writing the message. `notTaken`: the row has `faults`. */
   messages: { found: number; taken: number; takenBefore: number; erased: number; notTaken: number };
   /** `new`: senders that this server did not know; null for a dry run. */
   senders: { new: number | null };
@@ -16,13 +16,11 @@ export interface Imported {
   timeZone: { assumed: string; messages: number };
   /** How many days the form keeps messages (0: for ever), and how many imported messages the next purge deletes. */
   retention: { days: number; past: number };
-  /** How many rows have which fault. A row may have several. */
+  /** The number of rows with each fault. A row may have several. */
   faults: Partial<Record<OldFault, number>>;
 }
 
-type Subject = Pick<Imported, 'form' | 'dryRun'> & { timeZone: string; retentionDays: number };
-
-export function startReport({ form, dryRun, timeZone, retentionDays }: Subject): Imported {
+export function startReport(form: string, dryRun: boolean, timeZone: string, retentionDays: number): Imported {
   return {
     form,
     dryRun,

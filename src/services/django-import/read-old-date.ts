@@ -7,7 +7,7 @@ export interface OldDate {
   at: Date;
   /** Whether the text names its time zone. */
   zoned: boolean;
-  /** The same for every way to write one moment. It does not depend on the zone that is assumed for dates without one. */
+  /** The same text for every way to write one moment, whatever zone is assumed for dates without one. */
   canonical: string;
 }
 
@@ -22,7 +22,7 @@ export function parseOldDate(text: string): OldDate | undefined {
   const [, day, minute = '00:00', second = '00', fraction = '', zone, sign, hours = '0', minutes = '0'] = parts;
   const local = `${day}T${minute}:${second}`;
   const localMs = Date.parse(`${local}Z`);
-  // JavaScript takes February 30 for March 1, and 24:00 for the next day.
+  // JavaScript reads February 30 as March 1, and 24:00 as the next day.
   if (Number.isNaN(localMs) || !new Date(localMs).toISOString().startsWith(local)) return undefined;
   const ms = localMs - (sign === '-' ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * 60_000;
   return {

@@ -9,7 +9,7 @@ import { type SealedTable, sealedTableNames, sealedTables } from '../../privacy/
  * - `seals`: first in the configuration; it encrypts, and decrypts too
  * - `opens`: configured; it only decrypts
  * - `missing`: not configured, although values need it or no configured key opens the index key
- * - `wrong`: configured, but not the key of that name that the database was written with
+ * - `wrong`: configured, but another key than the one of this name that the database was written with
  */
 export type KeyState = 'seals' | 'opens' | 'missing' | 'wrong';
 
@@ -32,7 +32,7 @@ export interface EncryptionStatus {
   damaged: Record<SealedTable, number>;
 }
 
-/** Looks at every encrypted value for the key it needs. Decrypts and changes nothing, and works without any key. */
+/** Counts which key every encrypted value needs. Decrypts nothing, so it works without any key. */
 export async function readEncryptionStatus(
   em: EntityManager,
   configured: readonly ConfiguredKey[],
@@ -65,7 +65,7 @@ interface Used {
   newest: number | null;
 }
 
-/** By the key's id. Values that name no key are under null. */
+/** Counts by the key's id. Values that name no key are counted under null. */
 async function countByKey(em: EntityManager): Promise<Map<string | null, Used>> {
   const used = new Map<string | null, Used>();
   for (const table of sealedTableNames) {
@@ -82,7 +82,7 @@ async function countByKey(em: EntityManager): Promise<Map<string | null, Used>> 
   return used;
 }
 
-/** Reads the layout of `privacy/sealing.ts`. Other values count as damaged instead of failing the query. */
+/** Reads the layout in `privacy/sealing.ts`. Other values are counted as damaged and do not fail the query. */
 function countStatement(table: SealedTable): string {
   const { columns, sealedAt } = sealedTables[table];
   const values = columns.map((column) => `(${column})`).join(', ');

@@ -6,7 +6,7 @@ import type { Scope } from '../scope.ts';
 import { countOutdated, resealTable } from './reseal-rows.ts';
 
 export interface RotateRequest {
-  /** Go ahead even if the first key is older than another one. */
+  /** Continue even if the first key is older than another one. */
   evenOlder?: boolean;
   /** Ends between two batches. */
   stop?: AbortSignal;
@@ -27,9 +27,8 @@ export interface Rotated {
 
 export interface OtherKey {
   id: string;
-  /** Whether it has to stay in the configuration. */
+  /** Whether it must stay in the configuration. */
   needed: boolean;
-  /** Why it is needed. */
   reason: string | null;
 }
 
@@ -39,7 +38,7 @@ const maxRounds = 5;
 const maxRestMs = 500;
 const maxUnopenedListed = 20;
 
-/** How many rows to encrypt again. @throws {Problem} keys-wrong */
+/** @returns the number of rows to encrypt again. @throws {Problem} keys-wrong */
 export async function countToRotate(scope: Scope, request: RotateRequest = {}): Promise<number> {
   await requireNewestFirst(scope, request);
   let count = 0;
@@ -82,7 +81,7 @@ async function resealAllTables(scope: Scope, rotated: Rotated, request: RotateRe
       rotated.unopened.first.splice(maxUnopenedListed);
       request.onProgress?.(rotated.resealed);
       if (request.stop?.aborted) return;
-      // Rest as long as the batch took: visitors go first, and a rotation is in no hurry.
+      // Rest as long as the batch took, because visitors' posts come first.
       await pause(Math.min(performance.now() - began, maxRestMs));
       began = performance.now();
     }
@@ -100,14 +99,14 @@ async function requireNewestFirst({ em, keyring }: Scope, request: RotateRequest
     if (createdAt <= sealing.createdAt || (await countRowsOfKey(em.fork(), id)) === 0) continue;
     throw new Problem(
       'keys-wrong',
-      `key "${keyring.newestId}" stands first in ENCRYPTION_KEYS and would encrypt everything, but "${id}" was added later: put the newer key first`,
+      `key "${keyring.newestId}" is first in ENCRYPTION_KEYS and would encrypt everything, but "${id}" was added later: put the newer key first`,
       { needs: 'even-older' },
     );
   }
 }
 
 /**
- * A program that still encrypts with an old key can do so after its row was deleted. That is why the operator restarts
+ * A program that still encrypts with an old key can continue after the key's row is deleted. So the operator restarts
  * every program first and runs the rotation once more.
  */
 async function deleteUnneeded({ em, keyring }: Scope): Promise<OtherKey[]> {
