@@ -33,6 +33,10 @@ round's ratios.`,
   run: measure,
 };
 
+type Name =
+  | `${'ours' | 'trimmed Django'}, ${'64 clients' | '8 clients' | '1 client'}`
+  | `${'three statements' | 'stack alone' | 'bare Koa' | 'default Django'}, 64 clients`;
+
 async function measure(machine: Machine): Promise<Result> {
   await requirePrograms();
   await using servers = new AsyncDisposableStack();
@@ -48,7 +52,7 @@ async function measure(machine: Machine): Promise<Result> {
     await post(it.url, { clients, seconds: runIn });
     return await post(it.url, { clients, seconds });
   };
-  const samples = await interleave(rounds, {
+  const samples = await interleave<Name, Load>(rounds, {
     'ours, 64 clients': at(ours, 64),
     'three statements, 64 clients': async () => {
       await three(64, runIn);
@@ -63,7 +67,10 @@ async function measure(machine: Machine): Promise<Result> {
     'ours, 1 client': at(ours, 1),
     'trimmed Django, 1 client': at(django, 1),
   });
-  type Name = keyof typeof samples;
+  return describe(samples);
+}
+
+function describe(samples: Record<Name, Load[]>): Result {
   const ratio = (a: Name, b: Name, of: (it: Load) => number = (it) => it.perSecond) =>
     median(samples[a].map((it, round) => of(it) / of(samples[b][round] as Load)));
   return {

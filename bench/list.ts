@@ -1,11 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { readConfig } from '../src/config/read-config.ts';
-import { openContext, openDatabaseContext } from '../src/context.ts';
-import { createLog } from '../src/log.ts';
+import type { Context } from '../src/context.ts';
 import { createKey } from '../src/services/api-keys/api-keys.ts';
 import { cutPage } from '../src/services/paging.ts';
 import { openScope } from '../src/services/scope.ts';
 import { fill, rareForm, sealPage } from './list/fill.ts';
+import { openMeasured } from './support/context.ts';
 import { type Machine, query } from './support/machine.ts';
 import { launcher, startServer } from './support/program.ts';
 import { atMost, figure, type Part, type Result } from './support/report.ts';
@@ -43,6 +42,24 @@ const lists: [noun: 'senders' | 'messages' | 'emails', params: Record<string, st
   ['emails', { since, until }, `created_at >= '${since}' and created_at < '${until}'`],
 ];
 
+type Pair = [first: number, deepest: number];
+
+/** Milliseconds for the first and the deepest page of one list. */
+interface Timed {
+  name: string;
+  http: Pair;
+  cli?: Pair;
+}
+
+interface Measured {
+  folder: string;
+  env: Record<string, string>;
+  context: Context;
+  serverUrl: string;
+  /** The id of the sender with most messages. */
+  busySenderId: string;
+}
+
 async function measure(machine: Machine): Promise<Result> {
   const url = await machine.createDatabase('list');
   await fill(url, rows);
@@ -53,66 +70,68 @@ async function measure(machine: Machine): Promise<Result> {
     RATE_LIMIT: 'off',
     PORT: '0',
   };
-  const log = createLog({ level: 'silent', format: 'json' });
-  const base = await openDatabaseContext(readConfig(env), { log, embedded: 'join', waiting: 'operator' });
-  await using context = await openContext(base);
-  const run = (...args: string[]) => {
-    const { stdout, stderr, status } = spawnSync(process.execPath, [launcher, ...args], {
-      cwd: machine.folder,
-      env: { PATH: process.env.PATH, ...env },
-      encoding: 'utf8',
-    });
-    if (status !== 0) throw new Error(`${args.join(' ')}: ${stderr}`);
-    return stdout;
-  };
+  await using context = await openMeasured(env);
   await using server = await startServer('list', { folder: machine.folder, env });
   const [busy] = await query<{ id: string }>(url, `select ${sender} as id`);
+  const measured = { folder: machine.folder, env, context, serverUrl: server.url, busySenderId: busy?.id ?? '' };
+  const timed: Timed[] = [];
+  for (const list of lists) timed.push(await measureList(measured, list));
+  return describe(timed);
+}
 
-  const timed: { name: string; http: [number, number]; cli?: [number, number] }[] = [];
-  for (const [noun, params, where] of lists) {
-    const filter = { ...params, ...(params.sender === '' && { sender: busy?.id ?? '' }) };
-    const cursor = await deepestCursor(url, noun, where);
-    // A key per list, so that none reaches its request limit.
-    const { key } = await createKey(openScope(context), { name: noun, scopes: ['read'] });
-    const ask = async (extra: Record<string, string>) => {
-      const address = `${server.url}/api/${noun}?${new URLSearchParams({ ...filter, ...extra })}`;
-      const begun = performance.now();
-      const answer = await fetch(address, { headers: { Authorization: `Bearer ${key}` } });
-      const { items } = (await answer.json()) as { items: Record<string, string>[] };
-      const ms = performance.now() - begun;
-      if (items?.length !== 50) throw new Error(`${address}: ${answer.status}, ${items?.length} items`);
-      return { ms, items };
-    };
-    for (const { items } of [await ask({}), await ask({ cursor })]) {
-      await sealPage(context, {
-        messages: noun === 'messages' ? items.map((it) => it.id ?? '') : [],
-        senders: noun === 'senders' ? items.map((it) => it.id ?? '') : [],
-      });
-    }
-    const http: [number[], number[]] = [[], []];
-    for (let round = 0; round < rounds.http; round++) {
-      http[0].push((await ask({})).ms);
-      http[1].push((await ask({ cursor })).ms);
-    }
-    const name = [noun, ...Object.keys(params)].join(' ');
-    process.stdout.write(`  ${name}\n`);
-    const found = { name, http: [median(http[0]), median(http[1])] as [number, number] };
-    if (Object.keys(params).length > 0) {
-      timed.push(found);
-      continue;
-    }
-    const command: [number[], number[]] = [[], []];
-    for (let round = 0; round < rounds.cli; round++) {
-      for (const [index, extra] of [[], ['--cursor', cursor]].entries()) {
-        const begun = performance.now();
-        run(noun, 'list', ...extra);
-        command[index]?.push(performance.now() - begun);
-      }
-    }
-    timed.push({ ...found, cli: [median(command[0]), median(command[1])] });
+async function measureList(measured: Measured, [noun, params, where]: (typeof lists)[number]): Promise<Timed> {
+  const filter = { ...params, ...(params.sender === '' && { sender: measured.busySenderId }) };
+  const cursor = await deepestCursor(measured.context.databaseUrl, noun, where);
+  // A key per list, so that none reaches its request limit.
+  const { key } = await createKey(openScope(measured.context), { name: noun, scopes: ['read'] });
+  const ask = async (extra: Record<string, string>) => {
+    const address = `${measured.serverUrl}/api/${noun}?${new URLSearchParams({ ...filter, ...extra })}`;
+    const begun = performance.now();
+    const answer = await fetch(address, { headers: { Authorization: `Bearer ${key}` } });
+    const { items } = (await answer.json()) as { items: Record<string, string>[] };
+    const ms = performance.now() - begun;
+    if (items?.length !== 50) throw new Error(`${address}: ${answer.status}, ${items?.length} items`);
+    return { ms, ids: items.map((it) => it.id ?? '') };
+  };
+  for (const { ids } of [await ask({}), await ask({ cursor })]) {
+    await sealPage(measured.context, {
+      messages: noun === 'messages' ? ids : [],
+      senders: noun === 'senders' ? ids : [],
+    });
   }
+  const http: [number[], number[]] = [[], []];
+  for (let round = 0; round < rounds.http; round++) {
+    http[0].push((await ask({})).ms);
+    http[1].push((await ask({ cursor })).ms);
+  }
+  const name = [noun, ...Object.keys(params)].join(' ');
+  process.stdout.write(`  ${name}\n`);
+  return {
+    name,
+    http: [median(http[0]), median(http[1])],
+    ...(Object.keys(params).length === 0 && { cli: measureCommand(measured, noun, cursor) }),
+  };
+}
 
-  const ratio = ([first, deep]: [number, number]) => deep / first;
+function measureCommand({ folder, env }: Measured, noun: string, cursor: string): Pair {
+  const times: [number[], number[]] = [[], []];
+  for (let round = 0; round < rounds.cli; round++) {
+    for (const [index, extra] of [[], ['--cursor', cursor]].entries()) {
+      const begun = performance.now();
+      const { status, stderr } = spawnSync(process.execPath, [launcher, noun, 'list', ...extra], {
+        cwd: folder,
+        env: { PATH: process.env.PATH, ...env },
+        encoding: 'utf8',
+      });
+      if (status !== 0) throw new Error(`${noun} list: ${stderr}`);
+      times[index]?.push(performance.now() - begun);
+    }
+  }
+  return [median(times[0]), median(times[1])];
+}
+
+function describe(timed: readonly Timed[]): Result {
+  const ratio = ([first, deepest]: Pair) => deepest / first;
   return {
     columns: ['', 'HTTP first', 'HTTP deepest', 'ratio', 'CLI first', 'CLI deepest', 'ratio'],
     rows: timed.map(({ name, http, cli }) => [
