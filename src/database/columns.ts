@@ -35,16 +35,10 @@ export function columns<const T extends Types>(types: T, first = 1): Columns<T> 
       return `unnest(${used.map(array).join(', ')}) with ordinality as ${alias} (${[...used, 'n'].join(', ')})`;
     },
     values: (rows) =>
-      names.map((name) =>
-        encode(
-          types[name] as ColumnType,
-          rows.map((row) => row[name]),
-        ),
-      ),
+      names.map((name) => {
+        // `RowOf` has checked that the values are of the column's type.
+        const encode = binaryArray[types[name] as ColumnType] as (values: readonly unknown[]) => Buffer;
+        return encode(rows.map((row) => row[name]));
+      }),
   };
-}
-
-/** `RowOf` has checked that the values are of the column's type. */
-function encode(type: ColumnType, values: readonly unknown[]): Buffer {
-  return (binaryArray[type] as (values: readonly unknown[]) => Buffer)(values);
 }

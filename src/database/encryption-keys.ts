@@ -4,6 +4,7 @@ import type { Keyring } from '../privacy/keyring.ts';
 import { type ConfiguredKey, checkKeys, KeysWrong } from '../privacy/keyring-check.ts';
 import { sealedTableNames, sealedTables } from '../privacy/sealed-columns.ts';
 import { prefixOf } from '../privacy/sealing.ts';
+import { inTransaction } from './statement.ts';
 
 /** Lets one process at a time change keys, so that two simultaneous first starts end with the same index key. */
 const keyLock = 7_226_944;
@@ -97,8 +98,8 @@ async function insertKey(locked: EntityManager, row: StoredKey): Promise<void> {
 }
 
 async function changeKeys<T>(em: EntityManager, change: (locked: EntityManager) => Promise<T>): Promise<T> {
-  return await em.fork().transactional(async (locked) => {
+  return await inTransaction(em, async (locked) => {
     await locked.execute(`select pg_advisory_xact_lock(${keyLock})`);
-    return await change(locked as EntityManager);
+    return await change(locked);
   });
 }

@@ -5,14 +5,14 @@ const ApiKeySchema = defineEntity({
   tableName: 'api_keys',
   properties: {
     id: p.uuid().primary(),
-    /** The operator's name for it. */
+    /** The operator's name for the key. */
     name: p.text(),
     /** The public part of the key, by which its row is found. */
     handle: p.string().length(10).unique(),
     /** SHA-256 of the whole key, which is random, so there is nothing to guess. */
     hash: p.blob(),
     scopes: p.array().columnType('text[]'),
-    /** Ids of the forms it is limited to; empty means all. Forms are closed, never deleted. */
+    /** Ids of the forms that the key is limited to; empty means all. Forms are closed, never deleted. */
     forms: p.array().columnType('uuid[]').nullable(),
     expiresAt: p.datetime(3).nullable(),
     revokedAt: p.datetime(3).nullable(),

@@ -21,7 +21,7 @@ const EmailSchema = defineEntity({
     dueAt: p.datetime(3),
     /** The token of the one worker that may settle this email; a worker with another token changes nothing. */
     leaseToken: p.uuid().nullable(),
-    /** Attempts begun so far, without those that say nothing about this email (a broken transport). */
+    /** Attempts so far, without those that failed because the mail transport is broken. */
     tries: p.smallint().default(0),
     failure: p.enum(failureReasons).nullable(),
     /** Message-ID header (RFC 5322 §3.6.4), the same at every attempt so that receivers can drop a second copy. */
@@ -30,11 +30,11 @@ const EmailSchema = defineEntity({
     /** When an operator last queued or released it again, with a new retry schedule; empty for the first schedule. */
     requeuedAt: p.datetime(3).nullable(),
     sentAt: p.datetime(3).nullable(),
-    /** The email, sent or cancelled, that an operator asked to send once more. */
+    /** The sent or cancelled email that an operator asked to send again. */
     resendOf: () => p.manyToOne(Email).nullable(),
-    /** A summary lists what began to be held after this; empty for a recipient's first one. */
+    /** A summary lists the messages held after this time; empty for a recipient's first one. */
     coversAfter: p.datetime(3).nullable(),
-    /** … and up to this; empty for other kinds, and until maintenance fills it for a summary of release 0.2.0. */
+    /** … and up to this time; empty for other kinds, and until maintenance fills it for a summary of release 0.2.0. */
     coversUntil: p.datetime(3).nullable(),
   },
   indexes: [
@@ -58,14 +58,14 @@ export class Email extends EmailSchema.class {
     return this.leaseToken != null && this.dueAt > now;
   }
 
-  /** When its retry schedule began: also the Date header of every attempt. */
+  /** Start of the retry schedule, and the Date header of every attempt. */
   scheduledAt(): Date {
     return this.requeuedAt ?? this.createdAt;
   }
 
   /**
-   * Queues it with a new retry schedule and the current Date, because mail programs bury a mail from ten days ago. The
-   * Message-ID stays, so that a receiver who already has it drops the second copy.
+   * Queues the email with a new retry schedule and the current Date, because mail programs sort an old date out of sight.
+   * The Message-ID stays, so that a receiver who already has it drops the second copy.
    */
   queueAgain(now: Date): void {
     this.state = 'queued';
@@ -76,13 +76,13 @@ export class Email extends EmailSchema.class {
     this.dueAt = now;
   }
 
-  /** Holds it with its message. A worker that still had it finds its lease gone. */
+  /** Holds the email with its message. A worker that claimed it before loses its lease. */
   hold(): void {
     this.state = 'held';
     this.leaseToken = null;
   }
 
-  /** It will never be sent. The reason for an earlier failure stays. */
+  /** Cancels the email for good. The reason for an earlier failure stays. */
   cancel(): void {
     this.state = 'cancelled';
     this.leaseToken = null;

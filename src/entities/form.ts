@@ -9,7 +9,7 @@ const FormSchema = defineEntity({
     id: p.uuid().primary(),
     /** The form's name in URLs: `/api/forms/{slug}/messages`. */
     slug: p.string().length(64).unique(),
-    /** The operator's name for it; empty means the slug. */
+    /** The operator's name for the form; empty means the slug. */
     name: p.text().nullable(),
     /** Who is notified about a new message; empty means `NOTIFY_TO`. */
     recipients: p.array().columnType('text[]').nullable(),
@@ -17,7 +17,7 @@ const FormSchema = defineEntity({
     autoReply: p.boolean().nullable(),
     /** Empty means `CAPTCHA`. */
     captcha: p.enum(captchaKinds).nullable(),
-    /** The origins whose pages may post; empty means `ALLOWED_ORIGINS`. */
+    /** Origins whose pages may post; empty means `ALLOWED_ORIGINS`. */
     origins: p.array().columnType('text[]').nullable(),
     /** Where browsers without JavaScript go after a post; empty means our own page. */
     redirectUrl: p.text().nullable(),

@@ -14,16 +14,16 @@ const MessageSchema = defineEntity({
     form: () => p.manyToOne(Form),
     sender: () => p.manyToOne(Sender),
     status: p.enum(messageStatuses),
-    /** Why it is held; empty for an accepted one. */
+    /** Why the message is held; empty for an accepted one. */
     reasons: p.array().columnType('text[]').defaultRaw("'{}'"),
     /** Encrypted JSON of what was posted: see `services/sealed-values.ts`. */
     content: p.blob(),
     /** Keyed hash of a long text, to notice the same text from many addresses; empty for a short one. */
     textIndex: p.blob().nullable(),
-    /** Encrypted network that it was posted from; emptied after 30 days. */
+    /** Encrypted network that the message came from; emptied after 30 days. */
     clientAddress: p.blob().nullable(),
     receivedAt: p.datetime(3),
-    /** When an operator held it; empty for one that was held from its arrival. */
+    /** When an operator held the message; empty for one that was held at its arrival. */
     heldAt: p.datetime(3).nullable(),
     /** When a held message's owner was told about it; only then may retention delete it. See `isTold`. */
     toldAt: p.datetime(3).nullable(),

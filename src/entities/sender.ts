@@ -7,9 +7,9 @@ const SenderSchema = defineEntity({
     id: p.uuid().primary(),
     /** Keyed hash of the normalised address (`privacy/keyring.ts`): finds the row without the address. */
     addressIndex: p.blob().unique(),
-    /** Encrypted, as first given. */
+    /** Encrypted, as in the first post. */
     address: p.blob(),
-    /** Encrypted, as first given. */
+    /** Encrypted, as in the first post. */
     name: p.blob().nullable(),
     messageCount: p.integer(),
     /** A blocked sender's messages are held, and no auto-reply is sent. */

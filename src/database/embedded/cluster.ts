@@ -29,8 +29,8 @@ const settings = [
   'log_timezone=UTC',
 ];
 
-/** The ports that the IANA leaves to everybody (RFC 6335 §6). */
-const [firstPort, lastPort] = [49_152, 65_535];
+/** A port that the IANA leaves to everybody (RFC 6335 §6). */
+const randomPort = () => randomInt(49_152, 65_536);
 
 export function folderOf(dataDir: string): string {
   return join(dataDir, 'postgres');
@@ -105,9 +105,7 @@ export async function startServer(dataDir: string, deadline: number, port?: numb
   const logPath = join(dataDir, 'postgres.log');
   while (!(await findPostmaster(folder))) {
     const logged = (await stat(logPath).catch(() => undefined))?.size ?? 0;
-    const options = [...settings, `port=${port ?? randomInt(firstPort, lastPort + 1)}`]
-      .map((setting) => `-c ${setting}`)
-      .join(' ');
+    const options = [...settings, `port=${port ?? randomPort()}`].map((setting) => `-c ${setting}`).join(' ');
     const how = ['-D', folder, '-l', logPath, '-p', programs.postgres, '-o', options];
     const outcome = await run([...prefix, programs.pgCtl, 'start', '-w', '-s', '-t', '60', ...how], 70_000);
     if (outcome.code === 0) return;

@@ -65,7 +65,7 @@ interface Used {
   newest: number | null;
 }
 
-/** Counts by the key's id. Values that name no key are counted under null. */
+/** Counts by key id; values that name no key are counted under null. */
 async function countByKey(em: EntityManager): Promise<Map<string | null, Used>> {
   const used = new Map<string | null, Used>();
   for (const table of sealedTableNames) {
