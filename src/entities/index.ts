@@ -10,7 +10,6 @@ import { Message } from './message.ts';
 import { Sender } from './sender.ts';
 import { Duty, MailQueue } from './shared-state.ts';
 
-export * from '../words.ts';
 export {
   ApiKey,
   Attempt,

@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { MessageStatus } from '../entities/index.ts';
+import type { MessageStatus } from '../words.ts';
 
 export interface RemovedMessage {
   id: string;

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { keyScopes } from '../../src/entities/index.ts';
+import { keyScopes } from '../../src/words.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { ruffinweb } from '../support/program.ts';
 import { runHere, withoutColours } from './terminal.ts';

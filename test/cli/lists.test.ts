@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { textWidth } from '../../src/cli/terminal/text-width.ts';
-import { emailKinds, emailStates, messageStatuses } from '../../src/entities/index.ts';
 import type { Stored } from '../../src/services/intake/verdict.ts';
+import { emailKinds, emailStates, messageStatuses } from '../../src/words.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';

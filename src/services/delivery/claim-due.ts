@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { runStatement, type Statement } from '../../database/statement.ts';
-import { type EmailKind, emailKinds } from '../../entities/index.ts';
+import { type EmailKind, emailKinds } from '../../words.ts';
 import type { Scope } from '../scope.ts';
 import { type LeasedRow, leaseMs } from './job.ts';
 import { maxTries } from './retry-schedule.ts';

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
-import { MailQueue, type PauseCause } from '../../entities/index.ts';
+import { MailQueue } from '../../entities/index.ts';
 import type { Keyring } from '../../privacy/keyring.ts';
 import type { SealedPlace } from '../../privacy/sealed-columns.ts';
-import type { Advice } from '../../words.ts';
+import type { Advice, PauseCause } from '../../words.ts';
 import { emailChannel } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
 import { openOrNull } from '../sealed-values.ts';

@@ -1,4 +1,4 @@
-import type { AttemptOutcome, EmailKind, EmailState, FailureReason } from '../../entities/index.ts';
+import type { AttemptOutcome, EmailKind, EmailState, FailureReason } from '../../words.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;

@@ -3,7 +3,7 @@ import type { Context } from '../../context.ts';
 import { columns } from '../../database/columns.ts';
 import { isOutage } from '../../database/outage.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
-import type { AttemptOutcome } from '../../entities/index.ts';
+import type { AttemptOutcome } from '../../words.ts';
 import { newId } from '../ids.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { replyPlace } from '../sealed-values.ts';

@@ -1,8 +1,9 @@
 import { LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
 import { inTransaction } from '../../database/statement.ts';
-import { Email, type EmailState, emailStates } from '../../entities/index.ts';
+import { Email } from '../../entities/index.ts';
 import { Problem, type ProblemCode } from '../../problems.ts';
+import { type EmailState, emailStates } from '../../words.ts';
 import { databaseNow } from '../clock.ts';
 import { tellCancelled } from '../delivery/held-summary.ts';
 import type { Scope } from '../scope.ts';

@@ -1,6 +1,6 @@
 import { columns } from '../../database/columns.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
-import type { FailureReason } from '../../entities/index.ts';
+import type { FailureReason } from '../../words.ts';
 import type { ClaimedEmail } from '../delivery/claim-due.ts';
 import { isAnyHeld } from '../delivery/held-summary.ts';
 import type { Scope } from '../scope.ts';

@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { Email, emailKinds, emailStates } from '../../entities/index.ts';
+import { Email } from '../../entities/index.ts';
 import type { ProblemCode } from '../../problems.ts';
-import type { Need } from '../../words.ts';
+import { emailKinds, emailStates, type Need } from '../../words.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
 import { replyLastsHours } from './cancel-unwanted.ts';

@@ -6,7 +6,7 @@ import {
   emailKinds,
   emailStates,
   type PauseCause,
-} from '../../entities/index.ts';
+} from '../../words.ts';
 import { heldSince } from '../delivery/held-summary.ts';
 import type { Scope } from '../scope.ts';
 

@@ -1,7 +1,7 @@
 import { type CaptchaKind, type CaptchaVerdict, solutionFields } from '../../captcha/kinds.ts';
-import type { Form, MessageStatus } from '../../entities/index.ts';
+import type { Form } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
-import type { Suspicion } from '../../words.ts';
+import type { MessageStatus, Suspicion } from '../../words.ts';
 import { captchaOf } from '../forms/effective-settings.ts';
 import { findOpenForm } from '../forms/forms.ts';
 import type { Scope } from '../scope.ts';

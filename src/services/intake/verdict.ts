@@ -1,5 +1,5 @@
-import type { MessageStatus } from '../../entities/index.ts';
 import type { Problem } from '../../problems.ts';
+import type { MessageStatus } from '../../words.ts';
 import type { MessageContent } from '../sealed-values.ts';
 
 /** The form changed after the post was judged. */

@@ -1,6 +1,5 @@
-import type { Config } from '../../config/config.ts';
-import type { EmailState, Form } from '../../entities/index.ts';
-import { dayMs } from '../clock.ts';
+import type { Form } from '../../entities/index.ts';
+import type { EmailState } from '../../words.ts';
 import { heldSince, isTold } from '../delivery/held-summary.ts';
 import { retentionOf } from '../forms/effective-settings.ts';
 import { idsOf } from '../paging.ts';
