@@ -7,6 +7,11 @@ export interface Statement {
   text: string;
 }
 
+/** SQL: a time in milliseconds since 1970, or an interval in milliseconds, as a number. */
+export function msSql(timeOrInterval: string): string {
+  return `(extract(epoch from ${timeOrInterval}) * 1000)::float8`;
+}
+
 /** Deadlock and serialization failure: nothing was changed, so the whole statement may run again. */
 export function mayRunAgain(error: unknown): boolean {
   return /^(?:40P01|40001)$/.test(codeOf(error));

@@ -1,13 +1,12 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { msSql } from '../database/statement.ts';
 import type { Scope } from './scope.ts';
 
 export const dayMs = 24 * 60 * 60_000;
 
 /** The database's current time, which decides leases and due times. Unlike `now()` it moves within a transaction. */
 export async function databaseNow(em: EntityManager): Promise<Date> {
-  const [row] = await em.execute<{ ms: number }[]>(
-    'select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms',
-  );
+  const [row] = await em.execute<{ ms: number }[]>(`select ${msSql('clock_timestamp()')} as ms`);
   return new Date(row?.ms ?? Number.NaN);
 }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { runStatement, type Statement } from '../../database/statement.ts';
+import { msSql, runStatement, type Statement } from '../../database/statement.ts';
 import { type EmailKind, emailKinds } from '../../words.ts';
 import type { Scope } from '../scope.ts';
 import { type LeasedRow, leaseMs } from './job.ts';
@@ -72,10 +72,10 @@ claimed as (
   returning emails.*
 )
 select claimed.id, claimed.kind, claimed.tries, claimed.internet_message_id, claimed.recipient,
-  (extract(epoch from claimed.created_at) * 1000)::float8 as created_ms,
-  (extract(epoch from coalesce(claimed.requeued_at, claimed.created_at)) * 1000)::float8 as scheduled_ms,
+  ${msSql('claimed.created_at')} as created_ms,
+  ${msSql('coalesce(claimed.requeued_at, claimed.created_at)')} as scheduled_ms,
   messages.id as message_id, messages.receipt, messages.content,
-  (extract(epoch from messages.received_at) * 1000)::float8 as received_ms,
+  ${msSql('messages.received_at')} as received_ms,
   senders.id as sender_id, senders.address, forms.slug, forms.name as form_name, forms.recipients as form_recipients
 from claimed
   left join messages on messages.id = claimed.message_id

@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Config } from '../../config/config.ts';
+import { msSql } from '../../database/statement.ts';
 import { Email, Form } from '../../entities/index.ts';
 import type { Composer } from '../../mailing-context.ts';
 import { ownersOf, ownersSql } from '../forms/effective-settings.ts';
@@ -164,8 +165,8 @@ interface CoveredRow {
 async function listCovered(scope: Scope, id: string, limit: number): Promise<CoveredRow[]> {
   await fillPeriods(scope.em);
   return await scope.em.execute<CoveredRow[]>(
-    `select count(*) over ()::int as count, (extract(epoch from emails.covers_after) * 1000)::float8 as after_ms,
-       messages.receipt, forms.slug, (extract(epoch from messages.received_at) * 1000)::float8 as received_ms, messages.reasons
+    `select count(*) over ()::int as count, ${msSql('emails.covers_after')} as after_ms,
+       messages.receipt, forms.slug, ${msSql('messages.received_at')} as received_ms, messages.reasons
      from emails ${joinCovered(isOwner(notifyToSql))}
      where emails.id = ? order by messages.id desc limit ${limit}`,
     [notifyToOf(scope.config), id],
@@ -189,7 +190,7 @@ async function formsThatHold(scope: Scope, since: Date, now: Date): Promise<Map<
 /** For each recipient of a summary: when the last one before `now` was made. Undefined after the clock was set back. */
 async function lastSummaries(scope: Scope, now: Date): Promise<Map<string, Date | undefined>> {
   const rows = await scope.em.execute<{ recipient: string; ms: number | null }[]>(
-    `select recipient, (extract(epoch from max(created_at) filter (where created_at < ?)) * 1000)::float8 as ms
+    `select recipient, ${msSql('max(created_at) filter (where created_at < ?)')} as ms
      from emails where kind = 'held-summary' and resend_of_id is null group by recipient`,
     [now.toISOString()],
   );

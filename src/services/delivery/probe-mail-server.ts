@@ -1,4 +1,4 @@
-import { runStatement, type Statement } from '../../database/statement.ts';
+import { msSql, runStatement, type Statement } from '../../database/statement.ts';
 import type { MailingContext } from '../../mailing-context.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { explainBrokenTransport, readReason, resumeQueue } from './pause.ts';
@@ -21,7 +21,7 @@ const isLongAgo = `(probed_at is null or probed_at <= now() - $1::float8 * inter
 const dueStatement: Statement = {
   name: 'probe_due_3',
   text: `
-select reason, (extract(epoch from now() - paused_at) * 1000)::float8 as paused_ms from mail_queue
+select reason, ${msSql('now() - paused_at')} as paused_ms from mail_queue
 where id = 1 and cause = 'broken' and ${isLongAgo}`,
 };
 

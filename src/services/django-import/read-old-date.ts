@@ -1,4 +1,4 @@
-import { runStatement, type Statement } from '../../database/statement.ts';
+import { msSql, runStatement, type Statement } from '../../database/statement.ts';
 import { Problem } from '../../problems.ts';
 import type { Scope } from '../scope.ts';
 
@@ -50,7 +50,7 @@ export async function checkTimeZone({ em }: Scope, timeZone: string): Promise<vo
 const inZoneStatement: Statement = {
   name: 'import_dates_1',
   text: `
-select (extract(epoch from to_timestamp(ms / 1000) at time zone 'UTC' at time zone $2::text) * 1000)::float8 as ms
+select ${msSql("to_timestamp(ms / 1000) at time zone 'UTC' at time zone $2::text")} as ms
 from unnest($1::float8[]) with ordinality as given (ms, n)
 order by n`,
 };

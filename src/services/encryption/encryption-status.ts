@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { readStoredKeys } from '../../database/encryption-keys.ts';
+import { msSql } from '../../database/statement.ts';
 import { isKeyOf } from '../../privacy/key-row.ts';
 import { sealingKey } from '../../privacy/keyring.ts';
 import type { ConfiguredKey } from '../../privacy/keyring-check.ts';
@@ -87,7 +88,7 @@ function countStatement(table: SealedTable): string {
   const { columns, sealedAt } = sealedTables[table];
   const values = columns.map((column) => `(${column})`).join(', ');
   return `
-select needed.key, count(*)::int as count, (extract(epoch from max(${sealedAt})) * 1000)::float8 as newest_ms
+select needed.key, count(*)::int as count, ${msSql(`max(${sealedAt})`)} as newest_ms
 from ${table} cross join lateral (
   select distinct case
     when octet_length(value) > 30 and get_byte(value, 0) = 1

@@ -1,4 +1,4 @@
-import { runStatement, type Statement } from '../../database/statement.ts';
+import { msSql, runStatement, type Statement } from '../../database/statement.ts';
 import {
   type AttemptOutcome,
   type EmailKind,
@@ -45,7 +45,7 @@ select
   (select coalesce(json_agg(json_build_object(
       'outcome', outcome, 'seconds', extract(epoch from finished_at - started_at)::float8)), '[]')
     from attempts where finished_at > coalesce(to_timestamp($1::float8 / 1000), now() - $2::float8 * interval '1 millisecond') and finished_at <= now() - ${settledAfter}) as tries,
-  (extract(epoch from now() - ${settledAfter}) * 1000)::float8 as until_ms`,
+  ${msSql(`now() - ${settledAfter}`)} as until_ms`,
 };
 
 interface MailCountsRow {

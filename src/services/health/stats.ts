@@ -1,3 +1,4 @@
+import { msSql } from '../../database/statement.ts';
 import { dayMs } from '../clock.ts';
 import { findFormId } from '../forms/forms.ts';
 import { idsOf } from '../paging.ts';
@@ -78,7 +79,7 @@ async function timeByDay(scope: Scope, since: Date, form: string | null): Promis
     `select to_char(emails.created_at at time zone 'UTC', 'YYYY-MM-DD') as day, count(*)::int as emails,
        ${[50, 95, 99].map((rank) => `round(percentile_disc(${rank / 100}) within group (order by took)) as "p${rank}Ms"`).join(', ')}
      from (
-       select emails.*, (extract(epoch from sent_at - created_at) * 1000)::float8 as took from emails
+       select emails.*, ${msSql('sent_at - created_at')} as took from emails
        where state = 'sent' and id >= ?::uuid and created_at >= ?::timestamptz
      ) as emails left join messages on messages.id = emails.message_id
      where ?::uuid is null or messages.form_id = ?::uuid

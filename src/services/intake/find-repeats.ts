@@ -1,6 +1,6 @@
 import { normaliseAddress } from '../../address.ts';
 import { columns } from '../../database/columns.ts';
-import { runStatement, type Statement } from '../../database/statement.ts';
+import { msSql, runStatement, type Statement } from '../../database/statement.ts';
 import type { Keyring } from '../../privacy/keyring.ts';
 import { Problem } from '../../problems.ts';
 import type { Scope } from '../scope.ts';
@@ -36,7 +36,7 @@ const findStatement: Statement = {
   name: 'find_repeats_1',
   text: `
 select given.n::int as n, messages.id, messages.receipt,
-  (extract(epoch from messages.received_at) * 1000)::float8 as received_ms,
+  ${msSql('messages.received_at')} as received_ms,
   coalesce(message_keys.fingerprint <> given.fingerprint, false) as reused
 from ${identities.as('given')}
   left join message_keys on message_keys.form_id = given.form_id and message_keys.key = given.key

@@ -1,4 +1,4 @@
-import type { Statement } from '../../database/statement.ts';
+import { msSql, type Statement } from '../../database/statement.ts';
 import { emailChannel } from '../outbox.ts';
 import { notices, posts } from './store-rows.ts';
 
@@ -195,6 +195,6 @@ queued as (
 woken as (
   select pg_notify('${emailChannel}', '') from (select 1 from queued where state = 'queued' limit 1) as any_queued
 )
-select posted.n::int as n, is_current, (extract(epoch from stored.received_at) * 1000)::float8 as received_ms
+select posted.n::int as n, is_current, ${msSql('stored.received_at')} as received_ms
 from posted left join stored on stored.id = posted.message_id left join woken on true`,
 };

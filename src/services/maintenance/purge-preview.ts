@@ -1,3 +1,4 @@
+import { msSql } from '../../database/statement.ts';
 import { Form } from '../../entities/index.ts';
 import { databaseNow } from '../clock.ts';
 import { heldSince } from '../delivery/held-summary.ts';
@@ -32,7 +33,7 @@ export async function previewPurge(scope: Scope): Promise<RuleView[]> {
     `${kept} select form_id, status,
        count(*) filter (where is_due and not is_waiting)::int as due,
        count(*) filter (where is_due and is_waiting)::int as waiting,
-       (extract(epoch from min(ends_at) filter (where not is_due)) * 1000)::float8 as next_ms
+       ${msSql('min(ends_at) filter (where not is_due)')} as next_ms
      from kept group by form_id, status`,
   );
   const rowOf = (form: Form, status: string) => rows.find((it) => it.form_id === form.id && it.status === status);
@@ -84,7 +85,7 @@ kept as (
 async function previewClientAddresses(em: Scope['em']): Promise<RuleView> {
   const [row] = await em.execute<{ due: number; next_ms: number | null }[]>(
     `select count(*) filter (where ends_at < now())::int as due,
-       (extract(epoch from min(ends_at) filter (where ends_at >= now())) * 1000)::float8 as next_ms
+       ${msSql('min(ends_at) filter (where ends_at >= now())')} as next_ms
      from (
        select received_at + interval '${clientAddressDays} days' as ends_at from messages where client_address is not null
      ) as addresses`,

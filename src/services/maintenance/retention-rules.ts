@@ -1,5 +1,7 @@
+import type { Config } from '../../config/config.ts';
 import type { Form } from '../../entities/index.ts';
 import type { EmailState } from '../../words.ts';
+import { dayMs } from '../clock.ts';
 import { heldSince, isTold } from '../delivery/held-summary.ts';
 import { retentionOf } from '../forms/effective-settings.ts';
 import { idsOf } from '../paging.ts';

@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { inTransaction } from '../../database/statement.ts';
+import { inTransaction, msSql } from '../../database/statement.ts';
 import { ReplyDay } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import { listOf, removeMessages } from '../remove-messages.ts';
@@ -135,7 +135,7 @@ async function writeRecord(em: EntityManager, addressIndex: Buffer, at: Date | s
   const [row] = await em.execute<{ erased_ms: number }[]>(
     `insert into erasures (address_index, erased_at) values (?, ?::timestamptz)
      on conflict (address_index) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at)
-     returning (extract(epoch from erased_at) * 1000)::float8 as erased_ms`,
+     returning ${msSql('erased_at')} as erased_ms`,
     [addressIndex, at],
   );
   return new Date(row?.erased_ms ?? Number.NaN);

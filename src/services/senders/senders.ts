@@ -1,7 +1,7 @@
 import { LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
 import { normaliseAddress, readAddress } from '../../address.ts';
-import { inTransaction } from '../../database/statement.ts';
+import { inTransaction, msSql } from '../../database/statement.ts';
 import { Sender } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import { databaseNow } from '../clock.ts';
@@ -15,8 +15,8 @@ export async function listSenders(scope: Scope, request: PageRequest = {}): Prom
   const limit = readLimit(request.limit);
   const after = readTimeCursor(request.cursor);
   const rows = await scope.em.execute<SenderRow[]>(
-    `select id, address, name, message_count as "messageCount", (extract(epoch from blocked_at) * 1000)::float8 as blocked,
-       (extract(epoch from first_message_at) * 1000)::float8 as first, (extract(epoch from last_message_at) * 1000)::float8 as last
+    `select id, address, name, message_count as "messageCount", ${msSql('blocked_at')} as blocked,
+       ${msSql('first_message_at')} as first, ${msSql('last_message_at')} as last
      from senders where (last_message_at, id) < (?::timestamptz, ?::uuid)
      order by last_message_at desc, id desc limit ?`,
     [after.at, after.id, limit + 1],

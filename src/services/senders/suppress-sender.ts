@@ -1,4 +1,4 @@
-import { runStatement, type Statement } from '../../database/statement.ts';
+import { msSql, runStatement, type Statement } from '../../database/statement.ts';
 import { Problem } from '../../problems.ts';
 import type { Scope } from '../scope.ts';
 import type { SenderView } from '../views.ts';
@@ -24,7 +24,7 @@ export async function suppressSender(scope: Scope, which: SenderChoice): Promise
   await runStatement(scope.em, suppressStatement, [mailboxIndex]);
   if (sender !== null) return await showSender(scope, { id: sender.id });
   const [row] = await scope.em.execute<{ suppressed_ms: number }[]>(
-    'select (extract(epoch from suppressed_at) * 1000)::float8 as suppressed_ms from suppressions where address_index = ?',
+    `select ${msSql('suppressed_at')} as suppressed_ms from suppressions where address_index = ?`,
     [mailboxIndex],
   );
   return {

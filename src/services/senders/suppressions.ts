@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
-import { runStatement, type Statement } from '../../database/statement.ts';
+import { msSql, runStatement, type Statement } from '../../database/statement.ts';
 import type { Sender } from '../../entities/index.ts';
 import type { Keyring } from '../../privacy/keyring.ts';
 import { Problem } from '../../problems.ts';
@@ -54,7 +54,7 @@ export async function unsubscribe(scope: Scope, token: string): Promise<void> {
 const readStatement: Statement = {
   name: 'suppressed_1',
   text: `
-select address_index, (extract(epoch from suppressed_at) * 1000)::float8 as suppressed_ms
+select address_index, ${msSql('suppressed_at')} as suppressed_ms
 from suppressions where address_index = any($1::bytea[])`,
 };
 
