@@ -2,19 +2,29 @@ import { randomUUID } from 'node:crypto';
 import { msSql, runStatement, type Statement } from '../../database/statement.ts';
 import { type EmailKind, emailKinds } from '../../words.ts';
 import type { Scope } from '../scope.ts';
-import { type LeasedRow, leaseMs } from './job.ts';
-import { maxTries } from './retry-schedule.ts';
+import { maxTries, type TriedEmail } from './retry-schedule.ts';
+
+/**
+ * How long a lease lasts. Longer than the wait for a lane (2 s) and the deadline for handing a mail over (60 s) together,
+ * so that a running worker always settles or renews it in time; short enough that a dead worker's email is not late.
+ */
+export const leaseMs = 90_000;
+
+/** Until the lease ends, only the worker that knows its token may send or change the email. */
+export interface LeasedEmail {
+  id: string;
+  leaseToken: string;
+}
 
 /** An email with a lease, and everything that its mail is made from. */
-export interface ClaimedEmail extends LeasedRow {
-  kind: EmailKind;
+export interface ClaimedEmail extends LeasedEmail, TriedEmail {
   internetMessageId: string;
   createdAt: Date;
-  /** When its schedule of tries began. */
+  /** When its retry schedule began. */
   scheduledAt: Date;
   /** The owner's address; null for an auto-reply, which goes to the sender. */
   recipient: string | null;
-  /** What it is about; null for a summary. */
+  /** Null for a summary, which is about many messages. */
   message: ClaimedMessage | null;
 }
 
@@ -30,7 +40,7 @@ export interface ClaimedMessage {
 
 export interface Claim {
   emails: ClaimedEmail[];
-  /** Ids of emails given up on, because the worker that had them is gone and nobody knows what it did. */
+  /** Ids of emails that failed: their worker died, and nobody knows whether it sent them. */
   givenUp: string[];
 }
 
@@ -112,10 +122,11 @@ interface ClaimRow {
  */
 export async function claimDue(scope: Scope, limit: number, leaseToken: string = randomUUID()): Promise<Claim> {
   const rows = await runStatement<ClaimRow>(scope.em, claimStatement, [limit, leaseToken, [...emailKinds]]);
-  return {
-    emails: rows.flatMap((row) => (row.kind === null ? [] : [describe(row, row.kind, leaseToken)])),
-    givenUp: rows.flatMap((row) => (row.kind === null ? [row.id] : [])),
-  };
+  const givenUp = rows.filter((row) => row.kind === null).map((row) => row.id);
+  for (const id of givenUp) {
+    scope.log.error({ email: id }, 'email failed: its worker was lost, and nobody knows whether it was sent');
+  }
+  return { emails: rows.flatMap((row) => (row.kind === null ? [] : [describe(row, row.kind, leaseToken)])), givenUp };
 }
 
 function describe(row: ClaimRow, kind: EmailKind, leaseToken: string): ClaimedEmail {

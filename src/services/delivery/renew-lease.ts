@@ -1,6 +1,6 @@
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { Scope } from '../scope.ts';
-import { type LeasedRow, leaseMs } from './job.ts';
+import { type LeasedEmail, leaseMs } from './claim-due.ts';
 
 /**
  * How long a mail server may think about a mail before the lease is renewed for the first time. This time, the wait for a
@@ -8,7 +8,7 @@ import { type LeasedRow, leaseMs } from './job.ts';
  */
 export const defaultRenewAfterMs = 10_000;
 
-/** Only while the row still has this worker's token, and by the database's clock. */
+/** Only while the email still has this worker's token, and by the database's clock. */
 const renewStatement: Statement = {
   name: 'renew_lease_1',
   text: `
@@ -22,17 +22,17 @@ returning id`,
  * If the worker dies, the lease expires as usual.
  *
  * @param afterMs delay before the first renewal and after a failed one. Successful renewals repeat every 3 × afterMs.
- * @param onLost another worker has the row now.
+ * @param onLost another worker has the email now.
  * @returns a function that stops it.
  */
-export function startRenewingLease(scope: Scope, row: LeasedRow, afterMs: number, onLost: () => void): () => void {
+export function startRenewingLease(scope: Scope, email: LeasedEmail, afterMs: number, onLost: () => void): () => void {
   let hasEnded = false;
   let timer = setTimeout(renew, afterMs);
 
   async function renew(): Promise<void> {
     let waitMs = 3 * afterMs;
     try {
-      const rows = await runStatement(scope.em, renewStatement, [row.id, row.leaseToken]);
+      const rows = await runStatement(scope.em, renewStatement, [email.id, email.leaseToken]);
       if (hasEnded) return;
       if (rows.length === 0) return onLost();
     } catch (error) {

@@ -1,7 +1,7 @@
 import { columns } from '../../database/columns.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { Scope } from '../scope.ts';
-import { type LeasedRow, leaseMs } from './job.ts';
+import { type LeasedEmail, leaseMs } from './claim-due.ts';
 
 const leases = columns({ email_id: 'uuid', lease_token: 'uuid' });
 
@@ -13,10 +13,8 @@ from ${leases.as('given')}
 where emails.id = given.email_id and emails.lease_token = given.lease_token`,
 };
 
-type Unsent = Pick<LeasedRow, 'id' | 'leaseToken'>;
-
 /** Returns rows whose attempt has not started: they are due again at once, as if they had never been claimed. */
-export async function returnUnsent(scope: Scope, rows: readonly Unsent[]): Promise<void> {
+export async function returnUnsent(scope: Scope, rows: readonly LeasedEmail[]): Promise<void> {
   const given = rows.map((it) => ({ email_id: it.id, lease_token: it.leaseToken }));
   await runStatement(scope.em, rowsStatement, leases.values(given));
 }
@@ -37,7 +35,7 @@ const lookEveryMs = 1000;
  * even during an outage, until the database has them back.
  */
 export function createReturnQueue(scope: Scope) {
-  const unsent: Unsent[] = [];
+  const unsent: LeasedEmail[] = [];
   let claims: { leaseToken: string; until: number }[] = [];
   let lookAt = 0;
 
@@ -53,7 +51,7 @@ export function createReturnQueue(scope: Scope) {
 
   return {
     /** None of these rows will be started. */
-    add(rows: readonly Unsent[]): void {
+    add(rows: readonly LeasedEmail[]): void {
       unsent.push(...rows);
     },
     /**

@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import type { Context } from '../../context.ts';
 import { grace } from '../../grace.ts';
+import type { MailingContext } from '../../mailing-context.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { makeAttempt } from './attempt.ts';
-import { ClaimedAhead, createRate, maxAheadPerLane, maxWaitMs } from './claimed-ahead.ts';
-import type { Claim, Job, LeasedRow } from './job.ts';
+import { type Claim, type ClaimedEmail, claimDue } from './claim-due.ts';
+import { ClaimedAhead, maxWaitMs } from './claimed-ahead.ts';
+import type { EmailJob } from './job.ts';
+import { pauseIfRestored } from './pause-after-restore.ts';
+import { probeMail } from './probe-mail-server.ts';
 import { defaultRenewAfterMs } from './renew-lease.ts';
 import { createReturnQueue } from './return-unsent.ts';
 import { createSettleQueue, type Settle } from './settle-emails.ts';
@@ -22,45 +25,47 @@ export interface WorkerOptions {
 }
 
 /**
- * Claims due rows, sends them, and writes the outcomes down. It knows rows with a lease; everything about what is sent
- * is in the job that it is given.
+ * Claims due emails, sends them, and writes the outcomes down.
  *
  * `takeDue` runs through four states, and `stop` is the fifth:
  *
- * - returning: returns rows that it claimed and will not send. Until the database has them, it claims nothing.
- * - claiming: leases due rows, one for each free lane and some ahead. Before that, the first time and after an outage, it
- *   prepares the job. If nothing is due, it probes a broken transport.
- * - checking: asks which of the new rows have become unwanted. Until it knows, none of these is sent.
- * - sending: its rows are in the lanes, one in each, or wait for a lane. Attempts also go on during all other states.
+ * - returning: returns emails that it claimed and will not send. Until the database has them, it claims nothing.
+ * - claiming: leases due emails, one for each free lane and some ahead. The first time and after an outage, it looks for a
+ *   restored database before that. If nothing is due, it probes a broken transport.
+ * - checking: asks which of the new emails have become unwanted. Until it knows, none of these is sent.
+ * - sending: its emails are in the lanes, one in each, or wait for a lane. Attempts also go on during all other states.
  * - stopping: returns what waits, lets attempts finish, and then ends them.
  *
- * It claims as many rows ahead as it finished within the last second. So it claims by the dozen while mail flows, and
+ * It claims as many emails ahead as it finished within the last second. So it claims by the dozen while mail flows, and
  * claims nothing early when mail trickles or the mail server is slow.
  */
-export class Worker<Row extends LeasedRow, Content> {
-  readonly #context: Context;
-  readonly #job: Job<Row, Content>;
+export class Worker {
+  readonly #context: MailingContext;
+  readonly #job: EmailJob;
   readonly #stop: AbortSignal;
   readonly #options: WorkerOptions;
   readonly #scope: Scope;
   readonly #settle: Settle;
   readonly #interrupt = new AbortController();
   readonly #attempts = new Set<Promise<void>>();
-  readonly #rate = createRate();
-  readonly #claimed = new ClaimedAhead<Row>();
+  readonly #lanes: number;
+  readonly #claimed: ClaimedAhead;
   readonly #returns: ReturnType<typeof createReturnQueue>;
   /** What it is doing; after an error, what it was doing. */
   state: WorkerState = 'returning';
   /** How many attempts were started. */
   started = 0;
-  #isPrepared = false;
+  /** False before the first claim and after an outage, when the database may have been restored. */
+  isPrepared = false;
   #wake = Promise.withResolvers<void>();
 
-  constructor(context: Context, job: Job<Row, Content>, stop: AbortSignal, options: WorkerOptions = {}) {
+  constructor(context: MailingContext, job: EmailJob, stop: AbortSignal, options: WorkerOptions = {}) {
     this.#context = context;
     this.#job = job;
     this.#stop = stop;
     this.#options = options;
+    this.#lanes = context.mailer.lanes;
+    this.#claimed = new ClaimedAhead(this.#lanes);
     this.#scope = openScope(context);
     this.#settle = createSettleQueue(context, this.#interrupt.signal);
     this.#returns = createReturnQueue(this.#scope);
@@ -69,7 +74,7 @@ export class Worker<Row extends LeasedRow, Content> {
 
   /** Whether it makes no sense to claim more before an attempt has ended. */
   get isFull(): boolean {
-    return this.#attempts.size >= this.#job.lanes && this.#claimed.size >= this.#maxAhead() / 2;
+    return this.#attempts.size >= this.#lanes && this.#claimed.size >= this.#claimed.maxSize / 2;
   }
 
   get hasWaiting(): boolean {
@@ -80,12 +85,7 @@ export class Worker<Row extends LeasedRow, Content> {
     return this.#attempts.size + this.#claimed.size === 0;
   }
 
-  /** After an outage: the next claim prepares again. */
-  forgetPreparation(): void {
-    this.#isPrepared = false;
-  }
-
-  /** Resolves when an attempt has ended, when the claimed rows have waited too long, or at the stop. */
+  /** Resolves when an attempt has ended, when the claimed emails have waited too long, or at the stop. */
   async nextTurn(): Promise<void> {
     const timer = setTimeout(() => this.#wake.resolve(), maxWaitMs);
     await this.#wake.promise;
@@ -95,7 +95,7 @@ export class Worker<Row extends LeasedRow, Content> {
 
   async takeDue(): Promise<{ mayBeMore: boolean }> {
     await this.#return();
-    const limit = this.#job.lanes + this.#maxAhead() - this.#attempts.size - this.#claimed.size;
+    const limit = this.#lanes + this.#claimed.maxSize - this.#attempts.size - this.#claimed.size;
     const found = limit > 0 ? await this.#claim(limit) : limit;
     await this.#check();
     this.state = 'sending';
@@ -114,44 +114,41 @@ export class Worker<Row extends LeasedRow, Content> {
     await Promise.race([attempts, grace(finishMs, hasten)]);
     this.#interrupt.abort();
     await Promise.race([attempts, grace(finishMs, hasten)]);
-    await this.#job.close();
+    await this.#context.mailer[Symbol.asyncDispose]();
     await Promise.all([attempts, returned]);
   }
 
   async #return(): Promise<void> {
     this.state = 'returning';
     this.#returns.add(this.#claimed.takeStale());
-    // A row behind a stale one may be startable.
+    // An email behind a stale one may be startable.
     this.#fillLanes();
     await this.#returns.returnAll();
   }
 
-  /** @returns how many rows the claim found. */
+  /** @returns how many emails the claim found. */
   async #claim(limit: number): Promise<number> {
     this.state = 'claiming';
-    if (!this.#isPrepared) await this.#job.prepare(this.#scope);
+    const isFirst = !this.isPrepared;
+    if (isFirst) {
+      await pauseIfRestored(this.#scope);
+      await this.#job.replayErasures(this.#scope);
+    }
     let claim = await this.#claimWithToken(limit);
-    const isEmpty = claim.rows.length + claim.givenUp.length === 0;
-    if (isEmpty && (await this.#job.probe(this.#stop, { atOnce: !this.#isPrepared }))) {
+    const isEmpty = claim.emails.length + claim.givenUp.length === 0;
+    if (isEmpty && (await probeMail(this.#context, this.#stop, { atOnce: isFirst }))) {
       claim = await this.#claimWithToken(limit);
     }
-    this.#isPrepared = true;
-    const { noun } = this.#job;
-    for (const id of claim.givenUp) {
-      this.#scope.log.error(
-        { [noun]: id },
-        `${noun} failed: its worker was lost, and nobody knows whether it was sent`,
-      );
-    }
-    this.#claimed.add(claim.rows, this.#job.needsCheck);
+    this.isPrepared = true;
+    this.#claimed.add(claim.emails);
     this.#fillLanes();
-    return claim.rows.length + claim.givenUp.length;
+    return claim.emails.length + claim.givenUp.length;
   }
 
-  async #claimWithToken(limit: number): Promise<Claim<Row>> {
+  async #claimWithToken(limit: number): Promise<Claim> {
     const leaseToken = randomUUID();
     try {
-      return await this.#job.claim(this.#scope, limit, leaseToken);
+      return await claimDue(this.#scope, limit, leaseToken);
     } catch (error) {
       this.#returns.addClaim(leaseToken);
       throw error;
@@ -159,31 +156,27 @@ export class Worker<Row extends LeasedRow, Content> {
   }
 
   async #check(): Promise<void> {
-    const rows = this.#claimed.notYetChecked;
-    if (rows.length === 0) return;
+    const emails = this.#claimed.notYetChecked;
+    if (emails.length === 0) return;
     this.state = 'checking';
     try {
-      this.#claimed.letPass(await this.#job.cancelUnwanted(this.#scope, rows));
+      this.#claimed.letPass(await this.#job.cancelUnwanted(this.#scope, emails));
     } catch (error) {
       // Perhaps only the response was lost and some are cancelled: none of them may be sent.
-      this.#claimed.letPass(new Set(rows.map((it) => it.id)));
-      this.#returns.add(rows);
+      this.#claimed.letPass(new Set(emails.map((it) => it.id)));
+      this.#returns.add(emails);
       throw error;
     }
     this.#fillLanes();
   }
 
-  #maxAhead(): number {
-    return Math.min(this.#job.lanes * maxAheadPerLane, this.#rate.lastSecond());
-  }
-
-  /** Starts attempts while a lane is free and a row may still be started. */
+  /** Starts attempts while a lane is free and an email may still be started. */
   #fillLanes(): void {
-    while (this.#attempts.size < this.#job.lanes && !this.#stop.aborted) {
-      const row = this.#claimed.takeNext();
-      if (row === undefined) return;
+    while (this.#attempts.size < this.#lanes && !this.#stop.aborted) {
+      const email = this.#claimed.takeNext();
+      if (email === undefined) return;
       this.started += 1;
-      const attempt = this.#send(row).then(() => {
+      const attempt = this.#send(email).then(() => {
         this.#attempts.delete(attempt);
         this.#fillLanes();
         this.#wake.resolve();
@@ -192,16 +185,15 @@ export class Worker<Row extends LeasedRow, Content> {
     }
   }
 
-  async #send(row: Row): Promise<void> {
-    const { noun } = this.#job;
-    const scope = openScope(this.#context, { [noun]: row.id, ...this.#job.tags(row) });
-    const result = await makeAttempt(scope, this.#job, row, {
+  async #send(email: ClaimedEmail): Promise<void> {
+    const result = await makeAttempt(this.#context, email, {
+      job: this.#job,
       settle: this.#settle,
       interrupt: this.#interrupt.signal,
       renewAfterMs: this.#options.renewAfterMs ?? defaultRenewAfterMs,
     });
-    this.#rate.count();
-    // The queue is paused now, so waiting rows must not run into the same error.
+    this.#claimed.countFinished();
+    // The queue is paused now, so waiting emails must not run into the same error.
     if (result === 'broken') this.#claimed.giveUpAll();
   }
 }
