@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { createTransport } from 'nodemailer';
-import type { Mail } from '../src/mail/index.ts';
+import type { Mail } from '../src/mail/mailer.ts';
 import { openQueue, type Queue } from './deliver/queue.ts';
 import { type Machine, query } from './support/machine.ts';
 import { launcher } from './support/program.ts';

@@ -1,7 +1,7 @@
 /** Ten bare nodemailer lanes that send the mails of a file: `node bare-lanes.ts <port> <file>`. */
 import { readFileSync } from 'node:fs';
 import { createTransport } from 'nodemailer';
-import type { Mail } from '../../src/mail/index.ts';
+import type { Mail } from '../../src/mail/mailer.ts';
 
 const [port, file = ''] = process.argv.slice(2);
 const mails = (JSON.parse(readFileSync(file, 'utf8')) as Mail[]).values();

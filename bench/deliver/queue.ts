@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readConfig } from '../../src/config/read-config.ts';
 import { openContext, openDatabaseContext } from '../../src/context.ts';
 import { createLog } from '../../src/log.ts';
-import type { Mail } from '../../src/mail/index.ts';
+import type { Mail } from '../../src/mail/mailer.ts';
 import { openMailingContext } from '../../src/mailing-context.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { returnUnsent } from '../../src/services/delivery/return-unsent.ts';

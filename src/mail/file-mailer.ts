@@ -8,13 +8,12 @@ import { buildMime, UnsendableMail } from './mime.ts';
 import { cleanReply } from './smtp/reply.ts';
 
 /**
- * Writes each mail as an `.eml` file, for set-ups without SMTP. A file is either complete or not there,
- * survives a power cut once reported as accepted, and is replaced when the same mail is sent again.
+ * Writes each mail as an `.eml` file if there is no SMTP. A file is complete or missing, survives a power cut once it is
+ * reported as accepted, and is replaced if the same mail is sent again.
  */
 export function createFileMailer(folder: string): Mailer {
   const mailer: Mailer = {
     lanes: 10,
-    deadlineMs: 60_000,
     describes: `files in ${folder}`,
     mailbox: openMailbox(folder),
     async send(mail: Mail, { signal }: SendOptions = {}) {
@@ -50,7 +49,7 @@ export function createFileMailer(folder: string): Mailer {
   return mailer;
 }
 
-/** `20261122T073300Z-notification-<id>.eml`: sorts by time and depends on nothing but the mail. */
+/** `20261122T073300Z-notification-<id>.eml`: sorts by time, and the same mail always has the same name. */
 function fileName(mail: Mail): string {
   if (!/^[a-z][a-z-]{0,40}$/.test(mail.kind) || !/^[A-Za-z0-9-]{1,64}$/.test(mail.id)) {
     throw new UnsendableMail('refused', 'not sendable: kind or id cannot be part of a file name');
@@ -74,7 +73,7 @@ async function writeDurably(folder: string, name: string, content: Buffer): Prom
     await rm(temporary, { force: true });
     throw error;
   }
-  // The rename itself is durable only when the folder is.
+  // The rename is durable only after the folder is synced.
   const directory = await open(folder, 'r');
   try {
     await directory.sync();
@@ -83,7 +82,7 @@ async function writeDurably(folder: string, name: string, content: Buffer): Prom
   }
 }
 
-// A full disk or a folder that is not ours concerns every mail, not this one.
+/** A full disk or a missing permission affects every mail, so the transport is broken. */
 function outcomeOf(error: unknown): Outcome {
   if (error instanceof UnsendableMail) return error.outcome;
   return { result: 'broken', reply: cleanReply(error instanceof Error ? error.message : String(error)) };

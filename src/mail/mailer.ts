@@ -1,11 +1,12 @@
+import type { AttemptOutcome } from '../words.ts';
 import type { Mailbox } from './mailbox.ts';
 
-/** One mail to one recipient, ready to send. What it says is decided in `compose.ts`. */
+/** One mail to one recipient, ready to send; `compose.ts` writes its text. */
 export interface Mail {
-  /** The UUID of the email row; names the `.eml` file and makes the MIME boundaries repeatable. */
+  /** The UUID of the email row. It is part of the name of the `.eml` file and of the MIME boundaries. */
   readonly id: string;
   readonly kind: string;
-  /** An address or `Name <address>`, as in MAIL_FROM. */
+  /** `address` or `Name <address>`, as in MAIL_FROM. */
   readonly from: string;
   /** Exactly one bare address. */
   readonly to: string;
@@ -14,75 +15,59 @@ export interface Mail {
   readonly subject: string;
   readonly text: string;
   readonly html: string;
-  /** With its angle brackets; the same at every try, so that receivers can recognise a second copy. */
+  /** With its angle brackets; the same at every attempt, so that receivers can recognise a second copy. */
   readonly internetMessageId: string;
   readonly date: Date;
   /** A Message-ID with its angle brackets. */
   readonly inReplyTo?: string;
   /** Message-IDs with their angle brackets. */
   readonly references?: readonly string[];
-  /** Headers beyond those above, in ASCII. */
+  /** Further headers, in ASCII. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/**
- * How one try ended.
- *
- * - `accepted`: the server took the mail.
- * - `refused`: the server refuses this mail for good, or it cannot be sent by anybody.
- * - `later`: not delivered; the same mail may go through at another time.
- * - `unknown`: lost after the final dot. The server may have it or not, and nobody can tell.
- * - `broken`: login, TLS or name resolution fail, or mail from us is refused: no mail at all would go through.
- */
-export const results = ['accepted', 'refused', 'later', 'unknown', 'broken'] as const;
-export type Result = (typeof results)[number];
-
+/** How one attempt to send a mail ended. */
 export interface Outcome {
-  readonly result: Result;
-  /** The SMTP status, where the server gave one. */
+  readonly result: AttemptOutcome;
+  /** The SMTP status, if there was a reply. */
   readonly code?: number;
-  /** The server's reply or the error's text, one line, at most 500 characters, safe to show on a terminal. It may quote an address. */
+  /** The server's reply or the error, in one line of at most 500 characters. Safe on a terminal; may quote an address. */
   readonly reply: string;
-  /** When a temporary refusal says "try again in …". */
+  /** If a temporary refusal says "try again in …". */
   readonly retryAfterMs?: number;
 }
 
 export interface SendOptions {
   /**
-   * Asks to stop. Obeyed at once until the last byte has been handed over; from then on only the
-   * deadline ends the try, since giving up could not unsend the mail, only hide how it went.
+   * Asks to stop. Ends the attempt at once until the last byte is handed over. After that it has no effect: stopping
+   * could not unsend the mail, but would hide the outcome.
    */
   readonly signal?: AbortSignal;
-  /** Obeyed at once, whatever the state of the try. */
+  /** Ends the attempt at once, also after the mail was handed over. */
   readonly abandon?: AbortSignal;
-  /** The last byte has been handed over. The answer may take longer than `deadlineMs` from now on. */
+  /** Called when the last byte was handed over. The reply may take minutes from now on. */
   readonly onHandedOver?: () => void;
 }
 
-/** The one way out for mail. Disposing ends what is in flight at once: `later` before the final dot, `unknown` after it. */
+/** Sends mail. Disposing ends what is in flight at once: `later` before the final dot, `unknown` after it. */
 export interface Mailer extends AsyncDisposable {
-  /** How many mails it sends at the same time; further ones wait. */
+  /** How many mails can be sent at the same time. */
   readonly lanes: number;
-  /** No mail takes longer to hand over than this; a lease has to. */
-  readonly deadlineMs: number;
   /** For logs and `health`, without secrets: `smtp://mail.example.com:465` or `files in ./data/mail`. */
   readonly describes: string;
-  /** What was sent, where it only goes to files. */
+  /** The mail that was sent, if it is only written to files. */
   readonly mailbox?: Mailbox;
   /** Never throws. */
   send(mail: Mail, options?: SendOptions): Promise<Outcome>;
-  /** Connects, logs in, asks whether mail from us is taken, and sends nothing. Never throws. */
+  /** Connects, logs in, asks whether mail from us is accepted, and sends nothing. Never throws. */
   verify(): Promise<Outcome>;
-  /**
-   * Goes the way of a mail step by step on a connection of its own, telling of each step; without a mail only up to
-   * MAIL. Never throws.
-   */
+  /** Sends a mail on a connection of its own and reports each step; without a mail, the steps up to MAIL. Never throws. */
   walk(mail: Mail | undefined, onStep: (step: Step) => void): Promise<Walk>;
 }
 
 export type StepName = 'connect' | 'tls' | 'login' | 'mail' | 'rcpt' | 'data' | 'accepted';
 
-/** One step on the way of a mail, and what the other side said. */
+/** One step of sending a mail, and what the server said. */
 export interface Step {
   readonly step: StepName;
   readonly isOk: boolean;
@@ -92,6 +77,6 @@ export interface Step {
 
 export interface Walk {
   readonly outcome: Outcome;
-  /** Of the server's certificate, where there was TLS. */
+  /** When the server's certificate expires, if there was TLS. */
   readonly certificateEndsAt: Date | undefined;
 }

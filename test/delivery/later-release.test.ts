@@ -18,7 +18,6 @@ const token = 'a-token-for-metrics-of-this-test';
 function mailerInto(mails: Mail[]): Mailer {
   return {
     lanes: 2,
-    deadlineMs: 60_000,
     describes: 'a test',
     async send(mail) {
       mails.push(mail);

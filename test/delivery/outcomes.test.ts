@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import type { Result } from '../../src/mail/mailer.ts';
 import type { SmtpOptions } from '../../src/mail/smtp/smtp-mailer.ts';
 import type { MailingContext } from '../../src/mailing-context.ts';
 import { showEmail } from '../../src/services/emails/emails.ts';
 import { openScope } from '../../src/services/scope.ts';
+import type { AttemptOutcome } from '../../src/words.ts';
 import { buildMessages, deliverDue } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -15,7 +15,7 @@ interface Scenario {
   step?: Step;
   answer?: Answer;
   mailer?: Partial<SmtpOptions>;
-  result: Result;
+  result: AttemptOutcome;
   code?: number;
 }
 
@@ -106,7 +106,7 @@ describe('what a mail server does to one notification and one auto-reply', () =>
 
   /** What stands in the rows after that try, and who has got mail once the server is well again. */
   const consequences: Record<
-    Exclude<Result, 'accepted'>,
+    Exclude<AttemptOutcome, 'accepted'>,
     { rows: [reply: unknown[], notice: unknown[]]; arrived: string[] }
   > = {
     later: {
@@ -141,7 +141,7 @@ describe('what a mail server does to one notification and one auto-reply', () =>
   };
 
   for (const { title, step, answer, mailer, result, code } of scenarios) {
-    const expected = consequences[result as Exclude<Result, 'accepted'>];
+    const expected = consequences[result as Exclude<AttemptOutcome, 'accepted'>];
     it(`${title}: "${result}", and afterwards ${expected.arrived.length} of 2 arrive`, async () => {
       await buildMessages(context, 1);
       if (step !== undefined && answer !== undefined) smtp.answer(step, answer);

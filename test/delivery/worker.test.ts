@@ -14,7 +14,6 @@ function slowMailer(swift: number) {
   const begun: string[] = [];
   const mailer: Mailer = {
     lanes: 2,
-    deadlineMs: 60_000,
     describes: 'a test',
     async send({ id }) {
       begun.push(id);

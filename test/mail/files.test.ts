@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import PostalMime from 'postal-mime';
 import { createFileMailer } from '../../src/mail/file-mailer.ts';
-import { createMailer } from '../../src/mail/index.ts';
 import { mailerTo, someMail } from '../support/smtp-mail.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
 
@@ -45,7 +44,7 @@ describe('mail as files', () => {
   it('holds the very bytes that SMTP carries', async () => {
     await using server = await startSmtpServer();
     await using smtp = mailerTo(server);
-    await using files = createMailer({ folder });
+    await using files = createFileMailer(folder);
     const mail = someMail({ text: '.\n..\nä\n' });
 
     await smtp.send(mail);
@@ -80,10 +79,7 @@ describe('mail as files', () => {
     expect(mailer.describes).to.equal(`files in ${folder}`);
     expect(await mailer.verify()).to.include({ result: 'accepted' });
     expect(await readdir(folder)).to.deep.equal([]);
-    await using smtp = createMailer({
-      smtp: { host: '::1', port: 465, security: 'implicit', from: 'site@example.test', user: 'u', password: 'p' },
-      folder,
-    });
+    await using smtp = mailerTo({ host: '::1', port: 465 });
     expect(smtp.describes).to.equal('smtp://[::1]:465');
   });
 });

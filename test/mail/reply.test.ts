@@ -1,9 +1,8 @@
 import { expect } from 'chai';
 import { isPlainAddress, readMailbox } from '../../src/address.ts';
 import { isLoopback } from '../../src/ip-network.ts';
-import { helloNameFor } from '../../src/mail/smtp/hello-name.ts';
+import { helloNameFor, securityFor } from '../../src/mail/smtp/defaults.ts';
 import { cleanReply, readRetryAfter } from '../../src/mail/smtp/reply.ts';
-import { securityFor } from '../../src/mail/smtp/security.ts';
 
 describe('cleanReply', () => {
   it('makes one line of a reply of several', () => {

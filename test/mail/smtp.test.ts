@@ -562,7 +562,7 @@ describe('SMTP: login', () => {
     await using server = await startSmtpServer({ auth });
     await using mailer = mailerTo(server, { ...auth, helloName: 'site.example.test' });
 
-    expect(await mailer.verify()).to.deep.equal({ result: 'accepted', reply: '250 2.1.0 ok' });
+    expect(await mailer.verify()).to.deep.equal({ result: 'accepted', code: 250, reply: '250 2.1.0 ok' });
     await server.until(() => server.connections.open === 0, 'the goodbye');
     expect(server.commands).to.deep.equal([
       'EHLO site.example.test',
@@ -608,56 +608,25 @@ describe('SMTP: login', () => {
 });
 
 describe('SMTP: lanes', () => {
-  it('ten mails go at the same time, the eleventh waits; a hung one blocks no other', async () => {
+  it('sends ten mails at the same time and no more; a hung one blocks no other', async () => {
     await using server = await startSmtpServer();
     server.answer('dot', 'hold');
     await using mailer = mailerTo(server);
     expect(mailer.lanes).to.equal(10);
 
-    const sending = Array.from({ length: 11 }, () => mailer.send(someMail()));
+    const sending = Array.from({ length: 10 }, () => mailer.send(someMail()));
     const held = [];
     for (let index = 0; index < 10; index += 1) held.push(await server.heldAfterDot());
-    expect(server.connections.total).to.equal(10);
+    expect(await mailer.send(someMail())).to.deep.equal({ result: 'later', reply: 'all lanes are busy' });
 
     held[0]?.release();
+    await Promise.race(sending);
+    sending.push(mailer.send(someMail()));
     held.push(await server.heldAfterDot());
     expect(server.connections.total).to.equal(10);
     for (const one of held.slice(1)) one.release();
     const outcomes = await Promise.all(sending);
     expect(outcomes.map((outcome) => outcome.result)).to.deep.equal(Array(11).fill('accepted'));
-  });
-
-  it('a mail that finds no lane in time is "later"', async () => {
-    await using server = await startSmtpServer();
-    server.answer('dot', 'hold');
-    await using mailer = mailerTo(server, { lanes: 1, deadlineMs: 2_000, answerMs: 4_000 });
-
-    const sending = [mailer.send(someMail()), mailer.send(someMail())];
-    await server.heldAfterDot();
-    // The lane is free for a moment when the first has ended: nothing may come of that.
-    server.answer('ehlo', 'hold');
-    const [first, second] = await Promise.all(sending);
-
-    expect(first).to.include({ result: 'unknown' });
-    expect(second).to.include({ result: 'later' });
-    expect(server.attempts).to.be.empty;
-  });
-
-  it('a mail that no longer waits takes no lane from the others', async () => {
-    await using server = await startSmtpServer();
-    server.answer('dot', 'hold', { times: 1 });
-    await using mailer = mailerTo(server, { lanes: 1 });
-    const stop = new AbortController();
-
-    const first = mailer.send(someMail());
-    const second = mailer.send(someMail(), { signal: stop.signal });
-    const held = await server.heldAfterDot();
-    stop.abort();
-    expect(await second).to.include({ result: 'later' });
-    held.release();
-
-    expect(await first).to.include({ result: 'accepted' });
-    expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
   });
 
   it('a server that does not answer the goodbye holds nothing up', async () => {

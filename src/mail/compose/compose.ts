@@ -159,6 +159,20 @@ export function composeTest(envelope: Envelope, content: { publicUrl: string }):
   };
 }
 
+/** Composes mails from these templates. */
+export function createComposer(templates: Templates) {
+  return {
+    notification: (envelope: Envelope, content: NotificationContent) =>
+      composeNotification(templates, envelope, content),
+    autoReply: (envelope: Envelope, content: AutoReplyContent) => composeAutoReply(templates, envelope, content),
+    heldSummary: (envelope: Envelope, content: HeldSummaryContent) => composeHeldSummary(templates, envelope, content),
+    test: composeTest,
+    preview: templates.preview,
+  };
+}
+
+export type Composer = ReturnType<typeof createComposer>;
+
 function base(envelope: Envelope, kind: string, parts: { subject: string; text: string; html: string }) {
   const { id, from, to, internetMessageId, date } = envelope;
   return { id, kind, from, to, internetMessageId, date, ...parts, subject: cleanLine(parts.subject, maxSubject) };

@@ -1,5 +1,6 @@
 import type { NodemailerError } from 'nodemailer';
-import type { Outcome, Result } from '../mailer.ts';
+import type { AttemptOutcome } from '../../words.ts';
+import type { Outcome } from '../mailer.ts';
 import { cleanReply, readRetryAfter } from './reply.ts';
 
 /** How far a try got, as told by nodemailer's log. */
@@ -62,7 +63,7 @@ export function replyCode(reply = ''): number {
   return Number(/^[2-5]\d\d(?=[\s-]|$)/.exec(reply)?.[0] ?? 0);
 }
 
-function resultOf(error: Failure, progress: Progress): Result {
+function resultOf(error: Failure, progress: Progress): AttemptOutcome {
   const status = replyCode(error.response);
   const answered = meaningOf(status, error.response ?? '', stageOf(error, progress));
 
@@ -90,7 +91,7 @@ function stageOf(error: Failure, { began, handedOver }: Progress): Stage {
 }
 
 /** What an answer means, if it is one to a mail. */
-function meaningOf(status: number, reply: string, stage: Stage): Result | undefined {
+function meaningOf(status: number, reply: string, stage: Stage): AttemptOutcome | undefined {
   if (status < 400) return undefined;
   // 503, bad sequence of commands, says that the session went wrong, not that this mail is unwanted.
   // "550 4.7.1" contradicts itself. Trying again is the safe reading.

@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Config } from '../../config/config.ts';
 import { msSql } from '../../database/statement.ts';
 import { Email, Form } from '../../entities/index.ts';
-import type { Composer } from '../../mailing-context.ts';
+import type { HeldSummaryContent } from '../../mail/compose/compose.ts';
 import { ownersOf, ownersSql } from '../forms/effective-settings.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import { listOf } from '../remove-messages.ts';
@@ -126,10 +126,7 @@ export async function queueHeldSummaries(scope: Scope, since: Date, now: Date): 
 }
 
 /** What a summary says: the same at every try, except for messages that were released or deleted meanwhile. */
-export async function summariseHeld(
-  scope: Scope,
-  email: ClaimedEmail,
-): Promise<Parameters<Composer['heldSummary']>[1]> {
+export async function summariseHeld(scope: Scope, email: ClaimedEmail): Promise<HeldSummaryContent> {
   const rows = await listCovered(scope, email.id, maxShown);
   const [first] = rows;
   const messages = rows.map((row) => ({

@@ -1,4 +1,5 @@
-import type { AttemptOutcome, EmailKind, EmailState, FailureReason } from '../../words.ts';
+import type { Outcome } from '../../mail/mailer.ts';
+import type { EmailKind, EmailState, FailureReason } from '../../words.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -42,7 +43,7 @@ export interface TriedEmail {
  */
 export function decideNextStep(
   email: TriedEmail,
-  outcome: { result: AttemptOutcome; retryAfterMs?: number },
+  outcome: Pick<Outcome, 'result' | 'retryAfterMs'>,
   random: number,
 ): NextStep {
   switch (outcome.result) {
@@ -59,7 +60,12 @@ export function decideNextStep(
   }
 }
 
-function retry(email: TriedEmail, outcome: { retryAfterMs?: number }, random: number, end: FailureReason): NextStep {
+function retry(
+  email: TriedEmail,
+  outcome: Pick<Outcome, 'retryAfterMs'>,
+  random: number,
+  end: FailureReason,
+): NextStep {
   const waitMs = waitsMs[email.tries - 1];
   if (waitMs === undefined) return failed(end);
   // A server that asks for more time than the schedule gives gets it, within reason. One that asks for less does not:

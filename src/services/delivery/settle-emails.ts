@@ -3,7 +3,7 @@ import type { Context } from '../../context.ts';
 import { columns } from '../../database/columns.ts';
 import { isOutage } from '../../database/outage.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
-import type { AttemptOutcome } from '../../words.ts';
+import type { Outcome } from '../../mail/mailer.ts';
 import { newId } from '../ids.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { replyPlace } from '../sealed-values.ts';
@@ -15,7 +15,7 @@ import type { NextStep } from './retry-schedule.ts';
 export interface Settlement {
   email: Pick<ClaimedEmail, 'id' | 'leaseToken' | 'kind'>;
   startedAt: Date;
-  outcome: { result: AttemptOutcome; code?: number; reply: string };
+  outcome: Outcome;
   next: NextStep;
 }
 

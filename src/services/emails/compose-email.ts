@@ -1,6 +1,7 @@
 import { domainOf, formatMailbox } from '../../address.ts';
+import type { Envelope } from '../../mail/compose/compose.ts';
 import type { Mail } from '../../mail/mailer.ts';
-import type { Composer, MailingContext } from '../../mailing-context.ts';
+import type { MailingContext } from '../../mailing-context.ts';
 import type { ClaimedEmail, ClaimedMessage } from '../delivery/claim-due.ts';
 import { summariseHeld } from '../delivery/held-summary.ts';
 import { ownersOf } from '../forms/effective-settings.ts';
@@ -29,8 +30,6 @@ export async function composeEmail(context: ComposingContext, scope: Scope, emai
     ? composeReply(context, envelope, email.message)
     : composeNotice(context, envelope, email.message);
 }
-
-type Envelope = Parameters<Composer['notification']>[0];
 
 function composeReply(
   { config, keyring, composer }: ComposingContext,

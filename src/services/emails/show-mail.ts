@@ -2,7 +2,7 @@ import type { Config } from '../../config/config.ts';
 import type { Context } from '../../context.ts';
 import type { Email } from '../../entities/index.ts';
 import type { Outcome, Step } from '../../mail/mailer.ts';
-import type { Composer, MailingContext } from '../../mailing-context.ts';
+import type { MailingContext } from '../../mailing-context.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import { openScope } from '../scope.ts';
 import { openContent, openOrNull } from '../sealed-values.ts';
@@ -24,7 +24,7 @@ export interface MailView {
  * @throws {Problem} email-unknown
  * @throws {SealBroken} where a key is missing.
  */
-export async function showMail(context: Context & { composer: Composer }, id: string): Promise<MailView> {
+export async function showMail(context: Context & Pick<MailingContext, 'composer'>, id: string): Promise<MailView> {
   const scope = openScope(context);
   const email = await findEmail(scope, id);
   await scope.em.populate(email as Email, ['message.form', 'message.sender']);
