@@ -7,7 +7,7 @@ import type { Scope } from '../scope.ts';
 import { openOrNull, openSenderAddress } from '../sealed-values.ts';
 import { mailboxForLimits } from '../senders/reply-rules.ts';
 
-/** Why an email is cancelled when its turn comes, for the log. */
+/** Why an email is cancelled when it is due, for the log. */
 export const cancelReasons = {
   unwanted: 'its recipient wants none',
   'too-late': 'it waited for more than a day',
@@ -17,84 +17,67 @@ export const cancelReasons = {
 export type CancelReason = keyof typeof cancelReasons;
 
 /**
- * How long an auto-reply may wait. As long as one mailbox has to wait for the next one (see `store-statement.ts`): so of
- * those that an outage kept back at most one is left for each mailbox, and none comes days after what it is about.
+ * How long an auto-reply may wait: as long as a mailbox has to wait for its next one (see `store-statement.ts`). So after
+ * an outage each mailbox gets at most one, and none arrives days after the message.
  */
 export const replyLastsHours = 24;
 
-const replies = columns({ email_id: 'uuid', lease_token: 'uuid', address_index: 'bytea' });
+const checked = columns({ email_id: 'uuid', lease_token: 'uuid', address_index: 'bytea', is_empty: 'bool' });
 
-/** Only the worker that holds the lease changes anything, as in `settle-emails.ts`; so below. */
+/** As in `settle-emails.ts`, only the worker that holds the lease changes anything. */
 const cancelStatement: Statement = {
-  name: 'cancel_unwanted_4',
+  name: 'cancel_unwanted_5',
   text: `
 with asked as (
   select given.*,
     exists (select from senders where senders.id = emails.sender_id and blocked_at is not null)
       or exists (select from suppressions where suppressions.address_index = given.address_index) as unwanted,
-    coalesce(emails.requeued_at, emails.created_at) <= now() - interval '${replyLastsHours} hours' as late
-  from ${replies.as('given')}
+    kind = 'auto-reply'
+      and coalesce(requeued_at, created_at) <= now() - interval '${replyLastsHours} hours' as late
+  from ${checked.as('given')}
     join emails on emails.id = given.email_id
 )
 update emails set state = 'cancelled', lease_token = null, tries = tries - 1,
-  failure = case when unwanted then 'unwanted' else 'too-late' end
+  failure = case when is_empty then 'nothing-held' when unwanted then 'unwanted' else 'too-late' end
 from asked
-where emails.id = asked.email_id and emails.lease_token = asked.lease_token and (unwanted or late)
+where emails.id = asked.email_id and emails.lease_token = asked.lease_token and (is_empty or unwanted or late)
 returning emails.id, emails.failure as reason`,
 };
-
-const summaries = columns({ email_id: 'uuid', lease_token: 'uuid' });
-
-const cancelSummariesStatement: Statement = {
-  name: 'cancel_summaries_2',
-  text: `
-update emails set state = 'cancelled', lease_token = null, tries = tries - 1, failure = 'nothing-held'
-from ${summaries.as('given')}
-where emails.id = given.email_id and emails.lease_token = given.lease_token
-returning emails.id, emails.failure as reason`,
-};
-
-interface CancelledRow {
-  id: string;
-  reason: CancelReason;
-}
 
 /**
- * Cancels, of the emails that a worker has just taken, what nobody wants by now: auto-replies whose sender was blocked or
- * asked for none after the message was stored, or that have waited so long that they would surprise; and summaries of
- * messages that were all released or deleted meanwhile.
+ * Cancels claimed emails that nobody wants any more: auto-replies whose sender was blocked or opted out since the message
+ * was stored, or that waited for too long, and summaries whose messages were all released or deleted.
  *
- * @returns the ids of those, and why.
+ * @returns the ids of the cancelled emails, and why.
  */
 export async function cancelUnwanted(
   scope: Scope,
   emails: readonly ClaimedEmail[],
 ): Promise<Map<string, CancelReason>> {
-  const cancelled = [...(await cancelReplies(scope, emails)), ...(await cancelSummaries(scope, emails))];
+  const rows = [];
+  for (const email of emails) {
+    if (email.kind === 'notification') continue;
+    rows.push({
+      email_id: email.id,
+      lease_token: email.leaseToken,
+      address_index: indexOfSender(scope, email),
+      // A fork: a worker's own entity manager lives as long as the worker, and would remember old forms.
+      is_empty: email.kind === 'held-summary' && !(await isAnyHeld({ ...scope, em: scope.em.fork() }, email)),
+    });
+  }
+  if (rows.length === 0) return new Map();
+  const cancelled = await runStatement<{ id: string; reason: CancelReason }>(
+    scope.em,
+    cancelStatement,
+    checked.values(rows),
+  );
   return new Map(cancelled.map((row) => [row.id, row.reason]));
 }
 
-async function cancelSummaries(scope: Scope, emails: readonly ClaimedEmail[]): Promise<CancelledRow[]> {
-  const empty: ClaimedEmail[] = [];
-  for (const email of emails) {
-    if (email.kind !== 'held-summary') continue;
-    // A fork: a worker's own entity manager lives for as long as the worker, and would remember old forms.
-    if (!(await isAnyHeld({ ...scope, em: scope.em.fork() }, email))) empty.push(email);
-  }
-  if (empty.length === 0) return [];
-  const rows = empty.map((it) => ({ email_id: it.id, lease_token: it.leaseToken }));
-  return await runStatement<CancelledRow>(scope.em, cancelSummariesStatement, summaries.values(rows));
-}
-
-async function cancelReplies(scope: Scope, emails: readonly ClaimedEmail[]): Promise<CancelledRow[]> {
-  const asked = emails.flatMap((email) => {
-    const sender = email.message?.sender;
-    if (email.kind !== 'auto-reply' || sender == null) return [];
-    // Without its key nobody knows where it would go: it is tried in vain, and for no more than a day either.
-    const address = openOrNull(() => openSenderAddress(scope.keyring, sender));
-    const index = address === null ? null : scope.keyring.addressIndex(mailboxForLimits(address));
-    return [{ email_id: email.id, lease_token: email.leaseToken, address_index: index }];
-  });
-  if (asked.length === 0) return [];
-  return await runStatement<CancelledRow>(scope.em, cancelStatement, replies.values(asked));
+/** Null also if the key of the address is missing. Such an auto-reply cannot be composed, and fails or becomes too late. */
+function indexOfSender({ keyring }: Scope, { message }: ClaimedEmail): Buffer | null {
+  const sender = message?.sender;
+  if (sender == null) return null;
+  const address = openOrNull(() => openSenderAddress(keyring, sender));
+  return address === null ? null : keyring.addressIndex(mailboxForLimits(address));
 }

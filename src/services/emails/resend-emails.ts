@@ -1,4 +1,4 @@
-import { LockMode } from '@mikro-orm/postgresql';
+import { type EntityManager, LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
 import { inTransaction } from '../../database/statement.ts';
 import { Email } from '../../entities/index.ts';
@@ -7,47 +7,46 @@ import { emailChannel, readRecipient } from '../outbox.ts';
 import { walkById } from '../paging.ts';
 import type { Scope } from '../scope.ts';
 import { emailsWhere } from './emails.ts';
-import { type ResendQuery, type ResendRequest, type Resent, resendOne, takeTurn } from './resend-one.ts';
+import { type ResendQuery, type ResendRequest, type Resent, resendOne } from './resend-one.ts';
 
-/** Few enough that the rows are locked for a moment only. */
+/** Small, so that rows are locked only for a moment. */
 const batchSize = 100;
 
+/** Advisory lock: only one transaction at a time sends notifications to another address. Any constant number does. */
+const elsewhereLock = 7_226_946;
+
 /**
- * Queues emails once more. A failed one goes back into the queue with a new schedule, and so does a queued one that
- * waits for a later time, which is due now; for a sent one, and for a notification that was cancelled, a new row is
- * written that links to it. Each batch of rows is locked while it is decided upon, so that of two operators (or two
- * programs) asking at once the second finds a failed email queued. A copy that has left is no reason against another
- * one: that is what `again` asks for.
+ * Queues emails again. A failed email gets a new retry schedule, and so does a queued one that waits for a later time. For
+ * a sent email, and for a cancelled notification, a copy is queued that links to it. With `to`, an unsent notification is
+ * cancelled, and a copy goes to the other address.
  *
- * An auto-reply whose outcome is unknown may have arrived: a query leaves it out, and by its id it needs `again`. One
- * that has waited for more than a day (`cancel-unwanted.ts`) is left out by a query as well, since days of them would
- * leave at once; by its id it is sent.
+ * An auto-reply whose outcome is unknown may have arrived: a query skips it, and by its id it needs `again`. A query also
+ * skips auto-replies that waited for more than a day (`cancel-unwanted.ts`), or days of them would be sent at once.
  *
- * With `to`, a notification that was not sent is cancelled, and a new row that links to it goes to the other address.
+ * Each batch is locked while it is decided upon. If two operators resend the same failed email, it is sent once.
  *
- * @returns what became of each, in the order of the ids; those of a query the oldest first.
+ * @returns one result for each id, in their order; for a query, the oldest email first.
  * @throws {Problem} form-unknown, argument-invalid
  */
 export async function resendEmails(scope: Scope, given: ResendRequest): Promise<Resent[]> {
   const request = given.to === undefined ? given : { ...given, to: readRecipient(given.to) };
   const results: Resent[] = [];
-  const planned = request.dryRun ? new Set<string>() : undefined;
   const batches =
     'ids' in request ? inBatches([...new Set(request.ids)]) : idsOfQuery(scope, request.query, request.to);
   for await (const ids of batches) {
     if (request.stop?.aborted) break;
-    results.push(...(await resendBatch(scope, ids, request, planned)));
+    results.push(...(await (request.dryRun ? tryBatch : resendBatch)(scope, ids, request)));
     request.onProgress?.(results.length);
   }
   return results;
 }
 
-/** How many emails a query is about; `to` as in a request. @throws {Problem} form-unknown, argument-invalid */
+/** Counts the emails that a query selects; `to` as in a request. @throws {Problem} form-unknown, argument-invalid */
 export async function countResendable(scope: Scope, query: ResendQuery, to?: string): Promise<number> {
   return await scope.em.count(Email, await resendable(scope, query, to && readRecipient(to)));
 }
 
-/** What is due already needs no resend, but where the queue is paused it, too, may have to go to another address. */
+/** Mail that is due needs no resend. But during a pause it may have to go to another address. */
 async function resendable(scope: Scope, query: ResendQuery, to: string | undefined) {
   const waits = {
     leaseToken: null,
@@ -74,35 +73,50 @@ async function* inBatches(ids: readonly string[]): AsyncGenerator<string[]> {
   for (let start = 0; start < ids.length; start += batchSize) yield ids.slice(start, start + batchSize);
 }
 
-async function resendBatch(
+async function resendBatch(scope: Scope, ids: readonly string[], request: ResendRequest): Promise<Resent[]> {
+  return await inTransaction(scope.em, async (em) => await resendAll(em, scope, ids, request));
+}
+
+/** A dry run does everything and rolls it back. */
+async function tryBatch(scope: Scope, ids: readonly string[], request: ResendRequest): Promise<Resent[]> {
+  const em = scope.em.fork();
+  await em.begin();
+  try {
+    const results = await resendAll(em, scope, ids, request);
+    return results.map((it) => (it.result === 'queued' ? { ...it, newId: null } : it));
+  } finally {
+    await em.rollback();
+  }
+}
+
+/** Errors are not caught here: PostgreSQL has given up the transaction then. */
+async function resendAll(
+  em: EntityManager,
   scope: Scope,
   ids: readonly string[],
   request: ResendRequest,
-  planned: Set<string> | undefined,
 ): Promise<Resent[]> {
-  // An error inside goes through: one that was caught here would leave a transaction that PostgreSQL has given up.
-  return await inTransaction(scope.em, async (em) => {
-    if (request.to !== undefined && !request.dryRun) await takeTurn(em);
-    const emails = await em.find(
-      Email,
-      { id: { $in: ids.filter((id) => isUuid(id)) } },
-      // In one order for everybody, so that two who lock the same emails wait for each other and never in a circle.
-      { orderBy: { id: 'asc' }, refresh: true, ...(!request.dryRun && { lockMode: LockMode.PESSIMISTIC_WRITE }) },
-    );
-    await em.populate(emails, ['message'], { fields: ['message.status'], refresh: true });
-    const now = await databaseNow(em);
-    const byId = new Map(emails.map((email) => [email.id, email]));
-    const results: Resent[] = [];
-    for (const id of ids) {
-      const email = byId.get(id.toLowerCase());
-      results.push(email === undefined ? notFound(id) : await resendOne(em, scope, email, now, request, planned));
-    }
-    if (!request.dryRun && results.some((it) => it.result === 'queued')) {
-      await em.flush();
-      await em.execute('select pg_notify(?, ?)', [emailChannel, '']);
-    }
-    return results;
-  });
+  // Taken before any row lock: two operators could lock different emails about one message, and not see each other's copy.
+  if (request.to !== undefined) await em.execute(`select pg_advisory_xact_lock(${elsewhereLock})`);
+  const emails = await em.find(
+    Email,
+    { id: { $in: ids.filter((id) => isUuid(id)) } },
+    // Everybody locks in the same order, so that two transactions never deadlock.
+    { orderBy: { id: 'asc' }, refresh: true, lockMode: LockMode.PESSIMISTIC_WRITE },
+  );
+  await em.populate(emails, ['message'], { fields: ['message.status'], refresh: true });
+  const now = await databaseNow(em);
+  const byId = new Map(emails.map((email) => [email.id, email]));
+  const results: Resent[] = [];
+  for (const id of ids) {
+    const email = byId.get(id.toLowerCase());
+    results.push(email === undefined ? notFound(id) : await resendOne({ em, scope, email, now, request }));
+  }
+  if (results.some((it) => it.result === 'queued')) {
+    await em.flush();
+    await em.execute('select pg_notify(?, ?)', [emailChannel, '']);
+  }
+  return results;
 }
 
 function notFound(id: string): Resent {

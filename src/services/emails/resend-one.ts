@@ -7,18 +7,18 @@ import type { Scope } from '../scope.ts';
 import { replyLastsHours } from './cancel-unwanted.ts';
 import type { EmailFilter } from './emails.ts';
 
-/** Emails of a query: failed ones, or queued ones that wait for a later time. */
+/** Selects failed emails, or queued ones that wait for a later time. */
 export type ResendQuery = EmailFilter & { state: 'failed' | 'queued' };
 
-/** Which emails to send once more: these, or those of a query. */
+/** Which emails to send again. */
 export type ResendRequest = ({ ids: readonly string[] } | { query: ResendQuery }) & {
-  /** Also what was sent already or cancelled, or may have been sent. */
+  /** Includes emails that were sent or cancelled, or that may have arrived. */
   again?: boolean;
   /** The owner's address that notifications go to instead of theirs. */
   to?: string;
-  /** Only say what would happen. */
+  /** Only report what would happen. */
   dryRun?: boolean;
-  /** Ends between two batches; what was done until then is reported. */
+  /** Stops between two batches; what was done until then is reported. */
   stop?: AbortSignal;
   onProgress?: (done: number) => void;
 };
@@ -26,175 +26,159 @@ export type ResendRequest = ({ ids: readonly string[] } | { query: ResendQuery }
 export interface Resent {
   id: string;
   /**
-   * `queued`: it will be sent now (with `dryRun`: would be). `already-queued`: so it would have been anyway.
-   * `skipped`: left out of a query, for a reason that asks for a person's decision.
+   * `queued`: it will be sent now (in a dry run: would be). `already-queued`: it would have been sent now anyway.
+   * `skipped`: found by a query, but for this reason a person has to decide about it.
    */
   result: 'queued' | 'already-queued' | 'skipped' | 'refused' | 'not-found';
-  /** The new email that is sent in the place of one that was sent already, or cancelled. */
+  /** The new email that replaces one that was sent or cancelled. */
   newId: string | null;
   code: Extract<ProblemCode, 'email-unknown' | 'email-leased' | 'email-not-resendable'> | null;
-  /** Why not, or why again, or what changed. */
+  /** Why it was not queued, why it is sent again, or what changed. */
   reason: string | null;
-  /** What the request lacks, where that is why it is refused. */
+  /** If it is refused because the request lacks something. */
   needs?: Need;
 }
 
-const tooLate = 'an auto-reply of more than a day ago';
+type Decision = Pick<Resent, 'result'> & Partial<Resent>;
 
-export async function resendOne(
-  em: EntityManager,
-  scope: Scope,
-  email: Email,
-  now: Date,
-  request: ResendRequest,
-  planned: Set<string> | undefined,
-): Promise<Resent> {
-  const { id } = email;
-  const answer = { id, newId: null, code: null, reason: null };
-  const refused = (code: NonNullable<Resent['code']>, reason: string): Resent => ({
-    ...answer,
-    result: 'refused',
-    code,
-    reason,
-  });
-  const byName = 'ids' in request;
-  const elsewhere = async (to: string): Promise<Resent> => ({
-    ...answer,
-    ...(await sendElsewhere(em, scope, email, now, to, planned)),
-  });
-  const late =
-    email.kind === 'auto-reply' && now.getTime() - email.scheduledAt().getTime() >= replyLastsHours * 60 * 60_000;
+/** An email, locked in the transaction of `em`, and what decides about resending it. */
+interface Case {
+  em: EntityManager;
+  scope: Scope;
+  email: Email;
+  now: Date;
+  request: ResendRequest;
+  /** Found by a query, and not named by its id: whatever needs a person's decision is then skipped. */
+  isFromQuery: boolean;
+}
 
+/** Resends one email, if its state and the request allow that. The caller flushes. */
+export async function resendOne(given: Omit<Case, 'isFromQuery'>): Promise<Resent> {
+  const decision = await decide({ ...given, isFromQuery: 'query' in given.request });
+  return { id: given.email.id, newId: null, code: null, reason: null, ...decision };
+}
+
+async function decide(given: Case): Promise<Decision> {
+  const { email, now, request, isFromQuery } = given;
   if (email.isLeased(now)) {
-    // A query selects waiting emails. A worker has claimed this one since.
-    if (!byName) return { ...answer, result: 'already-queued', reason: 'is being sent at this moment' };
-    return refused('email-leased', 'is being sent at this moment');
+    const reason = 'is being sent at this moment';
+    // A worker has claimed it since the query.
+    return isFromQuery ? { result: 'already-queued', reason } : { result: 'refused', code: 'email-leased', reason };
   }
   const unknown = describeUnknown(email);
-  if (unknown !== undefined) {
-    if (!byName) return { ...answer, result: 'skipped', reason: unknown };
-    return refused('email-not-resendable', unknown);
-  }
+  if (unknown !== undefined) return isFromQuery ? skipped(unknown) : refused(unknown);
   if (request.to !== undefined && email.kind !== 'notification') {
-    return refused('email-not-resendable', 'only a notification goes to another address');
+    return refused('only a notification goes to another address');
   }
   switch (email.state) {
-    case 'queued': {
-      if (request.to !== undefined) return await elsewhere(request.to);
-      if (late && !byName) return { ...answer, result: 'skipped', reason: tooLate };
-      // Only a new schedule keeps a late one from being cancelled when its turn comes. One whose worker died may have arrived.
-      if (email.dueAt <= now && (!late || email.leaseToken != null))
-        return { ...answer, result: 'already-queued', reason: 'was queued already' };
-      const reason = `due now, was due ${email.dueAt.toISOString().slice(0, 16)}Z`;
-      if (!request.dryRun) email.queueAgain(now);
-      return { ...answer, result: 'queued', reason };
-    }
+    case 'queued':
+      return await resendQueued(given);
     case 'held':
-      return refused('email-not-resendable', 'its message is held');
-    case 'failed': {
-      if (email.message?.status === 'held') return refused('email-not-resendable', 'its message is held');
-      if (request.to !== undefined) return await elsewhere(request.to);
-      const mayHaveArrived = email.kind === 'auto-reply' && email.failure === 'outcome-unknown';
-      if (mayHaveArrived && !byName) {
-        return { ...answer, result: 'skipped', reason: 'may have arrived' };
-      }
-      if (late && !byName) return { ...answer, result: 'skipped', reason: tooLate };
-      if (mayHaveArrived && !request.again) {
-        return { ...refused('email-not-resendable', 'may have arrived'), needs: 'again' };
-      }
-      if (!request.dryRun) email.queueAgain(now);
-      return { ...answer, result: 'queued' };
-    }
+      return refused(messageHeld);
+    case 'failed':
+      return await resendFailed(given);
     case 'cancelled':
-    case 'sent': {
-      const what = email.state === 'sent' ? 'was sent' : 'was cancelled';
-      // A query is about others; this one was sent or cancelled since it was asked.
-      if (!byName) return { ...answer, result: 'skipped', reason: `${what} meanwhile` };
-      // A cancelled auto-reply is mostly one that its recipient does not want.
-      if (email.state === 'cancelled' && email.kind !== 'notification' && email.failure !== 'too-late') {
-        return refused('email-not-resendable', `${what}, and only a notification is sent then`);
-      }
-      if (email.message?.status === 'held') return refused('email-not-resendable', 'its message is held');
-      if (!request.again) return { ...refused('email-not-resendable', `${what} already`), needs: 'again' };
-      const recipient = request.to ?? email.recipient ?? null;
-      const waiting = await em.findOne(Email, { resendOf: id, state: 'queued', recipient });
-      if (waiting !== null) {
-        return { ...answer, result: 'already-queued', newId: waiting.id, reason: 'queued once more already' };
-      }
-      const newId = request.dryRun ? null : copyEmail(em, scope, email, now, request.to);
-      return { ...answer, result: 'queued', newId, reason: `${what} before` };
-    }
+    case 'sent':
+      return await resendFinished(given);
   }
 }
 
-/** Why the rules of this release cannot decide about an email that a later release wrote. */
+const messageHeld = 'its message is held';
+const mayHaveArrived = 'may have arrived';
+const tooLate = 'an auto-reply of more than a day ago';
+
+function refused(reason: string, needs?: Need): Decision {
+  return { result: 'refused', code: 'email-not-resendable', reason, ...(needs && { needs }) };
+}
+
+function skipped(reason: string): Decision {
+  return { result: 'skipped', reason };
+}
+
+function isTooLate({ email, now }: Case): boolean {
+  const waitedMs = now.getTime() - email.scheduledAt().getTime();
+  return email.kind === 'auto-reply' && waitedMs >= replyLastsHours * 60 * 60_000;
+}
+
+/** Why this release does not know the rules for an email that a later release wrote. */
 function describeUnknown({ kind, state }: Email): string | undefined {
   if (!emailKinds.includes(kind)) return `is of a kind that this release does not know: ${kind}`;
   if (!emailStates.includes(state)) return `is in a state that this release does not know: ${state}`;
   return undefined;
 }
 
-/**
- * A notification that was not sent goes to another owner's address: it is cancelled, and a copy takes its place, unless
- * another one tells that address of the message already.
- *
- * @param planned where nothing is written: the ids of the messages that a copy was announced for; of each there is one.
- */
-export async function sendElsewhere(
-  em: EntityManager,
-  scope: Scope,
-  email: Email,
-  now: Date,
-  to: string,
-  planned: Set<string> | undefined,
-): Promise<Pick<Resent, 'result' | 'newId' | 'reason'>> {
-  const about = email.message?.id ?? '';
-  const told = planned?.has(about) || (await isTold(em, email, to));
-  const newId = planned || told ? null : copyEmail(em, scope, email, now, to);
-  if (planned) planned.add(about);
-  else email.cancel();
-  return told
-    ? { result: 'skipped', newId, reason: 'cancelled: another one tells that address of the message' }
-    : { result: 'queued', newId, reason: `instead of one to ${email.recipient}` };
+async function resendQueued(given: Case): Promise<Decision> {
+  const { email, now, request, isFromQuery } = given;
+  if (request.to !== undefined) return await sendElsewhere(given, request.to);
+  const isLate = isTooLate(given);
+  if (isLate && isFromQuery) return skipped(tooLate);
+  // A late auto-reply needs a new schedule, or it is cancelled when it is due. If its worker died, it may have arrived.
+  if (email.dueAt <= now && (!isLate || email.leaseToken != null)) {
+    return { result: 'already-queued', reason: 'was queued already' };
+  }
+  const reason = `due now, was due ${email.dueAt.toISOString().slice(0, 16)}Z`;
+  email.queueAgain(now);
+  return { result: 'queued', reason };
 }
 
-/** Key of the advisory lock that lets one at a time send elsewhere; any constant number does. */
-const elsewhereLock = 7_226_946;
-
-/**
- * Waits for others that send elsewhere: two operators would each lock another email about one message, and neither would
- * see the other's copy.
- *
- * @param em in a transaction, before it locks any row.
- */
-export async function takeTurn(em: EntityManager): Promise<void> {
-  await em.execute(`select pg_advisory_xact_lock(${elsewhereLock})`);
+async function resendFailed(given: Case): Promise<Decision> {
+  const { email, now, request, isFromQuery } = given;
+  if (email.message?.status === 'held') return refused(messageHeld);
+  if (request.to !== undefined) return await sendElsewhere(given, request.to);
+  const isUncertain = email.kind === 'auto-reply' && email.failure === 'outcome-unknown';
+  if (isUncertain && isFromQuery) return skipped(mayHaveArrived);
+  if (isTooLate(given) && isFromQuery) return skipped(tooLate);
+  if (isUncertain && !request.again) return refused(mayHaveArrived, 'again');
+  email.queueAgain(now);
+  return { result: 'queued' };
 }
 
-/** Whether a notification of the same message went to this address, or waits to. */
-async function isTold(em: EntityManager, email: Email, to: string): Promise<boolean> {
+/** Resends a sent or cancelled email as a copy. */
+async function resendFinished(given: Case): Promise<Decision> {
+  const { em, email, request, isFromQuery } = given;
+  const what = email.state === 'sent' ? 'was sent' : 'was cancelled';
+  // Queries select other states, so this happened since the query.
+  if (isFromQuery) return skipped(`${what} meanwhile`);
+  // A cancelled auto-reply is usually one that its recipient does not want.
+  if (email.state === 'cancelled' && email.kind !== 'notification' && email.failure !== 'too-late') {
+    return refused(`${what}, and only a notification is sent then`);
+  }
+  if (email.message?.status === 'held') return refused(messageHeld);
+  if (!request.again) return refused(`${what} already`, 'again');
+  const recipient = request.to ?? email.recipient ?? null;
+  const waiting = await em.findOne(Email, { resendOf: email.id, state: 'queued', recipient });
+  if (waiting !== null) return { result: 'already-queued', newId: waiting.id, reason: 'queued once more already' };
+  return { result: 'queued', newId: copyEmail(given, recipient), reason: `${what} before` };
+}
+
+/**
+ * Cancels a notification that was not sent, and queues a copy to another owner's address, unless another notification
+ * tells that address about the message already.
+ */
+async function sendElsewhere(given: Case, to: string): Promise<Decision> {
+  const { em, email } = given;
   const told = await em.find(Email, {
     message: email.message ?? null,
     kind: 'notification',
     recipient: to,
     state: { $in: ['queued', 'sent'] },
   });
-  return told.some((it) => it !== email);
+  email.cancel();
+  if (told.some((it) => it !== email)) {
+    return skipped('cancelled: another one tells that address about the message');
+  }
+  return { result: 'queued', newId: copyEmail(given, to), reason: `instead of one to ${email.recipient}` };
 }
 
-/**
- * Writes the same mail as a mail of its own, due now; to the same recipient, unless told otherwise.
- *
- * @returns its id.
- */
-export function copyEmail(em: EntityManager, scope: Scope, email: Email, now: Date, to?: string): string {
+/** Queues the same mail as a new email, due now. @returns its id. */
+function copyEmail({ em, scope, email, now }: Case, recipient: string | null): string {
   const identity = newEmailIdentity(scope.config);
   em.create(Email, {
     ...identity,
     kind: email.kind,
     state: 'queued',
     message: email.message ?? null,
-    recipient: to ?? email.recipient ?? null,
+    recipient,
     sender: email.sender ?? null,
     dueAt: now,
     createdAt: now,
