@@ -9,7 +9,7 @@ import { captchaOf, ownersOf, retentionOf } from './effective-settings.ts';
 import { alwaysRequired, fieldLimits } from './fields.ts';
 import { defaultFormSlug, findForm } from './forms.ts';
 
-/** The settings of a form. Null means the environment's setting, or none if the environment has none. */
+/** The settings of a form. Null means the environment's setting, if there is one. */
 export interface FormSettings {
   name: string | null;
   recipients: readonly string[] | null;
@@ -17,23 +17,10 @@ export interface FormSettings {
   captcha: CaptchaKind | null;
   redirectUrl: string | null;
   requiredFields: readonly string[] | null;
-  /** Origins whose pages may post. Our own pages always may. */
+  /** Origins whose pages may post. Our own pages may always post. */
   origins: readonly string[] | null;
   /** How many days messages are kept; 0 means for ever. */
   retentionDays: number | null;
-}
-
-/** A form as the command line shows it. Times are ISO 8601 in UTC. */
-export interface FormView extends FormSettings {
-  id: string;
-  slug: string;
-  state: 'open' | 'closed';
-  /** The URL to post to. */
-  address: string;
-  /** The settings that apply, including the environment's. */
-  effective: { recipients: readonly string[]; autoReply: boolean; captcha: CaptchaKind; retentionDays: number };
-  createdAt: string;
-  closedAt: string | null;
 }
 
 /** Every form, in alphabetical order. */
@@ -94,14 +81,8 @@ async function requireFreeSlug(scope: Scope, slug: string): Promise<void> {
   if ((await scope.em.count(Form, { slug })) > 0) throw new Problem('form-exists', `the form "${slug}" already exists`);
 }
 
-type Stored = Omit<FormSettings, 'recipients' | 'requiredFields' | 'origins'> & {
-  origins: string[] | null;
-  recipients: string[] | null;
-  requiredFields: string[] | null;
-};
-
 /** The given settings, as they are stored. @throws {Problem} argument-invalid */
-function readSettings(scope: Scope, settings: Partial<FormSettings>): Partial<Stored> {
+function readSettings(scope: Scope, settings: Partial<FormSettings>) {
   const { name, recipients, autoReply, captcha, redirectUrl, requiredFields, origins, retentionDays } = settings;
   return {
     ...(name !== undefined && { name: name?.trim() ? readName(name.trim()) : null }),
@@ -162,13 +143,17 @@ function readDays(days: number): number {
   throw new Problem('argument-invalid', 'retention is a whole number of days up to 36500; 0 means for ever');
 }
 
-function viewForm(scope: Scope, form: Form): FormView {
+export type FormView = ReturnType<typeof viewForm>;
+
+/** A form as the command line shows it. Times are ISO 8601 in UTC. */
+function viewForm(scope: Scope, form: Form) {
   const { config } = scope;
   return {
     id: form.id,
     slug: form.slug,
     name: form.name ?? null,
-    state: form.isOpen ? 'open' : 'closed',
+    state: form.isOpen ? ('open' as const) : ('closed' as const),
+    /** The URL to post to. */
     address: `${config.publicUrl}${form.slug === defaultFormSlug ? '/api/messages' : `/api/forms/${form.slug}/messages`}`,
     recipients: form.recipients ?? null,
     autoReply: form.autoReply ?? null,
@@ -177,6 +162,7 @@ function viewForm(scope: Scope, form: Form): FormView {
     requiredFields: form.requiredFields ?? null,
     origins: form.origins ?? null,
     retentionDays: form.retentionDays ?? null,
+    /** The settings that apply, including the environment's. */
     effective: {
       recipients: ownersOf(config, form),
       autoReply: form.autoReply ?? config.autoReply,
