@@ -1,16 +1,16 @@
 import type { Context } from '../../context.ts';
 import { requestPatience } from '../../database/orm.ts';
 import { isOutage, TooSlow } from '../../database/outage.ts';
-import { openScope } from '../scope.ts';
+import { openScope, type Scope } from '../scope.ts';
 import { storeMessages } from './store-messages.ts';
 import type { StoreResult, Verdict } from './verdict.ts';
 
 export interface BatchLimits {
-  /** Statements at the same time: while one waits for the disk, PostgreSQL works on the next. */
+  /** Statements at the same time. While one waits for the disk, PostgreSQL works on the next. */
   maxInFlight: number;
   /** Posts in one statement. */
   maxPosts: number;
-  /** Posts that wait for a statement. Further ones are refused, so that they cannot pile up in memory. */
+  /** Posts that wait for a statement. Further ones are refused, so that they cannot fill the memory. */
   maxWaiting: number;
 }
 
@@ -28,16 +28,16 @@ const maxAgeToStartAloneMs = maxAnswerMs - requestPatience.lockMs;
 /** How often we look for posts that have waited too long, in milliseconds. */
 const checkEveryMs = 100;
 
-/** After a statement failed: how many of its posts are stored alone at the same time. */
+/** How many posts of a failed statement are stored at the same time, each alone. */
 const maxAlone = 4;
 
-/** Stores posts of many visitors together. */
+/** Stores the posts of many visitors together. */
 export interface StoreBatches extends AsyncDisposable {
-  /** Resolves after the commit. @throws what storing this post alone would throw, or TooSlow. */
+  /** Resolves after the commit. @throws {TooSlow} or the error that storing this post alone would throw. */
   store(verdict: Verdict): Promise<StoreResult>;
 }
 
-interface Waiting {
+interface Post {
   readonly verdict: Verdict;
   readonly since: number;
   isStarted: boolean;
@@ -46,8 +46,8 @@ interface Waiting {
 }
 
 /**
- * Natural batching. Posts gather while a statement runs; when it returns, all of them go into the next one. There is
- * no timer: a single post is stored at once, and the more posts arrive, the more share one commit.
+ * Natural batching: posts that arrive while a statement runs share the next one. A single post is stored at once, and the
+ * more posts arrive, the more share one commit.
  *
  * Posts must not harm each other. If a statement fails because of its contents, each of its posts is stored alone, so
  * that only the bad one fails. If the database is away, all of them fail.
@@ -55,19 +55,31 @@ interface Waiting {
  * Disposing waits until every post has its answer.
  */
 export function openStoreBatches(context: Context, limits: BatchLimits = defaultLimits): StoreBatches {
-  /** All posts without an answer, in the order of arrival: the first ones are in flight, the others wait. */
-  const open = new Set<Waiting>();
-  const queue: Waiting[] = [];
-  const inFlight = new Set<Promise<void>>();
   const scope = openScope(context);
+  /** All posts without an answer, in the order of arrival: the first are in flight, the others wait in the queue. */
+  const open = new Set<Post>();
+  const queue: Post[] = [];
+  const inFlight = new Set<Promise<void>>();
   let timer: NodeJS.Timeout | undefined;
 
   function store(verdict: Verdict): Promise<StoreResult> {
     return new Promise((resolve, reject) => {
       if (queue.length >= limits.maxWaiting) return reject(new TooSlow('too many posts wait for the database'));
-      const waiting: Waiting = { verdict, since: performance.now(), isStarted: false, resolve, reject };
-      open.add(waiting);
-      queue.push(waiting);
+      const post: Post = {
+        verdict,
+        since: performance.now(),
+        isStarted: false,
+        resolve: (result) => {
+          forget(post);
+          resolve(result);
+        },
+        reject: (error) => {
+          forget(post);
+          reject(error);
+        },
+      };
+      open.add(post);
+      queue.push(post);
       timer ??= setInterval(refuseLate, checkEveryMs);
       // Posts that arrive in the same turn of the event loop share one statement.
       if (queue.length === 1) setImmediate(startBatches);
@@ -76,9 +88,9 @@ export function openStoreBatches(context: Context, limits: BatchLimits = default
 
   function startBatches(): void {
     while (queue.length > 0 && inFlight.size < limits.maxInFlight) {
-      const taken = queue.splice(0, limits.maxPosts);
-      for (const it of taken) it.isStarted = true;
-      const batch = storeTogether(taken).finally(() => {
+      const posts = queue.splice(0, limits.maxPosts);
+      for (const post of posts) post.isStarted = true;
+      const batch = storeTogether(scope, posts).finally(() => {
         inFlight.delete(batch);
         startBatches();
       });
@@ -86,56 +98,22 @@ export function openStoreBatches(context: Context, limits: BatchLimits = default
     }
   }
 
-  /** Never throws. */
-  async function storeTogether(batch: readonly Waiting[]): Promise<void> {
-    try {
-      const results = await storeMessages(
-        scope,
-        batch.map((it) => it.verdict),
-        batch[0]?.since,
-      );
-      // `storeMessages` returns one result for each verdict.
-      for (const [index, it] of batch.entries()) settle(it, () => it.resolve(results[index] as StoreResult));
-    } catch (error) {
-      if (batch.length > 1 && isAboutItsPosts(error)) return await storeAlone(batch);
-      for (const it of batch) settle(it, () => it.reject(error));
-    }
-  }
-
-  async function storeAlone(batch: readonly Waiting[]): Promise<void> {
-    const left = [...batch];
-    const storeNext = async () => {
-      for (let it = left.shift(); it !== undefined; it = left.shift()) {
-        const post = it;
-        if (performance.now() - post.since > maxAgeToStartAloneMs) settle(post, () => post.reject(tooSlow()));
-        else
-          await storeMessages(scope, [post.verdict], post.since).then(
-            ([result]) => settle(post, () => post.resolve(result as StoreResult)),
-            (error: unknown) => settle(post, () => post.reject(error)),
-          );
-      }
-    };
-    await Promise.all(Array.from({ length: maxAlone }, storeNext));
-  }
-
   function refuseLate(): void {
     const now = performance.now();
-    for (const it of open) {
-      const waited = now - it.since;
+    for (const post of open) {
+      const waited = now - post.since;
       if (waited < maxWaitMs) return;
-      if (it.isStarted && waited < maxAnswerMs) continue;
-      if (!it.isStarted) queue.shift();
-      settle(it, () => it.reject(tooSlow()));
+      if (post.isStarted && waited < maxAnswerMs) continue;
+      if (!post.isStarted) queue.shift();
+      post.reject(tooSlow());
     }
   }
 
-  function settle(it: Waiting, answer: () => void): void {
-    open.delete(it);
-    if (open.size === 0) {
-      clearInterval(timer);
-      timer = undefined;
-    }
-    answer();
+  function forget(post: Post): void {
+    open.delete(post);
+    if (open.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
   }
 
   return {
@@ -147,9 +125,36 @@ export function openStoreBatches(context: Context, limits: BatchLimits = default
   };
 }
 
+/** Never throws: each post gets its result or the error. */
+async function storeTogether(scope: Scope, posts: readonly Post[]): Promise<void> {
+  try {
+    const results = await storeMessages(
+      scope,
+      posts.map((it) => it.verdict),
+      posts[0]?.since,
+    );
+    // `storeMessages` returns one result for each verdict.
+    for (const [index, post] of posts.entries()) post.resolve(results[index] as StoreResult);
+  } catch (error) {
+    if (posts.length > 1 && isAboutItsPosts(error)) return await storeAlone(scope, posts);
+    for (const post of posts) post.reject(error);
+  }
+}
+
+async function storeAlone(scope: Scope, posts: readonly Post[]): Promise<void> {
+  const left = [...posts];
+  const storeNext = async () => {
+    for (let post = left.shift(); post !== undefined; post = left.shift()) {
+      if (performance.now() - post.since > maxAgeToStartAloneMs) post.reject(tooSlow());
+      else await storeTogether(scope, [post]);
+    }
+  };
+  await Promise.all(Array.from({ length: maxAlone }, storeNext));
+}
+
 /**
- * One post alone can be the reason for a lock timeout, a statement timeout or a deadlock. Every other outage concerns all
- * posts. If the database is slow for everybody, only a few posts are stored alone before their time is over.
+ * A lock timeout, a statement timeout or a deadlock can be caused by one of the posts. Every other outage affects all of
+ * them. If the database is slow for everybody, only a few posts are stored alone before their time is over.
  */
 function isAboutItsPosts(error: unknown): boolean {
   return !isOutage(error) || ['55P03', '57014', '40P01', '40001'].includes((error as { code?: string }).code ?? '');
