@@ -2,11 +2,19 @@ import type { Mail, Outcome } from '../../mail/mailer.ts';
 import type { MailingContext } from '../../mailing-context.ts';
 import { openScope, type Scope } from '../scope.ts';
 import type { ClaimedEmail } from './claim-due.ts';
-import type { EmailJob } from './job.ts';
 import { explainBrokenTransport, pauseQueue } from './pause.ts';
 import { startRenewingLease } from './renew-lease.ts';
 import { decideNextStep, type NextStep } from './retry-schedule.ts';
 import type { Settle } from './settle-emails.ts';
+
+/** The parts of delivering that need other wings (`emails/email-job.ts`). */
+export interface EmailJob {
+  /** Runs before the first claim and again after an outage, since somebody may have restored the database. */
+  replayErasures(scope: Scope): Promise<unknown>;
+  /** Cancels the emails that nobody wants any more. @returns their ids. */
+  cancelUnwanted(scope: Scope, emails: readonly ClaimedEmail[]): Promise<ReadonlySet<string>>;
+  compose(scope: Scope, email: ClaimedEmail): Promise<Mail>;
+}
 
 export interface AttemptOptions {
   job: EmailJob;

@@ -38,19 +38,15 @@ export interface ClaimedMessage {
   form: { slug: string; name: string | null; recipients: string[] | null };
 }
 
-export interface Claim {
-  emails: ClaimedEmail[];
-  /** Ids of emails that failed: their worker died, and nobody knows whether it sent them. */
-  givenUp: string[];
-}
+/** `givenUp`: ids of emails that failed, because their worker died and nobody knows whether it sent them. */
+export type Claim = Awaited<ReturnType<typeof claimDue>>;
 
 /**
- * The rows are locked only while this statement runs. During sending the lease keeps other workers away: `due_at` is
- * moved to its end, so a slow mail server never holds a connection, and a dead worker's email becomes due again by
- * itself. Only the database's clock counts, because workers' clocks may differ.
+ * The rows are locked only while this statement runs. After that, the lease keeps other workers away: `due_at` is moved to
+ * its end, so the email of a dead worker becomes due again. Only the database's clock counts, since workers' clocks differ.
  *
  * If a due email still has a lease token, its worker died. That attempt is recorded as unknown; an auto-reply, or an email
- * without attempts left, fails. While the queue is paused nothing is due.
+ * without attempts left, fails. While the queue is paused, nothing is due.
  */
 const claimStatement: Statement = {
   name: 'claim_due_6',
@@ -60,7 +56,7 @@ with due as materialized (
     lease_token is not null and (kind = 'auto-reply' or tries >= ${maxTries}) as hopeless
   from emails
   where state = 'queued' and due_at <= now()
-    -- A later release beside this one may queue kinds that this one cannot compose: its own workers send them.
+    -- A later release may queue kinds that this one cannot compose. Its own workers send them.
     and kind = any($3::text[])
     and not exists (select from mail_queue where paused_at is not null)
   order by due_at
@@ -104,7 +100,7 @@ interface ClaimRow {
   created_ms: number;
   scheduled_ms: number;
   message_id: string | null;
-  // These are there where there is a message.
+  // These are set if there is a message.
   receipt: string;
   content: Buffer;
   received_ms: number;
@@ -116,11 +112,11 @@ interface ClaimRow {
 }
 
 /**
- * Takes up to `limit` due emails, the one that has been due for longest first.
+ * Claims up to `limit` due emails. Those that have been due for the longest time come first.
  *
- * @param leaseToken a new one. The worker that made it can return the rows even if the response is lost.
+ * @param leaseToken a new one. The worker that made it can return the emails even if the response is lost.
  */
-export async function claimDue(scope: Scope, limit: number, leaseToken: string = randomUUID()): Promise<Claim> {
+export async function claimDue(scope: Scope, limit: number, leaseToken: string = randomUUID()) {
   const rows = await runStatement<ClaimRow>(scope.em, claimStatement, [limit, leaseToken, [...emailKinds]]);
   const givenUp = rows.filter((row) => row.kind === null).map((row) => row.id);
   for (const id of givenUp) {

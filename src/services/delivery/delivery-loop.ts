@@ -1,5 +1,5 @@
 import type { MailingContext } from '../../mailing-context.ts';
-import type { EmailJob } from './job.ts';
+import type { EmailJob } from './attempt.ts';
 import type { NewMailSignal } from './new-mail-signal.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
 

@@ -9,12 +9,12 @@ import { listOf } from '../remove-messages.ts';
 import type { Scope } from '../scope.ts';
 import type { ClaimedEmail } from './claim-due.ts';
 
-/** A mail lists no more messages than a person reads through. */
+/** More than a person reads through. */
 const maxShown = 50;
 
 /**
- * A message carries the time at which its statement began, but becomes visible at the commit, which may wait for a lock.
- * So each summary begins this much before the end of the last one: a message may be listed twice, but is never missed.
+ * A message has the time when its statement began, but is visible only after the commit, which may wait for a lock. So each
+ * summary begins this much before the end of the last one: a message may be listed twice, but is never missed.
  */
 const overlapMs = 10_000;
 
@@ -61,8 +61,8 @@ export function notifyToOf(config: Pick<Config, 'notifyTo'>): string {
 }
 
 /**
- * An operator who cancels summaries has seen them. That counts for former owners too, to whom the form's notifications
- * are addressed: nobody else can be told in their place.
+ * Records cancelled summaries as read, because the operator who cancelled them has seen them. That includes summaries for
+ * former owners to whom the form's notifications are addressed.
  *
  * @param em in the transaction that cancels.
  */
@@ -94,11 +94,11 @@ export async function fillPeriods(em: EntityManager): Promise<void> {
 }
 
 /**
- * Queues one summary for each owner of a form that held something since the last time, and for each owner who never had
- * one and whose form holds something.
+ * Queues one summary for each owner of a form with newly held messages, and for each owner of a form with held messages
+ * who never had a summary.
  *
- * @param scope inside a transaction of the caller's, which makes sure that this happens once a day.
- * @param since when summaries were last queued; `now` is the database's time.
+ * @param scope inside the caller's transaction, which makes sure that this happens once a day.
+ * @param since when summaries were last queued. @param now the database's time.
  */
 export async function queueHeldSummaries(scope: Scope, since: Date, now: Date): Promise<number> {
   const holding = await formsThatHold(scope, beforeOverlap(since), now);
@@ -125,10 +125,10 @@ export async function queueHeldSummaries(scope: Scope, since: Date, now: Date): 
   return owners.size;
 }
 
-/** What a summary says: the same at every try, except for messages that were released or deleted meanwhile. */
+/** What a summary says: the same at every attempt, except for messages that were released or deleted meanwhile. */
 export async function summariseHeld(scope: Scope, email: ClaimedEmail): Promise<HeldSummaryContent> {
   const rows = await listCovered(scope, email.id, maxShown);
-  const [first] = rows;
+  const { count = 0, after_ms: afterMs = null } = rows[0] ?? {};
   const messages = rows.map((row) => ({
     receipt: row.receipt,
     formSlug: row.slug,
@@ -136,15 +136,14 @@ export async function summariseHeld(scope: Scope, email: ClaimedEmail): Promise<
     reasons: row.reasons,
   }));
   return {
-    count: first?.count ?? 0,
-    since:
-      first?.after_ms == null ? (messages.at(-1)?.receivedAt ?? email.createdAt) : new Date(first.after_ms + overlapMs),
+    count,
+    since: afterMs === null ? (messages.at(-1)?.receivedAt ?? email.createdAt) : new Date(afterMs + overlapMs),
     messages,
     publicUrl: scope.config.publicUrl,
   };
 }
 
-/** Whether a summary still has anything to list. */
+/** Whether a summary still has messages to list. */
 export async function isAnyHeld(scope: Scope, email: ClaimedEmail): Promise<boolean> {
   return (await listCovered(scope, email.id, 1)).length > 0;
 }
@@ -174,7 +173,7 @@ function beforeOverlap(moment: Date): Date {
   return new Date(moment.getTime() - overlapMs);
 }
 
-/** For each form that holds something: whether any of it has been held since then. */
+/** For each form with held messages: whether any of them has been held since then. */
 async function formsThatHold(scope: Scope, since: Date, now: Date): Promise<Map<string, boolean>> {
   const rows = await scope.em.execute<{ id: string; is_new: boolean }[]>(
     `select form_id as id, bool_or(${heldSince} > ?) as is_new
@@ -184,7 +183,7 @@ async function formsThatHold(scope: Scope, since: Date, now: Date): Promise<Map<
   return new Map(rows.map((row) => [row.id, row.is_new]));
 }
 
-/** For each recipient of a summary: when the last one before `now` was made. Undefined after the clock was set back. */
+/** For each recipient of a summary: when the last one before `now` was queued. Undefined after the clock was set back. */
 async function lastSummaries(scope: Scope, now: Date): Promise<Map<string, Date | undefined>> {
   const rows = await scope.em.execute<{ recipient: string; ms: number | null }[]>(
     `select recipient, ${msSql('max(created_at) filter (where created_at < ?)')} as ms

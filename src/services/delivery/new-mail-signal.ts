@@ -3,17 +3,14 @@ import { listen } from '../../database/listener.ts';
 import { emailChannel } from '../outbox.ts';
 
 /** Raises the signal for each email that any process queues, until it is disposed. */
-export function listenForNewMail(
-  { databaseUrl }: Pick<Context, 'databaseUrl'>,
-  newMail: NewMailSignal,
-): AsyncDisposable {
-  return listen({ databaseUrl, channel: emailChannel }, () => newMail.raise());
+export function listenForNewMail(context: Pick<Context, 'databaseUrl'>, newMail: NewMailSignal): AsyncDisposable {
+  return listen({ databaseUrl: context.databaseUrl, channel: emailChannel }, () => newMail.raise());
 }
 
 /** Wakes one waiting loop. If nobody waits, the signal is kept for the next wait. */
 export interface NewMailSignal {
   raise(): void;
-  /** Resolves at the next signal, after `maxMs`, or when `stop` is aborted; at once if one of them has happened already. */
+  /** Resolves at the next signal, after `maxMs`, or when `stop` is aborted; at once if that happened before. */
   wait(maxMs: number, stop: AbortSignal): Promise<void>;
 }
 

@@ -2,9 +2,9 @@ import { runStatement, type Statement } from '../../database/statement.ts';
 import type { Scope } from '../scope.ts';
 
 /**
- * The cluster's number is made by `initdb`, the database's by `create database` and the table's by `create table`;
- * `pg_restore` and `psql` change at least one of them. A copy of the files (a snapshot, `pg_basebackup`) keeps
- * all three and cannot be told from the original: see docs/decisions/0027-restored-queue.md.
+ * The number of the cluster is made by `initdb`, that of the database by `create database` and that of the table by
+ * `create table`. A restore with `pg_restore` or `psql` changes at least one of them. A copy of the files (a snapshot,
+ * `pg_basebackup`) keeps all three, so it is not noticed: see docs/decisions/0027-restored-queue.md.
  */
 const localIdentity = `(select oid from pg_database where datname = current_database())::text || '/' || 'mail_queue'::regclass::oid::text`;
 
@@ -29,9 +29,8 @@ returning before.database_identity is not null as restored`,
 };
 
 /**
- * Each worker checks before it sends anything whether this is still the same database. A restored backup lists mail as
- * queued that has been sent since, so the queue is paused until an operator has looked. The very first worker finds no
- * identity, because there was nothing to restore.
+ * Pauses the queue if this database was restored: mail that a backup lists as queued may have been sent since. An operator
+ * has to look at it. The very first worker finds no identity, since there was nothing to restore.
  */
 export async function pauseIfRestored(scope: Scope): Promise<void> {
   const [changed] = await runStatement<{ restored: boolean }>(scope.em, adoptStatement, [await readCluster(scope)]);
@@ -46,7 +45,7 @@ async function readCluster(scope: Scope): Promise<string> {
     const [row] = await runStatement<{ id: string }>(scope.em, clusterStatement, []);
     return row?.id ?? '-';
   } catch (error) {
-    // Some hosts do not let ordinary users call this function; the other two numbers must do.
+    // Some hosts do not let ordinary users call this function. The other two numbers must be enough.
     if ((error as { code?: unknown }).code === '42501') return '-';
     throw error;
   }

@@ -9,18 +9,20 @@ import { emailChannel } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
 import { openOrNull } from '../sealed-values.ts';
 
+const reasonPlace: SealedPlace = { table: 'mail_queue', column: 'reason', row: '1' };
+
 /** A pause of the queue, and its cause. */
 export interface PauseView {
   cause: PauseCause;
   since: string;
-  /** What the mail server said, or the operator; null where nothing was said, or its seal does not open. */
+  /** What the mail server or the operator said. Null if nothing, or if it cannot be decrypted. */
   reason: string | null;
 }
 
 /**
- * A worker's pause never replaces another one. An operator's replaces a worker's, and that of a restored database
- * replaces any, because the probe must not lift these two. If an operator pauses a paused queue, its start time stays,
- * and so does another operator's reason unless a new one is given.
+ * A worker's pause replaces no other. An operator's replaces a worker's, and that of a restored database replaces any,
+ * because the probe must not lift these two. An operator's pause keeps the start time of an earlier pause, and an earlier
+ * operator's reason unless there is a new one.
  */
 const pauseStatement: Statement = {
   name: 'pause_queue_2',
@@ -47,9 +49,9 @@ select resumed.id from resumed left join woken on true`,
 };
 
 /**
- * From now on no worker starts an attempt; attempts under way are finished.
+ * From now on no worker starts an attempt. Attempts that are in flight go on.
  *
- * @returns whether this changed anything. If several workers meet the same error, only one gets `true`.
+ * @returns whether this changed anything. If several workers see the same error, only one gets `true`.
  */
 export async function pauseQueue(scope: Scope, cause: PauseCause, reason: string | null): Promise<boolean> {
   const sealed = reason === null ? null : scope.keyring.seal(reason, reasonPlace);
@@ -59,7 +61,7 @@ export async function pauseQueue(scope: Scope, cause: PauseCause, reason: string
 /**
  * Resumes the queue, whatever the cause of its pause.
  *
- * @param options.onlyIfBroken leaves a pause of another cause as it is.
+ * @param options.onlyIfBroken leaves a pause with another cause.
  * @returns whether it was paused.
  */
 export async function resumeQueue(scope: Scope, options: { onlyIfBroken?: true } = {}): Promise<boolean> {
@@ -77,7 +79,7 @@ export async function readPause(em: Scope['em'], keyring: Keyring | undefined): 
   };
 }
 
-/** Null also if its seal does not open. */
+/** Null also if it cannot be decrypted. */
 export function readReason(keyring: Keyring, reason: Uint8Array | null | undefined): string | null {
   return reason == null ? null : openOrNull(() => keyring.open(reason, reasonPlace));
 }
@@ -88,47 +90,36 @@ export function describePause(
   config: Pick<Config, 'smtp' | 'dataDir'>,
 ): { fact: string; fix: string | null; advice: Advice } {
   const advice = `resume-${cause}` as const;
+  const said = reason ? ` (${reason})` : '';
   switch (cause) {
     case 'broken': {
       const { fact, fix } = explainBrokenTransport(config);
-      return {
-        fact: `the queue is paused, because ${fact}${reason ? ` (${reason})` : ''}`,
-        fix,
-        advice,
-      };
+      return { fact: `the queue is paused, because ${fact}${said}`, fix, advice };
     }
     case 'hand':
       return { fact: `the queue was paused by hand${reason ? `: ${reason}` : ''}`, fix: null, advice };
-    case 'restored':
-      return {
-        fact: `the queue is paused, because this database was restored from a backup or moved: what it holds as queued may have been sent${reason ? ` (${reason})` : ''}`,
-        fix: null,
-        advice,
-      };
-    default:
-      return {
-        fact: `the queue is paused for a cause that only a later release knows: ${cause as string}${reason ? ` (${reason})` : ''}`,
-        fix: 'look at the health report of that release',
-        advice: 'resume-hand',
-      };
+    case 'restored': {
+      const fact =
+        'the queue is paused, because this database was restored from a backup or moved: what it holds as queued may have been sent';
+      return { fact: `${fact}${said}`, fix: null, advice };
+    }
+    default: {
+      const fact = `the queue is paused for a cause that only a later release knows: ${cause as string}${said}`;
+      return { fact, fix: 'look at the health report of that release', advice: 'resume-hand' };
+    }
   }
 }
 
-const reasonPlace: SealedPlace = { table: 'mail_queue', column: 'reason', row: '1' };
-
-/** Why no mail can be sent, and how to fix it. Without SMTP_HOST the folder for mail is the problem. */
-export function explainBrokenTransport({ smtp, dataDir }: Pick<Config, 'smtp' | 'dataDir'>): {
-  fact: string;
-  fix: string;
-} {
-  if (smtp !== undefined) {
+/** Why no mail can be sent, and how to fix it. Without SMTP_HOST, the folder for mail is the problem. */
+export function explainBrokenTransport({ smtp, dataDir }: Pick<Config, 'smtp' | 'dataDir'>) {
+  if (smtp === undefined) {
     return {
-      fact: 'the mail server does not let us in',
-      fix: 'check SMTP_HOST, SMTP_PORT, SMTP_USER, SMTP_PASSWORD and MAIL_FROM',
+      fact: `mail cannot be written to ${join(dataDir, 'mail')}, while SMTP_HOST is not set`,
+      fix: 'make that folder writable, or set DATA_DIR',
     };
   }
   return {
-    fact: `mail cannot be written to ${join(dataDir, 'mail')}, while SMTP_HOST is not set`,
-    fix: 'make that folder writable, or set DATA_DIR',
+    fact: 'the mail server does not let us in',
+    fix: 'check SMTP_HOST, SMTP_PORT, SMTP_USER, SMTP_PASSWORD and MAIL_FROM',
   };
 }

@@ -8,53 +8,47 @@ const minute = 60_000;
 /** How often all workers together check whether the mail server lets us in again. */
 const probeEveryMs = minute;
 
-/** A wrong login once a minute for hours gets our address locked out (fail2ban), so the checks become rarer. */
+/** A wrong login once a minute for hours gets our address blocked (fail2ban), so these checks become rarer. */
 function loginEveryMs(pausedMs: number): number {
   if (pausedMs < 5 * minute) return minute;
   if (pausedMs < 15 * minute) return 2 * minute;
   return pausedMs < 60 * minute ? 5 * minute : 15 * minute;
 }
 
-const isLongAgo = `(probed_at is null or probed_at <= now() - $1::float8 * interval '1 millisecond')`;
+const isDue = `id = 1 and cause = 'broken'
+  and (probed_at is null or probed_at <= now() - $1::float8 * interval '1 millisecond')`;
 
 /** Finds nothing if the queue is not paused, or if a worker has checked within the last minute. */
 const dueStatement: Statement = {
   name: 'probe_due_3',
-  text: `
-select reason, ${msSql('now() - paused_at')} as paused_ms from mail_queue
-where id = 1 and cause = 'broken' and ${isLongAgo}`,
+  text: `select reason, ${msSql('now() - paused_at')} as paused_ms from mail_queue where ${isDue}`,
 };
 
-/** Only one worker changes the row, and that one checks. */
+/** Only one worker changes the row, and that worker checks. */
 const probeStatement: Statement = {
   name: 'probe_mail_3',
-  text: `
-update mail_queue set probed_at = now()
-where id = 1 and cause = 'broken' and ${isLongAgo}
-returning id`,
+  text: `update mail_queue set probed_at = now() where ${isDue} returning id`,
 };
 
 /**
  * If the queue is paused because the mail server did not let us in, checks again and resumes the queue on success. Does
  * nothing if a worker checked within the last minute (for a refused login, longer). Never lifts another pause.
  *
- * @param options.atOnce check now: a worker that has just started may have the corrected settings.
+ * @param options.atOnce checks now: a worker that has just started may have the corrected settings.
  * @returns whether the queue was resumed.
  */
 export async function probeMail(
   context: MailingContext,
   stop: AbortSignal,
-  options: { atOnce?: boolean } = {},
+  { atOnce = false }: { atOnce?: boolean } = {},
 ): Promise<boolean> {
   const scope = openScope(context);
-  if (!(await mayAsk(scope, options.atOnce ?? false))) return false;
+  if (!(await mayProbe(scope, atOnce))) return false;
   const outcome = await untilStop(context.mailer.verify(), stop);
   if (outcome === undefined) return false;
   if (outcome.result !== 'accepted') {
-    scope.log.debug(
-      { outcome: outcome.result, code: outcome.code },
-      `still ${explainBrokenTransport(context.config).fact}`,
-    );
+    const { result, code } = outcome;
+    scope.log.debug({ outcome: result, code }, `still ${explainBrokenTransport(context.config).fact}`);
     return false;
   }
   if (!(await resumeQueue(scope, { onlyIfBroken: true }))) return false;
@@ -67,7 +61,7 @@ export async function probeMail(
 }
 
 /** Whether a check is due and it is this worker's turn. */
-async function mayAsk(scope: Scope, atOnce: boolean): Promise<boolean> {
+async function mayProbe(scope: Scope, atOnce: boolean): Promise<boolean> {
   let everyMs = atOnce ? 0 : probeEveryMs;
   if (!atOnce) {
     const [due] = await runStatement<{ reason: Buffer | null; paused_ms: number }>(scope.em, dueStatement, [everyMs]);

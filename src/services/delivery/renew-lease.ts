@@ -3,8 +3,8 @@ import type { Scope } from '../scope.ts';
 import { type LeasedEmail, leaseMs } from './claim-due.ts';
 
 /**
- * How long a mail server may think about a mail before the lease is renewed for the first time. This time, the wait for a
- * lane (2 s) and the deadline for handing the mail over (60 s) together must end well before the lease (90 s).
+ * How long a mail server may take to reply before the lease is renewed for the first time. Together with the wait for a lane
+ * (2 s) and the deadline for handing the mail over (60 s), this must end well before the lease (90 s).
  */
 export const defaultRenewAfterMs = 10_000;
 
@@ -18,8 +18,7 @@ returning id`,
 };
 
 /**
- * Renews a lease again and again, so that its worker can wait for the mail server's reply for longer than a lease lasts.
- * If the worker dies, the lease expires as usual.
+ * Renews a lease repeatedly, so that the mail server's reply may take longer than a lease lasts.
  *
  * @param afterMs delay before the first renewal and after a failed one. Successful renewals repeat every 3 × afterMs.
  * @param onLost another worker has the email now.

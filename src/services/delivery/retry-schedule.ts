@@ -4,17 +4,14 @@ import type { EmailKind, EmailState, FailureReason } from '../../words.ts';
 const minute = 60_000;
 const hour = 60 * minute;
 
-// RFC 5321 §4.5.4.1 asks for at least 30 minutes between attempts. Greylisting servers commonly accept after 5,
-// so the first two waits are shorter and the rest obey. Together they last almost three days.
+// RFC 5321 §4.5.4.1: at least 30 minutes between attempts. The first two waits are shorter, because greylisting servers
+// commonly accept a mail after 5 minutes. All waits together last almost three days.
 const waitsMs = [minute, 5 * minute, 30 * minute, 2 * hour, 6 * hour, 12 * hour, 24 * hour, 24 * hour];
 
 /** The first attempt and one after each wait. */
 export const maxTries = waitsMs.length + 1;
 
-/**
- * A broken transport (login, TLS, DNS) says nothing about the email: the attempt does not count, and the email waits for
- * the end of the queue's pause.
- */
+/** An attempt with a broken transport (login, TLS, DNS) does not count; the email waits for the end of the queue's pause. */
 const brokenWaitMs = 5000;
 
 /** What happens to an email after an attempt. */
@@ -34,12 +31,12 @@ export interface TriedEmail {
 }
 
 /**
- * Decides what follows from the outcome of an attempt. Pure.
+ * Decides what happens to an email after an attempt. Pure.
  *
- * A notification whose outcome is unknown is sent again: better twice than never. An auto-reply is not: a
- * missing one harms nobody, a second one harms a stranger.
+ * If the outcome is unknown, a notification is sent again: better twice than never. An auto-reply is not: a missing one
+ * harms nobody, a second one harms a stranger.
  *
- * @param random from 0 up to 1, for the jitter that keeps many emails from coming back at one moment.
+ * @param random from 0 up to 1, for jitter: many emails must not become due at the same moment.
  */
 export function decideNextStep(
   email: TriedEmail,
@@ -68,8 +65,8 @@ function retry(
 ): NextStep {
   const waitMs = waitsMs[email.tries - 1];
   if (waitMs === undefined) return failed(end);
-  // A server that asks for more time than the schedule gives gets it, within reason. One that asks for less does not:
-  // "try again in 1 minute" at every try would end the schedule within minutes.
+  // A server may ask for a longer wait, up to a day, but not for a shorter one: "try again in 1 minute" at every attempt
+  // would end the schedule within minutes.
   const askedMs = Math.min(outcome.retryAfterMs ?? 0, 24 * hour);
   return { state: 'queued', failure: null, waitMs: withJitter(Math.max(waitMs, askedMs), random), counts: true };
 }

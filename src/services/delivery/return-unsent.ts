@@ -13,7 +13,7 @@ from ${leases.as('given')}
 where emails.id = given.email_id and emails.lease_token = given.lease_token`,
 };
 
-/** Returns rows whose attempt has not started: they are due again at once, as if they had never been claimed. */
+/** Returns emails whose attempt has not started: they are due again at once, as if they had never been claimed. */
 export async function returnUnsent(scope: Scope, rows: readonly LeasedEmail[]): Promise<void> {
   const given = rows.map((it) => ({ email_id: it.id, lease_token: it.leaseToken }));
   await runStatement(scope.em, rowsStatement, leases.values(given));
@@ -27,12 +27,12 @@ where state = 'queued' and lease_token = any($1::uuid[])
 returning lease_token`,
 };
 
-/** How often to look for the rows of a claim whose response was lost. */
+/** How often to look for the emails of a claim whose response was lost. */
 const lookEveryMs = 1000;
 
 /**
- * The rows that a worker claimed and will not start. Only this worker knows that they are unsent, so it remembers them,
- * even during an outage, until the database has them back.
+ * Emails that a worker claimed and will not start. Only this worker knows that they are unsent, so it remembers them until
+ * the database has them back, even during an outage.
  */
 export function createReturnQueue(scope: Scope) {
   const unsent: LeasedEmail[] = [];
@@ -50,7 +50,7 @@ export function createReturnQueue(scope: Scope) {
   }
 
   return {
-    /** None of these rows will be started. */
+    /** None of these emails will be started. */
     add(rows: readonly LeasedEmail[]): void {
       unsent.push(...rows);
     },
@@ -62,7 +62,7 @@ export function createReturnQueue(scope: Scope) {
       claims.push({ leaseToken, until: Date.now() + leaseMs });
       lookAt = 0;
     },
-    /** Rows that the database does not take now are kept for the next call. */
+    /** If the database is away, the emails are kept for the next call. */
     async returnAll(): Promise<void> {
       if (unsent.length > 0) {
         const given = [...unsent];

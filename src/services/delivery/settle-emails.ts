@@ -34,15 +34,12 @@ const outcomes = columns({
 });
 
 /**
- * Only the worker whose token the row still bears changes it (a fencing token: Kleppmann, "How to do distributed
- * locking"), and only it leaves an attempt.
+ * The token is a fencing token (Kleppmann, "How to do distributed locking"): only the worker whose token the row still has
+ * changes it and adds an attempt.
  */
-const settleStatement: Statement = {
-  name: 'settle_emails_2',
-  text: settleSql(),
-};
+const settleStatement: Statement = { name: 'settle_emails_2', text: settleSql() };
 
-/** The same where a summary of held messages was sent: its messages count as told from then on. */
+/** For batches with a sent summary of held messages: also records that its recipient was told about them. */
 const settleSummariesStatement: Statement = {
   name: 'settle_summaries_2',
   text: settleSql(`,
@@ -77,7 +74,7 @@ select id from settled`;
 }
 
 /**
- * Writes down how attempts ended, immediately after the mail server's reply. Committed when this returns.
+ * Writes down how attempts ended. Committed when this returns.
  *
  * @returns the ids of the emails whose lease this worker still had; the others are unchanged.
  */
@@ -123,13 +120,13 @@ interface Waiting {
   resolve: (written: Written) => void;
 }
 
-/** With one, the lanes would wait for the disk; with three, each would carry too little. */
+/** With one statement, the lanes would wait for the disk. With three, each would carry too little. */
 const maxInFlight = 2;
 
 /**
- * Writes outcomes to the database: at once while fewer than two statements run, otherwise in one batch as soon as one of
- * the two is committed. So an attempt waits for at most one other statement, and many that end together cost one commit.
- * While the database is away it retries until the lease has expired or this process has to end.
+ * Writes outcomes to the database: at once if fewer than two statements run, otherwise in one batch when one of them is
+ * committed. So an attempt waits for at most one other statement, and attempts that end together share a commit.
+ * While the database is away, it retries until the lease has expired or this process has to end.
  */
 export function createSettleQueue(context: Context, interrupt: AbortSignal): Settle {
   const scope = openScope(context);
@@ -172,7 +169,7 @@ export function createSettleQueue(context: Context, interrupt: AbortSignal): Set
 
   return (settlement) =>
     new Promise((resolve) => {
-      // Even a lease that was renewed just now ends by then.
+      // Even a lease that was renewed just now has expired by then.
       waiting.push({ settlement, lastTryAt: Date.now() + leaseMs, resolve });
       if (inFlight < maxInFlight) void writeAll();
     });

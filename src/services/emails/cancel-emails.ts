@@ -11,25 +11,25 @@ import type { Scope } from '../scope.ts';
 export interface Cancelled {
   id: string;
   result: 'cancelled' | 'already-cancelled' | 'refused' | 'not-found';
-  /** What it was until now; null where there is no such email. */
+  /** Its state before; null if there is no such email. */
   state: EmailState | null;
   code: Extract<ProblemCode, 'email-unknown' | 'email-leased' | 'email-not-cancellable'> | null;
-  /** Why not. */
+  /** Why it was not cancelled. */
   reason: string | null;
 }
 
 /**
- * Gives emails up that are queued, held or failed: they are kept with their tries, and are never sent. One that a
- * worker may be sending at this moment is left alone, since it could not be called back.
+ * Cancels queued, held and failed emails: they are kept with their attempts, and are never sent. An email that a worker may
+ * be sending at this moment cannot be cancelled.
  *
- * @returns what became of each, in the order of the ids.
+ * @returns one result for each id, in their order.
  */
 export async function cancelEmails(scope: Scope, ids: readonly string[]): Promise<Cancelled[]> {
   return await inTransaction(scope.em, async (em) => {
     const emails = await em.find(
       Email,
       { id: { $in: ids.filter((id) => isUuid(id)) } },
-      // The lock makes a worker that claims pass over them; the order is that of `resendEmails`.
+      // Workers skip locked emails. The order is that of `resendEmails`, so that the two never deadlock.
       { orderBy: { id: 'asc' }, refresh: true, lockMode: LockMode.PESSIMISTIC_WRITE },
     );
     const now = await databaseNow(em);
@@ -42,12 +42,7 @@ export async function cancelEmails(scope: Scope, ids: readonly string[]): Promis
   });
 }
 
-/**
- * The same for one email, for callers that ask for one.
- *
- * @returns whether it was not cancelled before.
- * @throws {Problem} email-unknown, email-leased, email-not-cancellable
- */
+/** @returns false if it was cancelled before. @throws {Problem} email-unknown, email-leased, email-not-cancellable */
 export async function cancelEmail(scope: Scope, id: string): Promise<boolean> {
   const [cancelled] = await cancelEmails(scope, [id]);
   if (cancelled?.code != null) throw new Problem(cancelled.code, `email ${id}: ${cancelled.reason}`);
@@ -56,21 +51,21 @@ export async function cancelEmail(scope: Scope, id: string): Promise<boolean> {
 
 function cancelOne(id: string, email: Email | undefined, now: Date): Cancelled {
   const state = email?.state ?? null;
-  const answer = { id, state, code: null, reason: null };
-  if (email === undefined) {
-    return { ...answer, result: 'not-found', code: 'email-unknown', reason: 'there is no such email' };
-  }
-  if (email.isLeased(now)) {
-    return { ...answer, result: 'refused', code: 'email-leased', reason: 'is being sent at this moment' };
-  }
-  if (email.state === 'cancelled') return { ...answer, result: 'already-cancelled' };
-  if (email.state === 'sent') {
-    return { ...answer, result: 'refused', code: 'email-not-cancellable', reason: 'was sent already' };
-  }
+  const answer = (result: Cancelled['result'], code: Cancelled['code'] = null, reason: string | null = null) => ({
+    id,
+    result,
+    state,
+    code,
+    reason,
+  });
+  if (email === undefined) return answer('not-found', 'email-unknown', 'there is no such email');
+  if (email.isLeased(now)) return answer('refused', 'email-leased', 'is being sent at this moment');
+  if (email.state === 'cancelled') return answer('already-cancelled');
+  if (email.state === 'sent') return answer('refused', 'email-not-cancellable', 'was sent already');
   if (!emailStates.includes(email.state)) {
     const reason = `is in a state that this release does not know: ${email.state}`;
-    return { ...answer, result: 'refused', code: 'email-not-cancellable', reason };
+    return answer('refused', 'email-not-cancellable', reason);
   }
   email.cancel();
-  return { ...answer, result: 'cancelled' };
+  return answer('cancelled');
 }

@@ -11,16 +11,12 @@ import { unsubscribeToken } from '../senders/suppressions.ts';
 
 type ComposingContext = Pick<MailingContext, 'config' | 'keyring' | 'composer'>;
 
-/**
- * The mail of an email row. The auto-reply's composer is given nothing a visitor wrote.
- *
- * @throws {SealBroken} where a key is missing.
- */
+/** Composes the mail of an email row. An auto-reply contains nothing that a visitor wrote. @throws {SealBroken} */
 export async function composeEmail(context: ComposingContext, scope: Scope, email: ClaimedEmail): Promise<Mail> {
   const envelope = {
     id: email.id,
     from: formatMailbox(context.config.mailFrom),
-    // The database's own check sees to it that everything but an auto-reply has a recipient.
+    // A check constraint requires a recipient for every kind except auto-replies, whose `to` is replaced below.
     to: email.recipient as string,
     internetMessageId: email.internetMessageId,
     date: email.scheduledAt,
@@ -39,11 +35,7 @@ function composeReply(
   if (message.sender === null) throw new Error('the message has no sender to reply to');
   const to = openSenderAddress(keyring, message.sender);
   return composer.autoReply(
-    {
-      ...envelope,
-      to,
-      replyTo: ownersOf(config, message.form)[0] ?? config.mailFrom.address,
-    },
+    { ...envelope, to, replyTo: ownersOf(config, message.form)[0] ?? config.mailFrom.address },
     {
       receipt: message.receipt,
       receivedAt: message.receivedAt,
@@ -60,7 +52,6 @@ function composeNotice(
   message: ClaimedMessage,
 ): Mail {
   const content = openContent(keyring, message);
-  const { address } = config.mailFrom;
   return composer.notification(envelope, {
     receipt: message.receipt,
     receivedAt: message.receivedAt,
@@ -74,6 +65,6 @@ function composeNotice(
     message: content.text,
     extra: content.extra.map(([fieldName, value]) => ({ name: fieldName, value })),
     publicUrl: config.publicUrl,
-    ...(message.sender && { threadId: `<${message.sender.id}@${domainOf(address)}>` }),
+    ...(message.sender && { threadId: `<${message.sender.id}@${domainOf(config.mailFrom.address)}>` }),
   });
 }

@@ -1,6 +1,6 @@
 import type { MailingContext } from '../../mailing-context.ts';
+import type { EmailJob } from '../delivery/attempt.ts';
 import type { ClaimedEmail } from '../delivery/claim-due.ts';
-import type { EmailJob } from '../delivery/job.ts';
 import type { Scope } from '../scope.ts';
 import { replayErasureLog } from '../senders/replay-erasures.ts';
 import { cancelReasons, cancelUnwanted } from './cancel-unwanted.ts';

@@ -17,18 +17,18 @@ import {
 import type { Scope } from '../scope.ts';
 import { type AttemptView, type EmailView, viewAttempt, viewEmail } from '../views.ts';
 
-/** The period is that of an email's making, not of its tries. */
+/** The period is about when an email was created, not about its attempts. */
 export interface EmailFilter extends Period {
   state?: EmailState;
   kind?: EmailKind;
   /** Slug. */
   form?: string;
-  /** Ids of forms: of messages of no other, whatever else is asked for. */
+  /** Only emails about messages to the forms with these ids. */
   within?: readonly string[];
 }
 
 /**
- * Outgoing mail, the newest first.
+ * Lists outgoing mail, the newest first.
  *
  * @throws {Problem} form-unknown, argument-invalid
  */
@@ -41,7 +41,7 @@ export async function listEmails(scope: Scope, request: EmailFilter & PageReques
     { $and: [where, { id: { $lt: before } }] },
     {
       populate: ['message.form', 'sender'],
-      // What was posted is neither shown nor opened here, and may be large.
+      // What was posted is not shown here, and may be large.
       exclude: ['message.content', 'message.clientAddress'],
       orderBy: { id: 'desc' },
       limit: limit + 1,
@@ -51,13 +51,13 @@ export async function listEmails(scope: Scope, request: EmailFilter & PageReques
   return cutPage(rows, limit, (row) => viewEmail(scope.keyring, row, now));
 }
 
-/** One email with every try to deliver it, the first one first. */
+/** One email with all attempts to deliver it, the oldest first. */
 export interface EmailDetails extends EmailView {
   attempts: AttemptView[];
 }
 
 /**
- * @param within ids of forms: an email about a message of any other is not there.
+ * @param within ids of forms: an email about a message to another form is not found.
  * @throws {Problem} email-unknown
  */
 export async function showEmail(scope: Scope, id: string, within?: readonly string[]): Promise<EmailDetails> {
@@ -72,7 +72,7 @@ export async function showEmail(scope: Scope, id: string, within?: readonly stri
   };
 }
 
-/** With its message, that one's form, and its sender. @throws {Problem} email-unknown */
+/** Loads it with its message, the message's form, and its sender. @throws {Problem} email-unknown */
 export async function findEmail(scope: Scope, id: string) {
   const email = isUuid(id) ? await scope.em.findOne(Email, { id }, { populate: ['message.form', 'sender'] }) : null;
   if (email === null) throw new Problem('email-unknown', `there is no email ${id}`);

@@ -13,7 +13,7 @@ export function ownersOf(config: Config, form: Pick<Form, 'recipients'>): readon
   return form.recipients?.length ? form.recipients : config.notifyTo;
 }
 
-/** SQL: the same as an array, for a row of `forms`. @param notifyTo SQL of `NOTIFY_TO`. */
+/** SQL: the owners as an array, for a row of `forms`. @param notifyTo SQL for `NOTIFY_TO`. */
 export function ownersSql(notifyTo: string): string {
   return `(case when cardinality(forms.recipients) > 0 then forms.recipients else ${notifyTo} end)`;
 }

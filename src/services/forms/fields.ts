@@ -30,7 +30,7 @@ export const alwaysRequired = Object.entries(knownFields).flatMap(([name, rule])
 
 export type KnownField = keyof typeof knownFields;
 
-/** Other names that frontends use for a known field. The field's own name wins. */
+/** Other names that frontends use for a known field. If both are posted, the field's own name counts. */
 export const aliases: Readonly<Record<KnownField, readonly string[]>> = {
   email: ['_replyto'],
   message: [],

@@ -1,7 +1,7 @@
 import type { CaptchaKind } from '../../captcha/kinds.ts';
 import { escapeHtml } from '../../escape-html.ts';
 
-/** What a snippet posts to. Without a slug: to the default form, whose captcha the script finds by itself. */
+/** The form that a snippet posts to. Without a slug it is the default form, and the script looks up its captcha. */
 interface SnippetForm {
   slug?: string;
   address: string;
@@ -15,19 +15,15 @@ const known: Readonly<Record<string, { label: string; input: string }>> = {
   email: { label: 'E-mail', input: '<input name="email" type="email" autocomplete="email" required' },
 };
 
-/** The HTML to paste into a page. It works without script, except for a captcha; `/form.js` adds comfort. */
+/** The HTML to paste into a page. Except for a captcha, it works without JavaScript. */
 export function formSnippet(publicUrl: string, form: SnippetForm): string {
   const required = new Set(form.requiredFields ?? []);
-  const names = ['name', 'email', ...required].filter((name, index, all) => all.indexOf(name) === index);
-  const fields = names
-    .filter((name) => name !== 'message')
-    .map((name) => {
-      const { label, input } = known[name] ?? {
-        label: escapeHtml(name),
-        input: `<input name="${escapeHtml(name)}"`,
-      };
-      return `  <label>${label} ${input}${required.has(name) && name !== 'email' ? ' required' : ''}></label>`;
-    });
+  const names = new Set(['name', 'email', ...required]).difference(new Set(['message']));
+  const fields = [...names].map((name) => {
+    const text = escapeHtml(name);
+    const { label, input } = known[name] ?? { label: text, input: `<input name="${text}"` };
+    return `  <label>${label} ${input}${required.has(name) && name !== 'email' ? ' required' : ''}></label>`;
+  });
   const { captcha } = form.effective;
   const proof = captcha === 'altcha' && form.slug ? ` data-captcha="${publicUrl}/api/captcha?form=${form.slug}"` : '';
   const widget = captcha === 'none' || captcha === 'altcha' ? [] : [`  <!-- here the widget of ${captcha} -->`];

@@ -5,13 +5,12 @@ import { Problem } from '../../problems.ts';
 
 type OriginSettings = Pick<Config, 'publicUrl' | 'allowedOrigins' | 'loopbackOrigins'>;
 
-/** A real page has no longer URL than this. */
+/** In characters. The URLs of real pages are shorter. */
 const maxNextLength = 2000;
 
 /**
- * Browsers say truthfully which page a post comes from, and a form accepts only the pages it knows. Programs send no
- * `Origin` and may post. `null` can be anybody: pages whose Referrer-Policy is `no-referrer` or `same-origin` send it,
- * and so do sandboxed frames and files.
+ * Refuses posts from pages that a form does not know. Programs send no `Origin` and may post. `null` can be anybody: pages
+ * with the Referrer-Policy `no-referrer` or `same-origin` send it, and so do sandboxed frames and files.
  *
  * @throws {Problem} origin-refused
  */
@@ -35,8 +34,8 @@ export function isAllowedByEnvironment(config: OriginSettings, origin: string): 
 }
 
 /**
- * Reads `_next`, the page to send the visitor to. Only sites of ours or of the form's owner are allowed. It is parsed
- * as browsers parse it, and only the parsed URL is used: `//evil.example` and `/\evil.example` look like paths.
+ * Reads `_next`, the page to send the visitor to. Only the origins that may post are allowed. The URL is parsed as browsers
+ * parse it, since `//evil.example` and `/\evil.example` only look like paths.
  *
  * @param formOrigins called only if the environment does not allow the origin.
  */

@@ -7,7 +7,7 @@ import type { MessageContent } from '../sealed-values.ts';
 /** What a visitor posted, not yet checked. */
 export interface Submission {
   formSlug: string;
-  /** Field names and values as posted; a name that was given more than once has an array. */
+  /** Field names and values as posted; a name that was sent more than once has an array. */
   values: ReadonlyMap<string, unknown>;
   clientAddress: string | undefined;
   /** The `Idempotency-Key` header. */
@@ -16,10 +16,10 @@ export interface Submission {
   origin?: string | undefined;
 }
 
-/** Replaces a file among the values of a submission, since forms take only text. */
+/** Replaces a file among the values of a submission. Forms accept only text. */
 export const filePart = Symbol('a file');
 
-/** Max files that a refusal names. Each named file adds a field to the page, and none is accepted anyway. */
+/** Max number of files that an error names. */
 const maxFilesNamed = 10;
 
 const extraField: Rule = { limit: fieldLimits.extraValue, untrimmed: true };
@@ -36,7 +36,9 @@ const takenNames = new Set<string>([...Object.entries(aliases).flat(2), ...Objec
 export function checkFields(posted: ReadonlyMap<string, unknown>, required: readonly string[] = []): MessageContent {
   const faults: FieldFault[] = [];
   const files = [...posted].filter(([, value]) => holdsFile(value));
-  for (const [name] of files.slice(0, maxFilesNamed)) faults.push(fileFault(name));
+  for (const [name] of files.slice(0, maxFilesNamed)) {
+    faults.push({ field: nameInFault(name), code: 'file', message: 'must be text; files are not taken' });
+  }
   const email = readKnown(posted, 'email', faults);
   const address = email === undefined ? undefined : readAddress(email);
   if (email !== undefined && address === undefined) {
@@ -49,8 +51,8 @@ export function checkFields(posted: ReadonlyMap<string, unknown>, required: read
   const extra = readExtra(posted, faults);
   for (const field of required) {
     const given = isKnown(field) ? nameGiven(posted, field) !== undefined : isGiven(shownOf(posted.get(field)));
-    const told = faults.some((it) => it.field === field);
-    if (!given && !told) faults.push({ field, code: 'missing', message: 'is required' });
+    const isKnownFault = faults.some((it) => it.field === field);
+    if (!given && !isKnownFault) faults.push({ field, code: 'missing', message: 'is required' });
   }
   if (faults.length > 0 || address === undefined || text === undefined) {
     throw new Problem('fields-invalid', 'some fields are missing or not valid', { faults });
@@ -58,7 +60,7 @@ export function checkFields(posted: ReadonlyMap<string, unknown>, required: read
   return { address, ...(name && { name }), ...(subject && { subject }), text, extra };
 }
 
-/** @returns undefined if it was not given or is invalid; an invalid one is added to the faults. */
+/** @returns undefined if the field is missing or invalid; then a fault is added. */
 function readKnown(posted: ReadonlyMap<string, unknown>, field: KnownField, faults: FieldFault[]): string | undefined {
   const rule: Rule = knownFields[field];
   const name = nameGiven(posted, field);
@@ -78,21 +80,15 @@ function readExtra(posted: ReadonlyMap<string, unknown>, faults: FieldFault[]): 
     if (!takenNames.has(name) && !name.startsWith('_') && !holdsFile(value)) others.push([name, value]);
   }
   if (others.length > fieldLimits.extraFields) {
-    faults.push({
-      field: '',
-      code: 'too-many',
-      message: `there must be no more than ${fieldLimits.extraFields} further fields`,
-    });
+    const message = `there must be no more than ${fieldLimits.extraFields} further fields`;
+    faults.push({ field: '', code: 'too-many', message });
     return [];
   }
   return others.flatMap(([name, value]): [string, string][] => {
     const field = nameInFault(name);
     if (name.length > fieldLimits.extraName || hasControls(name)) {
-      faults.push({
-        field,
-        code: 'invalid',
-        message: `must have a name of at most ${fieldLimits.extraName} plain characters`,
-      });
+      const message = `must have a name of at most ${fieldLimits.extraName} plain characters`;
+      faults.push({ field, code: 'invalid', message });
       return [];
     }
     const shown = shownOf(value);
@@ -108,8 +104,8 @@ function readExtra(posted: ReadonlyMap<string, unknown>, faults: FieldFault[]): 
 }
 
 /**
- * The text to store for an extra field. Programs send numbers and booleans; their text is what the visitor saw. Several
- * check boxes, or a list with several choices, give one name several texts.
+ * The text to store for an extra field. Programs send numbers and booleans, which are stored as the visitor saw them. Check
+ * boxes and lists can send several texts under one name.
  */
 function shownOf(value: unknown): unknown {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
@@ -139,11 +135,8 @@ function isKnown(field: string): field is KnownField {
 }
 
 function isGiven(value: unknown): boolean {
-  return !isBlank(value) && !holdsFile(value);
-}
-
-function isBlank(value: unknown): boolean {
-  return value === undefined || value === null || (typeof value === 'string' && value.trim() === '');
+  const isBlank = value === undefined || value === null || (typeof value === 'string' && value.trim() === '');
+  return !isBlank && !holdsFile(value);
 }
 
 function holdsFile(value: unknown): boolean {
@@ -155,11 +148,7 @@ export function nameInFault(name: string): string {
   return name.slice(0, fieldLimits.extraName);
 }
 
-function fileFault(name: string): FieldFault {
-  return { field: nameInFault(name), code: 'file', message: 'must be text; files are not taken' };
-}
-
-/** Counts code points. Each is one or two units long, so most texts need no counting. */
+/** Compares code points. Each is one or two units long, so most texts need no counting. */
 function isLongerThan(text: string, limit: number): boolean {
   return text.length > limit && (text.length > 2 * limit || [...text].length > limit);
 }

@@ -7,12 +7,12 @@ import type { Scope } from '../scope.ts';
 import type { MessageContent } from '../sealed-values.ts';
 import type { StoreResult } from './verdict.ts';
 
-/** What makes two posts the same one. */
+/** Two posts with the same identity are stored once. */
 export interface PostIdentity {
   form_id: string;
   /** Keyed hash of the idempotency key; null without one. */
   key: Buffer | null;
-  /** Keyed hash of the form and all stored content. Without a key it alone recognises a double click. */
+  /** Keyed hash of the form and all stored content. Without an idempotency key, it recognises a double click. */
   fingerprint: Buffer;
 }
 
@@ -46,16 +46,10 @@ from ${identities.as('given')}
   join messages on messages.id = coalesce(message_keys.message_id, recent_posts.message_id)`,
 };
 
-interface FoundRow {
-  n: number;
-  id: string;
-  receipt: string;
-  received_ms: number;
-  reused: boolean;
-}
+type FoundRow = { n: number; id: string; receipt: string; received_ms: number; reused: boolean };
 
 /**
- * Looks up the answers that the first of the same posts got.
+ * Finds the answers to earlier posts that these posts repeat.
  *
  * @returns one entry for each post, in their order; undefined for a post that repeats nothing.
  */
@@ -65,11 +59,8 @@ export async function findRepeats(scope: Scope, posts: readonly PostIdentity[]):
   return posts.map((_, index) => {
     const row = found.get(index + 1);
     if (row === undefined) return undefined;
-    if (row.reused) {
-      return {
-        refused: new Problem('idempotency-key-reused', 'this Idempotency-Key was used for another post before'),
-      };
-    }
+    const reused = 'this Idempotency-Key was used for another post before';
+    if (row.reused) return { refused: new Problem('idempotency-key-reused', reused) };
     return { stored: { id: row.id, receipt: row.receipt, receivedAt: new Date(row.received_ms) }, repeated: true };
   });
 }

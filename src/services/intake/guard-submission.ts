@@ -17,15 +17,15 @@ export interface GuardVerdict {
 }
 
 /**
- * The verdicts on one submission's captcha, by kind. A provider accepts a solution only once, so it is not asked again
- * when a submission is judged by a newer form.
+ * Verdicts about one submission's captcha, by kind. A provider accepts a solution only once, so it is not asked again if the
+ * form changes and the submission is judged again.
  */
 export type CaptchaVerdicts = Map<CaptchaKind, CaptchaVerdict>;
 
 /**
- * Decides whether a checked submission is accepted or held, from the submission alone. The statement that stores adds what
- * only the database knows: a blocked sender, one text from many. Nothing is ever dropped. Only a missing or wrong captcha
- * refuses a post, and the answer says so, so that a person can try again.
+ * Decides from the submission alone whether it is accepted or held. The statement that stores it also holds posts of
+ * blocked senders and texts that many senders sent. Nothing is dropped. Only a missing or wrong captcha refuses a post, and
+ * the response says so, so that a person can try again.
  *
  * @throws {Problem} captcha-required, captcha-wrong
  */
@@ -64,7 +64,7 @@ async function checkCaptcha(
   if (typeof solution !== 'string' || solution.trim() === '') {
     throw new Problem('captcha-required', 'this form asks for a solved captcha', { captcha: kind });
   }
-  // Nobody can solve a hosted captcha that the form asks for but the environment does not configure.
+  // The form may require a hosted captcha that the environment does not configure: nobody can solve it.
   const verdict = await scope.captchas
     .of(kind)
     ?.check(solution, { formSlug: form.slug, clientAddress: submission.clientAddress });

@@ -4,13 +4,12 @@ import { findOpenForm } from '../forms/forms.ts';
 import type { Scope } from '../scope.ts';
 import { FormOutdated } from './verdict.ts';
 
-/** Open forms by slug, as they were when a post last made us read them. */
+/** Open forms by slug, as they were when they were last read. */
 export type RememberedForms = Map<string, Form>;
 
 /**
- * Judges a post by the remembered form, which costs no query, and again if the form has changed since. Before a post is
- * refused, its form is read again; and no post is stored by an outdated form (`store-statement.ts` compares the versions).
- * So a change takes effect at once.
+ * Judges a post by the remembered form, which needs no query. The form is read again before a post is refused, and if the
+ * statement that stores found another version. So a change of the form takes effect at once.
  *
  * @param take throws FormOutdated if the statement found another version.
  * @throws {Problem} form-unknown, form-closed
@@ -37,7 +36,7 @@ export async function withOpenForm<T>(
 
 async function readForm(scope: Scope, remembered: RememberedForms, slug: string): Promise<Form> {
   remembered.delete(slug);
-  // A fork has not seen the form before, and nothing keeps it alive afterwards.
+  // A fork has no cached form, and is garbage afterwards.
   const form = await findOpenForm({ ...scope, em: scope.em.fork() }, slug);
   remembered.set(slug, form);
   return form;

@@ -12,11 +12,11 @@ import { FormOutdated, type StoreResult, type Verdict } from './verdict.ts';
 const maxRepeatWaitMs = 5000;
 
 /**
- * Stores messages, each with its sender (known or new) and its emails, in one statement and so in one transaction: when
- * this returns, all are committed; when it throws, none is.
+ * Stores messages with their senders and emails in one statement: all are committed when this returns, and none if it
+ * throws.
  *
- * @param since when the first of them arrived, by `performance.now()`. If the first of two equal posts is still being
- *   stored, the repeat waits for it until five seconds after this.
+ * @param since when the first post arrived, by `performance.now()`. A repeat of a post that is still being stored waits for
+ *   it, until five seconds after this.
  * @returns one result for each verdict, in the same order.
  * @throws {Problem} repeat-in-progress
  */
@@ -31,8 +31,8 @@ export async function storeMessages(
     try {
       const stored = await runStatement<StoredRow>(scope.em, storeStatement, bind(rows));
       const results = await answerAll(scope, rows, new Map(stored.map((it) => [it.n, it])));
-      // These lost against something that was gone a moment later: a key became a day old, or a message was deleted.
-      // Nobody has these posts, so store them now.
+      // These repeated something that was gone a moment later: a key became a day old, or a message was deleted. They are
+      // not stored, so try again.
       const unexplained = results.flatMap((result, index) => (result === undefined ? [index] : []));
       if (unexplained.length === 0) return results as StoreResult[];
       const again = await storeMessages(
@@ -43,7 +43,7 @@ export async function storeMessages(
       return results.map((result, index) => result ?? (again[unexplained.indexOf(index)] as StoreResult));
     } catch (error) {
       if (isReceiptClash(error) && ++clashes < 3) continue;
-      // Among several posts we cannot know which one waits. `store-batches.ts` then stores them one by one.
+      // With several posts, we cannot know which one waits. `store-batches.ts` then stores them one by one.
       if (!isLockTimeout(error) || rows.length > 1 || !(await isRepeatBeingStored(scope, rows))) throw error;
       if (performance.now() - since + requestPatience.lockMs > maxRepeatWaitMs) {
         throw new Problem('repeat-in-progress', 'the first of these posts is still being stored', { cause: error });

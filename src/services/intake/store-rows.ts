@@ -14,16 +14,13 @@ import type { Verdict } from './verdict.ts';
 /** Max auto-replies for one form in one hour of the clock. */
 export const repliesPerFormAndHour = 100;
 
-/**
- * How long a statement for several posts waits for a lock, in milliseconds. One of the posts may be what holds it up;
- * enough time must be left to store the others without it.
- */
+/** Max wait for a lock of a statement with several posts, in milliseconds. Then there is time to store each post alone. */
 const sharedLockMs = 500;
 
-/** Two people sending the same short text ("Hello, please call me back") is no surprise. In characters. */
+/** In characters. Many people send the same short text ("Hello, please call me back"), so only longer ones are compared. */
 const minTellingText = 60;
 
-/** The statement takes one of these rows for each post, after three other parameters. */
+/** One row for each post. The statement has three other parameters before these columns. */
 export const posts = columns(
   {
     form_id: 'uuid',
@@ -50,7 +47,7 @@ export const posts = columns(
   4,
 );
 
-/** And one of these for each notification; `post` is the `n` of its post. */
+/** One row for each notification; `post` is the `n` of its post. */
 export const notices = columns({ post: 'int', id: 'uuid', recipient: 'text', internet_message_id: 'text' }, posts.next);
 
 /** Everything about one post that is stored, by the names of the columns. */
@@ -111,10 +108,7 @@ export function bind(rows: readonly Row[]): unknown[] {
   ];
 }
 
-/**
- * Locks on everything that two overlapping statements could both want to change, as 64-bit numbers. All statements take
- * them in the same order, so they wait for each other but never deadlock.
- */
+/** Locks, as 64-bit numbers, for everything that two statements could both change. Sorted, so that they never deadlock. */
 function lockKeys(rows: readonly Row[]): Buffer {
   const keys: bigint[] = [];
   for (const row of rows) {
@@ -125,7 +119,7 @@ function lockKeys(rows: readonly Row[]): Buffer {
   return sortLocks(keys);
 }
 
-/** The text without what programs vary: case, white space, digits. */
+/** Ignores what spam programs vary: case, white space and digits. */
 function comparableText(text: string): string {
   return text
     .toLowerCase()

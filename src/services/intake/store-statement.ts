@@ -2,13 +2,12 @@ import { msSql, type Statement } from '../../database/statement.ts';
 import { emailChannel } from '../outbox.ts';
 import { notices, posts } from './store-rows.ts';
 
-/** How many of the newest messages with one text are compared. */
+/** How many of the newest messages with the same text are compared. */
 const newestOfText = 1000;
 
 /**
- * Finds a third other sender of the same long text within a day. The three are looked up one after the other, each
- * ending at its first match, so a text that thousands sent costs three rows; a text that one sender repeated is read
- * only as far as its newest rows.
+ * Finds a third other sender of the same long text within a day. Three lookups follow each other, and each ends at its first
+ * match, so a text from thousands of senders costs three rows.
  */
 const thirdOtherSender = `
     select third.sender_id as third_sender_id
@@ -27,8 +26,8 @@ function otherSender(than: string): string {
 }
 
 /**
- * The statement that stores: everything about a list of posts, or nothing. Steps carry only the columns that decide
- * about a post; the others come in where they are written, since each column carried along makes the statement slower.
+ * Stores everything about a list of posts, or nothing. Each step has only the columns that decide about a post; the others
+ * are joined where they are written, because every column in between makes the statement slower.
  */
 export const storeStatement: Statement = {
   name: 'store_messages_10',
@@ -45,9 +44,8 @@ locked as materialized (
     select pg_advisory_xact_lock(key) from unnest($2::bigint[]) as key where value is not null
   ) as taken
 ),
--- The forms as they are now, however long the locks took: a row lock finds a row's newest version, where a plain read
--- would see it as it was when the statement began. Nobody changes them until the commit. Changing a form takes no other
--- lock, so this wait ends.
+-- The forms as they are now: a row lock finds the newest version of a row, a plain read would find the version from the
+-- start of the statement. Nobody can change them until the commit. Changing a form takes no other lock, so this wait ends.
 form_versions as materialized (
   select forms.id, forms.xmin::text as version from locked cross join forms
   where forms.id = any(${posts.array('form_id')})
@@ -103,8 +101,7 @@ won as materialized (
   where message_id in (select message_id from key_won)
     or (key is null and message_id in (select message_id from window_won))
 ),
--- The sender of each address, new or known. The encrypted columns of a known one stay as they are, since they are bound to
--- the id of its row.
+-- The sender of each address, new or known. A known sender keeps its encrypted columns, since they are bound to its id.
 found as (
   insert into senders (id, address_index, address, name, message_count, first_message_at, last_message_at)
   select distinct on (address_index)
@@ -116,7 +113,7 @@ found as (
     last_message_at = greatest(senders.last_message_at, excluded.last_message_at)
   returning id, address_index, blocked_at
 ),
--- Holds what only the database knows to be suspicious: its sender is blocked, or many senders sent the same text.
+-- Holds posts of blocked senders, and texts that many senders sent.
 judged as materialized (
   select n, form_id, message_id, found.id as found_id, receipt, content, text_index, client_address,
     reply_index, reply_id, reply_internet_message_id,
@@ -135,8 +132,8 @@ stored as (
   from judged
   returning id, received_at
 ),
--- The first accepted post of each mailbox whose owner has not opted out, if, as the statement began, the mailbox had no
--- auto-reply for a day and its form had some left this hour.
+-- The first accepted post of each mailbox whose owner has not opted out, if the mailbox got no auto-reply for a day and
+-- the form has some left this hour (as of the start of the statement).
 reply_wanted as (
   select distinct on (reply_index) n, form_id, reply_index from judged
   where reply_index is not null and status = 'accepted'
@@ -169,8 +166,8 @@ hour_free as (
   select n, reply_index from reply_asked join hour_used using (form_id)
   where replies - asked + number <= $3::int
 ),
--- Marks mailboxes that had no auto-reply for a day. This also sees what other statements did meanwhile; the hour then
--- counts one reply too many.
+-- Marks mailboxes that got no auto-reply for a day. This also sees what other statements did meanwhile; then the hour counts
+-- one reply too many.
 day_free as (
   insert into reply_days (address_index, replied_at)
   select reply_index, now() from hour_free

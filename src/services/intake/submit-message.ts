@@ -12,21 +12,20 @@ import type { Intake } from './intake.ts';
 import { withOpenForm } from './open-forms.ts';
 import type { Stored, StoreResult, Verdict } from './verdict.ts';
 
-/** What was stored, and the page the form sends its visitors to. */
+/** What was stored, and the page to send the visitor to. */
 export interface Submitted extends Stored {
   /** undefined means our own thank-you page. */
   redirectUrl: string | undefined;
-  /** Whether it was stored before, and this is the answer of that first post. */
+  /** Whether it was stored before. Then this is the answer to that first post. */
   repeated: boolean;
 }
 
 /**
- * Takes one submission all the way to "stored": checked, judged, written, and its emails queued in the same transaction.
- * Sending happens later, in `delivery-loop.ts`. Held and accepted submissions, first ones and repeats all get the same kind
- * of answer, so that no caller can tell a bot what happened to its post.
+ * Checks, judges and stores one submission, and queues its emails in the same transaction; `delivery-loop.ts` sends them
+ * later. Held, accepted and repeated submissions get the same kind of answer, so that a bot does not learn what happened.
  *
  * @throws {Problem} form-unknown, form-closed, origin-refused, fields-invalid, captcha-required, captcha-wrong,
- *   idempotency-key-invalid, idempotency-key-reused, repeat-in-progress. Nothing is stored in those cases.
+ *   idempotency-key-invalid, idempotency-key-reused, repeat-in-progress. Then nothing is stored.
  */
 export async function submitMessage(scope: Scope, intake: Intake, submission: Submission): Promise<Submitted> {
   const captchas: CaptchaVerdicts = new Map();
@@ -34,8 +33,10 @@ export async function submitMessage(scope: Scope, intake: Intake, submission: Su
     const content = checkSubmission(scope, form, submission);
     checkIdempotencyKey(submission.idempotencyKey);
     if (captchaOf(scope, form) !== 'none') {
-      const replay = await findReplay(scope, form, submission, content);
-      if (replay !== undefined) return settle(form, replay);
+      // The first post has used the captcha up. Without a captcha, the statement that stores finds repeats itself.
+      const identity = postIdentity(scope.keyring, form.id, content, submission.idempotencyKey);
+      const [repeat] = await findRepeats(scope, [{ form_id: form.id, ...identity }]);
+      if (repeat !== undefined) return settle(form, repeat);
     }
     const guarded = await guardSubmission(scope, form, submission, content, captchas);
     return settle(form, await intake.store(judge(scope, form, submission, content, guarded)));
@@ -45,21 +46,6 @@ export async function submitMessage(scope: Scope, intake: Intake, submission: Su
 function checkIdempotencyKey(key: string | undefined): void {
   if (key === undefined || /^[\x21-\x7e]{1,255}$/.test(key)) return;
   throw new Problem('idempotency-key-invalid', 'an Idempotency-Key is 1 to 255 printable characters without spaces');
-}
-
-/**
- * Answers a repeat before its captcha is checked, since the first post has used the captcha up. A form without a captcha
- * does not need this: the statement that stores finds repeats itself.
- */
-async function findReplay(
-  scope: Scope,
-  form: Form,
-  submission: Submission,
-  content: MessageContent,
-): Promise<StoreResult | undefined> {
-  const identity = postIdentity(scope.keyring, form.id, content, submission.idempotencyKey);
-  const [found] = await findRepeats(scope, [{ form_id: form.id, ...identity }]);
-  return found;
 }
 
 function judge(

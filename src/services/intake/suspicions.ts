@@ -7,15 +7,14 @@ const maxLinks = 4;
 /** Hidden fields that only programs fill in: ours, and those of Formspree, FormSubmit, Netlify and Web3Forms. */
 const traps = ['_gotcha', '_honey', 'bot-field', 'botcheck'];
 
-/** Nobody reads and fills in a form faster than this. */
+/** Nobody can read and fill in a form faster than this. */
 const minFillingMs = 1500;
 
 /**
- * Finds signs that a program wrote the submission. Pure. Each is a reason to hold the message, none to drop it: people
- * paste lists of links, too.
+ * Finds signs that a program wrote the submission. Pure. The message is held then, not dropped: people paste lists of links,
+ * too.
  *
- * @param values as posted, including the hidden fields and `_elapsed`, the milliseconds since the form was shown (set by
- *   `/form.js`).
+ * @param values as posted, with hidden fields and `_elapsed` (from `/form.js`): milliseconds since the form was shown.
  */
 export function findSuspicions(content: MessageContent, values: ReadonlyMap<string, unknown>): Suspicion[] {
   const written = [content.text, content.subject ?? '', ...content.extra.map(([, value]) => value)].join('\n');
