@@ -8,7 +8,7 @@ export interface Built {
   readonly envelope: { readonly from: string; readonly to: readonly [string] };
 }
 
-/** One of our mails cannot be sent. Found before anything goes over the network. */
+/** One of our mails cannot be sent. This is found before anything goes over the network. */
 export class UnsendableMail extends Error {
   readonly outcome: Outcome;
 
@@ -26,8 +26,8 @@ const ownHeaders = new Set(
 );
 
 /**
- * Builds the MIME form. Where we mean one string, nodemailer would also accept lists of recipients, files and web
- * addresses, so everything is checked here first.
+ * Builds the MIME form. First everything is checked: nodemailer also accepts lists of recipients, files and web addresses
+ * instead of a string.
  *
  * @throws {UnsendableMail}
  */
@@ -65,32 +65,29 @@ function compile(mail: Mail, from: Mailbox): string {
     const composer = new MailComposer({
       from: { name: from.name ?? '', address: from.address },
       to: { name: '', address: mail.to },
-      ...(mail.replyTo === undefined ? {} : { replyTo: { name: '', address: mail.replyTo } }),
+      ...(mail.replyTo !== undefined && { replyTo: { name: '', address: mail.replyTo } }),
       subject: mail.subject,
       text: mail.text,
       html: mail.html,
       messageId: mail.internetMessageId,
       date: mail.date,
-      ...(mail.inReplyTo === undefined ? {} : { inReplyTo: mail.inReplyTo }),
-      ...(mail.references?.length ? { references: [...mail.references] } : {}),
+      ...(mail.inReplyTo !== undefined && { inReplyTo: mail.inReplyTo }),
+      ...(mail.references?.length && { references: [...mail.references] }),
       headers: { ...mail.headers },
-      // Made from the id and not random, so that two copies of a mail are the same bytes.
+      // Made from the id, so that two copies of a mail are the same bytes.
       baseBoundary: mail.id.replace(/[^A-Za-z0-9-]/g, ''),
       disableFileAccess: true,
       disableUrlAccess: true,
     });
     return written(composer.compile());
   } catch (error) {
-    throw new UnsendableMail(
-      'refused',
-      `could not be built: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new UnsendableMail('refused', `could not be built: ${(error as Error).message}`);
   }
 }
 
 /**
- * Writes a mail with all its parts, one character a byte: the same bytes as nodemailer's `build`, in a third of the
- * processor time. `build` goes through a dozen streams, meant for files and web pages; our parts are texts (decision 72).
+ * Writes a mail with all its parts, one character a byte. The bytes are those of nodemailer's `build`, which needs three
+ * times the processor time, because it also streams files and web pages (decision 72).
  */
 export function written(mail: MimeNode): string {
   const text = partOf(mail);
@@ -108,7 +105,7 @@ function partOf(node: MimeNode): string {
 
 function contentOf(node: MimeNode): string {
   const content = node.content || '';
-  // A later nodemailer may keep the text in another form. Fail then, or the mail would be empty.
+  // A later nodemailer may store the text differently. Fail then, or the mail would be empty.
   if (typeof content !== 'string') throw new TypeError('a part of the mail is not text');
   const encoding = node.getHeader('Content-Transfer-Encoding');
   if (encoding === 'quoted-printable') return quotedPrintable.wrap(quotedPrintable.encode(content));

@@ -34,7 +34,7 @@ describe('templates', () => {
     throw new Error('no fault was found');
   }
 
-  it("take the operator's own before ours, and do without a folder", async () => {
+  it("prefer the operator's files, and need no folder", async () => {
     await writeFile(join(folder, 'auto-reply.subject.liquid'), 'Mine: {{ receipt }}');
     await writeFile(join(folder, 'readme.txt'), 'not a template');
 
@@ -49,7 +49,7 @@ describe('templates', () => {
     openTemplates();
   });
 
-  it('let the operator change the layout alone, and use partials', async () => {
+  it('let the operator change only the layout, and use partials', async () => {
     await writeFile(
       join(folder, 'layout.html.liquid'),
       '<html>{% render "_logo.liquid" %}{% block content %}{% endblock %}</html>',
@@ -61,14 +61,14 @@ describe('templates', () => {
     expect(html).to.match(/^<html><b>ACME<\/b>[\s\S]*Thank you for your message[\s\S]*<\/html>\s*$/);
   });
 
-  it('name file and line of what does not parse', async () => {
+  it('name the file and line of a syntax error', async () => {
     const message = await fault({ 'auto-reply.text.liquid': 'Hello\n\n{% if receipt %}\nno end' });
 
     expect(message).to.include(`${join(folder, 'auto-reply.text.liquid')}, line 3: `);
     expect(message).to.match(/not closed/);
   });
 
-  it('name file, line and valid names for an unknown variable, in any branch', async () => {
+  it('name file, line and valid names for an unknown variable', async () => {
     const message = await fault({
       'auto-reply.html.liquid': '<p>\n{% if unsubscribe_url == "never" %}{{ message }}{% endif %}</p>',
     });
@@ -78,7 +78,7 @@ describe('templates', () => {
     );
   });
 
-  it('name file and line of an unknown property, filter, file or bad layout', async () => {
+  it('name file and line of an unknown property, filter or file', async () => {
     expect(
       await fault({ 'notification.text.liquid': '\n{% for field in extra %}{{ field.nmae }}{% endfor %}' }),
     ).to.match(/notification\.text\.liquid, line 2: undefined variable: field\.nmae/);
@@ -94,22 +94,22 @@ describe('templates', () => {
     );
   });
 
-  it('say so when a file has the name of no template', async () => {
+  it("report a file whose name is no template's", async () => {
     const message = await fault({ 'notificaton.html.liquid': 'Hello' });
 
     expect(message).to.match(
-      /notificaton\.html\.liquid: there is no template of this name; there are .*notification\.html\.liquid/,
+      /notificaton\.html\.liquid: there is no template with this name; there are .*notification\.html\.liquid/,
     );
   });
 
-  it('say so when a template or the folder cannot be read', async () => {
+  it('report a template or folder that cannot be read', async () => {
     await mkdir(join(folder, 'auto-reply.html.liquid'));
     expect(await fault({})).to.match(/auto-reply\.html\.liquid: cannot be read/);
     await writeFile(join(folder, 'file'), '');
     expect(() => openTemplates({ overrideFolder: join(folder, 'file') })).to.throw(TemplateFault, /cannot be read/);
   });
 
-  it('reach no file but templates', async () => {
+  it('cannot read files other than templates', async () => {
     for (const name of ['/etc/passwd', '../../../../etc/passwd', `${folder}/secret`, 'constructor', '__proto__']) {
       await writeFile(join(folder, 'secret'), 'do not show');
       expect(await fault({ 'auto-reply.text.liquid': `{% include "${name}" %}` }), name).to.match(
@@ -118,11 +118,11 @@ describe('templates', () => {
     }
   });
 
-  it('cannot switch the escaping off', async () => {
+  it('cannot turn off the escaping', async () => {
     expect(await fault({ 'auto-reply.html.liquid': '{{ receipt | raw }}' })).to.match(/line 1: undefined filter: raw/);
   });
 
-  it('escape whatever is printed in HTML', async () => {
+  it('escape everything that they print in HTML', async () => {
     await writeFile(
       join(folder, 'auto-reply.html.liquid'),
       '{{ site_name | replace: "!", "<i>" }}{% assign name = site_name %}{% echo name %}{% cycle name, "b" %}',
@@ -159,7 +159,7 @@ describe('escapeHtml', () => {
     'see (https://example.com), "https://example.com".',
     'a\n\n b & <script>alert("x")</script>',
   ]) {
-    it(`leaves nothing to turn into a link, and nothing in what is copied, of ${JSON.stringify(text)}`, () => {
+    it(`leaves no link, and no trace in copied text, of ${JSON.stringify(text)}`, () => {
       const html = escapeHtml(text);
 
       for (const run of runs(html)) expect(run.replace(/&[a-z#0-9]+;/g, ' ')).to.not.match(linkLike);
@@ -168,12 +168,12 @@ describe('escapeHtml', () => {
     });
   }
 
-  it('prints our own addresses as they are', () => {
+  it('prints our own web addresses unchanged', () => {
     expect(escapeHtml(new WebAddress('https://example.com/?a=1&b="'))).to.equal('https://example.com/?a=1&amp;b=%22');
     expect(() => new WebAddress('javascript:alert(1)')).to.throw(TypeError);
   });
 
-  it('is quick', () => {
+  it('is fast', () => {
     const before = process.cpuUsage();
     for (const text of ['a.', '.', ':', '@', 'a:', '<', 'a'.repeat(9)]) escapeHtml(text.repeat(10_000));
     const { user, system } = process.cpuUsage(before);

@@ -4,12 +4,12 @@ import { escapeHtml, WebAddress } from './html.ts';
 import { cleanLine, cleanText, writeTime } from './plain-text.ts';
 import type { Templates } from './templates.ts';
 
-/** What is fixed when the email row is written, and stays the same at every try. */
+/** What is stored with the email, and so stays the same at every attempt. */
 export interface Envelope {
   readonly id: string;
   readonly from: string;
   readonly to: string;
-  /** For an auto-reply the owner of the form. A notification answers to the sender and ignores it. */
+  /** For an auto-reply, the owner of the form. Notifications ignore it: their Reply-To is the sender. */
   readonly replyTo?: string;
   readonly internetMessageId: string;
   readonly date: Date;
@@ -26,13 +26,13 @@ export interface NotificationContent {
   readonly message: string;
   readonly extra: ReadonlyArray<{ readonly name: string; readonly value: string }>;
   readonly publicUrl: string;
-  /** A Message-ID that stands for this sender, `<sender-uuid@host>`: mail programs then show one thread per sender. */
+  /** A Message-ID for this sender, `<sender-uuid@host>`: mail programs then show one thread per sender. */
   readonly threadId?: string;
 }
 
 /**
- * All that an auto-reply may contain. Nothing here comes from the visitor, not even a name: a mail to
- * an address that anybody can type in must not carry anybody's words.
+ * All that an auto-reply may contain. Nothing comes from the visitor, not even a name: anybody can type in any address, and
+ * must not be able to send words to it.
  */
 export interface AutoReplyContent {
   readonly receipt: string;
@@ -42,21 +42,18 @@ export interface AutoReplyContent {
   readonly unsubscribeUrl?: string;
 }
 
-// RFC 5322 allows 998 octets a line; 200 characters are what a person may still want to read.
+/** In characters. RFC 5322 allows 998 octets a line, but nobody reads that. */
 const maxSubject = 200;
-// Leaves room for the receipt behind it, which must not be what gets cut.
+/** Leaves room for the receipt behind it, which must not be cut off. */
 const maxSenderInSubject = 120;
 
-/**
- * What each mail of ours to its owner bears. Of automatic answers it asks for none but one: an Exchange that cannot
- * deliver it says so. `All` would silence that as well (MS-OXCMAIL §2.1.3.2.20).
- */
+/** Suppresses automatic replies except non-delivery reports, which `All` would suppress too (MS-OXCMAIL §2.1.3.2.20). */
 const toOwner = {
   'Auto-Submitted': 'auto-generated',
   'X-Auto-Response-Suppress': 'DR, RN, NRN, OOF, AutoReply',
 };
 
-/** The mail that tells an owner of a new message. Pure. */
+/** The mail that tells an owner about a new message. Pure. */
 export function composeNotification(templates: Templates, envelope: Envelope, content: NotificationContent): Mail {
   const { sender } = content;
   const senderName = cleanLine(sender.name ?? '', 200) || null;
@@ -103,20 +100,20 @@ export function composeAutoReply(templates: Templates, envelope: Envelope, conte
       // RFC 3834 §5.
       'Auto-Submitted': 'auto-replied',
       'X-Auto-Response-Suppress': 'All',
-      // In no standard, but ticket systems and older responders look here and nowhere else.
+      // In no standard, but ticket systems and older auto-responders check only this.
       Precedence: 'auto_reply',
       ...(unsubscribe && { 'List-Unsubscribe': `<${unsubscribe}>` }),
-      // RFC 8058 §3.1: one click only over https.
+      // RFC 8058 §3.1: one-click only over https.
       ...(unsubscribe?.isSecure && { 'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click' }),
     },
   };
 }
 
 export interface HeldSummaryContent {
-  /** All that were held since then. */
+  /** How many messages were held since then. */
   readonly count: number;
   readonly since: Date;
-  /** The newest of them, without a word that a visitor wrote. */
+  /** The newest of them. Nothing that a visitor wrote. */
   readonly messages: ReadonlyArray<{
     readonly receipt: string;
     readonly formSlug: string;
@@ -126,7 +123,7 @@ export interface HeldSummaryContent {
   readonly publicUrl: string;
 }
 
-/** The mail that tells an owner once a day what was held. Pure. */
+/** The mail that tells an owner once a day which messages were held. Pure. */
 export function composeHeldSummary(templates: Templates, envelope: Envelope, content: HeldSummaryContent): Mail {
   const more = content.count - content.messages.length;
   const parts = templates.render('held-summary', {
@@ -143,20 +140,15 @@ export function composeHeldSummary(templates: Templates, envelope: Envelope, con
     public_url: new WebAddress(content.publicUrl),
     public_host: new URL(content.publicUrl).host,
   });
-  return {
-    ...base(envelope, 'held-summary', parts),
-    headers: toOwner,
-  };
+  return { ...base(envelope, 'held-summary', parts), headers: toOwner };
 }
 
-/** The mail by which an operator finds out whether mail arrives. Pure. */
+/** The mail with which an operator checks whether mail arrives. Pure. */
 export function composeTest(envelope: Envelope, content: { publicUrl: string }): Mail {
   const text = `This is a test.\n\nIf you can read it in the inbox, mail of the forms at ${content.publicUrl} arrives.\nThe headers of this mail ("show original") say whether SPF, DKIM and DMARC passed.\n`;
   const html = `<p>${escapeHtml(text).trim().replaceAll('\n\n', '</p><p>').replaceAll('\n', '<br>')}</p>`;
-  return {
-    ...base(envelope, 'test', { subject: `Test mail of ${new URL(content.publicUrl).host}`, text, html }),
-    headers: toOwner,
-  };
+  const subject = `Test mail of ${new URL(content.publicUrl).host}`;
+  return { ...base(envelope, 'test', { subject, text, html }), headers: toOwner };
 }
 
 /** Composes mails from these templates. */

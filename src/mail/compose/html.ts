@@ -1,6 +1,6 @@
 import { escapeHtml as escapeMarkup } from '../../escape-html.ts';
 
-/** A web address of our own: printed as it is, where every other text is kept from becoming a link. */
+/** A web address of our own. Only these may become links. */
 export class WebAddress {
   readonly #href: string;
 
@@ -20,11 +20,8 @@ export class WebAddress {
 }
 
 /**
- * Escapes and, except for our own web addresses, takes care that no mail program makes a link of it.
- *
- * Many programs turn anything that looks like an address of a page or a mailbox into a link. They look
- * at runs of text, so a tag around the decisive character breaks the run. It leaves no trace when the
- * text is copied, which an invisible character would.
+ * Escapes a value, and keeps mail programs from making links of anything but our own web addresses. They look for addresses
+ * in runs of text, which a tag around one character breaks. Unlike an invisible character, the tag is not copied.
  */
 export function escapeHtml(value: unknown): string {
   const text = value === null || value === undefined ? '' : String(value);

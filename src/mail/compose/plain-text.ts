@@ -1,4 +1,4 @@
-/** Text of several lines, as it was written, without control characters other than tab and newline. */
+/** Several lines of text as it was written, without control characters except tab and newline. */
 export function cleanText(text: string): string {
   return text
     .toWellFormed()
@@ -7,8 +7,8 @@ export function cleanText(text: string): string {
 }
 
 /**
- * One line of at most `max` characters, fit for a header: no control or format characters (bidi,
- * zero-width), no lone surrogates, and nothing that mail programs would decode as an encoded word.
+ * One line of at most `max` characters that is safe in a header: no control or format characters (bidi, zero-width), no lone
+ * surrogates, and nothing that mail programs would decode as an encoded word.
  */
 export function cleanLine(text: string, max: number): string {
   const line = text
@@ -19,10 +19,10 @@ export function cleanLine(text: string, max: number): string {
   return cut(line, max);
 }
 
-/** Kept: making one takes longer than what it does to a line. */
+/** Kept, because creating one takes longer than cutting a line. */
 let segmenter: Intl.Segmenter | undefined;
 
-/** At most `max` UTF-16 units, ending with "…" where something is missing; never half of a character. */
+/** At most `max` UTF-16 units, ending with "…" if something was cut off; never half of a character. */
 function cut(text: string, max: number): string {
   if (text.length <= max) return text;
   let kept = '';
@@ -36,7 +36,7 @@ function cut(text: string, max: number): string {
 
 const months = 'January February March April May June July August September October November December'.split(' ');
 
-/** `22 November 2026 at 07:33 UTC`; spelled out, since readers disagree about the order of numbers. */
+/** `22 November 2026 at 07:33 UTC`. The month is a word, since 01/02 is January or February depending on the reader. */
 export function writeTime(at: Date): string {
   const time = at.toISOString().slice(11, 16);
   return `${at.getUTCDate()} ${months[at.getUTCMonth()]} ${at.getUTCFullYear()} at ${time} UTC`;

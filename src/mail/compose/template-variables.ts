@@ -3,7 +3,7 @@ import { WebAddress } from './html.ts';
 export type Value = string | null | WebAddress | ReadonlyArray<Readonly<Record<string, string>>>;
 export type Values = Readonly<Record<string, Value>>;
 
-// Every variable that a template may use, with an example. `null` stands for what may be missing.
+/** Every variable that a template may use, with an example. */
 export const examples = {
   notification: {
     receipt: 'RW-0000000000',
@@ -40,6 +40,7 @@ export const examples = {
     public_host: 'example.com',
   },
 } satisfies Record<string, Values>;
+/** Variables that may be null. */
 export const optional = ['sender_name', 'sender_address', 'subject', 'unsubscribe_url', 'more'];
 
 export type TemplateKind = keyof typeof examples;

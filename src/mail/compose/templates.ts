@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Liquid, type Template } from 'liquidjs';
@@ -9,33 +9,33 @@ const parts = ['subject', 'text', 'html'] as const;
 const layout = 'layout.html.liquid';
 const names = new Set([layout, ...templateKinds.flatMap((kind) => parts.map((part) => `${kind}.${part}.liquid`))]);
 
-/** A template that cannot be used: which file, which line, and why. */
+/** A template cannot be used. The message says which file, which line and why. */
 export class TemplateFault extends Error {
   override name = 'TemplateFault';
 }
 
 export interface Templates {
-  /** Where each template was read from. */
+  /** The path of each template's file. */
   readonly files: ReadonlyMap<string, string>;
   render<K extends TemplateKind>(
     kind: K,
     values: Readonly<Record<keyof (typeof examples)[K], Value>>,
   ): { subject: string; text: string; html: string };
-  /** With the example of each variable, as every template was tried at the start. */
+  /** Renders with the example of each variable. */
   preview(kind: TemplateKind): { subject: string; text: string; html: string };
 }
 
 /**
- * Reads, parses and tries all templates. The operator's own files win over ours of the same name; files
- * beginning with `_` are there to be included by them. Afterwards nothing is read from disk any more,
- * so a template can reach no other file.
+ * Reads, parses and tries all templates. The operator's files replace ours with the same name, and may include files whose
+ * names begin with `_`. Nothing is read from disk afterwards, so templates cannot reach other files.
  *
- * @throws {TemplateFault} for the first template that does not parse, names an unknown variable, filter or file, or is not one of ours.
+ * @throws {TemplateFault} for the first template that does not parse, uses an unknown variable, filter or file, or has an
+ *   unknown name.
  */
 export function openTemplates(options: { overrideFolder?: string } = {}): Templates {
   const files = findFiles(options.overrideFolder);
   const sources: Record<string, string> = Object.create(null);
-  for (const [name, path] of files) sources[name] = readSource(path);
+  for (const [name, path] of files) sources[name] = readOrFault(path, () => readFileSync(path, 'utf8'));
 
   const engines = { html: createEngine(sources, escapeHtml), plain: createEngine(sources) };
   // No template may skip the escaping.
@@ -76,12 +76,14 @@ const ownFolder = fileURLToPath(new URL('templates/', import.meta.url));
 
 function findFiles(overrideFolder: string | undefined): Map<string, string> {
   const files = new Map<string, string>([...names].map((name) => [name, join(ownFolder, name)]));
-  for (const name of overrideFolder === undefined ? [] : listFolder(overrideFolder)) {
+  const folder = overrideFolder ?? '';
+  const overrides = existsSync(folder) ? readOrFault(folder, () => readdirSync(folder).sort()) : [];
+  for (const name of overrides) {
     if (!name.endsWith('.liquid')) continue;
-    const path = join(overrideFolder ?? '', name);
+    const path = join(folder, name);
     if (!names.has(name) && !name.startsWith('_')) {
       throw new TemplateFault(
-        `${path}: there is no template of this name; there are ${[...names].join(', ')}, and partials beginning with "_"`,
+        `${path}: there is no template with this name; there are ${[...names].join(', ')}, and partials beginning with "_"`,
       );
     }
     files.set(name, path);
@@ -89,19 +91,9 @@ function findFiles(overrideFolder: string | undefined): Map<string, string> {
   return files;
 }
 
-function listFolder(folder: string): string[] {
+function readOrFault<T>(path: string, read: () => T): T {
   try {
-    return readdirSync(folder).sort();
-  } catch (error) {
-    // Without a folder there is nothing to win over ours.
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw new TemplateFault(`${folder}: cannot be read (${(error as Error).message})`);
-  }
-}
-
-function readSource(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
+    return read();
   } catch (error) {
     throw new TemplateFault(`${path}: cannot be read (${(error as Error).message})`);
   }
@@ -113,7 +105,7 @@ function createEngine(sources: Record<string, string>, outputEscape?: (value: un
     strictVariables: true,
     strictFilters: true,
     cache: true,
-    ...(outputEscape ? { outputEscape } : {}),
+    ...(outputEscape && { outputEscape }),
   });
 }
 
@@ -145,7 +137,7 @@ function withoutOptional<V extends Values>(values: V): V {
   };
 }
 
-/** Runs something of liquidjs and turns its errors into ones that name the file as the operator knows it. */
+/** Turns errors of liquidjs into ones that name the file as the operator knows it. */
 function explained<T>(files: ReadonlyMap<string, string>, name: string, run: () => T): T {
   try {
     return run();

@@ -3,13 +3,13 @@ import type { AttemptOutcome } from '../../words.ts';
 import type { Outcome } from '../mailer.ts';
 import { cleanReply, readRetryAfter } from './reply.ts';
 
-/** How far a try got, as told by nodemailer's log. */
+/** How far an attempt got, according to nodemailer's log. */
 export interface Progress {
-  /** A connection was opened for this mail, rather than one from before used again. */
+  /** A new connection was opened for this mail. */
   connected: boolean;
-  /** Greeting, TLS and login are done; MAIL FROM is next. */
+  /** Greeting, TLS and login are done. MAIL FROM is next. */
   began: boolean;
-  /** Every byte including the final dot has been handed to the operating system. */
+  /** All bytes, including the final dot, have been handed to the operating system. */
   handedOver: boolean;
 }
 
@@ -38,27 +38,22 @@ const fullTexts = [
 const loginCodes = new Set([530, 534, 535, 538]);
 const loginErrors = new Set(['EAUTH', 'ENOAUTH', 'EOAUTH2']);
 const transportErrors = new Set(['ETLS', 'EREQUIRETLS', 'EDNS', 'ECONFIG', 'EPROXY']);
-// What Node says underneath an ESOCKET when a certificate or a handshake is at fault, or a name does not resolve.
+// Causes of an ESOCKET error: a wrong certificate, a failed handshake, or a name that does not resolve.
 const transportCauses =
   /^(ERR_TLS_|ERR_SSL_|CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERROR_IN_|INVALID_|PATH_LENGTH_|HOSTNAME_MISMATCH|EPROTO$|ENOTFOUND$|EAI_)/;
-// The library itself did not like the mail.
+// nodemailer rejected the mail.
 const messageErrors = new Set(['EENVELOPE', 'EMESSAGE', 'ESTREAM', 'EFILEACCESS', 'EURLACCESS', 'EMAXRECIPIENTS']);
 
-/** What a failed try means for the mail and for the queue. */
+/** What a failed attempt means for the mail and for the queue. */
 export function classify(error: Failure, progress: Progress): Outcome {
   const result = resultOf(error, progress);
   const reply = cleanReply(error.response || describe(error));
   const retryAfterMs = result === 'later' && error.response ? readRetryAfter(reply) : undefined;
   const code = replyCode(error.response);
-  return {
-    result,
-    ...(code && { code }),
-    reply,
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-  };
+  return { result, ...(code && { code }), reply, ...(retryAfterMs !== undefined && { retryAfterMs }) };
 }
 
-/** The three digits that an SMTP reply begins with (RFC 5321 §4.2); 0 for anything else that a server may say. */
+/** The three digits that an SMTP reply begins with (RFC 5321 §4.2); 0 if it is not an SMTP reply. */
 export function replyCode(reply = ''): number {
   return Number(/^[2-5]\d\d(?=[\s-]|$)/.exec(reply)?.[0] ?? 0);
 }
@@ -67,13 +62,13 @@ function resultOf(error: Failure, progress: Progress): AttemptOutcome {
   const status = replyCode(error.response);
   const answered = meaningOf(status, error.response ?? '', stageOf(error, progress));
 
-  // Only an answer can tell what became of a mail whose last byte has left. A connection that ends is none.
+  // After the last byte has left, only a reply tells the outcome.
   if (progress.handedOver) return answered ?? 'unknown';
-  // The reply is not SMTP, or not one to this command. The session is lost, but nobody refused the mail or the login.
+  // The reply is not SMTP, or belongs to another command. The session is lost, but nothing was refused.
   if (error.response && status < 400) return 'later';
 
   const code = error.code ?? '';
-  // "454 temporary authentication failure" is not a wrong password, "454 TLS not available" still no TLS.
+  // "454 temporary authentication failure" is not a wrong password, but "454 TLS not available" still means no TLS.
   if (loginErrors.has(code)) return status >= 400 && status < 500 ? 'later' : 'broken';
   if (transportErrors.has(code) || transportCauses.test(String(error.originalCode ?? ''))) return 'broken';
   if (answered) return answered;
@@ -82,7 +77,7 @@ function resultOf(error: Failure, progress: Progress): AttemptOutcome {
 
 type Stage = 'before' | 'mail' | 'rcpt' | 'after';
 
-/** MAIL FROM says the same for every mail; what comes before it does so the more. */
+/** A failure before or at MAIL FROM would be the same for every mail. */
 function stageOf(error: Failure, { began, handedOver }: Progress): Stage {
   if (handedOver) return 'after';
   if (!began) return 'before';
@@ -90,23 +85,23 @@ function stageOf(error: Failure, { began, handedOver }: Progress): Stage {
   return error.command === 'RCPT TO' ? 'rcpt' : 'after';
 }
 
-/** What an answer means, if it is one to a mail. */
+/** What a reply means; undefined if it is not a refusal. */
 function meaningOf(status: number, reply: string, stage: Stage): AttemptOutcome | undefined {
   if (status < 400) return undefined;
-  // 503, bad sequence of commands, says that the session went wrong, not that this mail is unwanted.
-  // "550 4.7.1" contradicts itself. Trying again is the safe reading.
+  // 503 (bad sequence of commands) means that the session went wrong, not that this mail is unwanted. "550 4.7.1" is both
+  // permanent and temporary: retrying is the safe reading.
   if (status < 500 || status === 503 || /^5\d\d[ -]#?4\.\d/.test(reply)) return 'later';
   if (stage !== 'before' && isOurLimit(reply)) return 'later';
-  // Up to MAIL FROM a refusal is about us (blocked address, no service here, not for this sender), and every mail would meet it.
+  // Up to MAIL FROM, a refusal is about us (blocked address, no service, sender not allowed) and affects every mail.
   if (stage === 'before' || stage === 'mail') return 'broken';
   if (isFull(reply, stage)) return 'later';
-  // A login that is asked for so late is asked for by one recipient's sake: the others must not wait for it.
+  // A login that is required only now is about this recipient. Other mail must not wait for it.
   return loginCodes.has(status) ? 'later' : 'refused';
 }
 
 /**
- * Whether a refusal says that we have sent too much for now: some servers say so for good. A recipient's mailbox that is
- * full, or a mail that is too big, are exceeded, too, and not ours.
+ * Whether a permanent refusal means that we have sent too much for now. Limits of the recipient's mailbox or of the mail's
+ * size use similar words and are excluded.
  */
 function isOurLimit(reply: string): boolean {
   if (theirLimits.test(reply)) return false;
@@ -118,13 +113,13 @@ function isOurLimit(reply: string): boolean {
   );
 }
 
-/** Whether the recipient's server has no room now but may have some tomorrow. A mail that is too big stays too big. */
+/** Whether the recipient's server is full now, which may change. A mail that is too big stays too big. */
 function isFull(reply: string, stage: Stage): boolean {
   if (fullCodes.test(reply)) return true;
   if (tooBig.test(reply)) return false;
-  // RFC 5321 §4.5.3.1.10: treat a 552 to RCPT as a 452.
   // An address in the reply may contain such words itself.
   const words = reply.replace(/\s*\S+@\S+/g, '');
+  // RFC 5321 §4.5.3.1.10: treat a 552 to RCPT as a 452.
   return fullTexts.some((it) => it.test(words)) || (stage === 'rcpt' && /^552(?![ -]#?5\.)/.test(reply));
 }
 

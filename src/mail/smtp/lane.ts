@@ -5,24 +5,23 @@ import { classify, type Progress, replyCode } from './classify.ts';
 import { builtMail, SMTPPool, socketOfPool } from './nodemailer-internals.ts';
 import { cleanReply } from './reply.ts';
 
-/** How to reach the server and who we are there. */
 export type ConnectionOptions = SMTPPoolOptions;
 
-/** `hard` ends a try whatever its state; `soft` only while the mail has not been handed over. */
 export interface Stops {
+  /** Ends the attempt at once. */
   readonly hard: AbortSignal;
+  /** Ends the attempt if the mail has not been handed over. */
   readonly soft: AbortSignal;
-  /** Told when the mail is handed over. */
+  /** Called when the mail is handed over. */
   readonly handedOver: () => void;
 }
 
 /**
- * One connection, kept open between mails, one mail at a time.
+ * One connection that is kept open between mails and sends one mail at a time.
  *
- * A connection lost after the final dot gives the same error as one that sent nothing. What tells them
- * apart is nodemailer's log: an entry with `tnx: 'message'` says that the last byte has left. It carries
- * no message id; so each lane has a transport and a logger of its own, and a new pair after every
- * connection that ended badly, so that a late entry of the old one cannot be taken for the new mail's.
+ * nodemailer reports the same error whether a connection was lost before or after the final dot. Only its log tells: an
+ * entry with `tnx: 'message'` says that the last byte has left. The entry names no message, so each lane has its own
+ * transport and logger, and new ones after an error, so that a late entry cannot be mistaken for the next mail's.
  */
 export class SmtpLane {
   readonly #connection: ConnectionOptions;
@@ -35,11 +34,10 @@ export class SmtpLane {
     this.#idleMs = idleMs;
   }
 
-  /** @throws never; every failure is an outcome. */
+  /** Never throws. */
   async send(built: Built, stops: Stops): Promise<Outcome> {
     const first = await this.#try(built, stops);
-    // The server had closed a connection that was kept open, and the final dot never left: the mail has
-    // not been tried at all yet. A fresh connection tells the truth.
+    // The server had closed the connection that we kept open, so nothing was tried yet. Use a new connection.
     if (first.stale && !stops.soft.aborted) return (await this.#try(built, stops)).outcome;
     return first.outcome;
   }
@@ -50,7 +48,7 @@ export class SmtpLane {
   }
 
   async #try(built: Built, stops: Stops): Promise<{ outcome: Outcome; stale: boolean }> {
-    // Past this time the connection is saying goodbye, and a server that does not answer QUIT would hold the mail up.
+    // After this time the connection is sending QUIT, and a server that does not answer would delay the mail.
     if (performance.now() - this.#usedAt >= this.#idleMs) this.close();
     this.#transport ??= openTransport(this.#connection, this.#idleMs);
     const transport = this.#transport;
@@ -70,9 +68,9 @@ export class SmtpLane {
     } catch (error) {
       const failure = error as Parameters<typeof classify>[0];
       const outcome = classify(failure, progress);
-      // After a reply that is not SMTP the connection may be out of step, and its next reply would be taken for the next mail's.
+      // After a reply that is not SMTP, the next reply could be mistaken for the next mail's. After a reply in the middle of
+      // the data, the log entry for the end of the data is still to come.
       const answered = (outcome.code ?? 0) >= 400;
-      // An answer amid the data leaves the rest of it on its way, and the entry for its end to come: into the next mail's.
       if (!answered || (failure.code === 'EMESSAGE' && !progress.handedOver)) this.close();
       const stale =
         !answered && !progress.connected && !progress.handedOver && outcome.result === 'later' && !stop.signal.aborted;
@@ -86,16 +84,16 @@ export class SmtpLane {
   }
 }
 
-/** The outcome of a reply that nodemailer takes for a yes. It looks at the first character only, so "2 errors" is one. */
+/** The outcome of a reply that nodemailer accepts. It checks only the first character, so "2 errors" is accepted too. */
 export function outcomeOf(reply: string): Outcome {
   const code = replyCode(reply);
   return { result: code ? 'accepted' : 'unknown', ...(code && { code }), reply: cleanReply(reply) };
 }
 
 interface Transport {
-  /** Forgets the mail before and returns what the log will tell of the next one. */
+  /** Starts a new mail. The log keeps the returned progress up to date. */
   startProgress(onHandedOver: () => void): Progress;
-  /** From now on silence ends the connection again. */
+  /** Ends the mail: from now on, silence closes the connection again. */
   endProgress(): void;
   send(built: Built, signal: AbortSignal): Promise<string>;
   close(): void;
@@ -110,7 +108,7 @@ function openTransport(connection: ConnectionOptions, idleMs: number): Transport
     if (tnx === 'send') progress.began = true;
     if (tnx === 'message' && !progress.handedOver) {
       progress.handedOver = true;
-      // A server may think about a mail for minutes before it says that it has it; the sender's own timer counts them.
+      // A server may take minutes to reply to the final dot. The mailer has its own timer for that.
       socketOfPool(transport)?.setTimeout(0);
       tellHandedOver();
     }
@@ -118,7 +116,7 @@ function openTransport(connection: ConnectionOptions, idleMs: number): Transport
   const transport = new SMTPPool({
     ...connection,
     maxConnections: 1,
-    // Every try is counted in the queue; a hidden second one would not be.
+    // Attempts are counted in the queue, so there must be no hidden ones.
     maxRequeues: 0,
     idleTimeout: idleMs,
     logger: { trace: note, debug: note, info: note, warn: note, error: note, fatal: note },

@@ -7,27 +7,27 @@ import * as quotedPrintable from 'nodemailer/lib/qp';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import SMTPPool from 'nodemailer/lib/smtp-pool';
 
-// Everything of nodemailer that is not in its documented API stands here, with the reason. Look through it at each upgrade.
+// Everything we use of nodemailer that is not in its documented API, with the reason. Check it at each upgrade.
 
-// To check the mail server and to show each step of a mail, we speak SMTP without sending a mail through a transport.
-// One pool of one connection is a lane; `createTransport` hides the pool that we have to close and to watch.
-// `sendMail` takes no mail that is already built, and we need the same bytes at every attempt.
-// `MimeNode.build` goes through a dozen streams; for texts the encoders give the same bytes at once.
+// SMTPConnection: a walk speaks SMTP without a transport.
+// SMTPPool: a lane is a pool of one connection; `createTransport` hides the pool that we have to close and to watch.
+// MailComposer: `sendMail` accepts no finished mail, and we need the same bytes at every attempt.
+// The encoders: for texts they give the same bytes as `MimeNode.build`, which goes through a dozen streams.
 export { base64, MailComposer, type MimeNode, quotedPrintable, SMTPConnection, SMTPPool };
 
-/** `_socket`: the only way to lift nodemailer's silence limit after the final dot, and to read the certificate. */
+/** `_socket`: the only way to remove nodemailer's silence limit after the final dot, and to read the certificate. */
 export function socketOf(connection: SMTPConnection): Socket | undefined {
   return (connection as unknown as { _socket?: Socket | false })._socket || undefined;
 }
 
-/** `_connections`: the pool does not give out its connection, and the silence limit has to be lifted there too. */
+/** `_connections`: the pool has no public way to its connection, whose silence limit has to be removed too. */
 export function socketOfPool(pool: SMTPPool): Socket | undefined {
   const { _connections: connections } = pool as unknown as { _connections: { connection?: SMTPConnection }[] };
   const connection = connections.at(-1)?.connection;
   return connection && socketOf(connection);
 }
 
-/** `_sendCommand` and `_responseActions`: there is no public way to send MAIL FROM without a mail behind it. */
+/** `_sendCommand` and `_responseActions`: there is no public way to send MAIL FROM without a mail. */
 export function sendCommand(connection: SMTPConnection, line: string, onReply: (reply: string) => void): void {
   const speaking = connection as unknown as {
     _sendCommand(line: string): void;
@@ -37,7 +37,7 @@ export function sendCommand(connection: SMTPConnection, line: string, onReply: (
   speaking._sendCommand(line);
 }
 
-/** A stand-in for nodemailer's own message, which would parse the finished mail and build it again. */
+/** Replaces nodemailer's own message, which would parse the finished mail and build it again. */
 export function builtMail(
   envelope: { readonly from: string; readonly to: readonly string[] },
   raw: Buffer,
@@ -52,7 +52,7 @@ export function builtMail(
   return { data: { signal }, message } as unknown as Parameters<SMTPPool['send']>[0];
 }
 
-/** What nodemailer needs from a stream: `pipe`, and whether any of it was read. */
+/** What nodemailer uses of a stream: `pipe`, and whether any of it was read. */
 function sourceOf(raw: Buffer) {
   return {
     readableDidRead: false,

@@ -1,11 +1,11 @@
 const maxReply = 500;
 
 /**
- * One line of at most 500 characters without control, format or bidi characters. The text comes from
- * a foreign server and ends up in the database, in logs and on terminals.
+ * One line of at most 500 characters, without control, format or bidi characters, because the text of a foreign server is
+ * shown in logs and on terminals.
  */
 export function cleanReply(text: string): string {
-  // Cut first: a reply may be a megabyte long, and the rest is never shown.
+  // Cut first: a reply may be a megabyte long.
   const line = text
     .slice(0, 4 * maxReply)
     .toWellFormed()
@@ -17,7 +17,7 @@ export function cleanReply(text: string): string {
 const unitsMs = { s: 1_000, m: 60_000, h: 3_600_000 };
 const maxWaitMs = 24 * unitsMs.h;
 
-// Only what joins the two may stand between the word and the number, and nothing that makes a name of the number.
+// Between the word and the number only such joining words are allowed, and the number must not be part of a name.
 const retryAfter =
   /\b(?:again|retry|later|wait|back)(?:,? (?:again|later|after|in|for|at least|about|another|within))*:? (\d{1,6}) ?(?:(s)(?:ec(?:ond)?s?)?|(m)(?:in(?:ute)?s?)?|(h)(?:(?:ou)?rs?)?)(?![.-]?\w)/i;
 
