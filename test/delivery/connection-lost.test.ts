@@ -7,7 +7,7 @@ import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
-describe('a worker whose connection to the database is cut', () => {
+describe('a worker that loses its database connection', () => {
   let db: TestDatabase;
   let proxy: TcpProxy;
   let smtp: SmtpServer;
@@ -72,14 +72,14 @@ describe('a worker whose connection to the database is cut', () => {
     expect(smtp.messages.map((it) => it.to[0])).to.have.members(['ada@example.test', 'owner@site.test']);
   }
 
-  it('after a claim, and again while returning unsent mail, sends it later', async () => {
+  it('sends the mail later, if lost after a claim and on return', async () => {
     const cut = proxy.cutAt('before', 'cancel_unwanted').then(() => proxy.cutAt('before', 'give_back_2'));
     await using _worker = await startWorker();
     await cut;
     await bothAreSentOnce();
   });
 
-  it('before the answer to its claim gives back what it never heard of', async () => {
+  it('returns the mail of a claim whose response was lost', async () => {
     const claimed = cutAndAway('claim_due');
     await using worker = await startWorker();
     await claimed;
@@ -91,7 +91,7 @@ describe('a worker whose connection to the database is cut', () => {
     expect(worker.log).to.include('"emails":2').and.include('emails of a claim without a response were returned');
   });
 
-  it('before a claim that reaches the database late gives that back as well', async () => {
+  it('returns the mail of a claim that takes effect late', async () => {
     const late = proxy.cutAt('before', 'claim_due').then(async (deliver) => {
       // Before the second claim it has asked after the first one, in vain.
       await proxy.cutAt('before', 'claim_due');
@@ -102,7 +102,7 @@ describe('a worker whose connection to the database is cut', () => {
     await bothAreSentOnce();
   });
 
-  it('gives back at the stop what it never heard of', async () => {
+  it('returns the mail of a lost claim when it stops', async () => {
     const claimed = cutAndAway('claim_due');
     const worker = await startWorker();
     await claimed;
@@ -117,7 +117,7 @@ describe('a worker whose connection to the database is cut', () => {
     expect(smtp.messages).to.have.lengthOf(0);
   });
 
-  it('before it hears which auto-replies nobody wants sends none of those', async () => {
+  it('sends no auto-replies that it could not check', async () => {
     await db.query('update senders set blocked_at = now()');
     const cancelled = proxy.cutAt('after', 'cancel_unwanted');
     {

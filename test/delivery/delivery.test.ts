@@ -73,7 +73,7 @@ describe('delivery', () => {
   const deliverOnce = (changes: Settings = {}) =>
     runHere(['deliver', '--once'], db, { settings: { ...settings, ...changes } });
 
-  it('(250) sends an answerable notification and an auto-reply, records both', async () => {
+  it('(250) sends and records a notification and an auto-reply', async () => {
     await using server = await RunningServer.start(settings);
     const { receipt } = await post(server, { name: 'Ada Canary', message: 'Canary text' });
 
@@ -103,7 +103,7 @@ describe('delivery', () => {
       .and.not.match(/ada@example|Canary|owner@site/);
   });
 
-  it('(a form with its own recipients) names the form; replies go to the first', async () => {
+  it("notifies a form's own recipients; the first gets replies", async () => {
     const owners = ['shop@shop.test', 'second@shop.test'];
     await runHere(['forms', 'add', 'shop', '--name', 'The <shop>', '--to', ...owners], db);
     await runHere(['forms', 'add', 'plain'], db);
@@ -138,7 +138,7 @@ describe('delivery', () => {
     }
   });
 
-  it('(450) queues the email for later, then sends the identical mail', async () => {
+  it('(450) queues the email for later, then sends the same mail', async () => {
     await post(quiet);
     smtp.answer('rcpt', '450 4.2.0 greylisted', { to: 'owner', times: 1 });
 
@@ -157,7 +157,7 @@ describe('delivery', () => {
     ]);
   });
 
-  it('(550) fails the email with its reason, and leaves the other one alone', async () => {
+  it('(550) fails the email with its reason, and no other', async () => {
     await post(quiet);
     smtp.answer('rcpt', '550 5.1.1 no such user', { to: 'owner' });
 
@@ -171,7 +171,7 @@ describe('delivery', () => {
     expect(shown.stdout).to.include('refused').and.include('550').and.include('no such user');
   });
 
-  it('comes to an end after the ninth try, and is kept', async () => {
+  it('fails the email after the ninth attempt, and keeps it', async () => {
     await post(quiet);
     smtp.answer('rcpt', '451 4.3.0 not now');
     await past.onLastTry(db);
@@ -183,7 +183,7 @@ describe('delivery', () => {
     ]);
   });
 
-  it('(535) burns no try when the login is wrong, and says so loudly', async () => {
+  it('(535) counts no attempt for a wrong login, and logs an error', async () => {
     await post(quiet);
     const done = await ruffinweb(['deliver', '--once'], { ...settings, SMTP_PASSWORD: 'wrong' });
 
@@ -194,7 +194,7 @@ describe('delivery', () => {
     expect(smtp.messages).to.have.lengthOf(0);
   });
 
-  it('(connection lost after the final dot) resends only the notification', async () => {
+  it('(lost after the final dot) resends only the notification', async () => {
     await post(quiet);
     smtp.answer('dot', 'drop', { times: 2 });
 
@@ -240,7 +240,7 @@ describe('delivery', () => {
     expect(next.log).to.include('nobody knows whether it was sent');
   });
 
-  it('(SIGTERM after the final dot) waits for the answer and records it', async () => {
+  it('(SIGTERM after the final dot) waits for the reply', async () => {
     smtp.answer('dot', 'hold', { to: 'owner', times: 1 });
     const server = await RunningServer.start(settings);
     await post(server);
@@ -265,7 +265,7 @@ describe('delivery', () => {
     expect(smtp.messages).to.have.lengthOf(40);
   });
 
-  it('(a separate worker) hears of new mail at once, even after a reconnect', async () => {
+  it('(another process) gets new mail at once, even after a reconnect', async () => {
     await using worker = await RunningServer.startWorker(settings);
     const listening = () =>
       db.query<{ pid: number }>(
@@ -289,7 +289,7 @@ describe('delivery', () => {
     expect((await worker.stop()).code).to.equal(0);
   });
 
-  it('(nobody rings) finds by itself what fell due', async () => {
+  it('(no signal) finds due mail by polling', async () => {
     await post(quiet);
     await past.dueIn(db, '2 seconds');
     await using worker = await RunningServer.startWorker(settings);
@@ -297,7 +297,7 @@ describe('delivery', () => {
     await worker.stop();
   });
 
-  it('(one mail that cannot be composed) delivers its neighbours', async () => {
+  it('delivers the other mail if one cannot be composed', async () => {
     await post(quiet);
     await post(quiet, { email: 'bob@example.test' });
     await db.query(

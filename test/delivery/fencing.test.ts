@@ -57,7 +57,7 @@ describe('a lease', () => {
     expect((await claimDue(scope, 10)).emails).to.deep.equal([]);
   });
 
-  it('that was lost lets its worker change nothing', async () => {
+  it('that is lost lets its worker change nothing', async () => {
     const [frozen] = (await claimDue(scope, 10)).emails;
     await db.makeAllDue();
     const [second] = (await claimDue(scope, 10)).emails;
@@ -72,7 +72,7 @@ describe('a lease', () => {
     expect(outcomes).to.have.deep.members([{ outcome: 'unknown' }, { outcome: 'accepted' }]);
   });
 
-  it('that is given back unbegun counts for nothing, and only its worker can', async () => {
+  it('that is returned unused does not count as an attempt', async () => {
     const { emails } = await claimDue(scope, 10);
     await returnUnsent(
       scope,
@@ -90,7 +90,7 @@ describe('a lease', () => {
     expect(await db.count('attempts')).to.equal(0);
   });
 
-  it('of a worker that died again and again ends with the schedule', async () => {
+  it('of workers that keep dying ends with the retry schedule', async () => {
     await past.onLastTry(db);
     await claimDue(scope, 10);
     await db.makeAllDue();

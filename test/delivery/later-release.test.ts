@@ -85,7 +85,7 @@ describe('rows of a later release on the same database', () => {
   const get = (path: string): Promise<Answer> => http.send(path, { headers });
   const here = (...args: string[]) => runHere(args, db);
 
-  it('are left to their own worker, and a message without a sender is sent', async () => {
+  it('are left to its worker; a message without a sender is sent', async () => {
     const mails: Mail[] = [];
     await deliverDue({ ...context, mailer: mailerInto(mails) });
     expect(await db.emails()).to.deep.equal({
@@ -133,7 +133,7 @@ describe('rows of a later release on the same database', () => {
     expect((await here('messages', 'list')).stdout).to.include('quarantined');
   });
 
-  it('are counted in the metrics, and a pause for an unknown cause is shown', async () => {
+  it('are counted in metrics; a pause for an unknown cause is shown', async () => {
     const metrics = async () => (await http.get('/metrics', { Authorization: `Bearer ${token}` })).text;
     const before = await metrics();
     expect(before).to.include('ruffinweb_emails{kind="confirmation",state="queued"} 1');
@@ -172,7 +172,7 @@ describe('rows of a later release on the same database', () => {
     expect(await db.emails()).to.include({ 'confirmation cancelled': 1 });
   });
 
-  it('keep a message that may wait for its mail, and go with it otherwise', async () => {
+  it('keep a message while it may wait for its mail', async () => {
     await db.query(`update emails set state = 'sent' where state = 'queued'`);
     await db.query('update forms set retention_days = 30');
     await db.age(message.id, 400);
@@ -183,7 +183,7 @@ describe('rows of a later release on the same database', () => {
     expect(await db.count('messages')).to.equal(0);
   });
 
-  it('are deleted with their message, and do not disturb an erasure', async () => {
+  it('are deleted with their message and in an erasure', async () => {
     expect((await here('senders', 'erase', '--email', 'ada@example.test', '--yes')).code).to.equal(0);
     expect(await db.count('messages')).to.equal(1);
     expect((await here('messages', 'delete', message.receipt, '--yes')).code).to.equal(0);

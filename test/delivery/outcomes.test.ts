@@ -73,7 +73,7 @@ const impatience = { deadlineMs: 600, answerMs: 600, silenceMs: 500 };
 /** The same, once a mail has come to its final dot, for which a machine with other work has its time. */
 const impatienceAfterDot = { answerMs: 600 };
 
-describe('what a mail server does to one notification and one auto-reply', () => {
+describe('a notification and an auto-reply, by what the server does', () => {
   let db: TestDatabase;
   let smtp: SmtpServer;
   let context: MailingContext;
@@ -142,7 +142,7 @@ describe('what a mail server does to one notification and one auto-reply', () =>
 
   for (const { title, step, answer, mailer, result, code } of scenarios) {
     const expected = consequences[result as Exclude<AttemptOutcome, 'accepted'>];
-    it(`${title}: "${result}", and afterwards ${expected.arrived.length} of 2 arrive`, async () => {
+    it(`${title}: "${result}", then ${expected.arrived.length} of 2 arrive`, async () => {
       await buildMessages(context, 1);
       if (step !== undefined && answer !== undefined) smtp.answer(step, answer);
       const neverEnds = answer === 'hold' || typeof answer === 'object';

@@ -8,7 +8,7 @@ import type { Settings } from '../support/program.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 
 /** An email's retry schedule begins when it is created, and again when an operator releases or resends it. */
-describe('the schedule of tries', () => {
+describe('the retry schedule', () => {
   let db: TestDatabase;
   let smtp: SmtpServer;
   let settings: Settings;
@@ -63,7 +63,7 @@ describe('the schedule of tries', () => {
         messageId: /^Message-ID: (\S+)/im.exec(raw)?.[1],
       }));
 
-  it('restarts on release: old held mail gets the Date of its release', async () => {
+  it('restarts on release, with the Date of the release', async () => {
     const [{ receipt } = { receipt: '' }] = await buildMessages(context, 1, () => ({ _gotcha: 'x' }));
     await age(240);
     const before = await notification();
@@ -84,7 +84,7 @@ describe('the schedule of tries', () => {
     );
   });
 
-  it('restarts on resend: failed or waiting mail gets the Date of the resend', async () => {
+  it('restarts on resend, with the Date of the resend', async () => {
     for (const outcome of [mailOutcomes.refused, mailOutcomes.later, mailOutcomes.unknown]) {
       await buildMessages(context, 1);
       await age(50);
@@ -101,7 +101,7 @@ describe('the schedule of tries', () => {
     }
   });
 
-  it('restarts on release after a dead worker: same Message-ID, attempt recorded', async () => {
+  it('restarts on release after a dead worker, same Message-ID', async () => {
     const [{ receipt } = { receipt: '' }] = await buildMessages(context, 1);
     // As `claimDue` leaves it, and the lease has ended since.
     await db.query(`update emails set lease_token = gen_random_uuid(), tries = 1 where kind = 'notification'`);
@@ -114,7 +114,7 @@ describe('the schedule of tries', () => {
     expect(shown.attempts.map((it: { outcome: string }) => it.outcome)).to.deep.equal(['unknown', 'accepted']);
   });
 
-  it('restarts for no other reason: retries keep Date and Message-ID', async () => {
+  it('does not restart on a retry: Date and Message-ID stay', async () => {
     await buildMessages(context, 1);
     await age(50);
     const { internet_message_id } = await notification();
@@ -126,7 +126,7 @@ describe('the schedule of tries', () => {
     for (const it of identities()) expect(it).to.include({ hoursAgo: 50, messageId: internet_message_id });
   });
 
-  describe('of an auto-reply lasts a day', () => {
+  describe('of an auto-reply: one day', () => {
     const replies = () => smtp.messages.filter((it) => it.to[0] !== 'owner@site.test');
     const autoReplies = async () =>
       await db.query<{ id: string; state: string; failure: string | null; tries: number }>(
@@ -141,7 +141,7 @@ describe('the schedule of tries', () => {
       }
     };
 
-    it('sends one auto-reply and every notification after four daily posts', async () => {
+    it('sends one auto-reply for four daily posts, and each notification', async () => {
       await outage(4);
       expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 4, 'notification queued': 4 });
       await deliver();
@@ -156,7 +156,7 @@ describe('the schedule of tries', () => {
       ]);
     });
 
-    it('and the operator sees why, in the list, beside the email and in the log', async () => {
+    it('shows the reason in the list, with the email and in the log', async () => {
       await outage(1);
       await age(25);
       await deliver();
@@ -172,7 +172,7 @@ describe('the schedule of tries', () => {
       });
     });
 
-    it('cancels a delayed one when it is due, also one that became unwanted', async () => {
+    it('cancels a delayed or unwanted auto-reply when it is due', async () => {
       await buildMessages(context, 2);
       await settleDue(context, () => mailOutcomes.later);
       await age(25);
@@ -187,7 +187,7 @@ describe('the schedule of tries', () => {
       ]);
     });
 
-    it('and starts again if an operator resends it by id, in any state', async () => {
+    it('restarts if an operator resends it by id, in any state', async () => {
       await buildMessages(context, 3);
       const [waiting, failed, cancelled] = (await autoReplies()).map((it) => it.id) as [string, string, string];
       await settleDue(context, (it) => (it.id === failed ? mailOutcomes.refused : mailOutcomes.later));
@@ -203,7 +203,7 @@ describe('the schedule of tries', () => {
       expect(await db.emails()).to.deep.include({ 'auto-reply sent': 3, 'auto-reply cancelled': 1 });
     });
 
-    it('and is left alone where its worker died: it may have arrived', async () => {
+    it('cancels nothing if the worker died: it may have arrived', async () => {
       await buildMessages(context, 1);
       await age(25);
       await db.query(`update emails set lease_token = gen_random_uuid(), tries = 1 where kind = 'auto-reply'`);
@@ -215,7 +215,7 @@ describe('the schedule of tries', () => {
       expect((await autoReplies())[0]).to.include({ state: 'failed', failure: 'outcome-unknown' });
     });
 
-    it('and from then on a day again', async () => {
+    it('lasts another day after a resend', async () => {
       await buildMessages(context, 1);
       await settleDue(context, () => mailOutcomes.later);
       await age(25);
@@ -232,7 +232,7 @@ describe('the schedule of tries', () => {
       expect((await autoReplies())[0]).to.include({ state: 'cancelled', failure: 'too-late' });
     });
 
-    it("and does not start again for a query, which could send days' worth at once", async () => {
+    it('does not restart for a query, which could send days of mail', async () => {
       for (const [outcome, option] of [
         [mailOutcomes.refused, '--failed'],
         [mailOutcomes.later, '--queued'],

@@ -9,7 +9,7 @@ import { mailerTo } from '../support/smtp-mail.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
-describe('a mail server that thinks about a mail for longer than a lease lasts', () => {
+describe('a mail server that replies after the lease would expire', () => {
   let db: TestDatabase;
   let smtp: SmtpServer;
   let context: MailingContext;
@@ -39,7 +39,7 @@ describe('a mail server that thinks about a mail for longer than a lease lasts',
     return rows.length;
   };
 
-  it('keeps its leases meanwhile, and gets each mail once', async () => {
+  it('gets each mail once, because the leases are renewed', async () => {
     await buildMessages(context, 1);
     smtp.answer('dot', 'hold');
     const delivering = deliver();
@@ -57,7 +57,7 @@ describe('a mail server that thinks about a mail for longer than a lease lasts',
     expect(await db.query('select distinct tries from emails')).to.deep.equal([{ tries: 1 }]);
   });
 
-  it("is not waited for once the lease is lost; the next worker's result stays", async () => {
+  it('is given up when the lease is lost; the other worker decides', async () => {
     await buildMessages(context, 1);
     smtp.answer('dot', 'hold');
     const delivering = deliver();

@@ -56,7 +56,7 @@ function shiftedClocks() {
   };
 }
 
-describe('what a worker has claimed ahead', () => {
+describe('mail that a worker has claimed ahead', () => {
   let db: TestDatabase;
   let context: MailingContext;
 
@@ -104,7 +104,7 @@ describe('what a worker has claimed ahead', () => {
     expect(new Set(server.begun).size).to.equal(14);
   });
 
-  it('does not start once another worker may have it, even if the clock changes', async () => {
+  it('does not start if another worker may have it, on any clock', async () => {
     await build(12);
     const [server, other] = [slowMailer(6), slowMailer(Number.POSITIVE_INFINITY)];
     using clocks = shiftedClocks();

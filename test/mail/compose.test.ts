@@ -50,7 +50,7 @@ async function sent(mail: Mail) {
 }
 
 describe('the notification', () => {
-  it('tells all there is to know, in text and in HTML', async () => {
+  it('contains all facts, in text and in HTML', async () => {
     const mail = composeNotification(templates, envelope, message);
     const { parsed, header, smtp, names } = await sent(mail);
 
@@ -104,7 +104,7 @@ Your answer to this mail goes to the sender. It was sent by the form
     }
   });
 
-  it('does without what was not given', async () => {
+  it('leaves out what is missing', async () => {
     const { formName, subject, threadId, ...least } = message;
     const mail = composeNotification(templates, envelope, {
       ...least,
@@ -120,7 +120,7 @@ Your answer to this mail goes to the sender. It was sent by the form
     expect(names).to.not.include('references');
   });
 
-  it('makes nothing of what a visitor wrote but text', () => {
+  it('turns nothing that a visitor wrote into markup or links', () => {
     const hostile =
       '<script>alert(1)</script><img src=x onerror=alert(1)><a href="https://evil.example">click</a>" onmouseover="x {{ receipt }} {% raw %}';
     const mail = composeNotification(templates, envelope, {
@@ -140,7 +140,7 @@ Your answer to this mail goes to the sender. It was sent by the form
     expect(mail.text).to.include(hostile);
   });
 
-  it('loads nothing from anywhere', () => {
+  it('loads nothing from the network', () => {
     const mail = composeNotification(templates, envelope, message);
 
     expect(mail.html).to.not.match(/\bsrc=|url\(|@import|<link/i);
@@ -168,7 +168,7 @@ Your answer to this mail goes to the sender. It was sent by the form
     `${'a'.repeat(119)}😀`,
     ' '.repeat(5_000),
   ];
-  it("keeps visitors' text out of the headers, except a short, clean subject", async () => {
+  it("keeps visitors' text out of headers, except a short subject", async () => {
     const expected = (await sent(composeNotification(templates, envelope, message))).names.sort();
     for (const text of injections) {
       const mail = composeNotification(templates, envelope, {
@@ -207,7 +207,7 @@ Your answer to this mail goes to the sender. It was sent by the form
     expect(mail.text).to.include('\na\nb\nc\nd\te[31m\ufffdf\n');
   });
 
-  it('leaves out a Reply-To that is not one plain address, and still arrives', async () => {
+  it('leaves out a Reply-To that is not one plain address', async () => {
     for (const address of ['a@b.test, c@d.test', 'ädä@engine.example', '"x y"@b.test', 'Ada <ada@engine.example>']) {
       const { names, smtp } = await sent(composeNotification(templates, envelope, { ...message, sender: { address } }));
 
@@ -224,7 +224,7 @@ Your answer to this mail goes to the sender. It was sent by the form
 });
 
 describe('the summary and the test mail', () => {
-  it('ask no automatic answer of an owner but that they could not be delivered', async () => {
+  it('suppress automatic replies except non-delivery reports', async () => {
     const publicUrl = 'https://forms.example.test';
     const summary = { count: 0, since: message.receivedAt, messages: [], publicUrl };
     for (const mail of [composeHeldSummary(templates, envelope, summary), composeTest(envelope, { publicUrl })]) {
@@ -238,7 +238,7 @@ describe('the summary and the test mail', () => {
 describe('the auto-reply', () => {
   const own: Envelope = { ...envelope, to: 'ada@engine.example', replyTo: 'owner@example.test' };
 
-  it('says that the message arrived, to the address that was given', async () => {
+  it('confirms the message to the address that was given', async () => {
     const mail = composeAutoReply(templates, own, reply);
     const { parsed, header, smtp } = await sent(mail);
 
@@ -260,7 +260,7 @@ describe('the auto-reply', () => {
     ]);
   });
 
-  it('offers no way out where there is none', async () => {
+  it('has no unsubscribe link without an unsubscribe URL', async () => {
     const { unsubscribeUrl, ...without } = reply;
     const { names, parsed } = await sent(composeAutoReply(templates, own, without));
 
@@ -270,7 +270,7 @@ describe('the auto-reply', () => {
     expect(parsed.html).to.not.match(/never/i);
   });
 
-  it('without https has the link, and no button for one click', async () => {
+  it('without https has the link but no one-click button', async () => {
     const unsubscribeUrl = 'http://forms.example.test/unsubscribe/0193?t=abc';
     const { header, names, parsed } = await sent(composeAutoReply(templates, own, { ...reply, unsubscribeUrl }));
 
@@ -279,7 +279,7 @@ describe('the auto-reply', () => {
     expect(parsed.text).to.include(unsubscribeUrl);
   });
 
-  it('carries nothing that a visitor wrote, even when somebody hands it over', async () => {
+  it('contains nothing that a visitor wrote, even if it is passed in', async () => {
     const canaries = {
       name: 'CANARY-1',
       message: 'CANARY-2',
@@ -293,14 +293,14 @@ describe('the auto-reply', () => {
     expect((await sent(mail)).raw.toString('latin1')).to.not.include('CANARY');
   });
 
-  it('takes only web addresses for links', () => {
+  it('accepts only web addresses as links', () => {
     expect(() => composeAutoReply(templates, own, { ...reply, unsubscribeUrl: 'javascript:alert(1)' })).to.throw(
       TypeError,
     );
     expect(() => composeAutoReply(templates, own, { ...reply, siteUrl: 'not an address' })).to.throw(TypeError);
   });
 
-  it('keeps a long way out in one header line', async () => {
+  it('keeps a long unsubscribe URL in one header line', async () => {
     const unsubscribeUrl = `https://forms.example.test/unsubscribe/${'a'.repeat(400)}`;
     const { header, head } = await sent(composeAutoReply(templates, own, { ...reply, unsubscribeUrl }));
 

@@ -18,7 +18,7 @@ describe('mail as files', () => {
     await rm(parent, { recursive: true, force: true });
   });
 
-  it('writes an .eml that only its owner can read, in a folder made for it', async () => {
+  it('writes an .eml file that only its owner can read', async () => {
     await using mailer = createFileMailer(folder);
     const mail = someMail({ id: '0193a0c4-0000-7000-8000-000000000001' });
 
@@ -41,7 +41,7 @@ describe('mail as files', () => {
     expect(await readdir(folder)).to.have.lengthOf(1);
   });
 
-  it('holds the very bytes that SMTP carries', async () => {
+  it('contains the same bytes that SMTP sends', async () => {
     await using server = await startSmtpServer();
     await using smtp = mailerTo(server);
     await using files = createFileMailer(folder);
@@ -54,7 +54,7 @@ describe('mail as files', () => {
     expect(await readFile(join(folder, name), 'latin1')).to.equal(server.messages[0]?.raw);
   });
 
-  it('lets no kind or id lead out of the folder', async () => {
+  it('lets no kind or id escape from the folder', async () => {
     await using mailer = createFileMailer(folder);
 
     expect(await mailer.send(someMail({ id: '../../evil' }))).to.include({ result: 'refused' });
@@ -63,7 +63,7 @@ describe('mail as files', () => {
     expect(await readdir(parent)).to.deep.equal([]);
   });
 
-  it('is "broken" when the folder cannot be used, and leaves nothing half-written', async () => {
+  it('is "broken" if the folder cannot be used, and writes nothing', async () => {
     await writeFile(join(parent, 'file'), '');
     await using mailer = createFileMailer(join(parent, 'file', 'mail'));
 

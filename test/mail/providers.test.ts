@@ -33,10 +33,10 @@ async function walk(server: SmtpServer, changes: Partial<SmtpOptions>, mail = so
   };
 }
 
-describe('SMTP as people have it', () => {
+describe('SMTP as providers run it', () => {
   for (const [name, { server: serverOptions, mailer: mailerOptions }] of Object.entries(providers)) {
     describe(name, () => {
-      it('takes a mail, each step being told', async () => {
+      it('accepts a mail, and each step is reported', async () => {
         await using server = await startSmtpServer(serverOptions);
         const { outcome, told, steps, certificateEndsAt } = await walk(server, mailerOptions);
         expect(outcome).to.include({ result: 'accepted', code: 250 });
@@ -49,7 +49,7 @@ describe('SMTP as people have it', () => {
         if (serverOptions.tls !== undefined) expect(certificateEndsAt?.getTime()).to.be.greaterThan(Date.now());
       });
 
-      it('does not take one that is larger than it says', async () => {
+      it('refuses a mail over its size limit', async () => {
         await using server = await startSmtpServer({ ...serverOptions, sizeLimit: 2000 });
         await using mailer = mailerTo(server, mailerOptions);
         const large = await mailer.send(someMail({ text: 'x\n'.repeat(5000) }));
@@ -76,7 +76,7 @@ describe('SMTP as people have it', () => {
     });
   }
 
-  it('a wrong password is told at the login, and no mail is begun', async () => {
+  it('a wrong password is reported at the login step', async () => {
     for (const { server: serverOptions, mailer } of [providers.Gmail, providers['Amazon SES']].filter((it) => !!it)) {
       await using server = await startSmtpServer(serverOptions);
       const { outcome, told } = await walk(server, { ...mailer, password: 'wrong' });
@@ -86,7 +86,7 @@ describe('SMTP as people have it', () => {
     }
   });
 
-  it('no login where one is required is told at MAIL', async () => {
+  it('a missing login is reported at MAIL', async () => {
     await using server = await startSmtpServer({ auth });
     const { outcome, told } = await walk(server, {});
     expect(told.slice(0, 4)).to.deep.equal(['connect ok', 'tls ok', 'login ok', 'mail NOT']);
@@ -109,7 +109,7 @@ describe('SMTP as people have it', () => {
     ['dot', '552 5.3.4 too big', 'accepted NOT'],
     ['dot', 'drop', 'accepted NOT'],
   ] as const) {
-    it(`${step} answered with "${answer}" is told at that step`, async () => {
+    it(`${step} answered with "${answer}" is reported at that step`, async () => {
       await using server = await startSmtpServer();
       server.answer(step, answer);
       const { told, steps } = await walk(server, {});
@@ -119,7 +119,7 @@ describe('SMTP as people have it', () => {
     });
   }
 
-  it('SES says 454 when too much is sent at once: that waits, and is no wrong password', async () => {
+  it('454 from SES (too fast) is retried, and is no wrong password', async () => {
     const { server: serverOptions = {}, mailer = {} } = providers['Amazon SES'] ?? {};
     await using server = await startSmtpServer(serverOptions);
     server.answer('dot', '454 Throttling failure: Maximum sending rate exceeded.');

@@ -5,13 +5,13 @@ import { helloNameFor, securityFor } from '../../src/mail/smtp/defaults.ts';
 import { cleanReply, readRetryAfter } from '../../src/mail/smtp/reply.ts';
 
 describe('cleanReply', () => {
-  it('makes one line of a reply of several', () => {
+  it('joins a reply of several lines into one', () => {
     expect(cleanReply('550-5.1.1 The mailbox\r\n550 5.1.1 does not exist')).to.equal(
       '550-5.1.1 The mailbox 550 5.1.1 does not exist',
     );
   });
 
-  it('leaves nothing that a terminal would act on, and half of no character', () => {
+  it('removes control characters and never cuts a character in half', () => {
     const hostile = `${String.fromCharCode(...Array(32).keys(), 127, ...Array.from({ length: 32 }, (_, index) => 128 + index))}\u202a\u2066\u200f\ufeff\u{e0041}\ud800`;
 
     expect(cleanReply(`a${hostile}b`)).to.equal('a \ufffdb');
@@ -19,7 +19,7 @@ describe('cleanReply', () => {
     expect(cleanReply('😀'.repeat(5_000))).to.have.lengthOf.at.most(500);
   });
 
-  it('is quick with a megabyte of anything', () => {
+  it('is fast with a megabyte of text', () => {
     for (const text of ['a', ' ', '\x1b', '\u202e', 'wait ', 'again 1', '9'])
       readRetryAfter(cleanReply(text.repeat(1 << 20)));
   });
@@ -50,7 +50,7 @@ describe('readRetryAfter', () => {
 });
 
 describe('securityFor', () => {
-  it('is TLS from the start on 465, whatever the host', () => {
+  it('is TLS from the start on port 465, for every host', () => {
     for (const host of ['smtp.gmail.com', 'localhost', '127.0.0.1'])
       expect(securityFor(host, 465)).to.equal('implicit');
   });
@@ -59,13 +59,13 @@ describe('securityFor', () => {
     for (const port of [25, 587, 2525]) expect(securityFor('mail.example.com', port)).to.equal('starttls');
   });
 
-  it('allows plain text only to the machine itself', () => {
+  it('allows plain text only to this machine', () => {
     for (const host of ['localhost', 'LOCALHOST', '127.0.0.1', '127.8.9.10', '::1', '[::1]', '::ffff:127.0.0.1']) {
       expect(securityFor(host, 25), host).to.equal('opportunistic');
     }
   });
 
-  it('is not taken in by names and numbers that only look like it', () => {
+  it('is not fooled by names and numbers that look like localhost', () => {
     const names = [
       'localhost.example.com',
       '127.0.0.1.example.com',
@@ -104,7 +104,7 @@ describe('helloNameFor', () => {
 });
 
 describe('addresses', () => {
-  it('takes plain addresses', () => {
+  it('accepts plain addresses', () => {
     const plain = [
       'a@b',
       'owner@localhost',
@@ -116,14 +116,14 @@ describe('addresses', () => {
     for (const address of plain) expect(isPlainAddress(address), address).to.equal(true);
   });
 
-  it('reads what MAIL_FROM may be', () => {
+  it('reads the forms that MAIL_FROM may have', () => {
     expect(readMailbox('a@b.test')).to.deep.equal({ address: 'a@b.test' });
     expect(readMailbox('<a@b.test>')).to.deep.equal({ address: 'a@b.test' });
     expect(readMailbox('  Müller & Söhne <a@b.test> ')).to.deep.equal({ name: 'Müller & Söhne', address: 'a@b.test' });
     expect(readMailbox('"Doe, Jane" <a@b.test>')).to.deep.equal({ name: 'Doe, Jane', address: 'a@b.test' });
   });
 
-  it('is quick with an endless address', () => {
+  it('is fast with a very long address', () => {
     for (const text of ['a', 'a.', '.', '@', '-', 'a-'])
       isPlainAddress(`${text.repeat(1 << 20)}@${text.repeat(1 << 20)}`);
     for (const text of ['a', 'a.', '-', 'a-']) isPlainAddress(`a@${text.repeat(120)}!`);

@@ -35,7 +35,7 @@ async function tryOnce(
 const withoutPipelining = { capabilities: ['8BITMIME'] };
 
 describe('SMTP: an accepted mail', () => {
-  it('arrives once, at one recipient, as composed', async () => {
+  it('arrives once, at one recipient, as it was composed', async () => {
     await using server = await startSmtpServer();
     await using mailer = mailerTo(server);
 
@@ -63,7 +63,7 @@ describe('SMTP: an accepted mail', () => {
     ]);
   });
 
-  it('keeps its lines as they are, however long', async () => {
+  it('keeps its lines unchanged, even long ones', async () => {
     await using server = await startSmtpServer();
     await using mailer = mailerTo(server);
     const text = `${'word '.repeat(300)}\n> quoted \n  indented\n${'x'.repeat(5_000)}`;
@@ -74,7 +74,7 @@ describe('SMTP: an accepted mail', () => {
     for (const line of server.messages[0]?.raw.split('\r\n') ?? []) expect(line.length).to.be.at.most(78);
   });
 
-  it('is the same bytes at every try', async () => {
+  it('has the same bytes at every attempt', async () => {
     await using server = await startSmtpServer();
     await using mailer = mailerTo(server);
     const mail = someMail();
@@ -190,13 +190,13 @@ describe('SMTP: a reply decides', () => {
     expect((await tryOnce('mail', '552 5.2.2 Mailbox full')).outcome).to.include({ result: 'broken', code: 552 });
   });
 
-  it('says when a temporary refusal names its time', async () => {
+  it('reads the wait that a temporary refusal asks for', async () => {
     const { outcome } = await tryOnce('rcpt', '450 4.2.0 Greylisted, please try again in 5 minutes');
 
     expect(outcome.retryAfterMs).to.equal(5 * 60_000);
   });
 
-  it('refuses a mail over the size limit of the server', async () => {
+  it("refuses a mail over the server's size limit", async () => {
     await using server = await startSmtpServer({ sizeLimit: 2_000 });
     await using mailer = mailerTo(server);
 
@@ -204,7 +204,7 @@ describe('SMTP: a reply decides', () => {
     expect(await mailer.send(someMail({ text: 'x'.repeat(3_000) }))).to.include({ result: 'refused', code: 552 });
   });
 
-  it('goes on with a new connection where a server limits mails per connection', async () => {
+  it('opens a new connection if a server limits mails per connection', async () => {
     await using server = await startSmtpServer();
     server.answer('mail', ({ accepted }) => (accepted >= 2 ? '421 4.7.28 too many mails' : undefined));
     await using mailer = mailerTo(server, { lanes: 1 });
@@ -214,7 +214,7 @@ describe('SMTP: a reply decides', () => {
     expect(server.connections.total).to.equal(2);
   });
 
-  it('is "later" where a server limits mails altogether', async () => {
+  it('is "later" if a server limits mails in total', async () => {
     await using server = await startSmtpServer();
     server.answer('mail', () => (server.messages.length >= 2 ? '421 4.7.28 too many mails' : undefined));
     await using mailer = mailerTo(server, { lanes: 1 });
@@ -240,7 +240,7 @@ describe('SMTP: a lost connection', () => {
     });
   }
 
-  it('lost in the middle of DATA, with the rest still to be sent, is "later"', async () => {
+  it('lost in the middle of DATA is "later"', async () => {
     await using server = await startSmtpServer();
     server.answer('data', 'deaf');
     await using mailer = mailerTo(server);
@@ -270,7 +270,7 @@ describe('SMTP: a lost connection', () => {
     });
   }
 
-  it('nobody listening is "later"', async () => {
+  it('that nobody accepts is "later"', async () => {
     const port = await closedPort();
     await using mailer = mailerTo({ host: '127.0.0.1', port }, { deadlineMs: 2_000 });
 
@@ -280,14 +280,14 @@ describe('SMTP: a lost connection', () => {
     expect(outcome.reply).to.match(/ECONNREFUSED/);
   });
 
-  it('a host that does not exist is "broken"', async () => {
+  it('to a host that does not exist is "broken"', async () => {
     await using mailer = mailerTo({ host: 'nowhere.invalid', port: 587 }, { security: 'starttls', connectMs: 1_500 });
 
     expect(await mailer.send(someMail())).to.include({ result: 'broken' });
   });
 });
 
-describe('SMTP: a server that never ends', () => {
+describe('SMTP: a server that never finishes', () => {
   /** A mail comes as far as its final dot in that time, also where the machine has other work. */
   const impatience = { deadlineMs: 2_000, answerMs: 2_000 };
   const impatient = { mailer: impatience };
@@ -302,7 +302,7 @@ describe('SMTP: a server that never ends', () => {
     }
   });
 
-  it('hanging after the dot is "unknown" at the deadline; the mail may arrive', async () => {
+  it('hanging after the dot is "unknown" at the deadline', async () => {
     await using server = await startSmtpServer();
     server.answer('dot', 'hold');
     await using mailer = mailerTo(server, impatience);
@@ -313,7 +313,7 @@ describe('SMTP: a server that never ends', () => {
     await server.received(1);
   });
 
-  it('after the dot, waits for the answer beyond the silence and the deadline', async () => {
+  it('waits for the reply to the dot longer than the deadline', async () => {
     await using server = await startSmtpServer();
     const patience = { silenceMs: 2_000, deadlineMs: 6_000, answerMs: 60_000 };
     await using mailer = mailerTo(server, { lanes: 1, ...patience });
@@ -337,7 +337,7 @@ describe('SMTP: a server that never ends', () => {
     expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
   });
 
-  it('after the dot a try that is abandoned ends at once', async () => {
+  it('an abandoned attempt ends at once, even after the dot', async () => {
     await using server = await startSmtpServer();
     server.answer('dot', 'hold');
     await using mailer = mailerTo(server, { answerMs: 60_000 });
@@ -355,7 +355,7 @@ describe('SMTP: a server that never ends', () => {
     expect(tries.map(({ outcome }) => outcome.result)).to.deep.equal(['later', 'later', 'unknown']);
   });
 
-  it('silence ends a try before the deadline', async () => {
+  it('silence ends an attempt before the deadline', async () => {
     const before = performance.now();
     const { outcome } = await tryOnce('rcpt', 'hold', { mailer: { silenceMs: 100, deadlineMs: 10_000 } });
 
@@ -363,7 +363,7 @@ describe('SMTP: a server that never ends', () => {
     expect(performance.now() - before).to.be.below(5_000);
   });
 
-  it('each mail after a hang is judged by its own result', async () => {
+  it('each mail after a hang gets its own result', async () => {
     await using server = await startSmtpServer();
     server.answer('dot', 'hold', { times: 1 });
     await using mailer = mailerTo(server, { lanes: 1, ...impatience });
@@ -376,7 +376,7 @@ describe('SMTP: a server that never ends', () => {
 });
 
 describe('SMTP: a hostile server', () => {
-  it('a long reply is cut, one of 1 MB is not even read', async () => {
+  it('a long reply is cut, and one of 1 MB is not read', async () => {
     const long = await tryOnce('rcpt', `550 ${'x'.repeat(10_000)}`);
     const huge = await tryOnce('rcpt', `550 ${'x'.repeat(1 << 20)}`);
 
@@ -397,7 +397,7 @@ describe('SMTP: a hostile server', () => {
     expect(outcome.result).to.equal('later');
   });
 
-  it('escape, bidi and other invisible characters of a reply are gone', async () => {
+  it('escape, bidi and invisible characters are removed', async () => {
     const { outcome } = await tryOnce(
       'dot',
       '554 \x1b]0;owned\x07 \x1b[2Jno\u009b31m \u202egnp.exe\u200b \u2028 zero\0',
@@ -406,7 +406,7 @@ describe('SMTP: a hostile server', () => {
     expect(outcome.reply).to.equal('554 ]0;owned [2Jno 31m gnp.exe zero');
   });
 
-  it('a reply too many leaves no mail accepted that was not', async () => {
+  it('an extra reply does not make a mail accepted', async () => {
     const { outcome, messages } = await tryOnce(
       'rcpt',
       { raw: '250 ok\r\n250 and another\r\n' },
@@ -491,7 +491,7 @@ describe('SMTP: a reply that is not SMTP', () => {
     expect(server.connections.total).to.equal(2);
   });
 
-  it('costs no try on a kept connection', async () => {
+  it('on a kept connection counts as no attempt', async () => {
     await using server = await startSmtpServer();
     await using mailer = mailerTo(server, { lanes: 1, idleMs: 60_000 });
     expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
@@ -542,7 +542,7 @@ describe('SMTP: login', () => {
     expect(await mailer.send(someMail())).to.include({ result: 'broken', code: 530 });
   });
 
-  it('a server that knows no login is "broken" when there is a user', async () => {
+  it('a server without a login is "broken" if there is a user', async () => {
     await using server = await startSmtpServer();
     await using mailer = mailerTo(server, auth);
 
@@ -550,7 +550,7 @@ describe('SMTP: login', () => {
     expect(server.messages).to.be.empty;
   });
 
-  it('a login that is down for the moment is "later"', async () => {
+  it('a login that fails temporarily is "later"', async () => {
     await using server = await startSmtpServer({ auth });
     server.answer('auth', '454 4.7.0 temporary authentication failure');
     await using mailer = mailerTo(server, auth);
@@ -558,7 +558,7 @@ describe('SMTP: login', () => {
     expect(await mailer.send(someMail())).to.include({ result: 'later', code: 454 });
   });
 
-  it('verify logs in, asks whether mail from us is taken, and sends nothing', async () => {
+  it('verify logs in, tries MAIL FROM, and sends nothing', async () => {
     await using server = await startSmtpServer({ auth });
     await using mailer = mailerTo(server, { ...auth, helloName: 'site.example.test' });
 
@@ -573,7 +573,7 @@ describe('SMTP: login', () => {
     ]);
   });
 
-  it('verify says what a mail would meet at MAIL', async () => {
+  it('verify returns what MAIL FROM would return', async () => {
     await using server = await startSmtpServer({ auth });
     await using mailer = mailerTo(server, auth);
     for (const [reply, result] of [
@@ -608,7 +608,7 @@ describe('SMTP: login', () => {
 });
 
 describe('SMTP: lanes', () => {
-  it('sends ten mails at the same time and no more; a hung one blocks no other', async () => {
+  it('sends ten mails at once; a hung one blocks no other', async () => {
     await using server = await startSmtpServer();
     server.answer('dot', 'hold');
     await using mailer = mailerTo(server);
@@ -629,7 +629,7 @@ describe('SMTP: lanes', () => {
     expect(outcomes.map((outcome) => outcome.result)).to.deep.equal(Array(11).fill('accepted'));
   });
 
-  it('a server that does not answer the goodbye holds nothing up', async () => {
+  it('a server that does not answer QUIT delays nothing', async () => {
     await using server = await startSmtpServer();
     server.answer('quit', 'hold');
     await using mailer = mailerTo(server, { lanes: 1, idleMs: 30, silenceMs: 60_000 });
@@ -654,7 +654,7 @@ describe('SMTP: lanes', () => {
     expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
   });
 
-  it('a kept connection that the server has closed costs no try', async () => {
+  it('a kept connection that the server closed counts as no attempt', async () => {
     await using server = await startSmtpServer();
     await using mailer = mailerTo(server, { lanes: 1, idleMs: 60_000 });
     expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
@@ -668,7 +668,7 @@ describe('SMTP: lanes', () => {
     expect(server.connections.total).to.equal(3);
   });
 
-  it('a mail that was refused amid its data leaves nothing behind for the next one', async () => {
+  it('a mail refused in its data does not affect the next one', async () => {
     await using server = await startSmtpServer();
     await using mailer = mailerTo(server, { lanes: 1, deadlineMs: 60_000, silenceMs: 60_000 });
     server.answer('body', 'deaf', { times: 1 });
@@ -684,7 +684,7 @@ describe('SMTP: lanes', () => {
     expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
   });
 
-  it('a kept connection lost after the dot is not tried again', async () => {
+  it('a kept connection lost after the dot is not retried', async () => {
     await using server = await startSmtpServer();
     await using mailer = mailerTo(server, { lanes: 1, idleMs: 60_000 });
     await mailer.send(someMail());
@@ -696,7 +696,7 @@ describe('SMTP: lanes', () => {
 });
 
 describe('SMTP: stopping', () => {
-  it('before the dot a signal ends the try at once', async () => {
+  it('before the dot, a signal ends the attempt at once', async () => {
     await using server = await startSmtpServer();
     server.answer('rcpt', 'hold');
     await using mailer = mailerTo(server);
@@ -709,7 +709,7 @@ describe('SMTP: stopping', () => {
     expect(await sending).to.include({ result: 'later' });
   });
 
-  it('after the dot a signal waits for the answer', async () => {
+  it('after the dot, a signal waits for the reply', async () => {
     await using server = await startSmtpServer();
     server.answer('dot', 'hold');
     await using mailer = mailerTo(server);
@@ -723,7 +723,7 @@ describe('SMTP: stopping', () => {
     expect(await sending).to.include({ result: 'accepted' });
   });
 
-  it('a signal that came before sends nothing', async () => {
+  it('an earlier signal sends nothing', async () => {
     await using server = await startSmtpServer();
     await using mailer = mailerTo(server);
 
@@ -731,7 +731,7 @@ describe('SMTP: stopping', () => {
     expect(server.connections.total).to.equal(0);
   });
 
-  it('disposing ends all: "later" before the dot, "unknown" after, no connections', async () => {
+  it('disposing ends all: "later" before the dot, "unknown" after', async () => {
     await using server = await startSmtpServer();
     server.answer('rcpt', 'hold', { to: 'slow' });
     server.answer('dot', 'hold', { to: 'late' });
@@ -824,7 +824,7 @@ describe('SMTP: what must never reach the network', () => {
     expect(server.connections.total).to.equal(0);
   });
 
-  it('a From that is not one mailbox, which is "broken", since it is in every mail', async () => {
+  it('a From that is not one mailbox ("broken")', async () => {
     await using server = await startSmtpServer();
     await using mailer = mailerTo(server);
 
@@ -840,7 +840,7 @@ describe('SMTP: what must never reach the network', () => {
     expect(server.connections.total).to.equal(0);
   });
 
-  it('headers that are more than one header', async () => {
+  it('a header that contains another header', async () => {
     await using server = await startSmtpServer();
     await using mailer = mailerTo(server);
     const mails: Array<Partial<Mail>> = [
@@ -864,7 +864,7 @@ describe('SMTP: what must never reach the network', () => {
     expect(server.connections.total).to.equal(0);
   });
 
-  it('a file or a page where text belongs', async () => {
+  it('a file or a web page instead of text', async () => {
     await using server = await startSmtpServer();
     await using mailer = mailerTo(server);
 
