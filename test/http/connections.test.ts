@@ -57,8 +57,9 @@ describe('connection', () => {
     await buildMessages(context, 1);
     await short.db.query(
       `insert into messages select (m).* from (select jsonb_populate_record(messages, jsonb_build_object(
-         'id', lpad(to_hex(n), 8, '0') || '-0000-7000-8000-000000000000', 'receipt', 'RW-' || lpad(n::text, 10, '0'))) as m
-       from messages, generate_series(1, 60000) as n) as copies`,
+         'id', lpad(to_hex(n), 8, '0') || '-0000-7000-8000-000000000000', 'receipt', 'RW-' || lpad(n::text, 10, '0'),
+         'reasons', array[repeat('x', 10000)])) as m
+       from messages, generate_series(1, 2000) as n) as copies`,
     );
     const { key } = await createKey(openScope(context), { name: 'export', scopes: ['read', 'export'] });
     const accepted = serverSideOfNextRequest();
