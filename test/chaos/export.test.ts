@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { expect } from 'chai';
 import { buildMessages } from '../support/build.ts';
-import { program } from '../support/built-program.ts';
+import { programPath } from '../support/built-program.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase } from '../support/database.ts';
 import { tellingMemory, toldMemory } from '../support/memory.ts';
@@ -9,7 +9,7 @@ import { testSettings } from '../support/program.ts';
 
 /** Runs an export to its end; returns the number of lines and bytes it wrote, and its memory in bytes. */
 async function exportAll(databaseUrl: string): Promise<{ lines: number; bytes: number; peak: number; live: number }> {
-  const child = spawn(process.execPath, [program, 'messages', 'export', '--format', 'jsonl'], {
+  const child = spawn(process.execPath, [programPath(), 'messages', 'export', '--format', 'jsonl'], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env.PATH, ...testSettings, DATABASE_URL: databaseUrl, NODE_OPTIONS: tellingMemory },
   });

@@ -5,7 +5,7 @@ import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { exportMessages } from '../../src/services/messages/export-messages.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
-import { program } from '../support/built-program.ts';
+import { programPath } from '../support/built-program.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { ruffinweb, testKeys } from '../support/program.ts';
@@ -327,7 +327,7 @@ describe('messages', () => {
   });
 
   function start(...args: string[]) {
-    return spawn(process.execPath, [program, ...args], {
+    return spawn(process.execPath, [programPath(), ...args], {
       env: { PATH: process.env.PATH, ENCRYPTION_KEYS: testKeys, DATABASE_URL: db.url },
     });
   }

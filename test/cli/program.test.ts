@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import pg from 'pg';
 import { buildMessages } from '../support/build.ts';
+import { programPath } from '../support/built-program.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import * as past from '../support/past.ts';
@@ -13,6 +14,7 @@ import { startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 import { runHere, withoutColours } from './terminal.ts';
 
+/** From the sources, whose modules have names. */
 const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
 
 describe('ruffinweb', () => {
@@ -231,7 +233,7 @@ describe('ruffinweb', () => {
   });
 
   it('ends quietly when its reader has seen enough', async () => {
-    const child = spawn(process.execPath, [launcher, 'messages', 'list', '--limit', '200', '--json'], {
+    const child = spawn(process.execPath, [programPath(), 'messages', 'list', '--limit', '200', '--json'], {
       env: { PATH: process.env.PATH, ENCRYPTION_KEYS: testKeys, DATABASE_URL: db.url },
     });
     let stderr = '';
@@ -245,7 +247,7 @@ describe('ruffinweb', () => {
 
   if (existsSync('/dev/full')) {
     it('exits 1 when the disk for its output is full', async () => {
-      const child = spawn(process.execPath, [launcher, 'migrate', 'status', '--json'], {
+      const child = spawn(process.execPath, [programPath(), 'migrate', 'status', '--json'], {
         stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'],
         env: { PATH: process.env.PATH, DATABASE_URL: db.url },
       });
@@ -265,7 +267,7 @@ describe('ruffinweb', () => {
     try {
       // The migration has to wait for this lock, so it is still running when Ctrl-C arrives.
       await holder.query('begin; select pg_advisory_xact_lock(7226943)');
-      const child = spawn(process.execPath, [launcher, 'migrate', 'up'], {
+      const child = spawn(process.execPath, [programPath(), 'migrate', 'up'], {
         env: { PATH: process.env.PATH, DATABASE_URL: empty.url },
       });
       const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal })));

@@ -3,7 +3,7 @@ import { PassThrough } from 'node:stream';
 import { createProgram } from '../../src/cli/program.ts';
 import { describeFailure } from '../../src/cli/session/failures.ts';
 import type { Deps } from '../../src/cli/terminal/deps.ts';
-import { program } from '../support/built-program.ts';
+import { programPath } from '../support/built-program.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Finished, type Settings, testKeys } from '../support/program.ts';
 
@@ -80,7 +80,7 @@ export function withoutColours(text: string): string {
 
 /** The program as a process in its own folder, where an `.env` file would be. */
 export async function runIn(folder: string, args: readonly string[], settings: Settings = {}): Promise<Finished> {
-  const child = spawn(process.execPath, [program, ...args], {
+  const child = spawn(process.execPath, [programPath(), ...args], {
     cwd: folder,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, TZ: 'UTC', ...settings },
   });

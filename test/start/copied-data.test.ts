@@ -1,14 +1,12 @@
 import { execFile } from 'node:child_process';
 import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { clientOf, submission } from '../support/api.ts';
+import { programPath } from '../support/built-program.ts';
 import { blocksOf } from '../support/documents.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
-
-const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
 
 /** A block of docs/operating/backups.md, by its first line. */
 function readBlock(firstLine: string): string {
@@ -53,7 +51,7 @@ describe('a copy of the data folder', () => {
     const erased = await ruffinweb(['senders', 'erase', '--email', 'grace@example.test', '--yes'], second.settings);
     expect(erased.code, erased.stderr).to.equal(0);
     const hourly = readBlock('every hour').replace('ruffinweb senders', `"$RUFFINWEB" senders`);
-    await runShell(hourly, old, { ...places, RUFFINWEB: launcher, DATA_DIR: join(old, 'data') });
+    await runShell(hourly, old, { ...places, RUFFINWEB: programPath(), DATA_DIR: join(old, 'data') });
     expect(await readFile(join(safe, 'erasures.jsonl'), 'utf8')).to.not.equal('');
     await second.server.stop();
 

@@ -7,10 +7,12 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const variable = 'RUFFINWEB_TEST_PROGRAM';
 
 /**
- * Its `bin/ruffinweb.js`, or that of the clone where nobody has built it: also in runs without `--parallel`, which load the
- * test files before they build anything.
+ * Its `bin/ruffinweb.js`, or that of the clone if nobody has built it. A function, because runs without `--parallel` load
+ * the test files before they build the program.
  */
-export const program = process.env[variable] ?? join(root, 'bin/ruffinweb.js');
+export function programPath(): string {
+  return process.env[variable] ?? join(root, 'bin/ruffinweb.js');
+}
 
 /**
  * Builds the program as it is packed, once for a whole run: started from the sources, each of the thousand commands and

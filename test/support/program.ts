@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { program as launcher } from './built-program.ts';
+import { programPath } from './built-program.ts';
 import { until } from './until.ts';
 
 /** 32 zero bytes will do for tests. */
@@ -25,7 +25,7 @@ export async function ruffinweb(
   args: readonly string[],
   settings: Settings = {},
   input = '',
-  program: string = launcher,
+  program = programPath(),
 ): Promise<Finished> {
   const child = start(args, settings, program);
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
@@ -58,7 +58,7 @@ export class RunningServer implements AsyncDisposable {
   static async start(
     settings: Settings,
     args: readonly string[] = ['serve'],
-    program: string = launcher,
+    program = programPath(),
   ): Promise<RunningServer> {
     const child = start(args, { PORT: '0', ...settings }, program);
     child.stdin?.end();
@@ -90,7 +90,7 @@ export class RunningServer implements AsyncDisposable {
 
   /** Any command that runs until it is stopped. */
   static async startCommand(args: readonly string[], settings: Settings): Promise<RunningServer> {
-    const child = start(args, settings, launcher);
+    const child = start(args, settings, programPath());
     child.stdin?.end();
     const streams = { stdout: collect(child.stdout), stderr: collect(child.stderr) };
     return new RunningServer(child, '', streams, ended(child));
