@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import { clientOf, submission } from '../support/api.ts';
 import { programPath } from '../support/built-program.ts';
 import { blocksOf } from '../support/documents.ts';
+import { placeCluster } from '../support/embedded-server.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
 
 /** A block of docs/operating/backups.md, by its first line. */
@@ -34,6 +35,7 @@ describe('a copy of the data folder', () => {
     const [old, restored] = [join(path, 'old'), join(path, 'restored')];
     const [backups, safe] = [join(path, 'backups'), join(path, 'safe')];
     for (const folder of [old, restored, backups, safe]) await mkdir(folder);
+    await placeCluster(join(old, 'data'));
     const places = { BACKUPS: backups, SAFE: safe };
 
     const first = await startIn(old);

@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import pg from 'pg';
 import { joinEmbedded } from '../../src/database/embedded/embedded.ts';
 import { clientOf, submission } from '../support/api.ts';
+import { placeCluster } from '../support/embedded-server.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
 import { until } from '../support/until.ts';
 
@@ -103,7 +104,7 @@ describe('serve without DATABASE_URL', () => {
   it('rejects a key that the database was not written with', async () => {
     const wrong = { ...settings, ENCRYPTION_KEYS: `kwrong:${Buffer.alloc(32, 7).toString('base64')}` };
     const listed = await ruffinweb(['senders', 'list'], wrong);
-    expect(listed.code).to.equal(2);
+    expect(listed.code, listed.stderr).to.equal(2);
     expect(listed.stderr).to.include('no key in ENCRYPTION_KEYS opens this database');
     expect(listed.stdout).to.equal('');
   });
@@ -133,6 +134,7 @@ describe('serve without DATABASE_URL', () => {
 
   it('names the command that updates its own database', async () => {
     await using empty = await temporaryFolder();
+    await placeCluster(empty.path);
     const behind = await ruffinweb(['serve'], { DATA_DIR: empty.path, PORT: '0' });
     expect(behind.code).to.equal(4);
     expect(behind.stderr).to.include('run "ruffinweb serve --migrate"').and.to.not.include('migrate up');

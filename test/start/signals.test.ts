@@ -6,7 +6,8 @@ import pg from 'pg';
 import { joinEmbedded, startEmbedded } from '../../src/database/embedded/embedded.ts';
 import { findPostmaster } from '../../src/database/embedded/postmaster.ts';
 import { clientOf, submission } from '../support/api.ts';
-import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
+import { placeCluster } from '../support/embedded-server.ts';
+import { RunningServer, type Settings, temporaryFolder } from '../support/program.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { ctrlC, TerminalProgram } from '../support/terminal-program.ts';
 import { until } from '../support/until.ts';
@@ -27,7 +28,7 @@ describe('signals, with the embedded PostgreSQL', () => {
       NOTIFY_TO: 'owner@site.test',
       AUTO_REPLY: 'off',
     };
-    // Makes the cluster.
+    await placeCluster(folder.path);
     const server = await RunningServer.start(settings, ['serve', '--migrate']);
     await server.stop();
   });
@@ -57,10 +58,12 @@ describe('signals, with the embedded PostgreSQL', () => {
   }
 
   async function emailStates(): Promise<string[]> {
-    const server = await RunningServer.start(settings, ['serve', '--no-deliver']);
-    const { stdout } = await ruffinweb(['emails', 'list', '--json'], settings);
-    await server.stop();
-    return JSON.parse(stdout).items.map((it: { state: string }) => it.state);
+    await using embedded = await startEmbedded(folder.path);
+    const client = new pg.Client({ connectionString: embedded.url });
+    await client.connect();
+    const { rows } = await client.query<{ state: string }>('select state from emails order by id desc');
+    await client.end();
+    return rows.map((it) => it.state);
   }
 
   it('Ctrl-C in the terminal of npm start stops the server once', async () => {
