@@ -35,7 +35,7 @@ const templateVariable = 'RUFFINWEB_TEST_TEMPLATE';
 /** A database of its own with the current schema. */
 export async function createDatabase(options: { empty?: true } = {}): Promise<TestDatabase> {
   const name = `ruffinweb_test_${process.pid}_${++serial}`;
-  await onServer(`create database ${name} ${options.empty ? '' : `template ${template()}`}`);
+  await onServer(`create database ${name} ${options.empty ? '' : copyOf(template())}`);
   return new TestDatabase(name, urlOf(name));
 }
 
@@ -43,7 +43,7 @@ export async function createDatabase(options: { empty?: true } = {}): Promise<Te
 export async function copyDatabase(db: TestDatabase): Promise<TestDatabase> {
   const name = `ruffinweb_test_${process.pid}_${++serial}`;
   await db.disconnect();
-  await onServer(`create database ${name} template ${db.name}`);
+  await onServer(`create database ${name} ${copyOf(db.name)}`);
   return new TestDatabase(name, urlOf(name));
 }
 
@@ -205,6 +205,14 @@ function openPool(url: string): pg.Pool {
 
 function template(): string {
   return process.env[templateVariable] ?? '';
+}
+
+/**
+ * The embedded server copies files, which takes a third of the time: its folder is in memory, so the checkpoints before
+ * and after cost little.
+ */
+function copyOf(database: string): string {
+  return `template ${database}${process.env.TEST_DATABASE_URL === undefined ? ' strategy file_copy' : ''}`;
 }
 
 function urlOf(database: string): string {
