@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import pg from 'pg';
 import { joinEmbedded, startEmbedded } from '../../src/database/embedded/embedded.ts';
 import { findPostmaster } from '../../src/database/embedded/postmaster.ts';
+import { placeCluster } from '../support/embedded-server.ts';
 import { PostLoad } from '../support/post-load.ts';
 import { RunningServer, type Settings, temporaryFolder } from '../support/program.ts';
 import { ctrlC, TerminalProgram } from '../support/terminal-program.ts';
@@ -24,6 +25,7 @@ describe('stopping by signals under load, with the embedded PostgreSQL', () => {
   before(async () => {
     folder = await temporaryFolder();
     settings = { DATA_DIR: folder.path };
+    await placeCluster(folder.path);
     await (await RunningServer.start(settings, ['serve', '--migrate'])).stop();
   });
   after(async () => {
