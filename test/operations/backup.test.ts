@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { clientOf, submission } from '../support/api.ts';
+import { programPath } from '../support/built-program.ts';
 import { blocksOf } from '../support/documents.ts';
 import { MachinePostgres } from '../support/machine-postgres.ts';
 import { describeWith, pathOf, programFolder } from '../support/machine-programs.ts';
@@ -71,9 +71,8 @@ describeWith(['pg_dump', 'pg_ctl'], 'the drill of docs/how-to/restoring.md', () 
     [safe, backups, otherFolder] = [join(path, 'safe'), join(path, 'backups'), join(path, 'other')];
     const ownFolder = join(path, 'server');
     for (const folder of [safe, backups, otherFolder, ownFolder, join(path, 'bin')]) await mkdir(folder);
-    const launcher = fileURLToPath(new URL('../../bin/ruffinweb.js', import.meta.url));
     const program = join(path, 'bin', 'ruffinweb');
-    await writeFile(program, `#!/bin/sh\nexec "${process.execPath}" "${launcher}" "$@"\n`);
+    await writeFile(program, `#!/bin/sh\nexec "${process.execPath}" "${programPath()}" "$@"\n`);
     await chmod(program, 0o755);
     await writeFile(join(ownFolder, 'keys'), testKeys);
     const common = {

@@ -1,6 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { chmod, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { programPath } from './built-program.ts';
 import { type Block, changesTheMachine, rootFolder, scriptOf } from './documents.ts';
 import { type Settings, temporaryFolder } from './program.ts';
 import { until } from './until.ts';
@@ -37,7 +38,7 @@ export class Reader implements AsyncDisposable {
     }
     await mkdir(path('.path'));
     await mkdir(path('.home'));
-    const program = `#!/bin/sh\nexec "${process.execPath}" "${rootFolder}bin/ruffinweb.js" "$@"\n`;
+    const program = `#!/bin/sh\nexec "${process.execPath}" "${programPath()}" "$@"\n`;
     await writeFile(path('.path', 'ruffinweb'), program);
     await chmod(path('.path', 'ruffinweb'), 0o755);
     return reader;
