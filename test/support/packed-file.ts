@@ -9,12 +9,24 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
+const variable = 'RUFFINWEB_TEST_PACKED';
+
 let packed: Promise<string> | undefined;
 
 /** The file that `npm pack` makes of this clone. Made once per run, since it takes seconds; removed at the end. */
-export function packedFile(): Promise<string> {
+export async function packedFile(): Promise<string> {
+  const given = process.env[variable];
+  if (given !== undefined) return given;
   packed ??= pack();
-  return packed;
+  return await packed;
+}
+
+/**
+ * Packs before the first test, if a run names this file in `--require`. Packing changes the clone's package.json for a
+ * moment, so with `--parallel` no test may run beside it. Test files find the packed file by the environment.
+ */
+export async function mochaGlobalSetup(): Promise<void> {
+  process.env[variable] = await packedFile();
 }
 
 async function pack(): Promise<string> {
