@@ -89,7 +89,7 @@ export async function openQueue(url: string, smtpPort: number, folder: string): 
          from messages`,
       );
       const scope = openScope(context);
-      const { emails } = await claimDue(scope, count);
+      const { rows: emails } = await claimDue(scope, count);
       const mails = await Promise.all(emails.map((email) => composeEmail(context, scope, email)));
       await returnUnsent(scope, emails);
       if (mails.length !== count) throw new Error(`${mails.length} emails are queued instead of ${count}`);

@@ -107,7 +107,7 @@ describe("deleting visitors' data", () => {
     await db.query(`alter database ${db.name} set deadlock_timeout = '1min'`);
     await using own = await openTestContext(db);
     const scope = openScope(own);
-    const { emails } = await claimDue(scope, 10);
+    const { rows: emails } = await claimDue(scope, 10);
     const [first, second] = emails.toSorted((a, b) => (a.id < b.id ? -1 : 1));
     const other = new pg.Client({ connectionString: db.url });
     await other.connect();

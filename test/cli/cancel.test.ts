@@ -63,7 +63,7 @@ describe('acting on one email', () => {
     await buildMessages(context, 3);
     await db.query(`delete from emails where kind = 'auto-reply'`);
     await db.query(`update emails set due_at = now() + interval '1 hour' where id <> $1`, [await idOf('true')]);
-    const leased = (await claimDue(openScope(context), 10)).emails[0]?.id ?? '';
+    const leased = (await claimDue(openScope(context), 10)).rows[0]?.id ?? '';
     const [sent, queued] = (
       await db.query<{ id: string }>('select id from emails where lease_token is null order by id')
     ).map((it) => it.id);
@@ -92,7 +92,7 @@ describe('acting on one email', () => {
       cancelEmails(openScope(context), ids),
       ...Array.from({ length: 6 }, () => claimDue(openScope(context), 5)),
     ]);
-    const claimed = new Set(claims.flatMap((it) => it.emails.map((email) => email.id)));
+    const claimed = new Set(claims.flatMap((it) => it.rows.map((email) => email.id)));
     for (const it of cancelled) expect(it.result, it.id).to.equal(claimed.has(it.id) ? 'refused' : 'cancelled');
     expect(cancelled).to.have.lengthOf(40);
   });

@@ -186,7 +186,7 @@ describe('purge of held messages', () => {
     const held95 = await held(95);
     const id = await summary(94);
     await runHere(['messages', 'release', held95], db);
-    const { emails } = await claimDue(openScope(context), 10);
+    const { rows: emails } = await claimDue(openScope(context), 10);
     const cancelled = await cancelUnwanted(openScope(context), emails);
     expect([...cancelled]).to.deep.equal([[id, 'nothing-held']]);
     await past.held(db);

@@ -125,7 +125,7 @@ describe('purge', () => {
   it('keeps a message while a worker has its mail', async () => {
     const [message] = await buildMessages(context, 1);
     await db.age(message?.id ?? '', 400);
-    const { emails } = await claimDue(openScope(context), 10);
+    const { rows: emails } = await claimDue(openScope(context), 10);
     expect(emails).to.have.lengthOf(2);
     expect(rule(await rules(), 'messages', 'contact')).to.include({ removed: 0, waiting: 1 });
   });

@@ -168,7 +168,7 @@ describe('senders export and erase', () => {
     it('removes mail in flight, and ignores its result', async () => {
       await buildMessages(context, 1);
       const scope = openScope(context);
-      const { emails } = await claimDue(scope, 10);
+      const { rows: emails } = await claimDue(scope, 10);
       expect(await json('erase', ...ada, '--yes')).to.include({ messages: 1, emails: 2, underway: 2 });
       const settled = await settleEmails(
         scope,

@@ -44,7 +44,7 @@ describe('a lease', () => {
   });
 
   const accepted = { result: 'accepted' as const, reply: '250 ok', code: 250 };
-  const settle = async (email: Awaited<ReturnType<typeof claimDue>>['emails'][number] | undefined) => {
+  const settle = async (email: Awaited<ReturnType<typeof claimDue>>['rows'][number] | undefined) => {
     if (email === undefined) throw new Error('nothing was claimed');
     return await settleEmails(scope, [
       { email, startedAt: new Date(), outcome: accepted, next: decideNextStep(email, accepted, 0) },
@@ -53,14 +53,14 @@ describe('a lease', () => {
 
   it('is given to one worker at a time', async () => {
     const claims = await Promise.all(Array.from({ length: 8 }, () => claimDue(scope, 10)));
-    expect(claims.flatMap((it) => it.emails)).to.have.lengthOf(1);
-    expect((await claimDue(scope, 10)).emails).to.deep.equal([]);
+    expect(claims.flatMap((it) => it.rows)).to.have.lengthOf(1);
+    expect((await claimDue(scope, 10)).rows).to.deep.equal([]);
   });
 
   it('that is lost lets its worker change nothing', async () => {
-    const [frozen] = (await claimDue(scope, 10)).emails;
+    const [frozen] = (await claimDue(scope, 10)).rows;
     await db.makeAllDue();
-    const [second] = (await claimDue(scope, 10)).emails;
+    const [second] = (await claimDue(scope, 10)).rows;
     expect(second?.id).to.equal(frozen?.id);
     expect(second?.leaseToken).to.not.equal(frozen?.leaseToken);
 
@@ -73,17 +73,17 @@ describe('a lease', () => {
   });
 
   it('that is returned unused does not count as an attempt', async () => {
-    const { emails } = await claimDue(scope, 10);
+    const { rows: emails } = await claimDue(scope, 10);
     await returnUnsent(
       scope,
       emails.map((it) => ({ ...it, leaseToken: randomUUID() })),
     );
-    expect((await claimDue(scope, 10)).emails, 'another worker cannot').to.deep.equal([]);
+    expect((await claimDue(scope, 10)).rows, 'another worker cannot').to.deep.equal([]);
     await returnUnsent(scope, emails);
-    let again: Awaited<ReturnType<typeof claimDue>>['emails'] = [];
+    let again: Awaited<ReturnType<typeof claimDue>>['rows'] = [];
     // A moment later where the machine's clock was set back between the two.
     await until('it is due again', async () => {
-      again = (await claimDue(scope, 10)).emails;
+      again = (await claimDue(scope, 10)).rows;
       return again.length > 0;
     });
     expect(again.map((it) => [it.id, it.tries])).to.deep.equal([[emails[0]?.id, 1]]);
@@ -95,7 +95,7 @@ describe('a lease', () => {
     await claimDue(scope, 10);
     await db.makeAllDue();
     const last = await claimDue(scope, 10);
-    expect(last.emails).to.deep.equal([]);
+    expect(last.rows).to.deep.equal([]);
     expect(last.givenUp).to.have.lengthOf(1);
     expect(await db.query('select state, failure, tries from emails')).to.deep.equal([
       { state: 'failed', failure: 'outcome-unknown', tries: 9 },

@@ -408,7 +408,7 @@ describe('HTTP API with a key', () => {
 
     it('no message whose mail is being sent', async () => {
       const [stored] = await buildMessages(context, 1);
-      const { emails } = await claimDue(openScope(context), 5);
+      const { rows: emails } = await claimDue(openScope(context), 5);
       const held = await ask('POST', `/api/messages/${stored?.id}/hold`, everything);
       expect([held.status, held.json.code]).to.deep.equal([409, 'email-leased']);
       for (const verb of ['resend', 'cancel']) {

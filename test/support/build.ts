@@ -69,7 +69,7 @@ export async function settleDue(
   const scope = openScope(context);
   const settled: ClaimedEmail[] = [];
   for (;;) {
-    const { emails } = await claimDue(scope, 50);
+    const { rows: emails } = await claimDue(scope, 50);
     if (emails.length === 0) return settled;
     await settleEmails(
       scope,

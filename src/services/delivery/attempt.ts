@@ -1,23 +1,11 @@
-import type { Mail, Outcome } from '../../mail/mailer.ts';
-import type { MailingContext } from '../../mailing-context.ts';
-import { openScope, type Scope } from '../scope.ts';
-import type { ClaimedEmail } from './claim-due.ts';
-import { explainBrokenTransport, pauseQueue } from './pause.ts';
+import type { Outcome } from '../../mail/mailer.ts';
+import type { Scope } from '../scope.ts';
+import type { Job, LeasedRow } from './job.ts';
 import { startRenewingLease } from './renew-lease.ts';
-import { decideNextStep, type NextStep } from './retry-schedule.ts';
+import type { NextStep } from './retry-schedule.ts';
 import type { Settle } from './settle-emails.ts';
 
-/** The parts of delivering that need other wings (`emails/email-job.ts`). */
-export interface EmailJob {
-  /** Runs before the first claim and again after an outage, since somebody may have restored the database. */
-  replayErasures(scope: Scope): Promise<unknown>;
-  /** Cancels the emails that nobody wants any more. @returns their ids. */
-  cancelUnwanted(scope: Scope, emails: readonly ClaimedEmail[]): Promise<ReadonlySet<string>>;
-  compose(scope: Scope, email: ClaimedEmail): Promise<Mail>;
-}
-
 export interface AttemptOptions {
-  job: EmailJob;
   settle: Settle;
   /** Ends an attempt that has not handed its mail over; such an attempt does not count. */
   interrupt: AbortSignal;
@@ -25,49 +13,53 @@ export interface AttemptOptions {
   renewAfterMs: number;
 }
 
-/** One attempt to send a claimed email: composes it, sends it and writes the outcome down at once. Never throws. */
-export async function makeAttempt(
-  context: MailingContext,
-  email: ClaimedEmail,
+/**
+ * One attempt to send a claimed row: composes it, sends it and writes the outcome down at once. Never throws.
+ *
+ * @param scope of this attempt, tagged with the row.
+ */
+export async function makeAttempt<Row extends LeasedRow, Content>(
+  scope: Scope,
+  job: Job<Row, Content>,
+  row: Row,
   options: AttemptOptions,
 ): Promise<Outcome['result']> {
-  const scope = openScope(context, { email: email.id, ...(email.message && { receipt: email.message.receipt }) });
   const startedAt = scope.now();
-  const outcome = await composeAndSend(context.mailer, scope, email, options);
+  const outcome = await composeAndSend(scope, job, row, options);
   const wasInterrupted = options.interrupt.aborted && outcome.result === 'later';
   const next: NextStep = wasInterrupted
     ? { state: 'queued', failure: null, waitMs: 0, counts: false }
-    : decideNextStep(email, outcome, Math.random());
-  // First pause, then free the email: otherwise another worker would run into the same error with it.
-  if (outcome.result === 'broken') await pauseBroken(scope, outcome);
-  const written = await options.settle({ email, startedAt, outcome, next });
-  if (written === 'written') report(scope, email, outcome, next);
+    : job.schedule(row, outcome);
+  // First pause, then free the row: otherwise another worker would run into the same error with it.
+  if (outcome.result === 'broken') await job.pause(scope, outcome);
+  const written = await options.settle({ email: row, startedAt, outcome, next });
+  if (written === 'written') report(scope, job.noun, row, outcome, next);
   else if (written === 'lease-lost') scope.log.warn('the lease was lost before the outcome could be written down');
   return outcome.result;
 }
 
-async function composeAndSend(
-  mailer: MailingContext['mailer'],
+async function composeAndSend<Row extends LeasedRow, Content>(
   scope: Scope,
-  email: ClaimedEmail,
-  { job, interrupt, renewAfterMs }: AttemptOptions,
+  job: Job<Row, Content>,
+  row: Row,
+  { interrupt, renewAfterMs }: AttemptOptions,
 ): Promise<Outcome> {
-  let mail: Mail;
+  let content: Content;
   try {
-    mail = await job.compose(scope, email);
+    content = await job.compose(scope, row);
   } catch (error) {
     // Retry: an operator may fix the template or restore the key before the schedule ends.
-    scope.log.error({ err: error }, 'email could not be composed');
+    scope.log.error({ err: error }, `${job.noun} could not be composed`);
     return { result: 'later', reply: `could not be composed: ${(error as Error).message}` };
   }
   const lost = new AbortController();
   let stopRenewing = () => {};
   try {
-    return await mailer.send(mail, {
+    return await job.send(content, {
       signal: interrupt,
       abandon: lost.signal,
       onHandedOver: () => {
-        stopRenewing = startRenewingLease(scope, email, renewAfterMs, () => lost.abort());
+        stopRenewing = startRenewingLease(scope, row, renewAfterMs, () => lost.abort());
       },
     });
   } finally {
@@ -75,31 +67,16 @@ async function composeAndSend(
   }
 }
 
-/** Every other email would fail the same way, so none is tried until the mail server lets us in again. Never throws. */
-async function pauseBroken(scope: Scope, outcome: Outcome): Promise<void> {
-  try {
-    if (!(await pauseQueue(scope, 'broken', outcome.reply))) return;
-    const { fact, fix } = explainBrokenTransport(scope.config);
-    scope.log.error(
-      { code: outcome.code },
-      `the queue is paused, because ${fact}: ${fix}, then look at the health report`,
-    );
-  } catch (error) {
-    // The next attempt will meet the same error and pause the queue.
-    scope.log.error({ err: error }, 'the queue could not be paused');
-  }
-}
-
-function report(scope: Scope, email: ClaimedEmail, outcome: Outcome, next: NextStep): void {
+function report(scope: Scope, noun: string, row: LeasedRow, outcome: Outcome, next: NextStep): void {
   const facts = {
-    kind: email.kind,
+    kind: row.kind,
     outcome: outcome.result,
     code: outcome.code,
-    tries: email.tries,
+    tries: row.tries,
     state: next.state,
     ...(next.state === 'queued' && { waitSeconds: Math.round(next.waitMs / 1000) }),
   };
-  if (next.state === 'sent') scope.log.info(facts, 'email sent');
-  else if (next.state === 'failed') scope.log.error(facts, 'email failed');
-  else scope.log.warn(facts, 'email not delivered yet');
+  if (next.state === 'sent') scope.log.info(facts, `${noun} sent`);
+  else if (next.state === 'failed') scope.log.error(facts, `${noun} failed`);
+  else scope.log.warn(facts, `${noun} not delivered yet`);
 }

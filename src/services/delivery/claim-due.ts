@@ -2,22 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { msSql, runStatement, type Statement } from '../../database/statement.ts';
 import { type EmailKind, emailKinds } from '../../words.ts';
 import type { Scope } from '../scope.ts';
-import { maxTries, type TriedEmail } from './retry-schedule.ts';
-
-/**
- * How long a lease lasts. Longer than the wait for a lane (2 s) and the deadline for handing a mail over (60 s) together,
- * so that a running worker always settles or renews it in time; short enough that a dead worker's email is not late.
- */
-export const leaseMs = 90_000;
-
-/** Until the lease ends, only the worker that knows its token may send or change the email. */
-export interface LeasedEmail {
-  id: string;
-  leaseToken: string;
-}
+import { type Claim, type LeasedRow, leaseMs } from './job.ts';
+import { maxTries } from './retry-schedule.ts';
 
 /** An email with a lease, and everything that its mail is made from. */
-export interface ClaimedEmail extends LeasedEmail, TriedEmail {
+export interface ClaimedEmail extends LeasedRow {
+  kind: EmailKind;
   internetMessageId: string;
   createdAt: Date;
   /** When its retry schedule began. */
@@ -37,9 +27,6 @@ export interface ClaimedMessage {
   sender: { id: string; address: Buffer } | null;
   form: { slug: string; name: string | null; recipients: string[] | null };
 }
-
-/** `givenUp`: ids of emails that failed, because their worker died and nobody knows whether it sent them. */
-export type Claim = Awaited<ReturnType<typeof claimDue>>;
 
 /**
  * The rows are locked only while this statement runs. After that, the lease keeps other workers away: `due_at` is moved to
@@ -116,13 +103,17 @@ interface ClaimRow {
  *
  * @param leaseToken a new one. The worker that made it can return the emails even if the response is lost.
  */
-export async function claimDue(scope: Scope, limit: number, leaseToken: string = randomUUID()) {
+export async function claimDue(
+  scope: Scope,
+  limit: number,
+  leaseToken: string = randomUUID(),
+): Promise<Claim<ClaimedEmail>> {
   const rows = await runStatement<ClaimRow>(scope.em, claimStatement, [limit, leaseToken, [...emailKinds]]);
   const givenUp = rows.filter((row) => row.kind === null).map((row) => row.id);
   for (const id of givenUp) {
     scope.log.error({ email: id }, 'email failed: its worker was lost, and nobody knows whether it was sent');
   }
-  return { emails: rows.flatMap((row) => (row.kind === null ? [] : [describe(row, row.kind, leaseToken)])), givenUp };
+  return { rows: rows.flatMap((row) => (row.kind === null ? [] : [describe(row, row.kind, leaseToken)])), givenUp };
 }
 
 function describe(row: ClaimRow, kind: EmailKind, leaseToken: string): ClaimedEmail {

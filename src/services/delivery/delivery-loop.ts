@@ -1,5 +1,5 @@
-import type { MailingContext } from '../../mailing-context.ts';
-import type { EmailJob } from './attempt.ts';
+import type { Context } from '../../context.ts';
+import type { Job, LeasedRow } from './job.ts';
 import type { NewMailSignal } from './new-mail-signal.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
 
@@ -15,9 +15,9 @@ const outageMs = 1000;
  *
  * @param hasten shortens these twenty seconds when it is aborted.
  */
-export async function runDeliveryLoop(
-  context: MailingContext,
-  job: EmailJob,
+export async function runDeliveryLoop<Row extends LeasedRow, Content>(
+  context: Context,
+  job: Job<Row, Content>,
   newMail: NewMailSignal,
   stop: AbortSignal,
   hasten?: AbortSignal,
@@ -47,9 +47,9 @@ export async function runDeliveryLoop(
  *
  * @returns how many attempts were made.
  */
-export async function deliverUntilIdle(
-  context: MailingContext,
-  job: EmailJob,
+export async function deliverUntilIdle<Row extends LeasedRow, Content>(
+  context: Context,
+  job: Job<Row, Content>,
   stop: AbortSignal,
   options: WorkerOptions = {},
 ): Promise<number> {

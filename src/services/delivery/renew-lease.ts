@@ -1,6 +1,6 @@
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { Scope } from '../scope.ts';
-import { type LeasedEmail, leaseMs } from './claim-due.ts';
+import { type LeasedRow, leaseMs } from './job.ts';
 
 /**
  * How long a mail server may take to reply before the lease is renewed for the first time. Together with the wait for a lane
@@ -24,14 +24,19 @@ returning id`,
  * @param onLost another worker has the email now.
  * @returns a function that stops it.
  */
-export function startRenewingLease(scope: Scope, email: LeasedEmail, afterMs: number, onLost: () => void): () => void {
+export function startRenewingLease(
+  scope: Scope,
+  row: Pick<LeasedRow, 'id' | 'leaseToken'>,
+  afterMs: number,
+  onLost: () => void,
+): () => void {
   let hasEnded = false;
   let timer = setTimeout(renew, afterMs);
 
   async function renew(): Promise<void> {
     let waitMs = 3 * afterMs;
     try {
-      const rows = await runStatement(scope.em, renewStatement, [email.id, email.leaseToken]);
+      const rows = await runStatement(scope.em, renewStatement, [row.id, row.leaseToken]);
       if (hasEnded) return;
       if (rows.length === 0) return onLost();
     } catch (error) {

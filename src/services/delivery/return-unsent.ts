@@ -1,7 +1,7 @@
 import { columns } from '../../database/columns.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { Scope } from '../scope.ts';
-import { type LeasedEmail, leaseMs } from './claim-due.ts';
+import { type LeasedRow, leaseMs } from './job.ts';
 
 const leases = columns({ email_id: 'uuid', lease_token: 'uuid' });
 
@@ -13,8 +13,10 @@ from ${leases.as('given')}
 where emails.id = given.email_id and emails.lease_token = given.lease_token`,
 };
 
+type Unsent = Pick<LeasedRow, 'id' | 'leaseToken'>;
+
 /** Returns emails whose attempt has not started: they are due again at once, as if they had never been claimed. */
-export async function returnUnsent(scope: Scope, rows: readonly LeasedEmail[]): Promise<void> {
+export async function returnUnsent(scope: Scope, rows: readonly Unsent[]): Promise<void> {
   const given = rows.map((it) => ({ email_id: it.id, lease_token: it.leaseToken }));
   await runStatement(scope.em, rowsStatement, leases.values(given));
 }
@@ -35,7 +37,7 @@ const lookEveryMs = 1000;
  * the database has them back, even during an outage.
  */
 export function createReturnQueue(scope: Scope) {
-  const unsent: LeasedEmail[] = [];
+  const unsent: Unsent[] = [];
   let claims: { leaseToken: string; until: number }[] = [];
   let lookAt = 0;
 
@@ -51,7 +53,7 @@ export function createReturnQueue(scope: Scope) {
 
   return {
     /** None of these emails will be started. */
-    add(rows: readonly LeasedEmail[]): void {
+    add(rows: readonly Unsent[]): void {
       unsent.push(...rows);
     },
     /**

@@ -7,13 +7,13 @@ import type { Outcome } from '../../mail/mailer.ts';
 import { newId } from '../ids.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { replyPlace } from '../sealed-values.ts';
-import { type ClaimedEmail, leaseMs } from './claim-due.ts';
 import { isOwner, tellSql } from './held-summary.ts';
+import { type LeasedRow, leaseMs } from './job.ts';
 import type { NextStep } from './retry-schedule.ts';
 
 /** How one attempt ended, and what follows from it. */
 export interface Settlement {
-  email: Pick<ClaimedEmail, 'id' | 'leaseToken' | 'kind'>;
+  email: Pick<LeasedRow, 'id' | 'leaseToken' | 'kind'>;
   startedAt: Date;
   outcome: Outcome;
   next: NextStep;

@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import type { Context } from '../../context.ts';
 import { grace } from '../../grace.ts';
-import type { MailingContext } from '../../mailing-context.ts';
+
 import { openScope, type Scope } from '../scope.ts';
-import { type EmailJob, makeAttempt } from './attempt.ts';
-import { type Claim, type ClaimedEmail, claimDue } from './claim-due.ts';
+import { makeAttempt } from './attempt.ts';
 import { ClaimedAhead, maxWaitMs } from './claimed-ahead.ts';
-import { pauseIfRestored } from './pause-after-restore.ts';
-import { probeMail } from './probe-mail-server.ts';
+import type { Claim, Job, LeasedRow } from './job.ts';
 import { defaultRenewAfterMs } from './renew-lease.ts';
 import { createReturnQueue } from './return-unsent.ts';
 import { createSettleQueue, type Settle } from './settle-emails.ts';
@@ -24,23 +23,24 @@ export interface WorkerOptions {
 }
 
 /**
- * Claims due emails, sends them, and writes the outcomes down.
+ * Claims due rows, sends them, and writes the outcomes down. It knows rows with a lease; everything about what is sent is in
+ * the job that it is given.
  *
  * `takeDue` runs through four states, and `stop` is the fifth:
  *
- * - returning: returns emails that it claimed and will not send. Until the database has them, it claims nothing.
- * - claiming: leases due emails, one for each free lane and some ahead. The first time and after an outage, it looks for a
- *   restored database before that. If nothing is due, it probes a broken transport.
- * - checking: asks which of the new emails have become unwanted. Until it knows, none of these is sent.
- * - sending: its emails are in the lanes, one in each, or wait for a lane. Attempts also go on during all other states.
+ * - returning: returns rows that it claimed and will not send. Until the database has them, it claims nothing.
+ * - claiming: leases due rows, one for each free lane and some ahead. Before that, the first time and after an outage, it
+ *   prepares the job. If nothing is due, it probes a broken transport.
+ * - checking: asks which of the new rows have become unwanted. Until it knows, none of these is sent.
+ * - sending: its rows are in the lanes, one in each, or wait for a lane. Attempts also go on during all other states.
  * - stopping: returns what waits, lets attempts finish, and then ends them.
  *
- * It claims as many emails ahead as it finished within the last second. So it claims by the dozen while mail flows, and
+ * It claims as many rows ahead as it finished within the last second. So it claims by the dozen while mail flows, and
  * claims nothing early when mail trickles or the mail server is slow.
  */
-export class Worker {
-  readonly #context: MailingContext;
-  readonly #job: EmailJob;
+export class Worker<Row extends LeasedRow, Content> {
+  readonly #context: Context;
+  readonly #job: Job<Row, Content>;
   readonly #stop: AbortSignal;
   readonly #options: WorkerOptions;
   readonly #scope: Scope;
@@ -48,7 +48,7 @@ export class Worker {
   readonly #interrupt = new AbortController();
   readonly #attempts = new Set<Promise<void>>();
   readonly #lanes: number;
-  readonly #claimed: ClaimedAhead;
+  readonly #claimed: ClaimedAhead<Row>;
   readonly #returns: ReturnType<typeof createReturnQueue>;
   /** What it is doing; after an error, what it was doing. */
   state: WorkerState = 'returning';
@@ -58,13 +58,13 @@ export class Worker {
   isPrepared = false;
   #wake = Promise.withResolvers<void>();
 
-  constructor(context: MailingContext, job: EmailJob, stop: AbortSignal, options: WorkerOptions = {}) {
+  constructor(context: Context, job: Job<Row, Content>, stop: AbortSignal, options: WorkerOptions = {}) {
     this.#context = context;
     this.#job = job;
     this.#stop = stop;
     this.#options = options;
-    this.#lanes = context.mailer.lanes;
-    this.#claimed = new ClaimedAhead(this.#lanes);
+    this.#lanes = job.lanes;
+    this.#claimed = new ClaimedAhead(job.lanes, job.needsCheck);
     this.#scope = openScope(context);
     this.#settle = createSettleQueue(context, this.#interrupt.signal);
     this.#returns = createReturnQueue(this.#scope);
@@ -84,7 +84,7 @@ export class Worker {
     return this.#attempts.size + this.#claimed.size === 0;
   }
 
-  /** Resolves when an attempt has ended, when the claimed emails have waited too long, or at the stop. */
+  /** Resolves when an attempt has ended, when the claimed rows have waited too long, or at the stop. */
   async nextTurn(): Promise<void> {
     const timer = setTimeout(() => this.#wake.resolve(), maxWaitMs);
     await this.#wake.promise;
@@ -113,41 +113,38 @@ export class Worker {
     await Promise.race([attempts, grace(finishMs, hasten)]);
     this.#interrupt.abort();
     await Promise.race([attempts, grace(finishMs, hasten)]);
-    await this.#context.mailer[Symbol.asyncDispose]();
+    await this.#job.close();
     await Promise.all([attempts, returned]);
   }
 
   async #return(): Promise<void> {
     this.state = 'returning';
     this.#returns.add(this.#claimed.takeStale());
-    // An email behind a stale one may be startable.
+    // A row behind a stale one may be startable.
     this.#fillLanes();
     await this.#returns.returnAll();
   }
 
-  /** @returns how many emails the claim found. */
+  /** @returns how many rows the claim found. */
   async #claim(limit: number): Promise<number> {
     this.state = 'claiming';
     const isFirst = !this.isPrepared;
-    if (isFirst) {
-      await pauseIfRestored(this.#scope);
-      await this.#job.replayErasures(this.#scope);
-    }
+    if (isFirst) await this.#job.prepare(this.#scope);
     let claim = await this.#claimWithToken(limit);
-    const isEmpty = claim.emails.length + claim.givenUp.length === 0;
-    if (isEmpty && (await probeMail(this.#context, this.#stop, { atOnce: isFirst }))) {
+    const isEmpty = claim.rows.length + claim.givenUp.length === 0;
+    if (isEmpty && (await this.#job.probe(this.#stop, { atOnce: isFirst }))) {
       claim = await this.#claimWithToken(limit);
     }
     this.isPrepared = true;
-    this.#claimed.add(claim.emails);
+    this.#claimed.add(claim.rows);
     this.#fillLanes();
-    return claim.emails.length + claim.givenUp.length;
+    return claim.rows.length + claim.givenUp.length;
   }
 
-  async #claimWithToken(limit: number): Promise<Claim> {
+  async #claimWithToken(limit: number): Promise<Claim<Row>> {
     const leaseToken = randomUUID();
     try {
-      return await claimDue(this.#scope, limit, leaseToken);
+      return await this.#job.claim(this.#scope, limit, leaseToken);
     } catch (error) {
       this.#returns.addClaim(leaseToken);
       throw error;
@@ -155,27 +152,27 @@ export class Worker {
   }
 
   async #check(): Promise<void> {
-    const emails = this.#claimed.notYetChecked;
-    if (emails.length === 0) return;
+    const rows = this.#claimed.notYetChecked;
+    if (rows.length === 0) return;
     this.state = 'checking';
     try {
-      this.#claimed.letPass(await this.#job.cancelUnwanted(this.#scope, emails));
+      this.#claimed.letPass(await this.#job.cancelUnwanted(this.#scope, rows));
     } catch (error) {
       // Perhaps only the response was lost and some are cancelled: none of them may be sent.
-      this.#claimed.letPass(new Set(emails.map((it) => it.id)));
-      this.#returns.add(emails);
+      this.#claimed.letPass(new Set(rows.map((it) => it.id)));
+      this.#returns.add(rows);
       throw error;
     }
     this.#fillLanes();
   }
 
-  /** Starts attempts while a lane is free and an email may still be started. */
+  /** Starts attempts while a lane is free and a row may still be started. */
   #fillLanes(): void {
     while (this.#attempts.size < this.#lanes && !this.#stop.aborted) {
-      const email = this.#claimed.takeNext();
-      if (email === undefined) return;
+      const row = this.#claimed.takeNext();
+      if (row === undefined) return;
       this.started += 1;
-      const attempt = this.#send(email).then(() => {
+      const attempt = this.#send(row).then(() => {
         this.#attempts.delete(attempt);
         this.#fillLanes();
         this.#wake.resolve();
@@ -184,15 +181,15 @@ export class Worker {
     }
   }
 
-  async #send(email: ClaimedEmail): Promise<void> {
-    const result = await makeAttempt(this.#context, email, {
-      job: this.#job,
+  async #send(row: Row): Promise<void> {
+    const scope = openScope(this.#context, { [this.#job.noun]: row.id, ...this.#job.tags(row) });
+    const result = await makeAttempt(scope, this.#job, row, {
       settle: this.#settle,
       interrupt: this.#interrupt.signal,
       renewAfterMs: this.#options.renewAfterMs ?? defaultRenewAfterMs,
     });
     this.#claimed.countFinished();
-    // The queue is paused now, so waiting emails must not run into the same error.
+    // The queue is paused now, so waiting rows must not run into the same error.
     if (result === 'broken') this.#claimed.giveUpAll();
   }
 }

@@ -1,4 +1,4 @@
-import { leaseMs } from '../delivery/claim-due.ts';
+import { leaseMs } from '../delivery/job.ts';
 import type { Scope } from '../scope.ts';
 
 /** These columns never hold a future time on purpose. Up to an hour may be an ordinary clock adjustment. */
