@@ -184,7 +184,9 @@ describe('ruffinweb', () => {
     const full = await pause();
     await db.query('drop function disk_full cascade');
     expect(full.code).to.equal(1);
-    expect(full.stderr).to.match(/^the disk of the database is full \(could not extend file.*\): free some space there/);
+    expect(full.stderr).to.match(
+      /^the disk of the database is full \(could not extend file.*\): free some space there/,
+    );
   });
 
   it('exits 1 if a pooler cannot reach the database', async () => {
