@@ -192,7 +192,7 @@ describe('encryption', () => {
     expect(code).to.equal(1);
     expect(stdout).to.include('keep    k1: 1 row needs it');
     expect(stderr).to.include(
-      `1 rows were left as they are, since a value in them does not open:\n  messages ${swapped?.id}`,
+      `1 rows were left unchanged, since a value in them cannot be decrypted:\n  messages ${swapped?.id}`,
     );
     await db.query(`update messages set content = 'x' where id = $1`, [swapped?.id]);
     const status = await run('encryption status', `${k2},${k1}`);
