@@ -56,31 +56,23 @@ interface Post {
  */
 export function openStoreBatches(context: Context, limits: BatchLimits = defaultLimits): StoreBatches {
   const scope = openScope(context);
-  /** All posts without an answer, in the order of arrival: the first are in flight, the others wait in the queue. */
-  const open = new Set<Post>();
   const queue: Post[] = [];
+  const open = watchOpenPosts(queue);
   const inFlight = new Set<Promise<void>>();
-  let timer: NodeJS.Timeout | undefined;
 
   function store(verdict: Verdict): Promise<StoreResult> {
     return new Promise((resolve, reject) => {
       if (queue.length >= limits.maxWaiting) return reject(new TooSlow('too many posts wait for the database'));
-      const post: Post = {
-        verdict,
-        since: performance.now(),
-        isStarted: false,
-        resolve: (result) => {
-          forget(post);
-          resolve(result);
-        },
-        reject: (error) => {
-          forget(post);
-          reject(error);
-        },
-      };
+      const answer =
+        <T>(give: (value: T) => void) =>
+        (value: T) => {
+          open.remove(post);
+          give(value);
+        };
+      const since = performance.now();
+      const post: Post = { verdict, since, isStarted: false, resolve: answer(resolve), reject: answer(reject) };
       open.add(post);
       queue.push(post);
-      timer ??= setInterval(refuseLate, checkEveryMs);
       // Posts that arrive in the same turn of the event loop share one statement.
       if (queue.length === 1) setImmediate(startBatches);
     });
@@ -98,6 +90,21 @@ export function openStoreBatches(context: Context, limits: BatchLimits = default
     }
   }
 
+  return {
+    store,
+    async [Symbol.asyncDispose]() {
+      startBatches();
+      while (inFlight.size > 0) await Promise.all(inFlight);
+    },
+  };
+}
+
+/** Refuses posts that have waited for too long. @param queue posts that were not started, in the order of arrival. */
+function watchOpenPosts(queue: Post[]) {
+  /** All posts without an answer, in the order of arrival: the first are in flight, the others are in the queue. */
+  const open = new Set<Post>();
+  let timer: NodeJS.Timeout | undefined;
+
   function refuseLate(): void {
     const now = performance.now();
     for (const post of open) {
@@ -109,18 +116,16 @@ export function openStoreBatches(context: Context, limits: BatchLimits = default
     }
   }
 
-  function forget(post: Post): void {
-    open.delete(post);
-    if (open.size > 0) return;
-    clearInterval(timer);
-    timer = undefined;
-  }
-
   return {
-    store,
-    async [Symbol.asyncDispose]() {
-      startBatches();
-      while (inFlight.size > 0) await Promise.all(inFlight);
+    add(post: Post): void {
+      open.add(post);
+      timer ??= setInterval(refuseLate, checkEveryMs);
+    },
+    remove(post: Post): void {
+      open.delete(post);
+      if (open.size > 0) return;
+      clearInterval(timer);
+      timer = undefined;
     },
   };
 }
