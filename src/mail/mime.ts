@@ -35,7 +35,8 @@ export function buildMime(mail: Mail): Built {
   const from = readMailbox(mail.from);
   if (!from) throw new UnsendableMail('broken', 'the From address is not "address" or "Name <address>"');
   checkMail(mail);
-  const raw = endLines(compile(mail, from));
+  // RFC 5322 §2.3: each line ends with CR and LF.
+  const raw = Buffer.from(compile(mail, from).replaceAll(/(?<!\r)\n/g, '\r\n'), 'latin1');
   checkLines(raw);
   return { raw, envelope: { from: from.address, to: [mail.to] } };
 }
@@ -111,11 +112,6 @@ function contentOf(node: MimeNode): string {
   if (encoding === 'quoted-printable') return quotedPrintable.wrap(quotedPrintable.encode(content));
   if (encoding === 'base64') return base64.wrap(base64.encode(content));
   return content;
-}
-
-/** Ends each line with CR and LF (RFC 5322 §2.3). */
-function endLines(text: string): Buffer {
-  return Buffer.from(text.replaceAll(/(?<!\r)\n/g, '\r\n'), 'latin1');
 }
 
 function checkLines(raw: Buffer): void {
