@@ -74,6 +74,9 @@ export async function migrateDown(orm: Orm, options?: Migrating): Promise<string
  */
 const tableLock = { waitMs: 500, pauseMs: 1000, tries: 400 };
 
+/** An autovacuum ends only for a statement that has waited for `deadlock_timeout` (1 s): every third attempt does. */
+const pastAutovacuumMs = 1300;
+
 /** SQLSTATEs of a lock timeout and of a deadlock (PostgreSQL manual, appendix A). */
 const mayTryAgain: ReadonlySet<string | undefined> = new Set(['55P03', '40P01']);
 
@@ -84,7 +87,7 @@ async function migrate(
 ): Promise<string[]> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await tryToMigrate(orm, direction);
+      return await tryToMigrate(orm, direction, attempt % 3 === 0 ? pastAutovacuumMs : tableLock.waitMs);
     } catch (error) {
       if (!mayTryAgain.has((error as { code?: string }).code)) throw error;
       if (attempt >= tries) {
@@ -103,12 +106,12 @@ async function migrate(
  * Takes the lock for the whole transaction that migrates: a session's lock could be taken on one pooled connection and
  * released on another. This lock may wait without a limit, because only other migrators wait for it.
  */
-async function tryToMigrate(orm: Orm, direction: 'up' | 'down'): Promise<string[]> {
+async function tryToMigrate(orm: Orm, direction: 'up' | 'down', waitMs: number): Promise<string[]> {
   return await orm.em.fork().transactional(async (em) => {
     // The limits of the role or the database are meant for everyday statements.
     await em.execute(`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`);
     await em.execute(`select pg_advisory_xact_lock(${migrationLock})`);
-    await em.execute(`set local lock_timeout = ${tableLock.waitMs}`);
+    await em.execute(`set local lock_timeout = ${waitMs}`);
     const done = await orm.migrator[direction]({ transaction: em.getTransactionContext() });
     return done.map((it) => it.name);
   });

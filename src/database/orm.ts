@@ -50,7 +50,7 @@ export async function openOrm(url: string, patience: Patience, options: OrmOptio
       transactional: true,
       allOrNothing: true,
       disableForeignKeys: false,
-      // No migration is written here, but the Migrator needs a folder.
+      // The Migrator needs a folder, but nothing is written there.
       path: new URL('./migrations', import.meta.url).pathname,
     },
     driverOptions: {

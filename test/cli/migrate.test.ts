@@ -1,8 +1,11 @@
+import { copyFile, mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect } from 'chai';
+import { createMigration, migrationsFolder } from '../../src/cli/commands/new-migration.ts';
 import { migrationLock } from '../../src/database/migrate.ts';
 import { migrations } from '../../src/database/migrations/index.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { ruffinweb } from '../support/program.ts';
+import { ruffinweb, temporaryFolder } from '../support/program.ts';
 import { until } from '../support/until.ts';
 import { runHere } from './terminal.ts';
 
@@ -93,5 +96,36 @@ describe('migrate', () => {
     expect(agreed.code).to.equal(0);
     const { stdout } = await runHere(['migrate', 'status', '--json'], db);
     expect(JSON.parse(stdout).pending).to.deep.equal([names.at(-1)]);
+  });
+
+  it('creates an empty migration and adds it to the list', async () => {
+    await using folder = await temporaryFolder();
+    const place = join(folder.path, 'migrations');
+    await mkdir(place);
+    await copyFile(join(migrationsFolder, 'index.ts'), join(place, 'index.ts'));
+    const at = new Date('2999-01-02T03:04:05Z');
+    const path = await createMigration(place, 'add_block_list', at);
+    await createMigration(place, 'drop_x_contract_y', new Date('2999-01-02T03:04:06Z'));
+    expect(path).to.equal(join(place, '29990102030405_add_block_list.ts'));
+    expect(await readFile(path, 'utf8')).to.include('export class AddBlockList extends Migration');
+    const list = await readFile(join(place, 'index.ts'), 'utf8');
+    expect(list).to.include(
+      `import { AddBlockList } from './29990102030405_add_block_list.ts';\nimport { DropXContractY }`,
+    );
+    expect(list).to.match(
+      /class: \w+ },\n {2}{ name: '29990102030405_add_block_list', class: AddBlockList },\n {2}{ name: '29990102030406_drop_x_contract_y', class: DropXContractY },\n\];/,
+    );
+    for (const [name, where, said] of [
+      ['add_block_list', place, /already a migration AddBlockList/],
+      ['Add-It', place, /lower-case letters/],
+      ['../../x', place, /lower-case letters/],
+      ['fine', folder.path, /installed package/],
+    ] as const) {
+      let refusal: unknown;
+      await createMigration(where, name, at).catch((error: unknown) => {
+        refusal = error;
+      });
+      expect(refusal, name).to.be.an('error').with.property('message').that.matches(said);
+    }
   });
 });

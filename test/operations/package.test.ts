@@ -155,4 +155,10 @@ describe('packed file', () => {
     const { stdout } = await packed('completion', 'bash');
     expect(stdout).to.include("'emails resend'").and.include('complete -F _ruffinweb ruffinweb');
   });
+
+  it('rejects what only a clone can do', async () => {
+    const { code, stderr } = await packed('migrate', 'create', 'add_something');
+    expect(code).to.equal(1);
+    expect(stderr).to.include('this is an installed package');
+  });
 });

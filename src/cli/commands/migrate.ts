@@ -37,6 +37,13 @@ export function addMigrateCommands(program: CliCommand): void {
     .jsonOption()
     .examples('ruffinweb migrate check', 'ruffinweb migrate check || ruffinweb migrate up')
     .run(checkSchema);
+
+  migrate
+    .command('create')
+    .description('Write an empty migration (in a clone of the sources)')
+    .argument('<name>', 'what it does, as in add_block_list')
+    .examples('ruffinweb migrate create add_block_list', 'ruffinweb migrate create drop_old_name_contract_senders')
+    .run(writeMigration);
 }
 
 const loadMigrate = () => import('../../database/migrate.ts');
@@ -109,6 +116,12 @@ async function checkSchema({ deps, options, output }: Call): Promise<void> {
   else if (fits) output.print(text ?? 'the database schema is up to date');
   else output.warn(`ruffinweb: ${text}`);
   if (!fits) deps.setExitCode(exitCode.unhealthy);
+}
+
+async function writeMigration({ output }: Call, name: string): Promise<void> {
+  const { createMigration, migrationsFolder } = await import('./new-migration.ts');
+  output.print(await createMigration(migrationsFolder, name, new Date()));
+  output.note('fill in up() and down(), change the entities to match, then run "ruffinweb migrate up"');
 }
 
 function judge(require: () => string | undefined): { fits: boolean; text: string | undefined } {

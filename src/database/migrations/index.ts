@@ -13,7 +13,7 @@ import { CancelReasons } from './20261127110000_cancel_reasons.ts';
 import { ToldAt } from './20261130100000_told_at.ts';
 
 /**
- * Every migration, oldest first. A list, not a folder listing, so that the recorded names are
+ * Every migration, oldest first; `migrate create` adds to it. A list, not a folder listing, so that the recorded names are
  * the same for the sources and the built files.
  */
 export const migrations = [
