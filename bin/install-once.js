@@ -38,7 +38,7 @@ async function installOnce() {
   }
 }
 
-/** Reports an incomplete installation now, so that it does not fail later or repeat at every start. */
+/** Reports an incomplete installation now. Otherwise the program would fail later, or every start would install again. */
 function checkResult() {
   const missing = whatIsMissing();
   if (missing.length === 0) return;

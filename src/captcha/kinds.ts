@@ -17,7 +17,7 @@ export type CaptchaVerdict =
   /** The provider does not answer. */
   | { result: 'unavailable' };
 
-/** One way to tell people from programs. */
+/** One way to tell people from bots. */
 export interface Captcha {
   /** Never throws for a malformed solution. */
   check(solution: string, given: { formSlug: string; clientAddress: string | undefined }): Promise<CaptchaVerdict>;

@@ -6,9 +6,9 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import type { Client, Pool, PoolClient } from 'pg';
 
 /**
- * Closes connections on which every later query would fail too, because Kysely's driver returns them to the pool after
- * any error: after a query timeout (the connection may never answer again) and after "read-only" (after a failover it
- * still leads to the old primary).
+ * Kysely's driver returns a connection to the pool after any error. This closes it if every later query would fail too:
+ * after a query timeout (it may never answer again) or a "read-only" error (after a failover it still leads to the old
+ * primary).
  */
 export function dropFaultyClients(pool: Pool): void {
   pool.on('connect', (client: PoolClient) => {

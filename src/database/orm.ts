@@ -15,7 +15,7 @@ export interface Patience {
   lockMs: number;
 }
 
-/** A visitor gets an answer within five seconds: the time to connect plus one query is less. */
+/** A visitor must get an answer within five seconds, so connecting plus one query must take less. */
 export const requestPatience: Patience = { connectMs: 1500, statementMs: 2500, queryMs: 3000, lockMs: 2000 };
 
 /** An operator can wait, and a migration must. */

@@ -17,7 +17,7 @@ export class KeysWrong extends Error {
  * Compares the configured keys with the database's rows.
  *
  * @returns `newRow`: the first key's row, if the database lacks it. `missing`: ids of stored keys that are not configured.
- * @throws {KeysWrong} if a key differs from the stored key with its id, or if no configured key opens the index key.
+ * @throws {KeysWrong} if a configured key differs from the stored one with the same id, or none opens the index key.
  */
 export function checkKeys(
   configured: readonly ConfiguredKey[],

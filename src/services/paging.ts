@@ -91,7 +91,7 @@ export const beforeAllIds = '00000000-0000-0000-0000-000000000000';
 const afterAllIds = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 /**
- * Yields all rows, page by page in the order of their ids. Each page is a query of its own, so a slow reader holds neither
+ * Yields all rows, page by page in id order. Each page is a query of its own, so a slow reader holds neither
  * a transaction nor a connection.
  *
  * @param read reads the page that begins after this id.

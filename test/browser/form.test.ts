@@ -165,7 +165,7 @@ describeInBrowser('a form', (browser) => {
     await isIn(page, 'sent');
 
     const [first, second] = posts.map(keyOf);
-    expect(second, 'another content is another filling').to.be.a('string').and.not.equal(first);
+    expect(second, 'another content is another submission').to.be.a('string').and.not.equal(first);
     expect(await db.count('messages')).to.equal(1);
     expect(faults).to.deep.equal([]);
   });

@@ -258,7 +258,7 @@ describe('body of a post', () => {
       form.set('message', new Blob(['Hello']), 'message.txt');
       const answer = await http.send('/api/messages', { method: 'POST', body: form });
       expect(answer.json.errors).to.deep.equal([
-        { field: 'message', code: 'file', message: 'must be text; files are not taken' },
+        { field: 'message', code: 'file', message: 'must be text; files are not accepted' },
       ]);
     });
 
@@ -269,7 +269,7 @@ describe('body of a post', () => {
       form.set('cv', new Blob(['x']), 'cv.pdf');
       const page = await http.send('/api/messages', { method: 'POST', headers: { Accept: browserAccept }, body: form });
       expect(page.status).to.equal(422);
-      expect(page.text).to.include('What I typed').and.include('cv must be text; files are not taken');
+      expect(page.text).to.include('What I typed').and.include('cv must be text; files are not accepted');
     });
 
     for (const [what, body] of [

@@ -68,7 +68,7 @@ describe("Formspree's own client (@formspree/core) with only its endpoint change
     const list = await refused('contact', submission({ company: ['a', 1] }));
     expect(list.getFieldErrors('company')[0]?.code).to.equal('TYPE_TEXT');
     const file = await refused('contact', formData({ email: 'ada@example.test', message: 'x', cv: new Blob(['x']) }));
-    expect(file.getFieldErrors('cv')[0]?.message).to.equal('must be text; files are not taken');
+    expect(file.getFieldErrors('cv')[0]?.message).to.equal('must be text; files are not accepted');
   });
 
   it('shows errors about the whole form above it', async () => {

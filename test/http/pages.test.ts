@@ -136,13 +136,13 @@ describe('pages and scripts', () => {
   it('has examples that include the captcha if one is required', () => {
     const landing = (settings: Record<string, string>) => openPages(readConfig(settings)).landing;
     const plain = landing({});
-    expect(plain).to.not.match(/altcha-lib|captcha-required|here the widget/);
+    expect(plain).to.not.match(/altcha-lib|captcha-required|put the widget/);
     const own = landing({ CAPTCHA: 'altcha', PUBLIC_URL: 'http://localhost:8080/base' });
     expect(own.match(/altcha-lib\/algorithms/g), 'fetch and React').to.have.lengthOf(2);
     expect(own.match(/http:\/\/localhost:8080\/base\/api\/captcha/g)).to.have.lengthOf(2);
     expect(own).to.include('This form really posts').and.include('captcha-required');
     const hosted = landing({ CAPTCHA: 'turnstile', CAPTCHA_SECRET: 's', CAPTCHA_SITE_KEY: 'k' });
-    expect(hosted.match(/here the widget of turnstile/g), 'HTML and React').to.have.lengthOf(2);
+    expect(hosted.match(/put the widget of turnstile here/g), 'HTML and React').to.have.lengthOf(2);
     expect(hosted).to.include('cf-turnstile-response').and.include('captcha-required');
     expect(hosted).to.not.include('This form really posts').and.not.include('altcha-lib');
     for (const text of [plain, own, hosted]) expect(text).to.not.include('Idempotency-Key');

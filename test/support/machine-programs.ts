@@ -35,7 +35,7 @@ export function pathOf(program: string): string | undefined {
 }
 
 /**
- * Describes tests that need programs of the machine. If one is missing, they fail when `CI` is set. Otherwise it prints
+ * Describes tests that need installed programs. If one is missing, they fail when `CI` is set. Otherwise it prints
  * what to install and describes nothing, so no test counts as passed without running.
  */
 export function describeWith(programs: readonly MachineProgram[], title: string, tests: () => void): void {
@@ -60,7 +60,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** A program of the machine that runs until the test ends. */
+/** An installed program that runs until the test ends. */
 export class MachineProcess implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;

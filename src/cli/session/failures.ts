@@ -36,7 +36,7 @@ const hints: Partial<Record<ProblemCode, string>> = {
   'keys-wrong': 'ruffinweb encryption rotate --help',
 };
 
-/** What the database refuses until an operator fixes something, by SQLSTATE (PostgreSQL manual, appendix A). */
+/** Messages for database errors that last until an operator fixes something, by SQLSTATE (PostgreSQL manual, appendix A). */
 const databaseRefusals: Readonly<Record<string, string>> = {
   '28000': 'the database does not let us in: fix the user or the sslmode in DATABASE_URL',
   '28P01': 'the database rejected the login: fix the user and the password in DATABASE_URL',

@@ -13,8 +13,8 @@ export interface Deps {
   /** Merges the environment, the `.env` file and secret files. */
   readSettings(): Settings;
   /**
-   * From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP abort the returned signal, and the command stops soon after. Another
-   * one more than two seconds later ends the process at once, as the first one does if this was never called.
+   * After this call, SIGINT (Ctrl-C), SIGTERM or SIGHUP aborts the returned signal, and the command stops soon after. A
+   * second one, more than two seconds later, ends the process at once. Without this call, the first one does.
    */
   stopGently(): AbortSignal;
   /** Like `stopGently`, for a command that waits for others while it stops: the second signal cuts these waits short. */

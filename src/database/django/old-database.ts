@@ -24,7 +24,7 @@ export async function countOldMessages(old: OldDatabase): Promise<number> {
   return Number(row?.count);
 }
 
-/** @returns the next page, in the order of ids. */
+/** @returns the next page, ordered by id. */
 export async function readOldMessages(old: OldDatabase, after: bigint, limit: number): Promise<OldMessage[]> {
   const rows = await old.query<Omit<OldMessage, 'id'> & { id: string }>(
     `select cast(m.id as text) as id, cast(m.message as text) as text, cast(m.date as text) as date,

@@ -88,8 +88,8 @@ function stageOf(error: Failure, { began, handedOver }: Progress): Stage {
 /** What a reply means; undefined if it is not a refusal. */
 function meaningOf(status: number, reply: string, stage: Stage): AttemptOutcome | undefined {
   if (status < 400) return undefined;
-  // 503 (bad sequence of commands) means that the session went wrong, not that this mail is unwanted. "550 4.7.1" is both
-  // permanent and temporary: retrying is the safe reading.
+  // 503 (bad sequence of commands) means that the session went wrong, not that this mail is unwanted. "550 4.7.1"
+  // contradicts itself (550 is permanent, 4.7.1 temporary), so we retry.
   if (status < 500 || status === 503 || /^5\d\d[ -]#?4\.\d/.test(reply)) return 'later';
   if (stage !== 'before' && isOurLimit(reply)) return 'later';
   // Up to MAIL FROM, a refusal is about us (blocked address, no service, sender not allowed) and affects every mail.

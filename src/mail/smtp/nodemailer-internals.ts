@@ -52,7 +52,7 @@ export function builtMail(
   return { data: { signal }, message } as unknown as Parameters<SMTPPool['send']>[0];
 }
 
-/** What nodemailer uses of a stream: `pipe`, and whether any of it was read. */
+/** The two members of a stream that nodemailer uses. */
 function sourceOf(raw: Buffer) {
   return {
     readableDidRead: false,

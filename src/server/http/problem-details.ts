@@ -29,7 +29,7 @@ const answers = {
   'token-required': [401, 'A token is required', '`/metrics` without its token'],
   'mailbox-locked': [403, 'The mailbox is locked', '`/mailbox` without the key that the server prints when it starts'],
   'key-required': [401, 'An API key is required', 'no API key, or one that is unknown, expired or revoked'],
-  'key-forbidden': [403, 'The API key may not do this', 'the key lacks the scope, or is limited to forms'],
+  'key-forbidden': [403, 'The API key may not do this', 'the key lacks the scope, or is restricted to other forms'],
   'key-unknown': [404, 'There is no such API key', 'no such key (command line)'],
   'database-away': [503, 'The database is away', 'see `Retry-After`; if you post the same again, it is stored once'],
   'schema-behind': [503, 'The database schema is behind', 'run `ruffinweb migrate up`'],

@@ -15,7 +15,7 @@ const requestsPerPost = 10;
 /** The limit for all clients together, unless a single client may do more. */
 const everybody = { requests: 1000, windowMs: 10_000 };
 
-/** Middleware to run before the request is read. Only the limit of posts reads a visitor's post that it refuses. */
+/** Middleware to run before the request is read. Only the post limit reads a visitor's post that it refuses. */
 export interface Limits {
   /** For routes that store nothing. */
   readonly requests: readonly Middleware[];
@@ -24,11 +24,11 @@ export interface Limits {
 }
 
 /**
- * Three limits: the stored posts of a client (`RATE_LIMIT`), the requests of a client, and the requests of all clients
- * together. Decision 10 gives the reasons.
+ * Three limits: stored posts per client (`RATE_LIMIT`), requests per client, and requests from all clients. Decision 10
+ * gives the reasons.
  *
- * @param keepTyped runs before the limit of posts, so that the page about that limit can show what was posted.
- * @param shared counts clients for several servers. Each server counts all clients together alone.
+ * @param keepTyped runs before the post limit, so that its page can show what was posted.
+ * @param shared per-client counts shared by several servers. The limit for all clients is always per server.
  */
 export function limitClients(limit: RateLimit | undefined, keepTyped: Middleware, shared?: SharedCounts): Limits {
   if (limit === undefined) return { requests: [], posts: [] };

@@ -45,7 +45,7 @@ export function createMetrics({ config }: Pick<Context, 'config'>): Metrics {
   const router = new Router<RequestState>();
   const { metricsToken } = config;
   if (metricsToken !== undefined) {
-    // Not without the route: they wake the process a hundred times a second.
+    // Only if the route exists, because default metrics wake the process a hundred times a second.
     collectDefaultMetrics({ register: registry, prefix: 'ruffinweb_' });
     router.get('/metrics', async (ctx) => {
       if (!isToken(ctx.get('Authorization'), metricsToken.reveal())) {

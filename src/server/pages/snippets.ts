@@ -107,7 +107,7 @@ ${own ? `      body.set('altcha', await solve());\n` : ''}      const response =
     <form onSubmit={send}>
       <label>E-mail <input name="email" type="email" required /></label>
       <label>Message <textarea name="message" required /></label>
-${hostedField ? `      {/* here the widget of ${kind}: it adds a field to the form */}\n` : ''}      <button disabled={sending}>Send message</button>
+${hostedField ? `      {/* put the widget of ${kind} here: it adds a field to the form */}\n` : ''}      <button disabled={sending}>Send message</button>
       <div role="alert">
         {answer.errors?.map((it) => <p key={it.field}>{it.field} {it.message}.</p>) ?? answer.detail}
       </div>

@@ -43,7 +43,7 @@ function joinCovered(which: string): string {
  * @param summaries SQL condition on `emails`. @param which as for `joinCovered`.
  */
 export function tellSql(summaries: string, which: string): string {
-  // Locked in the order of their ids, so that two summaries about the same messages do not deadlock.
+  // Locked in id order, so that two summaries about the same messages do not deadlock.
   return `
   update messages set told_at = greatest(now(), ${heldSince})
   where id in (

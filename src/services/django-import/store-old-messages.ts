@@ -41,7 +41,7 @@ async function sortWith(ask: Ask, scope: Scope, messages: readonly TakeableMessa
 /**
  * Stores the messages that are to be imported, their senders, and the marks that they were imported, in one transaction.
  *
- * @param messages in the order of their ids: a new sender gets the name of the first one.
+ * @param messages in id order: a new sender gets the name of the first one.
  */
 export async function takeMessages(
   scope: Scope,

@@ -26,7 +26,7 @@ export function formSnippet(publicUrl: string, form: SnippetForm): string {
   });
   const { captcha } = form.effective;
   const proof = captcha === 'altcha' && form.slug ? ` data-captcha="${publicUrl}/api/captcha?form=${form.slug}"` : '';
-  const widget = captcha === 'none' || captcha === 'altcha' ? [] : [`  <!-- here the widget of ${captcha} -->`];
+  const widget = captcha === 'none' || captcha === 'altcha' ? [] : [`  <!-- put the widget of ${captcha} here -->`];
   return [
     `<form method="post" action="${form.address}" data-ruffinweb${proof}>`,
     ...fields,

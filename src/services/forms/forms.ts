@@ -5,7 +5,7 @@ import type { Scope } from '../scope.ts';
 /** The slug of the form that `/api/messages` posts to. */
 export const defaultFormSlug = 'contact';
 
-/** Finds a form, open or closed. A text that cannot be a slug is not looked up: PostgreSQL accepts no NUL. */
+/** Finds a form, open or closed. It does not query for an invalid slug: PostgreSQL rejects text that contains NUL. */
 export async function findForm(scope: Scope, slug: string): Promise<Form | null> {
   return /^[a-z0-9-]{1,64}$/.test(slug) ? await scope.em.findOne(Form, { slug }) : null;
 }

@@ -37,7 +37,7 @@ export function checkFields(posted: ReadonlyMap<string, unknown>, required: read
   const faults: FieldFault[] = [];
   const files = [...posted].filter(([, value]) => holdsFile(value));
   for (const [name] of files.slice(0, maxFilesNamed)) {
-    faults.push({ field: nameInFault(name), code: 'file', message: 'must be text; files are not taken' });
+    faults.push({ field: nameInFault(name), code: 'file', message: 'must be text; files are not accepted' });
   }
   const email = readKnown(posted, 'email', faults);
   const address = email === undefined ? undefined : readAddress(email);

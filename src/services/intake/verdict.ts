@@ -20,7 +20,7 @@ export interface Verdict {
   notify: readonly string[];
   /** The `Idempotency-Key` header. */
   idempotencyKey: string | undefined;
-  /** A captcha that must not have been used before. */
+  /** The solved captcha that this post uses up. It must not have been used before. */
   captchaUse: { id: string; expiresAt: Date } | undefined;
   /** Whether an auto-reply may go out; the database then checks its own limits. */
   reply: boolean;

@@ -5,10 +5,10 @@ import type { Scope } from '../scope.ts';
 const tooFarAhead = `> now() + interval '1 hour'`;
 
 /**
- * - A periodic task counts as never done.
- * - The guard's memory of posts and replies is deleted.
- * - Queued mail becomes due after a lease, because a worker may have it now. No retry waits for two days (the maximum is
- *   24 hours and jitter).
+ * - Periodic tasks run again at once.
+ * - Records of recent posts and auto-replies are deleted.
+ * - Mail due in more than two days becomes due after one lease, because a worker may have it now. No retry waits that long
+ *   (max 24 hours plus jitter).
  */
 const resets = [
   `update duties set done_at = 'epoch' where done_at ${tooFarAhead}`,

@@ -9,7 +9,7 @@ import { idsOf } from '../paging.ts';
 /** Days a held message is kept, unless its form keeps messages for a shorter time. Counted from a hold by hand. */
 export const heldDays = 90;
 
-/** Days that the network a message was posted from is kept. */
+/** How many days we keep the network that a message was posted from. */
 export const clientAddressDays = 30;
 
 /**

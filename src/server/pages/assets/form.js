@@ -1,5 +1,5 @@
 // Upgrades every <form data-ruffinweb>, also one that is put into the page later: posts without leaving the page,
-// shows faults at their fields, solves the captcha, and never posts one filling twice. Where this script does not
+// shows faults at their fields, solves the captcha, and never posts the same form twice. Where this script does not
 // run the form posts by itself, and nothing is lost but comfort. What can be set on a form is listed on /docs.
 // Served is form.min.js, which "npm run shrink" makes of this.
 (() => {
