@@ -32,7 +32,7 @@ describeInBrowser('the mailbox', (browser) => {
     await page.click('tr:has-text("notification") a');
     await page.frameLocator('iframe').locator('.quote', { hasText: 'For the owner alone' }).waitFor();
     await page.goto(`${printed.origin}/thanks`);
-    await page.click('text=look into the mailbox');
+    await page.click('text=open the mailbox');
     await page.waitForSelector('tr:has-text("notification")');
     expect(faults).to.deep.equal([]);
   });
