@@ -87,8 +87,8 @@ function compile(mail: Mail, from: Mailbox): string {
 }
 
 /**
- * Writes a mail with all its parts, one character a byte. The bytes are those of nodemailer's `build`, which needs three
- * times the processor time, because it also streams files and web pages (decision 72).
+ * Writes a mail with all its parts, one character a byte. The bytes are those of nodemailer's `build`, which needs much more
+ * processor time, because it also streams files and web pages (decision 72).
  */
 export function written(mail: MimeNode): string {
   const text = partOf(mail);
