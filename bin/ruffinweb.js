@@ -46,8 +46,8 @@ async function startHere() {
  */
 function startWithSmallHeap() {
   const limits = [
-    '--min-semi-space-size=16',
-    '--max-semi-space-size=16',
+    '--min-semi-space-size=8',
+    '--max-semi-space-size=8',
     '--heap-growing-percent=50',
     '--no-maglev',
     '--v8-pool-size=1',

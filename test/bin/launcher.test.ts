@@ -62,7 +62,7 @@ describe('the launcher', () => {
       const { out, err } = await run(process.execPath, ...command.split(' '));
       expect(err).to.equal('');
       expect(out, command).to.match(
-        /^\d+ --min-semi-space-size=16 --max-semi-space-size=16 --heap-growing-percent=50 --no-maglev --v8-pool-size=1 --disable-sigusr1\n$/,
+        /^\d+ --min-semi-space-size=8 --max-semi-space-size=8 --heap-growing-percent=50 --no-maglev --v8-pool-size=1 --disable-sigusr1\n$/,
       );
     }
     for (const command of ['health', 'messages list', 'serves']) {
