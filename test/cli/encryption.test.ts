@@ -9,6 +9,7 @@ import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { ruffinweb } from '../support/program.ts';
+import { until } from '../support/until.ts';
 import { runHere, withoutColours } from './terminal.ts';
 
 const key = (id: string, byte: number) => `${id}:${Buffer.alloc(32, byte).toString('base64')}`;
@@ -180,6 +181,22 @@ describe('encryption', () => {
     expect(stdout).to.include('keep    k1: 1 row needs it');
     await other.end();
     expect((await json('encryption rotate', `${k2},${k1}`)).resealed).to.equal(1);
+  });
+
+  it('comes back to a row that was locked', async () => {
+    await fillWith(k1);
+    const other = new pg.Client({ connectionString: db.url });
+    await other.connect();
+    await other.query('begin; select 1 from messages order by id limit 1 for update');
+    const rotating = json('encryption rotate', `${k2},${k1}`);
+    await until('only the locked row has the old key', async () => {
+      const left = await db.query(
+        `select 1 from messages where position('k1'::bytea in substring(content from 1 for 6)) > 0`,
+      );
+      return left.length === 1;
+    });
+    await other.end();
+    expect((await rotating).others).to.deep.equal([{ id: 'k1', needed: false, reason: null }]);
   });
 
   it('names a value that cannot be decrypted, and keeps its key', async () => {

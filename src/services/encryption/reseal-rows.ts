@@ -1,5 +1,5 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
-import { inTransaction } from '../../database/statement.ts';
+import { columns } from '../../database/columns.ts';
+import { type Ask, runTogether } from '../../database/statement.ts';
 import type { Keyring } from '../../privacy/keyring.ts';
 import { placesOf, type SealedTable, sealedTables } from '../../privacy/sealed-columns.ts';
 import { SealBroken } from '../../privacy/sealing.ts';
@@ -18,16 +18,16 @@ interface SealedRow {
   values: (Buffer | null)[];
 }
 
-/** The table with a parameter for the encrypting key's prefix, and the condition that another key encrypted a value. */
-function outdatedRows(table: SealedTable): string {
+/** The table, and the condition that another key encrypted a value. @param prefix SQL: the encrypting key's prefix. */
+function outdatedRows(table: SealedTable, prefix: string): string {
   const conditions = sealedTables[table].columns.map(
     (column) => `substring(${column} from 1 for octet_length(prefix)) <> prefix`,
   );
-  return `from ${table}, (select ?::bytea as prefix) as newest where (${conditions.join(' or ')})`;
+  return `from ${table}, (select ${prefix}::bytea as prefix) as newest where (${conditions.join(' or ')})`;
 }
 
 export async function countOutdated({ em, keyring }: Scope, table: SealedTable): Promise<number> {
-  const [row] = await em.execute<{ count: number }[]>(`select count(*)::int as count ${outdatedRows(table)}`, [
+  const [row] = await em.execute<{ count: number }[]>(`select count(*)::int as count ${outdatedRows(table, '?')}`, [
     keyring.newestPrefix,
   ]);
   return row?.count ?? 0;
@@ -44,9 +44,9 @@ export async function* resealTable({ em, keyring }: Scope, table: SealedTable): 
   let after: string | undefined = beforeAll[sealedTables[table].idType];
   while (after !== undefined) {
     const begin: string = after;
-    const { rows, batch } = await inTransaction(em, async (inside) => {
-      const rows = await lockOutdated(inside, keyring, table, begin);
-      return { rows, batch: await resealRows(inside, keyring, table, rows) };
+    const { rows, batch } = await runTogether(em, async (ask) => {
+      const rows = await lockOutdated(ask, keyring, table, begin);
+      return { rows, batch: await resealRows(ask, keyring, table, rows) };
     });
     if (rows.length > 0) yield batch;
     // A short batch is the last one: new values with an old key are left to the next round.
@@ -55,26 +55,14 @@ export async function* resealTable({ em, keyring }: Scope, table: SealedTable): 
 }
 
 /** Locks the rows until the transaction ends, so that nobody changes them meanwhile. */
-async function lockOutdated(
-  em: EntityManager,
-  keyring: Keyring,
-  table: SealedTable,
-  after: string,
-): Promise<SealedRow[]> {
-  const { columns, idType } = sealedTables[table];
-  return await em.execute<SealedRow[]>(
-    `select id::text, array[${columns.join(', ')}] as values ${outdatedRows(table)} and id > ?::${idType}
-     order by ${table}.id limit ${batchSize} for no key update of ${table} skip locked`,
-    [keyring.newestPrefix, after],
-  );
+async function lockOutdated(ask: Ask, keyring: Keyring, table: SealedTable, after: string): Promise<SealedRow[]> {
+  const { columns: names, idType } = sealedTables[table];
+  const text = `select id::text, array[${names.join(', ')}] as values ${outdatedRows(table, '$1')}
+    and id > $2::${idType} order by ${table}.id limit ${batchSize} for no key update of ${table} skip locked`;
+  return await ask<SealedRow>({ name: `outdated_${table}`, text }, [keyring.newestPrefix, after]);
 }
 
-async function resealRows(
-  em: EntityManager,
-  keyring: Keyring,
-  table: SealedTable,
-  rows: readonly SealedRow[],
-): Promise<Batch> {
+async function resealRows(ask: Ask, keyring: Keyring, table: SealedTable, rows: readonly SealedRow[]): Promise<Batch> {
   const unopened: string[] = [];
   const resealed: SealedRow[] = [];
   for (const { id, values } of rows) {
@@ -82,18 +70,23 @@ async function resealRows(
     if (renewed === undefined) unopened.push(id);
     else resealed.push({ id, values: renewed });
   }
-  if (resealed.length > 0) await writeRows(em, table, resealed);
+  if (resealed.length > 0) await writeRows(ask, table, resealed);
   return { resealed: resealed.length, unopened };
 }
 
-async function writeRows(em: EntityManager, table: SealedTable, rows: readonly SealedRow[]): Promise<void> {
-  const { columns, idType } = sealedTables[table];
-  const row = `(?::${idType}${', ?::bytea'.repeat(columns.length)})`;
-  await em.execute(
-    `update ${table} set ${columns.map((it) => `${it} = given.${it}`).join(', ')}
-     from (values ${rows.map(() => row).join(', ')}) as given (id, ${columns.join(', ')}) where ${table}.id = given.id`,
-    rows.flatMap(({ id, values }) => [id, ...values]),
-  );
+async function writeRows(ask: Ask, table: SealedTable, rows: readonly SealedRow[]): Promise<void> {
+  const { columns: names, idType } = sealedTables[table];
+  const given = columns({
+    id: 'text',
+    ...(Object.fromEntries(names.map((it) => [it, 'bytea'])) as Record<string, 'bytea'>),
+  });
+  const text = `update ${table} set ${names.map((it) => `${it} = given.${it}`).join(', ')}
+    from ${given.as('given')} where ${table}.id = given.id::${idType}`;
+  const asObjects = rows.map(({ id, values }) => ({
+    id,
+    ...Object.fromEntries(names.map((it, n) => [it, values[n] ?? null])),
+  }));
+  await ask({ name: `reseal_rows_${table}`, text }, given.values(asObjects));
 }
 
 /** @returns undefined if one of its values cannot be decrypted. */

@@ -35,6 +35,8 @@ export interface OtherKey {
 /** The next round finds rows that were locked or written in this one. */
 const maxRounds = 5;
 
+const restForLocksMs = 200;
+
 const maxRestMs = 500;
 const maxUnopenedListed = 20;
 
@@ -62,10 +64,10 @@ export async function rotateKeys(scope: Scope, request: RotateRequest = {}): Pro
     others: [],
   };
   for (let round = 1; round <= maxRounds; round++) {
-    const before = rotated.resealed;
     await resealAllTables(scope, rotated, request);
     if (request.stop?.aborted) return { ...rotated, interrupted: true };
-    if (rotated.resealed === before) break;
+    if ((await countToRotate(scope, { evenOlder: true })) <= rotated.unopened.count) break;
+    await pause(restForLocksMs);
   }
   return { ...rotated, others: await deleteUnneeded(scope) };
 }
