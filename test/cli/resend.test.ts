@@ -354,6 +354,7 @@ describe('emails resend', () => {
     await buildMessages(context, 3);
     await settleDue(context, (email) => (email.kind === 'notification' ? mailOutcomes.refused : mailOutcomes.accepted));
     const before = await db.query('select * from emails order by id');
+    const locked = await db.lockRows('emails');
     const dry = await runHere(['emails', 'resend', '--failed', '--since', '1d', '--dry-run'], db);
     expect(dry.code).to.equal(0);
     expect(dry.stdout.match(/would be queued/g)).to.have.lengthOf(3);
@@ -361,6 +362,7 @@ describe('emails resend', () => {
     const sent = await find(`state = 'sent'`);
     const { items } = await resend(...sent, '--again', '--dry-run');
     expect(items.map((it) => [it.result, it.newId])).to.deep.equal(sent.map(() => ['queued', null]));
+    await locked.release();
     expect(await db.query('select * from emails order by id')).to.deep.equal(before);
   });
 

@@ -1,4 +1,4 @@
-import { type EntityManager, LockMode } from '@mikro-orm/postgresql';
+import { type EntityManager, FlushMode, LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
 import { inTransaction } from '../../database/statement.ts';
 import { Email } from '../../entities/index.ts';
@@ -33,9 +33,17 @@ export async function resendEmails(scope: Scope, given: ResendRequest): Promise<
   const results: Resent[] = [];
   const batches =
     'ids' in request ? inBatches([...new Set(request.ids)]) : idsOfQuery(scope, request.query, request.to);
+  // A dry run changes only the entities in its memory, and takes no locks.
+  const dry = request.dryRun
+    ? { em: scope.em.fork({ flushMode: FlushMode.COMMIT }), planned: new Set<string>() }
+    : undefined;
   for await (const ids of batches) {
     if (request.stop?.aborted) break;
-    results.push(...(await (request.dryRun ? tryBatch : resendBatch)(scope, ids, request)));
+    results.push(
+      ...(dry === undefined
+        ? await inTransaction(scope.em, async (em) => await resendBatch(em, scope, ids, request))
+        : await decideAll(dry.em, scope, ids, request, dry.planned)),
+    );
     request.onProgress?.(results.length);
   }
   return results;
@@ -73,24 +81,8 @@ async function* inBatches(ids: readonly string[]): AsyncGenerator<string[]> {
   for (let start = 0; start < ids.length; start += batchSize) yield ids.slice(start, start + batchSize);
 }
 
-async function resendBatch(scope: Scope, ids: readonly string[], request: ResendRequest): Promise<Resent[]> {
-  return await inTransaction(scope.em, async (em) => await resendAll(em, scope, ids, request));
-}
-
-/** A dry run does everything and rolls it back. */
-async function tryBatch(scope: Scope, ids: readonly string[], request: ResendRequest): Promise<Resent[]> {
-  const em = scope.em.fork();
-  await em.begin();
-  try {
-    const results = await resendAll(em, scope, ids, request);
-    return results.map((it) => (it.result === 'queued' ? { ...it, newId: null } : it));
-  } finally {
-    await em.rollback();
-  }
-}
-
 /** Errors are not caught here: PostgreSQL has given up the transaction then. */
-async function resendAll(
+async function resendBatch(
   em: EntityManager,
   scope: Scope,
   ids: readonly string[],
@@ -98,11 +90,27 @@ async function resendAll(
 ): Promise<Resent[]> {
   // Taken before any row lock: two operators could lock different emails about one message, and not see each other's copy.
   if (request.to !== undefined) await em.execute(`select pg_advisory_xact_lock(${elsewhereLock})`);
+  const results = await decideAll(em, scope, ids, request);
+  if (results.some((it) => it.result === 'queued')) {
+    await em.flush();
+    await em.execute('select pg_notify(?, ?)', [emailChannel, '']);
+  }
+  return results;
+}
+
+/** @param planned in a dry run: the messages that the other address would be told about. */
+async function decideAll(
+  em: EntityManager,
+  scope: Scope,
+  ids: readonly string[],
+  request: ResendRequest,
+  planned?: Set<string>,
+): Promise<Resent[]> {
   const emails = await em.find(
     Email,
     { id: { $in: ids.filter((id) => isUuid(id)) } },
     // Everybody locks in the same order, so that two transactions never deadlock.
-    { orderBy: { id: 'asc' }, refresh: true, lockMode: LockMode.PESSIMISTIC_WRITE },
+    { orderBy: { id: 'asc' }, refresh: true, ...(planned === undefined && { lockMode: LockMode.PESSIMISTIC_WRITE }) },
   );
   await em.populate(emails, ['message'], { fields: ['message.status'], refresh: true });
   const now = await databaseNow(em);
@@ -110,13 +118,9 @@ async function resendAll(
   const results: Resent[] = [];
   for (const id of ids) {
     const email = byId.get(id.toLowerCase());
-    results.push(email === undefined ? notFound(id) : await resendOne({ em, scope, email, now, request }));
+    results.push(email === undefined ? notFound(id) : await resendOne({ em, scope, email, now, request, planned }));
   }
-  if (results.some((it) => it.result === 'queued')) {
-    await em.flush();
-    await em.execute('select pg_notify(?, ?)', [emailChannel, '']);
-  }
-  return results;
+  return planned === undefined ? results : results.map((it) => (it.result === 'queued' ? { ...it, newId: null } : it));
 }
 
 function notFound(id: string): Resent {

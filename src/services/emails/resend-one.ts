@@ -48,6 +48,8 @@ interface Case {
   email: Email;
   now: Date;
   request: ResendRequest;
+  /** In a dry run: the messages that the other address would be told about. */
+  planned: Set<string> | undefined;
   /** Found by a query, and not named by its id: whatever needs a person's decision is then skipped. */
   isFromQuery: boolean;
 }
@@ -156,7 +158,8 @@ async function resendFinished(given: Case): Promise<Decision> {
  * tells that address about the message already.
  */
 async function sendElsewhere(given: Case, to: string): Promise<Decision> {
-  const { em, email } = given;
+  const { em, email, planned } = given;
+  const messageId = email.message?.id ?? '';
   const told = await em.find(Email, {
     message: email.message ?? null,
     kind: 'notification',
@@ -164,9 +167,10 @@ async function sendElsewhere(given: Case, to: string): Promise<Decision> {
     state: { $in: ['queued', 'sent'] },
   });
   email.cancel();
-  if (told.some((it) => it !== email)) {
+  if (told.some((it) => it !== email) || planned?.has(messageId)) {
     return skipped('cancelled: another one tells that address about the message');
   }
+  planned?.add(messageId);
   return { result: 'queued', newId: copyEmail(given, to), reason: `instead of one to ${email.recipient}` };
 }
 
