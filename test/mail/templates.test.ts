@@ -49,6 +49,11 @@ describe('templates', () => {
     openTemplates();
   });
 
+  it('are a fault if their folder cannot be read', async () => {
+    await writeFile(join(folder, 'file'), '');
+    expect(() => openTemplates({ overrideFolder: join(folder, 'file', 'templates') })).to.throw(TemplateFault);
+  });
+
   it('let the operator change only the layout, and use partials', async () => {
     await writeFile(
       join(folder, 'layout.html.liquid'),

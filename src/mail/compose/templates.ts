@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Liquid, type Template } from 'liquidjs';
@@ -77,8 +77,7 @@ const ownFolder = fileURLToPath(new URL('templates/', import.meta.url));
 function findFiles(overrideFolder: string | undefined): Map<string, string> {
   const files = new Map<string, string>([...names].map((name) => [name, join(ownFolder, name)]));
   const folder = overrideFolder ?? '';
-  const overrides = existsSync(folder) ? readOrFault(folder, () => readdirSync(folder).sort()) : [];
-  for (const name of overrides) {
+  for (const name of overrideFolder === undefined ? [] : readOrFault(folder, () => listFolder(folder))) {
     if (!name.endsWith('.liquid')) continue;
     const path = join(folder, name);
     if (!names.has(name) && !name.startsWith('_')) {
@@ -89,6 +88,16 @@ function findFiles(overrideFolder: string | undefined): Map<string, string> {
     files.set(name, path);
   }
   return files;
+}
+
+/** @returns nothing if the folder does not exist. */
+function listFolder(folder: string): string[] {
+  try {
+    return readdirSync(folder).sort();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 function readOrFault<T>(path: string, read: () => T): T {
