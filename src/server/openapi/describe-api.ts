@@ -31,7 +31,7 @@ export function describeApi(publicUrl: string): OpenApi {
           'Manages senders, messages and emails, like the command line. Needs an API key: ' +
           '`Authorization: Bearer rw_…`. Its scopes are `read`, `write` and `export`.',
       },
-      { name: 'Monitoring', description: 'For load balancers and posts.' },
+      { name: 'Monitoring', description: 'For load balancers and monitoring.' },
     ],
     paths: {
       ...adminPaths,
