@@ -9,7 +9,6 @@ import { runDeliveryLoop } from '../services/delivery/delivery-loop.ts';
 import { createNewMailSignal, listenForNewMail } from '../services/delivery/new-mail-signal.ts';
 import { createEmailJob } from '../services/emails/email-job.ts';
 import { openIntake } from '../services/intake/intake.ts';
-import type { BatchLimits } from '../services/intake/store-batches.ts';
 import { runMaintenance } from '../services/maintenance/run-maintenance.ts';
 import { openScope } from '../services/scope.ts';
 import { replayErasureLog } from '../services/senders/replay-erasures.ts';
@@ -34,8 +33,6 @@ export interface ServeOptions {
   calledAs: string;
   /** Prints lines for the person who starts the server. */
   print: (line: string) => void;
-  /** Limits of storing posts together. Only benchmarks change them. */
-  batches?: BatchLimits;
   /** How long a client may leave an answer unread. Only tests change it. */
   unreadMs?: number;
 }
@@ -55,7 +52,7 @@ export async function serve(given: MailingContext, options: ServeOptions): Promi
   await startListening(server, given.config.port, given.config.host);
   const { port } = server.address() as AddressInfo;
   const context = withRealPort(given, port);
-  const intake = opened.use(openIntake(context, options.batches));
+  const intake = opened.use(openIntake(context));
   const app = createApp(context, openPages(context.config), state, intake);
   answer(server, capUnanswered(app.callback()), secure);
   warnAboutRiskySettings(context);
