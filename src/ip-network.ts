@@ -56,3 +56,28 @@ export function isLoopback(host: string): boolean {
   const version = isIP(name);
   return version === 0 ? name === 'localhost' : loopback.check(name, version === 6 ? 'ipv6' : 'ipv4');
 }
+
+const ownNetworks = new BlockList();
+for (const [network, bits] of [
+  ['127.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+  ['169.254.0.0', 16],
+] as const)
+  ownNetworks.addSubnet(network, bits, 'ipv4');
+for (const [network, bits] of [
+  ['::1', 128],
+  ['fc00::', 7],
+  ['fe80::', 10],
+] as const)
+  ownNetworks.addSubnet(network, bits, 'ipv6');
+
+/** Whether a host is this machine, a private or link-local address, or a name that only our network knows: one without a dot. */
+export function isOnOwnNetwork(host: string): boolean {
+  // A web address is read as resolvers read a host: 127.1 is 127.0.0.1.
+  const name = (URL.parse(`http://${host}`)?.hostname ?? host).replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
+  const version = isIP(name);
+  if (version === 0) return !name.includes('.') || name.endsWith('.localhost');
+  return ownNetworks.check(name, version === 6 ? 'ipv6' : 'ipv4');
+}

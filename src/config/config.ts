@@ -43,6 +43,8 @@ export interface Config {
     /** Undefined for `pretty` on a terminal, else `json`. */
     readonly format: 'json' | 'pretty' | undefined;
   };
+  /** Shown at the start, by `config check` and by `health`. */
+  readonly warnings: readonly ConfigWarning[];
 }
 
 export interface SmtpConfig {
@@ -81,6 +83,12 @@ export interface ConfigFault {
   variable: VariableName;
   /** Completes the sentence "NAME …". */
   wrong: string;
+}
+
+/** A setting that works and should be changed. */
+export interface ConfigWarning extends ConfigFault {
+  /** Completes the sentence "To fix it, …". */
+  fix: string;
 }
 
 /** The program cannot start with this environment. Lists every fault. */

@@ -15,6 +15,7 @@ import {
 import { bareHost, hostList, loopbackNames, originList, rateLimit } from './hosts-and-limits.ts';
 import * as value from './values.ts';
 import { type VariableName, variable, variableNames } from './variables.ts';
+import { findWarnings } from './warnings.ts';
 
 /**
  * @param unread variables whose secret file could not be read. They are reported with the other faults.
@@ -29,7 +30,7 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
   const { hostname, origin } = new URL(publicUrl);
   const origins = reader.read('ALLOWED_ORIGINS', originList, undefined);
 
-  const config: Config = {
+  const settings: Omit<Config, 'warnings'> = {
     production,
     host: reader.read('HOST', value.hostName, '127.0.0.1'),
     port,
@@ -44,7 +45,7 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
     trustProxy: reader.read('TRUST_PROXY', value.wholeNumber(0, 10), 0),
     rateLimit: reader.read('RATE_LIMIT', rateLimit, { posts: 10, windowMs: 60_000 }),
     redisUrl: reader.read('REDIS_URL', value.redisUrl, undefined),
-    encryptionKeys: reader.read('ENCRYPTION_KEYS', value.keyList, undefined),
+    encryptionKeys: reader.read('ENCRYPTION_KEYS', production ? value.productionKeyList : value.keyList, undefined),
     retentionDays: reader.read('RETENTION_DAYS', value.dayCount, 0),
     dkimSelector: reader.read('DKIM_SELECTOR', value.dkimSelector, undefined),
     dnsServer: reader.read('DNS_SERVER', value.dnsServer, undefined),
@@ -55,7 +56,7 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
     },
   };
   reader.throwFaults();
-  return Object.freeze(config);
+  return Object.freeze({ ...settings, warnings: findWarnings(settings) });
 }
 
 function readMailSettings(reader: Reader): Pick<Config, 'smtp' | 'mailFrom' | 'notifyTo' | 'autoReply'> {

@@ -4,6 +4,7 @@ import { eachAddressOnce, readAddress, readMailbox } from '../address.ts';
 import { readIp } from '../ip-network.ts';
 import { Secret } from '../secret.ts';
 import type { KeyConfig } from './config.ts';
+import { isPublicKey, publishedToken } from './public-secrets.ts';
 
 // One schema for each kind of setting. An error completes the sentence "NAME …".
 
@@ -42,6 +43,7 @@ export const secretText = z.string().transform((value) => new Secret(value));
 export const tokenText = z
   .string()
   .regex(/^[\x21-\x7e]{16,200}$/, 'must be 16 to 200 printable characters without spaces')
+  .refine((value) => value !== publishedToken, 'must not be the published example: write a random text')
   .transform((value) => new Secret(value));
 
 export const dkimSelector = z
@@ -139,6 +141,16 @@ export const keyList = list((part): KeyConfig => {
 })
   .refine((keys) => new Set(keys.map(({ id }) => id)).size === keys.length, 'must not have two keys with the same id')
   .transform((keys) => new Secret<readonly KeyConfig[]>(keys));
+
+/** A key that everybody knows may still decrypt, so that `encryption rotate` can replace it. */
+export const productionKeyList = keyList.refine(
+  (keys) =>
+    !keys
+      .reveal()
+      .slice(0, 1)
+      .some((it) => isPublicKey(it.secret)),
+  'must not start with a key that is published or one repeated byte: put a new key in front of it, then run "ruffinweb encryption rotate"',
+);
 
 /** Reads the text of the key file, which is written like `ENCRYPTION_KEYS`. */
 export function readKeys(value: string): readonly KeyConfig[] {

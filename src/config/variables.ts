@@ -119,7 +119,8 @@ export const variables = {
   ENCRYPTION_KEYS: {
     meaning: 'keys that encrypt the data of visitors: `id:base64key`, newest first, separated by commas',
     fallback: 'generated in DATA_DIR at the first start',
-    example: 'k20261122:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=',
+    // Not valid on purpose: an example must not work as a secret.
+    example: 'k20261122:<32 bytes in base64>',
     secret: true,
     production: true,
   },
@@ -141,7 +142,7 @@ export const variables = {
   METRICS_TOKEN: {
     meaning: 'bearer token for `/metrics`, which does not exist without it',
     fallback: '',
-    example: 'a-long-random-text',
+    example: '<16 or more random characters>',
     secret: true,
   },
   LOG_LEVEL: { meaning: '`trace`, `debug`, `info`, `warn`, `error` or `silent`', fallback: 'info', example: 'debug' },

@@ -158,6 +158,7 @@ describe('config', () => {
     expect(JSON.parse(json.stdout)).to.deep.equal({
       ok: false,
       faults: [{ variable: 'PORT', wrong: 'must be a whole number from 0 to 65535' }],
+      warnings: [],
       unknown: [],
     });
     expect(unreadable.code).to.equal(2);
@@ -172,8 +173,24 @@ describe('config', () => {
     expect(JSON.parse((await run('check --json')).stdout)).to.deep.equal({
       ok: true,
       faults: [],
+      warnings: [],
       unknown: ['ALOWED_ORIGINS'],
     });
+  });
+
+  it('check warns about clear text, and exits 0', async () => {
+    const settings = { DATABASE_URL: 'postgresql://u:canary@db.example.com/x', REDIS_URL: 'redis://:canary@r.example' };
+    const [text, json] = [await run('check', settings), await run('check --json', settings)];
+    expect(text).to.include({ code: 0, stdout: 'the configuration is right\n' });
+    expect(text.stderr).to.match(/^DATABASE_URL has no sslmode.*u:\*\*\*@db\.example\.com\/x\?sslmode=verify-full /);
+    expect(text.stderr)
+      .to.match(/^REDIS_URL .*set REDIS_URL=rediss:/m)
+      .and.not.include('canary');
+    const { ok, warnings } = JSON.parse(json.stdout);
+    expect([ok, warnings.map((it: { variable: string }) => it.variable)]).to.deep.equal([
+      true,
+      ['DATABASE_URL', 'REDIS_URL'],
+    ]);
   });
 
   it('RUFFINWEB_ENV selects another settings file', async () => {

@@ -8,7 +8,7 @@ import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { ruffinweb } from '../support/program.ts';
+import { ruffinweb, testKeys } from '../support/program.ts';
 import { until } from '../support/until.ts';
 import { runHere, withoutColours } from './terminal.ts';
 
@@ -67,6 +67,24 @@ describe('encryption', () => {
     for (const { id } of emails) tries.push(await json(`emails show ${id}`, keys));
     return { senders, shown, tries, pause: await readPause(openScope(context).em, context.keyring) };
   }
+
+  it('rotate replaces a public key in production, which else refuses', async () => {
+    await fillWith(k1);
+    const settings = {
+      ...{ NODE_ENV: 'production', PUBLIC_URL: 'https://forms.example.test', SMTP_HOST: '127.0.0.1' },
+      ...{ MAIL_FROM: 'forms@example.test', NOTIFY_TO: 'owner@example.test' },
+    };
+    const rotate = (keys: string) =>
+      runHere(['encryption', 'rotate'], db, { settings: { ...settings, ENCRYPTION_KEYS: keys } });
+    for (const keys of [k1, `${k1},${testKeys.replace('k1', 'new')}`]) {
+      const refused = await rotate(keys);
+      expect(refused).to.include({ code: 2, stdout: '' });
+      expect(refused.stderr).to.include('ENCRYPTION_KEYS must not start with a key that is published');
+    }
+    const fresh = testKeys.replace('k1', 'new');
+    expect((await rotate(`${fresh},${k1}`)).code).to.equal(0);
+    expect(await statesOf(fresh)).to.deep.equal(['new seals 11']);
+  });
 
   it('rotate re-encrypts everything with the first key', async () => {
     await fillWith(k1);

@@ -24,6 +24,7 @@ describe('health', () => {
     'mail',
     'disk',
     'proxies',
+    'settings',
   ];
 
   before(async () => {
@@ -76,6 +77,17 @@ describe('health', () => {
     for (const fine of [{ ...settings, TRUST_PROXY: '1' }, { PUBLIC_URL: 'http://forms.example.test' }]) {
       expect((await look(db, fine)).seen('proxies')).to.include({ status: 'ok', fix: null });
     }
+  });
+
+  it('warns about clear text, even if the database is away', async () => {
+    const away = { url: 'postgresql://u:canary@db.invalid/x' };
+    const { code, stdout } = await runHere(['health', '--json'], away, { settings: { DATA_DIR: folder.path } });
+    expect(code).to.equal(4);
+    const settings = (JSON.parse(stdout) as Health).checks.find((it) => it.name === 'settings');
+    expect(settings).to.include({ status: 'warn' });
+    expect(settings?.fact).to.match(/^DATABASE_URL has no sslmode/);
+    expect(settings?.fix).to.include('?sslmode=verify-full');
+    expect(stdout).to.not.include('canary');
   });
 
   it('warns about a late queue and failed mail, with advice', async () => {

@@ -452,6 +452,9 @@ describe('import django', () => {
       expect(await refused('mysql://user:secret-word@host/site', 2))
         .to.include('mysql:// cannot be read')
         .and.not.include('secret-word');
+      expect(await refused('postgresql://user:secret-word@db.invalid/site'))
+        .to.match(/unencrypted: postgresql:\/\/user:\*\*\*@db\.invalid\/site\?sslmode=verify-full/)
+        .and.not.include('secret-word');
       await fillPostgresql(old, { senders: [ada], messages: [messages[0] as OldMessage] });
       const { code, stderr } = await run(old.url, '--time-zone', 'Europe/Nowhere');
       expect(code).to.equal(2);

@@ -14,13 +14,13 @@ describe('serve and deliver', () => {
   it('serve --migrate updates the schema; --no-deliver sends none', async () => {
     await using db = await createDatabase({ empty: true });
     await using folder = await temporaryFolder();
-    const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path };
+    const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path, PUBLIC_URL: 'http://forms.example.test' };
     const refused = await runHere(['serve'], db, { settings });
     expect(refused).to.include({ code: 4, stdout: '' });
     expect(refused.stderr).to.include('ruffinweb migrate up');
 
     await using server = await RunningServer.start(settings, ['serve', '--migrate', '--no-deliver']);
-    expect(server.log).to.include('migration applied');
+    expect(server.log).to.include('migration applied').and.include('PUBLIC_URL is http://');
     const [command = ''] = /^ {2}.* messages list$/m.exec(server.output) ?? [];
     const program = resolve(tmpdir(), command.trim().split(' ')[0] ?? '');
     expect(existsSync(program), 'it can be typed as it is printed').to.equal(true);
@@ -28,6 +28,7 @@ describe('serve and deliver', () => {
     expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 1 });
     const once = await ruffinweb(['deliver', '--once'], settings);
     expect(once).to.include({ code: 0, stdout: '2 tries made: see "ruffinweb emails list"\n' });
+    expect(once.stderr).to.include('PUBLIC_URL is http://');
     expect(await readdir(join(folder.path, 'mail'))).to.have.lengthOf(2);
     expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 1, 'notification sent': 1 });
 

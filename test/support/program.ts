@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { programPath } from './built-program.ts';
 import { until } from './until.ts';
 
-/** 32 zero bytes will do for tests. */
-export const testKeys = `k1:${Buffer.alloc(32).toString('base64')}`;
+/** 32 bytes that production accepts too. */
+export const testKeys = `k1:${Buffer.from('a key of tests, which are public').toString('base64')}`;
 
 export type Settings = Record<string, string | undefined>;
 

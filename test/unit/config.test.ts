@@ -5,6 +5,7 @@ import { ConfigFaulty } from '../../src/config/config.ts';
 import { readConfig } from '../../src/config/read-config.ts';
 import { withSecretFiles } from '../../src/config/secret-files.ts';
 import { type VariableName, variable, variableNames } from '../../src/config/variables.ts';
+import { testKeys } from '../support/program.ts';
 
 function faultsOf(env: Record<string, string>): [string, string][] {
   try {
@@ -64,11 +65,15 @@ describe('readConfig', () => {
     const required = variableNames.filter((name) => variable(name).production);
     expect(faultsOf({ NODE_ENV: 'production' }).map(([name]) => name)).to.have.members(required);
     const examples = Object.fromEntries(required.map((name) => [name, variable(name).example]));
-    expect(faultsOf({ NODE_ENV: 'production', ...examples })).to.deep.equal([]);
+    expect(faultsOf({ NODE_ENV: 'production', ...examples, ENCRYPTION_KEYS: testKeys })).to.deep.equal([]);
   });
 
-  it('accepts its own example of every variable', () => {
-    for (const name of variableNames) {
+  it('accepts its own examples, but not those of secrets it checks', () => {
+    const invalid: VariableName[] = ['ENCRYPTION_KEYS', 'METRICS_TOKEN'];
+    for (const name of invalid) {
+      expect(faultsOf({ [name]: variable(name).example }).map(([it]) => it)).to.deep.equal([name]);
+    }
+    for (const name of variableNames.filter((it) => !invalid.includes(it))) {
       const faults = faultsOf({ [name]: variable(name).example, SMTP_PASSWORD: 'x' }).map(([it]) => it);
       // A mail server needs a sender and an owner; a login also needs a password, which is given here.
       expect(
@@ -132,6 +137,7 @@ describe('readConfig', () => {
       ...Object.fromEntries(
         variableNames.filter((name) => variable(name).production).map((name) => [name, variable(name).example]),
       ),
+      ENCRYPTION_KEYS: testKeys,
       NODE_ENV: 'production',
     };
     const originsOf = (env: Record<string, string>) => {
@@ -190,6 +196,97 @@ describe('readConfig', () => {
     expect(
       readConfig({ DATABASE_URL: 'postgresql://u:50%25off@h/db?sslmode=disable' }).databaseUrl.reveal(),
     ).to.include('%25');
+  });
+
+  /** Production settings without a fault and without a warning. */
+  const inProduction = (changes: Record<string, string>) => ({
+    ...Object.fromEntries(
+      variableNames.filter((it) => variable(it).production).map((it) => [it, variable(it).example]),
+    ),
+    ...{ NODE_ENV: 'production', ENCRYPTION_KEYS: testKeys, ...changes },
+  });
+  const repeated = (byte: number) => Buffer.alloc(32, byte).toString('base64');
+  const publicKeys = {
+    published: '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=',
+    'published, with other unused bits': '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFV=',
+    zeros: repeated(0),
+    'a letter': repeated(97),
+    'all bits': repeated(255),
+  };
+  for (const [title, key] of Object.entries(publicKeys)) {
+    it(`lets a public key decrypt only in production (${title})`, () => {
+      const first = inProduction({ ENCRYPTION_KEYS: `x1:${key},${testKeys}` });
+      expect(faultsOf(first)).to.have.lengthOf(1);
+      expect(faultsOf(first)[0]).to.satisfy(([name, wrong]: [string, string]) => {
+        return name === 'ENCRYPTION_KEYS' && wrong.includes('new key in front') && wrong.includes('encryption rotate');
+      });
+      expect(faultsOf({ ...first, NODE_ENV: 'development' })).to.deep.equal([]);
+      const { warnings } = readConfig(inProduction({ ENCRYPTION_KEYS: `${testKeys},x1:${key}` }));
+      expect(warnings.map((it) => it.variable)).to.deep.equal(['ENCRYPTION_KEYS']);
+      expect(warnings[0]?.wrong + (warnings[0]?.fix ?? '')).to.match(/"x1".*encryption rotate.*remove "x1"/);
+    });
+  }
+
+  it('refuses the token that used to be the example', () => {
+    expect(faultsOf({ METRICS_TOKEN: 'a-long-random-text' }).map(([name]) => name)).to.deep.equal(['METRICS_TOKEN']);
+  });
+
+  it("warns in production about captcha providers' test secrets", () => {
+    for (const secret of [
+      '1x0000000000000000000000000000000AA',
+      '0x0000000000000000000000000000000000000000',
+      '6LeIxAcTAAAAAGG-vFI1TnRWxMZNFuojJ4WifJWe',
+    ]) {
+      const settings = inProduction({ CAPTCHA: 'turnstile', CAPTCHA_SITE_KEY: 'x', CAPTCHA_SECRET: secret });
+      expect(
+        readConfig(settings).warnings.map((it) => it.variable),
+        secret,
+      ).to.deep.equal(['CAPTCHA_SECRET']);
+      expect(readConfig({ ...settings, NODE_ENV: 'development' }).warnings).to.deep.equal([]);
+    }
+    expect(readConfig(inProduction({ CAPTCHA_SECRET: '0x4AAAAAAA-secret' })).warnings).to.deep.equal([]);
+  });
+
+  const ownHosts = [
+    ...['localhost', 'forms.localhost', '127.0.0.1', '127.1', '[::1]', '10.1.2.3', '172.16.0.1', '172.31.255.255'],
+    ...['192.168.1.1', '169.254.9.9', '[fe80::1]', '[fd12::1]', '[::ffff:10.0.0.1]', 'db', 'db.'],
+  ];
+  const foreignHosts = [
+    ...['db.example.com', 'db.internal', '203.0.113.7', '172.32.0.1', '100.64.0.1', '[2001:db8::1]', 'db.example.com.'],
+    ...['localhost.example', '10.example.com', '192.168.1.1.nip.io', '134744072'],
+  ];
+  const clearText = {
+    PUBLIC_URL: ['http://HOST', 'set PUBLIC_URL=https://'],
+    DATABASE_URL: ['postgresql://u:canary@HOST/x', 'set DATABASE_URL=postgresql://u:***@'],
+    CAPTCHA_VERIFY_URL: ['http://HOST/verify', 'set CAPTCHA_VERIFY_URL=https://'],
+    REDIS_URL: ['redis://:canary@HOST:6379/1', 'set REDIS_URL=rediss://:***@'],
+  } as const;
+  for (const [name, [value, fix]] of Object.entries(clearText)) {
+    it(`warns about clear text in ${name} that leaves our network`, () => {
+      const warningsFor = (host: string, text: string = value) =>
+        readConfig(inProduction({ [name]: text.replace('HOST', host) })).warnings;
+      for (const host of ownHosts) expect(warningsFor(host), host).to.deep.equal([]);
+      for (const host of foreignHosts) {
+        const [warning, ...others] = warningsFor(host);
+        expect([warning?.variable, ...others], host).to.deep.equal([name]);
+        expect(warning?.fix, host).to.include(fix);
+        expect(JSON.stringify(warning)).to.not.include('canary');
+      }
+      const encrypted = value.replace(/^(http|redis):/, '$1s:').replace(/x$/, 'x?sslmode=require');
+      expect(warningsFor('db.example.com', encrypted)).to.deep.equal([]);
+    });
+  }
+
+  it('names the sslmode to add to DATABASE_URL', () => {
+    const fixOf = (DATABASE_URL: string) => readConfig({ DATABASE_URL }).warnings.map((it) => it.fix.split(' ')[1]);
+    const host = 'postgresql://u@db.example.com/x';
+    expect(fixOf(host)).to.deep.equal([`DATABASE_URL=${host}?sslmode=verify-full`]);
+    expect(fixOf(`${host}?sslrootcert=/ca.pem`)).to.deep.equal([
+      `DATABASE_URL=${host}?sslrootcert=/ca.pem&sslmode=verify-full`,
+    ]);
+    for (const fine of [`${host}?sslmode=disable`, 'postgresql:///x', 'postgresql://u@%2Frun%2Fpg.1/x', 'embedded']) {
+      expect(fixOf(fine), fine).to.deep.equal([]);
+    }
   });
 
   it('rejects a MAIL_FROM that no mail can be sent from', () => {

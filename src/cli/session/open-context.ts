@@ -23,6 +23,9 @@ export async function openDatabase(
   opening: Omit<Opening, 'log' | 'endFirst'> = { embedded: 'join', waiting: 'operator' },
 ): Promise<DatabaseContext> {
   const { config, log } = await openConfig(deps);
+  // Only servers and workers log them: other commands would repeat them each time.
+  if (opening.waiting === 'visitor')
+    for (const { variable, wrong, fix } of config.warnings) log.warn(`${variable} ${wrong}: ${fix}`);
   const { openDatabaseContext } = await import('../../context.ts');
   return await openDatabaseContext(config, { log, endFirst: deps.endFirst, ...opening });
 }

@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { checkDatabase, checkDurability, checkKeyring, checkSchema } from './database.ts';
 import { bad, type Finding, type HealthCheck, type HealthParts, type HealthStatus } from './health-check.ts';
-import { checkDisk, checkProxies, checkRedis } from './machine.ts';
+import { checkDisk, checkProxies, checkRedis, checkSettings } from './machine.ts';
 import { checkFailed, checkHeld, checkMail, checkQueue, checkTemplates } from './mail.ts';
 import { checkRetention } from './retention.ts';
 import { checkClock, deepChecks } from './smtp-and-clock.ts';
@@ -37,6 +37,7 @@ export async function checkHealth(parts: HealthParts, options: { deep?: boolean 
     mail: run(parts, () => checkMail(parts)),
     disk: run(parts, () => checkDisk(parts)),
     proxies: checkProxies(parts),
+    settings: checkSettings(parts),
     ...(parts.redis && { redis: checkRedis(parts.redis) }),
     ...(options.deep && { clock: ask((em) => checkClock(parts, em)), ...deepChecks(parts) }),
   };

@@ -30,6 +30,12 @@ export function checkProxies({ config: { publicUrl, trustProxy } }: HealthParts)
   );
 }
 
+export function checkSettings({ config: { warnings } }: HealthParts): Finding {
+  if (warnings.length === 0) return good('no published secret, and nothing leaves the network unencrypted');
+  const fact = warnings.map(({ variable, wrong }) => `${variable} ${wrong}`).join('; ');
+  return bad('warn', fact, warnings.map(({ fix }) => fix).join('; '));
+}
+
 /** Only a warning: posts are accepted without Redis. */
 export async function checkRedis(describe: NonNullable<HealthParts['redis']>): Promise<Finding> {
   try {

@@ -85,10 +85,13 @@ async function checkConfig({ deps, options, output }: Call): Promise<void> {
   const unknown = listUnknown(settings);
   for (const name of unknown) output.warn(`${name} in ${settings.file} is not a setting: is it misspelt?`);
   try {
-    readConfig(settings.values, settings.faults);
+    const { warnings } = readConfig(settings.values, settings.faults);
+    for (const { variable, wrong, fix } of warnings) output.warn(`${variable} ${wrong}: ${fix}`);
+    const checked = { ok: true, faults: [], warnings, unknown };
+    output.printResult(checked, () => output.print('the configuration is right'));
   } catch (error) {
-    if (options.json && error instanceof ConfigFaulty) output.printJson({ ok: false, faults: error.faults, unknown });
+    if (options.json && error instanceof ConfigFaulty)
+      output.printJson({ ok: false, faults: error.faults, warnings: [], unknown });
     throw error;
   }
-  output.printResult({ ok: true, faults: [], unknown }, () => output.print('the configuration is right'));
 }

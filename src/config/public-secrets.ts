@@ -1,0 +1,19 @@
+// Secrets that stand in public documents, so that everybody knows them.
+
+/** The example in the settings of 0.2.0. */
+export const publishedToken = 'a-long-random-text';
+
+/** The example in the settings of 0.2.0: the SHA-256 of nothing. */
+const publishedKey = '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=';
+
+/** Whether everybody knows this encryption key: a published one, or one repeated byte. */
+export function isPublicKey(secret: Uint8Array): boolean {
+  return new Set(secret).size === 1 || Buffer.from(secret).toString('base64') === publishedKey;
+}
+
+/** Of Turnstile, hCaptcha and reCAPTCHA: for tests, they pass (or refuse) every solution. */
+const captchaTestSecrets = /^([123]x0+AA|0x0+|6LeIxAcTAAAAAGG-vFI1TnRWxMZNFuojJ4WifJWe)$/;
+
+export function isPublicCaptchaSecret(secret: string | undefined): boolean {
+  return captchaTestSecrets.test(secret ?? '');
+}

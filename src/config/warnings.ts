@@ -1,0 +1,75 @@
+import { isOnOwnNetwork } from '../ip-network.ts';
+import type { Config, ConfigWarning } from './config.ts';
+import { isPublicCaptchaSecret, isPublicKey } from './public-secrets.ts';
+
+type Settings = Pick<Config, 'production' | 'publicUrl' | 'databaseUrl' | 'redisUrl' | 'encryptionKeys' | 'captcha'>;
+
+/** Settings that work and should not stay: secrets that everybody knows, and clear text that leaves our network. */
+export function findWarnings(config: Settings): ConfigWarning[] {
+  const { captcha } = config;
+  return [
+    ...checkScheme('PUBLIC_URL', config.publicUrl, 'visitors send their messages'),
+    ...checkDatabase(config.databaseUrl.reveal()),
+    ...(config.production && isPublicCaptchaSecret(captcha.secret?.reveal())
+      ? [
+          {
+            variable: 'CAPTCHA_SECRET',
+            wrong: "is the provider's published test secret, which checks nothing",
+            fix: 'set CAPTCHA_SECRET and CAPTCHA_SITE_KEY to your own',
+          } as const,
+        ]
+      : []),
+    ...checkScheme('CAPTCHA_VERIFY_URL', captcha.verifyUrl, 'the captcha secret is sent'),
+    ...checkScheme('REDIS_URL', config.redisUrl?.reveal(), 'its password is sent'),
+    ...(config.production ? checkOlderKeys(config.encryptionKeys?.reveal() ?? []) : []),
+  ];
+}
+
+function checkDatabase(value: string): ConfigWarning[] {
+  const encrypted = encryptedDatabaseUrl(value);
+  if (encrypted === undefined) return [];
+  return [
+    {
+      variable: 'DATABASE_URL',
+      wrong: 'has no sslmode, so its password and all data are sent unencrypted',
+      fix: `set DATABASE_URL=${encrypted} (the default from 0.4.0 on), or sslmode=disable if that network is safe`,
+    },
+  ];
+}
+
+/** What to write in place of a PostgreSQL URL, without its password; undefined if the URL may stay. */
+export function encryptedDatabaseUrl(value: string): string | undefined {
+  const url = URL.parse(value);
+  if (url === null || url.searchParams.has('sslmode') || !isRemote(url)) return undefined;
+  return `${withoutPassword(url)}${url.search === '' ? '?' : '&'}sslmode=verify-full`;
+}
+
+function checkScheme(variable: ConfigWarning['variable'], value: string | undefined, what: string): ConfigWarning[] {
+  const url = URL.parse(value ?? '');
+  if (url === null || !/^(http|redis):$/.test(url.protocol) || !isRemote(url)) return [];
+  const line = withoutPassword(url)
+    .replace(/^(http|redis):/, '$1s:')
+    .replace(/\/$/, '');
+  return [{ variable, wrong: `is ${url.protocol}//, so ${what} unencrypted`, fix: `set ${variable}=${line}` }];
+}
+
+function checkOlderKeys([, ...older]: readonly { id: string; secret: Uint8Array }[]): ConfigWarning[] {
+  return older
+    .filter(({ secret }) => isPublicKey(secret))
+    .map(({ id }) => ({
+      variable: 'ENCRYPTION_KEYS',
+      wrong: `still has the key "${id}", which everybody knows`,
+      fix: `run "ruffinweb encryption rotate", then remove "${id}" from ENCRYPTION_KEYS`,
+    }));
+}
+
+/** A host that starts with an encoded slash is a socket on this machine. */
+function isRemote({ hostname }: URL): boolean {
+  return !/^%2f/i.test(hostname) && !isOnOwnNetwork(hostname);
+}
+
+function withoutPassword(url: URL): string {
+  const shown = new URL(url);
+  if (shown.password !== '') shown.password = '***';
+  return shown.href;
+}
