@@ -13,6 +13,8 @@ const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 interface Step {
   uses?: string;
+  with?: Record<string, unknown>;
+  if?: string;
   run?: string;
   env?: Record<string, string>;
 }
@@ -21,16 +23,24 @@ interface Workflow {
   permissions: Record<string, string>;
   jobs: Record<
     string,
-    { 'timeout-minutes': number; 'runs-on': string; steps: Step[]; strategy?: { matrix: { postgres: number[] } } }
+    {
+      'timeout-minutes': number;
+      steps: Step[];
+      strategy?: { matrix: { postgres: number[] } };
+      needs?: string;
+      if?: string;
+      environment?: string;
+    }
   >;
 }
 
 const workflows = ['.github/workflows/ci.yml', 'deploy/github/deploy.yml'].map((path) => ({
+  text: readFileSync(join(root, path), 'utf8'),
   path,
   workflow: parse(readFileSync(join(root, path), 'utf8')) as Workflow,
 }));
 
-for (const { path, workflow } of workflows) {
+for (const { path, text, workflow } of workflows) {
   describe(path, () => {
     const steps = Object.values(workflow.jobs).flatMap((job) => job.steps);
 
@@ -46,8 +56,16 @@ for (const { path, workflow } of workflows) {
       }
     });
 
-    it("pins its actions, limits each job's time, and has read permission only", () => {
-      for (const { uses } of steps) if (uses !== undefined) expect(uses).to.match(/^actions\/[\w-]+@v\d+$/);
+    it('pins its actions by commit, and leaves no login behind', () => {
+      const uses = text.split('\n').filter((line) => /\buses:/.test(line));
+      expect(uses).to.have.lengthOf(steps.filter((it) => it.uses !== undefined).length);
+      for (const line of uses) expect(line).to.match(/uses: actions\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+      const checkouts = steps.filter((it) => it.uses?.startsWith('actions/checkout@'));
+      expect(checkouts).to.not.be.empty;
+      for (const it of checkouts) expect(it.with?.['persist-credentials']).to.equal(false);
+    });
+
+    it("limits each job's time, and has read permission only", () => {
       for (const job of Object.values(workflow.jobs)) expect(job['timeout-minutes']).to.be.within(1, 60);
       expect(workflow.permissions).to.deep.equal({ contents: 'read' });
     });
@@ -68,8 +86,28 @@ describe('.github/workflows/ci.yml as a whole', () => {
 });
 
 describe('deploy/github/deploy.yml as a whole', () => {
+  const { jobs = {} } = workflows[1]?.workflow ?? {};
+
+  it('packs without secrets, and runs no package where the key is', () => {
+    const { pack, deploy } = jobs;
+    expect(Object.keys(jobs)).to.deep.equal(['pack', 'deploy']);
+    expect(JSON.stringify(pack)).to.not.match(/secrets\.|vars\.|environment|"cache"/);
+    expect(deploy).to.include({ environment: 'production', needs: 'pack' });
+    expect(pack?.steps.map((it) => it.run).filter(Boolean)).to.deep.equal(['deploy/github/pack-release.sh release']);
+    expect(JSON.stringify(deploy)).to.not.match(/npm|setup-node|pack-release/);
+    const [upload, download] = [pack?.steps, deploy?.steps].map((steps) =>
+      steps?.find((it) => it.uses?.includes('load-artifact@')),
+    );
+    expect(download?.with?.name).to.equal(upload?.with?.name);
+  });
+
+  it('goes back without packing', () => {
+    expect(jobs.pack?.if).to.include('!inputs.back');
+    expect(jobs.deploy?.if).to.include("inputs.back || needs.pack.result == 'success'").and.include('!cancelled()');
+  });
+
   it('gives the SSH key only to the steps that need it', () => {
-    const steps = Object.values(workflows[1]?.workflow.jobs ?? {}).flatMap((job) => job.steps);
+    const steps = Object.values(jobs).flatMap((job) => job.steps);
     for (const step of steps)
       expect('DEPLOY_KEY' in (step.env ?? {}), step.run).to.equal(step.run?.includes('push-release.sh') === true);
   });
