@@ -37,6 +37,14 @@ describeWith(['systemd-analyze'], 'the units in deploy/systemd', () => {
     }
   });
 
+  it('limit memory and processes, write no core, reach no credentials', async () => {
+    for (const unit of units) {
+      const lines = (await readFile(join(deploy, 'systemd', unit), 'utf8')).split('\n');
+      expect(lines, unit).to.include.members(['LimitCORE=0', 'MemoryMax=768M', 'TasksMax=64']);
+      expect(lines, unit).to.include('IPAddressDeny=169.254.169.254 fd00:ec2::254');
+    }
+  });
+
   it('set-up.sh puts files where units expect them, keeps keys', async () => {
     await using folder = await temporaryFolder();
     const env = { ...process.env, DESTDIR: folder.path };
@@ -111,6 +119,8 @@ else
       await systemd.systemctl('start', '--no-block', 'ruffinweb');
       await ready();
       expect((await clientOf(url).post('/api/messages', submission())).status).to.equal(201);
+      const limits = await Promise.all(['LimitCORE', 'MemoryMax', 'TasksMax'].map(property));
+      expect(limits).to.deep.equal(['0', String(768 * 1024 * 1024), '64']);
 
       const first = await property('MainPID');
       await systemd.systemctl('kill', '--signal=KILL', 'ruffinweb');
