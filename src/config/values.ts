@@ -4,7 +4,7 @@ import { eachAddressOnce, readAddress, readMailbox } from '../address.ts';
 import { readIp } from '../ip-network.ts';
 import { Secret } from '../secret.ts';
 import type { KeyConfig } from './config.ts';
-import { isPublicKey, publishedToken } from './public-secrets.ts';
+import { isPublicKey, isPublicToken } from './public-secrets.ts';
 
 // One schema for each kind of setting. An error completes the sentence "NAME …".
 
@@ -43,7 +43,7 @@ export const secretText = z.string().transform((value) => new Secret(value));
 export const tokenText = z
   .string()
   .regex(/^[\x21-\x7e]{16,200}$/, 'must be 16 to 200 printable characters without spaces')
-  .refine((value) => value !== publishedToken, 'must not be the published example: write a random text')
+  .refine((value) => !isPublicToken(value), 'must not be the published example or one repeated character')
   .transform((value) => new Secret(value));
 
 export const dkimSelector = z
