@@ -18,7 +18,7 @@ fi
 
 install -d -m 755 "${owner[@]}" "$to/opt/ruffinweb/releases" "$to/usr/local/bin" "$to/etc/systemd/system"
 install -d -m 750 "${group[@]}" "$to/etc/ruffinweb"
-install -d -m 700 "${owner[@]}" "$to/etc/ruffinweb/credentials"
+install -d -m 700 "${owner[@]}" "$to/etc/ruffinweb/credentials" "$to/etc/ruffinweb/migrate"
 install -m 755 "${owner[@]}" "$here/bin/ruffinweb" "$to/usr/local/bin/ruffinweb"
 install -m 755 "${owner[@]}" "$here/install-release.sh" "$to/usr/local/bin/install-release"
 install -m 644 "${owner[@]}" "$here"/systemd/*.service "$to/etc/systemd/system/"

@@ -53,6 +53,19 @@ describe('deploy/bin/ruffinweb', () => {
     expect(await readdir(etc)).to.have.members(['.env', 'credentials']);
   });
 
+  it('migrates with the database account that only migrations get', async () => {
+    const url = (user: string) => `postgresql://${user}@127.0.0.1:1/x`;
+    await mkdir(join(etc, 'migrate'));
+    await writeFile(join(etc, 'credentials', 'DATABASE_URL'), url('server'));
+    await writeFile(join(etc, 'migrate', 'DATABASE_URL'), url('owner'));
+    expect((await sources()).of('DATABASE_URL')?.value).to.equal(url('server'));
+    // A URL that is no setting stops the command before it connects, and shows which one it read.
+    await writeFile(join(etc, 'migrate', 'DATABASE_URL'), 'mysql://owner');
+    const failed = await ruffinweb('migrate', 'check').catch((error) => error);
+    expect(failed.code).to.equal(2);
+    expect(failed.stderr).to.include('DATABASE_URL must be');
+  });
+
   it('ignores credential files that name no setting, and says so', async () => {
     const strays = ['DATABASE_URL~', 'ENCRYPTION_KEYS.old', 'notes', '1ST'];
     for (const name of strays) await writeFile(join(etc, 'credentials', name), 'stray');

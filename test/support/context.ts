@@ -8,7 +8,7 @@ import type { TestDatabase } from './database.ts';
 import { testKeys } from './program.ts';
 
 /** The real context on a test's database, for code without an HTTP route or command of its own. */
-export async function openTestContext(db: TestDatabase, settings: Environment = {}): Promise<Context> {
+export async function openTestContext(db: Pick<TestDatabase, 'url'>, settings: Environment = {}): Promise<Context> {
   const config = readConfig({ DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys, ...settings });
   const log = createLog({ level: 'silent', format: 'json' });
   return await openContext(await openDatabaseContext(config, { log, embedded: 'join', waiting: 'operator' }));
