@@ -143,14 +143,10 @@ export const keyList = list((part): KeyConfig => {
   .transform((keys) => new Secret<readonly KeyConfig[]>(keys));
 
 /** A key that everybody knows may still decrypt, so that `encryption rotate` can replace it. */
-export const productionKeyList = keyList.refine(
-  (keys) =>
-    !keys
-      .reveal()
-      .slice(0, 1)
-      .some((it) => isPublicKey(it.secret)),
-  'must not start with a key that is published or one repeated byte: put a new key in front of it, then run "ruffinweb encryption rotate"',
-);
+export const productionKeyList = keyList.refine((keys) => {
+  const [first] = keys.reveal();
+  return first === undefined || !isPublicKey(first.secret);
+}, 'must not start with a key that is published or one repeated byte: put a new key in front of it, then run "ruffinweb encryption rotate"');
 
 /** Reads the text of the key file, which is written like `ENCRYPTION_KEYS`. */
 export function readKeys(value: string): readonly KeyConfig[] {

@@ -10,15 +10,7 @@ export function findWarnings(config: Settings): ConfigWarning[] {
   return [
     ...checkScheme('PUBLIC_URL', config.publicUrl, 'visitors send their messages'),
     ...checkDatabase(config.databaseUrl.reveal()),
-    ...(config.production && isPublicCaptchaSecret(captcha.secret?.reveal())
-      ? [
-          {
-            variable: 'CAPTCHA_SECRET',
-            wrong: "is the provider's published test secret, which checks nothing",
-            fix: 'set CAPTCHA_SECRET and CAPTCHA_SITE_KEY to your own',
-          } as const,
-        ]
-      : []),
+    ...(config.production ? checkCaptcha(captcha.secret?.reveal()) : []),
     ...checkScheme('CAPTCHA_VERIFY_URL', captcha.verifyUrl, 'the captcha secret is sent'),
     ...checkScheme('REDIS_URL', config.redisUrl?.reveal(), 'its password is sent'),
     ...(config.production ? checkOlderKeys(config.encryptionKeys?.reveal() ?? []) : []),
@@ -42,6 +34,12 @@ export function encryptedDatabaseUrl(value: string): string | undefined {
   const url = URL.parse(value);
   if (url === null || url.searchParams.has('sslmode') || !isRemote(url)) return undefined;
   return `${withoutPassword(url)}${url.search === '' ? '?' : '&'}sslmode=verify-full`;
+}
+
+function checkCaptcha(secret: string | undefined): ConfigWarning[] {
+  if (!isPublicCaptchaSecret(secret)) return [];
+  const wrong = "is the provider's published test secret, which checks nothing";
+  return [{ variable: 'CAPTCHA_SECRET', wrong, fix: 'set CAPTCHA_SECRET and CAPTCHA_SITE_KEY to your own' }];
 }
 
 function checkScheme(variable: ConfigWarning['variable'], value: string | undefined, what: string): ConfigWarning[] {

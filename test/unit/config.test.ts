@@ -227,6 +227,14 @@ describe('readConfig', () => {
     });
   }
 
+  it('names a malformed key in production too', () => {
+    for (const keys of ['k1:short', `${testKeys},${testKeys}`]) {
+      expect(faultsOf(inProduction({ ENCRYPTION_KEYS: keys })).map(([, wrong]) => wrong)[0]).to.match(
+        /^must (be|not have)/,
+      );
+    }
+  });
+
   it('refuses tokens that everybody knows or guesses', () => {
     for (const token of ['a-long-random-text', 'x'.repeat(20)])
       expect(
