@@ -24,9 +24,10 @@ export type FailureReason = (typeof failureReasons)[number];
 
 /**
  * How an attempt ended. `refused`: for good. `later`: not now. `unknown`: the connection or the worker was lost after the mail
- * server may have accepted the email. `broken`: the fault is in our transport (login, TLS, DNS), not in this email.
+ * server may have accepted the email. `broken`: the fault is in our transport (login, TLS, DNS), not in this email. `away`:
+ * no mail server answers.
  */
-export const attemptOutcomes = ['accepted', 'refused', 'later', 'unknown', 'broken'] as const;
+export const attemptOutcomes = ['accepted', 'refused', 'later', 'unknown', 'broken', 'away'] as const;
 export type AttemptOutcome = (typeof attemptOutcomes)[number];
 
 /** `held`: kept back with its emails, because it looks like spam. */
@@ -51,7 +52,10 @@ export type Suspicion = (typeof suspicions)[number];
  * Why the queue is paused. `broken`: the mail server rejects our connection or login, until the probe succeeds. `hand`: an
  * operator paused it. `restored`: this database is a copy of another one, which may have sent the queued mail since.
  */
-export const pauseCauses = ['broken', 'hand', 'restored'] as const;
+export const storedPauseCauses = ['broken', 'hand', 'restored'] as const;
+
+/** As shown. `away`: no mail server answers; stored as `broken`, which release 0.2.0 probes too. */
+export const pauseCauses = [...storedPauseCauses, 'away'] as const;
 export type PauseCause = (typeof pauseCauses)[number];
 
 /** `read` shows, `write` changes and deletes, `export` takes everything at once. No scope includes another. */

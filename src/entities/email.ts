@@ -21,6 +21,8 @@ const EmailSchema = defineEntity({
     dueAt: p.datetime(3),
     /** The token of the one worker that may settle this email; a worker with another token changes nothing. */
     leaseToken: p.uuid().nullable(),
+    /** For an auto-reply: equal to the lease token until its text is about to be handed over. */
+    unsentToken: p.uuid().nullable(),
     /** Attempts so far, without those that failed because the mail transport is broken. */
     tries: p.smallint().default(0),
     failure: p.enum(failureReasons).nullable(),

@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
-import { pauseCauses } from '../words.ts';
+import { storedPauseCauses } from '../words.ts';
 
 /** The state of the queue that all workers share: one row. */
 export const MailQueue = defineEntity({
@@ -10,7 +10,9 @@ export const MailQueue = defineEntity({
     id: p.smallint().primary().autoincrement(false),
     /** Empty while mail is being sent. */
     pausedAt: p.datetime(3).nullable(),
-    cause: p.enum(pauseCauses).nullable(),
+    cause: p.enum(storedPauseCauses).nullable(),
+    /** Says about the cause `broken`, and about no other, that no mail server answers. */
+    isAway: p.boolean().default(false),
     /** Encrypted, because a mail server's reply could quote an address. */
     reason: p.blob().nullable(),
     /** When a worker last checked whether the mail server accepts our login again. */

@@ -84,6 +84,22 @@ describe('migrations', () => {
     expect(refusal).to.include('emails_failure_check');
   });
 
+  it('turn the result "away" into "later" on revert', async () => {
+    await using db = await createDatabase();
+    await db.query(
+      `with email as (
+        insert into emails (id, kind, state, recipient, due_at, internet_message_id, created_at)
+        values (gen_random_uuid(), 'held-summary', 'queued', 'owner@site.test', now(), '<1@site.test>', now()) returning id)
+       insert into attempts (id, email_id, outcome, finished_at)
+       select gen_random_uuid(), id, outcome, now() from email, unnest(array['away', 'broken']) as outcome`,
+    );
+    const orm = await openOrm(db.url, commandPatience);
+    while ((await migrateDown(orm))[0] !== '20261201100000_away_and_unsent') {}
+    await orm.close();
+    const outcomes = await db.query('select outcome from attempts order by outcome');
+    expect(outcomes).to.deep.equal([{ outcome: 'broken' }, { outcome: 'later' }]);
+  });
+
   it('give up on a locked table and change nothing', async () => {
     await using db = await createDatabase();
     const orm = await openOrm(db.url, commandPatience);

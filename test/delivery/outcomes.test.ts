@@ -19,8 +19,12 @@ interface Scenario {
   code?: number;
 }
 
+/** Before EHLO is answered, there is no mail server. */
+const resultAt = (step: Step) => (step === 'greeting' || step === 'ehlo' ? 'away' : 'later');
+
 const scenarios: Scenario[] = [
-  { title: '421 as the greeting', step: 'greeting', answer: '421 4.3.2 busy', result: 'later', code: 421 },
+  { title: '421 as the greeting', step: 'greeting', answer: '421 4.3.2 busy', result: 'away', code: 421 },
+  { title: '450 at EHLO', step: 'ehlo', answer: '450 4.3.2 busy', result: 'away', code: 450 },
   { title: '550 at MAIL', step: 'mail', answer: '550 5.7.1 not you', result: 'broken', code: 550 },
   { title: '450 at RCPT', step: 'rcpt', answer: '450 4.2.0 greylisted', result: 'later', code: 450 },
   { title: '530 at RCPT', step: 'rcpt', answer: '530 5.7.0 log in', result: 'later', code: 530 },
@@ -33,18 +37,20 @@ const scenarios: Scenario[] = [
   { title: 'a full mailbox at RCPT', step: 'rcpt', answer: '552 5.2.2 Mailbox full', result: 'later', code: 552 },
   { title: 'a full mailbox after the dot', step: 'dot', answer: '554 5.2.2 Over quota', result: 'later', code: 554 },
   ...(['greeting', 'ehlo', 'auth', 'mail', 'rcpt', 'data'] as const).map(
-    (step): Scenario => ({ title: `not SMTP at ${step}`, step, answer: 'xyzzy nonsense', result: 'later' }),
+    (step): Scenario => ({ title: `not SMTP at ${step}`, step, answer: 'xyzzy nonsense', result: resultAt(step) }),
   ),
   { title: 'not SMTP after the dot', step: 'dot', answer: 'xyzzy nonsense', result: 'unknown' },
   { title: 'a number that is no code at RCPT', step: 'rcpt', answer: '99999 what', result: 'later' },
   { title: 'a number that is no code after the dot', step: 'dot', answer: '99999 what', result: 'unknown' },
-  { title: 'a drop before the greeting', step: 'greeting', answer: 'drop', result: 'later' },
+  ...(['greeting', 'ehlo', 'auth', 'mail'] as const).map(
+    (step): Scenario => ({ title: `a drop at ${step}`, step, answer: 'drop', result: resultAt(step) }),
+  ),
   { title: 'a drop at DATA', step: 'data', answer: 'drop', result: 'later' },
   { title: 'a drop while DATA is read, all of it having left', step: 'body', answer: 'drop', result: 'unknown' },
   { title: 'a drop after the dot', step: 'dot', answer: 'drop', result: 'unknown' },
   { title: 'a reset after the dot', step: 'dot', answer: 'reset', result: 'unknown' },
   ...(['greeting', 'ehlo', 'mail', 'rcpt', 'data'] as const).map(
-    (step): Scenario => ({ title: `hanging at ${step}`, step, answer: 'hold', result: 'later' }),
+    (step): Scenario => ({ title: `hanging at ${step}`, step, answer: 'hold', result: resultAt(step) }),
   ),
   { title: 'hanging after the dot', step: 'dot', answer: 'hold', result: 'unknown' },
   { title: 'dripping at RCPT', step: 'rcpt', answer: { drip: '250-still here ', everyMs: 10 }, result: 'later' },
@@ -131,6 +137,13 @@ describe('a notification and an auto-reply, by what the server does', () => {
       ],
       arrived: ['owner@site.test'],
     },
+    away: {
+      rows: [
+        ['queued', null, 0],
+        ['queued', null, 0],
+      ],
+      arrived: ['ada@example.test', 'owner@site.test'],
+    },
     broken: {
       rows: [
         ['queued', null, 0],
@@ -143,6 +156,7 @@ describe('a notification and an auto-reply, by what the server does', () => {
   for (const { title, step, answer, mailer, result, code } of scenarios) {
     const expected = consequences[result as Exclude<AttemptOutcome, 'accepted'>];
     it(`${title}: "${result}", then ${expected.arrived.length} of 2 arrive`, async () => {
+      const pauses = result === 'broken' || result === 'away';
       await buildMessages(context, 1);
       if (step !== undefined && answer !== undefined) smtp.answer(step, answer);
       const neverEnds = answer === 'hold' || typeof answer === 'object';
@@ -152,18 +166,21 @@ describe('a notification and an auto-reply, by what the server does', () => {
       const written = await attempts();
       for (const it of written) expect(it).to.include({ outcome: result, code: code ?? null });
       // The first that finds the door closed pauses the queue, and the other may not have begun by then.
-      expect(written).to.have.lengthOf.within(result === 'broken' ? 1 : 2, 2);
+      expect(written).to.have.lengthOf.within(pauses ? 1 : 2, 2);
       expect(smtp.messages).to.be.empty;
+      const [pause] = await db.query('select cause, is_away as "isAway" from mail_queue');
+      expect(pause).to.deep.equal({ cause: pauses ? 'broken' : null, isAway: result === 'away' });
       for (const { id } of await rows()) {
         const [attempt] = (await showEmail(openScope(context), id)).attempts;
-        if (attempt === undefined && result === 'broken') continue;
+        if (attempt === undefined && pauses) continue;
         expect(attempt?.reply).to.be.a('string').with.lengthOf.within(1, 500);
         expect(attempt?.reply).to.match(/^[\P{C}]*$/u);
         if (typeof answer === 'string' && /^[\w. ]+ [\w. ]+$/.test(answer)) expect(attempt?.reply).to.equal(answer);
       }
 
       smtp.reset();
-      await db.makeAllDue();
+      // What met no mail server is due at once when one is back.
+      if (result !== 'away') await db.makeAllDue();
       await deliver();
       expect(arrived()).to.deep.equal(expected.arrived);
       expect(new Set(smtp.messages.map((it) => it.raw))).to.have.lengthOf(expected.arrived.length);

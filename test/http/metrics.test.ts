@@ -102,10 +102,10 @@ describe('/metrics', () => {
     expect(emails('held-summary', 'queued'), 'none is told as none').to.equal(0);
     expect(seen.get('ruffinweb_oldest_due_email_seconds')).to.be.within(1200, 1300);
     expect(seen.get('ruffinweb_oldest_held_message_seconds')).to.be.greaterThan(172_000);
-    const tries = ['accepted', 'refused', 'later', 'unknown', 'broken'].map((it) =>
+    const tries = ['accepted', 'refused', 'later', 'unknown', 'broken', 'away'].map((it) =>
       seen.get(`ruffinweb_tries_total{result="${it}"}`),
     );
-    expect(tries).to.deep.equal([1, 1, 1, 3, 0]);
+    expect(tries).to.deep.equal([1, 1, 1, 3, 0, 0]);
     expect(seen.get('ruffinweb_send_seconds_bucket{le="0.25"}')).to.equal(0);
     expect(seen.get('ruffinweb_send_seconds_bucket{le="0.5"}')).to.equal(1);
 
@@ -113,6 +113,9 @@ describe('/metrics', () => {
     for (const it of again) expect(it.get('ruffinweb_tries_total{result="unknown"}'), 'counted once').to.equal(3);
     await runHere(['emails', 'pause'], db);
     expect((await scrape()).get('ruffinweb_queue_paused{cause="hand"}')).to.equal(1);
+    expect((await scrape()).get('ruffinweb_queue_paused{cause="broken"}')).to.equal(0);
+    await db.query(`update mail_queue set cause = 'broken', is_away = true`);
+    expect((await scrape()).get('ruffinweb_queue_paused{cause="away"}')).to.equal(1);
     expect((await scrape()).get('ruffinweb_queue_paused{cause="broken"}')).to.equal(0);
   });
 

@@ -32,6 +32,11 @@ async function tryOnce(
   };
 }
 
+/** The result of a failure that no reply explains: until EHLO is answered, there is no mail server. */
+function beforeTheDot(step: Step | undefined): Outcome['result'] {
+  return step === 'greeting' || step === 'ehlo' ? 'away' : 'later';
+}
+
 const withoutPipelining = { capabilities: ['8BITMIME'] };
 
 describe('SMTP: an accepted mail', () => {
@@ -88,10 +93,11 @@ describe('SMTP: an accepted mail', () => {
 
 describe('SMTP: a reply decides', () => {
   const cases: Array<[Step, string, Outcome['result']]> = [
-    ['greeting', '421 4.3.2 busy', 'later'],
+    ['greeting', '421 4.3.2 busy', 'away'],
     ['greeting', '554 5.7.1 your host is on a list', 'broken'],
     ['ehlo', '502 5.5.1 no', 'broken'],
-    ['ehlo', '421 4.3.2 closing', 'later'],
+    ['ehlo', '421 4.3.2 closing', 'away'],
+    ['ehlo', '450 4.3.2 busy', 'away'],
     ['mail', '451 4.3.0 try later', 'later'],
     ['mail', '421 4.7.0 too many', 'later'],
     ['mail', '550 5.7.1 sender refused', 'broken'],
@@ -229,11 +235,12 @@ describe('SMTP: a reply decides', () => {
 
 describe('SMTP: a lost connection', () => {
   for (const step of ['greeting', 'ehlo', 'mail', 'rcpt', 'data'] as const) {
-    it(`lost at ${step} is "later", in one connection`, async () => {
+    const result = beforeTheDot(step);
+    it(`lost at ${step} is "${result}", in one connection`, async () => {
       for (const answer of ['drop', 'reset'] as const) {
         const { outcome, connections } = await tryOnce(step, answer);
 
-        expect(outcome.result, `${answer}: ${outcome.reply}`).to.equal('later');
+        expect(outcome.result, `${answer}: ${outcome.reply}`).to.equal(result);
         expect(outcome).to.not.have.property('code');
         expect(connections).to.equal(1);
       }
@@ -270,13 +277,13 @@ describe('SMTP: a lost connection', () => {
     });
   }
 
-  it('that nobody accepts is "later"', async () => {
+  it('that nobody accepts is "away"', async () => {
     const port = await closedPort();
     await using mailer = mailerTo({ host: '127.0.0.1', port }, { deadlineMs: 2_000 });
 
     const outcome = await mailer.send(someMail());
 
-    expect(outcome.result).to.equal('later');
+    expect(outcome.result).to.equal('away');
     expect(outcome.reply).to.match(/ECONNREFUSED/);
   });
 
@@ -292,12 +299,12 @@ describe('SMTP: a server that never finishes', () => {
   const impatience = { deadlineMs: 2_000, answerMs: 2_000 };
   const impatient = { mailer: impatience };
 
-  it('hanging at any step before the dot is "later" at the deadline', async () => {
+  it('hanging at any step before the dot is put off at the deadline', async () => {
     const steps = ['greeting', 'ehlo', 'mail', 'rcpt', 'data'] as const;
     const tries = await Promise.all(steps.map((step) => tryOnce(step, 'hold', impatient)));
 
     for (const [index, { outcome, connections }] of tries.entries()) {
-      expect(outcome.result, steps[index]).to.equal('later');
+      expect(outcome.result, steps[index]).to.equal(beforeTheDot(steps[index]));
       expect(connections, steps[index]).to.equal(1);
     }
   });
@@ -347,12 +354,12 @@ describe('SMTP: a server that never finishes', () => {
     expect(await sending).to.include({ result: 'unknown' });
   });
 
-  it('dripping is "later" before the dot and "unknown" after it', async () => {
+  it('dripping is put off before the dot and "unknown" after it', async () => {
     const drip = { drip: '250-still here ', everyMs: 10 };
     const steps = ['greeting', 'rcpt', 'dot'] as const;
     const tries = await Promise.all(steps.map((step) => tryOnce(step, drip, impatient)));
 
-    expect(tries.map(({ outcome }) => outcome.result)).to.deep.equal(['later', 'later', 'unknown']);
+    expect(tries.map(({ outcome }) => outcome.result)).to.deep.equal(['away', 'later', 'unknown']);
   });
 
   it('silence ends an attempt before the deadline', async () => {
@@ -391,10 +398,10 @@ describe('SMTP: a hostile server', () => {
     expect((await tryOnce('dot', { raw })).outcome.result).to.equal('unknown');
   });
 
-  it('an endless EHLO is "later"', async () => {
+  it('an endless EHLO is "away"', async () => {
     const { outcome } = await tryOnce('ehlo', { raw: '250-X-MORE\r\n'.repeat(20_000) });
 
-    expect(outcome.result).to.equal('later');
+    expect(outcome.result).to.equal('away');
   });
 
   it('escape, bidi and invisible characters are removed', async () => {
@@ -446,7 +453,7 @@ describe('SMTP: a reply that is not SMTP', () => {
   const steps: Step[] = ['greeting', 'ehlo', 'starttls', 'auth', 'mail', 'rcpt', 'data', 'dot'];
 
   for (const step of steps) {
-    const result = step === 'dot' ? 'unknown' : 'later';
+    const result = step === 'dot' ? 'unknown' : beforeTheDot(step);
     it(`at ${step} is "${result}", and its words are shown`, async () => {
       for (const { answer, shown, exceptAt } of nonsense) {
         if (step === exceptAt) continue;
@@ -478,7 +485,7 @@ describe('SMTP: a reply that is not SMTP', () => {
       (['greeting', 'mail', 'rcpt', 'data', 'dot'] as const).map((step) => tryOnce(step, { raw: '\r\n' }, impatient)),
     );
 
-    expect(tries.map((it) => it.outcome.result)).to.deep.equal(['later', 'later', 'later', 'later', 'unknown']);
+    expect(tries.map((it) => it.outcome.result)).to.deep.equal(['away', 'later', 'later', 'later', 'unknown']);
   });
 
   it('closes the connection, so it cannot decide the next mail', async () => {
@@ -593,17 +600,17 @@ describe('SMTP: login', () => {
     await using server = await startSmtpServer();
     await using mailer = mailerTo(server, { deadlineMs: 200 });
     server.answer('ehlo', { drip: '250-' }, { times: 1 });
-    expect(await mailer.verify()).to.include({ result: 'later' });
+    expect(await mailer.verify()).to.include({ result: 'away' });
 
     server.answer('greeting', 'drop', { times: 1 });
-    expect(await mailer.verify()).to.include({ result: 'later' });
+    expect(await mailer.verify()).to.include({ result: 'away' });
 
     server.answer('ehlo', 'hold', { times: 1 });
     const patient = mailerTo(server);
     const verifying = patient.verify();
     await server.held('ehlo');
     await patient[Symbol.asyncDispose]();
-    expect(await verifying).to.include({ result: 'later' });
+    expect(await verifying).to.include({ result: 'away' });
   });
 });
 

@@ -99,7 +99,9 @@ export class TestDatabase implements AsyncDisposable {
         await this.query(
           'truncate messages, senders, reply_days, reply_hours, used_captchas, duties, suppressions cascade',
         );
-        await this.query('update mail_queue set paused_at = null, cause = null, reason = null, probed_at = null');
+        await this.query(
+          'update mail_queue set paused_at = null, cause = null, reason = null, probed_at = null, is_away = false',
+        );
         return;
       } catch (error) {
         // A server in the test may be running maintenance on the same tables in another order.

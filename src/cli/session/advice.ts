@@ -4,6 +4,8 @@ import type { Advice, Need } from '../../words.ts';
 export const adviceWords: Readonly<Record<Advice, string>> = {
   'resume-broken':
     'the server retries once a minute (after a refused login at most every 15 minutes) and then resumes mail; to resume it now: ruffinweb emails resume',
+  'resume-away':
+    'the server tries it after 5 s, then less often, at least once a minute, and resumes mail when it answers; to resume it now: ruffinweb emails resume',
   'resume-hand': 'ruffinweb emails resume',
   'resume-restored':
     'look at "ruffinweb emails list --state queued", cancel emails that have arrived already, then: ruffinweb emails resume',

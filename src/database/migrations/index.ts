@@ -11,6 +11,7 @@ import { ImportedRows } from './20261124130000_imported_rows.ts';
 import { EmailRequeued } from './20261127100000_email_requeued.ts';
 import { CancelReasons } from './20261127110000_cancel_reasons.ts';
 import { ToldAt } from './20261130100000_told_at.ts';
+import { AwayAndUnsent } from './20261201100000_away_and_unsent.ts';
 
 /**
  * Every migration, oldest first; `migrate create` adds to it. A list, not a folder listing, so that the recorded names are
@@ -30,4 +31,5 @@ export const migrations = [
   { name: '20261127100000_email_requeued', class: EmailRequeued },
   { name: '20261127110000_cancel_reasons', class: CancelReasons },
   { name: '20261130100000_told_at', class: ToldAt },
+  { name: '20261201100000_away_and_unsent', class: AwayAndUnsent },
 ];

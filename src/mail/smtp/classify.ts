@@ -7,6 +7,8 @@ import { cleanReply, readRetryAfter } from './reply.ts';
 export interface Progress {
   /** A new connection was opened for this mail. */
   connected: boolean;
+  /** EHLO or HELO was answered: a mail server is there. */
+  greeted: boolean;
   /** Greeting, TLS and login are done. MAIL FROM is next. */
   began: boolean;
   /** All bytes, including the final dot, have been handed to the operating system. */
@@ -59,6 +61,12 @@ export function replyCode(reply = ''): number {
 }
 
 function resultOf(error: Failure, progress: Progress): AttemptOutcome {
+  const result = meaningFor(error, progress);
+  // Before EHLO is answered, "not now" is said about the connection, whatever the mail.
+  return result === 'later' && !progress.greeted ? 'away' : result;
+}
+
+function meaningFor(error: Failure, progress: Progress): AttemptOutcome {
   const status = replyCode(error.response);
   const answered = meaningOf(status, error.response ?? '', stageOf(error, progress));
 
@@ -126,4 +134,13 @@ function isFull(reply: string, stage: Stage): boolean {
 function describe(error: Failure): string {
   const cause = typeof error.originalCode === 'string' ? ` (${error.originalCode})` : '';
   return `${error.message}${cause}`;
+}
+
+/** Reads from nodemailer's log (with `transactionLog`) when EHLO or HELO is answered. @returns whether this entry says so. */
+export function watchGreeting(): (tnx: unknown, line: unknown) => boolean {
+  let isAsked = false;
+  return (tnx, line) => {
+    if (tnx === 'client') isAsked = /^(?:EHLO|HELO)\b/.test(String(line));
+    return isAsked && tnx === 'server' && /^2\d\d/.test(String(line));
+  };
 }

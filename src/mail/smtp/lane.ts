@@ -1,7 +1,7 @@
 import type { SMTPPoolOptions } from 'nodemailer';
 import type { Outcome } from '../mailer.ts';
 import type { Built } from '../mime.ts';
-import { classify, type Progress, replyCode } from './classify.ts';
+import { classify, type Progress, replyCode, watchGreeting } from './classify.ts';
 import { builtMail, SMTPPool, socketOfPool } from './nodemailer-internals.ts';
 import { cleanReply } from './reply.ts';
 
@@ -72,8 +72,8 @@ export class SmtpLane {
       // the data, the log entry for the end of the data is still to come.
       const answered = (outcome.code ?? 0) >= 400;
       if (!answered || (failure.code === 'EMESSAGE' && !progress.handedOver)) this.close();
-      const stale =
-        !answered && !progress.connected && !progress.handedOver && outcome.result === 'later' && !stop.signal.aborted;
+      const isPutOff = outcome.result === 'later' || outcome.result === 'away';
+      const stale = !answered && !progress.connected && !progress.handedOver && isPutOff && !stop.signal.aborted;
       return { outcome, stale };
     } finally {
       transport.endProgress();
@@ -100,12 +100,19 @@ interface Transport {
 }
 
 function openTransport(connection: ConnectionOptions, idleMs: number): Transport {
-  let progress: Progress = { connected: false, began: false, handedOver: false };
+  const notBegun: Progress = { connected: false, greeted: false, began: false, handedOver: false };
+  let progress = { ...notBegun };
   let tellHandedOver = () => {};
-  const note = (entry: unknown) => {
+  const isGreeting = watchGreeting();
+  const note = (entry: unknown, line: unknown) => {
     const tnx = (entry as { tnx?: unknown } | null)?.tnx;
     if (tnx === 'dns') progress.connected = true;
-    if (tnx === 'send') progress.began = true;
+    if (isGreeting(tnx, line)) progress.greeted = true;
+    if (tnx === 'send') {
+      progress.began = true;
+      // A connection that is used again was greeted for an earlier mail.
+      progress.greeted = true;
+    }
     if (tnx === 'message' && !progress.handedOver) {
       progress.handedOver = true;
       // A server may take minutes to reply to the final dot. The mailer has its own timer for that.
@@ -119,12 +126,13 @@ function openTransport(connection: ConnectionOptions, idleMs: number): Transport
     // Attempts are counted in the queue, so there must be no hidden ones.
     maxRequeues: 0,
     idleTimeout: idleMs,
+    transactionLog: true,
     logger: { trace: note, debug: note, info: note, warn: note, error: note, fatal: note },
   });
   return {
     startProgress: (onHandedOver) => {
       tellHandedOver = onHandedOver;
-      progress = { connected: false, began: false, handedOver: false };
+      progress = { ...notBegun };
       return progress;
     },
     endProgress: () => {

@@ -108,7 +108,7 @@ async function sendInLane(
     return soft.aborted ? stopped : await lane.send(built, { hard, soft, handedOver });
   } catch (error) {
     if (error instanceof UnsendableMail) return error.outcome;
-    return classify(error as Error, { connected: false, began: false, handedOver: false });
+    return classify(error as Error, { connected: false, greeted: true, began: false, handedOver: false });
   } finally {
     clearTimeout(timer);
   }

@@ -1,7 +1,7 @@
 import type { TLSSocket } from 'node:tls';
 import type { Step, StepName, Walk } from '../mailer.ts';
 import type { Built } from '../mime.ts';
-import { classify, type Progress } from './classify.ts';
+import { classify, type Progress, watchGreeting } from './classify.ts';
 import { type ConnectionOptions, outcomeOf } from './lane.ts';
 import { SMTPConnection, sendCommand, socketOf } from './nodemailer-internals.ts';
 import { cleanReply } from './reply.ts';
@@ -119,12 +119,13 @@ function whenDone(start: (done: (error?: Error | null) => void) => void): Promis
  * the replies still come in the order of the commands. nodemailer masks logins.
  */
 class StepLog {
-  readonly progress: Progress = { connected: true, began: false, handedOver: false };
+  readonly progress: Progress = { connected: true, greeted: false, began: false, handedOver: false };
   certificateEndsAt: Date | undefined;
   readonly #onStep: (step: Step) => void;
   readonly #onHandedOver: () => void;
   readonly #asked: StepName[] = ['connect'];
   readonly #done = new Set<StepName>();
+  readonly #isGreeting = watchGreeting();
   #wasRefused = false;
 
   constructor(onStep: (step: Step) => void, onHandedOver: () => void) {
@@ -134,6 +135,7 @@ class StepLog {
 
   readonly note = (entry: unknown, text: unknown): void => {
     const tnx = (entry as { tnx?: unknown } | null)?.tnx;
+    if (this.#isGreeting(tnx, text)) this.progress.greeted = true;
     if (tnx === 'client') this.#noteCommand(String(text));
     if (tnx === 'server') this.#noteReply(String(text));
     if (tnx === 'message' && !this.progress.handedOver) {

@@ -26,7 +26,8 @@ export async function makeAttempt<Row extends LeasedRow, Content>(
 ): Promise<Outcome['result']> {
   const startedAt = scope.now();
   const outcome = await composeAndSend(scope, job, row, options);
-  const wasInterrupted = options.interrupt.aborted && outcome.result === 'later';
+  const isPutOff = outcome.result === 'later' || outcome.result === 'away';
+  const wasInterrupted = options.interrupt.aborted && isPutOff;
   const next: NextStep = wasInterrupted
     ? { state: 'queued', failure: null, waitMs: 0, counts: false }
     : job.schedule(row, outcome);

@@ -50,7 +50,9 @@ export interface Job<Row extends LeasedRow, Content> {
   send(content: Content, options: SendOptions): Promise<Outcome>;
   schedule(row: Row, outcome: Outcome): NextStep;
   /** The transport is broken: pauses the queue, so that no other row meets the same error. Never throws. */
-  pause(scope: Scope, outcome: Outcome): Promise<void>;
+  pause(scope: Scope, outcome: Outcome): Promise<unknown>;
+  /** No server answered an attempt: probes it once, and pauses the queue if it does not answer either. Never throws. */
+  confirmAway(stop: AbortSignal): Promise<'answers' | 'away' | 'paused'>;
   /** Ends every attempt that is still under way. */
   close(): Promise<void>;
 }

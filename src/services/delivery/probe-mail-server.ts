@@ -1,12 +1,20 @@
 import { msSql, runStatement, type Statement } from '../../database/statement.ts';
+import type { Outcome } from '../../mail/mailer.ts';
 import type { MailingContext } from '../../mailing-context.ts';
 import { openScope, type Scope } from '../scope.ts';
-import { explainBrokenTransport, readReason, resumeQueue } from './pause.ts';
+import { changePause, explainBrokenTransport, pauseQueue, readReason, resumeQueue } from './pause.ts';
 
 const minute = 60_000;
 
 /** How often all workers together check whether the mail server lets us in again. */
 const probeEveryMs = minute;
+
+/**
+ * SQL: how long to wait after the last check of a server that is away: 5, 10, 20, 40 and then 60 s. The half second is for
+ * workers, which look every five seconds and may be a moment early. Null if it is not away.
+ */
+const awayWait = `case when is_away then
+  least(interval '60 s', greatest(interval '0', probed_at - paused_at) + interval '5 s') - interval '0.5 s' end`;
 
 /** A wrong login once a minute for hours gets our address blocked (fail2ban), so these checks become rarer. */
 function loginEveryMs(pausedMs: number): number {
@@ -16,23 +24,23 @@ function loginEveryMs(pausedMs: number): number {
 }
 
 const isDue = `id = 1 and cause = 'broken'
-  and (probed_at is null or probed_at <= now() - $1::float8 * interval '1 millisecond')`;
+  and (probed_at is null or probed_at <= now() - least($1::float8 * interval '1 millisecond', ${awayWait}))`;
 
-/** Finds nothing if the queue is not paused, or if a worker has checked within the last minute. */
+/** Finds nothing if the queue is not paused, or if a worker has checked a short time ago. */
 const dueStatement: Statement = {
-  name: 'probe_due_3',
+  name: 'probe_due_4',
   text: `select reason, ${msSql('now() - paused_at')} as paused_ms from mail_queue where ${isDue}`,
 };
 
 /** Only one worker changes the row, and that worker checks. */
 const probeStatement: Statement = {
-  name: 'probe_mail_3',
+  name: 'probe_mail_4',
   text: `update mail_queue set probed_at = now() where ${isDue} returning id`,
 };
 
 /**
- * If the queue is paused because the mail server did not let us in, checks again and resumes the queue on success. Does
- * nothing if a worker checked within the last minute (for a refused login, longer). Never lifts another pause.
+ * If the queue is paused because the mail server did not let us in or did not answer, checks again and resumes the queue on
+ * success. Does nothing if a worker checked a short time ago (see above). Never lifts another pause.
  *
  * @param options.atOnce checks now: a worker that has just started may have the corrected settings.
  * @returns whether the queue was resumed.
@@ -46,18 +54,59 @@ export async function probeMail(
   if (!(await mayProbe(scope, atOnce))) return false;
   const outcome = await untilStop(context.mailer.verify(), stop);
   if (outcome === undefined) return false;
-  if (outcome.result !== 'accepted') {
-    const { result, code } = outcome;
-    scope.log.debug({ outcome: result, code }, `still ${explainBrokenTransport(context.config).fact}`);
+  const { result } = outcome;
+  const { fact } = explainBrokenTransport(scope.config, result);
+  if (result === 'broken' || result === 'away') {
+    if (await changePause(scope, result, outcome.reply)) logPause(scope, outcome);
+    scope.log.debug({ outcome: result, code: outcome.code }, `still ${fact}`);
     return false;
   }
-  if (!(await resumeQueue(scope, { onlyIfBroken: true }))) return false;
+  // A server that is back may say "not now". Then it is not away, and tells each mail for itself.
+  if (!(await resumeQueue(scope, result === 'accepted' ? 'broken' : 'away'))) {
+    scope.log.debug({ outcome: result, code: outcome.code }, `still ${fact}`);
+    return false;
+  }
   scope.log.warn(
     context.config.smtp === undefined
       ? 'delivery goes on: mail can be written again'
-      : 'delivery goes on: the mail server lets us in again',
+      : `delivery goes on: the mail server ${result === 'accepted' ? 'lets us in' : 'answers'} again`,
   );
   return true;
+}
+
+/**
+ * An email met no mail server: checks once, and pauses the queue if that meets none either, unless a worker has just had an
+ * email accepted. Never throws.
+ */
+export async function confirmAway(context: MailingContext, stop: AbortSignal): Promise<'answers' | 'away' | 'paused'> {
+  const outcome = await untilStop(context.mailer.verify(), stop);
+  if (outcome?.result !== 'away') return 'answers';
+  return (await pauseForServer(openScope(context), outcome)) ? 'paused' : 'away';
+}
+
+/**
+ * `broken` or `away`: every other email would fail the same way, so none is tried until the probe succeeds. Never throws.
+ *
+ * @returns whether this paused the queue.
+ */
+export async function pauseForServer(scope: Scope, outcome: Outcome): Promise<boolean> {
+  try {
+    const isPaused = await pauseQueue(scope, outcome.result === 'away' ? 'away' : 'broken', outcome.reply);
+    if (isPaused) logPause(scope, outcome);
+    return isPaused;
+  } catch (error) {
+    // The next attempt will meet the same error and pause the queue.
+    scope.log.error({ err: error }, 'the queue could not be paused');
+    return false;
+  }
+}
+
+/** An outage ends by itself; anything else waits for an operator. */
+function logPause(scope: Scope, { result, code }: Outcome): void {
+  const { fact, fix } = explainBrokenTransport(scope.config, result);
+  const pause = `the queue is paused, because ${fact}`;
+  if (result === 'away') scope.log.warn({ code }, `${pause}: mail goes on when it answers`);
+  else scope.log.error({ code }, `${pause}: ${fix}, then look at the health report`);
 }
 
 /** Whether a check is due and it is this worker's turn. */

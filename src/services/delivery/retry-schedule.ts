@@ -11,8 +11,11 @@ const waitsMs = [minute, 5 * minute, 30 * minute, 2 * hour, 6 * hour, 12 * hour,
 /** The first attempt and one after each wait. */
 export const maxTries = waitsMs.length + 1;
 
-/** An attempt with a broken transport (login, TLS, DNS) does not count; the email waits for the end of the queue's pause. */
-const brokenWaitMs = 5000;
+/** An attempt that met no mail server, or a broken transport (login, TLS, DNS), does not count. */
+const uncountedWaitMs = 5000;
+
+/** With jitter. The end of the queue's pause also ends this wait. */
+export const maxUncountedWaitMs = 6000;
 
 /** What happens to an email after an attempt. */
 export interface NextStep {
@@ -49,7 +52,9 @@ export function decideNextStep(
     case 'refused':
       return failed('refused');
     case 'broken':
-      return { state: 'queued', failure: null, waitMs: withJitter(brokenWaitMs, random), counts: false };
+      return { state: 'queued', failure: null, waitMs: withJitter(uncountedWaitMs, random), counts: false };
+    case 'away':
+      return { state: 'queued', failure: null, waitMs: uncountedWaitMs, counts: false };
     case 'unknown':
       return email.kind === 'auto-reply' ? failed('outcome-unknown') : retry(email, outcome, random, 'outcome-unknown');
     case 'later':

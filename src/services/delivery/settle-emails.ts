@@ -37,11 +37,11 @@ const outcomes = columns({
  * The token is a fencing token (Kleppmann, "How to do distributed locking"): only the worker whose token the row still has
  * changes it and adds an attempt.
  */
-const settleStatement: Statement = { name: 'settle_emails_2', text: settleSql() };
+const settleStatement: Statement = { name: 'settle_emails_3', text: settleSql() };
 
 /** For batches with a sent summary of held messages: also records that its recipient was told about them. */
 const settleSummariesStatement: Statement = {
-  name: 'settle_summaries_2',
+  name: 'settle_summaries_3',
   text: settleSql(`,
 told as (${tellSql("emails.id in (select id from settled where state = 'sent')", isOwner(`$${outcomes.next}::text[]`))}
 )`),
@@ -69,6 +69,10 @@ noted as (
   insert into attempts (id, email_id, outcome, code, reply, started_at, finished_at)
   select attempt_id, email_id, outcome, code, reply, now() - taken_ms * interval '1 millisecond', now()
   from given join settled on settled.id = given.email_id
+  -- An outage adds one attempt to an email, however often it was tried.
+  where given.outcome <> 'away' or (
+    select outcome from attempts where email_id = given.email_id order by finished_at desc limit 1
+  ) is distinct from 'away'
 )${more}
 select id from settled`;
 }

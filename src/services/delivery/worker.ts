@@ -6,6 +6,7 @@ import { openScope, type Scope } from '../scope.ts';
 import { makeAttempt } from './attempt.ts';
 import { ClaimedAhead, maxWaitMs } from './claimed-ahead.ts';
 import type { Claim, Job, LeasedRow } from './job.ts';
+import { Lanes } from './lanes.ts';
 import { defaultRenewAfterMs } from './renew-lease.ts';
 import { createReturnQueue } from './return-unsent.ts';
 import { createSettleQueue, type Settle } from './settle-emails.ts';
@@ -46,8 +47,7 @@ export class Worker<Row extends LeasedRow, Content> {
   readonly #scope: Scope;
   readonly #settle: Settle;
   readonly #interrupt = new AbortController();
-  readonly #attempts = new Set<Promise<void>>();
-  readonly #lanes: number;
+  readonly #lanes: Lanes;
   readonly #claimed: ClaimedAhead<Row>;
   readonly #returns: ReturnType<typeof createReturnQueue>;
   /** What it is doing; after an error, what it was doing. */
@@ -63,7 +63,7 @@ export class Worker<Row extends LeasedRow, Content> {
     this.#job = job;
     this.#stop = stop;
     this.#options = options;
-    this.#lanes = job.lanes;
+    this.#lanes = new Lanes(job.lanes, () => this.#wake.resolve());
     this.#claimed = new ClaimedAhead(job.lanes, job.needsCheck);
     this.#scope = openScope(context);
     this.#settle = createSettleQueue(context, this.#interrupt.signal);
@@ -73,7 +73,7 @@ export class Worker<Row extends LeasedRow, Content> {
 
   /** Whether it makes no sense to claim more before an attempt has ended. */
   get isFull(): boolean {
-    return this.#attempts.size >= this.#lanes && this.#claimed.size >= this.#claimed.maxSize / 2;
+    return this.#lanes.free <= 0 && this.#claimed.size >= this.#claimed.maxSize / 2;
   }
 
   get hasWaiting(): boolean {
@@ -81,7 +81,7 @@ export class Worker<Row extends LeasedRow, Content> {
   }
 
   get isIdle(): boolean {
-    return this.#attempts.size + this.#claimed.size === 0;
+    return this.#lanes.busy + this.#claimed.size === 0;
   }
 
   /** Resolves when an attempt has ended, when the claimed rows have waited too long, or at the stop. */
@@ -94,7 +94,7 @@ export class Worker<Row extends LeasedRow, Content> {
 
   async takeDue(): Promise<{ mayBeMore: boolean }> {
     await this.#return();
-    const limit = this.#lanes + this.#claimed.maxSize - this.#attempts.size - this.#claimed.size;
+    const limit = this.#lanes.free + this.#claimed.maxSize - this.#claimed.size;
     const found = limit > 0 ? await this.#claim(limit) : limit;
     await this.#check();
     this.state = 'sending';
@@ -103,7 +103,7 @@ export class Worker<Row extends LeasedRow, Content> {
 
   async stop(): Promise<void> {
     this.state = 'stopping';
-    const attempts = Promise.all(this.#attempts);
+    const attempts = this.#lanes.allDone();
     this.#claimed.giveUpAll();
     this.#returns.add(this.#claimed.takeStale());
     const returned = this.#returns.returnAll().catch((error) => {
@@ -168,16 +168,11 @@ export class Worker<Row extends LeasedRow, Content> {
 
   /** Starts attempts while a lane is free and a row may still be started. */
   #fillLanes(): void {
-    while (this.#attempts.size < this.#lanes && !this.#stop.aborted) {
+    while (this.#lanes.free > 0 && !this.#stop.aborted) {
       const row = this.#claimed.takeNext();
       if (row === undefined) return;
       this.started += 1;
-      const attempt = this.#send(row).then(() => {
-        this.#attempts.delete(attempt);
-        this.#fillLanes();
-        this.#wake.resolve();
-      });
-      this.#attempts.add(attempt);
+      this.#lanes.start(this.#send(row), () => this.#fillLanes());
     }
   }
 
@@ -188,8 +183,14 @@ export class Worker<Row extends LeasedRow, Content> {
       interrupt: this.#interrupt.signal,
       renewAfterMs: this.#options.renewAfterMs ?? defaultRenewAfterMs,
     });
+    if (result === 'away') return await this.#meetAway();
     this.#claimed.countFinished();
     // The queue is paused now, so waiting rows must not run into the same error.
     if (result === 'broken') this.#claimed.giveUpAll();
+  }
+  async #meetAway(): Promise<void> {
+    const found = await this.#job.confirmAway(this.#stop);
+    if (found !== 'answers') this.#claimed.giveUpAll();
+    if (found !== 'paused') this.#lanes.rest();
   }
 }

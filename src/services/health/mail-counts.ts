@@ -32,7 +32,7 @@ const settledAfter = `interval '5 seconds'`;
 
 /** Counts only unsent emails. They stay few, and the index on states finds them. */
 export const mailCountsStatement: Statement = {
-  name: 'numbers_4',
+  name: 'numbers_5',
   text: `
 select
   (select coalesce(json_agg(json_build_object('kind', kind, 'state', state, 'count', n)), '[]')
@@ -41,7 +41,7 @@ select
     from emails where state = 'queued' and due_at <= now()) as oldest_due,
   (select count(*)::int from messages where status = 'held') as held,
   (select coalesce(extract(epoch from now() - min(${heldSince})), 0)::float8 from messages where status = 'held') as oldest_held,
-  (select cause from mail_queue where paused_at is not null) as paused,
+  (select case when cause = 'broken' and is_away then 'away' else cause end from mail_queue where paused_at is not null) as paused,
   (select coalesce(json_agg(json_build_object(
       'outcome', outcome, 'seconds', extract(epoch from finished_at - started_at)::float8)), '[]')
     from attempts where finished_at > coalesce(to_timestamp($1::float8 / 1000), now() - $2::float8 * interval '1 millisecond') and finished_at <= now() - ${settledAfter}) as tries,

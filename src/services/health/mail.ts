@@ -78,7 +78,11 @@ export async function checkMail(parts: HealthParts): Promise<Finding> {
   const mailer = parts.mailer();
   const outcome = await mailer.verify();
   if (outcome.result !== 'accepted') {
-    return bad('fail', `${mailer.describes}: ${outcome.reply}`, explainBrokenTransport(parts.config).fix);
+    return bad(
+      'fail',
+      `${mailer.describes}: ${outcome.reply}`,
+      explainBrokenTransport(parts.config, outcome.result).fix,
+    );
   }
   const result = parts.config.smtp === undefined ? '(SMTP_HOST is not set)' : 'accepts our connection';
   return good(`${mailer.describes} ${result}`);

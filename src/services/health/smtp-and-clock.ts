@@ -28,7 +28,8 @@ async function checkSmtpSteps(parts: HealthParts): Promise<Finding> {
   try {
     const { outcome, certificateEndsAt } = await parts.mailer().walk(undefined, (step) => steps.push(step));
     const fact = steps.map((it) => `${it.step}: ${it.detail}`).join('; ');
-    if (outcome.result !== 'accepted') return bad('fail', fact, explainBrokenTransport(parts.config).fix);
+    if (outcome.result !== 'accepted')
+      return bad('fail', fact, explainBrokenTransport(parts.config, outcome.result).fix);
     const daysLeft = certificateEndsAt && Math.floor((certificateEndsAt.getTime() - parts.now().getTime()) / dayMs);
     if (daysLeft === undefined || daysLeft >= 14) return good(fact);
     return bad('warn', `its certificate expires in ${daysLeft} days; ${fact}`, 'have the mail server renew it');

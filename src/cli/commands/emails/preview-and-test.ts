@@ -101,6 +101,7 @@ function explainFailure(
   const isSilent = steps.at(-1)?.step === 'connect' && outcome.code === undefined;
   switch (outcome.result) {
     case 'later':
+    case 'away':
       return isSilent
         ? `No mail server answers at ${smtp?.host}:${smtp?.port}: check SMTP_HOST and SMTP_PORT, and whether a firewall or the hosting provider blocks that port. A queued mail would be retried.`
         : 'The mail server says not now; a queued mail would be retried.';

@@ -1,0 +1,50 @@
+/** How long a lane rests after it met no mail server. */
+const restMs = 5000;
+
+/**
+ * The lanes of a worker. Each is free, busy with an attempt, or rests because it met no mail server. Only that lane rests: the
+ * server may just limit our connections, so the others go on.
+ */
+export class Lanes {
+  readonly #count: number;
+  readonly #wake: () => void;
+  readonly #attempts = new Set<Promise<void>>();
+  #resting = 0;
+
+  /** @param wake is called when a lane becomes free. */
+  constructor(count: number, wake: () => void) {
+    this.#count = count;
+    this.#wake = wake;
+  }
+
+  get free(): number {
+    return this.#count - this.#attempts.size - this.#resting;
+  }
+
+  get busy(): number {
+    return this.#attempts.size;
+  }
+
+  /** @param onEnd runs when the lane is free again. */
+  start(work: Promise<void>, onEnd: () => void): void {
+    const attempt = work.then(() => {
+      this.#attempts.delete(attempt);
+      onEnd();
+      this.#wake();
+    });
+    this.#attempts.add(attempt);
+  }
+
+  rest(): void {
+    this.#resting += 1;
+    const end = () => {
+      this.#resting -= 1;
+      this.#wake();
+    };
+    setTimeout(end, restMs).unref();
+  }
+
+  async allDone(): Promise<void> {
+    await Promise.all(this.#attempts);
+  }
+}
