@@ -60,6 +60,11 @@ export class Email extends EmailSchema.class {
     return this.leaseToken != null && this.dueAt > now;
   }
 
+  /** Whether nobody knows if a worker that had it, and may be dead, has sent it. */
+  isUncertain(): boolean {
+    return this.leaseToken != null && this.unsentToken !== this.leaseToken;
+  }
+
   /** Start of the retry schedule, and the Date header of every attempt. */
   scheduledAt(): Date {
     return this.requeuedAt ?? this.createdAt;

@@ -7,6 +7,8 @@ import type { Mail, Mailer, Outcome, SendOptions } from './mailer.ts';
 import { buildMime, UnsendableMail } from './mime.ts';
 import { cleanReply } from './smtp/reply.ts';
 
+const stopped: Outcome = { result: 'later', reply: 'stopped before the mail was written' };
+
 /**
  * Writes each mail as an `.eml` file if there is no SMTP. A file is complete or missing, survives a power cut once it is
  * reported as accepted, and is replaced if the same mail is sent again.
@@ -16,12 +18,13 @@ export function createFileMailer(folder: string): Mailer {
     lanes: 10,
     describes: `files in ${folder}`,
     mailbox: openMailbox(folder),
-    async send(mail: Mail, { signal }: SendOptions = {}) {
-      if (signal?.aborted) return { result: 'later', reply: 'stopped before the mail was written' };
+    async send(mail: Mail, { signal, beforeText }: SendOptions = {}) {
+      if (signal?.aborted) return stopped;
       try {
         const name = fileName(mail);
         const { raw } = buildMime(mail);
         makeFolder(folder);
+        if (beforeText && !(await beforeText())) return stopped;
         await writeDurably(folder, name, raw);
         return { result: 'accepted', reply: `written to ${name}` };
       } catch (error) {

@@ -45,6 +45,8 @@ export interface SendOptions {
   readonly signal?: AbortSignal;
   /** Ends the attempt at once, also after the mail was handed over. */
   readonly abandon?: AbortSignal;
+  /** Called when the server waits for the text, before its first byte. Never throws. If false, the attempt ends there. */
+  readonly beforeText?: () => Promise<boolean>;
   /** Called when the last byte was handed over. The reply may take minutes from now on. */
   readonly onHandedOver?: () => void;
 }

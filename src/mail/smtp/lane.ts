@@ -14,6 +14,8 @@ export interface Stops {
   readonly soft: AbortSignal;
   /** Called when the mail is handed over. */
   readonly handedOver: () => void;
+  /** Called before the first byte of the text. If false, the attempt ends. */
+  readonly beforeText: (() => Promise<boolean>) | undefined;
 }
 
 /**
@@ -58,11 +60,17 @@ export class SmtpLane {
     const stopSoft = () => {
       if (!progress.handedOver) stop.abort();
     };
+    const mayStart =
+      stops.beforeText &&
+      (async () => {
+        if (!(await stops.beforeText?.())) stop.abort();
+        return !stop.signal.aborted;
+      });
     stops.hard.addEventListener('abort', stopHard, { once: true });
     stops.soft.addEventListener('abort', stopSoft, { once: true });
     try {
       if (stops.soft.aborted) stop.abort();
-      const outcome = outcomeOf(await transport.send(built, stop.signal));
+      const outcome = outcomeOf(await transport.send(built, stop.signal, mayStart));
       if (outcome.result !== 'accepted') this.close();
       return { outcome, stale: false };
     } catch (error) {
@@ -95,7 +103,7 @@ interface Transport {
   startProgress(onHandedOver: () => void): Progress;
   /** Ends the mail: from now on, silence closes the connection again. */
   endProgress(): void;
-  send(built: Built, signal: AbortSignal): Promise<string>;
+  send(built: Built, signal: AbortSignal, mayStart?: () => Promise<boolean>): Promise<string>;
   close(): void;
 }
 
@@ -139,9 +147,9 @@ function openTransport(connection: ConnectionOptions, idleMs: number): Transport
       tellHandedOver = () => {};
       socketOfPool(transport)?.setTimeout(connection.socketTimeout ?? 0);
     },
-    send: ({ envelope, raw }, signal) =>
+    send: ({ envelope, raw }, signal, mayStart) =>
       new Promise((resolve, reject) => {
-        transport.send(builtMail(envelope, raw, signal), (error, info) =>
+        transport.send(builtMail(envelope, raw, signal, mayStart), (error, info) =>
           error ? reject(error) : resolve(info?.response ?? ''),
         );
       }),

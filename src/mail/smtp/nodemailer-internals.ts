@@ -42,23 +42,25 @@ export function builtMail(
   envelope: { readonly from: string; readonly to: readonly string[] },
   raw: Buffer,
   signal: AbortSignal,
+  mayStart: (() => Promise<boolean>) | undefined,
 ): Parameters<SMTPPool['send']>[0] {
   const message = {
     getEnvelope: () => ({ from: envelope.from, to: [...envelope.to] }),
     messageId: () => '',
     getHeader: () => '',
-    createReadStream: () => sourceOf(raw),
+    createReadStream: () => sourceOf(raw, mayStart),
   };
   return { data: { signal }, message } as unknown as Parameters<SMTPPool['send']>[0];
 }
 
-/** The two members of a stream that nodemailer uses. */
-function sourceOf(raw: Buffer) {
+/** The two members of a stream that nodemailer uses. It calls `pipe` when the server waits for the text. */
+function sourceOf(raw: Buffer, mayStart: (() => Promise<boolean>) | undefined) {
   return {
     readableDidRead: false,
     pipe(target: Writable) {
       this.readableDidRead = true;
-      target.end(raw);
+      if (mayStart === undefined) target.end(raw);
+      else void mayStart().then((may) => may && target.end(raw));
     },
   };
 }

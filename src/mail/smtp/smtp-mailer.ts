@@ -91,7 +91,7 @@ async function sendInLane(
   lane: SmtpLane,
   mail: Mail,
   { deadlineMs, answerMs, closing }: { deadlineMs: number; answerMs: number; closing: AbortSignal },
-  { signal, abandon, onHandedOver }: SendOptions,
+  { signal, abandon, beforeText, onHandedOver }: SendOptions,
 ): Promise<Outcome> {
   // Not AbortSignal.timeout: that does not keep the process alive until the attempt has ended.
   const deadline = new AbortController();
@@ -105,7 +105,7 @@ async function sendInLane(
   const soft = signal ? AbortSignal.any([hard, signal]) : hard;
   try {
     const built = buildMime(mail);
-    return soft.aborted ? stopped : await lane.send(built, { hard, soft, handedOver });
+    return soft.aborted ? stopped : await lane.send(built, { hard, soft, handedOver, beforeText });
   } catch (error) {
     if (error instanceof UnsendableMail) return error.outcome;
     return classify(error as Error, { connected: false, greeted: true, began: false, handedOver: false });

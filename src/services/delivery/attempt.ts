@@ -1,5 +1,6 @@
 import type { Outcome } from '../../mail/mailer.ts';
 import type { Scope } from '../scope.ts';
+import type { ClearUnsent } from './clear-unsent.ts';
 import type { Job, LeasedRow } from './job.ts';
 import { startRenewingLease } from './renew-lease.ts';
 import type { NextStep } from './retry-schedule.ts';
@@ -7,6 +8,7 @@ import type { Settle } from './settle-emails.ts';
 
 export interface AttemptOptions {
   settle: Settle;
+  clearUnsent: ClearUnsent;
   /** Ends an attempt that has not handed its mail over; such an attempt does not count. */
   interrupt: AbortSignal;
   /** See `renew-lease.ts`. */
@@ -25,9 +27,14 @@ export async function makeAttempt<Row extends LeasedRow, Content>(
   options: AttemptOptions,
 ): Promise<Outcome['result']> {
   const startedAt = scope.now();
-  const outcome = await composeAndSend(scope, job, row, options);
+  let mayHandOver = true;
+  const clearUnsent: ClearUnsent = async (it) => {
+    mayHandOver = await options.clearUnsent(it);
+    return mayHandOver;
+  };
+  const outcome = await composeAndSend(scope, job, row, { ...options, clearUnsent });
   const isPutOff = outcome.result === 'later' || outcome.result === 'away';
-  const wasInterrupted = options.interrupt.aborted && isPutOff;
+  const wasInterrupted = (options.interrupt.aborted || !mayHandOver) && isPutOff;
   const next: NextStep = wasInterrupted
     ? { state: 'queued', failure: null, waitMs: 0, counts: false }
     : job.schedule(row, outcome);
@@ -43,7 +50,7 @@ async function composeAndSend<Row extends LeasedRow, Content>(
   scope: Scope,
   job: Job<Row, Content>,
   row: Row,
-  { interrupt, renewAfterMs }: AttemptOptions,
+  { interrupt, renewAfterMs, clearUnsent }: AttemptOptions,
 ): Promise<Outcome> {
   let content: Content;
   try {
@@ -59,6 +66,7 @@ async function composeAndSend<Row extends LeasedRow, Content>(
     return await job.send(content, {
       signal: interrupt,
       abandon: lost.signal,
+      ...(job.isAtMostOnce(row) && { beforeText: () => clearUnsent(row) }),
       onHandedOver: () => {
         stopRenewing = startRenewingLease(scope, row, renewAfterMs, () => lost.abort());
       },

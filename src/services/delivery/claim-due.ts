@@ -33,26 +33,27 @@ export interface ClaimedMessage {
  * its end, so the email of a dead worker becomes due again. Only the database's clock counts, since workers' clocks differ.
  *
  * If a due email still has a lease token, its worker died. That attempt is recorded as unknown; an auto-reply, or an email
- * without attempts left, fails. While the queue is paused, nothing is due.
+ * without attempts left, fails. But an auto-reply with its unsent token was not handed over, so that attempt does not count.
+ * While the queue is paused, nothing is due.
  */
 const claimStatement: Statement = {
-  name: 'claim_due_6',
+  name: 'claim_due_7',
   text: `
 with due as materialized (
-  select id, kind, lease_token as lost_token, tries,
-    lease_token is not null and (kind = 'auto-reply' or tries >= ${maxTries}) as hopeless
-  from emails
+  select id, kind, tries, is_lost, is_lost and (kind = 'auto-reply' or tries >= ${maxTries}) as hopeless,
+    lease_token is not null and not is_lost as is_unsent
+  from emails, lateral (select lease_token is not null and unsent_token is distinct from lease_token as is_lost)
   where state = 'queued' and due_at <= now()
     -- A later release may queue kinds that this one cannot compose. Its own workers send them.
     and kind = any($3::text[])
     and not exists (select from mail_queue where paused_at is not null)
   order by due_at
   limit $1::int
-  for update skip locked
+  for update of emails skip locked
 ),
 lost as (
   insert into attempts (id, email_id, outcome, finished_at)
-  select gen_random_uuid(), id, 'unknown', now() from due where lost_token is not null
+  select gen_random_uuid(), id, 'unknown', now() from due where is_lost
 ),
 given_up as (
   update emails set state = 'failed', failure = 'outcome-unknown', lease_token = null
@@ -60,7 +61,9 @@ given_up as (
   returning emails.id
 ),
 claimed as (
-  update emails set lease_token = $2::uuid, due_at = now() + ${leaseMs} * interval '1 millisecond', tries = emails.tries + 1
+  update emails set lease_token = $2::uuid, due_at = now() + ${leaseMs} * interval '1 millisecond',
+    tries = emails.tries + case when due.is_unsent then 0 else 1 end,
+    unsent_token = case emails.kind when 'auto-reply' then $2::uuid end
   from due where emails.id = due.id and not due.hopeless
   returning emails.*
 )

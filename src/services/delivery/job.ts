@@ -41,6 +41,8 @@ export interface Job<Row extends LeasedRow, Content> {
   probe(stop: AbortSignal, options: { atOnce: boolean }): Promise<boolean>;
   /** Whether the row may have become unwanted since it was queued. */
   needsCheck(row: Row): boolean;
+  /** Whether the row must not be sent twice, even if nobody knows whether it was sent. */
+  isAtMostOnce(row: Row): boolean;
   /** Cancels the rows that nobody wants any more. @returns their ids. */
   cancelUnwanted(scope: Scope, rows: readonly Row[]): Promise<ReadonlySet<string>>;
   /** Further log fields for everything logged about a row. */

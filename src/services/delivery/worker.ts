@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Context } from '../../context.ts';
 import { grace } from '../../grace.ts';
-
 import { openScope, type Scope } from '../scope.ts';
 import { makeAttempt } from './attempt.ts';
 import { ClaimedAhead, maxWaitMs } from './claimed-ahead.ts';
+import { type ClearUnsent, createClearUnsent } from './clear-unsent.ts';
 import type { Claim, Job, LeasedRow } from './job.ts';
 import { Lanes } from './lanes.ts';
 import { defaultRenewAfterMs } from './renew-lease.ts';
@@ -46,6 +46,7 @@ export class Worker<Row extends LeasedRow, Content> {
   readonly #options: WorkerOptions;
   readonly #scope: Scope;
   readonly #settle: Settle;
+  readonly #clearUnsent: ClearUnsent;
   readonly #interrupt = new AbortController();
   readonly #lanes: Lanes;
   readonly #claimed: ClaimedAhead<Row>;
@@ -67,6 +68,7 @@ export class Worker<Row extends LeasedRow, Content> {
     this.#claimed = new ClaimedAhead(job.lanes, job.needsCheck);
     this.#scope = openScope(context);
     this.#settle = createSettleQueue(context, this.#interrupt.signal);
+    this.#clearUnsent = createClearUnsent(context);
     this.#returns = createReturnQueue(this.#scope);
     stop.addEventListener('abort', () => this.#wake.resolve(), { once: true });
   }
@@ -180,6 +182,7 @@ export class Worker<Row extends LeasedRow, Content> {
     const scope = openScope(this.#context, { [this.#job.noun]: row.id, ...this.#job.tags(row) });
     const result = await makeAttempt(scope, this.#job, row, {
       settle: this.#settle,
+      clearUnsent: this.#clearUnsent,
       interrupt: this.#interrupt.signal,
       renewAfterMs: this.#options.renewAfterMs ?? defaultRenewAfterMs,
     });

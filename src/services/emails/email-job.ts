@@ -27,6 +27,7 @@ export function createEmailJob(context: MailingContext): Job<ClaimedEmail, Mail>
     claim: claimDue,
     probe: (stop, options) => probeMail(context, stop, options),
     needsCheck: (email) => email.kind !== 'notification',
+    isAtMostOnce: (email) => email.kind === 'auto-reply',
     cancelUnwanted: cancelAndLog,
     tags: ({ message }) => (message === null ? {} : { receipt: message.receipt }),
     compose: (scope, email) => composeEmail(context, scope, email),

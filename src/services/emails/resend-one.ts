@@ -115,7 +115,7 @@ async function resendQueued(given: Case): Promise<Decision> {
   const isLate = isTooLate(given);
   if (isLate && isFromQuery) return skipped(tooLate);
   // A late auto-reply needs a new schedule, or it is cancelled when it is due. If its worker died, it may have arrived.
-  if (email.dueAt <= now && (!isLate || email.leaseToken != null)) {
+  if (email.dueAt <= now && (!isLate || email.isUncertain())) {
     return { result: 'already-queued', reason: 'was queued already' };
   }
   const reason = `due now, was due ${email.dueAt.toISOString().slice(0, 16)}Z`;

@@ -37,8 +37,9 @@ export async function holdMessage(scope: Scope, which: string, within?: readonly
     message.hold(heldByHand, now);
     for (const email of emails) {
       if (email.state !== 'queued') continue;
-      // Its worker died, and the mail may have arrived: record the attempt as the next claim would have.
-      if (email.leaseToken != null) em.create(Attempt, { id: newId(), email, outcome: 'unknown', finishedAt: now });
+      // If its worker died, record the attempt as the next claim would have.
+      if (email.isUncertain()) em.create(Attempt, { id: newId(), email, outcome: 'unknown', finishedAt: now });
+      else if (email.leaseToken != null) email.tries -= 1;
       email.hold();
     }
     return true;
