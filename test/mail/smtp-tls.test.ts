@@ -1,8 +1,24 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { expect } from 'chai';
 import { mailerTo, someMail } from '../support/smtp-mail.ts';
 import { startSmtpServer, testCertificate } from '../support/smtp-server.ts';
 
 const trusted = { ca: testCertificate };
+
+/** Ends each connection when its first bytes arrive. */
+async function listenAndDrop() {
+  const server = createServer((socket) => socket.once('data', () => socket.destroy()));
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    host: '127.0.0.1',
+    port,
+    [Symbol.asyncDispose]: async () => {
+      await once(server.close(), 'close');
+    },
+  };
+}
 
 describe('SMTP: TLS', () => {
   it('from the first byte', async () => {
@@ -12,6 +28,30 @@ describe('SMTP: TLS', () => {
     expect(await mailer.send(someMail())).to.include({ result: 'accepted' });
     expect(server.messages[0]?.secure).to.equal(true);
     expect(await mailer.verify()).to.include({ result: 'accepted' });
+  });
+
+  it('lost before the greeting is "away", lost after EHLO is not', async () => {
+    for (const [tls, step, result] of [
+      ['implicit', 'greeting', 'away'],
+      ['starttls', 'greeting', 'away'],
+      ['starttls', 'starttls', 'later'],
+      ['starttls', 'auth', 'later'],
+    ] as const) {
+      const auth = { user: 'site', password: 'secret' };
+      await using server = await startSmtpServer({ tls, auth });
+      server.answer(step, 'drop');
+      await using mailer = mailerTo(server, { host: 'localhost', security: tls, tls: trusted, ...auth });
+      for (const outcome of [await mailer.send(someMail()), await mailer.verify()]) {
+        expect(outcome.result, `${tls}, ${step}: ${outcome.reply}`).to.equal(result);
+      }
+    }
+  });
+
+  it('that is cut in the handshake of its first bytes is "away"', async () => {
+    await using listener = await listenAndDrop();
+    await using mailer = mailerTo(listener, { security: 'implicit', tls: trusted });
+    expect(await mailer.send(someMail())).to.include({ result: 'away' });
+    expect(await mailer.verify()).to.include({ result: 'away' });
   });
 
   it('by STARTTLS, before the login', async () => {

@@ -614,6 +614,44 @@ describe('SMTP: login', () => {
   });
 });
 
+describe('SMTP: what is done before the text', () => {
+  it('comes after the 354, and decides whether the text is sent', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server, { lanes: 1, idleMs: 60_000 });
+    const seen: string[] = [];
+    const answer = (may: boolean) => async () => {
+      seen.push(server.commands.at(-1) ?? '');
+      return may;
+    };
+    expect(await mailer.send(someMail(), { beforeText: answer(false) })).to.include({ result: 'later' });
+    expect(server.attempts, 'not even an empty mail').to.be.empty;
+    expect(await mailer.send(someMail(), { beforeText: answer(true) })).to.include({ result: 'accepted' });
+    expect(seen).to.deep.equal(['DATA', 'DATA']);
+    server.answer('rcpt', '550 5.1.1 no such user');
+    expect(await mailer.send(someMail(), { beforeText: answer(true) })).to.include({ result: 'refused' });
+    expect(seen, 'a refused recipient needs none').to.have.lengthOf(2);
+  });
+
+  it('has no effect on the next mail if it comes too late', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server, { lanes: 1, idleMs: 60_000 });
+    const late = Promise.withResolvers<boolean>();
+    server.answer('data', { raw: '354 go on\r\n421 4.3.2 closing\r\n' }, { times: 1 });
+    expect(await mailer.send(someMail(), { beforeText: () => late.promise })).to.include({
+      result: 'later',
+      code: 421,
+    });
+    server.answer('rcpt', 'hold', { times: 1 });
+    const next = mailer.send(someMail());
+    const held = await server.held('rcpt');
+    late.resolve(true);
+    await new Promise(setImmediate);
+    held.release('drop');
+    expect((await next).result).to.equal('later');
+    expect(server.attempts).to.be.empty;
+  });
+});
+
 describe('SMTP: lanes', () => {
   it('sends ten mails at once; a hung one blocks no other', async () => {
     await using server = await startSmtpServer();

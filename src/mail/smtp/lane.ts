@@ -84,6 +84,8 @@ export class SmtpLane {
       const stale = !answered && !progress.connected && !progress.handedOver && isPutOff && !stop.signal.aborted;
       return { outcome, stale };
     } finally {
+      // A text that is still held back must not leave after the attempt.
+      stop.abort();
       transport.endProgress();
       this.#usedAt = performance.now();
       stops.hard.removeEventListener('abort', stopHard);
