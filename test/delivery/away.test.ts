@@ -116,6 +116,16 @@ describe('a mail server that is away', () => {
     expect((await attempts()).filter((it) => it === 'away')).to.have.lengthOf(2);
   });
 
+  it('that only limits our connections gets mail through the others', async () => {
+    await buildMessages(context, 20);
+    smtp.answer('greeting', () => (smtp.connections.open > 2 ? '421 4.7.0 too many connections' : undefined));
+    await deliver();
+    expect(await pausedFor()).to.equal(null);
+    expect(await attempts()).to.include('away');
+    expect(smtp.messages.length).to.be.greaterThan(20);
+    expect(await db.query(`select distinct tries from emails where state = 'queued'`)).to.deep.equal([{ tries: 0 }]);
+  });
+
   it('is probed after 5, 10, 20, 40 and then 60 seconds, by one worker', async () => {
     await pauseQueue(openScope(context), 'away', 'connect ECONNREFUSED');
     goAway();

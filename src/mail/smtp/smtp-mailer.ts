@@ -46,7 +46,8 @@ export function createSmtpMailer(options: SmtpOptions): Mailer {
   const { deadlineMs = 60_000, answerMs = 600_000 } = options;
   const connection = connectionOptions(options);
   const lanes = Array.from({ length: options.lanes ?? 10 }, () => new SmtpLane(connection, options.idleMs ?? 10_000));
-  // The lane that was used last comes first, since its connection is still open.
+  // The lane that was used last comes first, since its connection is still open. One that has none comes last: a server that
+  // limits our connections counts the open ones.
   const free = [...lanes];
   const closing = new AbortController();
   const limits = { deadlineMs, answerMs, closing: closing.signal };
@@ -71,12 +72,11 @@ export function createSmtpMailer(options: SmtpOptions): Mailer {
       if (lane === undefined) return { result: 'later', reply: 'all lanes are busy' };
       const sending = sendInLane(lane, mail, limits, sendOptions);
       inFlight.add(sending);
-      try {
-        return await sending;
-      } finally {
-        inFlight.delete(sending);
-        free.push(lane);
-      }
+      const outcome = await sending;
+      inFlight.delete(sending);
+      if (outcome.result === 'away') free.unshift(lane);
+      else free.push(lane);
+      return outcome;
     },
     async [Symbol.asyncDispose]() {
       closing.abort();

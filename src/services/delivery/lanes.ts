@@ -1,5 +1,10 @@
+import { grace } from '../../grace.ts';
+
 /** How long a lane rests after it met no mail server. */
 const restMs = 5000;
+
+/** How long to wait for the attempts of other lanes. */
+const othersMs = 2000;
 
 /**
  * The lanes of a worker. Each is free, busy with an attempt, or rests because it met no mail server. Only that lane rests: the
@@ -9,6 +14,7 @@ export class Lanes {
   readonly #count: number;
   readonly #wake: () => void;
   readonly #attempts = new Set<Promise<void>>();
+  readonly #sending = new Set<Promise<unknown>>();
   #resting = 0;
 
   /** @param wake is called when a lane becomes free. */
@@ -33,6 +39,21 @@ export class Lanes {
       this.#wake();
     });
     this.#attempts.add(attempt);
+  }
+
+  /** Follows an attempt, which is the first part of a lane's work. */
+  async follow<Result>(attempt: Promise<Result>): Promise<Result> {
+    this.#sending.add(attempt);
+    try {
+      return await attempt;
+    } finally {
+      this.#sending.delete(attempt);
+    }
+  }
+
+  /** Waits a short time for the attempts of the other lanes. If one is accepted, the mail server is there. */
+  async othersEnd(stop: AbortSignal): Promise<void> {
+    await Promise.race([Promise.all(this.#sending), grace(othersMs, stop)]);
   }
 
   rest(): void {

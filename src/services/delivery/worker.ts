@@ -180,18 +180,17 @@ export class Worker<Row extends LeasedRow, Content> {
 
   async #send(row: Row): Promise<void> {
     const scope = openScope(this.#context, { [this.#job.noun]: row.id, ...this.#job.tags(row) });
-    const result = await makeAttempt(scope, this.#job, row, {
-      settle: this.#settle,
-      clearUnsent: this.#clearUnsent,
-      interrupt: this.#interrupt.signal,
-      renewAfterMs: this.#options.renewAfterMs ?? defaultRenewAfterMs,
-    });
+    const renewAfterMs = this.#options.renewAfterMs ?? defaultRenewAfterMs;
+    const [settle, clearUnsent, interrupt] = [this.#settle, this.#clearUnsent, this.#interrupt.signal];
+    const attempt = makeAttempt(scope, this.#job, row, { settle, clearUnsent, interrupt, renewAfterMs });
+    const result = await this.#lanes.follow(attempt);
     if (result === 'away') return await this.#meetAway();
     this.#claimed.countFinished();
     // The queue is paused now, so waiting rows must not run into the same error.
     if (result === 'broken') this.#claimed.giveUpAll();
   }
   async #meetAway(): Promise<void> {
+    await this.#lanes.othersEnd(this.#stop);
     const found = await this.#job.confirmAway(this.#stop);
     if (found !== 'answers') this.#claimed.giveUpAll();
     if (found !== 'paused') this.#lanes.rest();
