@@ -22,6 +22,65 @@ function multipart(parts: readonly (string | Buffer)[], end = `--${boundary}--\r
 const part = (name: string, value: string) => `Content-Disposition: form-data; name="${name}"\r\n\r\n${value}`;
 const required = [part('email', 'ada@example.test'), part('message', 'Hello')];
 
+const partIn = (label: string, name: string, value: Buffer) =>
+  Buffer.concat([
+    Buffer.from(
+      `Content-Type: text/plain; charset="${label}"\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n`,
+    ),
+    value,
+  ]);
+
+/** Bytes and their text for every encoding of the Encoding standard, and for labels of another spelling. */
+const charsetTexts: [label: string, hex: string, text: string][] = [
+  ['ibm866', 'e4', 'ф'],
+  ['iso-8859-2', 'b1', 'ą'],
+  ['iso-8859-3', 'b1', 'ħ'],
+  ['iso-8859-4', 'b1', 'ą'],
+  ['iso-8859-5', 'e4', 'ф'],
+  ['iso-8859-6', 'e4', 'ل'],
+  ['iso-8859-7', 'e4', 'δ'],
+  ['iso-8859-8', 'e4', 'ה'],
+  ['iso-8859-8-i', 'e4', 'ה'],
+  ['iso-8859-10', 'a1', 'Ą'],
+  ['iso-8859-13', 'a1', '”'],
+  ['iso-8859-14', 'a1', 'Ḃ'],
+  ['iso-8859-15', 'a4', '€'],
+  ['iso-8859-16', 'a4', '€'],
+  ['koi8-r', 'e4', 'Д'],
+  ['koi8-u', 'a4', 'є'],
+  ['macintosh', '80', 'Ä'],
+  ['windows-874', 'e4', 'ไ'],
+  ['windows-1250', '8c', 'Ś'],
+  ['windows-1251', 'cff0e8', 'При'],
+  ['windows-1252', '80', '€'],
+  ['windows-1253', 'e4', 'δ'],
+  ['windows-1254', 'f0', 'ğ'],
+  ['windows-1255', 'e4', 'ה'],
+  ['windows-1256', 'e4', 'ن'],
+  ['windows-1257', 'e0', 'ą'],
+  ['windows-1258', 'd5', 'Ơ'],
+  ['x-mac-cyrillic', '80', 'А'],
+  ['utf-8', 'c3a9', 'é'],
+  ['gbk', 'c4e3', '你'],
+  ['gb18030', '81308130', '\x80'],
+  ['big5', 'a741', '你'],
+  ['euc-jp', 'c6fc', '日'],
+  ['iso-2022-jp', '1b2442467c1b2842', '日'],
+  ['shift_jis', '93fa', '日'],
+  ['euc-kr', 'c7d1', '한'],
+  ['utf-16be', '60a8', '您'],
+  ['utf-16le', 'a860', '您'],
+  ['utf-16', 'feff60a8', '您'],
+  ['x-user-defined', '80', '\uf780'],
+  ['ISO-8859-1', '80', '€'],
+  ['US-ASCII', '41', 'A'],
+  ['Windows-1251', 'e4', 'д'],
+  ['GB2312', 'c4e3', '你'],
+  ['ks_c_5601-1987', 'c7d1', '한'],
+  ['l9', 'a4', '€'],
+  ['unicode-1-1-utf-8', 'e282ac', '€'],
+];
+
 describe('body of a post', () => {
   let api: Api;
   let db: TestDatabase;
@@ -67,14 +126,111 @@ describe('body of a post', () => {
   });
 
   it('as multipart is read in the charset each part declares', async () => {
-    const latin1 = Buffer.from(
-      'Content-Type: text/plain; charset=ISO-8859-1\r\nContent-Disposition: form-data; name="message"\r\n\r\nGrüße',
-      'latin1',
-    );
     const email =
       'Content-Disposition: form-data; name=email\r\nContent-Type: text/plain; charset=utf-8\r\n' +
       'Content-Transfer-Encoding: 8bit\r\n\r\nada@example.test';
-    expect((await echo(multipart([email, latin1]))).json.message).to.equal('Grüße');
+    await using context = await openTestContext(db);
+    for (const texts of [charsetTexts.slice(0, 28), charsetTexts.slice(28)]) {
+      const parts = texts.map(([label, hex]) => partIn(label, `x-${label}`, Buffer.from(hex, 'hex')));
+      const answer = await echo(multipart([email, partIn('koi8-r', 'message', Buffer.from('f0', 'hex')), ...parts]));
+      expect(answer.json.message).to.equal('П');
+      const stored = await showMessage(openScope(context), 'latest');
+      expect(stored.extra).to.deep.equal(Object.fromEntries(texts.map(([label, , text]) => [`x-${label}`, text])));
+    }
+  });
+
+  it('as multipart keeps every known field, and its traps, in another charset', async () => {
+    const odd = (name: string, text: string) => partIn('iso-8859-15', name, Buffer.from(text, 'latin1'));
+    const fields = [odd('name', 'Ren\xe9 \xa4'), odd('subject', '\xbd'), ...required];
+    await using context = await openTestContext(db);
+    expect((await echo(multipart(fields))).status).to.equal(201);
+    const { name, subject, status } = await showMessage(openScope(context), 'latest');
+    expect({ name, subject, status }).to.deep.equal({ name: 'René €', subject: 'œ', status: 'accepted' });
+
+    await echo(multipart([...required, partIn('koi8-r', '_gotcha', Buffer.from('x'))]));
+    expect((await showMessage(openScope(context), 'latest')).reasons).to.deep.equal(['honeypot']);
+  });
+
+  it('is read in the charset that _charset_ names, with the references of browsers', async () => {
+    const text =
+      'email=ada@example.test&message=5+%80+%26%2320320%3B%26%23128512%3B+%26%23233%3B+%26%2365%3B+%26%2355296%3B';
+    const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
+    const chinese = Buffer.from(
+      'email=ada@example.test&_CHARSET_=gbk&message=\xc4\xe3&gr%A8%B9%DFe=&#233;&#223;',
+      'latin1',
+    );
+    const latin1 = (value: string) => Buffer.from(value, 'latin1');
+    const named = (name: string, value: string) => latin1(part(name, value));
+    for (const [init, message, extra] of [
+      [{ method: 'POST', headers, body: `_charset_=windows-1252&${text}` }, '5 € 你😀 &#233; &#65; &#55296;', {}],
+      [{ method: 'POST', headers, body: `${text}&_charset_=ISO-8859-1` }, '5 € 你😀 &#233; &#65; &#55296;', {}],
+      [
+        {
+          method: 'POST',
+          headers,
+          body: chinese.toString('latin1').replace(/gr.*/, 'x=%26%23223%3B').replace('\xc4\xe3', '%C4%E3'),
+        },
+        '你',
+        { x: 'ß' },
+      ],
+      [
+        { method: 'POST', headers, body: '_charset_=utf-8&email=ada@example.test&message=%26%2320320%3B' },
+        '&#20320;',
+        {},
+      ],
+      [{ method: 'POST', headers, body: 'email=ada@example.test&message=%26%2320320%3B' }, '&#20320;', {}],
+      [
+        { method: 'POST', headers, body: '_charset_=Shift_JIS&email=ada@example.test&message=%93%FA%26%2354620%3B' },
+        '日한',
+        {},
+      ],
+      [
+        {
+          method: 'POST',
+          headers,
+          body: '_charset_=ISO-2022-JP&email=ada@example.test&message=%26%2326085%3B%26%2354620%3B',
+        },
+        '&#26085;한',
+        {},
+      ],
+      [
+        multipart([
+          named('email', 'ada@example.test'),
+          named('gr\xf6\xdfe', 'L'),
+          named('message', '\xfc &#8364;'),
+          named('_charset_', 'iso-8859-2'),
+        ]),
+        'ü €',
+        { größe: 'L' },
+      ],
+    ] as [RequestInit, string, object][]) {
+      await db.empty();
+      const answer = await echo(init);
+      expect([answer.status, answer.json.message]).to.deep.equal([201, message]);
+      await using context = await openTestContext(db);
+      expect((await showMessage(openScope(context), 'latest')).extra).to.deep.equal(extra);
+    }
+  });
+
+  it('keeps a nameless field as "unnamed", and ignores an empty one, in every type', async () => {
+    const nameless = (value: string) => `Content-Disposition: form-data\r\n\r\n${value}`;
+    const fields = 'email=ada@example.test&message=Hello';
+    const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
+    const json = { method: 'POST', headers: { 'Content-Type': 'application/json' } };
+    await using context = await openTestContext(db);
+    for (const [init, extra] of [
+      [{ method: 'POST', headers, body: `${fields}&=x&unnamed=y&%20=&=` }, { unnamed: 'x, y' }],
+      [{ method: 'POST', headers, body: `${fields}&=&=` }, {}],
+      [{ ...json, body: JSON.stringify(submission({ '': 'x', '\u200b': null })) }, { unnamed: 'x' }],
+      [{ ...json, body: JSON.stringify(submission({ '': '', ' ': ['a', 'b'] })) }, { unnamed: 'a, b' }],
+      [multipart([...required, nameless('x'), part('', 'y'), nameless('')]), { unnamed: 'x, y' }],
+      [multipart([...required, nameless(''), part('', '')]), {}],
+    ] as [RequestInit, object][]) {
+      await db.empty();
+      const answer = await http.send('/api/messages', init);
+      expect(answer.status, answer.text).to.equal(201);
+      expect((await showMessage(openScope(context), 'latest')).extra).to.deep.equal(extra);
+    }
   });
 
   it('as multipart may have an empty file input', async () => {
@@ -262,6 +418,35 @@ describe('body of a post', () => {
       ]);
     });
 
+    it('with 422 and the name of a part with another disposition than form-data', async () => {
+      const attached = (disposition: string) => `Content-Disposition: ${disposition}\r\n\r\nx`;
+      const dispositions = ['attachment; name="cv"; filename=a', 'Attachment ;name=notes', 'inline; name=photo'];
+      const more = ['attachment; filename="cv.pdf"', 'attachment'];
+      const answer = await http.send(
+        '/api/messages',
+        multipart([...required, ...[...dispositions, ...more].map(attached)]),
+      );
+      expect(answer.status).to.equal(422);
+      const faults = answer.json.errors.map((it: { field: string; code: string }) => `${it.field} ${it.code}`);
+      expect(faults).to.deep.equal(['cv file', 'notes file', 'photo file', 'cv.pdf file', 'unnamed file']);
+    });
+
+    it('with 400 for urlencoded in a charset that is unknown or does not fit', async () => {
+      const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
+      for (const text of [
+        '_charset_=klingon&message=x',
+        '_charset_=gbk&message=%80%FF',
+        '_charset_=utf-8&message=%FC',
+      ]) {
+        const answer = await http.send('/api/messages', {
+          method: 'POST',
+          headers,
+          body: `email=ada@example.test&${text}`,
+        });
+        expect([answer.status, answer.json.code], text).to.deep.equal([400, 'body-unreadable']);
+      }
+    });
+
     it('from a browser without script: the page names the file and keeps the rest', async () => {
       const form = new FormData();
       form.set('email', 'ada@example.test');
@@ -354,13 +539,27 @@ describe('body of a post', () => {
         multipart([], `${head}Content-Disposition: form-data; name="cv"; filename="x"\r\n\r\nabc`),
       ],
       ['breaks off inside the headers of a part', multipart([], `${head}Content-Disposition: form-da`)],
-      ['has a part without a name', multipart([...required, 'Content-Disposition: form-data\r\n\r\nx'])],
+      ['has a part without a disposition', multipart([...required, 'Content-Type: text/plain\r\n\r\nx'])],
+      ['has a disposition that is not valid', multipart([...required, 'Content-Disposition: form-data; a\r\n\r\nx'])],
+      ['has a part in an unknown charset', multipart([...required, partIn('klingon', 'a', Buffer.from('x'))])],
+      ['has a part in an empty charset', multipart([...required, partIn(' ', 'a', Buffer.from('x'))])],
+      ['has a part in a withdrawn charset', multipart([...required, partIn('hz-gb-2312', 'a', Buffer.from('x'))])],
+      ['has bytes that its charset lacks', multipart([...required, partIn('gbk', 'a', Buffer.from('80ff', 'hex'))])],
+      ['breaks off inside a character', multipart([...required, partIn('utf-16', 'a', Buffer.from('x'))])],
+      ['names an unknown charset', multipart([...required, part('_charset_', 'klingon')])],
       ['has a part whose headers are none', multipart([...required, 'no header at all\r\n\r\nx'])],
       [
         'has a part in base64',
         multipart([
           ...required,
           'Content-Disposition: form-data; name="a"\r\nContent-Transfer-Encoding: base64\r\n\r\neA==',
+        ]),
+      ],
+      [
+        'has a part in an unknown encoding',
+        multipart([
+          ...required,
+          'Content-Disposition: form-data; name="a"\r\nContent-Transfer-Encoding: uuencode\r\n\r\neA==',
         ]),
       ],
       [

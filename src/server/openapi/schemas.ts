@@ -21,6 +21,8 @@ const instructions: Record<string, string> = {
   _redirect: 'Used as `_next` if that is absent.',
   _gotcha: 'A trap for robots: hide it and leave it empty. `_honey`, `bot-field` and `botcheck` are traps too.',
   _honey: 'Another name of `_gotcha`.',
+  _charset_:
+    'As a hidden field, the browser fills in the encoding of the page. Multipart and urlencoded are read in it.',
   _elapsed: 'Milliseconds since the form was shown; `/form.js` sets it. A time too short for a person looks like spam.',
   ...Object.fromEntries(
     Object.entries(solutionFields).map(([kind, name]) => [

@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer';
 import type { Context, Middleware } from 'koa';
 import readBody from 'raw-body';
 import { Problem } from '../../problems.ts';
@@ -6,7 +5,9 @@ import type { Submission } from '../../services/intake/check-fields.ts';
 import { bodyLimit, bodyTooLarge, maxValues, tooManyValues } from '../http/body-limits.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { wantsPage } from '../http/wants-page.ts';
+import { decodeUtf8 } from './charsets.ts';
 import { readMultipart } from './read-multipart.ts';
+import { readUrlencoded } from './read-urlencoded.ts';
 
 /** Max pieces of a body. Node parses each HTTP chunk separately: 64 KiB in chunks of a byte take as long as 20 posts. */
 const maxPieces = 2000;
@@ -49,8 +50,7 @@ async function readValues(ctx: Context): Promise<Map<string, unknown>> {
   }
   const bytes = await readBytes(ctx);
   if (type === 'multipart/form-data') return gather(await readMultipart(ctx.get('Content-Type'), bytes));
-  const text = decode(bytes);
-  return type === 'json' ? readJson(text) : gather(readUrlencoded(text));
+  return gather(type === 'json' ? readJson(bytes) : readUrlencoded(bytes));
 }
 
 function readType(ctx: Context): BodyType {
@@ -99,36 +99,11 @@ function refuseTooManyPieces(ctx: Context): Promise<never> {
   });
 }
 
-function decode(bytes: Buffer): string {
-  if (!isUtf8(bytes)) throw notUtf8();
-  const text = bytes.toString('utf8');
-  return text.startsWith('\uFEFF') ? text.slice(1) : text;
-}
-
-function notUtf8(): Problem {
-  return new Problem('body-unreadable', 'the body is not valid UTF-8; a form sends it with accept-charset="utf-8"');
-}
-
-function readUrlencoded(text: string): [string, string][] {
-  // Counted before parsing, and no further than the limit.
-  if (text.split('&', maxValues + 1).length > maxValues) throw tooManyValues();
-  const fields = [...new URLSearchParams(text)];
-  // U+FFFD replaces bytes that are not UTF-8, or somebody typed it.
-  const mayBeInvalid = text.includes('%') && fields.some((texts) => texts.some((it) => it.includes('\ufffd')));
-  if (mayBeInvalid && !isEncodedUtf8(text)) throw notUtf8();
-  return fields;
-}
-
-/** A character is escaped completely or not at all, so the text between escapes is valid already. */
-function isEncodedUtf8(text: string): boolean {
-  const escaped = text.match(/(?:%[0-9a-f]{2})+/gi) ?? [];
-  return escaped.every((run) => isUtf8(Buffer.from(run.replaceAll('%', ''), 'hex')));
-}
-
-function readJson(text: string): Map<string, unknown> {
+function readJson(bytes: Buffer): [string, unknown][] {
+  const text = decodeUtf8(bytes);
   let body: unknown;
   try {
-    body = JSON.parse(text);
+    body = JSON.parse(text.startsWith('\uFEFF') ? text.slice(1) : text);
   } catch {
     // The parser's own message would quote the body.
     throw new Problem('body-unreadable', 'the body is not valid JSON');
@@ -137,7 +112,7 @@ function readJson(text: string): Map<string, unknown> {
     throw new Problem('body-unreadable', 'the body must be a JSON object');
   }
   if (hasTooManyValues(body)) throw tooManyValues();
-  return new Map(Object.entries(body));
+  return Object.entries(body);
 }
 
 /** Counts the elements of a list, like a form that repeats a name, and everything nested deeper. */
@@ -151,10 +126,19 @@ function hasTooManyValues(body: object): boolean {
   return false;
 }
 
-/** A repeated name keeps all its values: `checkFields` joins or refuses them, and never picks one. */
+/**
+ * A repeated name keeps all its values: `checkFields` joins or refuses them, and never picks one. A form may also have fields
+ * without a name, or with one that nobody can see.
+ */
 function gather(fields: readonly (readonly [string, unknown])[]): Map<string, unknown> {
-  const values = Map.groupBy(fields, ([name]) => name);
-  return new Map([...values].map(([name, all]) => [name, all.length === 1 ? all[0]?.[1] : all.map(([, it]) => it)]));
+  const values = new Map<string, unknown>();
+  for (const [given, value] of fields) {
+    const isUnnamed = /^[\p{Zs}\p{Cf}]*$/u.test(given);
+    if (isUnnamed && (value === null || value === '')) continue;
+    const name = isUnnamed ? 'unnamed' : given;
+    values.set(name, values.has(name) ? [values.get(name), value].flat() : value);
+  }
+  return values;
 }
 
 /** Reads a post that a limit refuses, so that the page about it can send it again. Programs still have what they sent. */
