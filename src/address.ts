@@ -55,7 +55,7 @@ export function readMailbox(text: string): Mailbox | undefined {
   if (address === undefined) return undefined;
   const name = named?.[1]?.trim();
   // A From header cannot contain these unescaped.
-  if (name !== undefined && (name.length > 200 || /[\p{Cc}\p{Cf}\\]/u.test(name))) return undefined;
+  if (name !== undefined && (name.length > 200 || /(?![\u200c\u200d])[\p{Cc}\p{Cf}\\]/u.test(name))) return undefined;
   return name ? { name, address } : { address };
 }
 

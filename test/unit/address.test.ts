@@ -62,6 +62,8 @@ describe('readMailbox', () => {
     expect(readMailbox(' owner@localhost ')).to.deep.equal({ address: 'owner@localhost' });
     expect(readMailbox('Ada L. <ada@example.com>')).to.deep.equal({ name: 'Ada L.', address: 'ada@example.com' });
     expect(readMailbox('"Ada, L." <ada@example.com>')).to.deep.equal({ name: 'Ada, L.', address: 'ada@example.com' });
+    expect(readMailbox('علی\u200cرضا <ada@example.com>')?.name).to.equal('علی\u200cرضا');
+    expect(readMailbox('A\u202eda <ada@example.com>')).to.equal(undefined);
     expect(readMailbox('Ada <ada@example.com>, Bob <bob@example.com>')).to.equal(undefined);
     expect(readMailbox('Ada\r\nBcc: x <ada@example.com>')).to.equal(undefined);
   });

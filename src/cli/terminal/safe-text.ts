@@ -1,10 +1,13 @@
+import { joiner } from '../../plain-line.ts';
+
 /**
  * Characters that control a terminal or the text around them instead of being visible: control characters (U+009B alone
  * is an escape sequence), bidirectional marks, invisible characters, line separators, lone surrogates. Variation
- * selectors 15 and 16 are allowed: they are part of emoji.
+ * selectors 15 and 16 are allowed, since they are part of emoji, and joiners that belong to the spelling.
  */
-const unsafe = /(?![\ufe0e\ufe0f])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}]/gu;
-const unsafeButLineEnd = /(?![\ufe0e\ufe0f\n])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}]/gu;
+const characters = '[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}\\p{Cs}\\p{Default_Ignorable_Code_Point}]';
+const unsafe = new RegExp(`(?![\\ufe0e\\ufe0f]|${joiner})${characters}`, 'gu');
+const unsafeButLineEnd = new RegExp(`(?![\\ufe0e\\ufe0f\\n]|${joiner})${characters}`, 'gu');
 
 /** Makes text from the database, a mail server or an error safe to print on a terminal. */
 export function showSafe(text: string, options: { keepLines?: boolean } = {}): string {

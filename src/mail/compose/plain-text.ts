@@ -1,3 +1,5 @@
+import { plainLine } from '../../plain-line.ts';
+
 /** Several lines of text as it was written, without control characters except tab and newline. */
 export function cleanText(text: string): string {
   return text
@@ -7,16 +9,11 @@ export function cleanText(text: string): string {
 }
 
 /**
- * One line of at most `max` characters that is safe in a header: no control or format characters (bidi, zero-width), no lone
- * surrogates, and nothing that mail programs would decode as an encoded word.
+ * One line of at most `max` characters that is safe in a header: a plain line without anything that mail programs would decode
+ * as an encoded word.
  */
 export function cleanLine(text: string, max: number): string {
-  const line = text
-    .toWellFormed()
-    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, ' ')
-    .replaceAll('=?', '= ?')
-    .trim();
-  return cut(line, max);
+  return cut(plainLine(text).replaceAll('=?', '= ?'), max);
 }
 
 /** Kept, because creating one takes longer than cutting a line. */

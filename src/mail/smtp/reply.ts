@@ -1,3 +1,5 @@
+import { plainLine } from '../../plain-line.ts';
+
 const maxReply = 500;
 
 /**
@@ -6,11 +8,7 @@ const maxReply = 500;
  */
 export function cleanReply(text: string): string {
   // Cut first: a reply may be a megabyte long.
-  const line = text
-    .slice(0, 4 * maxReply)
-    .toWellFormed()
-    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, ' ')
-    .trim();
+  const line = plainLine(text.slice(0, 4 * maxReply));
   return line.length <= maxReply ? line : `${line.slice(0, maxReply - 1).toWellFormed()}…`;
 }
 

@@ -133,7 +133,7 @@ function hasTooManyValues(body: object): boolean {
 function gather(fields: readonly (readonly [string, unknown])[]): Map<string, unknown> {
   const values = new Map<string, unknown>();
   for (const [given, value] of fields) {
-    const isUnnamed = /^[\p{Zs}\p{Cf}]*$/u.test(given);
+    const isUnnamed = /^[\p{Zs}\p{Default_Ignorable_Code_Point}]*$/u.test(given);
     if (isUnnamed && (value === null || value === '')) continue;
     const name = isUnnamed ? 'unnamed' : given;
     values.set(name, values.has(name) ? [values.get(name), value].flat() : value);
