@@ -60,7 +60,7 @@ describe('HTTP API with a key', () => {
       .map((line) => JSON.parse(line));
 
   before(async () => {
-    api = await openApi({ PUBLIC_URL: 'https://forms.example.test/base' });
+    api = await openApi({ PUBLIC_URL: 'https://forms.example.test/base', TRUST_PROXY: '1' });
     ({ db, server, http } = api);
     context = await openTestContext(db);
     await db.query(`insert into forms (id, slug) values (gen_random_uuid(), 'shop')`);
@@ -113,6 +113,37 @@ describe('HTTP API with a key', () => {
       expect((await http.get('/api/messages', { Authorization: `Basic ${everything}` })).status).to.equal(401);
       expect((await http.get(`/api/messages?key=${everything}`)).status, 'never in an address').to.equal(401);
       expect((await http.get('/api/messages', { Authorization: `bearer ${everything}` })).status).to.equal(200);
+    });
+
+    it('with wrong keys past a limit per client, except one that was good before', async () => {
+      const from = (address: string, token: string) =>
+        http.get('/api/emails', { Authorization: `Bearer ${token}`, 'X-Forwarded-For': address });
+      const wrong = (index: number) => `rw_0123456789_${String(index).padStart(43, 'A')}`;
+      expect((await from('203.0.113.1', everything)).status).to.equal(200);
+      const answers = await Promise.all(Array.from({ length: 80 }, (_, index) => from('203.0.113.1', wrong(index))));
+      const statuses = answers.map(({ status }) => status).sort();
+      expect(statuses).to.deep.equal([...Array(60).fill(401), ...Array(20).fill(429)]);
+      const refused = await from('203.0.113.1', wrong(100));
+      expect([refused.status, refused.json.code, refused.headers.get('www-authenticate')]).to.deep.equal([
+        429,
+        'rate-limited',
+        null,
+      ]);
+      expect(Number(refused.headers.get('retry-after'))).to.be.within(1, 60);
+      expect((await from('203.0.113.1', everything)).status, 'known to be good').to.equal(200);
+      expect((await from('203.0.113.2', wrong(1))).status, 'another client').to.equal(401);
+
+      const lines = server.log
+        .split('\n')
+        .filter((line) => line.includes('203.0.113.') && line.includes('wrong API key'));
+      expect(lines).to.have.lengthOf(61);
+      const { level, client, key: handle } = JSON.parse(lines[0] as string);
+      expect({ level, client, handle }).to.deep.equal({
+        level: 'warn',
+        client: '203.0.113.1',
+        handle: 'rw_0123456789',
+      });
+      expect(server.log).to.not.include(wrong(1).slice(14));
     });
 
     it('for an export without the scope for it', async () => {
@@ -271,7 +302,12 @@ describe('HTTP API with a key', () => {
         ];
         for (const answer of answers) expect([answer.status, answer.json.code], query).to.deep.equal([404, code]);
       }
-      expect((await get('/api/messages?sender=%00@example.test')).status).to.equal(400);
+      for (const address of ['ada@example.test', 'ada%40example.test', '%00@']) {
+        const answers = [await get(`/api/messages?sender=${address}`)];
+        answers.push(await ask('GET', `/api/messages?sender=${address}`, everything, lines));
+        for (const { status, json } of answers) expect([status, json.code]).to.deep.equal([400, 'argument-invalid']);
+        expect(answers[0]?.json.detail).to.include('/api/senders/search');
+      }
       for (const path of ['messages', 'senders', 'emails'])
         expect((await get(`/api/${path}/%00`)).status).to.equal(404);
       expect(server.log).to.not.include('database away');
@@ -325,7 +361,7 @@ describe('HTTP API with a key', () => {
         ['GET', `/api/emails/${email.id}`, 404],
         ['POST', `/api/emails/${email.id}/resend`, 404],
         ['POST', `/api/emails/${email.id}/cancel`, 404],
-        ['GET', '/api/messages?sender=ada@example.test', 403],
+        ['GET', `/api/messages?sender=${unknownId}`, 403],
         ['GET', '/api/senders', 403],
         ['GET', `/api/senders/${unknownId}/export`, 403],
         ['POST', '/api/senders/search', 403],
@@ -404,6 +440,26 @@ describe('HTTP API with a key', () => {
         { audit: 'message-held', by: key?.id, message: stored?.id, msg: 'changed by key' },
         { audit: 'message-released', by: key?.id, message: stored?.id, msg: 'changed by key' },
       ]);
+    });
+
+    it('with a key that may not read: the answers have only the id and the state', async () => {
+      const [stored] = await buildMessages(context, 1);
+      const [email] = (await command('emails', 'list')).items;
+      const [sender] = (await command('senders', 'list')).items;
+      const writer = await keyFor({ scopes: ['write'] });
+      const change = async (path: string) => (await ask('POST', `/api/${path}`, writer)).json;
+      const { id } = stored as Stored;
+      expect(await change(`messages/${id}/hold`)).to.deep.equal({ id, status: 'held' });
+      expect(await change(`messages/${stored?.receipt}/release`)).to.deep.equal({ id, status: 'accepted' });
+      expect(await change(`emails/${email.id}/cancel`)).to.deep.equal({ id: email.id, state: 'cancelled' });
+      const resent = await ask('POST', `/api/emails/${email.id}/resend`, writer, {
+        body: '{"again":true}',
+        headers: { 'Content-Type': 'application/json' },
+      });
+      expect(resent.text).to.not.include('@');
+      const { json } = await patch(`/api/senders/${sender.id}`, { blocked: true, suppressed: false }, writer);
+      expect(json).to.have.all.keys('id', 'blockedAt', 'suppressedAt');
+      expect(json).to.include({ id: sender.id, suppressedAt: null });
     });
 
     it('no message whose mail is being sent', async () => {

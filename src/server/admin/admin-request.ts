@@ -45,6 +45,12 @@ export function audit(
   ctx.state.scope.log.info({ audit: change, key: admissionOf(ctx).keyId, ...what }, message);
 }
 
+/** Answers a change with the changed thing. A key without the scope `read` gets only the id and the state. */
+export function sendChanged<View extends { id: string }>(ctx: Ctx, view: View, state: readonly (keyof View)[]): void {
+  const mayRead = admissionOf(ctx).scopes.includes('read');
+  ctx.body = mayRead ? view : Object.fromEntries((['id', ...state] as const).map((name) => [name, view[name]]));
+}
+
 /** Restricts a filter to the forms of the key. */
 export function withinKey<Filter extends object>(ctx: Ctx, filter: Filter): Filter & { within?: readonly string[] } {
   const within = withinOf(ctx);

@@ -21,6 +21,7 @@ import {
   forAllForms,
   idOf,
   requireAllForms,
+  sendChanged,
   sendPage,
   stream,
   wantsLines,
@@ -38,7 +39,11 @@ const filterQuery = { since: moment.exactOptional(), until: moment.exactOptional
 const messageQuery = {
   ...filterQuery,
   status: z.enum(messageStatuses).exactOptional(),
-  sender: z.string().exactOptional(),
+  // Proxies log URLs.
+  sender: z
+    .string()
+    .refine((text) => !text.includes('@'), 'use an id, which POST /api/senders/search finds')
+    .exactOptional(),
 };
 const emailQuery = {
   ...filterQuery,
@@ -102,7 +107,7 @@ async function changeSender(ctx: Ctx): Promise<void> {
     await (suppressed ? suppressSender : unsuppressSender)(scope, sender);
     audit(ctx, suppressed ? 'sender-suppressed' : 'sender-unsuppressed', { sender: sender.id });
   }
-  ctx.body = await showSender(scope, sender);
+  sendChanged(ctx, await showSender(scope, sender), ['blockedAt', 'suppressedAt']);
 }
 
 function addMessageRoutes(router: Router<RequestState>, config: LinkConfig, keys: Keys): void {
@@ -127,12 +132,12 @@ function addMessageRoutes(router: Router<RequestState>, config: LinkConfig, keys
   router.post('/api/messages/:id/hold', writes, async (ctx) => {
     const { id, changed } = await holdMessage(ctx.state.scope, idOf(ctx), withinOf(ctx));
     if (changed) audit(ctx, 'message-held', { message: id });
-    ctx.body = await showMessage(ctx.state.scope, id);
+    sendChanged(ctx, await showMessage(ctx.state.scope, id), ['status']);
   });
   router.post('/api/messages/:id/release', writes, async (ctx) => {
     const { id, changed } = await releaseMessage(ctx.state.scope, idOf(ctx), withinOf(ctx));
     if (changed) audit(ctx, 'message-released', { message: id });
-    ctx.body = await showMessage(ctx.state.scope, id);
+    sendChanged(ctx, await showMessage(ctx.state.scope, id), ['status']);
   });
 }
 
@@ -176,6 +181,6 @@ function addEmailRoutes(router: Router<RequestState>, config: LinkConfig, keys: 
   router.post('/api/emails/:id/cancel', writes, async (ctx) => {
     const { id } = await showEmail(ctx.state.scope, idOf(ctx), withinOf(ctx));
     if (await cancelEmail(ctx.state.scope, id)) audit(ctx, 'email-cancelled', { email: id });
-    ctx.body = await showEmail(ctx.state.scope, id);
+    sendChanged(ctx, await showEmail(ctx.state.scope, id), ['state']);
   });
 }

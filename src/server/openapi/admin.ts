@@ -15,7 +15,7 @@ const periodAndForm = [
 ];
 const messageFilters = [
   query('status', 'Only with this status.', { type: 'string', enum: messageStatuses }),
-  query('sender', 'Only from this sender: an id or an e-mail address.'),
+  query('sender', 'Only from this sender: an id. `/api/senders/search` finds it by address.'),
 ];
 const emailFilters = [
   query('state', 'Only in this state.', { type: 'string', enum: emailStates }),
@@ -25,6 +25,9 @@ const emailFilters = [
 const theMessage = found('The message.', 'MessageDetails');
 const theSender = found('The sender.', 'Sender');
 const theEmail = found('The email.', 'EmailDetails');
+const changedMessage = found('The message. Without the scope `read`, only `id` and `status`.', 'MessageDetails');
+const changedSender = found('The sender. Without the scope `read`, only `id` and the two times.', 'Sender');
+const changedEmail = found('The email. Without the scope `read`, only `id` and `state`.', 'EmailDetails');
 
 /** The routes for programs with a key. */
 export const adminPaths: OpenApi['paths'] = {
@@ -45,12 +48,12 @@ export const adminPaths: OpenApi['paths'] = {
       'holdMessage',
       'write',
       'Hold a message and its unsent mail',
-      theMessage,
+      changedMessage,
       ofMessage('email-leased'),
     ),
   },
   '/api/messages/{id}/release': {
-    post: operation('releaseMessage', 'write', 'Release a held message and its mail', theMessage, ofMessage()),
+    post: operation('releaseMessage', 'write', 'Release a held message and its mail', changedMessage, ofMessage()),
   },
   '/api/senders': {
     get: operation(
@@ -65,7 +68,7 @@ export const adminPaths: OpenApi['paths'] = {
   },
   '/api/senders/{id}': {
     get: operation('getSender', 'read', 'Show a sender', theSender, ofSender()),
-    patch: operation('changeSender', 'write', 'Block or unblock a sender; stop or allow auto-replies', theSender, {
+    patch: operation('changeSender', 'write', 'Block or unblock a sender; stop or allow auto-replies', changedSender, {
       ...ofSender(),
       body: { schema: ref('SenderChange'), example: { blocked: true } },
     }),
@@ -114,7 +117,7 @@ export const adminPaths: OpenApi['paths'] = {
       'cancelEmail',
       'write',
       'Cancel an email',
-      theEmail,
+      changedEmail,
       ofEmail('email-leased', 'email-not-cancellable'),
     ),
   },
