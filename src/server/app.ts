@@ -3,6 +3,7 @@ import type { MailingContext } from '../mailing-context.ts';
 import type { Intake } from '../services/intake/intake.ts';
 import { openRequestScope, type RequestState } from './http/request-scope.ts';
 import { setSecurityHeaders } from './http/security-headers.ts';
+import { limitPages } from './limits/limit-clients.ts';
 import { allowOrigins } from './middleware/allow-origins.ts';
 import { answerProblems } from './middleware/answer-problems.ts';
 import { createMetrics } from './middleware/metrics.ts';
@@ -24,6 +25,7 @@ export function createApp(
   const app = new Koa<RequestState>();
   const routes = createRoutes(context, server);
   const metrics = createMetrics(context);
+  const limit = limitPages(context.config.rateLimit);
   app.use(openRequestScope(context, intake));
   app.use(metrics.countPosts);
   app.use(setSecurityHeaders(context.config.publicUrl.startsWith('https:')));
@@ -32,8 +34,8 @@ export function createApp(
   app.use(refuseUnknownHosts(context.config.allowedHosts));
   app.use(allowOrigins(context, routes));
   app.use(routes.routes());
-  app.use(createPageRoutes(pages).routes());
-  app.use(createUnsubscribeRoutes(context).routes());
+  app.use(createPageRoutes(pages, limit).routes());
+  app.use(createUnsubscribeRoutes(context, limit).routes());
   app.use(metrics.routes.routes());
   app.use(createMailboxRoutes(context, server.mailboxKey).routes());
   app.use(routes.allowedMethods());

@@ -151,7 +151,7 @@ describe('server', () => {
         .and.include("frame-ancestors 'none'");
       expect(headers.get('x-content-type-options')).to.equal('nosniff');
       expect(headers.get('strict-transport-security')).to.equal('max-age=31536000');
-      expect(headers.get('cache-control')).to.equal('no-store');
+      expect(headers.get('cache-control')).to.equal(status === 200 && headers.has('etag') ? 'no-cache' : 'no-store');
     }
     const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
     socket.end('this is no HTTP\r\n\r\n');

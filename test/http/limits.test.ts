@@ -68,6 +68,30 @@ describe('limits, at 3 posts an hour', () => {
     expect(statuses).to.deep.equal([201, 201, 200, 429]);
   });
 
+  it('count pages and scripts apart: 600 a minute', async () => {
+    const address = someAddress();
+    const paths = [
+      '/',
+      '/docs',
+      '/openapi.json',
+      '/form.js',
+      '/style.css',
+      '/thanks',
+      '/unsubscribe?token=x',
+      '/page.js',
+    ];
+    const statuses = new Map<number, number>();
+    for (let asked = 0; asked < 610; asked += 10) {
+      const batch = Array.from({ length: 10 }, (_, index) => http.get(paths[(asked + index) % 8] ?? '', from(address)));
+      for (const { status } of await Promise.all(batch)) statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    }
+    expect(statuses.get(429)).to.equal(10);
+    const refused = await http.get('/form.js', from(address));
+    expect([refused.status, refused.headers.get('ratelimit-policy')]).to.deep.equal([429, '"pages";q=600;w=60']);
+    expect((await post(address)).status).to.equal(201);
+    expect((await http.get('/form.js', from(someAddress()))).status).to.equal(200);
+  });
+
   it('treat a whole IPv6 /64 as one client', async () => {
     const statuses = [];
     for (let i = 1; i <= 4; i++) statuses.push((await post(`2001:db8:0:7:${i}::${i}`)).status);

@@ -12,6 +12,9 @@ const capacity = 20_000;
 /** Requests per allowed post: room to correct what was refused. */
 const requestsPerPost = 10;
 
+/** Pages and scripts per client. A whole office may have one address. */
+const pageLimit: RateLimit = { posts: 600, windowMs: 60_000 };
+
 /** The limit for all clients together, unless a single client may do more. */
 const everybody = { requests: 1000, windowMs: 10_000 };
 
@@ -34,6 +37,19 @@ export function limitClients(limit: RateLimit | undefined, keepTyped: Middleware
   if (limit === undefined) return { requests: [], posts: [] };
   const requests = [limitRequests(limit, shared), limitEverybody(limit)];
   return { requests, posts: [...requests, keepTyped, limitPosts(limit, shared)] };
+}
+
+/** For pages and scripts: a limit of their own, so that visitors who look around can still post. Counted per server. */
+export function limitPages(limit: RateLimit | undefined): readonly Middleware[] {
+  if (limit === undefined) return [];
+  const quota = new Quota(pageLimit, capacity);
+  return [
+    async (ctx, next) => {
+      const place = quota.take(networkOf(ctx.state.clientAddress));
+      if (!place.taken) refuse(ctx, 'pages', pageLimit, place);
+      await next();
+    },
+  ];
 }
 
 function limitRequests({ posts, windowMs }: RateLimit, shared: SharedCounts | undefined): Middleware {
@@ -99,7 +115,7 @@ function limitPosts(limit: RateLimit, shared: SharedCounts | undefined): Middlew
   };
 }
 
-type LimitName = 'posts' | 'requests';
+type LimitName = 'posts' | 'requests' | 'pages';
 type Left = Pick<Place, 'remaining' | 'leftMs'>;
 
 function refuse(ctx: Context, name: LimitName, limit: RateLimit, left: Left): never {

@@ -1,11 +1,12 @@
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import Router, { type RouterContext } from '@koa/router';
+import Router from '@koa/router';
+import type { Middleware } from 'koa';
 import { readReceipt } from '../../services/ids.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import type { Pages } from './pages.ts';
+import { sendStatic, staticFile } from './static-files.ts';
 
-/** Files that are served unchanged. `anywhere`: pages of other sites may load them. */
+/** `anywhere`: pages of other sites may load it. */
 const assets = [
   { path: '/form.js', file: 'form.min.js', type: 'text/javascript; charset=utf-8', anywhere: true },
   { path: '/page.js', file: 'page.js', type: 'text/javascript; charset=utf-8', anywhere: false },
@@ -13,50 +14,39 @@ const assets = [
   { path: '/icon.svg', file: 'icon.svg', type: 'image/svg+xml', anywhere: false },
 ];
 
-/** Pages for people, and the files that these pages and other sites' forms load. */
-export function createPageRoutes(pages: Pages): Router<RequestState> {
-  const router = new Router<RequestState>();
-  router.get('/', (ctx) => sendPage(ctx, pages.landing));
-  router.get('/docs', (ctx) => sendPage(ctx, pages.docs));
-  router.get('/thanks', (ctx) => {
-    const receipt = typeof ctx.query.receipt === 'string' ? readReceipt(ctx.query.receipt) : undefined;
-    sendPage(ctx, pages.thanks(receipt, ctx.get('Referer')));
-  });
-  router.get('/openapi.json', (ctx) => {
-    // Also for tools on pages of other sites.
-    ctx.set({ 'Access-Control-Allow-Origin': '*', 'Cross-Origin-Resource-Policy': 'cross-origin' });
-    ctx.type = 'application/json; charset=utf-8';
-    ctx.body = pages.openapi;
-  });
-  for (const asset of assets.map(readAsset)) router.get(asset.path, (ctx) => sendAsset(ctx, asset));
-  return router;
-}
-
-function sendPage(ctx: RouterContext<RequestState>, html: string): void {
-  ctx.type = 'html';
-  ctx.body = html;
-}
-
-function readAsset({ file, ...asset }: (typeof assets)[number]) {
-  const body = readFileSync(new URL(`./assets/${file}`, import.meta.url));
-  // Made from the content, so that it is the same on every server.
-  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
-  return { ...asset, body, etag };
-}
-
 /** Browsers cache it for five minutes and then ask whether it changed, so a new version soon arrives everywhere. */
-function sendAsset(ctx: RouterContext<RequestState>, asset: ReturnType<typeof readAsset>): void {
-  ctx.set('Cache-Control', 'public, max-age=300');
-  ctx.set('ETag', asset.etag);
-  if (asset.anywhere) {
-    // <script type="module"> and `integrity` need the second header.
-    ctx.set({ 'Cross-Origin-Resource-Policy': 'cross-origin', 'Access-Control-Allow-Origin': '*' });
+const someMinutes = 'public, max-age=300';
+
+/** Pages for people, and the files that these pages and other sites' forms load. */
+export function createPageRoutes(pages: Pages, limit: readonly Middleware[]): Router<RequestState> {
+  const router = new Router<RequestState>();
+  const html = 'text/html; charset=utf-8';
+  const files = [
+    { path: '/', anywhere: false, file: staticFile(pages.landing, html, 'no-cache') },
+    { path: '/docs', anywhere: false, file: staticFile(pages.docs, html, 'no-cache') },
+    // Also for tools on pages of other sites.
+    {
+      path: '/openapi.json',
+      anywhere: true,
+      file: staticFile(pages.openapi, 'application/json; charset=utf-8', 'no-cache'),
+    },
+    ...assets.map(({ path, anywhere, file, type }) => ({
+      path,
+      anywhere,
+      file: staticFile(readFileSync(new URL(`./assets/${file}`, import.meta.url)), type, someMinutes),
+    })),
+  ];
+  for (const { path, anywhere, file } of files) {
+    router.get(path, ...limit, (ctx) => {
+      // <script type="module"> and `integrity` need the first header.
+      if (anywhere) ctx.set({ 'Access-Control-Allow-Origin': '*', 'Cross-Origin-Resource-Policy': 'cross-origin' });
+      sendStatic(ctx, file);
+    });
   }
-  ctx.status = 200;
-  if (ctx.fresh) {
-    ctx.status = 304;
-    return;
-  }
-  ctx.type = asset.type;
-  ctx.body = asset.body;
+  router.get('/thanks', ...limit, (ctx) => {
+    const receipt = typeof ctx.query.receipt === 'string' ? readReceipt(ctx.query.receipt) : undefined;
+    ctx.type = 'html';
+    ctx.body = pages.thanks(receipt, ctx.get('Referer'));
+  });
+  return router;
 }

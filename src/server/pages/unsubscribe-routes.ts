@@ -1,4 +1,5 @@
 import Router, { type RouterContext } from '@koa/router';
+import type { Middleware } from 'koa';
 import type { Context } from '../../context.ts';
 import { readUnsubscribeToken, unsubscribe } from '../../services/senders/suppressions.ts';
 import type { RequestState } from '../http/request-scope.ts';
@@ -9,12 +10,15 @@ import { basePathOf, pageOpener } from './open-page.ts';
  * Lets a mailbox refuse auto-replies (RFC 8058). Virus scanners and previews follow links, so GET changes nothing and only
  * shows a button. The button posts, and so do mail programs.
  */
-export function createUnsubscribeRoutes({ config }: Pick<Context, 'config'>): Router<RequestState> {
+export function createUnsubscribeRoutes(
+  { config }: Pick<Context, 'config'>,
+  limit: readonly Middleware[],
+): Router<RequestState> {
   const router = new Router<RequestState>();
   const basePath = basePathOf(config.publicUrl);
   const page = pageOpener(config.publicUrl)<{ title: string; action: string }>('unsubscribe');
 
-  router.get('/unsubscribe', (ctx) => {
+  router.get('/unsubscribe', ...limit, (ctx) => {
     const token = tokenOf(ctx);
     readUnsubscribeToken(ctx.state.scope.keyring, token);
     ctx.type = 'html';
@@ -22,7 +26,7 @@ export function createUnsubscribeRoutes({ config }: Pick<Context, 'config'>): Ro
   });
 
   // The body does not matter: the token is enough, and mail programs send different bodies.
-  router.post('/unsubscribe', async (ctx) => {
+  router.post('/unsubscribe', ...limit, async (ctx) => {
     await unsubscribe(ctx.state.scope, tokenOf(ctx));
     if (wantsPage(ctx)) {
       ctx.type = 'html';
