@@ -1,3 +1,4 @@
+import { normaliseAddress } from '../address.ts';
 import type { Message } from '../entities/index.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 import type { SealedPlace } from '../privacy/sealed-columns.ts';
@@ -20,10 +21,26 @@ export function sealContent(keyring: Keyring, messageId: string, content: Messag
 /** What was stored; a later release may store messages without an address. */
 export type StoredContent = Omit<MessageContent, 'address'> & { address?: string };
 
-/** @throws {SealBroken} */
-export function openContent(keyring: Keyring, message: Pick<Message, 'id' | 'content'>): StoredContent {
+/** A message with its sender, who must have been loaded. A later release may store a message without one. */
+export interface SealedMessage {
+  id: string;
+  content: Uint8Array;
+  sender?: { id: string; address: Uint8Array } | null;
+}
+
+/**
+ * The seal is bound to the message's row, but the link to its sender is a plain column. Whoever can write to the database could
+ * move a message into another person's export.
+ *
+ * @throws {SealBroken} also if the sender's address is not the one in the content.
+ */
+export function openContent(keyring: Keyring, { id, content, sender }: SealedMessage): StoredContent {
   // The encryption is authenticated: this is what `sealContent` wrote.
-  return JSON.parse(keyring.open(message.content, contentPlace(message.id))) as StoredContent;
+  const opened = JSON.parse(keyring.open(content, contentPlace(id))) as StoredContent;
+  const address = sender && openOrNull(() => openSenderAddress(keyring, sender));
+  // An address whose key is missing must not hide the message.
+  if (address == null || normaliseAddress(address) === normaliseAddress(opened.address ?? '')) return opened;
+  throw new SealBroken(`message ${id} is linked to a sender with another address`);
 }
 
 function contentPlace(messageId: string): SealedPlace {

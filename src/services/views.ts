@@ -31,7 +31,7 @@ export function viewSender(keyring: Keyring, sender: ShownOfSender, suppressedAt
   };
 }
 
-/** The message's form must have been loaded. */
+/** The message's form and sender must have been loaded. */
 export function viewMessage(keyring: Keyring, message: Message) {
   const content = openOrNull(() => openContent(keyring, message));
   return {

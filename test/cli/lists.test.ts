@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { textWidth } from '../../src/cli/terminal/text-width.ts';
+import { SealBroken } from '../../src/privacy/sealing.ts';
 import type { Stored } from '../../src/services/intake/verdict.ts';
 import { emailKinds, emailStates, messageStatuses } from '../../src/words.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
@@ -245,6 +246,33 @@ describe('senders, messages and emails', () => {
       expect(table.stdout).to.include('(cannot be opened)');
       expect(JSON.parse(senders.stdout).items[0]).to.include({ email: null, name: 'Ada Lovelace' });
       expect(JSON.parse(emails.stdout).items[0]).to.include({ to: null });
+    });
+  });
+
+  describe('a message that is linked to another sender', () => {
+    it('is not opened, exported or mailed', async () => {
+      await using copy = await createDatabase();
+      await using context = await openTestContext(copy);
+      const [moved, own] = await buildMessages(context, 2);
+      const [other] = await copy.query<{ id: string }>('select sender_id as id from messages where id = $1', [own?.id]);
+      await copy.query('update messages set sender_id = $1 where id = $2', [other?.id, moved?.id]);
+      const runJson = async (...args: string[]) => JSON.parse((await runHere([...args, '--json'], copy)).stdout);
+      const jsonl = async () =>
+        (await runHere(['messages', 'export', '--format', 'jsonl'], copy)).stdout.trim().split('\n');
+      const views = [
+        (await runJson('messages', 'list')).items,
+        [await runJson('messages', 'show', 'latest'), await runJson('messages', 'show', moved?.receipt ?? '')],
+        (await runJson('senders', 'export', other?.id ?? '')).messages.toReversed(),
+        (await jsonl()).map((line) => JSON.parse(line)).toReversed(),
+      ];
+      for (const [whole, broken] of views) {
+        expect(broken).to.include({ receipt: moved?.receipt, email: null, name: null, message: null, extra: null });
+        expect(whole).to.include({ receipt: own?.receipt, email: 'ada2@example.test' });
+      }
+      for (const { id } of (await runJson('messages', 'show', moved?.receipt ?? '')).emails) {
+        const failure = await runHere(['emails', 'show', id, '--mail'], copy).catch((error: unknown) => error);
+        expect(failure).to.be.instanceOf(SealBroken);
+      }
     });
   });
 

@@ -26,7 +26,7 @@ async function* pagesOf(scope: Scope, where: Awaited<ReturnType<typeof messagesW
       .find(
         Message,
         { $and: [where, { id: { $gt: after, $lte: newest.id } }] },
-        { populate: ['form'], orderBy: { id: 'asc' }, limit: pageSize },
+        { populate: ['form', 'sender'], orderBy: { id: 'asc' }, limit: pageSize },
       ),
   );
   for await (const rows of pages) yield rows.map((row) => viewMessage(scope.keyring, row));

@@ -45,7 +45,7 @@ export async function listMessages(
   const rows = await scope.em.find(
     Message,
     { $and: [where, { id: { $lt: before } }] },
-    { populate: ['form'], orderBy: { id: 'desc' }, limit: limit + 1 },
+    { populate: ['form', 'sender'], orderBy: { id: 'desc' }, limit: limit + 1 },
   );
   return cutPage(rows, limit, (row) => viewMessage(scope.keyring, row));
 }
@@ -92,7 +92,11 @@ export async function showMessage(scope: Scope, which: string, within?: readonly
 
 async function findNewest(scope: Scope, within?: readonly string[]): Promise<Message> {
   const where = await messagesWhere(scope, within === undefined ? {} : { within });
-  const [newest] = await scope.em.find(Message, where, { populate: ['form'], orderBy: { id: 'desc' }, limit: 1 });
+  const [newest] = await scope.em.find(Message, where, {
+    populate: ['form', 'sender'],
+    orderBy: { id: 'desc' },
+    limit: 1,
+  });
   if (newest === undefined) throw new Problem('message-unknown', 'no message has been stored yet');
   return newest;
 }
@@ -105,7 +109,9 @@ export async function findMessage(scope: Scope, which: string, within?: readonly
   const receipt = readReceipt(which);
   const where = isUuid(which) ? { id: which } : receipt === undefined ? undefined : { receipt };
   const found =
-    where === undefined ? null : await scope.em.findOne(Message, where, { populate: ['form'], refresh: true });
+    where === undefined
+      ? null
+      : await scope.em.findOne(Message, where, { populate: ['form', 'sender'], refresh: true });
   if (found === null || within?.includes(found.form.id) === false) {
     throw new Problem('message-unknown', `there is no message ${which}`);
   }

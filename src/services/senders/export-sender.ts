@@ -112,7 +112,11 @@ async function* pagesOf(scope: Scope, sender: string | undefined): AsyncGenerato
   const pages = walkById((after) =>
     scope.em
       .fork()
-      .find(Message, { sender, id: { $gt: after } }, { populate: ['form'], orderBy: { id: 'asc' }, limit: pageSize }),
+      .find(
+        Message,
+        { sender, id: { $gt: after } },
+        { populate: ['form', 'sender'], orderBy: { id: 'asc' }, limit: pageSize },
+      ),
   );
   for await (const messages of pages) yield await viewPage({ ...scope, em: scope.em.fork() }, messages);
 }
