@@ -50,12 +50,13 @@ export interface Mailbox {
 
 /** @returns undefined unless the text is a single mailbox. */
 export function readMailbox(text: string): Mailbox | undefined {
-  const named = /^\s*"?([^"<>@\r\n]*?)"?\s*<([^<>]+)>\s*$/.exec(text);
-  const address = readAddress((named?.[2] ?? text).trim(), { localDomain: true });
+  const [, before, between] = /^([^<>]*)<([^<>]+)>$/.exec(text.trim()) ?? [];
+  const address = readAddress((between ?? text).trim(), { localDomain: true });
   if (address === undefined) return undefined;
-  const name = named?.[1]?.trim();
+  const name = before?.trim().replace(/^"|"$/g, '').trim();
   // A From header cannot contain these unescaped.
-  if (name !== undefined && (name.length > 200 || /(?![\u200c\u200d])[\p{Cc}\p{Cf}\\]/u.test(name))) return undefined;
+  const isUnsafe = (it: string) => it.length > 200 || /["@\\]|(?![\u200c\u200d])[\p{Cc}\p{Cf}]/u.test(it);
+  if (name !== undefined && isUnsafe(name)) return undefined;
   return name ? { name, address } : { address };
 }
 

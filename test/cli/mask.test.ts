@@ -14,6 +14,14 @@ describe('masking', () => {
     expect(maskText("Hello, I am Ada (ada+x@e.test). O'Neil? Adamant!", "Ada O'Neil")).to.equal(
       'Hello, I am A*** (a***@e.test). O***? Adamant!',
     );
+    expect(maskText('a@b@c.test, @d, x@y.test@')).to.equal('a***@b@c.test, @d, x***@y.test@');
     expect(maskText('a (b) [c] $1 .*', '.* (b) $1')).to.equal('a (*** [c] $*** .***');
+  });
+
+  it('takes time in proportion to the text', () => {
+    for (const unit of ['a', 'a.', '@', '@@a', '<']) {
+      const text = unit.repeat(200_000);
+      expect(maskText(text).replaceAll('***', '').length).to.be.at.most(text.length);
+    }
   });
 });

@@ -202,8 +202,22 @@ describe('messages', () => {
         'plain ',
       ]);
       for (const cell of rows.flat()) expect(cell).to.not.match(/^[=+\-@＝\t\r\n\0]/);
-      expect(rows[0]?.[8]).to.equal(`'${odd}`);
+      expect(rows[0]?.[8]).to.equal(`'${odd.replace('\u001b', '\\u{1b}')}`);
       expect(JSON.parse(rows[0]?.[9] ?? '')).to.deep.equal({ 'a field': '=1+1' });
+    });
+
+    it('writes CSV without control characters, to a file and to a terminal', async () => {
+      const codes = Array.from({ length: 0xa0 }, (_, code) => code).filter((code) => code < 0x20 || code > 0x7e);
+      const controls = String.fromCharCode(...codes);
+      await buildMessages(context, 1, () => ({ message: `a${controls}b`, 'a field': controls }));
+      const { stdout } = await run('export');
+      expect(stdout).to.not.match(/(?![\t\r\n])\p{Cc}/u);
+      const [, row] = readCsv(stdout);
+      const shown = [...controls].map((it) => (/[\t\r\n]/.test(it) ? it : `\\u{${it.charCodeAt(0).toString(16)}}`));
+      expect(row?.[8]).to.equal(`a${shown.join('')}b`);
+      expect(JSON.parse(row?.[9] ?? '')).to.deep.equal({ 'a field': controls });
+      const seen = await runHere(['messages', 'export'], db, { columns: 80 });
+      expect(seen.stdout).to.not.match(/(?![\r\n])\p{Cc}/u);
     });
 
     it('writes CSV that is safe if split at semicolons', async () => {

@@ -66,5 +66,27 @@ describe('readMailbox', () => {
     expect(readMailbox('A\u202eda <ada@example.com>')).to.equal(undefined);
     expect(readMailbox('Ada <ada@example.com>, Bob <bob@example.com>')).to.equal(undefined);
     expect(readMailbox('Ada\r\nBcc: x <ada@example.com>')).to.equal(undefined);
+    expect(readMailbox(' <ada@example.com> ')).to.deep.equal({ address: 'ada@example.com' });
+    for (const text of [
+      'A"da <ada@example.com>',
+      'a@b <ada@example.com>',
+      'Ada ada@example.com>',
+      'Ada <<a@b.test>>',
+    ]) {
+      expect(readMailbox(text), text).to.equal(undefined);
+    }
+  });
+
+  it('takes time in proportion to the text', () => {
+    const many = 200_000;
+    for (const unit of [' ', '"', '<', '>', 'a ', ' <', '\t"']) {
+      for (const text of [
+        unit.repeat(many),
+        `a${unit.repeat(many)}<a@b.test> x`,
+        `a <a@b.test>${unit.repeat(many)}x`,
+      ]) {
+        expect(readMailbox(text)).to.equal(undefined);
+      }
+    }
   });
 });

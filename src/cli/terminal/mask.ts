@@ -12,7 +12,8 @@ export function maskName(name: string): string {
 
 /** Hides every address in a text, and the words of the given name. */
 export function maskText(text: string, name: string | null = null): string {
-  const masked = text.replace(/[^\s<>()[\]"',:;@]+@[^\s<>()[\]"',:;@]+/g, maskAddress);
+  // It begins only where a word begins: otherwise a long word would be read again from each of its letters.
+  const masked = text.replace(/(?<![^\s<>()[\]"',:;@])[^\s<>()[\]"',:;@]+@[^\s<>()[\]"',:;@]+/g, maskAddress);
   const words = name?.split(/\s+/).filter((word) => word.length > 1) ?? [];
   return words.reduce((it, word) => it.replace(wholeWord(word), maskName), masked);
 }

@@ -70,7 +70,10 @@ const columns: readonly [name: string, text: (view: MessageView) => string | nul
   ['name', (it) => it.name],
   ['subject', (it) => it.subject],
   ['message', (it) => it.message],
-  ['extra', (it) => (it.extra === null || Object.keys(it.extra).length === 0 ? null : JSON.stringify(it.extra))],
+  [
+    'extra',
+    (it) => (it.extra === null || Object.keys(it.extra).length === 0 ? null : safeJson(it.extra, { oneLine: true })),
+  ],
   ['senderId', (it) => it.senderId],
   ['id', (it) => it.id],
 ];
