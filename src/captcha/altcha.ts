@@ -42,7 +42,14 @@ export function createAltcha(secret: string): Altcha {
       if (payload.challenge.parameters.cost !== difficulty.cost || expiresAt === undefined) return { result: 'wrong' };
       try {
         const { verifySolution, deriveKey } = await load();
-        const { verified } = await verifySolution({ ...payload, deriveKey, hmacSignatureSecret: secret });
+        // By name: the visitor's JSON could contain options of the library.
+        const { challenge, solution: solved } = payload;
+        const { verified } = await verifySolution({
+          challenge,
+          solution: solved,
+          deriveKey,
+          hmacSignatureSecret: secret,
+        });
         return verified
           ? { result: 'passed', use: { id: nonce, expiresAt: new Date(expiresAt * 1000) } }
           : { result: 'wrong' };

@@ -12,11 +12,14 @@ const verifyUrls = {
 /** A visitor is waiting. */
 const timeoutMs = 3000;
 
-/** In characters. A real answer has a few hundred. */
+/** In characters. Real solutions have some 2000. */
+const maxSolutionLength = 4096;
+
+/** In bytes. A real answer has a few hundred. */
 const maxAnswerLength = 16_384;
 
 /** Error codes that say something about our settings or the provider, not about the solution. */
-const otherFaults = /secret|internal-error|bad-request|invalid-keys/;
+const otherFaults = /secret|internal-error|invalid-keys/;
 
 /** reCAPTCHA 3 gives a score from 0 (program) to 1 (person). This is Google's own threshold. */
 const minScore = 0.5;
@@ -30,6 +33,7 @@ export function createHosted(kind: HostedKind, options: { secret: string; verify
   const url = options.verifyUrl ?? verifyUrls[kind];
   return {
     async check(solution, { clientAddress }) {
+      if (solution.length > maxSolutionLength) return { result: 'wrong' };
       try {
         const response = await fetch(url, {
           method: 'POST',
@@ -41,9 +45,8 @@ export function createHosted(kind: HostedKind, options: { secret: string; verify
           redirect: 'error',
           signal: AbortSignal.timeout(timeoutMs),
         });
-        if (!response.ok) return { result: 'unavailable' };
-        const text = await response.text();
-        return text.length > maxAnswerLength ? { result: 'unavailable' } : readAnswer(JSON.parse(text));
+        // Some providers answer 4xx for a solution that they do not like.
+        return response.status < 500 ? readAnswer(JSON.parse(await readStart(response))) : { result: 'unavailable' };
       } catch {
         return { result: 'unavailable' };
       }
@@ -51,11 +54,36 @@ export function createHosted(kind: HostedKind, options: { secret: string; verify
   };
 }
 
-function readAnswer(answer: { success?: unknown; score?: unknown; 'error-codes'?: unknown }): CaptchaVerdict {
+/** @throws if the answer is longer than any real one; then the rest is not read. */
+async function readStart(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length;
+    if (size > maxAnswerLength) throw new Error('the answer is too long');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+interface Answer {
+  success?: unknown;
+  score?: unknown;
+  hostname?: unknown;
+  action?: unknown;
+  'error-codes'?: unknown;
+}
+
+function readAnswer(answer: Answer): CaptchaVerdict {
   if (answer.success === true) {
-    return typeof answer.score === 'number' && answer.score < minScore ? { result: 'wrong' } : { result: 'passed' };
+    if (typeof answer.score === 'number' && answer.score < minScore) return { result: 'wrong' };
+    return { result: 'passed', page: { hostname: textOf(answer.hostname), action: textOf(answer.action) } };
   }
   if (answer.success !== false) return { result: 'unavailable' };
   const codes = Array.isArray(answer['error-codes']) ? answer['error-codes'].join(' ') : '';
   return { result: otherFaults.test(codes) ? 'unavailable' : 'wrong' };
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
 }

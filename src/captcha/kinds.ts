@@ -10,9 +10,18 @@ export const solutionFields = {
   recaptcha: 'g-recaptcha-response',
 } as const satisfies Record<Exclude<CaptchaKind, 'none'>, string>;
 
+/** Where a widget was solved. Its `action` is a name that the page gives it, if any. */
+export interface SolvedPage {
+  hostname: string | undefined;
+  action: string | undefined;
+}
+
 export type CaptchaVerdict =
-  /** `use` identifies a solution that must not be accepted twice. Providers prevent that themselves and give none. */
-  | { result: 'passed'; use?: { id: string; expiresAt: Date } }
+  /**
+   * `use` identifies a solution that must not be accepted twice. Providers prevent that themselves and give none. They say on
+   * which page it was solved.
+   */
+  | { result: 'passed'; use?: { id: string; expiresAt: Date }; page?: SolvedPage }
   | { result: 'wrong' }
   /** The provider does not answer. */
   | { result: 'unavailable' };

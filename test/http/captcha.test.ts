@@ -84,6 +84,13 @@ describe('CAPTCHA=altcha', () => {
     expect(await db.count('emails')).to.equal(2);
   });
 
+  it("ignores the library's options in a solution", async () => {
+    const solved = JSON.parse(Buffer.from(await solve(http), 'base64').toString());
+    const options = { hmacAlgorithm: 'SHA-512', counterMode: 'string', hmacKeySignatureSecret: 'x' };
+    const answer = await http.post('/api/messages', submission({ altcha: JSON.stringify({ ...options, ...solved }) }));
+    expect(answer.status, answer.text).to.equal(201);
+  });
+
   it('gives a repeated post, whose solution is used up, the first answer', async () => {
     const altcha = await solve(http);
     const headers = { 'Idempotency-Key': 'k' };
@@ -230,7 +237,62 @@ describe('a hosted captcha', () => {
     expect(await db.count('messages')).to.equal(0);
   });
 
+  for (const [what, status, body, token] of [
+    ['that is longer than 4096 characters', 200, { success: true }, 'x'.repeat(4097)],
+    ['that the provider answers with 400', 400, { success: false, 'error-codes': ['invalid-input-response'] }],
+    ['that the provider finds malformed', 400, { success: false, 'error-codes': ['bad-request'] }],
+    ['that was solved on another site', 200, { success: true, hostname: 'evil.example' }],
+    ['that was solved on a site of another form', 200, { success: true, hostname: 'shop.example.test' }],
+    ['that was solved for another action', 200, { success: true, hostname: 'localhost', action: 'login' }],
+  ] as [string, number, object, string?][]) {
+    it(`rejects a solution ${what}`, async () => {
+      answerWith = () => ({ status, body: JSON.stringify(body) });
+      const answer = await http.post('/api/messages', submission({ 'cf-turnstile-response': token ?? 'token' }));
+      expect([answer.status, answer.json.code]).to.deep.equal([403, 'captcha-wrong']);
+      expect(await db.count('messages')).to.equal(0);
+      expect(asked).to.have.lengthOf(token === undefined ? 1 : 0);
+      if ('hostname' in body) expect(server.log).to.include(`"hostname":"${body.hostname}"`);
+    });
+  }
+
+  it('accepts a solution from an origin of the form, with its name as the action', async () => {
+    await db.query(`insert into forms (id, slug, origins)
+      values (gen_random_uuid(), 'price-list', '{https://shop.example.test}') on conflict do nothing`);
+    for (const [slug, hostname, action] of [
+      ['price-list', 'Shop.example.test', 'price_list'],
+      ['price-list', 'localhost', ''],
+      ['contact', '127.0.0.1', 'contact'],
+    ] as const) {
+      answerWith = json({ success: true, hostname, action });
+      const answer = await http.post(`/api/forms/${slug}/messages`, submission({ 'cf-turnstile-response': hostname }));
+      expect(answer.status, hostname).to.equal(201);
+      await db.empty();
+    }
+  });
+
+  it('reads no more of an answer than a real one has', async () => {
+    const closed = Promise.withResolvers<void>();
+    let pieces = 0;
+    answerWith = () => undefined;
+    provider.once('request', (_, response) => {
+      response.writeHead(200);
+      const piece = Buffer.alloc(64 * 1024, ' ');
+      const more = () => {
+        do pieces += 1;
+        while (response.write(piece));
+      };
+      response.on('drain', more).on('close', closed.resolve);
+      more();
+    });
+    expect((await post()).status).to.equal(201);
+    expect(await db.query('select reasons from messages')).to.deep.equal([{ reasons: ['captcha-unavailable'] }]);
+    await closed.promise;
+    expect(pieces, 'no more than the sockets hold').to.be.below(400);
+  });
+
   for (const [what, answer] of [
+    ['refusing us', json({ success: false, 'error-codes': ['missing-input-secret'] })],
+    ['refusing without a reason', () => ({ status: 403, body: '<html>' })],
     ['away', () => ({ status: 503, body: '' })],
     ['talking nonsense', () => ({ status: 200, body: '<html>' })],
     ['at odds with our secret', json({ success: false, 'error-codes': ['invalid-input-secret'] })],

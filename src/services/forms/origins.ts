@@ -57,6 +57,14 @@ function isAllowed(config: OriginSettings, formOrigins: readonly string[] | null
   return formOrigins.includes(origin) || isOurOwn(config, origin);
 }
 
+/** Whether a page of this host may post to the form. */
+export function isAllowedHost(config: OriginSettings, { origins }: Pick<Form, 'origins'>, hostname: string): boolean {
+  const known = [...(origins?.length ? origins : config.allowedOrigins), config.publicUrl];
+  return (
+    known.some((origin) => new URL(origin).hostname === hostname) || (config.loopbackOrigins && isLoopback(hostname))
+  );
+}
+
 function isOurOwn(config: OriginSettings, origin: string): boolean {
   return origin === new URL(config.publicUrl).origin || (config.loopbackOrigins && isLoopbackOrigin(origin));
 }

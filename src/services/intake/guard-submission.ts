@@ -1,9 +1,10 @@
-import { type CaptchaKind, type CaptchaVerdict, solutionFields } from '../../captcha/kinds.ts';
+import { type CaptchaKind, type CaptchaVerdict, type SolvedPage, solutionFields } from '../../captcha/kinds.ts';
 import type { Form } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import type { MessageStatus, Suspicion } from '../../words.ts';
 import { captchaOf } from '../forms/effective-settings.ts';
 import { findOpenForm } from '../forms/forms.ts';
+import { isAllowedHost } from '../forms/origins.ts';
 import type { Scope } from '../scope.ts';
 import type { MessageContent } from '../sealed-values.ts';
 import type { Submission } from './check-fields.ts';
@@ -40,7 +41,7 @@ export async function guardSubmission(
   const captcha: CaptchaVerdict =
     kind === 'none' ? { result: 'passed' } : (known.get(kind) ?? (await checkCaptcha(scope, form, kind, submission)));
   known.set(kind, captcha);
-  if (captcha.result === 'wrong') {
+  if (captcha.result === 'wrong' || (captcha.result === 'passed' && !isSolvedFor(scope, form, captcha.page))) {
     throw new Problem('captcha-wrong', 'the captcha is not solved, or its time is over', { captcha: kind });
   }
   const reasons = [
@@ -52,6 +53,30 @@ export async function guardSubmission(
     reasons,
     captchaUse: captcha.result === 'passed' ? captcha.use : undefined,
   };
+}
+
+/**
+ * Whether a hosted captcha was solved on a page of the form, and for the form if the page names an action. A site key may be in
+ * use on other pages, and a program can solve it there.
+ */
+function isSolvedFor(scope: Scope, form: Form, page: SolvedPage | undefined): boolean {
+  const hostname = page?.hostname?.toLowerCase();
+  const action = page?.action;
+  const isOurs =
+    (hostname === undefined || isAllowedHost(scope.config, form, hostname)) &&
+    (action === undefined || actionOf(action) === actionOf(form.slug));
+  if (!isOurs) {
+    scope.log.warn(
+      { form: form.slug, hostname, action },
+      'a captcha was solved for another page: its host must be an origin of the form, and its action, if any, the name of the form',
+    );
+  }
+  return isOurs;
+}
+
+/** reCAPTCHA allows no hyphens in an action. */
+function actionOf(name: string): string {
+  return name.toLowerCase().replaceAll('_', '-');
 }
 
 async function checkCaptcha(
