@@ -29,8 +29,8 @@ export interface SealedMessage {
 }
 
 /**
- * The seal is bound to the message's row, but the link to its sender is a plain column. Whoever can write to the database could
- * move a message into another person's export.
+ * The seal is bound to the message's row, but the link to its sender is a plain column: somebody who can write to the
+ * database could move a message into another person's export.
  *
  * @throws {SealBroken} also if the sender's address is not the one in the content.
  */
