@@ -12,7 +12,8 @@ const MessageSchema = defineEntity({
     /** `RW-` and ten Crockford base-32 characters: the reference that visitor, owner, log and operator all see. */
     receipt: p.string().length(13).unique(),
     form: () => p.manyToOne(Form),
-    sender: () => p.manyToOne(Sender),
+    /** Read by a query of its own: a later release may store messages without a sender, and a join would leave them out. */
+    sender: () => p.manyToOne(Sender).strategy('select-in'),
     status: p.enum(messageStatuses),
     /** Why the message is held; empty for an accepted one. */
     reasons: p.array().columnType('text[]').defaultRaw("'{}'"),

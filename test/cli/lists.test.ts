@@ -269,10 +269,10 @@ describe('senders, messages and emails', () => {
         expect(broken).to.include({ receipt: moved?.receipt, email: null, name: null, message: null, extra: null });
         expect(whole).to.include({ receipt: own?.receipt, email: 'ada2@example.test' });
       }
-      for (const { id } of (await runJson('messages', 'show', moved?.receipt ?? '')).emails) {
-        const failure = await runHere(['emails', 'show', id, '--mail'], copy).catch((error: unknown) => error);
-        expect(failure).to.be.instanceOf(SealBroken);
-      }
+      const { emails } = await runJson('messages', 'show', moved?.receipt ?? '');
+      const notification = emails.find((it: { kind: string }) => it.kind === 'notification');
+      const failure = await runHere(['emails', 'show', notification.id, '--mail'], copy).catch((it: unknown) => it);
+      expect(failure).to.be.instanceOf(SealBroken);
     });
   });
 

@@ -21,13 +21,13 @@ const maxKeys = 10_000;
 /** Max clients whose wrong keys are counted. A new client then replaces the oldest one. */
 const maxClients = 20_000;
 
-/** Requests with a wrong API key per client. Each one costs a query. */
+/** Requests with a wrong API key per client and server. Each one costs a query. */
 const wrongKeyLimit: RateLimit = { posts: 60, windowMs: 60_000 };
 
 /** Makes middleware that admits requests with a valid key of the wanted scope, up to `keyLimit`. */
 export function keysFor(shared?: SharedCounts): (wanted: KeyScope) => Middleware<RequestState> {
   const quota = new Quota(keyLimit, maxKeys);
-  const admit = createAdmission(shared);
+  const admit = createAdmission();
   return (wanted) => async (ctx, next) => {
     // Removed again if the key is good: only a 401 needs it (RFC 9110 §11.6.1).
     ctx.set('WWW-Authenticate', 'Bearer realm="ruffinweb"');
@@ -43,7 +43,7 @@ export function keysFor(shared?: SharedCounts): (wanted: KeyScope) => Middleware
 }
 
 /** Admits keys, and after `wrongKeyLimit` wrong ones only keys that were good before. */
-function createAdmission(shared?: SharedCounts): (ctx: RequestContext) => Promise<Admission> {
+function createAdmission(): (ctx: RequestContext) => Promise<Admission> {
   const quota = new Quota(wrongKeyLimit, maxClients);
   const good = new CappedMap<string, true>(maxKeys);
   return async (ctx) => {
@@ -51,10 +51,7 @@ function createAdmission(shared?: SharedCounts): (ctx: RequestContext) => Promis
     const { scope, clientAddress } = ctx.state;
     if (token === undefined) return await admitKey(scope, token);
     const hash = hashKey(token).toString('base64');
-    const client = networkOf(clientAddress);
-    const place = good.has(hash)
-      ? undefined
-      : ((await shared?.take('wrong-key', client, wrongKeyLimit)) ?? quota.take(client));
+    const place = good.has(hash) ? undefined : quota.take(networkOf(clientAddress));
     if (place?.taken === false) refuse(ctx, place, 'too many wrong API keys came from your address');
     try {
       const admission = await admitKey(scope, token);

@@ -14,11 +14,7 @@ export interface SharedCounts {
    * @param what not `requests`: release 0.2.0 stores another type of value there.
    * @returns undefined while Redis is away; then the caller counts alone.
    */
-  take(
-    what: 'posts' | 'all-requests' | 'key' | 'wrong-key',
-    client: string,
-    limit: RateLimit,
-  ): Promise<Place | undefined>;
+  take(what: 'posts' | 'all-requests' | 'key', client: string, limit: RateLimit): Promise<Place | undefined>;
 }
 
 /** A window begins with the first post. Its name keeps a late `giveBack` out of the next window. */

@@ -34,8 +34,6 @@ function composeReply(
 ): Mail {
   if (message.sender === null) throw new Error('the message has no sender to reply to');
   const to = openSenderAddress(keyring, message.sender);
-  // Fails if the message is linked to another sender than its own.
-  openContent(keyring, message);
   return composer.autoReply(
     { ...envelope, to, replyTo: ownersOf(config, message.form)[0] ?? config.mailFrom.address },
     {
