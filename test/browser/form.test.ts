@@ -43,6 +43,28 @@ describeInBrowser('a form', (browser) => {
     return { ...watched, posts: postsOf(watched.page) };
   }
 
+  it('posts from a Latin-1 page with _charset_, and every character arrives', async () => {
+    const page = (
+      enctype: string,
+    ) => `<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>Contact</title>
+<form method="post" action="${server.url}/api/messages" enctype="${enctype}">
+<input type="hidden" name="_charset_"><input name="email"><textarea name="message"></textarea>
+<input name="gr&#246;&#223;e" value="L"><button>Send</button></form></html>`;
+    const pages = { '/a': page('application/x-www-form-urlencoded'), '/b': page('multipart/form-data') };
+    await using site = await openSite(pages, { 'Content-Type': 'text/html; charset=iso-8859-1' });
+    await using context = await openTestContext(db);
+    for (const path of Object.keys(pages)) {
+      await db.empty();
+      await using watched = await openPage(browser());
+      await watched.page.goto(site.url + path);
+      await fill(watched.page, 'ada@example.test', '5 € für 你好 😀');
+      await send(watched.page);
+      await watched.page.waitForURL(/thanks/);
+      const { message, extra } = await showMessage(openScope(context), 'latest');
+      expect({ message, extra }, path).to.deep.equal({ message: '5 € für 你好 😀', extra: { größe: 'L' } });
+    }
+  });
+
   it('posts from another site’s page whose script adds headers (htmx)', async () => {
     await using site = await openSite({ '/': contactPage(server.url) });
     await using watched = await openPage(browser());

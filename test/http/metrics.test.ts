@@ -55,6 +55,9 @@ describe('/metrics', () => {
     await using without = await startServerHere({ DATABASE_URL: db.url });
     expect((await clientOf(without.url).get('/metrics', { Authorization: 'Bearer ' })).status).to.equal(404);
     expect(server.log).to.not.include(token);
+    const warned = server.log.split('\n').filter((line) => line.includes('wrong metrics token'));
+    expect(warned).to.have.lengthOf(5);
+    for (const line of warned) expect(JSON.parse(line)).to.include({ level: 'warn', client: '127.0.0.1' });
   });
 
   it('counts posts by result', async () => {

@@ -49,6 +49,9 @@ export function createMetrics({ config }: Pick<Context, 'config'>): Metrics {
     collectDefaultMetrics({ register: registry, prefix: 'ruffinweb_' });
     router.get('/metrics', async (ctx) => {
       if (!isToken(ctx.get('Authorization'), metricsToken.reveal())) {
+        if (ctx.get('Authorization') !== '') {
+          ctx.state.scope.log.warn({ client: ctx.state.clientAddress }, 'wrong metrics token');
+        }
         ctx.set('WWW-Authenticate', 'Bearer');
         throw new Problem('token-required', 'this route needs the token in METRICS_TOKEN');
       }
