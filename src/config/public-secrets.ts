@@ -12,10 +12,3 @@ const publishedKey = '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=';
 export function isPublicKey(secret: Uint8Array): boolean {
   return new Set(secret).size === 1 || Buffer.from(secret).toString('base64') === publishedKey;
 }
-
-/** Of Turnstile, hCaptcha and reCAPTCHA: for tests, they pass (or refuse) every solution. */
-const captchaTestSecrets = /^([123]x0+AA|0x0+|6LeIxAcTAAAAAGG-vFI1TnRWxMZNFuojJ4WifJWe)$/;
-
-export function isPublicCaptchaSecret(secret: string | undefined): boolean {
-  return captchaTestSecrets.test(secret ?? '');
-}

@@ -1,6 +1,7 @@
+import { isTestSecret } from '../captcha/kinds.ts';
 import { isOnOwnNetwork } from '../ip-network.ts';
 import type { Config, ConfigWarning } from './config.ts';
-import { isPublicCaptchaSecret, isPublicKey } from './public-secrets.ts';
+import { isPublicKey } from './public-secrets.ts';
 
 type Settings = Pick<Config, 'production' | 'publicUrl' | 'databaseUrl' | 'redisUrl' | 'encryptionKeys' | 'captcha'>;
 
@@ -37,7 +38,7 @@ export function encryptedDatabaseUrl(value: string): string | undefined {
 }
 
 function checkCaptcha(secret: string | undefined): ConfigWarning[] {
-  if (!isPublicCaptchaSecret(secret)) return [];
+  if (!isTestSecret(secret)) return [];
   const wrong = "is the provider's published test secret, which checks nothing";
   return [{ variable: 'CAPTCHA_SECRET', wrong, fix: 'set CAPTCHA_SECRET and CAPTCHA_SITE_KEY to your own' }];
 }

@@ -262,6 +262,7 @@ describe('a hosted captcha', () => {
       ['price-list', 'Shop.example.test', 'price_list'],
       ['price-list', 'localhost', ''],
       ['contact', '127.0.0.1', 'contact'],
+      ['contact', '127.0.0.1', 'submit'],
     ] as const) {
       answerWith = json({ success: true, hostname, action });
       const answer = await http.post(`/api/forms/${slug}/messages`, submission({ 'cf-turnstile-response': hostname }));

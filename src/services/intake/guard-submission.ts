@@ -55,6 +55,9 @@ export async function guardSubmission(
   };
 }
 
+/** The action in Google's examples, which many pages kept. */
+const exampleAction = 'submit';
+
 /**
  * Whether a hosted captcha was solved on a page of the form, and for the form if the page names an action. A site key may be in
  * use on other pages, and a program can solve it there.
@@ -64,11 +67,11 @@ function isSolvedFor(scope: Scope, form: Form, page: SolvedPage | undefined): bo
   const action = page?.action;
   const isOurs =
     (hostname === undefined || isAllowedHost(scope.config, form, hostname)) &&
-    (action === undefined || actionOf(action) === actionOf(form.slug));
+    (action === undefined || [form.slug, exampleAction].some((it) => actionOf(it) === actionOf(action)));
   if (!isOurs) {
     scope.log.warn(
       { form: form.slug, hostname, action },
-      'a captcha was solved for another page: its host must be an origin of the form, and its action, if any, the name of the form',
+      'a captcha was solved for another page: its host must be an origin of the form, and its action, if any, the name of the form or submit',
     );
   }
   return isOurs;
