@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import type { DestinationStream, Logger } from 'pino';
+import { openLogStream } from './log-stream.ts';
 
 const load = createRequire(import.meta.url);
 
@@ -10,8 +11,10 @@ export type Log = Logger;
  * parts are logged that cannot quote a value.
  */
 export function createLog(options: { level: string; format: 'json' | 'pretty' }, stream?: DestinationStream): Log {
-  const { pino } = loadPino();
-  return pino(
+  const { pino } = load('pino') as typeof import('pino');
+  const format = options.format === 'pretty' ? openPrettyFormat() : undefined;
+  const report = (lost: number) => log.warn({ lost }, 'log lines were lost: stderr could not be written');
+  const log: Log = pino(
     {
       level: options.level,
       base: { pid: process.pid },
@@ -19,8 +22,9 @@ export function createLog(options: { level: string; format: 'json' | 'pretty' },
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: describeError },
     },
-    stream ?? (options.format === 'pretty' ? prettyStream() : stderrStream()),
+    stream ?? openLogStream(report, format),
   );
+  return log;
 }
 
 /** Creates the log when it is first used: most commands log nothing, and loading pino is slow. */
@@ -35,61 +39,9 @@ export function logWhenUsed(make: () => Log): Log {
   });
 }
 
-function loadPino() {
-  return load('pino') as typeof import('pino');
-}
-
-function stderrStream(): DestinationStream {
-  const stream = loadPino().destination({ dest: 2, sync: true });
-  // A full disk or a closed pipe behind stderr must not end the server.
-  stream.on('error', () => {});
-  return gathered(stream);
-}
-
-/** `warn` in pino. Lines of this level or higher are written at once. */
-const urgentLevel = 40;
-
-/** In characters. */
-const maxGathered = 64 * 1024;
-
-/**
- * Writes informational lines together at the end of the event loop's turn, because one write per line is slow under load. A
- * warning is written at once, after the lines before it.
- */
-function gathered(stream: DestinationStream): DestinationStream {
-  let lines = '';
-  const flush = () => {
-    if (lines === '') return;
-    const written = lines;
-    lines = '';
-    process.off('exit', flush);
-    stream.write(written);
-  };
-  return {
-    // Makes pino set `lastLevel` before each line.
-    [Symbol.for('pino.metadata')]: true,
-    lastLevel: 0,
-    write(line: string) {
-      if (lines === '') {
-        setImmediate(flush);
-        process.on('exit', flush);
-      }
-      lines += line;
-      if (this.lastLevel >= urgentLevel || lines.length > maxGathered) flush();
-    },
-  } as DestinationStream & { lastLevel: number };
-}
-
-/** `pino-pretty` in this process, so that no line is lost when it ends. */
-function prettyStream(): DestinationStream {
-  const { build } = load('pino-pretty') as typeof import('pino-pretty');
-  return build({
-    destination: 2,
-    sync: true,
-    ignore: 'pid,hostname',
-    singleLine: true,
-    translateTime: 'SYS:HH:MM:ss.l',
-  });
+function openPrettyFormat(): (line: string) => string {
+  const { prettyFactory } = load('pino-pretty') as typeof import('pino-pretty');
+  return prettyFactory({ ignore: 'pid,hostname', singleLine: true, translateTime: 'SYS:HH:MM:ss.l' });
 }
 
 /** Leaves out what may quote a visitor: drivers attach statements with values, conflicting rows and raw bodies. */

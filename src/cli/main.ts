@@ -29,7 +29,19 @@ export async function main(): Promise<void> {
   } finally {
     signals.forgetSteps();
     if (signals.isInterrupted) process.exitCode = exitCode.interrupted;
+    limitLastWrites(signals);
   }
+}
+
+/** How long output that nobody reads may keep the process alive, in milliseconds. */
+const lastWritesMs = 2000;
+
+/** A pipe with text that nobody reads would keep the process alive for ever. Only a command's data waits for its reader. */
+function limitLastWrites(signals: Signals): void {
+  const exitIfOver = () => {
+    if (signals.wasAskedToStop || process.stdout.writableLength === 0) process.exit();
+  };
+  setTimeout(exitIfOver, lastWritesMs).unref();
 }
 
 function depsOfProcess(signals: Signals): Deps {

@@ -1,12 +1,17 @@
-import { existsSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, openSync } from 'node:fs';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect } from 'chai';
 import { clientOf, submission } from '../support/api.ts';
+import { programPath } from '../support/built-program.ts';
 import { createDatabase } from '../support/database.ts';
-import { RunningServer, ruffinweb, temporaryFolder } from '../support/program.ts';
+import { freePort } from '../support/machine-programs.ts';
+import { RunningServer, ruffinweb, temporaryFolder, testSettings } from '../support/program.ts';
+import { openUnreadPipe } from '../support/unread-pipe.ts';
 import { until } from '../support/until.ts';
 import { runHere } from './terminal.ts';
 
@@ -72,5 +77,31 @@ describe('serve and deliver', () => {
       expect(code).to.equal(1);
       expect(stderr).to.match(/^ruffinweb: the data folder \/proc\/nope\S* cannot be used: ENOENT: [^\n]*\n$/);
     }
+  });
+
+  it('answers and stops while nobody reads its log and its stdout is a full disk', async () => {
+    await using db = await createDatabase();
+    await using folder = await temporaryFolder();
+    await using pipe = await openUnreadPipe();
+    const port = await freePort();
+    const child = spawn(process.execPath, [programPath(), 'serve', '--no-deliver'], {
+      stdio: ['ignore', openSync('/dev/full', 'w'), pipe.fd],
+      env: { ...process.env, ...testSettings, DATABASE_URL: db.url, DATA_DIR: folder.path, PORT: String(port) },
+    });
+    const ended = once(child, 'close');
+    await using _child = { [Symbol.asyncDispose]: async () => void child.kill('SIGKILL') };
+    const http = clientOf(`http://127.0.0.1:${port}`);
+    await until('it answers', () =>
+      http.get('/livez').then(
+        ({ status }) => status === 200,
+        () => false,
+      ),
+    );
+    // About 250 bytes each; the pipe has 64 KiB.
+    for (let n = 0; n < 400; n++) expect((await http.get('/livez')).status).to.equal(200);
+    expect((await http.post('/api/messages', submission())).status).to.equal(201);
+    child.kill('SIGTERM');
+    expect(await ended).to.deep.equal([0, null]);
+    expect(pipe.read()).to.include('the output cannot be written: ENOSPC');
   });
 });

@@ -1,5 +1,6 @@
 import type { DatabaseContext } from '../../context.ts';
 import type { Call, CliCommand } from '../session/command.ts';
+import { exitCode } from '../session/exit-codes.ts';
 import { openDatabase, openKeys } from '../session/open-context.ts';
 
 interface ServeOptions {
@@ -33,6 +34,8 @@ async function serve({ deps, options, output }: Call<ServeOptions>): Promise<voi
   const { calledAs } = deps;
   const print = (line: string) => output.print(line);
   await serveUntilStopped(mailing, { deliver: options.deliver, stop, hasten, calledAs, print });
+  // It printed nothing that a script needs, so a full disk behind stdout is no failure.
+  deps.setExitCode(exitCode.done);
 }
 
 /** With an operator's timeouts: a migration may take longer than a visitor waits, and so may another machine's. */

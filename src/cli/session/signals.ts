@@ -28,6 +28,11 @@ export class Signals {
     process.on('SIGUSR2', () => {});
   }
 
+  /** Whether a signal asked the command to stop. */
+  get wasAskedToStop(): boolean {
+    return this.#handledAt > Number.NEGATIVE_INFINITY;
+  }
+
   stopGently(): AbortSignal {
     this.#steps = [() => this.#stop.abort()];
     return this.#stop.signal;
