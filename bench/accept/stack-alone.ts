@@ -12,6 +12,7 @@ import { openPages } from '../../src/server/pages/pages.ts';
 import { defaultFormSlug, findOpenForm } from '../../src/services/forms/forms.ts';
 import { makeReceipt } from '../../src/services/ids.ts';
 import type { Intake } from '../../src/services/intake/intake.ts';
+import { openPostMemory } from '../../src/services/intake/post-memory.ts';
 import { openScope } from '../../src/services/scope.ts';
 
 const config = readConfig(process.env);
@@ -23,6 +24,7 @@ await using context = await openMailingContext(await openContext(base));
 const form = await findOpenForm(openScope(context), defaultFormSlug);
 const intake: Intake = {
   forms: new Map([[defaultFormSlug, form]]),
+  memory: openPostMemory(),
   store: async () => ({
     stored: { id: randomUUID(), receipt: makeReceipt(), receivedAt: new Date() },
     repeated: false,

@@ -104,4 +104,31 @@ describe('serve and deliver', () => {
     expect(await ended).to.deep.equal([0, null]);
     expect(pipe.read()).to.include('the output cannot be written: ENOSPC');
   });
+
+  it('refuses posts that do not fit into a small heap, and stores the others', async () => {
+    await using db = await createDatabase();
+    await using folder = await temporaryFolder();
+    const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path, NODE_OPTIONS: '--max-old-space-size=64' };
+    await using server = await RunningServer.start(settings, ['serve', '--no-deliver']);
+    const http = clientOf(server.url);
+    // The form is remembered after the first post.
+    expect((await http.post('/api/messages', submission())).status).to.equal(201);
+    const lock = await db.lockTable('senders');
+    const refused = Promise.withResolvers<void>();
+    const posting = Array.from({ length: 200 }, async (_, n) => {
+      const body = JSON.stringify(submission({ message: `Hello ${n}` })) + ' '.repeat(50_000);
+      const answer = await http.post('/api/messages', body);
+      if (answer.status === 503) refused.resolve();
+      return answer;
+    });
+    await Promise.race([refused.promise, Promise.all(posting)]);
+    await lock.release();
+    const answers = await Promise.all(posting);
+    const stored = answers.filter((it) => it.status === 201).length;
+    expect(new Set(answers.map((it) => it.json.code))).to.deep.equal(new Set([undefined, 'database-away']));
+    expect(server.log).to.include('fill the memory');
+    expect(stored).to.be.above(0);
+    expect(await db.count('messages')).to.equal(stored + 1);
+    expect((await http.post('/api/messages', submission({ message: 'later' }))).status).to.equal(201);
+  });
 });

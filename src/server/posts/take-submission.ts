@@ -4,6 +4,7 @@ import { readNext } from '../../services/forms/origins.ts';
 import type { Submission } from '../../services/intake/check-fields.ts';
 import { submitMessage } from '../../services/intake/submit-message.ts';
 import type { Scope } from '../../services/scope.ts';
+import { bodyLimit } from '../http/body-limits.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { wantsPage } from '../http/wants-page.ts';
 import { dialectOf } from './dialects/index.ts';
@@ -17,6 +18,7 @@ import { readSubmission } from './read-submission.ts';
  */
 export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug: string): Promise<void> {
   const { scope, intake } = ctx.state;
+  using _memory = intake.memory.take(Math.min(ctx.request.length ?? bodyLimit, bodyLimit));
   const submission = await readSubmission(ctx, formSlug);
   const isPage = wantsPage(ctx);
   // Before the message is stored: nothing after that may fail.
