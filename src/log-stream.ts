@@ -67,6 +67,6 @@ function openStderr(): NodeJS.WriteStream {
   const { stderr } = process;
   const { _handle: handle } = stderr as { _handle?: { setBlocking?(isBlocking: boolean): void } };
   if (stderr.isTTY) handle?.setBlocking?.(false);
-  stderr.on('error', () => {});
+  if (stderr.listenerCount('error') === 0) stderr.on('error', () => {});
   return stderr;
 }

@@ -66,6 +66,7 @@ export type KeyScope = (typeof keyScopes)[number];
 export type Advice =
   | `resume-${PauseCause}`
   | 'start-worker'
+  | 'retry-postponed'
   | 'settle-failed'
   | 'settle-failed-notifications'
   | 'look-at-held'

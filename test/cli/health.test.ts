@@ -106,6 +106,31 @@ describe('health', () => {
     expect((await look(db)).failing).to.deep.equal(['queue']);
   });
 
+  it('reports notifications that every attempt postpones, with the last reply', async () => {
+    await using db = await createDatabase();
+    await using context = await openTestContext(db);
+    await buildMessages(context, 2);
+    await settleDue(context, () => mailOutcomes.later);
+    const queueAfter = async (age: string, kind = 'notification') => {
+      await db.query(`update emails set created_at = now() - $1::interval where kind = $2`, [age, kind]);
+      return (await look(db)).seen('queue');
+    };
+    expect(await queueAfter('3 days', 'auto-reply'), 'nobody waits for these').to.include({ status: 'ok' });
+    expect(await queueAfter('14 minutes')).to.include({ status: 'ok' });
+    const warned = await queueAfter('16 minutes');
+    expect(warned).to.include({ status: 'warn' });
+    expect(warned.fact).to.include(
+      'the oldest notification has waited 16 min; its last attempt: later, 450 4.2.0 greylisted',
+    );
+    expect(warned.fix).to.include('ruffinweb emails resend --queued');
+    expect(await queueAfter('119 minutes')).to.include({ status: 'warn' });
+    expect(await queueAfter('121 minutes')).to.include({ status: 'fail' });
+    await runHere(['emails', 'resend', '--queued', '--yes'], db);
+    expect((await look(db)).seen('queue'), 'it was asked for again').to.include({ status: 'ok' });
+    await db.query(`update emails set state = 'held', requeued_at = null where kind = 'notification'`);
+    expect((await look(db)).seen('queue'), 'held mail waits for a person').to.include({ status: 'ok' });
+  });
+
   it('fails for a lost notification until it is dealt with', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);

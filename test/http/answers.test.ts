@@ -25,7 +25,7 @@ describe('server', () => {
     expect(ready.status).to.equal(200);
     expect(ready.json).to.deep.equal({
       status: 'ok',
-      checks: { database: 'ok', oldestDueSeconds: 0, queue: 'ok', schema: 'ok' },
+      checks: { database: 'ok', oldestDueSeconds: 0, oldestQueuedSeconds: 0, queue: 'ok', schema: 'ok' },
     });
   });
 

@@ -86,6 +86,7 @@ describe('/metrics', () => {
       return [mailOutcomes.accepted, mailOutcomes.refused, mailOutcomes.later][turn++ % 3] ?? mailOutcomes.later;
     });
     await db.query(`update emails set due_at = now() - interval '20 minutes' where state = 'queued'`);
+    await db.query(`update emails set created_at = now() - interval '3 hours' where state = 'queued'`);
     await db.query(`update attempts set started_at = finished_at - interval '400 milliseconds'`);
 
     const seen = await until(
@@ -104,6 +105,10 @@ describe('/metrics', () => {
     expect(emails('auto-reply', 'failed')).to.equal(3);
     expect(emails('held-summary', 'queued'), 'none is told as none').to.equal(0);
     expect(seen.get('ruffinweb_oldest_due_email_seconds')).to.be.within(1200, 1300);
+    expect(seen.get('ruffinweb_oldest_queued_email_seconds')).to.be.within(10_800, 10_900);
+    const ready = await http.get('/readyz');
+    expect(ready.status, 'posts can be stored').to.equal(200);
+    expect(ready.json.checks.oldestQueuedSeconds).to.be.within(10_800, 10_900);
     expect(seen.get('ruffinweb_oldest_held_message_seconds')).to.be.greaterThan(172_000);
     const tries = ['accepted', 'refused', 'later', 'unknown', 'broken', 'away'].map((it) =>
       seen.get(`ruffinweb_tries_total{result="${it}"}`),

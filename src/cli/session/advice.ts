@@ -11,6 +11,8 @@ export const adviceWords: Readonly<Record<Advice, string>> = {
     'look at "ruffinweb emails list --state queued", cancel emails that have arrived already, then: ruffinweb emails resume',
   'start-worker':
     'mail is not delivered, or too slowly: is "ruffinweb serve" or "ruffinweb deliver" running? Look at its log',
+  'retry-postponed':
+    'the mail server postpones mail: correct what its reply names, then: ruffinweb emails resend --queued',
   'settle-failed': settleFailed('ruffinweb emails list --state failed'),
   'settle-failed-notifications': settleFailed('ruffinweb emails list --state failed --kind notification'),
   'look-at-held': 'ruffinweb messages list --status held',

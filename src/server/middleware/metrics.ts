@@ -91,6 +91,10 @@ function mailMetrics(registry: Registry) {
     'state',
   ]);
   const oldestDue = gauge('oldest_due_email_seconds', 'How long the oldest due email has been due; 0 if none is due');
+  const oldestQueued = gauge(
+    'oldest_queued_email_seconds',
+    'How long the oldest notification has waited to be sent, also while it is postponed; 0 if none waits',
+  );
   const held = gauge('held_messages', 'Held messages');
   const oldestHeld = gauge(
     'oldest_held_message_seconds',
@@ -116,6 +120,7 @@ function mailMetrics(registry: Registry) {
       emails.reset();
       for (const { kind, state, count } of counts.emails) emails.set({ kind, state }, count);
       oldestDue.set(counts.oldestDueSeconds);
+      oldestQueued.set(counts.oldestQueuedSeconds);
       held.set(counts.heldMessages);
       oldestHeld.set(counts.oldestHeldSeconds);
       paused.reset();

@@ -128,7 +128,10 @@ export const getReady: Operation = {
   summary: 'Check that a message could be stored now',
   description: 'Checks the database and its schema, and reports for how long the oldest due email has been due.',
   responses: {
-    200: answer('It could.', 'Ready', { status: 'ok', checks: { database: 'ok', oldestDueSeconds: 0, schema: 'ok' } }),
+    200: answer('It could.', 'Ready', {
+      status: 'ok',
+      checks: { database: 'ok', oldestDueSeconds: 0, oldestQueuedSeconds: 0, queue: 'ok', schema: 'ok' },
+    }),
     503: answer('It could not.', 'Ready', { status: 'unavailable', checks: { database: 'away' } }),
   },
 };

@@ -9,12 +9,14 @@ import {
 } from '../../words.ts';
 import { heldSince } from '../delivery/held-summary.ts';
 import type { Scope } from '../scope.ts';
+import { oldestQueuedSql } from './readiness.ts';
 
 /** The state of this database's mail. Nothing in it is about a person. */
 export interface MailCounts {
   /** Every pair of kind and state except `sent`, also with a count of 0, and pairs that only a later release knows. */
   emails: { kind: EmailKind; state: EmailState; count: number }[];
   oldestDueSeconds: number;
+  oldestQueuedSeconds: number;
   heldMessages: number;
   oldestHeldSeconds: number;
   pausedFor: PauseCause | null;
@@ -39,6 +41,7 @@ select
     from (select kind, state, count(*) as n from emails where state < 'sent' or state > 'sent' group by kind, state) as by_state) as emails,
   (select coalesce(extract(epoch from now() - min(due_at)), 0)::float8
     from emails where state = 'queued' and due_at <= now()) as oldest_due,
+  ${oldestQueuedSql} as oldest_queued,
   (select count(*)::int from messages where status = 'held') as held,
   (select coalesce(extract(epoch from now() - min(${heldSince})), 0)::float8 from messages where status = 'held') as oldest_held,
   (select case when cause = 'broken' and is_away then 'away' else cause end from mail_queue where paused_at is not null) as paused,
@@ -51,6 +54,7 @@ select
 interface MailCountsRow {
   emails: MailCounts['emails'];
   oldest_due: number;
+  oldest_queued: number;
   held: number;
   oldest_held: number;
   paused: PauseCause | null;
@@ -80,6 +84,7 @@ export async function readMailCounts(scope: Scope, since: Date | { agoMs: number
       ),
     ],
     oldestDueSeconds: Math.max(0, row.oldest_due),
+    oldestQueuedSeconds: Math.max(0, row.oldest_queued),
     heldMessages: row.held,
     oldestHeldSeconds: Math.max(0, row.oldest_held),
     pausedFor: row.paused,

@@ -1,16 +1,23 @@
 import { dirname, join } from 'node:path';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Email } from '../../entities/index.ts';
+import type { Keyring } from '../../privacy/keyring.ts';
 import { heldSince } from '../delivery/held-summary.ts';
 import { describePause, explainBrokenTransport, readPause } from '../delivery/pause.ts';
+import { openOrNull, replyPlace } from '../sealed-values.ts';
 import { openKeyring } from './database.ts';
 import { bad, type Finding, good, type HealthParts } from './health-check.ts';
-import { oldestDueSeconds } from './readiness.ts';
+import { oldestDueSeconds, oldestQueuedSeconds } from './readiness.ts';
 
+/** How long a due email may wait for a worker. */
 const lateSeconds = { warn: 2 * 60, fail: 15 * 60 };
 
+/** How long a notification may wait to be sent, even if its attempts were postponed. */
+const unsentSeconds = { warn: 15 * 60, fail: 2 * 60 * 60 };
+
 export async function checkQueue(parts: HealthParts, em: EntityManager): Promise<Finding> {
-  const pause = await readPause(em, await openKeyring(parts, em));
+  const keyring = await openKeyring(parts, em);
+  const pause = await readPause(em, keyring);
   const [waiting, oldest] = [await em.count(Email, { state: 'queued' }), await oldestDueSeconds({ em })];
   const overdue = oldest >= 1 ? `the oldest overdue by ${formatSeconds(oldest)}` : 'none overdue';
   const fact = waiting === 0 ? 'empty' : `${waiting} queued, ${overdue}${await nextTry(em)}`;
@@ -19,8 +26,33 @@ export async function checkQueue(parts: HealthParts, em: EntityManager): Promise
     const paused = `${why.fact}, since ${pause.since}; ${fact}`;
     return bad(pause.cause === 'hand' ? 'warn' : 'fail', paused, why.fix, why.advice);
   }
-  if (oldest < lateSeconds.warn) return good(fact);
-  return bad(oldest < lateSeconds.fail ? 'warn' : 'fail', fact, null, 'start-worker');
+  const unsent = await oldestQueuedSeconds({ em });
+  const [isLate, isUnsent] = [gravity(oldest, lateSeconds), gravity(unsent, unsentSeconds)];
+  if (isLate === 'fail' || (isLate === 'warn' && isUnsent !== 'fail')) return bad(isLate, fact, null, 'start-worker');
+  if (isUnsent === undefined) return good(fact);
+  const age = `the oldest notification has waited ${formatSeconds(unsent)}`;
+  return bad(isUnsent, `${fact}; ${age}${await lastReply(em, keyring)}`, null, 'retry-postponed');
+}
+
+function gravity(seconds: number, limits: { warn: number; fail: number }): 'warn' | 'fail' | undefined {
+  if (seconds < limits.warn) return undefined;
+  return seconds < limits.fail ? 'warn' : 'fail';
+}
+
+/** What the last attempt for the oldest unsent notification got. */
+async function lastReply(em: EntityManager, keyring: Keyring | undefined): Promise<string> {
+  const [row] = await em.execute<{ id: string; outcome: string; reply: Uint8Array | null }[]>(
+    `select attempts.id, outcome, reply
+     from (
+       select id from emails where state = 'queued' and kind = 'notification'
+       order by coalesce(requeued_at, created_at) limit 1
+     ) as oldest join attempts on attempts.email_id = oldest.id
+     order by finished_at desc limit 1`,
+  );
+  if (row === undefined) return ', and was never tried';
+  const { id, outcome, reply } = row;
+  const said = keyring && reply && openOrNull(() => keyring.open(reply, replyPlace(id)));
+  return `; its last attempt: ${outcome}${said ? `, ${said}` : ''}`;
 }
 
 /** When the next waiting email is tried. Leased emails are left out: their worker may try them now. */

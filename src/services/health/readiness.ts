@@ -18,7 +18,11 @@ export async function readiness(scope: Scope): Promise<Readiness> {
   try {
     const status = await readSchemaStatus(scope.em);
     if (await isReadOnly(scope)) return { ready: false, checks: { database: 'read-only' } };
-    const checks: Readiness['checks'] = { database: 'ok', oldestDueSeconds: await oldestDueSeconds(scope) };
+    const checks: Readiness['checks'] = {
+      database: 'ok',
+      oldestDueSeconds: await oldestDueSeconds(scope),
+      oldestQueuedSeconds: await oldestQueuedSeconds(scope),
+    };
     try {
       requireFitSchema(status);
       const pause = await readPause(scope.em, undefined);
@@ -58,5 +62,17 @@ export async function oldestDueSeconds(scope: Pick<Scope, 'em'>): Promise<number
     `select coalesce(extract(epoch from now() - min(due_at)), 0)::float8 as seconds
      from emails where state = 'queued' and due_at <= now()`,
   );
+  return Math.max(0, Math.round(row?.seconds ?? 0));
+}
+
+/**
+ * SQL: the age of the oldest notification that was not sent, whether it is due or postponed, in seconds; 0 if there is none.
+ * While a mail server postpones every attempt, nothing is overdue.
+ */
+export const oldestQueuedSql = `(select coalesce(extract(epoch from now() - min(coalesce(requeued_at, created_at))), 0)::float8
+    from emails where state = 'queued' and kind = 'notification')`;
+
+export async function oldestQueuedSeconds(scope: Pick<Scope, 'em'>): Promise<number> {
+  const [row] = await scope.em.execute<{ seconds: number }[]>(`select ${oldestQueuedSql} as seconds`);
   return Math.max(0, Math.round(row?.seconds ?? 0));
 }
