@@ -70,6 +70,7 @@ export type Advice =
   | 'settle-failed'
   | 'settle-failed-notifications'
   | 'look-at-held'
+  | 'look-at-keys'
   | 'tell-owners'
   | 'purge-regularly'
   | 'migrate-up'

@@ -14,6 +14,7 @@ import { makeReceipt } from '../../src/services/ids.ts';
 import type { Intake } from '../../src/services/intake/intake.ts';
 import { openPostMemory } from '../../src/services/intake/post-memory.ts';
 import { openScope } from '../../src/services/scope.ts';
+import { openWriteAccess } from '../../src/services/write-access.ts';
 
 const config = readConfig(process.env);
 const log = createLog({ ...config.log, format: 'json' });
@@ -25,6 +26,7 @@ const form = await findOpenForm(openScope(context), defaultFormSlug);
 const intake: Intake = {
   forms: new Map([[defaultFormSlug, form]]),
   memory: openPostMemory(),
+  writes: openWriteAccess(),
   store: async () => ({
     stored: { id: randomUUID(), receipt: makeReceipt(), receivedAt: new Date() },
     repeated: false,

@@ -1,11 +1,23 @@
 import { connectionErrorTexts } from './orm-repairs.ts';
 
+/** SQLSTATEs of a database that lacks space or another resource, cannot use its files, or is read-only. */
+const noWrites = /^(?:53|58|25006)/;
+
+/** Whether a statement failed because the database takes no writes now. */
+export function lacksWrites(error: unknown): boolean {
+  for (let it = error; it instanceof Error; it = it.cause) {
+    const { code } = it as { code?: unknown };
+    if (typeof code === 'string' && noWrites.test(code)) return true;
+  }
+  return false;
+}
+
 /**
- * SQLSTATEs (PostgreSQL manual, appendix A) of temporary failures: connection lost, resources short, server stopping,
+ * SQLSTATEs (PostgreSQL manual, appendix A) of temporary failures: connection lost, resources short, files unusable, server stopping,
  * statement or lock timeout, read-only standby, repeated deadlocks. Also a refused login and a missing database, as
  * while an operator changes the password or restores a backup.
  */
-const notNow = /^(?:08|28|53|57P|57014|55P03|25006|3D000|40001|40P01)/;
+const notNow = /^(?:08|28|53|57P|58|57014|55P03|25006|3D000|40001|40P01)/;
 
 const socketCodes = new Set(
   'ECONNREFUSED ECONNRESET ETIMEDOUT EPIPE ENOTFOUND EAI_AGAIN EHOSTUNREACH ENETUNREACH EADDRNOTAVAIL'.split(' '),

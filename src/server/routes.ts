@@ -38,12 +38,12 @@ export function createRoutes(context: Context, server: ServerState): Router<Requ
 
   addAdminRoutes(router, context.config, server.shared);
 
-  const look = oneAtATime(readiness);
+  const look = oneAtATime(({ scope, intake }: RequestState) => readiness(scope, intake.writes));
   router.get('/livez', (ctx) => {
     ctx.body = { status: 'ok' };
   });
   router.get('/readyz', async (ctx) => {
-    const report = server.stopping ? { ready: false, checks: { server: 'stopping' } } : await look(ctx.state.scope);
+    const report = server.stopping ? { ready: false, checks: { server: 'stopping' } } : await look(ctx.state);
     ctx.status = report.ready ? 200 : 503;
     if (!report.ready) ctx.set('Retry-After', '5');
     ctx.body = { status: report.ready ? 'ok' : 'unavailable', checks: report.checks };

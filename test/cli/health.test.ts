@@ -1,27 +1,33 @@
+import { chmod, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Health } from '../../src/services/health/health.ts';
 import type { HealthCheck } from '../../src/services/health/health-check.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { refuseTables } from '../support/no-space.ts';
 import * as past from '../support/past.ts';
 import { ruffinweb, type Settings, temporaryFolder, testKeys } from '../support/program.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
-import { runHere } from './terminal.ts';
+import { runHere, type SettingFiles } from './terminal.ts';
 
 describe('health', () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
   const names = [
     'database',
     'durability',
+    'writes',
     'schema',
     'keys',
+    'sealed',
     'queue',
     'failed',
     'held',
     'retention',
     'templates',
     'mail',
+    'files',
     'disk',
     'proxies',
     'settings',
@@ -34,9 +40,10 @@ describe('health', () => {
     await folder[Symbol.asyncDispose]();
   });
 
-  const look = async (db: TestDatabase, settings: Settings = {}) => {
+  const look = async (db: TestDatabase, settings: Settings = {}, files: SettingFiles = {}) => {
     const { code, stdout } = await runHere(['health', '--json'], db, {
       settings: { DATA_DIR: folder.path, ...settings },
+      files,
     });
     const health = JSON.parse(stdout) as Health;
     expect(health.checks.map((it) => it.name)).to.deep.equal(names);
@@ -206,7 +213,7 @@ describe('health', () => {
     await using context = await openTestContext(db);
     await buildMessages(context, 1);
     const away = await look(db, { DATABASE_URL: 'postgresql://u:secret@127.0.0.1:1/x' });
-    expect(away.failing).to.deep.equal(names.slice(0, 8));
+    expect(away.failing).to.deep.equal(names.slice(0, 10));
     expect(away.seen('database').fact).to.include('ECONNREFUSED').and.to.not.include('secret');
     expect(away.seen('disk').status).to.equal('ok');
 
@@ -255,6 +262,84 @@ describe('health', () => {
       expect(seen('database').fix).to.include(setting);
     });
   }
+
+  for (const [code, status, fact] of [
+    ['53100', 'fail', 'the disk of the database is full'],
+    ['58030', 'fail', 'the database cannot use its files'],
+    ['42501', 'warn', 'not tried'],
+  ] as const) {
+    it(`tries a write, and leaves nothing behind (${code})`, async () => {
+      await using db = await createDatabase();
+      expect((await look(db)).seen('writes')).to.include({ status: 'ok' });
+      await refuseTables(db, code);
+      const { seen } = await look(db);
+      expect(seen('writes')).to.include({ status });
+      expect(seen('writes').fact).to.include(fact);
+      expect(seen('queue'), 'reading works').to.include({ status: 'ok' });
+      expect(await db.query(`select from pg_class where relname = 'write_check'`)).to.deep.equal([]);
+    });
+  }
+
+  it('finds values that cannot be decrypted', async () => {
+    await using db = await createDatabase();
+    expect((await look(db)).seen('sealed')).to.include({ status: 'ok', fact: 'nothing is encrypted yet' });
+    await using context = await openTestContext(db);
+    await buildMessages(context, 2);
+    await settleDue(context, () => mailOutcomes.later);
+    expect((await look(db)).seen('sealed').fact).to.match(/^the newest \d+ encrypted values can be decrypted$/);
+    // The bytes of another row, a changed byte, a value that is none, and a key that is missing.
+    for (const [change, where] of [
+      [`update senders set name = (select max(name) from senders)`, '1 in senders.name'],
+      [`update messages set content = set_byte(content, 40, 255 - get_byte(content, 40))`, '2 in messages.content'],
+      [`update attempts set reply = 'x'`, '4 in attempts.reply'],
+      [
+        `update messages set client_address = overlay(client_address placing 'k9' from 3)`,
+        '2 in messages.client_address',
+      ],
+    ] as const) {
+      await db.query(change);
+      const { failing, seen } = await look(db);
+      expect(failing).to.deep.equal(['sealed']);
+      expect(seen('sealed').fact).to.include(where);
+      expect(seen('sealed').fix).to.include('ruffinweb encryption status');
+    }
+  });
+
+  it('warns about files with secrets that others can read', async () => {
+    await using db = await createDatabase();
+    await using own = await temporaryFolder();
+    for (const name of ['encryption.keys', 'postgres.password', 'SMTP_PASSWORD', '.env']) {
+      const path = join(own.path, name);
+      const secrets = { SMTP_PASSWORD: join(own.path, 'SMTP_PASSWORD') };
+      await writeFile(path, `k1:${Buffer.alloc(32).toString('base64')}`);
+      for (const [mode, status] of [
+        [0o600, 'ok'],
+        [0o640, 'ok'],
+        [0o644, 'warn'],
+        [0o660, 'warn'],
+        [0o602, 'warn'],
+      ] as const) {
+        await chmod(path, mode);
+        const { seen } = await look(db, { DATA_DIR: own.path }, { secrets, file: join(own.path, '.env') });
+        expect(seen('files'), `${name} ${mode.toString(8)}`).to.include({ status });
+        if (status === 'warn') expect(seen('files').fix).to.equal(`chmod 600 ${path}`);
+      }
+      await chmod(path, 0o600);
+    }
+  });
+
+  it('warns about a database that is not in UTF-8', async () => {
+    await using db = await createDatabase();
+    const name = `${db.name}_latin`;
+    await db.query(`create database ${name} encoding 'LATIN1' locale 'C' template template0`);
+    const url = Object.assign(new URL(db.url), { pathname: name }).href;
+    const { stdout } = await runHere(['health', '--json'], { url }, { settings: { DATA_DIR: folder.path } });
+    await db.query(`drop database ${name} with (force)`);
+    const [database] = (JSON.parse(stdout) as Health).checks;
+    expect(database).to.include({ name: 'database', status: 'warn' });
+    expect(database?.fact).to.include('its encoding is LATIN1');
+    expect(database?.fix).to.include(`ENCODING 'UTF8'`);
+  });
 
   it('checks database settings that prevent data loss', async () => {
     await using db = await createDatabase();

@@ -21,6 +21,13 @@ interface Surroundings {
   /** What the user types if the command asks. */
   types?: string;
   settings?: Settings;
+  files?: SettingFiles;
+}
+
+/** The `.env` file that secrets came from, and other files by the name of the secret. */
+export interface SettingFiles {
+  file?: string;
+  secrets?: Settings;
 }
 
 /**
@@ -42,10 +49,18 @@ export async function runHere(
     env: options.env ?? {},
     calledAs: 'ruffinweb',
     readSettings: () => ({
-      file: '.env',
-      values: { DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys, LOG_LEVEL: 'silent', ...options.settings },
+      file: options.files?.file ?? '.env',
+      values: {
+        DATABASE_URL: db.url,
+        ENCRYPTION_KEYS: testKeys,
+        LOG_LEVEL: 'silent',
+        ...options.settings,
+        ...Object.fromEntries(
+          Object.entries(options.files?.secrets ?? {}).map(([name, path]) => [`${name}_FILE`, path]),
+        ),
+      },
       faults: [],
-      sourceOf: () => 'environment',
+      sourceOf: (name) => (options.files?.secrets?.[name] ? 'file' : options.files?.file ? '.env' : 'environment'),
     }),
     stopGently: () => new AbortController().signal,
     stopInSteps: () => ({ stop: new AbortController().signal, hasten: new AbortController().signal }),

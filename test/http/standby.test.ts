@@ -1,5 +1,9 @@
 import { expect } from 'chai';
+import { openScope } from '../../src/services/scope.ts';
+import { takesWrites } from '../../src/services/write-access.ts';
 import { submission } from '../support/api.ts';
+import { openTestContext } from '../support/context.ts';
+import { allowEverything, refuseMessages, refuseTables } from '../support/no-space.ts';
 import { type Api, openApi } from '../support/server-here.ts';
 import { until } from '../support/until.ts';
 
@@ -35,5 +39,65 @@ describe('a database that is read-only for a while, as a standby before promotio
     await until('a post is stored', async () => (await http.post('/api/messages', submission())).status === 201);
     expect((await http.get('/readyz')).status).to.equal(200);
     await until('its mail is sent', async () => (await db.emails())['notification sent'] === 1);
+  });
+});
+
+describe('a database that takes no posts, as with a full disk', () => {
+  let api: Api;
+
+  before(async () => {
+    api = await openApi();
+  });
+  after(async () => {
+    await api[Symbol.asyncDispose]();
+  });
+  afterEach(async () => {
+    await allowEverything(api.db);
+  });
+
+  const ready = async () => {
+    const { status, json } = await api.http.get('/readyz');
+    return [status, json.checks.database];
+  };
+  let posts = 0;
+  const post = async () => (await api.http.post('/api/messages', submission({ message: `Hello ${++posts}` }))).status;
+
+  it('makes the server unready until a post is stored again', async () => {
+    const { db } = api;
+    await refuseTables(db, '53100');
+    expect(await ready(), 'nothing is tried before a post fails').to.deep.equal([200, 'ok']);
+    for (const code of ['53100', '53200', '58030', '58P01', '25006']) {
+      await refuseMessages(db, code);
+      expect(await post(), code).to.equal(503);
+      expect(await ready(), code).to.deep.equal([503, 'takes-no-writes']);
+      await db.query('drop trigger refuse_messages on messages');
+      expect(await ready(), 'not tried again yet').to.deep.equal([503, 'takes-no-writes']);
+      expect(await post()).to.equal(201);
+      expect(await ready(), code).to.deep.equal([200, 'ok']);
+    }
+    for (const code of ['55P03', '23514']) {
+      await refuseMessages(db, code);
+      expect(await post(), code).to.be.at.least(500);
+      expect(await ready(), 'the fault of this post alone').to.deep.equal([200, 'ok']);
+    }
+  });
+
+  it('makes the server ready once a write succeeds', async () => {
+    await using context = await openTestContext(api.db);
+    const scope = openScope(context);
+    const access = { isDoubtful: true, triedAt: Number.NEGATIVE_INFINITY };
+    await refuseTables(api.db, '53100');
+    expect(await takesWrites(scope, access)).to.equal(false);
+    await allowEverything(api.db);
+    expect(await takesWrites(scope, access), 'ten seconds have not passed').to.equal(false);
+    access.triedAt -= 10_000;
+    expect(await takesWrites(scope, access)).to.equal(true);
+    expect(access.isDoubtful).to.equal(false);
+    expect(await api.db.query(`select from pg_class where relname = 'write_check'`)).to.deep.equal([]);
+    await refuseTables(api.db, '42501');
+    expect(
+      await takesWrites(scope, { isDoubtful: true, triedAt: Number.NEGATIVE_INFINITY }),
+      'it may not try',
+    ).to.equal(true);
   });
 });

@@ -47,6 +47,7 @@ const databaseRefusals: Readonly<Record<string, string>> = {
 /** Why a database that answered could not do it now, by SQLSTATE. */
 const databaseTroubles: readonly [sqlState: RegExp, fact: string, fix: string][] = [
   [/^53100$/, 'the disk of the database is full', 'free some space there, and run this again'],
+  [/^58/, 'the database cannot use its files', 'look at its disk and its log, and run this again'],
   [/^53/, 'the database is short of a resource', 'find out what uses it up, and run this again'],
   [
     /^25006$/,

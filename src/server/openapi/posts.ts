@@ -126,7 +126,8 @@ export const getReady: Operation = {
   operationId: 'getReady',
   tags: ['Monitoring'],
   summary: 'Check that a message could be stored now',
-  description: 'Checks the database and its schema, and reports for how long the oldest due email has been due.',
+  description:
+    'Checks the database, its schema, and after a post that could not be written also a write. Reports for how long the oldest due email and the oldest unsent notification wait.',
   responses: {
     200: answer('It could.', 'Ready', {
       status: 'ok',

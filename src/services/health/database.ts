@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { checkStoredKeys, readStoredKeys } from '../../database/encryption-keys.ts';
 import { readSchemaStatus } from '../../database/migrate.ts';
+import { tryWrite } from '../../database/try-write.ts';
 import type { Keyring } from '../../privacy/keyring.ts';
 import { KeysWrong } from '../../privacy/keyring-check.ts';
 import { Problem } from '../../problems.ts';
@@ -14,6 +15,7 @@ interface DatabaseRow {
   is_read_only: boolean;
   isolation: string;
   date_style: string;
+  encoding: string;
 }
 
 /** Also finds settings of the server, database or role that we cannot work with. */
@@ -22,7 +24,8 @@ export async function checkDatabase(parts: HealthParts): Promise<Finding> {
   const [row] = await em.execute<DatabaseRow[]>(
     `select current_setting('server_version') as version, current_setting('server_version_num')::int as version_number,
        current_database() as name, current_setting('transaction_read_only') = 'on' as is_read_only,
-       current_setting('default_transaction_isolation') as isolation, current_setting('DateStyle') as date_style`,
+       current_setting('default_transaction_isolation') as isolation, current_setting('DateStyle') as date_style,
+       current_setting('server_encoding') as encoding`,
   );
   if (row === undefined) throw new Error('a select without a table returns one row');
   // The first statement opened the connection. This one measures the round trip.
@@ -52,8 +55,30 @@ export async function checkDatabase(parts: HealthParts): Promise<Finding> {
       `ALTER ROLE or ALTER DATABASE … SET DateStyle = 'ISO', then restart`,
     );
   }
+  if (row.encoding !== 'UTF8') {
+    return bad(
+      'warn',
+      `${fact}, but its encoding is ${row.encoding}, so some recipients' addresses cannot be stored`,
+      `create a database with ENCODING 'UTF8', and move everything there with pg_dump`,
+    );
+  }
   if (tookMs > 250) return bad('warn', fact, 'find out why it is busy, or move it closer');
   return good(fact);
+}
+
+/** A full disk lets reads succeed. */
+export async function checkWrites(em: EntityManager): Promise<Finding> {
+  try {
+    await tryWrite(em);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== '42501') throw error;
+    return bad(
+      'warn',
+      'not tried: our role may not create temporary tables',
+      'GRANT TEMPORARY ON DATABASE … TO that role',
+    );
+  }
+  return good('the database takes writes and has space');
 }
 
 /** A 201 promises that the message survives a power cut. */

@@ -28,6 +28,8 @@ export interface HealthParts {
   database: () => EntityManager;
   /** The configured keys; undefined before the first start. */
   keys: () => readonly ConfiguredKey[] | undefined;
+  /** Files that secrets were read from. */
+  secretFiles: readonly string[];
   templates: () => Templates;
   mailer: () => Mailer;
   /** Asks the Redis that shares limits; undefined if none is configured. */

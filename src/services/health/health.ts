@@ -1,9 +1,10 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { checkDatabase, checkDurability, checkKeyring, checkSchema } from './database.ts';
+import { checkDatabase, checkDurability, checkKeyring, checkSchema, checkWrites } from './database.ts';
 import { bad, type Finding, type HealthCheck, type HealthParts, type HealthStatus } from './health-check.ts';
-import { checkDisk, checkProxies, checkRedis, checkSettings } from './machine.ts';
+import { checkDisk, checkFiles, checkProxies, checkRedis, checkSettings } from './machine.ts';
 import { checkFailed, checkHeld, checkMail, checkQueue, checkTemplates } from './mail.ts';
 import { checkRetention } from './retention.ts';
+import { checkSealed } from './sealed.ts';
 import { checkClock, deepChecks } from './smtp-and-clock.ts';
 
 export interface Health {
@@ -27,14 +28,17 @@ export async function checkHealth(parts: HealthParts, options: { deep?: boolean 
   const findings = {
     database,
     durability: ask(checkDurability),
+    writes: ask(checkWrites),
     schema: ask(checkSchema),
     keys: ask((em) => checkKeyring(parts, em)),
+    sealed: ask((em) => checkSealed(parts, em)),
     queue: ask((em) => checkQueue(parts, em)),
     failed: ask(checkFailed),
     held: ask(checkHeld),
     retention: ask((em) => checkRetention(parts, em)),
     templates: run(parts, () => checkTemplates(parts), 'fix that file, or delete it to use ours'),
     mail: run(parts, () => checkMail(parts)),
+    files: run(parts, () => checkFiles(parts)),
     disk: run(parts, () => checkDisk(parts)),
     proxies: checkProxies(parts),
     settings: checkSettings(parts),

@@ -1,4 +1,5 @@
-import { statfs } from 'node:fs/promises';
+import { stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 import { bad, type Finding, good, type HealthParts } from './health-check.ts';
 
 const mebibyte = 1024 * 1024;
@@ -15,6 +16,26 @@ export async function checkDisk(parts: HealthParts): Promise<Finding> {
   const fact = `${formatBytes(free)} free (${Math.round(share * 100)} %) at ${dataDir}`;
   if (free >= 1024 * mebibyte && share >= 0.05) return good(fact);
   return bad(free < 200 * mebibyte ? 'fail' : 'warn', fact, 'free space, or move DATA_DIR');
+}
+
+/** Writable by the group, or open to everybody. */
+const tooOpen = 0o027;
+
+/** Files with keys, passwords and other secrets. */
+export async function checkFiles({ config: { dataDir }, secretFiles }: HealthParts): Promise<Finding> {
+  const ours = ['encryption.keys', 'postgres.password'].map((name) => join(dataDir, name));
+  const open: string[] = [];
+  for (const path of new Set([...secretFiles, ...ours])) {
+    // There is no other account in a container.
+    if (path.startsWith('/run/secrets/')) continue;
+    const mode = await stat(path).then(
+      (it) => it.mode,
+      () => 0,
+    );
+    if ((mode & tooOpen) !== 0) open.push(path);
+  }
+  if (open.length === 0) return good('no secret is open to other accounts');
+  return bad('warn', `other accounts can read or change ${open.join(', ')}`, `chmod 600 ${open.join(' ')}`);
 }
 
 /**

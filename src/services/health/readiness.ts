@@ -3,6 +3,7 @@ import { isOutage } from '../../database/outage.ts';
 import { readPause } from '../delivery/pause.ts';
 import { requireFitSchema } from '../schema.ts';
 import type { Scope } from '../scope.ts';
+import { takesWrites, type WriteAccess } from '../write-access.ts';
 
 export interface Readiness {
   ready: boolean;
@@ -14,10 +15,11 @@ export interface Readiness {
  * Whether this server can store a post right now. The age of the queue and its pause are reported, but they do not make
  * it unready.
  */
-export async function readiness(scope: Scope): Promise<Readiness> {
+export async function readiness(scope: Scope, writes: WriteAccess): Promise<Readiness> {
   try {
     const status = await readSchemaStatus(scope.em);
     if (await isReadOnly(scope)) return { ready: false, checks: { database: 'read-only' } };
+    if (!(await takesWrites(scope, writes))) return { ready: false, checks: { database: 'takes-no-writes' } };
     const checks: Readiness['checks'] = {
       database: 'ok',
       oldestDueSeconds: await oldestDueSeconds(scope),

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { variable, variableNames } from '../../../config/variables.ts';
 import { Problem } from '../../../problems.ts';
 import type { Health } from '../../../services/health/health.ts';
 import type { HealthStatus } from '../../../services/health/health-check.ts';
@@ -6,6 +7,7 @@ import { fixOf } from '../../session/advice.ts';
 import { type Call, type CliCommand, wholeNumber } from '../../session/command.ts';
 import { exitCode } from '../../session/exit-codes.ts';
 import { openConfig } from '../../session/open-context.ts';
+import type { Settings } from '../../terminal/deps.ts';
 import type { Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import { wrap } from '../../terminal/table.ts';
@@ -40,10 +42,11 @@ async function checkHealth({ deps, options, output }: Call<HealthOptions>): Prom
     import('./open-parts.ts'),
     import('../../../services/health/health.ts'),
   ]);
+  const secretFiles = secretFilesOf(deps.readSettings());
   const stop = watch ? deps.stopGently() : undefined;
   for (;;) {
     // Opened again each time, so that a part that was missing is found when it is back.
-    await using parts = await openHealthParts(config, log);
+    await using parts = await openHealthParts(config, log, secretFiles);
     const health = addCommands(await checkHealth(parts, { deep }));
     if (stop && deps.stdout.isTTY && !json) output.print(clearScreen);
     output.printResult(health, () => printHealth(output, health));
@@ -53,6 +56,13 @@ async function checkHealth({ deps, options, output }: Call<HealthOptions>): Prom
     await pause((every ?? 10) * 1000, undefined, { signal: stop }).catch(() => {});
     if (stop.aborted) return;
   }
+}
+
+/** The files that settings with secrets came from. */
+function secretFilesOf({ file, values, sourceOf }: Settings): string[] {
+  const secrets = variableNames.filter((name) => variable(name).secret);
+  const own = secrets.filter((name) => sourceOf(name) === 'file').map((name) => values[`${name}_FILE`] ?? '');
+  return secrets.some((name) => sourceOf(name) === '.env') ? [...own, file] : own;
 }
 
 const clearScreen = '\u001b[2J\u001b[H\u001b[A';

@@ -8,7 +8,11 @@ import type { HealthParts } from '../../../services/health/health-check.ts';
 import { describeFailure } from '../../session/failures.ts';
 
 /** Opens the parts that `health` checks, each alone, so that a broken one does not hide the others. */
-export async function openHealthParts(config: Config, log: Log): Promise<HealthParts & AsyncDisposable> {
+export async function openHealthParts(
+  config: Config,
+  log: Log,
+  secretFiles: readonly string[],
+): Promise<HealthParts & AsyncDisposable> {
   await using opened = new AsyncDisposableStack();
   const now = () => new Date();
   const database = await attempt(async () => {
@@ -27,6 +31,7 @@ export async function openHealthParts(config: Config, log: Log): Promise<HealthP
     database,
     // Unlike a start, a check creates no keys.
     keys: () => findKeys(config),
+    secretFiles,
     templates,
     mailer,
     redis: redisUrl && (() => describeRedis(redisUrl.reveal())),
