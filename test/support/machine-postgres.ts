@@ -28,6 +28,22 @@ export class MachinePostgres implements AsyncDisposable {
     return server;
   }
 
+  /** `fast` ends all connections; `immediate` is a crash, after which it recovers. */
+  async restart(mode: 'fast' | 'immediate'): Promise<void> {
+    await this.#run(
+      'pg_ctl',
+      'restart',
+      '-w',
+      '-s',
+      '-m',
+      mode,
+      '-D',
+      join(this.#folder, 'files'),
+      '-l',
+      join(this.#folder, 'log'),
+    );
+  }
+
   /** The URL of `database`, whether it exists or not. */
   urlOf(database: string): string {
     return `postgresql://owner@127.0.0.1:${this.port}/${database}?sslmode=disable`;

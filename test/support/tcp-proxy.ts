@@ -15,6 +15,9 @@ interface Cut {
   readonly done: (deliver: () => void) => void;
 }
 
+/** How an answer gets lost: the connection is cut in its place, or falls silent. */
+export type Loss = 'cut' | 'drop';
+
 /** ReadyForQuery: the end of PostgreSQL's response to a statement, before the transaction state. */
 const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5]);
 
@@ -22,6 +25,8 @@ const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5]);
 export class TcpProxy implements AsyncDisposable {
   #mode: ProxyMode = 'pass';
   #cut: Cut | undefined;
+  #loss: { readonly how: Loss; left: number } | undefined;
+  #answers = 0;
   #awaited: { readonly statement: string; readonly seen: () => void } | undefined;
   readonly #pairs = new Set<[Socket, Socket]>();
   readonly #late = new Set<Socket>();
@@ -46,6 +51,20 @@ export class TcpProxy implements AsyncDisposable {
     through.hostname = '127.0.0.1';
     through.port = String((this.#server.address() as AddressInfo).port);
     return through.href;
+  }
+
+  /** How many answers the server has given, also to connecting. */
+  get answers(): number {
+    return this.#answers;
+  }
+
+  /** From now on, the server's nth answer is lost, on whichever connection. */
+  loseAnswer(nth: number, how: Loss): void {
+    this.#loss = { how, left: nth };
+  }
+
+  get hasLostAnswer(): boolean {
+    return this.#loss?.left === 0;
   }
 
   get connections(): number {
@@ -103,6 +122,13 @@ export class TcpProxy implements AsyncDisposable {
       client.resetAndDestroy();
       cut.done(() => target.end(bytes));
     };
+    const loseIn = (from: Socket, bytes: Buffer) => {
+      if (from !== target || !bytes.subarray(-6, -1).equals(readyForQuery)) return;
+      this.#answers += 1;
+      if (this.#loss === undefined || this.#loss.left === 0 || --this.#loss.left > 0) return;
+      if (this.#loss.how === 'cut') client.resetAndDestroy();
+      else dead = true;
+    };
     const forward = (from: Socket, to: Socket) => {
       from.on('data', (bytes) => {
         if (from === client && this.#awaited && bytes.includes(this.#awaited.statement)) {
@@ -110,6 +136,7 @@ export class TcpProxy implements AsyncDisposable {
           this.#awaited = undefined;
         }
         cutIn(from, bytes);
+        loseIn(from, bytes);
         dead ||= this.#mode === 'swallow' || client.destroyed;
         if (!dead) to.write(bytes);
       });
