@@ -10,7 +10,7 @@ export type EmailState = (typeof emailStates)[number];
 /**
  * Why an email was given up. Failed: the mail server refused it for good, the retry schedule ended, or it may have arrived
  * and must not arrive twice. Cancelled when it was due: the recipient does not want the auto-reply, it would come too late,
- * or the messages of a summary are no longer held.
+ * or the messages of a summary are no longer held. Cancelled at once: a digest names its message instead.
  */
 export const failureReasons = [
   'refused',
@@ -19,6 +19,7 @@ export const failureReasons = [
   'unwanted',
   'too-late',
   'nothing-held',
+  'digest',
 ] as const;
 export type FailureReason = (typeof failureReasons)[number];
 
@@ -33,6 +34,23 @@ export type AttemptOutcome = (typeof attemptOutcomes)[number];
 /** `held`: kept back with its emails, because it looks like spam. */
 export const messageStatuses = ['accepted', 'held'] as const;
 export type MessageStatus = (typeof messageStatuses)[number];
+
+/**
+ * Why a message gets no auto-reply. The form sends none; the message was held; mail to the address would reach a program or
+ * a list; the mailbox's owner wants none, or got one within a day; or the hourly limit of the form, the client's network or
+ * the recipient's domain was reached.
+ */
+export const noReplyReasons = [
+  'off',
+  'held',
+  'address',
+  'opted-out',
+  'mailbox-limit',
+  'form-limit',
+  'network-limit',
+  'domain-limit',
+] as const;
+export type NoReplyReason = (typeof noReplyReasons)[number];
 
 /** Why a message is held. The operator sees it, the visitor never does. */
 export const suspicions = [

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { emailChannel } from '../../src/services/outbox.ts';
 import { settings } from '../accept/contenders.ts';
-import { type Machine, query } from '../support/machine.ts';
+import { type Machine, query, raiseNotifyLimit } from '../support/machine.ts';
 import { findPostmaster, processorMs } from '../support/processor-time.ts';
 import { startServer, startWorker } from '../support/program.ts';
 
@@ -67,7 +67,9 @@ const launcherOf = (root: string) => join(root, 'bin/ruffinweb.js');
 
 async function startServe(machine: Machine, root: string, env: Record<string, string>) {
   const command = [process.execPath, launcherOf(root), 'serve', '--no-deliver', '--migrate'] as const;
-  return await startServer('serve', { folder: machine.folder, env, command });
+  const server = await startServer('serve', { folder: machine.folder, env, command });
+  await raiseNotifyLimit(env.DATABASE_URL ?? '');
+  return server;
 }
 
 /** Measures some work on `count` posts or mails, as processor time per piece in microseconds. */

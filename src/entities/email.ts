@@ -38,6 +38,8 @@ const EmailSchema = defineEntity({
     coversAfter: p.datetime(3).nullable(),
     /** … and up to this time; empty for other kinds, and until maintenance fills it for a summary of release 0.2.0. */
     coversUntil: p.datetime(3).nullable(),
+    /** The same for a digest and all notifications that it replaces: see `services/digest.ts`. */
+    digestId: p.uuid().nullable(),
   },
   indexes: [
     { properties: ['dueAt'], where: "state = 'queued'", name: 'emails_due_index' },
@@ -46,6 +48,7 @@ const EmailSchema = defineEntity({
     { properties: ['message'] },
     { properties: ['sender'], where: 'sender_id is not null', name: 'emails_sender_index' },
     { properties: ['resendOf'], where: 'resend_of_id is not null', name: 'emails_resend_of_index' },
+    { properties: ['digestId'], where: 'digest_id is not null', name: 'emails_digest_index' },
   ],
   checks: [
     { name: 'emails_one_recipient', expression: 'num_nonnulls(recipient, sender_id) = 1' },
@@ -70,6 +73,16 @@ export class Email extends EmailSchema.class {
     return this.requeuedAt ?? this.createdAt;
   }
 
+  /** Whether it is a notification that lists other messages too. */
+  isDigest(): boolean {
+    return this.digestId != null && !this.isNamedOnly();
+  }
+
+  /** Whether a digest names its message instead. */
+  isNamedOnly(): boolean {
+    return this.state === 'cancelled' && this.failure === 'digest';
+  }
+
   /**
    * Queues the email with a new retry schedule and the current Date, because mail programs sort an old date out of sight.
    * The Message-ID stays, so that a receiver who already has it drops the second copy.
@@ -83,9 +96,11 @@ export class Email extends EmailSchema.class {
     this.dueAt = now;
   }
 
-  /** Holds the email with its message. A worker that claimed it before loses its lease. */
+  /** Holds the email with its message, alone. A worker that claimed it before loses its lease. */
   hold(): void {
     this.state = 'held';
+    this.failure = null;
+    this.digestId = null;
     this.leaseToken = null;
   }
 

@@ -25,6 +25,8 @@ const FormSchema = defineEntity({
     requiredFields: p.array().columnType('text[]').nullable(),
     /** How many days its messages are kept, 0 for ever; empty means `RETENTION_DAYS`. */
     retentionDays: p.integer().nullable(),
+    /** How many notifications an hour each owner gets, 0 for no limit; empty means 60. */
+    notifyLimit: p.integer().nullable(),
     closedAt: p.datetime(3).nullable(),
     createdAt: p.datetime(3).defaultRaw('now()'),
     /** Different after every change: PostgreSQL's id of the transaction that wrote the row. */

@@ -65,3 +65,31 @@ export const ReplyHour = defineEntity({
     replies: p.integer(),
   },
 });
+
+/** How many auto-replies went to one client network, or to one recipient domain, in one clock hour. */
+export const ReplyLimit = defineEntity({
+  name: 'ReplyLimit',
+  tableName: 'reply_limits',
+  properties: {
+    /** Keyed hash of the network or domain. */
+    key: p.blob().primary(),
+    hour: p.datetime(0).primary(),
+    replies: p.integer(),
+  },
+});
+
+/** How many notifications about a form's messages one owner got, or would have got, in one clock hour. */
+export const NotifyHour = defineEntity({
+  name: 'NotifyHour',
+  tableName: 'notify_hours',
+  properties: {
+    form: () => p.manyToOne(Form).primary(),
+    hour: p.datetime(0).primary(),
+    recipient: p.text().primary(),
+    notifications: p.integer(),
+    /** The limit when the last one was counted. */
+    notifyLimit: p.integer(),
+    /** Beyond the limit: the digest that further messages of this hour join; empty after it was closed. */
+    digestId: p.uuid().nullable(),
+  },
+});

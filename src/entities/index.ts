@@ -4,7 +4,7 @@ import { Attempt } from './attempt.ts';
 import { Email } from './email.ts';
 import { EncryptionKey, RetiredKey } from './encryption-key.ts';
 import { Form } from './form.ts';
-import { MessageKey, RecentPost, ReplyDay, ReplyHour, UsedCaptcha } from './guard-memory.ts';
+import { MessageKey, NotifyHour, RecentPost, ReplyDay, ReplyHour, ReplyLimit, UsedCaptcha } from './guard-memory.ts';
 import { Erasure, ImportedRow, Suppression } from './kept-after-erasure.ts';
 import { Message } from './message.ts';
 import { Sender } from './sender.ts';
@@ -40,6 +40,8 @@ export const entities: readonly EntityClass[] = [
   RetiredKey,
   ReplyDay,
   ReplyHour,
+  ReplyLimit,
+  NotifyHour,
   MessageKey,
   RecentPost,
   UsedCaptcha,

@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
-import { messageStatuses } from '../words.ts';
+import { messageStatuses, type NoReplyReason } from '../words.ts';
 import { Form } from './form.ts';
 import { Sender } from './sender.ts';
 
@@ -28,6 +28,8 @@ const MessageSchema = defineEntity({
     heldAt: p.datetime(3).nullable(),
     /** When a held message's owner was told about it; only then may retention delete it. See `isTold`. */
     toldAt: p.datetime(3).nullable(),
+    /** Why the sender gets no auto-reply; empty if one was queued, and for a message of release 0.2.0. */
+    noReply: p.text().$type<NoReplyReason>().nullable(),
   },
   indexes: [
     { properties: ['sender', 'id'] },

@@ -35,3 +35,8 @@ export function readReceipt(text: string): string | undefined {
   const plain = text.trim().toUpperCase().replace(/^RW-?/, '').replaceAll('O', '0').replaceAll(/[IL]/g, '1');
   return /^[0-9A-HJKMNP-TV-Z]{10}$/.test(plain) ? `RW-${plain}` : undefined;
 }
+
+/** Ids as the text of a PostgreSQL array, without nulls. */
+export function listOf(ids: readonly (string | null)[]): string {
+  return `{${ids.filter((it) => it !== null).join(',')}}`;
+}

@@ -1,5 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { MessageStatus } from '../words.ts';
+import { handOverDigests } from './digest.ts';
+import { listOf } from './ids.ts';
 
 export interface RemovedMessage {
   id: string;
@@ -26,6 +28,7 @@ export async function removeMessages(
 ): Promise<RemovedMessage[]> {
   if (ids.length === 0) return [];
   await em.execute('select id from emails where message_id = any(?::uuid[]) order by id for update', [listOf(ids)]);
+  await handOverDigests(em, ids);
   const removed = await em.execute<{ id: string; form_id: string; sender_id: string | null; status: MessageStatus }[]>(
     `delete from messages where id = any(?::uuid[]) and ${stillDue} returning id, form_id, sender_id, status`,
     [listOf(ids)],
@@ -39,9 +42,4 @@ export async function removeMessages(
     [senderIds],
   );
   return removed.map((it) => ({ id: it.id, formId: it.form_id, senderId: it.sender_id, status: it.status }));
-}
-
-/** Ids as the text of a PostgreSQL array, without nulls. */
-export function listOf(ids: readonly (string | null)[]): string {
-  return `{${ids.filter((it) => it !== null).join(',')}}`;
 }

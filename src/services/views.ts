@@ -76,6 +76,8 @@ export function viewEmail(keyring: Keyring, email: LoadedEmail, now: Date) {
     createdAt: email.createdAt.toISOString(),
     sentAt: email.sentAt?.toISOString() ?? null,
     resendOf: email.resendOf?.id ?? null,
+    /** Whether it is a notification that names other messages too, those beyond its form's hourly limit. */
+    digest: email.isDigest(),
     /** Whether a worker may be sending it right now. */
     leased: email.isLeased(now),
   };

@@ -17,6 +17,7 @@ describe('auto-reply', () => {
 
   before(async () => {
     db = await createDatabase();
+    await db.liftHourlyLimits();
     smtp = await startSmtpServer();
     settings = {
       DATABASE_URL: db.url,

@@ -63,7 +63,8 @@ describe('posts stored in one batch', () => {
         notify: ['owner@site.test'],
         idempotencyKey: draw(2) ? `key-${draw(1000)}-${n % 7}` : undefined,
         captchaUse: draw(2) ? { id: `captcha-${draw(5000)}`, expiresAt: new Date(Date.now() + 60_000) } : undefined,
-        reply: true,
+        notifyLimit: 0,
+        noReply: undefined,
       };
     };
     const stored = await Promise.all(
@@ -134,7 +135,8 @@ describe('posts stored in one batch', () => {
       notify: ['owner@site.test'],
       idempotencyKey: undefined,
       captchaUse: undefined,
-      reply: true,
+      notifyLimit: 0,
+      noReply: undefined,
     });
     await using batches = openStoreBatches(context, { maxInFlight: 1, maxPosts: 100, maxWaiting: 20 });
     const refused: string[] = [];

@@ -18,6 +18,7 @@ describe('killing the server with 200 posts in flight, ten times', () => {
   before(async () => {
     console.log(`    CHAOS_SEED=${seed}`);
     db = await createDatabase();
+    await db.liftHourlyLimits();
     folder = await temporaryFolder();
     settings = { DATABASE_URL: db.url, DATA_DIR: folder.path, NOTIFY_TO: 'a@site.test,b@site.test' };
   });

@@ -94,7 +94,7 @@ describe('acting on one email', () => {
     ]);
     const claimed = new Set(claims.flatMap((it) => it.rows.map((email) => email.id)));
     for (const it of cancelled) expect(it.result, it.id).to.equal(claimed.has(it.id) ? 'refused' : 'cancelled');
-    expect(cancelled).to.have.lengthOf(40);
+    expect(cancelled).to.have.lengthOf(30);
   });
 
   it('show --mail: prints exactly the mail that is sent', async () => {

@@ -86,7 +86,14 @@ describe('forms', () => {
       requiredFields: null,
       origins: null,
       retentionDays: null,
-      effective: { recipients: ['owner@site.test'], autoReply: true, captcha: 'none', retentionDays: 0 },
+      notifyLimit: null,
+      effective: {
+        recipients: ['owner@site.test'],
+        autoReply: true,
+        captcha: 'none',
+        retentionDays: 0,
+        notifyLimit: 60,
+      },
       createdAt: plain.createdAt,
       closedAt: null,
     });
@@ -99,6 +106,7 @@ describe('forms', () => {
       requiredFields: ['company'],
       origins: ['https://shop.test'],
       retentionDays: 30,
+      notifyLimit: 0,
     };
     const changed = await json(
       'change',
@@ -121,6 +129,8 @@ describe('forms', () => {
       'https://shop.test/',
       '--retention',
       '30',
+      '--notify-limit',
+      'off',
     );
     expect(changed).to.deep.include(own);
     expect(changed.effective).to.deep.equal({
@@ -128,6 +138,7 @@ describe('forms', () => {
       autoReply: false,
       captcha: 'altcha',
       retentionDays: 30,
+      notifyLimit: 0,
     });
     const { name, recipients, captcha } = plain;
     expect(await json('change', 'contact', '--reset', 'name', 'recipients', 'captcha')).to.deep.equal({
@@ -135,9 +146,10 @@ describe('forms', () => {
       name,
       recipients,
       captcha,
-      effective: { ...plain.effective, autoReply: false, retentionDays: 30 },
+      effective: { ...plain.effective, autoReply: false, retentionDays: 30, notifyLimit: 0 },
     });
-    await json('change', 'contact', '--reset', 'auto-reply', 'redirect', 'required', 'origins', 'retention');
+    const others = ['auto-reply', 'redirect', 'required', 'origins', 'retention', 'notify-limit'];
+    await json('change', 'contact', '--reset', ...others);
     expect((await json('list')).items).to.deep.equal([plain]);
     expect((await json('list')).next).to.equal(null);
   });
@@ -148,7 +160,8 @@ describe('forms', () => {
     expect(withoutColours(stdout))
       .to.match(/recipients +owner@site\.test \(from NOTIFY_TO\)/)
       .and.match(/required +email, message, company/)
-      .and.match(/origins +https:\/\/shop\.test/);
+      .and.match(/origins +https:\/\/shop\.test/)
+      .and.match(/notify limit +60 an hour \(the default\)/);
     const table = withoutColours((await runHere(['forms', 'list'], db, { settings, columns: 80 })).stdout);
     expect(table).to.match(/contact +open +owner@site\.test +on +none/);
   });
@@ -169,6 +182,8 @@ describe('forms', () => {
       [['add', 'x', '--auto-reply', 'yes'], 2, /on, off/],
       [['add', 'x', '--retention', 'never'], 2, /whole number of days/],
       [['add', 'x', '--retention', '40000'], 2, /up to 36500/],
+      [['add', 'x', '--notify-limit', '0'], 2, /from 1, or off/],
+      [['add', 'x', '--notify-limit', '1000001'], 2, /up to 1000000/],
       [['change', 'shop'], 2, /say what to change/],
       [['change', 'shop', '--name', 'x', '--reset', 'name'], 2, /both set and reset/],
       [['change', 'shop', '--slug', 'contact'], 1, /already/],

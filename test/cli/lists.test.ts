@@ -191,6 +191,7 @@ describe('senders, messages and emails', () => {
         receivedAt: stored[2]?.receivedAt.toISOString(),
         senderId: message.senderId,
         clientAddress: '203.0.113.0/24',
+        noReply: null,
       });
       expect(emails.map((it: { kind: string }) => it.kind)).to.have.members(['notification', 'auto-reply']);
     });
@@ -325,6 +326,7 @@ describe('senders, messages and emails', () => {
         createdAt: stored[4]?.receivedAt.toISOString(),
         sentAt: null,
         resendOf: null,
+        digest: false,
         leased: false,
       });
     });

@@ -16,6 +16,7 @@ const hashes = [
   'recent_posts.fingerprint',
   'erasures.address_index',
   'reply_days.address_index',
+  'reply_limits.key',
   'senders.address_index',
   'suppressions.address_index',
 ];
@@ -66,7 +67,7 @@ describe('migrations', () => {
     await db.query(
       `insert into emails (id, kind, state, recipient, due_at, internet_message_id, created_at, failure)
        select gen_random_uuid(), 'held-summary', 'cancelled', 'owner@site.test', now(), reason, now(), reason
-       from unnest(array['nothing-held', 'too-late', 'unwanted', 'refused']) as reason`,
+       from unnest(array['digest', 'nothing-held', 'too-late', 'unwanted', 'refused']) as reason`,
     );
     const orm = await openOrm(db.url, commandPatience);
     for (let left = migrations.length; left > 0; left--) {
@@ -75,6 +76,7 @@ describe('migrations', () => {
     await orm.close();
     const rows = await db.query('select internet_message_id as was, failure from emails order by 1');
     expect(rows).to.deep.equal([
+      { was: 'digest', failure: null },
       { was: 'nothing-held', failure: null },
       { was: 'refused', failure: 'refused' },
       { was: 'too-late', failure: null },

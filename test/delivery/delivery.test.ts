@@ -28,6 +28,7 @@ describe('delivery', () => {
 
   before(async () => {
     db = await createDatabase();
+    await db.liftHourlyLimits();
     smtp = await startSmtpServer({ auth: { user: 'site', password: 'p4ssword' } });
     settings = {
       DATABASE_URL: db.url,
@@ -258,7 +259,10 @@ describe('delivery', () => {
   });
 
   it('(two workers at once) sends each of forty emails once', async () => {
-    await Promise.all(Array.from({ length: 20 }, (_, i) => post(quiet, { email: `p${i}@example.test` })));
+    // Few at a time: one statement allows one client network ten auto-replies.
+    for (let i = 0; i < 20; i += 5) {
+      await Promise.all([0, 1, 2, 3, 4].map((n) => post(quiet, { email: `p${i + n}@example.test` })));
+    }
     await Promise.all([ruffinweb(['deliver', '--once'], settings), ruffinweb(['deliver', '--once'], settings)]);
     expect(await db.emails()).to.deep.equal({ 'auto-reply sent': 20, 'notification sent': 20 });
     expect(new Set(smtp.messages.map((it) => it.raw))).to.have.lengthOf(40);

@@ -11,7 +11,8 @@ describe('posts that arrive at the same moment', () => {
 
   before(async () => {
     db = await createDatabase();
-    server = await RunningServer.start({ DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test' }, [
+    await db.liftHourlyLimits();
+    server = await RunningServer.start({ DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test', TRUST_PROXY: '1' }, [
       'serve',
       '--no-deliver',
     ]);
@@ -27,7 +28,10 @@ describe('posts that arrive at the same moment', () => {
   });
 
   const from = (n: number, headers: Record<string, string> = {}): Promise<Answer> =>
-    http.post('/api/messages', submission({ email: `p${n}@example.test`, message: `Hello ${n}` }), headers);
+    http.post('/api/messages', submission({ email: `p${n}@example${n}.test`, message: `Hello ${n}` }), {
+      'X-Forwarded-For': `198.51.${n}.1`,
+      ...headers,
+    });
 
   it('are stored in few commits with their emails; repeats get the first answer', async () => {
     const post = (n: number) => (n % 2 ? from(n) : from(n % 10, { 'Idempotency-Key': `key-${n % 10}` }));
@@ -59,7 +63,7 @@ describe('posts that arrive at the same moment', () => {
 
   it('are stored even if the database rejects one of them', async () => {
     await using context = await openTestContext(db);
-    const bad = context.keyring.addressIndex('p7@example.test').toString('hex');
+    const bad = context.keyring.addressIndex('p7@example7.test').toString('hex');
     await db.query(`alter table senders add constraint no_such_sender check (address_index <> '\\x${bad}')`);
     try {
       const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => from(n)));
@@ -74,7 +78,7 @@ describe('posts that arrive at the same moment', () => {
 
   it('are stored even if one of them takes the database too long', async () => {
     await using context = await openTestContext(db);
-    const bad = context.keyring.addressIndex('p7@example.test').toString('hex');
+    const bad = context.keyring.addressIndex('p7@example7.test').toString('hex');
     // As if the statement timeout had passed.
     await db.query(
       `create function take_too_long() returns trigger language plpgsql as

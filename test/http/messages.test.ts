@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { runHere } from '../cli/terminal.ts';
 import { browserAccept, type Client, submission } from '../support/api.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Api, openApi, type ServerHere } from '../support/server-here.ts';
@@ -10,7 +11,9 @@ describe('POST /api/messages', () => {
   let http: Client;
 
   before(async () => {
-    api = await openApi({ NOTIFY_TO: 'owner@site.test, office@site.test', MAIL_FROM: 'Site <site@site.test>' });
+    api = await openApi({
+      ...{ NOTIFY_TO: 'owner@site.test, office@site.test', MAIL_FROM: 'Site <site@site.test>', TRUST_PROXY: '1' },
+    });
     ({ db, server, http } = api);
   });
   after(async () => {
@@ -215,14 +218,97 @@ describe('POST /api/messages', () => {
     const queued = async () => (await db.emails())['auto-reply queued'] ?? 0;
 
     it('is sent once a day to one mailbox, however its address is written', async () => {
-      for (const email of ['ada.l+x@gmail.com', 'ADAL@gmail.com', 'a.d.a.l@googlemail.com', 'adal+y@gmail.com']) {
+      const mailboxes = [
+        ['ada.l+x@gmail.com', 'ADAL@gmail.com', 'a.d.a.l@googlemail.com', 'adal+y@gmail.com'],
+        ['a.d-a_l@proton.me', 'adal@protonmail.com', 'ADAL@pm.me', 'ad.al+z@protonmail.ch'],
+        ['adal@fastmail.com', 'x0@adal.fastmail.com', 'x1+y@adal.fastmail.com', 'shop@x.adal.fastmail.com'],
+        ['ada-l@yandex.ru', 'ada.l@ya.ru', 'ada.l@yandex.com'],
+        ['adal@icloud.com', 'adal@me.com', 'AdaL+x@mac.com'],
+        ['adal@fastmail.fm', 'any@adal.fastmail.fm'],
+      ];
+      for (const email of mailboxes.flat()) {
         expect((await http.post('/api/messages', submission({ email }))).status).to.equal(201);
       }
-      expect(await queued()).to.equal(1);
+      expect(await queued()).to.equal(mailboxes.length);
 
       await db.query(`update reply_days set replied_at = replied_at - interval '1 day'`);
       await http.post('/api/messages', submission({ email: 'adal@gmail.com', message: 'A day later' }));
-      expect(await queued()).to.equal(2);
+      expect(await queued()).to.equal(mailboxes.length + 1);
+    });
+
+    const from = (client: string, email: string) =>
+      http.post('/api/messages', submission({ email, message: `From ${client}` }), { 'X-Forwarded-For': client });
+    /** Why each message got no auto-reply, in the order of the posts. */
+    const reasons = async () =>
+      (await db.query<{ no_reply: string | null }>('select no_reply from messages order by id')).map(
+        (it) => it.no_reply,
+      );
+
+    it('is limited to ten an hour for one client network, an IPv4 /24 or an IPv6 /48', async () => {
+      for (const [one, other] of [
+        ['198.51.100.', '198.51.101.'],
+        ['2001:db8:1:', '2001:db8:2:'],
+      ] as const) {
+        const addressIn = (network: string, n: number) =>
+          network.includes(':') ? `${network}${n}::1` : `${network}${n}`;
+        for (let n = 1; n <= 12; n++) await from(addressIn(one, n), `${one[0]}p${n}@gmail.com`);
+        await from(addressIn(other, 1), `${one[0]}q@gmail.com`);
+        expect(await reasons()).to.deep.equal([...Array(10).fill(null), 'network-limit', 'network-limit', null]);
+        await db.empty();
+      }
+      // All in one statement, too.
+      await Promise.all(Array.from({ length: 40 }, (_, n) => from('198.51.100.7', `p${n}@gmail.com`)));
+      expect(await queued()).to.equal(10);
+    });
+
+    it('is limited to twenty an hour for one domain, with all names below it', async () => {
+      await from('198.51.100.1', 'p1@victim.test');
+      await db.query('update reply_limits set replies = 19');
+      for (const [n, email] of [
+        'p2@a.victim.test',
+        'p3@b.a.victim.test',
+        'p4@VICTIM.test',
+        'p5@other.test',
+      ].entries()) {
+        await from(`203.0.${n}.1`, email);
+      }
+      expect(await reasons()).to.deep.equal([null, null, 'domain-limit', 'domain-limit', null]);
+      await db.empty();
+      for (let n = 0; n < 2; n++) await from(`203.0.${n}.1`, `p${n}@gmail.com`);
+      expect(await db.query('select from reply_limits'), 'only the networks').to.have.lengthOf(2);
+      for (let n = 2; n < 4; n++) await from(`203.0.${n}.1`, `p${n}@shop${n}.co.uk`);
+      expect(await db.query('select from reply_limits'), 'two domains').to.have.lengthOf(6);
+    });
+
+    it('is not sent to a mailbox that opted out under one spelling in release 0.2.0', async () => {
+      await from('198.51.100.1', 'a.da@proton.me');
+      await db.query('insert into suppressions select address_index, now() from senders');
+      await db.query(`update reply_days set replied_at = replied_at - interval '1 day'`);
+      await from('198.51.100.2', 'a.da@proton.me');
+      expect(await reasons()).to.deep.equal([null, 'opted-out']);
+    });
+
+    it('says in "messages show" why none was sent', async () => {
+      const why = async (post: () => Promise<{ json: { receipt: string } }>) => {
+        const { receipt } = (await post()).json;
+        const { stdout } = await runHere(['messages', 'show', receipt], db);
+        return /auto-reply +none, because (.*)/.exec(stdout)?.[1];
+      };
+      const visitor = () => from('198.51.100.1', 'ada@example.test');
+      expect(await why(visitor)).to.equal(undefined);
+      expect(await why(() => from('198.51.100.2', 'ada@example.test'))).to.equal('this mailbox got one within a day');
+      expect(await why(() => from('198.51.100.1', 'noreply@example.test'))).to.include('a program, a list');
+      const spam = () => http.post('/api/messages', submission({ email: 'b@example.test', _gotcha: 'x' }));
+      expect(await why(spam)).to.equal('the message was held');
+      await db.query('insert into suppressions select address_index, now() from senders on conflict do nothing');
+      expect(await why(() => from('198.51.100.3', 'b@example.test'))).to.equal('this mailbox wants none');
+      await db.query('update reply_limits set replies = 20');
+      expect(await why(() => from('198.51.100.1', 'c@gmail.com'))).to.include('network caused 10');
+      expect(await why(() => from('203.0.113.1', 'd@example.test'))).to.include('domain got 20');
+      await db.query('update reply_hours set replies = 100');
+      expect(await why(() => from('203.0.113.1', 'e@gmail.com'))).to.include('the form sent 100');
+      await db.query('update forms set auto_reply = false');
+      expect(await why(() => from('203.0.113.1', 'f@gmail.com'))).to.equal('the form sends none');
     });
 
     it('is not sent to role addresses, lists, programs or our own addresses', async () => {
@@ -250,6 +336,32 @@ describe('POST /api/messages', () => {
         'SRS0+HHH=TT=example.test=ada@forwarder.test',
         'SRS1=HHH=forwarder.test==HHH=TT=example.test=ada@other.test',
         'prvs=1234567890=ada@example.test',
+        'list+subscribe@lists.test',
+        'group+unsubscribe@googlegroups.com',
+        'list+owner@lists.test',
+        'list+help@lists.test',
+        'list+confirm-1a2b@lists.test',
+        'list+bounces-12@lists.test',
+        'list-subscribe-ada=example.test@lists.test',
+        'list-help@lists.test',
+        'list-on@lists.test',
+        'join-list@lists.test',
+        'subscribe@lists.test',
+        'unsubscribe@lists.test',
+        'bounces-1@lists.test',
+        'mailman@lists.test',
+        'sympa@lists.test',
+        'www-data@host.test',
+        'nobody@host.test',
+        'return-7-ada=example.test@lists.test',
+        'victim%evil.test@forms.test',
+        'evil.test!victim@forms.test',
+        '|id@forms.test',
+        '/tmp/x@forms.test',
+        'a/b@forms.test',
+        '-oQ/tmp@forms.test',
+        '-x@forms.test',
+        '=?utf-8?q?victim=40evil.test=3E?=@forms.test',
         'site@site.test',
         'OFFICE@site.test',
         'office+shop@site.test',
@@ -280,8 +392,13 @@ describe('POST /api/messages', () => {
         'prvs',
         '+ada',
         'roots',
+        'ada=lovelace',
+        'anna-lena',
+        'shop.help',
+        'nobody.knows',
       ];
       for (const name of people) {
+        await db.query('delete from reply_limits');
         expect((await http.post('/api/messages', submission({ email: `${name}@example.test` }))).status).to.equal(201);
       }
       expect(await queued()).to.equal(people.length);

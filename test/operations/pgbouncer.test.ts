@@ -17,6 +17,7 @@ describeWith(['pgbouncer'], 'through PgBouncer in transaction mode with deploy/p
 
   before(async () => {
     db = await createDatabase();
+    await db.liftHourlyLimits();
     folder = await temporaryFolder();
     mailbox = await startSmtpServer();
     bouncer = await startPgBouncer(db.url);

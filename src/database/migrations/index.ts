@@ -12,6 +12,7 @@ import { EmailRequeued } from './20261127100000_email_requeued.ts';
 import { CancelReasons } from './20261127110000_cancel_reasons.ts';
 import { ToldAt } from './20261130100000_told_at.ts';
 import { AwayAndUnsent } from './20261201100000_away_and_unsent.ts';
+import { LimitsAndDigests } from './20261201110000_limits_and_digests.ts';
 
 /**
  * Every migration, oldest first; `migrate create` adds to it. A list, not a folder listing, so that the recorded names are
@@ -32,4 +33,5 @@ export const migrations = [
   { name: '20261127110000_cancel_reasons', class: CancelReasons },
   { name: '20261130100000_told_at', class: ToldAt },
   { name: '20261201100000_away_and_unsent', class: AwayAndUnsent },
+  { name: '20261201110000_limits_and_digests', class: LimitsAndDigests },
 ];

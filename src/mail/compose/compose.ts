@@ -109,6 +109,43 @@ export function composeAutoReply(templates: Templates, envelope: Envelope, conte
   };
 }
 
+export interface DigestContent {
+  /** How many messages there are, also those that are not named. */
+  readonly count: number;
+  readonly formSlug: string;
+  readonly formName?: string;
+  /** Oldest first. Name and address are empty if there is none. */
+  readonly messages: ReadonlyArray<{
+    readonly receipt: string;
+    readonly receivedAt: Date;
+    readonly name: string;
+    readonly address: string;
+  }>;
+  readonly publicUrl: string;
+}
+
+/** The mail that names the messages beyond a form's hourly limit on notifications. Pure. */
+export function composeDigest(templates: Templates, envelope: Envelope, content: DigestContent): Mail {
+  const more = content.count - content.messages.length;
+  const parts = templates.render('digest', {
+    count: String(content.count),
+    since: writeTime(content.messages[0]?.receivedAt ?? envelope.date),
+    form_slug: content.formSlug,
+    form_name: cleanLine(content.formName ?? '', 100) || content.formSlug,
+    items: content.messages.map((it) => ({
+      receipt: it.receipt,
+      received_at: writeTime(it.receivedAt),
+      name: cleanLine(it.name, 200),
+      address: cleanLine(it.address, 254),
+    })),
+    more: more > 0 ? String(more) : null,
+    example_receipt: content.messages[0]?.receipt ?? 'latest',
+    public_url: new WebAddress(content.publicUrl),
+    public_host: new URL(content.publicUrl).host,
+  });
+  return { ...base(envelope, 'notification', parts), headers: toOwner };
+}
+
 export interface HeldSummaryContent {
   /** How many messages were held since then. */
   readonly count: number;
@@ -157,6 +194,7 @@ export function createComposer(templates: Templates) {
     notification: (envelope: Envelope, content: NotificationContent) =>
       composeNotification(templates, envelope, content),
     autoReply: (envelope: Envelope, content: AutoReplyContent) => composeAutoReply(templates, envelope, content),
+    digest: (envelope: Envelope, content: DigestContent) => composeDigest(templates, envelope, content),
     heldSummary: (envelope: Envelope, content: HeldSummaryContent) => composeHeldSummary(templates, envelope, content),
     test: composeTest,
     preview: templates.preview,

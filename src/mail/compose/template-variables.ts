@@ -28,6 +28,24 @@ export const examples = {
     received_at: '1 January 2026 at 00:00 UTC',
     unsubscribe_url: new WebAddress('https://example.com/unsubscribe'),
   },
+  digest: {
+    count: '2',
+    since: '1 January 2026 at 00:00 UTC',
+    form_slug: 'contact',
+    form_name: 'Contact',
+    items: [
+      {
+        receipt: 'RW-0000000000',
+        received_at: '1 January 2026 at 00:00 UTC',
+        name: 'Ada',
+        address: 'ada@example.com',
+      },
+    ],
+    more: '1',
+    example_receipt: 'RW-0000000000',
+    public_url: new WebAddress('https://example.com'),
+    public_host: 'example.com',
+  },
   'held-summary': {
     count: '2',
     since: '1 January 2026 at 00:00 UTC',

@@ -1,5 +1,12 @@
 import * as z from 'zod';
-import { attemptOutcomes, emailKinds, emailStates, failureReasons, messageStatuses } from '../../words.ts';
+import {
+  attemptOutcomes,
+  emailKinds,
+  emailStates,
+  failureReasons,
+  messageStatuses,
+  noReplyReasons,
+} from '../../words.ts';
 import type { Schema } from './document.ts';
 import { inWords } from './parts.ts';
 import { receipt, schemasOf } from './schemas.ts';
@@ -51,11 +58,12 @@ const email = z.object({
   failure: text
     .nullable()
     .describe(
-      `Why it was not sent: ${inWords(failureReasons)}, or a value of a later release. The first three mean that it failed, the others that it was cancelled when it was due.`,
+      `Why it was not sent: ${inWords(failureReasons)}, or a value of a later release. The first three mean that it failed, the others that it was cancelled.`,
     ),
   createdAt: time,
   sentAt: time.nullable(),
   resendOf: z.uuid().nullable().describe('The sent or cancelled email that this one repeats.'),
+  digest: z.boolean().describe('Whether it also names the messages beyond its form’s hourly limit on notifications.'),
   leased: z.boolean().describe('Whether it may be being sent right now.'),
 });
 
@@ -81,6 +89,9 @@ export const adminShapes = {
   MessagePage: pageOf(message),
   MessageDetails: message.extend({
     clientAddress: sealed.describe('The network it was posted from, a /24 or /48; null after a month.'),
+    noReply: text
+      .nullable()
+      .describe(`Why no auto-reply is sent: ${inWords(noReplyReasons)}, or a value of a later release.`),
     emails: z.array(email),
   }),
   Email: email,
@@ -97,6 +108,7 @@ export const adminShapes = {
       message.extend({
         heldAt: time.nullable(),
         clientAddress: sealed.describe('The network it was posted from, while it is kept.'),
+        noReply: text.nullable().describe('Why no auto-reply is sent.'),
         textCompared: z.boolean().describe('Whether a keyed hash of the text is stored.'),
         repeats: z
           .array(z.object({ kind: z.enum(['idempotency-key', 'double-click']), storedAt: time }))

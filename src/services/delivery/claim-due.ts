@@ -14,6 +14,8 @@ export interface ClaimedEmail extends LeasedRow {
   scheduledAt: Date;
   /** The owner's address; null for an auto-reply, which goes to the sender. */
   recipient: string | null;
+  /** The digest that it is, or null. */
+  digestId: string | null;
   /** Null for a summary, which is about many messages. */
   message: ClaimedMessage | null;
 }
@@ -67,7 +69,7 @@ claimed as (
   from due where emails.id = due.id and not due.hopeless
   returning emails.*
 )
-select claimed.id, claimed.kind, claimed.tries, claimed.internet_message_id, claimed.recipient,
+select claimed.id, claimed.kind, claimed.tries, claimed.internet_message_id, claimed.recipient, claimed.digest_id,
   ${msSql('claimed.created_at')} as created_ms,
   ${msSql('coalesce(claimed.requeued_at, claimed.created_at)')} as scheduled_ms,
   messages.id as message_id, messages.receipt, messages.content,
@@ -78,7 +80,7 @@ from claimed
   left join senders on senders.id = messages.sender_id
   left join forms on forms.id = messages.form_id
 union all
-select id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null from given_up`,
+select id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null from given_up`,
 };
 
 interface ClaimRow {
@@ -87,6 +89,7 @@ interface ClaimRow {
   tries: number;
   internet_message_id: string;
   recipient: string | null;
+  digest_id: string | null;
   created_ms: number;
   scheduled_ms: number;
   message_id: string | null;
@@ -129,6 +132,7 @@ function describe(row: ClaimRow, kind: EmailKind, leaseToken: string): ClaimedEm
     createdAt: new Date(row.created_ms),
     scheduledAt: new Date(row.scheduled_ms),
     recipient: row.recipient,
+    digestId: row.digest_id,
     message:
       row.message_id === null
         ? null

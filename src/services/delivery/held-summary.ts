@@ -4,8 +4,8 @@ import { msSql } from '../../database/statement.ts';
 import { Email, Form } from '../../entities/index.ts';
 import type { HeldSummaryContent } from '../../mail/compose/compose.ts';
 import { ownersOf, ownersSql } from '../forms/effective-settings.ts';
+import { listOf } from '../ids.ts';
 import { newEmailIdentity } from '../outbox.ts';
-import { listOf } from '../remove-messages.ts';
 import type { Scope } from '../scope.ts';
 import type { ClaimedEmail } from './claim-due.ts';
 

@@ -6,6 +6,7 @@ import { Problem, type ProblemCode } from '../../problems.ts';
 import { type EmailState, emailStates } from '../../words.ts';
 import { databaseNow } from '../clock.ts';
 import { tellCancelled } from '../delivery/held-summary.ts';
+import { closeDigests } from '../digest.ts';
 import type { Scope } from '../scope.ts';
 
 export interface Cancelled {
@@ -38,6 +39,11 @@ export async function cancelEmails(scope: Scope, ids: readonly string[]): Promis
     const cancelled = results.flatMap((it) => (it.result === 'cancelled' ? [byId.get(it.id.toLowerCase())] : []));
     const summaries = cancelled.flatMap((it) => (it?.kind === 'held-summary' ? [it.id] : []));
     if (summaries.length > 0) await tellCancelled(em, scope.config, summaries);
+    // A message that comes after this decision is not part of it.
+    await closeDigests(
+      em,
+      cancelled.flatMap((it) => it?.digestId ?? []),
+    );
     return results;
   });
 }

@@ -5,7 +5,7 @@ import type { ClaimedEmail } from '../delivery/claim-due.ts';
 import { isAnyHeld } from '../delivery/held-summary.ts';
 import type { Scope } from '../scope.ts';
 import { openOrNull, openSenderAddress } from '../sealed-values.ts';
-import { mailboxForLimits } from '../senders/reply-rules.ts';
+import { mailboxIndexes } from '../senders/suppressions.ts';
 
 /** Why an email is cancelled when it is due, for the log. */
 export const cancelReasons = {
@@ -22,16 +22,22 @@ export type CancelReason = keyof typeof cancelReasons;
  */
 export const replyLastsHours = 24;
 
-const checked = columns({ email_id: 'uuid', lease_token: 'uuid', address_index: 'bytea', is_empty: 'bool' });
+const checked = columns({
+  email_id: 'uuid',
+  lease_token: 'uuid',
+  address_index: 'bytea',
+  former_index: 'bytea',
+  is_empty: 'bool',
+});
 
 /** As in `settle-emails.ts`, only the worker that holds the lease changes anything. */
 const cancelStatement: Statement = {
-  name: 'cancel_unwanted_5',
+  name: 'cancel_unwanted_6',
   text: `
 with asked as (
   select given.*,
     exists (select from senders where senders.id = emails.sender_id and blocked_at is not null)
-      or exists (select from suppressions where suppressions.address_index = given.address_index) as unwanted,
+      or exists (select from suppressions where suppressions.address_index in (given.address_index, former_index)) as unwanted,
     kind = 'auto-reply'
       and coalesce(requeued_at, created_at) <= now() - interval '${replyLastsHours} hours' as late
   from ${checked.as('given')}
@@ -60,7 +66,7 @@ export async function cancelUnwanted(
     rows.push({
       email_id: email.id,
       lease_token: email.leaseToken,
-      address_index: indexOfSender(scope, email),
+      ...indexesOfSender(scope, email),
       // A fork: a worker's own entity manager lives as long as the worker, and would remember old forms.
       is_empty: email.kind === 'held-summary' && !(await isAnyHeld({ ...scope, em: scope.em.fork() }, email)),
     });
@@ -75,9 +81,9 @@ export async function cancelUnwanted(
 }
 
 /** Null also if the key of the address is missing. Such an auto-reply cannot be composed, and fails or becomes too late. */
-function indexOfSender({ keyring }: Scope, { message }: ClaimedEmail): Buffer | null {
+function indexesOfSender({ keyring }: Scope, { message }: ClaimedEmail) {
   const sender = message?.sender;
-  if (sender == null) return null;
-  const address = openOrNull(() => openSenderAddress(keyring, sender));
-  return address === null ? null : keyring.addressIndex(mailboxForLimits(address));
+  const address = sender == null ? null : openOrNull(() => openSenderAddress(keyring, sender));
+  const [mailbox = null, former = null] = address === null ? [] : mailboxIndexes(keyring, address);
+  return { address_index: mailbox, former_index: former };
 }

@@ -4,6 +4,7 @@ import type { Mail } from '../../mail/mailer.ts';
 import type { MailingContext } from '../../mailing-context.ts';
 import type { ClaimedEmail, ClaimedMessage } from '../delivery/claim-due.ts';
 import { summariseHeld } from '../delivery/held-summary.ts';
+import { listNamed, type NamedMessage } from '../digest.ts';
 import { ownersOf } from '../forms/effective-settings.ts';
 import type { Scope } from '../scope.ts';
 import { openContent, openSenderAddress } from '../sealed-values.ts';
@@ -22,6 +23,10 @@ export async function composeEmail(context: ComposingContext, scope: Scope, emai
     date: email.scheduledAt,
   };
   if (email.message === null) return context.composer.heldSummary(envelope, await summariseHeld(scope, email));
+  if (email.digestId !== null) {
+    const named = await listNamed(scope.em, email.digestId);
+    if (named.length > 1) return composeDigest(context, envelope, email.message, named);
+  }
   return email.kind === 'auto-reply'
     ? composeReply(context, envelope, email.message)
     : composeNotice(context, envelope, email.message);
@@ -66,5 +71,28 @@ function composeNotice(
     extra: content.extra.map(([fieldName, value]) => ({ name: fieldName, value })),
     publicUrl: config.publicUrl,
     ...(message.sender && { threadId: `<${message.sender.id}@${domainOf(config.mailFrom.address)}>` }),
+  });
+}
+
+function composeDigest(
+  { config, keyring, composer }: ComposingContext,
+  envelope: Envelope,
+  { form }: ClaimedMessage,
+  named: readonly NamedMessage[],
+): Mail {
+  return composer.digest(envelope, {
+    count: named[0]?.count ?? 0,
+    formSlug: form.slug,
+    ...(form.name !== null && { formName: form.name }),
+    messages: named.map((message) => {
+      const content = openContent(keyring, message);
+      return {
+        receipt: message.receipt,
+        receivedAt: new Date(message.received_ms),
+        name: content.name ?? '',
+        address: content.address ?? '',
+      };
+    }),
+    publicUrl: config.publicUrl,
   });
 }

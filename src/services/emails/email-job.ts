@@ -5,6 +5,7 @@ import type { Job } from '../delivery/job.ts';
 import { pauseIfRestored } from '../delivery/pause-after-restore.ts';
 import { confirmAway, pauseForServer, probeMail } from '../delivery/probe-mail-server.ts';
 import { decideNextStep } from '../delivery/retry-schedule.ts';
+import { closeDigests } from '../digest.ts';
 import type { Scope } from '../scope.ts';
 import { replayErasureLog } from '../senders/replay-erasures.ts';
 import { cancelReasons, cancelUnwanted } from './cancel-unwanted.ts';
@@ -30,7 +31,10 @@ export function createEmailJob(context: MailingContext): Job<ClaimedEmail, Mail>
     isAtMostOnce: (email) => email.kind === 'auto-reply',
     cancelUnwanted: cancelAndLog,
     tags: ({ message }) => (message === null ? {} : { receipt: message.receipt }),
-    compose: (scope, email) => composeEmail(context, scope, email),
+    async compose(scope, email) {
+      if (email.digestId !== null) await closeDigests(scope.em, [email.digestId]);
+      return await composeEmail(context, scope, email);
+    },
     send: (mail, options) => mailer.send(mail, options),
     schedule: (email, outcome) => decideNextStep(email, outcome, Math.random()),
     pause: pauseForServer,

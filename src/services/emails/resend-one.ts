@@ -166,8 +166,10 @@ async function sendElsewhere(given: Case, to: string): Promise<Decision> {
     recipient: to,
     state: { $in: ['queued', 'sent'] },
   });
+  // Read before the cancelling: a digest also tells about other messages.
+  const isDigest = email.isDigest();
   email.cancel();
-  if (told.some((it) => it !== email) || planned?.has(messageId)) {
+  if (told.some((it) => it !== email && (it.isDigest() || !isDigest)) || (!isDigest && planned?.has(messageId))) {
     return skipped('cancelled: another one tells that address about the message');
   }
   planned?.add(messageId);
@@ -189,6 +191,7 @@ function copyEmail({ em, scope, email, now }: Case, recipient: string | null): s
     resendOf: email,
     coversAfter: email.coversAfter ?? null,
     coversUntil: email.coversUntil ?? null,
+    digestId: email.isDigest() ? (email.digestId ?? null) : null,
   });
   return identity.id;
 }

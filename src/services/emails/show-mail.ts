@@ -4,6 +4,7 @@ import type { Context } from '../../context.ts';
 import type { Email } from '../../entities/index.ts';
 import type { Step } from '../../mail/mailer.ts';
 import type { MailingContext } from '../../mailing-context.ts';
+import { listNamed } from '../digest.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import { openScope } from '../scope.ts';
 import { openContent, openOrNull } from '../sealed-values.ts';
@@ -21,6 +22,8 @@ export async function showMail(context: Context & Pick<MailingContext, 'composer
   const email = await findEmail(scope, id);
   await scope.em.populate(email as Email, ['message.form', 'message.sender']);
   const { message } = email;
+  const digestId = email.isDigest() ? (email.digestId ?? null) : null;
+  const told = digestId !== null ? await listNamed(scope.em, digestId) : message == null ? [] : [message];
   const mail = await composeEmail(context, scope, {
     id: email.id,
     kind: email.kind,
@@ -30,6 +33,7 @@ export async function showMail(context: Context & Pick<MailingContext, 'composer
     createdAt: email.createdAt,
     scheduledAt: email.scheduledAt(),
     recipient: email.recipient ?? null,
+    digestId,
     message:
       message == null
         ? null
@@ -63,8 +67,8 @@ export async function showMail(context: Context & Pick<MailingContext, 'composer
     headers,
     text: mail.text,
     html: mail.html,
-    /** The name of the visitor who wrote the message. */
-    senderName: message == null ? null : openOrNull(() => openContent(context.keyring, message).name ?? null),
+    /** The names of the visitors who wrote its messages, in one text. */
+    senderNames: told.map((it) => openOrNull(() => openContent(context.keyring, it).name) ?? '').join(' '),
   };
 }
 

@@ -22,3 +22,11 @@ export function ownersSql(notifyTo: string): string {
 export function retentionOf(config: Pick<Config, 'retentionDays'>, form: Pick<Form, 'retentionDays'>): number {
   return form.retentionDays ?? config.retentionDays;
 }
+
+/** Notifications an hour for each owner, unless the form says otherwise. */
+const defaultNotifyLimit = 60;
+
+/** How many notifications an hour each owner of a form gets; 0 means no limit. */
+export function notifyLimitOf(form: Pick<Form, 'notifyLimit'>): number {
+  return form.notifyLimit ?? defaultNotifyLimit;
+}

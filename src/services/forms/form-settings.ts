@@ -5,7 +5,7 @@ import { Problem } from '../../problems.ts';
 import { newId } from '../ids.ts';
 import { readRecipient } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
-import { captchaOf, ownersOf, retentionOf } from './effective-settings.ts';
+import { captchaOf, notifyLimitOf, ownersOf, retentionOf } from './effective-settings.ts';
 import { alwaysRequired, fieldLimits } from './fields.ts';
 import { defaultFormSlug, findForm } from './forms.ts';
 
@@ -21,6 +21,8 @@ export interface FormSettings {
   origins: readonly string[] | null;
   /** How many days messages are kept; 0 means for ever. */
   retentionDays: number | null;
+  /** How many notifications an hour each owner gets; 0 means no limit. */
+  notifyLimit: number | null;
 }
 
 /** Every form, in alphabetical order. */
@@ -83,7 +85,8 @@ async function requireFreeSlug(scope: Scope, slug: string): Promise<void> {
 
 /** The given settings, as they are stored. @throws {Problem} argument-invalid */
 function readSettings(scope: Scope, settings: Partial<FormSettings>) {
-  const { name, recipients, autoReply, captcha, redirectUrl, requiredFields, origins, retentionDays } = settings;
+  const { name, recipients, autoReply, captcha, redirectUrl, requiredFields, origins, retentionDays, notifyLimit } =
+    settings;
   return {
     ...(name !== undefined && { name: name?.trim() ? readName(name.trim()) : null }),
     ...(recipients !== undefined && {
@@ -97,6 +100,7 @@ function readSettings(scope: Scope, settings: Partial<FormSettings>) {
     }),
     ...(origins !== undefined && { origins: origins?.length ? [...new Set(origins.map(readOrigin))] : null }),
     ...(retentionDays !== undefined && { retentionDays: retentionDays === null ? null : readDays(retentionDays) }),
+    ...(notifyLimit !== undefined && { notifyLimit: notifyLimit === null ? null : readNotifyLimit(notifyLimit) }),
   };
 }
 
@@ -143,6 +147,11 @@ function readDays(days: number): number {
   throw new Problem('argument-invalid', 'retention is a whole number of days up to 36500; 0 means for ever');
 }
 
+function readNotifyLimit(limit: number): number {
+  if (Number.isInteger(limit) && limit >= 0 && limit <= 1_000_000) return limit;
+  throw new Problem('argument-invalid', 'the limit on notifications is a whole number up to 1000000; 0 means no limit');
+}
+
 export type FormView = ReturnType<typeof viewForm>;
 
 /** A form as the command line shows it. Times are ISO 8601 in UTC. */
@@ -162,12 +171,14 @@ function viewForm(scope: Scope, form: Form) {
     requiredFields: form.requiredFields ?? null,
     origins: form.origins ?? null,
     retentionDays: form.retentionDays ?? null,
+    notifyLimit: form.notifyLimit ?? null,
     /** The settings that apply, including the environment's. */
     effective: {
       recipients: ownersOf(config, form),
       autoReply: form.autoReply ?? config.autoReply,
       captcha: captchaOf(scope, form),
       retentionDays: retentionOf(config, form),
+      notifyLimit: notifyLimitOf(form),
     },
     createdAt: form.createdAt.toISOString(),
     closedAt: form.closedAt?.toISOString() ?? null,

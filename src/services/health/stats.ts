@@ -80,7 +80,7 @@ async function timeByDay(scope: Scope, since: Date, form: string | null): Promis
        ${[50, 95, 99].map((rank) => `round(percentile_disc(${rank / 100}) within group (order by took)) as "p${rank}Ms"`).join(', ')}
      from (
        select emails.*, ${msSql('sent_at - created_at')} as took from emails
-       where state = 'sent' and id >= ?::uuid and created_at >= ?::timestamptz
+       where state = 'sent' and digest_id is null and id >= ?::uuid and created_at >= ?::timestamptz
      ) as emails left join messages on messages.id = emails.message_id
      where ?::uuid is null or messages.form_id = ?::uuid
      group by grouping sets ((to_char(emails.created_at at time zone 'UTC', 'YYYY-MM-DD')), ())`,

@@ -29,7 +29,12 @@ export async function storeMessages(
   for (;;) {
     const rows = verdicts.map((verdict, index) => prepareRow(scope, verdict, index + 1));
     try {
-      const stored = await runStatement<StoredRow>(scope.em, storeStatement, bind(rows));
+      const statement = storeStatement({
+        captchas: rows.some((row) => row.captcha_id !== null),
+        keys: rows.some((row) => row.key !== null),
+        replies: rows.some((row) => row.replies.length > 0),
+      });
+      const stored = await runStatement<StoredRow>(scope.em, statement, bind(rows));
       const results = await answerAll(scope, rows, new Map(stored.map((it) => [it.n, it])));
       // These repeated something that was gone a moment later: a key became a day old, or a message was deleted. They are
       // not stored, so try again.

@@ -7,12 +7,9 @@ import { makeReceipt, newId } from '../ids.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
 import { sealContent } from '../sealed-values.ts';
-import { mailboxForLimits } from '../senders/reply-rules.ts';
+import { domainForLimits, mailboxesForLimits } from '../senders/mailboxes.ts';
 import { postIdentity, repeatLock } from './find-repeats.ts';
 import type { Verdict } from './verdict.ts';
-
-/** Max auto-replies for one form in one hour of the clock. */
-export const repliesPerFormAndHour = 100;
 
 /** Max wait for a lock of a statement with several posts, in milliseconds. Then there is time to store each post alone. */
 const sharedLockMs = 500;
@@ -20,7 +17,7 @@ const sharedLockMs = 500;
 /** In characters. Many people send the same short text ("Hello, please call me back"), so only longer ones are compared. */
 const minTellingText = 60;
 
-/** One row for each post. The statement has three other parameters before these columns. */
+/** One row for each post. The statement has two other parameters before these columns. */
 export const posts = columns(
   {
     form_id: 'uuid',
@@ -40,15 +37,30 @@ export const posts = columns(
     content: 'bytea',
     text_index: 'bytea',
     client_address: 'bytea',
-    reply_index: 'bytea',
-    reply_id: 'uuid',
-    reply_internet_message_id: 'text',
+    no_reply: 'text',
+    notify_limit: 'int',
   },
-  4,
+  3,
 );
 
 /** One row for each notification; `post` is the `n` of its post. */
 export const notices = columns({ post: 'int', id: 'uuid', recipient: 'text', internet_message_id: 'text' }, posts.next);
+
+/** One row for each post that may get an auto-reply. These parameters are the last ones, and are left out if there is none. */
+export const replies = columns(
+  {
+    post: 'int',
+    reply_index: 'bytea',
+    former_index: 'bytea',
+    network: 'bytea',
+    domain: 'bytea',
+    network_place: 'int',
+    domain_place: 'int',
+    reply_id: 'uuid',
+    internet_message_id: 'text',
+  },
+  notices.next,
+);
 
 /** Everything about one post that is stored, by the names of the columns. */
 export function prepareRow(scope: Scope, verdict: Verdict, n: number) {
@@ -58,9 +70,7 @@ export function prepareRow(scope: Scope, verdict: Verdict, n: number) {
   const senderId = newId();
   const address = normaliseAddress(content.address);
   const addressIndex = keyring.addressIndex(address);
-  const mailbox = mailboxForLimits(content.address);
   const text = comparableText(content.text);
-  const reply = newEmailIdentity(config);
   return {
     n,
     form_id: verdict.formId,
@@ -85,27 +95,67 @@ export function prepareRow(scope: Scope, verdict: Verdict, n: number) {
       clientAddress === undefined
         ? null
         : keyring.seal(coarseNetwork(clientAddress), { table: 'messages', column: 'client_address', row: messageId }),
-    reply_index: !verdict.reply ? null : mailbox === address ? addressIndex : keyring.addressIndex(mailbox),
-    reply_id: reply.id,
-    reply_internet_message_id: reply.internetMessageId,
+    no_reply: verdict.noReply ?? null,
+    notify_limit: verdict.notifyLimit,
     notices: verdict.notify.map((recipient) => {
       const { id, internetMessageId } = newEmailIdentity(config);
       return { post: n, id, recipient, internet_message_id: internetMessageId };
     }),
+    replies:
+      verdict.noReply === undefined && verdict.status === 'accepted'
+        ? [prepareReply(scope, verdict, n, addressIndex)]
+        : [],
+  };
+}
+
+/** An auto-reply with keyed hashes of all that it is counted by. */
+function prepareReply(
+  { keyring, config }: Scope,
+  { content, clientAddress }: Verdict,
+  post: number,
+  addressIndex: Buffer,
+) {
+  const address = normaliseAddress(content.address);
+  const [mailbox, formerMailbox] = mailboxesForLimits(address);
+  const domain = domainForLimits(mailbox);
+  const indexOf = (it: string) => (it === address ? addressIndex : keyring.addressIndex(it));
+  const { id, internetMessageId } = newEmailIdentity(config);
+  return {
+    post,
+    reply_index: indexOf(mailbox),
+    former_index: formerMailbox === undefined ? null : indexOf(formerMailbox),
+    network: clientAddress === undefined ? null : keyring.limitIndex(`replies ${coarseNetwork(clientAddress)}`),
+    domain: domain === undefined ? null : keyring.limitIndex(`replies @${domain}`),
+    reply_id: id,
+    internet_message_id: internetMessageId,
   };
 }
 
 export type Row = ReturnType<typeof prepareRow>;
 
-/** The parameters of `storeStatement`. */
+/** The parameters of the storing statement. */
 export function bind(rows: readonly Row[]): unknown[] {
+  const asked = rows.flatMap((row) => row.replies);
+  const placeIn = createCounter();
+  const placed = asked.map((it) => ({ ...it, network_place: placeIn(it.network), domain_place: placeIn(it.domain) }));
   return [
     rows.length > 1 ? String(sharedLockMs) : null,
     lockKeys(rows),
-    repliesPerFormAndHour,
     ...posts.values(rows),
     ...notices.values(rows.flatMap((row) => row.notices)),
+    ...(asked.length > 0 ? replies.values(placed) : []),
   ];
+}
+
+/** Counts how often it was called for each key. */
+function createCounter(): (key: Buffer | null) => number {
+  const counts = new Map<string, number>();
+  return (key) => {
+    const text = key?.toString('latin1') ?? '';
+    const count = text === '' ? 0 : (counts.get(text) ?? 0) + 1;
+    counts.set(text, count);
+    return count;
+  };
 }
 
 /** Locks, as 64-bit numbers, for everything that two statements could both change. Sorted, so that they never deadlock. */
@@ -114,7 +164,7 @@ function lockKeys(rows: readonly Row[]): Buffer {
   for (const row of rows) {
     keys.push(row.address_index.readBigInt64BE(0), repeatLock(row), row.fingerprint.readBigInt64BE(8));
     if (row.captcha_id !== null) keys.push(createHash('sha256').update(row.captcha_id).digest().readBigInt64BE(0));
-    if (row.reply_index !== null) keys.push(row.reply_index.readBigInt64BE(0));
+    for (const reply of row.replies) keys.push(reply.reply_index.readBigInt64BE(0));
   }
   return sortLocks(keys);
 }

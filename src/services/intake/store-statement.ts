@@ -1,6 +1,9 @@
 import { msSql, type Statement } from '../../database/statement.ts';
 import { emailChannel } from '../outbox.ts';
-import { notices, posts } from './store-rows.ts';
+import { countNotifications, notificationRows } from './count-notifications.ts';
+import { countReplies, joinReplies, noReplyReason, replyRows } from './count-replies.ts';
+import { everyPost, findNew, findNewWithKeys, useCaptchas } from './find-new-posts.ts';
+import { posts } from './store-rows.ts';
 
 /** How many of the newest messages with the same text are compared. */
 const newestOfText = 1000;
@@ -25,20 +28,24 @@ function otherSender(than: string): string {
       limit 1`;
 }
 
+const partNames = ['captchas', 'keys', 'replies'] as const;
+
+/** Whether any of the posts has a captcha, has an idempotency key, may get an auto-reply. Each part takes time even if it does nothing. */
+type Parts = Readonly<Record<(typeof partNames)[number], boolean>>;
+
 /**
  * Stores everything about a list of posts, or nothing. Each step has only the columns that decide about a post; the others
  * are joined where they are written, because every column in between makes the statement slower.
  */
-export const storeStatement: Statement = {
-  name: 'store_messages_10',
-  text: `
+function storeSql({ captchas, keys, replies }: Parts): string {
+  return `
 -- How long this statement waits for a lock: as long as its connection does, unless $1 says otherwise.
 with patience as materialized (
   select set_config('lock_timeout', coalesce($1::text, current_setting('lock_timeout')), true) as value
 ),
 -- Waits for other statements about the same addresses, keys, texts or captchas. We cannot choose the order in which
--- PostgreSQL runs the steps below, so without these locks they would deadlock. Only reply_hours has locks beyond these;
--- its rows are locked after all others, in order.
+-- PostgreSQL runs the steps below, so without these locks they would deadlock. Only the hourly counts have locks beyond
+-- these: their rows are locked after all others, table by table (reply_limits, reply_hours, notify_hours), in order.
 locked as materialized (
   select count(*) from patience cross join lateral (
     select pg_advisory_xact_lock(key) from unnest($2::bigint[]) as key where value is not null
@@ -57,50 +64,7 @@ posted as materialized (
   from locked cross join ${posts.as('given', 'form_id', 'form_version', 'message_id', 'key', 'fingerprint', 'captcha_id', 'captcha_expires_ms')}
     left join form_versions on form_versions.id = given.form_id and version = given.form_version
 ),
-captcha_first as (
-  select distinct on (captcha_id) n, captcha_id, captcha_expires_ms from posted
-  where captcha_id is not null and is_current
-  order by captcha_id, n
-),
--- Solved captchas that nobody has used before.
-captcha_won as (
-  insert into used_captchas (id, expires_at)
-  select captcha_id, to_timestamp(captcha_expires_ms / 1000) from captcha_first
-  on conflict (id) do nothing
-  returning id
-),
-passed as materialized (
-  select n, form_id, message_id, key, fingerprint from posted
-  where is_current
-    and (captcha_id is null or n in (select n from captcha_first join captcha_won on captcha_won.id = captcha_id))
-),
--- Idempotency keys that are new, or were last used more than a day ago.
-key_won as (
-  insert into message_keys (form_id, key, fingerprint, message_id, stored_at)
-  select distinct on (form_id, key) form_id, key, fingerprint, message_id, now() from passed
-  where key is not null
-  order by form_id, key, n
-  on conflict (form_id, key) do update set
-    fingerprint = excluded.fingerprint, message_id = excluded.message_id, stored_at = excluded.stored_at
-  where message_keys.stored_at <= excluded.stored_at - interval '24 hours'
-  returning message_id
-),
--- Posts that do not repeat one of the last ten minutes. Only a post without a key is refused for that.
-window_won as (
-  insert into recent_posts (fingerprint, message_id, stored_at)
-  select distinct on (fingerprint) fingerprint, message_id, now() from passed
-  where key is null or message_id in (select message_id from key_won)
-  order by fingerprint, key is null, n
-  on conflict (fingerprint) do update set message_id = excluded.message_id, stored_at = excluded.stored_at
-  where recent_posts.stored_at <= excluded.stored_at - interval '10 minutes'
-  returning message_id
-),
--- The posts to store. The others leave no trace; find-repeats.ts finds their answers.
-won as materialized (
-  select n, form_id, message_id from passed
-  where message_id in (select message_id from key_won)
-    or (key is null and message_id in (select message_id from window_won))
-),
+${captchas ? useCaptchas : everyPost}${keys ? findNewWithKeys : findNew}
 -- The sender of each address, new or known. A known sender keeps its encrypted columns, since they are bound to its id.
 found as (
   insert into senders (id, address_index, address, name, message_count, first_message_at, last_message_at)
@@ -116,76 +80,33 @@ found as (
 -- Holds posts of blocked senders, and texts that many senders sent.
 judged as materialized (
   select n, form_id, message_id, found.id as found_id, receipt, content, text_index, client_address,
-    reply_index, reply_id, reply_internet_message_id,
+    no_reply, notify_limit,
     case when blocked_at is not null or third_sender_id is not null then 'held' else status end as status,
     string_to_array(reasons, ',')
       || case when blocked_at is not null then array['sender-blocked'] else '{}' end
       || case when third_sender_id is not null then array['same-text-from-many'] else '{}' end as reasons
   from won
-    join ${posts.as('written', 'address_index', 'receipt', 'status', 'reasons', 'content', 'text_index', 'client_address', 'reply_index', 'reply_id', 'reply_internet_message_id')} using (n)
+    join ${posts.as('written', 'address_index', 'receipt', 'status', 'reasons', 'content', 'text_index', 'client_address', 'no_reply', 'notify_limit')} using (n)
     join found using (address_index)
     left join lateral (${thirdOtherSender}) as others on true
 ),
+${replies ? countReplies : ''}
 stored as (
-  insert into messages (id, receipt, form_id, sender_id, status, reasons, content, text_index, client_address, received_at)
-  select message_id, receipt, form_id, found_id, status, reasons, content, text_index, client_address, now()
-  from judged
+  insert into messages (id, receipt, form_id, sender_id, status, reasons, content, text_index, client_address, received_at, no_reply)
+  select message_id, receipt, judged.form_id, found_id, judged.status, reasons, content, text_index, client_address, now(),
+    ${replies ? noReplyReason : "coalesce(no_reply, 'held')"}
+  from judged${replies ? joinReplies : ''}
   returning id, received_at
 ),
--- The first accepted post of each mailbox whose owner has not opted out, if the mailbox got no auto-reply for a day and
--- the form has some left this hour (as of the start of the statement).
-reply_wanted as (
-  select distinct on (reply_index) n, form_id, reply_index from judged
-  where reply_index is not null and status = 'accepted'
-    and not exists (select from suppressions where suppressions.address_index = reply_index)
-    and not exists (select from reply_days
-      where reply_days.address_index = reply_index and replied_at > now() - interval '1 day')
-    and not exists (
-      select from reply_hours
-      where reply_hours.form_id = judged.form_id and hour = date_trunc('hour', now(), 'UTC') and replies >= $3::int
-    )
-  order by reply_index, n
-),
-reply_asked as (
-  select n, form_id, reply_index,
-    row_number() over (partition by form_id order by n) as number,
-    count(*) over (partition by form_id) as asked
-  from reply_wanted
-),
--- Counts the auto-replies of each form, unless the hour is full.
-hour_used as (
-  insert into reply_hours (form_id, hour, replies)
-  select form_id, date_trunc('hour', now(), 'UTC'), count(*) from reply_asked group by form_id
-  order by form_id
-  on conflict (form_id, hour) do update set replies = reply_hours.replies + excluded.replies
-  where reply_hours.replies < $3::int
-  returning form_id, replies
-),
--- The auto-replies within the limit. A mailbox beyond it is not marked in reply_days.
-hour_free as (
-  select n, reply_index from reply_asked join hour_used using (form_id)
-  where replies - asked + number <= $3::int
-),
--- Marks mailboxes that got no auto-reply for a day. This also sees what other statements did meanwhile; then the hour counts
--- one reply too many.
-day_free as (
-  insert into reply_days (address_index, replied_at)
-  select reply_index, now() from hour_free
-  on conflict (address_index) do update set replied_at = excluded.replied_at
-  where reply_days.replied_at <= excluded.replied_at - interval '1 day'
-  returning address_index
-),
-replies as (
-  select n from hour_free join day_free on day_free.address_index = hour_free.reply_index
-),
+${countNotifications(replies ? '(select count(*) from replied) >= 0' : 'true')}
 queued as (
-  insert into emails (id, kind, state, message_id, recipient, sender_id, due_at, internet_message_id, created_at)
-  select notice.id, 'notification', case status when 'held' then 'held' else 'queued' end,
-    message_id, notice.recipient, null, now(), notice.internet_message_id, now()
-  from ${notices.as('notice')} join judged on judged.n = notice.post
-  union all
-  select reply_id, 'auto-reply', 'queued', message_id, null, found_id, now(), reply_internet_message_id, now()
-  from replies join judged using (n)
+  insert into emails (id, kind, state, message_id, recipient, sender_id, due_at, internet_message_id, created_at,
+    requeued_at, failure, digest_id)${notificationRows}${
+      replies
+        ? `
+  union all${replyRows}`
+        : ''
+    }
   returning state
 ),
 -- Wakes the workers at the commit.
@@ -193,5 +114,16 @@ woken as (
   select pg_notify('${emailChannel}', '') from (select 1 from queued where state = 'queued' limit 1) as any_queued
 )
 select posted.n::int as n, is_current, ${msSql('stored.received_at')} as received_ms
-from posted left join stored on stored.id = posted.message_id left join woken on true`,
-};
+from posted left join stored on stored.id = posted.message_id left join woken on true`;
+}
+
+/** Built once each: PostgreSQL prepares a statement under its name. */
+const statements = new Map<string, Statement>();
+
+/** The statement with the given parts. */
+export function storeStatement(parts: Parts): Statement {
+  const name = ['store_messages_11', ...partNames.filter((part) => parts[part])].join('_');
+  const built = statements.get(name) ?? { name, text: storeSql(parts) };
+  statements.set(name, built);
+  return built;
+}

@@ -1,6 +1,6 @@
 import type { Form } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
-import { captchaOf, ownersOf } from '../forms/effective-settings.ts';
+import { captchaOf, notifyLimitOf, ownersOf } from '../forms/effective-settings.ts';
 import { refuseForeignOrigin } from '../forms/origins.ts';
 import type { Scope } from '../scope.ts';
 import type { MessageContent } from '../sealed-values.ts';
@@ -58,7 +58,7 @@ function judge(
   const { config } = scope;
   const notify = ownersOf(config, form);
   const ownAddresses = [config.mailFrom.address, ...config.notifyTo, ...notify];
-  const mayReply = guarded.status === 'accepted' && mayReplyTo(content.address, ownAddresses);
+  const isOff = !(form.autoReply ?? config.autoReply);
   return {
     ...guarded,
     formId: form.id,
@@ -67,7 +67,8 @@ function judge(
     clientAddress: submission.clientAddress,
     idempotencyKey: submission.idempotencyKey,
     notify,
-    reply: mayReply && (form.autoReply ?? config.autoReply),
+    notifyLimit: notifyLimitOf(form),
+    noReply: isOff ? 'off' : mayReplyTo(content.address, ownAddresses) ? undefined : 'address',
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Problem } from '../../problems.ts';
-import type { MessageStatus } from '../../words.ts';
+import type { MessageStatus, NoReplyReason } from '../../words.ts';
 import type { MessageContent } from '../sealed-values.ts';
 
 /** The form changed after the post was judged. */
@@ -22,8 +22,10 @@ export interface Verdict {
   idempotencyKey: string | undefined;
   /** The solved captcha that this post uses up. It must not have been used before. */
   captchaUse: { id: string; expiresAt: Date } | undefined;
-  /** Whether an auto-reply may go out; the database then checks its own limits. */
-  reply: boolean;
+  /** How many notifications an hour an owner gets; 0 for no limit. */
+  notifyLimit: number;
+  /** Why no auto-reply may go out. If undefined, the database checks its own limits. */
+  noReply: NoReplyReason | undefined;
 }
 
 /** The answer to the visitor's browser: the message is stored. */

@@ -2,8 +2,9 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { inTransaction } from '../../database/statement.ts';
 import { Duty, Form } from '../../entities/index.ts';
 import { databaseNow } from '../clock.ts';
+import { listOf } from '../ids.ts';
 import { beforeAllIds } from '../paging.ts';
-import { listOf, type RemovedMessage, removeMessages } from '../remove-messages.ts';
+import { type RemovedMessage, removeMessages } from '../remove-messages.ts';
 import type { Scope } from '../scope.ts';
 import { clientAddressDays, expiryRules, receivedBefore, waitsForMail } from './retention-rules.ts';
 

@@ -3,6 +3,7 @@ import type { Form } from '../../entities/index.ts';
 import type { EmailState } from '../../words.ts';
 import { dayMs } from '../clock.ts';
 import { heldSince, isTold } from '../delivery/held-summary.ts';
+import { waitsForDigest } from '../digest.ts';
 import { retentionOf } from '../forms/effective-settings.ts';
 import { idsOf } from '../paging.ts';
 
@@ -54,4 +55,5 @@ export const waitsForMail = `(
     (${hasNotification('failed')} or (status = 'held' and ${hasNotification('held')} and not ${isTold}))
     and not ${hasNotification('sent')}
   )
+  or ${waitsForDigest}
 )`;

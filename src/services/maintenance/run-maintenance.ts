@@ -22,6 +22,8 @@ const expired = [
   `delete from used_captchas where expires_at < now() - interval '1 hour'`,
   `delete from reply_days where replied_at < now() - interval '25 hours'`,
   `delete from reply_hours where hour < now() - interval '2 hours'`,
+  `delete from reply_limits where hour < now() - interval '2 hours'`,
+  `delete from notify_hours where hour < now() - interval '2 hours'`,
 ];
 
 /**

@@ -4,6 +4,7 @@ import { Attempt, Email, Message } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import type { Suspicion } from '../../words.ts';
 import { databaseNow } from '../clock.ts';
+import { handOverDigests, sentDigests } from '../digest.ts';
 import { newId } from '../ids.ts';
 import { emailChannel } from '../outbox.ts';
 import { removeMessages } from '../remove-messages.ts';
@@ -29,14 +30,20 @@ const heldByHand: Suspicion = 'held-by-hand';
  * @throws {Problem} message-unknown, email-leased
  */
 export async function holdMessage(scope: Scope, which: string, within?: readonly string[]): Promise<MessageChange> {
-  return await change(scope, which, within, (message, emails, now, em) => {
+  return await change(scope, which, within, async (message, emails, now, em) => {
     if (message.status === 'held') return false;
     if (emails.some((email) => email.isLeased(now))) {
       throw new Problem('email-leased', `mail about message ${message.receipt} is being sent right now: try again`);
     }
     message.hold(heldByHand, now);
+    await handOverDigests(em, [message.id]);
+    const sent = await sentDigests(
+      em,
+      emails.flatMap((it) => it.digestId ?? []),
+    );
     for (const email of emails) {
-      if (email.state !== 'queued') continue;
+      const isUnsent = email.state === 'queued' || (email.isNamedOnly() && !sent.has(email.digestId ?? ''));
+      if (!isUnsent) continue;
       // If its worker died, record the attempt as the next claim would have.
       if (email.isUncertain()) em.create(Attempt, { id: newId(), email, outcome: 'unknown', finishedAt: now });
       else if (email.leaseToken != null) email.tries -= 1;
@@ -72,14 +79,14 @@ async function change(
   scope: Scope,
   which: string,
   within: readonly string[] | undefined,
-  decide: (message: Message, emails: Email[], now: Date, em: EntityManager) => boolean,
+  decide: (message: Message, emails: Email[], now: Date, em: EntityManager) => boolean | Promise<boolean>,
 ): Promise<MessageChange> {
   const { id, receipt } = await findMessage(scope, which, within);
   return await inTransaction(scope.em, async (em) => {
     const emails = await lockEmails(em, id);
     const message = await em.findOne(Message, { id }, { refresh: true });
     if (message === null) throw new Problem('message-unknown', `there is no message ${which}`);
-    const changed = decide(message, emails, await databaseNow(em), em);
+    const changed = await decide(message, emails, await databaseNow(em), em);
     if (changed) {
       await em.flush();
       await em.execute('select pg_notify(?, ?)', [emailChannel, '']);

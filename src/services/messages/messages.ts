@@ -1,7 +1,7 @@
 import { validate as isUuid } from 'uuid';
 import { Email, Message } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
-import type { MessageStatus } from '../../words.ts';
+import type { MessageStatus, NoReplyReason } from '../../words.ts';
 import { databaseNow } from '../clock.ts';
 import { findFormId } from '../forms/forms.ts';
 import { readReceipt } from '../ids.ts';
@@ -67,6 +67,8 @@ export async function messagesWhere(scope: Scope, filter: MessageFilter) {
 /** One message with its emails and the network it was posted from. */
 export interface MessageDetails extends MessageView {
   clientAddress: string | null;
+  /** Why its sender gets no auto-reply; null if one was queued, and for a message of release 0.2.0. */
+  noReply: NoReplyReason | null;
   emails: EmailView[];
 }
 
@@ -86,6 +88,7 @@ export async function showMessage(scope: Scope, which: string, within?: readonly
   return {
     ...viewMessage(scope.keyring, message),
     clientAddress: openClientAddress(scope.keyring, message),
+    noReply: message.noReply ?? null,
     emails: emails.map((email) => viewEmail(scope.keyring, email, now)),
   };
 }

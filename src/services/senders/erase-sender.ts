@@ -2,7 +2,8 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { inTransaction, msSql } from '../../database/statement.ts';
 import { ReplyDay } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
-import { listOf, removeMessages } from '../remove-messages.ts';
+import { listOf } from '../ids.ts';
+import { removeMessages } from '../remove-messages.ts';
 import type { Scope } from '../scope.ts';
 import { noteErasures } from './erasure-log.ts';
 import { findPerson, type Person } from './find-person.ts';
@@ -35,8 +36,8 @@ const batchSize = 200;
  */
 export async function eraseSender(scope: Scope, which: SenderChoice): Promise<Erased> {
   const person = await findPerson(scope, which);
-  const { sender, mailboxIndex } = person;
-  if (sender === null && (await scope.em.count(ReplyDay, { addressIndex: mailboxIndex ?? Buffer.alloc(0) })) === 0) {
+  const { sender, mailboxes } = person;
+  if (sender === null && (await scope.em.count(ReplyDay, { addressIndex: { $in: mailboxes } })) === 0) {
     throw new Problem('sender-unknown', `nobody has written from ${person.address}`);
   }
   const { erasedAt, senders: _, ...gone } = await eraseUntil(scope, person);
@@ -58,7 +59,7 @@ interface Gone {
  */
 export async function eraseUntil(
   scope: Scope,
-  person: Pick<Person, 'addressIndex' | 'mailboxIndex'>,
+  person: Pick<Person, 'addressIndex' | 'mailboxes'>,
   until?: Date,
 ): Promise<Gone & { erasedAt: Date }> {
   const total: Gone = { messages: 0, emails: 0, underway: 0, senders: 0 };
@@ -75,7 +76,7 @@ export async function eraseUntil(
 /** @returns `erasedAt` only for the last batch. */
 async function eraseBatch(
   em: EntityManager,
-  { addressIndex, mailboxIndex }: Pick<Person, 'addressIndex' | 'mailboxIndex'>,
+  { addressIndex, mailboxes }: Pick<Person, 'addressIndex' | 'mailboxes'>,
   until: Date | undefined,
 ): Promise<Gone & { erasedAt: Date | undefined }> {
   const lockedAt = await lockAddress(em, addressIndex);
@@ -95,7 +96,7 @@ async function eraseBatch(
   const gone = { messages, emails: counted?.emails ?? 0, underway: counted?.underway ?? 0, senders: 0 };
   if (ids.length === batchSize) return { ...gone, erasedAt: undefined };
   const senders = await deleteSender(em, addressIndex, until);
-  if (mailboxIndex !== null) await em.execute('delete from reply_days where address_index = ?', [mailboxIndex]);
+  if (mailboxes.length > 0) await em.nativeDelete(ReplyDay, { addressIndex: { $in: mailboxes } });
   return { ...gone, senders, erasedAt: await writeRecord(em, addressIndex, until ?? lockedAt) };
 }
 

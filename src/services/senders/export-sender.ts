@@ -44,6 +44,8 @@ export interface ExportedMessage extends MessageView {
   heldAt: string | null;
   /** The network that it was posted from, while we keep that. */
   clientAddress: string | null;
+  /** Why no auto-reply was sent. */
+  noReply: string | null;
   /** Whether we keep a keyed hash of its text, to detect the same text from many addresses. */
   textCompared: boolean;
   /** Keyed hashes that detect a repeated post for a while. */
@@ -66,10 +68,10 @@ const pageSize = 50;
  * @throws {Problem} sender-unknown, argument-invalid
  */
 export async function exportSender(scope: Scope, which: SenderChoice): Promise<SenderExport> {
-  const { sender, address, addressIndex, mailboxIndex } = await findPerson(scope, which);
-  const [suppression, reply, erasure] = await Promise.all([
-    mailboxIndex && scope.em.fork().findOne(Suppression, { addressIndex: mailboxIndex }),
-    mailboxIndex && scope.em.fork().findOne(ReplyDay, { addressIndex: mailboxIndex }),
+  const { sender, address, addressIndex, mailboxes } = await findPerson(scope, which);
+  const [[suppression], [reply], erasure] = await Promise.all([
+    scope.em.fork().find(Suppression, { addressIndex: { $in: mailboxes } }),
+    scope.em.fork().find(ReplyDay, { addressIndex: { $in: mailboxes } }),
     scope.em.fork().findOne(Erasure, { addressIndex }),
   ]);
   if (sender === null && !suppression && !reply && !erasure) {
@@ -140,6 +142,7 @@ async function viewPage({ em, keyring }: Scope, messages: readonly Message[]): P
     ...viewMessage(keyring, message),
     heldAt: message.heldAt?.toISOString() ?? null,
     clientAddress: openClientAddress(keyring, message),
+    noReply: message.noReply ?? null,
     textCompared: message.textIndex != null,
     repeats: repeats
       .filter((it) => it.message.id === message.id)

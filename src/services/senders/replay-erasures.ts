@@ -31,7 +31,7 @@ export async function listErasures(scope: Scope): Promise<ErasureRecord[]> {
 export async function replayErasures(scope: Scope, records: readonly ErasureRecord[]): Promise<Replayed> {
   const replayed: Replayed = { records: 0, messages: 0, senders: 0 };
   for (const record of recordsNotIn(await listErasures(scope), records)) {
-    const gone = await eraseUntil(scope, { ...record, mailboxIndex: null }, record.erasedAt);
+    const gone = await eraseUntil(scope, { ...record, mailboxes: [] }, record.erasedAt);
     replayed.records++;
     replayed.messages += gone.messages;
     replayed.senders += gone.senders;

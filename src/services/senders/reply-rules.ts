@@ -1,19 +1,26 @@
 import { normaliseAddress } from '../../address.ts';
+import { mailboxForLimits } from './mailboxes.ts';
 
 /**
  * Mailboxes of programs and lists. A reply there bounces, loops or reaches nobody (RFC 2142, RFC 3834 §2). Words that
  * people use alone, such as `owner` or `request`, are not matched.
  */
 const machineMailboxes = [
-  /^(?:mailer-?daemon|postmaster|hostmaster|abuse|bounces?|daemon|listserv|majordomo|notifications?|root|null)$/,
+  /^(?:mailer-?daemon|postmaster|hostmaster|abuse|bounces?|notifications?|daemon|root|null|nobody|www-data|apache|uucp|cron)$/,
+  /^(?:listserv|listmaster|majordomo|mailman|sympa|ezmlm|mlmmj|(?:un)?subscribe|signoff)$/,
   // noreply, shop-noreply, no.reply, no_reply-7, do-not-reply, noreply2, auto-reply
   /^(?:.+[-_.])?(?:no|do[-_.]?not|auto)[-_.]?reply(?:[-_.\d].*)?$/,
-  // Mailing lists: mail there subscribes somebody, or reaches the list's program (RFC 3834 §2, RFC 2142 §6).
-  /^owner-./,
-  /.-(?:request|owner|bounces?|subscribe|unsubscribe|join|leave|confirm)$/,
-  // Senders rewritten on the way: SRS, and BATV, which uses each address once.
+  // Mailing lists: mail there subscribes somebody, or reaches the list's program (RFC 3834 §2, RFC 2142 §6). Some lists
+  // write a plus where others write a hyphen.
+  /^(?:owner|bounces?|(?:un)?subscribe|join|signoff)[-+]./,
+  /.[-+](?:requests?|owners?|join|leave|help|on|off|sub|unsub|signoff)$/,
+  /.[-+](?:bounces?|(?:un|re)?subscribe|confirm|confsub|confunsub)(?:[-+=.\d].*)?$/,
+  // Senders rewritten on the way: SRS, BATV, which uses each address once, and VERP, which ends in another address.
   /^srs[01][-+=]/,
   /^prvs=/,
+  /=[^=]+\.[a-z]+$/,
+  // Some mail servers read a route to another address in these, an option of a program, or an encoded address.
+  /^-|[%!|/]|=\?/,
 ];
 
 /** False for programs, mailing lists and our own addresses. */
@@ -24,18 +31,4 @@ export function mayReplyTo(address: string, ownAddresses: readonly string[]): bo
   if (machineMailboxes.some((it) => it.test(local) || it.test(whole))) return false;
   const mailbox = mailboxForLimits(address);
   return !ownAddresses.some((own) => mailboxForLimits(own) === mailbox);
-}
-
-const dotlessDomains = new Set(['gmail.com', 'googlemail.com']);
-
-/**
- * The mailbox behind an address, for auto-replies only: without the part after a plus, and without Gmail's dots. An
- * attacker must not get one reply for each spelling of somebody's address.
- */
-export function mailboxForLimits(address: string): string {
-  const normal = normaliseAddress(address);
-  const at = normal.lastIndexOf('@');
-  const domain = normal.slice(at + 1);
-  const local = normal.slice(0, at).replace(/(?<=.)\+.*$/, '');
-  return dotlessDomains.has(domain) ? `${local.replaceAll('.', '')}@gmail.com` : `${local}@${domain}`;
 }

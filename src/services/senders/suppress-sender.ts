@@ -7,8 +7,8 @@ import { type SenderChoice, showSender } from './senders.ts';
 import { suppressStatement } from './suppressions.ts';
 
 const allowStatement: Statement = {
-  name: 'unsuppress_1',
-  text: 'delete from suppressions where address_index = $1::bytea returning address_index',
+  name: 'unsuppress_2',
+  text: 'delete from suppressions where address_index = any($1::bytea[]) returning address_index',
 };
 
 /** A sender, or an address without one. */
@@ -20,12 +20,12 @@ export type MaybeSender = SenderView | { id: null; email: string; suppressedAt: 
  * @throws {Problem} sender-unknown for an unknown id, argument-invalid for a malformed address.
  */
 export async function suppressSender(scope: Scope, which: SenderChoice): Promise<MaybeSender> {
-  const { sender, address, mailboxIndex } = await findMailbox(scope, which);
-  await runStatement(scope.em, suppressStatement, [mailboxIndex]);
+  const { sender, address, mailboxes } = await findMailbox(scope, which);
+  await runStatement(scope.em, suppressStatement, [mailboxes[0]]);
   if (sender !== null) return await showSender(scope, { id: sender.id });
   const [row] = await scope.em.execute<{ suppressed_ms: number }[]>(
     `select ${msSql('suppressed_at')} as suppressed_ms from suppressions where address_index = ?`,
-    [mailboxIndex],
+    [mailboxes[0]],
   );
   return {
     id: null,
@@ -40,8 +40,8 @@ export async function suppressSender(scope: Scope, which: SenderChoice): Promise
  * @throws {Problem} sender-unknown if there is no sender and auto-replies were not stopped; argument-invalid
  */
 export async function unsuppressSender(scope: Scope, which: SenderChoice): Promise<MaybeSender> {
-  const { sender, address, mailboxIndex } = await findMailbox(scope, which);
-  const gone = await runStatement(scope.em, allowStatement, [mailboxIndex]);
+  const { sender, address, mailboxes } = await findMailbox(scope, which);
+  const gone = await runStatement(scope.em, allowStatement, [mailboxes]);
   if (sender !== null) return await showSender(scope, { id: sender.id });
   if (gone.length === 0) {
     throw new Problem('sender-unknown', `nobody has written from ${address}, and auto-replies to it were not stopped`);
@@ -50,9 +50,9 @@ export async function unsuppressSender(scope: Scope, which: SenderChoice): Promi
 }
 
 async function findMailbox(scope: Scope, which: SenderChoice) {
-  const { sender, address, mailboxIndex } = await findPerson(scope, which);
-  if (address === null || mailboxIndex === null) {
+  const { sender, address, mailboxes } = await findPerson(scope, which);
+  if (address === null) {
     throw new Problem('argument-invalid', 'this address cannot be decrypted: restore the missing key');
   }
-  return { sender, address, mailboxIndex };
+  return { sender, address, mailboxes };
 }

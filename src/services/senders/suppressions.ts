@@ -5,7 +5,7 @@ import type { Keyring } from '../../privacy/keyring.ts';
 import { Problem } from '../../problems.ts';
 import type { Scope } from '../scope.ts';
 import { openOrNull, openSenderAddress } from '../sealed-values.ts';
-import { mailboxForLimits } from './reply-rules.ts';
+import { mailboxesForLimits, mailboxForLimits } from './mailboxes.ts';
 
 /**
  * The token in the link that turns off auto-replies: the keyed hash of the mailbox, and a signature that only we can
@@ -14,6 +14,11 @@ import { mailboxForLimits } from './reply-rules.ts';
 export function unsubscribeToken(keyring: Keyring, address: string): string {
   const index = keyring.addressIndex(mailboxForLimits(address));
   return `${index.toString('base64url')}.${signature(keyring, index).toString('base64url')}`;
+}
+
+/** Keyed hashes of the mailbox behind an address, under which its owner may have opted out. New opt-outs use the first. */
+export function mailboxIndexes(keyring: Keyring, address: string): Buffer[] {
+  return mailboxesForLimits(address).flatMap((it) => (it === undefined ? [] : [keyring.addressIndex(it)]));
 }
 
 /**
@@ -65,7 +70,7 @@ export async function readSuppressions(
 ): Promise<Map<string, Date>> {
   const indexes = senders.flatMap((sender) => {
     const address = openOrNull(() => openSenderAddress(scope.keyring, sender));
-    return address === null ? [] : [[sender.id, scope.keyring.addressIndex(mailboxForLimits(address))] as const];
+    return address === null ? [] : mailboxIndexes(scope.keyring, address).map((index) => [sender.id, index] as const);
   });
   const rows = await runStatement<{ address_index: Buffer; suppressed_ms: number }>(scope.em, readStatement, [
     indexes.map(([, index]) => index),

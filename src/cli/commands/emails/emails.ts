@@ -89,9 +89,9 @@ async function printMail({ options, output }: Call, context: Context, email: Ema
   ]);
   await using mailing = await openMail(context.config);
   const mail = await showMail({ ...context, composer: mailing.composer }, email.id);
-  const hide = (text: string) => (options.mask ? maskText(text, mail.senderName) : text);
+  const hide = (text: string) => (options.mask ? maskText(text, mail.senderNames) : text);
   const headers = mail.headers.map(([name, value]): [string, string] => [name, hide(value)]);
-  const [text, html] = [hide(mail.text), options.mask ? maskHtml(mail.html, mail.senderName) : mail.html];
+  const [text, html] = [hide(mail.text), options.mask ? maskHtml(mail.html, mail.senderNames) : mail.html];
   output.printResult({ ...email, mail: { headers, text, html } }, () => {
     output.printDetails(headers);
     output.print();

@@ -10,11 +10,15 @@ import type { Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 
 /** Commands that need no stored mail: show a sample, and send a test. */
+/** A digest is a notification that has templates of its own. */
+const previewKinds = [...emailKinds, 'digest'] as const;
+type PreviewKind = EmailKind | 'digest';
+
 export function addTryMailCommands(emails: CliCommand): void {
   emails
     .command('preview')
     .description('Show a sample mail, made with your templates in DATA_DIR/templates or the built-in ones')
-    .addArgument(new Argument('<kind>').choices(emailKinds))
+    .addArgument(new Argument('<kind>').choices(previewKinds))
     .option('--html <file>', 'write the HTML part to this file instead')
     .jsonOption()
     .examples(
@@ -32,7 +36,7 @@ export function addTryMailCommands(emails: CliCommand): void {
     .run(testMailing);
 }
 
-async function previewMail({ deps, options, output }: Call<{ html?: string }>, kind: EmailKind): Promise<void> {
+async function previewMail({ deps, options, output }: Call<{ html?: string }>, kind: PreviewKind): Promise<void> {
   const { config } = await openConfig(deps);
   const { openMail } = await import('../../../mailing-context.ts');
   await using mailing = await openMail(config);

@@ -61,7 +61,7 @@ export function printEmail(output: Output, email: EmailDetails): void {
     ['state', stateOf(email), paintState(output, email)],
     ['reason', email.failure && describeFailure(email.failure), style.bad],
     ['to', email.to ?? unopened, email.to === null ? style.bad : undefined],
-    ['kind', email.kind],
+    ['kind', email.digest ? `${email.kind}, the digest of messages beyond the hourly limit` : email.kind],
     ['form', email.form],
     ['message', email.receipt],
     ['created', output.timeInFull(email.createdAt)],
@@ -124,6 +124,7 @@ const failureWords: Readonly<Record<FailureReason, string>> = {
   unwanted: 'its recipient wants no auto-reply, or is blocked',
   'too-late': 'it waited for more than a day, too long for an auto-reply',
   'nothing-held': 'the messages that it would have listed were released or deleted',
+  digest: 'the hourly limit was reached, so a digest names its message at the end of the hour',
 };
 
 /** A later release may store other reasons. */

@@ -15,6 +15,7 @@ export const resettable = {
   required: 'requiredFields',
   origins: 'origins',
   retention: 'retentionDays',
+  'notify-limit': 'notifyLimit',
 } as const satisfies Record<string, keyof FormSettings>;
 
 export interface SettingOptions {
@@ -26,6 +27,7 @@ export interface SettingOptions {
   require?: string[];
   origin?: string[];
   retention?: number;
+  notifyLimit?: number;
 }
 
 export interface ChangeOptions extends SettingOptions {
@@ -43,7 +45,8 @@ export function addSettings(command: CliCommand): CliCommand {
     .option('--redirect <address>', 'where browsers without script go after a post')
     .option('--require <field...>', 'required fields besides email and message')
     .option('--origin <origin...>', 'the sites whose pages may post')
-    .option('--retention <days>', 'how long its messages are kept; 0 for ever', readDays);
+    .option('--retention <days>', 'how long its messages are kept; 0 for ever', readDays)
+    .option('--notify-limit <n|off>', 'how many notifications an hour go out one by one', readNotifyLimit);
 }
 
 function readDays(text: string): number {
@@ -51,8 +54,15 @@ function readDays(text: string): number {
   return Number(text);
 }
 
+/** @returns 0 for `off`. */
+function readNotifyLimit(text: string): number {
+  if (text === 'off') return 0;
+  if (/^[1-9]\d*$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It must be a whole number from 1, or off.');
+}
+
 export function settingsOf(options: SettingOptions): Partial<FormSettings> {
-  const { name, captcha, to, redirect, require, origin, retention, autoReply } = options;
+  const { name, captcha, to, redirect, require, origin, retention, autoReply, notifyLimit } = options;
   return onlyGiven({
     name,
     captcha,
@@ -61,6 +71,7 @@ export function settingsOf(options: SettingOptions): Partial<FormSettings> {
     requiredFields: require,
     origins: origin,
     retentionDays: retention,
+    notifyLimit,
     autoReply: autoReply && autoReply === 'on',
   });
 }

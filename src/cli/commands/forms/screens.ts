@@ -32,6 +32,7 @@ export function printForm(output: Output, form: FormView): void {
     ['required', ['email', 'message', ...(form.requiredFields ?? [])].join(', ')],
     ['origins', form.origins?.join(', ') ?? 'from ALLOWED_ORIGINS'],
     ['retention', `${daysInWords(effective.retentionDays)}${inherited(form.retentionDays, 'RETENTION_DAYS')}`],
+    ['notify limit', `${limitInWords(effective.notifyLimit)}${form.notifyLimit === null ? ' (the default)' : ''}`],
     ['created', output.timeInFull(form.createdAt)],
     ['closed', form.closedAt && output.timeInFull(form.closedAt)],
     ['id', form.id, output.style.dim],
@@ -40,6 +41,10 @@ export function printForm(output: Output, form: FormView): void {
 
 function daysInWords(days: number): string {
   return days === 0 ? 'for ever' : plural(days, 'day');
+}
+
+function limitInWords(limit: number): string {
+  return limit === 0 ? 'off' : `${limit} an hour`;
 }
 
 function onOff(value: boolean): string {

@@ -1,5 +1,6 @@
 import type { MessageDetails } from '../../../services/messages/messages.ts';
 import type { MessageView } from '../../../services/views.ts';
+import type { NoReplyReason } from '../../../words.ts';
 import type { Call, CliCommand } from '../../session/command.ts';
 import { type PageOptions, pageOf } from '../../session/options.ts';
 import { printPage, unopened } from '../../session/print-page.ts';
@@ -98,6 +99,18 @@ function previewOf({ subject, message }: MessageView): string {
   return [subject, message?.slice(0, 300)].filter((text) => text != null).join(' – ');
 }
 
+/** A later release may store other reasons. */
+const noReplyWords: Readonly<Record<NoReplyReason, string>> = {
+  off: 'the form sends none',
+  held: 'the message was held',
+  address: 'mail to this address reaches a program, a list or ourselves',
+  'opted-out': 'this mailbox wants none',
+  'mailbox-limit': 'this mailbox got one within a day',
+  'form-limit': 'the form sent 100 this hour',
+  'network-limit': 'this client network caused 10 this hour',
+  'domain-limit': 'this domain got 20 this hour',
+};
+
 function printMessage(output: Output, message: MessageDetails): void {
   const { style } = output;
   output.printDetails([
@@ -109,6 +122,7 @@ function printMessage(output: Output, message: MessageDetails): void {
     ['form', message.form],
     ['status', message.status, message.status === 'held' ? style.warning : undefined],
     ['reasons', message.reasons.length > 0 ? message.reasons.join(', ') : null],
+    ['auto-reply', message.noReply && `none, because ${noReplyWords[message.noReply] ?? message.noReply}`],
     ['client', message.clientAddress],
     ['sender', message.senderId ?? '–', style.dim],
     ['id', message.id, style.dim],
