@@ -36,14 +36,29 @@ export function networkOf(address: string | undefined): string {
   return address.includes(':') ? ipv6Network(address, 64) : address;
 }
 
-/** @param bits a multiple of 16. */
+/** A network, and how many times the requests of one client may come from it. */
+export interface WiderNetwork {
+  network: string;
+  times: number;
+}
+
+/** The networks around a client that one customer may own, the widest first: an IPv6 /48 and /56, or an IPv4 /24. */
+export function widerNetworksOf(address: string | undefined): WiderNetwork[] {
+  if (address === undefined) return [];
+  const widest = { network: coarseNetwork(address), times: 4 };
+  return address.includes(':') ? [widest, { network: ipv6Network(address, 56), times: 2 }] : [widest];
+}
+
+/** @param bits 48, 56 or 64. */
 function ipv6Network(address: string, bits: number): string {
   const [left = '', right] = address.split('::');
   const groups = left === '' ? [] : left.split(':');
   const after = right ? right.split(':') : [];
   const all =
     right === undefined ? groups : [...groups, ...Array(8 - groups.length - after.length).fill('0'), ...after];
-  return `${all.slice(0, bits / 16).join(':')}::/${bits}`;
+  const kept = all.slice(0, Math.ceil(bits / 16));
+  if (bits % 16 !== 0) kept.push((Number.parseInt(kept.pop() ?? '', 16) & 0xff00).toString(16));
+  return `${kept.join(':')}::/${bits}`;
 }
 
 const loopback = new BlockList();

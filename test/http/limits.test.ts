@@ -23,7 +23,7 @@ describe('limits, at 3 posts an hour', () => {
   });
 
   /** An address that no other test has used. */
-  const someAddress = () => `203.0.113.${++serial}`;
+  const someAddress = () => `203.0.${++serial % 256}.9`;
   const from = (address: string) => ({ 'X-Forwarded-For': address, Origin: page });
   const post = (address: string, body: unknown = submission({ message: `No ${++serial}` }), path = '/api/messages') =>
     http.post(path, body, from(address));
@@ -97,6 +97,23 @@ describe('limits, at 3 posts an hour', () => {
     for (let i = 1; i <= 4; i++) statuses.push((await post(`2001:db8:0:7:${i}::${i}`)).status);
     expect(statuses).to.deep.equal([201, 201, 201, 429]);
     expect((await post('2001:db8:0:8::1')).status).to.equal(201);
+  });
+
+  it('count requests of the networks that one customer may own, more for wider ones', async () => {
+    const networks: [allowed: number, inside: (n: number) => string, beside: string][] = [
+      [60, (n) => `2001:db8:1:${(0x1100 + n).toString(16)}::1`, '2001:db8:1:1200::1'],
+      [120, (n) => `2001:db8:2:${(n << 8).toString(16)}::1`, '2001:db8:3::1'],
+      [120, (n) => `198.51.77.${n}`, '198.51.78.1'],
+    ];
+    const ask = async (address: string) => await http.send('/api/messages', { method: 'POST', headers: from(address) });
+    for (const [allowed, inside, beside] of networks) {
+      for (let n = 0; n < allowed; n++) expect((await ask(inside(n))).status, inside(n)).to.equal(415);
+      const refused = await ask(inside(allowed));
+      expect(refused.status, inside(allowed)).to.equal(429);
+      expect(refused.headers.get('ratelimit-policy')).to.equal(`"requests";q=${allowed};w=3600`);
+      expect(refused.headers.get('ratelimit')).to.match(/^"requests";r=0;t=\d+$/);
+      expect((await ask(beside)).status, beside).to.equal(415);
+    }
   });
 
   it('cannot be bypassed by a forged X-Forwarded-For', async () => {

@@ -112,6 +112,27 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
     expect((await variant.send('/livez', { headers: { 'X-Forwarded-For': '203.0.113.79' } })).status).to.equal(200);
   });
 
+  it('counts an IPv6 /64 as one client, and each IPv4 address alone', async () => {
+    // nginx takes the connection's address from a header here, so that a test can choose it.
+    const direct = 'set_real_ip_from 127.0.0.1;\nreal_ip_header X-Forwarded-For;\nlog_format ruffinweb ';
+    const variants: ((site: string) => string)[] = [
+      (site) => site.replace('log_format ruffinweb ', direct),
+      (site) => site.replace('  default $binary_remote_addr;\n  # "~', '  "~'),
+    ];
+    for (const change of variants) {
+      await using variant = await Nginx.before([server.url], change);
+      const ask = async (address: string) =>
+        (await variant.send('/livez', { headers: { 'X-Forwarded-For': address } })).status;
+      const refused = async (address: (n: number) => string) =>
+        (await Promise.all(Array.from({ length: 120 }, (_, n) => ask(address(n))))).filter((it) => it === 429).length;
+      expect(await refused((n) => `2001:db8:4:7:${(n + 1).toString(16)}::1`)).to.be.greaterThan(10);
+      expect(await refused((n) => `2001:db8::${(n + 1).toString(16)}`)).to.be.greaterThan(10);
+      expect(await ask('2001:db8:4:8::1')).to.equal(200);
+      expect(await ask('2001:db8:4::1')).to.equal(200);
+      expect(await refused((n) => `198.51.100.${n + 1}`)).to.equal(0);
+    }
+  });
+
   it("logs neither address nor query, and writes no visitor's data to disk", async () => {
     await nginx.send('/unsubscribe?token=secret-token');
     const plain = 'GET /plain?token=secret-token HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';

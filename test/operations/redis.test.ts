@@ -33,7 +33,7 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour',
     await db?.[Symbol.asyncDispose]();
   });
 
-  const someAddress = () => `203.0.113.${++serial}`;
+  const someAddress = () => `203.0.${++serial}.9`;
   const post = async (
     client: Client | undefined,
     address: string,
@@ -97,6 +97,20 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour',
     expect((await post(other, address)).status).to.equal(429);
   });
 
+  itShares('count requests of an IPv6 /56 and an IPv4 /24 together', async () => {
+    const net = ++serial;
+    for (const [allowed, inside] of [
+      [60, (n: number) => `2001:db8:${net}:11${n.toString(16).padStart(2, '0')}::1`],
+      [120, (n: number) => `198.51.${net}.${n}`],
+    ] as const) {
+      for (let n = 0; n < allowed; n++)
+        expect((await post(n % 2 ? one : other, inside(n), '{')).status, inside(n)).to.equal(400);
+      const refused = await post(one, inside(allowed), '{');
+      expect(refused.status).to.equal(429);
+      expect(refused.headers.get('ratelimit-policy')).to.equal(`"requests";q=${allowed};w=3600`);
+    }
+  });
+
   itShares('share the request limit of an API key', async () => {
     const made = await ruffinweb(['keys', 'create', '--name', 'test', '--scope', 'read', '--json'], settings);
     const { secret, key } = JSON.parse(made.stdout);
@@ -116,7 +130,7 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour',
       expect(await redis.client.pttl(key), key).to.be.within(1, 3_600_000);
     }
     const values = await Promise.all(keys.map((key) => redis.client.dumpBuffer(key)));
-    expect(Buffer.concat(values.filter((it) => it !== null)).toString('latin1')).to.not.include('203.0.113');
+    expect(Buffer.concat(values.filter((it) => it !== null)).toString('latin1')).to.not.include('203.0.');
   });
 
   for (const [situation, takeAway, giveBack] of [

@@ -111,6 +111,29 @@ describe('limitClients', () => {
     expect((await ask(2000))?.message).to.match(/^this server gets too many requests/);
   });
 
+  it('lets one household with many networks lock nobody out', async () => {
+    const { requests } = limitClients({ posts: 10, windowMs: 60_000 }, keepNothing);
+    const household = (n: number) => `2001:db8:0:44${(n % 11).toString(16).padStart(2, '0')}::${n}`;
+    const answers = [];
+    for (let n = 0; n < 1100; n++) answers.push(await refusal(requests, household(n)));
+    expect(answers.filter((it) => it === undefined)).to.have.lengthOf(200);
+    expect(await refusal(requests, '198.51.100.7')).to.equal(undefined);
+    expect(await refusal(requests, '2001:db8:0:4500::1'), 'the next one').to.equal(undefined);
+  });
+
+  it('counts what is refused apart from the rest, up to ten times as much', async () => {
+    const { requests } = limitClients({ posts: 10, windowMs: 60_000 }, keepNothing);
+    const refusing: Middleware = () => {
+      throw new Problem('body-type-unknown', 'no');
+    };
+    const at = (i: number) => `10.${i >> 8}.${i & 255}.1`;
+    for (let i = 0; i < 9999; i++) {
+      expect((await refusal([...requests, refusing], at(i)))?.code, `${i}`).to.equal('body-type-unknown');
+    }
+    expect(await refusal(requests, at(10_000)), 'others still get through').to.equal(undefined);
+    expect((await refusal([...requests, refusing], at(10_001)))?.message).to.match(/^this server gets too many/);
+  });
+
   it('does nothing if it is off', () => {
     expect(limitClients(undefined, keepNothing)).to.deep.equal({ requests: [], posts: [] });
   });

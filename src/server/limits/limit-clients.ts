@@ -1,7 +1,7 @@
 import type { Context, Middleware } from 'koa';
 import rateLimit from 'koa-ratelimit';
 import type { RateLimit } from '../../config/config.ts';
-import { networkOf } from '../../ip-network.ts';
+import { networkOf, widerNetworksOf } from '../../ip-network.ts';
 import { Problem } from '../../problems.ts';
 import { CappedMap, type Place, Quota } from './quotas.ts';
 import type { SharedCounts } from './shared-counts.ts';
@@ -15,8 +15,11 @@ const requestsPerPost = 10;
 /** Pages and scripts per client. A whole office may have one address. */
 const pageLimit: RateLimit = { posts: 600, windowMs: 60_000 };
 
-/** The limit for all clients together, unless a single client may do more. */
-const everybody = { requests: 1000, windowMs: 10_000 };
+/**
+ * The limits for all clients together, unless a single client may do more. A refused request costs little, so refusals
+ * have a limit of their own: they cannot lock out visitors whose posts are stored.
+ */
+const everybody = { notRefused: 1000, all: 10_000, windowMs: 10_000 };
 
 /** Middleware to run before the request is read. Only the post limit reads a visitor's post that it refuses. */
 export interface Limits {
@@ -27,8 +30,8 @@ export interface Limits {
 }
 
 /**
- * Three limits: stored posts per client (`RATE_LIMIT`), requests per client, and requests from all clients. Decision 10
- * gives the reasons.
+ * Three limits: stored posts per client (`RATE_LIMIT`), requests per client and per network around it, and requests from
+ * all clients. Decisions 10 and 88 give the reasons.
  *
  * @param keepTyped runs before the post limit, so that its page can show what was posted.
  * @param shared per-client counts shared by several servers. The limit for all clients is always per server.
@@ -52,14 +55,25 @@ export function limitPages(limit: RateLimit | undefined): readonly Middleware[] 
   ];
 }
 
+/** Counts a client's requests, and those of the wider networks around it: one customer may own very many clients. */
 function limitRequests({ posts, windowMs }: RateLimit, shared: SharedCounts | undefined): Middleware {
   const limit = { posts: posts * requestsPerPost, windowMs };
-  const refuseRequest = (ctx: Context, leftMs: number) => refuse(ctx, 'requests', limit, { remaining: 0, leftMs });
-  const countHere = countRequests(limit, refuseRequest);
+  const wider = new Quota(limit, 2 * capacity);
+  const countHere = countRequests(limit);
   return async (ctx, next) => {
-    const place = await shared?.take('all-requests', networkOf(ctx.state.clientAddress), limit);
-    if (place === undefined) return await countHere(ctx, next);
-    if (!place.taken) refuseRequest(ctx, place.leftMs);
+    const client = networkOf(ctx.state.clientAddress);
+    const networks = widerNetworksOf(ctx.state.clientAddress);
+    const place = await shared?.take('all-requests', client, limit, networks);
+    if (place === undefined) {
+      const around = wider.takeAll(networks);
+      const leftMs = around.taken ? await countHere(ctx, client) : around.leftMs;
+      if (leftMs !== undefined) {
+        if (around.taken) around.giveBack();
+        refuse(ctx, 'requests', { ...limit, posts: around.max ?? limit.posts }, { remaining: 0, leftMs });
+      }
+    } else if (!place.taken) {
+      refuse(ctx, 'requests', { ...limit, posts: place.max ?? limit.posts }, { remaining: 0, leftMs: place.leftMs });
+    }
     await next();
   };
 }
@@ -67,32 +81,43 @@ function limitRequests({ posts, windowMs }: RateLimit, shared: SharedCounts | un
 /** Also limits crowds of clients that each stay below their limit, and clients that were replaced. */
 function limitEverybody({ posts, windowMs }: RateLimit): Middleware {
   const maxOfOneClient = Math.ceil((posts * requestsPerPost * everybody.windowMs) / windowMs);
-  const quota = new Quota({ posts: Math.max(everybody.requests, maxOfOneClient), windowMs: everybody.windowMs }, 1);
-  return (ctx, next) => {
-    const { taken, leftMs } = quota.take('everybody');
-    if (taken) return next();
-    setRetryAfter(ctx, leftMs);
-    throw new Problem('rate-limited', `this server gets too many requests at the moment; ${tryAgain(leftMs)}`);
+  const quotaOf = (max: number) => new Quota({ posts: Math.max(max, maxOfOneClient), windowMs: everybody.windowMs }, 1);
+  const [all, notRefused] = [quotaOf(everybody.all), quotaOf(everybody.notRefused)];
+  return async (ctx, next) => {
+    const any = all.take('everybody');
+    const place = any.taken ? notRefused.take('everybody') : any;
+    if (!place.taken) {
+      setRetryAfter(ctx, place.leftMs);
+      throw new Problem('rate-limited', `this server gets too many requests at the moment; ${tryAgain(place.leftMs)}`);
+    }
+    let isRefused = true;
+    try {
+      await next();
+      isRefused = ctx.status >= 400;
+    } finally {
+      if (isRefused) place.giveBack();
+    }
   };
 }
 
-type Refuse = (ctx: Context, leftMs: number) => never;
-
-/** The library counts. We write the headers and the refusal: the library's headers contain fractions. */
-function countRequests({ posts, windowMs }: RateLimit, refuseRequest: Refuse): Middleware {
+/**
+ * The library counts. We write the headers and the refusal: the library's headers contain fractions.
+ *
+ * @returns a function that counts one request. It returns how long the client has to wait, or undefined.
+ */
+function countRequests({ posts, windowMs }: RateLimit): (ctx: Context, client: string) => Promise<number | undefined> {
   // Without this map the library would make a new one for each request, and so limit nothing.
   const counts = new CappedMap<string, { reset: number }>(capacity);
   const id = (ctx: Context) => networkOf(ctx.state.clientAddress);
   const count = rateLimit({ driver: 'memory', db: counts, disableHeader: true, max: posts, duration: windowMs, id });
-  return async (ctx, next) => {
+  return async (ctx, client) => {
     let isWithin = false;
     await count(ctx, async () => {
       isWithin = true;
-      await next();
     });
-    if (isWithin) return;
-    const endsAt = (counts.get(`limit:${id(ctx)}`)?.reset ?? 0) * 1000;
-    refuseRequest(ctx, Math.max(0, endsAt - performance.timeOrigin - performance.now()));
+    if (isWithin) return undefined;
+    const endsAt = (counts.get(`limit:${client}`)?.reset ?? 0) * 1000;
+    return Math.max(0, endsAt - performance.timeOrigin - performance.now());
   };
 }
 

@@ -1,4 +1,5 @@
 import type { RateLimit } from '../../config/config.ts';
+import type { WiderNetwork } from '../../ip-network.ts';
 
 /** The result of taking a place in a client's window. */
 export interface Place {
@@ -7,6 +8,8 @@ export interface Place {
   readonly remaining: number;
   /** Time until the window ends. */
   readonly leftMs: number;
+  /** Set if the window of a wider network was full: its limit. */
+  readonly max?: number | undefined;
   giveBack(): void;
 }
 
@@ -32,8 +35,25 @@ export class Quota {
     this.#now = now;
   }
 
-  take(client: string): Place {
-    const [limit, now] = [this.#limit, this.#now];
+  /** Takes a place in each of these windows, or in none. */
+  takeAll(networks: readonly WiderNetwork[]): Place {
+    const places: Place[] = [];
+    for (const { network, times } of networks) {
+      const place = this.take(network, times);
+      places.push(place);
+      if (place.taken) continue;
+      for (const it of places) if (it.taken) it.giveBack();
+      return Object.assign(place, { max: this.#limit.posts * times });
+    }
+    const giveBack = () => {
+      for (const it of places) it.giveBack();
+    };
+    return { taken: true, remaining: 0, leftMs: 0, giveBack };
+  }
+
+  /** @param times multiplies the limit. */
+  take(client: string, times = 1): Place {
+    const [limit, now] = [{ ...this.#limit, posts: this.#limit.posts * times }, this.#now];
     let window = this.#windows.get(client);
     if (window === undefined || window.endsAt <= now()) {
       window = { taken: 0, endsAt: now() + limit.windowMs };

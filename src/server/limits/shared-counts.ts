@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { RateLimit } from '../../config/config.ts';
+import type { WiderNetwork } from '../../ip-network.ts';
 import type { SharedRedis } from '../../redis.ts';
 import type { Place } from './quotas.ts';
 
@@ -11,25 +12,41 @@ export interface SharedCounts {
   /**
    * Takes a place, like `Quota`.
    *
+   * @param wider networks around the client, the widest first. A place is taken in all of them or in none, and cannot be
+   *   given back.
    * @param what not `requests`: release 0.2.0 stores another type of value there.
    * @returns undefined while Redis is away; then the caller counts alone.
    */
-  take(what: 'posts' | 'all-requests' | 'key', client: string, limit: RateLimit): Promise<Place | undefined>;
+  take(
+    what: 'posts' | 'all-requests' | 'key',
+    client: string,
+    limit: RateLimit,
+    wider?: readonly WiderNetwork[],
+  ): Promise<Place | undefined>;
 }
 
-/** A window begins with the first post. Its name keeps a late `giveBack` out of the next window. */
+/**
+ * A window begins with the first post. Its name keeps a late `giveBack` out of the next window. Takes a place in the windows
+ * of all keys, or in none if one is full: the last key is the client's. Returns the number of the full one, or 0.
+ */
 const takeScript = `
-if redis.call('exists', KEYS[1]) == 0 then
-  redis.call('hset', KEYS[1], 'taken', 0, 'window', ARGV[3])
-  redis.call('pexpire', KEYS[1], ARGV[2])
+local full, taken = 0, 0
+for i, key in ipairs(KEYS) do
+  if redis.call('exists', key) == 0 then
+    redis.call('hset', key, 'taken', 0, 'window', ARGV[2])
+    redis.call('pexpire', key, ARGV[1])
+  end
+  taken = tonumber(redis.call('hget', key, 'taken'))
+  if taken >= tonumber(ARGV[2 + i]) then
+    full = i
+    break
+  end
 end
-local taken = tonumber(redis.call('hget', KEYS[1], 'taken'))
-local granted = 0
-if taken < tonumber(ARGV[1]) then
-  granted = 1
-  taken = redis.call('hincrby', KEYS[1], 'taken', 1)
+if full == 0 then
+  for _, key in ipairs(KEYS) do taken = redis.call('hincrby', key, 'taken', 1) end
 end
-return { granted, taken, redis.call('pttl', KEYS[1]), redis.call('hget', KEYS[1], 'window') }`;
+local key = KEYS[full == 0 and #KEYS or full]
+return { full, taken, redis.call('pttl', key), redis.call('hget', key, 'window') }`;
 
 const giveBackScript = `
 if redis.call('hget', KEYS[1], 'window') == ARGV[1] then redis.call('hincrby', KEYS[1], 'taken', -1) end`;
@@ -37,16 +54,22 @@ if redis.call('hget', KEYS[1], 'window') == ARGV[1] then redis.call('hincrby', K
 /** @param hash gives a client's name in Redis; the same on every server of one database. */
 export function shareCounts(redis: SharedRedis, hash: (client: string) => string): SharedCounts {
   return {
-    async take(what, client, { posts, windowMs }) {
-      const key = `ruffinweb:${what}:${hash(client)}`;
-      const answer = await redis.ask(async (it) => await it.eval(takeScript, 1, key, posts, windowMs, randomUUID()));
+    async take(what, client, { posts, windowMs }, wider = []) {
+      const keyOf = (it: string) => `ruffinweb:${what}:${hash(it)}`;
+      const key = keyOf(client);
+      const keys = [...wider.map((it) => keyOf(it.network)), key];
+      const limits = [...wider.map((it) => posts * it.times), posts];
+      const answer = await redis.ask(
+        async (it) => await it.eval(takeScript, keys.length, ...keys, windowMs, randomUUID(), ...limits),
+      );
       if (answer === undefined) return undefined;
       // ioredis does not know what a script returns.
-      const [granted, taken, leftMs, window] = answer as [number, number, number, string];
+      const [full, taken, leftMs, window] = answer as [number, number, number, string];
       const endsAt = performance.now() + leftMs;
       let used = taken;
       return {
-        taken: granted === 1,
+        taken: full === 0,
+        max: full === 0 || full === keys.length ? undefined : limits[full - 1],
         get remaining() {
           return posts - used;
         },
