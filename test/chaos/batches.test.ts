@@ -57,13 +57,13 @@ describe('posts stored in one batch', () => {
         formId: form.id,
         formVersion: form.version,
         content: { address: `same${draw(30)}@example.test`, text: `text ${++n}`, extra: [] },
-        clientAddress: undefined,
+        clientAddress: `198.51.${draw(5)}.1`,
         status: 'accepted',
         reasons: [],
-        notify: ['owner@site.test'],
+        notify: draw(2) ? ['owner@site.test', 'a@site.test'] : ['a@site.test', 'owner@site.test'],
         idempotencyKey: draw(2) ? `key-${draw(1000)}-${n % 7}` : undefined,
         captchaUse: draw(2) ? { id: `captcha-${draw(5000)}`, expiresAt: new Date(Date.now() + 60_000) } : undefined,
-        notifyLimit: 0,
+        notifyLimit: 50,
         noReply: undefined,
       };
     };
