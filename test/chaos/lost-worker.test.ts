@@ -23,6 +23,7 @@ describe('a worker that is lost under load', () => {
   before(async () => {
     console.log(`    CHAOS_SEED=${seed}`);
     db = await createDatabase();
+    await db.liftHourlyLimits();
     smtp = await startSmtpServer();
     settings = {
       DATABASE_URL: db.url,

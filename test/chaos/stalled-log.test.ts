@@ -18,6 +18,7 @@ describe('a reader of the log that stops reading', () => {
 
   before(async () => {
     db = await createDatabase();
+    await db.liftHourlyLimits();
     smtp = await startSmtpServer();
   });
   after(async () => {

@@ -22,6 +22,7 @@ describe('a mail server that is away', () => {
 
   before(async () => {
     db = await createDatabase();
+    await db.liftHourlyLimits();
     smtp = await startSmtpServer();
     settings = {
       SMTP_HOST: smtp.host,

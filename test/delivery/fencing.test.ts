@@ -117,6 +117,7 @@ describe('an auto-reply whose worker is lost', () => {
 
   before(async () => {
     db = await createDatabase();
+    await db.liftHourlyLimits();
     smtp = await startSmtpServer();
     context = await openTestMailing(db, { MAIL_FROM: 'site@site.test', NOTIFY_TO: 'owner@site.test' });
   });
