@@ -287,6 +287,24 @@ describe('SMTP: a lost connection', () => {
     expect(outcome.reply).to.match(/ECONNREFUSED/);
   });
 
+  it('is "away" each time that EHLO is refused, and later at the greeting', async () => {
+    await using server = await startSmtpServer();
+    await using mailer = mailerTo(server, { lanes: 1 });
+    const outcomes = [];
+    for (const [step, answer] of [
+      ['ehlo', '421 4.3.2 busy'],
+      ['ehlo', '450 4.3.2 busy'],
+      ['ehlo', 'drop'],
+      ['ehlo', '421 4.3.2 busy'],
+      ['greeting', '421 4.3.2 busy'],
+    ] as const) {
+      server.reset();
+      server.answer(step, answer);
+      outcomes.push((await mailer.send(someMail())).result);
+    }
+    expect(outcomes).to.deep.equal(Array(5).fill('away'));
+  });
+
   it('to a host that does not exist is "broken"', async () => {
     await using mailer = mailerTo({ host: 'nowhere.invalid', port: 587 }, { security: 'starttls', connectMs: 1_500 });
 

@@ -113,7 +113,7 @@ function openTransport(connection: ConnectionOptions, idleMs: number): Transport
   const notBegun: Progress = { connected: false, greeted: false, began: false, handedOver: false };
   let progress = { ...notBegun };
   let tellHandedOver = () => {};
-  const isGreeting = watchGreeting();
+  let isGreeting = watchGreeting();
   const note = (entry: unknown, line: unknown) => {
     const tnx = (entry as { tnx?: unknown } | null)?.tnx;
     if (tnx === 'dns') progress.connected = true;
@@ -143,6 +143,8 @@ function openTransport(connection: ConnectionOptions, idleMs: number): Transport
     startProgress: (onHandedOver) => {
       tellHandedOver = onHandedOver;
       progress = { ...notBegun };
+      // After a refused EHLO, the next connection's first line is not its answer.
+      isGreeting = watchGreeting();
       return progress;
     },
     endProgress: () => {
