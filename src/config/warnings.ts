@@ -33,8 +33,11 @@ function checkDatabase(value: string): ConfigWarning[] {
 /** What to write in place of a PostgreSQL URL, without its password; undefined if the URL may stay. */
 export function encryptedDatabaseUrl(value: string): string | undefined {
   const url = URL.parse(value);
-  if (url === null || url.searchParams.has('sslmode') || !isRemote(url)) return undefined;
-  return `${withoutPassword(url)}${url.search === '' ? '?' : '&'}sslmode=verify-full`;
+  if (url === null || !/^postgres(ql)?:$/.test(url.protocol)) return undefined;
+  if (url.searchParams.has('sslmode') || !isRemote(url)) return undefined;
+  const encrypted = new URL(withoutPassword(url));
+  encrypted.search += `${url.search === '' ? '' : '&'}sslmode=verify-full`;
+  return encrypted.href;
 }
 
 function checkCaptcha(secret: string | undefined): ConfigWarning[] {

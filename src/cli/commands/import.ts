@@ -40,8 +40,8 @@ const loadImport = async () => ({
 async function importFromDjango({ deps, options, output }: Call<ImportOptions>, url: string): Promise<void> {
   const stop = deps.stopGently();
   const { encryptedDatabaseUrl } = await import('../../config/warnings.ts');
-  const encrypted = encryptedDatabaseUrl(url);
-  if (encrypted !== undefined) output.warn(`the old database is read unencrypted: ${encrypted} would encrypt it`);
+  if (encryptedDatabaseUrl(url) !== undefined)
+    output.warn('the old database is read unencrypted: add the parameter sslmode=verify-full to its URL');
   await runInScope(deps, loadImport, async (scope, { importDjango, oldFaults, countOldMessages, openOldDatabase }) => {
     await using old = await openOldDatabase(url);
     using progress = showProgress(deps, options, await countOldMessages(old), 'messages read');
