@@ -1,5 +1,7 @@
 import { expect } from 'chai';
 import type { MailingContext } from '../../src/mailing-context.ts';
+import { runDeliveryLoop } from '../../src/services/delivery/delivery-loop.ts';
+import { createNewMailSignal } from '../../src/services/delivery/new-mail-signal.ts';
 import { pauseQueue, readPause, resumeQueue } from '../../src/services/delivery/pause.ts';
 import { probeMail } from '../../src/services/delivery/probe-mail-server.ts';
 import { Worker } from '../../src/services/delivery/worker.ts';
@@ -125,6 +127,20 @@ describe('a mail server that is away', () => {
     expect(await attempts()).to.include('away');
     expect(smtp.messages.length).to.be.greaterThan(20);
     expect(await db.query(`select distinct tries from emails where state = 'queued'`)).to.deep.equal([{ tries: 0 }]);
+  });
+
+  it('that takes one connection gets all mail through it within seconds', async () => {
+    await buildMessages(context, 10);
+    smtp.answer('greeting', () => (smtp.connections.open > 1 ? '421 4.7.0 too many connections' : undefined));
+    const mailer = mailerTo(smtp, { lanes, idleMs: 20_000 });
+    const stop = new AbortController();
+    const loop = runDeliveryLoop(context, createEmailJob({ ...context, mailer }), createNewMailSignal(), stop.signal);
+    try {
+      await until('all 20 are sent', () => smtp.messages.length === 20, 20_000);
+    } finally {
+      stop.abort();
+      await loop;
+    }
   });
 
   it('is probed after 5, 10, 20, 40 and then 60 seconds, by one worker', async () => {

@@ -1,7 +1,10 @@
 import { grace } from '../../grace.ts';
 
-/** How long a lane rests after it met no mail server. */
-const restMs = 5000;
+/**
+ * How long a lane rests after it met no mail server. Longer than the wait of its email and one poll: the lanes that the
+ * server let in send that email first. If both ended together, the same lanes would fail with the same emails again.
+ */
+const restMs = 11_000;
 
 /** How long to wait for the attempts of other lanes. */
 const othersMs = 2000;
