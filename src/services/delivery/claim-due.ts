@@ -44,7 +44,8 @@ const claimStatement: Statement = {
 with due as materialized (
   select id, kind, tries, is_lost, is_lost and (kind = 'auto-reply' or tries >= ${maxTries}) as hopeless,
     lease_token is not null and not is_lost as is_unsent
-  from emails, lateral (select lease_token is not null and unsent_token is distinct from lease_token as is_lost)
+  from emails,
+    lateral (select lease_token is not null and unsent_token is distinct from lease_token as is_lost) as lease
   where state = 'queued' and due_at <= now()
     -- A later release may queue kinds that this one cannot compose. Its own workers send them.
     and kind = any($3::text[])
