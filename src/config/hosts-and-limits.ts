@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { readOrigin } from '../origin.ts';
 import type { RateLimit } from './config.ts';
 import { list, text } from './values.ts';
 
@@ -22,11 +23,9 @@ export const hostList = list((part) => {
 });
 
 export const originList = list((part) => {
-  const url = URL.parse(part);
-  if (url === null || !/^https?:$/.test(url.protocol) || url.href !== `${url.origin}/`) {
-    throw new Error(`must be origins (scheme, name and port, no path) separated by commas; "${part}" is not one`);
-  }
-  return url.origin;
+  const origin = readOrigin(part);
+  if (origin !== undefined) return origin;
+  throw new Error(`must be origins (scheme, name and port, no path) separated by commas; "${part}" is not one`);
 });
 
 const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };

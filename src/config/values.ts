@@ -57,7 +57,7 @@ export const dnsServer = z
 export const hostName = z
   .string()
   .refine(
-    (value) => isIP(value) !== 0 || /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(value),
+    (value) => isIP(value) !== 0 || /^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/.test(value),
     'must be a host name or an IP address, without a scheme or a port',
   );
 

@@ -20,6 +20,8 @@ export function createHttpServer(secure: boolean, unreadMs = 60_000): Server {
   });
   server.maxHeadersCount = 100;
   server.timeout = unreadMs;
+  // A client that ends its sending side still wants its answer (RFC 9112 §9.6). The property is in no type and no manual.
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseRaw(error, socket, secure));
   return server;
 }

@@ -26,7 +26,7 @@ describe('who may call', () => {
     [server, plainServer] = await Promise.all([
       start({
         PUBLIC_URL: 'https://forms.example.test/base',
-        ALLOWED_ORIGINS: `${site}, http://other.example.test:8080`,
+        ALLOWED_ORIGINS: `${site}, http://other.example.test:8080, capacitor://localhost`,
         TRUST_PROXY: '1',
       }),
       start({}),
@@ -66,7 +66,12 @@ describe('who may call', () => {
       return JSON.parse(lines[0] ?? '');
     };
 
-    for (const origin of [site, 'http://other.example.test:8080', 'https://forms.example.test']) {
+    for (const origin of [
+      site,
+      'http://other.example.test:8080',
+      'https://forms.example.test',
+      'capacitor://localhost',
+    ]) {
       it(`${origin} may post and read the answer`, async () => {
         const asked = await preflight('/api/messages', origin);
         expect(asked.status).to.equal(204);
@@ -96,6 +101,8 @@ describe('who may call', () => {
       `${site}, https://evil.example.test`,
       'http://localhost:5173',
       'file://',
+      'capacitor://localhost.evil.test',
+      'ionic://localhost',
     ]) {
       it(`${origin} may not: 403, nothing stored, and nothing its page can read`, async () => {
         const asked = await preflight('/api/messages', origin);
@@ -129,7 +136,7 @@ describe('who may call', () => {
         logged: 'null',
       });
       const other = 'pages of this origin may not post to this form';
-      for (const origin of ['https://evil.example.test:8443', 'http://[::2]:80', 'capacitor://localhost'])
+      for (const origin of ['https://evil.example.test:8443', 'http://[::2]:80', 'tauri://localhost'])
         expect(await refusedFrom(origin)).to.deep.equal({ detail: other, logged: origin });
       for (const origin of ['ada@example.test', 'https://evil.test/path?q=1', `https://${'x'.repeat(300)}.test`, ''])
         expect(await refusedFrom(origin), origin).to.deep.equal({ detail: other, logged: '-' });

@@ -1,13 +1,16 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { expect } from 'chai';
 import { createKey } from '../../src/services/api-keys/api-keys.ts';
 import { openScope } from '../../src/services/scope.ts';
+import { submission } from '../support/api.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { type Api, openApi } from '../support/server-here.ts';
 import { until } from '../support/until.ts';
-import { dial, exchange } from '../support/wire.ts';
+import { dial, exchange, rawPost } from '../support/wire.ts';
 
 const ask = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`;
 
@@ -51,7 +54,24 @@ describe('connection', () => {
     expect((await api.http.get('/docs')).status).to.equal(200);
   });
 
-  it('that leaves an answer unread is closed', async () => {
+  it('that the client half-closes gets its answers, and is then closed', async () => {
+    const half = async (bytes: string) => {
+      const socket = await dial(api.server.url);
+      socket.end(bytes);
+      return await text(socket);
+    };
+    const post = (message: string) => rawPost('/api/messages', JSON.stringify(submission({ message })));
+    expect(await half(post('One'))).to.match(/^HTTP\/1\.1 201 /);
+    const several = await half(post('Two') + ask('/livez') + post('Three'));
+    expect(several.match(/HTTP\/1\.1 \d+/g)).to.deep.equal(['HTTP/1.1 201', 'HTTP/1.1 200', 'HTTP/1.1 201']);
+    expect(await api.db.count('messages')).to.equal(3);
+    expect(await half(post('Four').slice(0, -1)), 'a part of a body').to.match(/^HTTP\/1\.1 400 /);
+    expect(await half(ask('/livez').slice(0, -2)), 'a part of the headers').to.match(/^HTTP\/1\.1 400 /);
+    expect(await half(''), 'nothing').to.equal('');
+    expect(await api.db.count('messages')).to.equal(3);
+  });
+
+  it('that leaves an answer unread is closed, or that was abandoned', async () => {
     await using short = await openApi({}, { unreadMs: 300 });
     await using context = await openTestContext(short.db);
     await buildMessages(context, 1);
@@ -62,25 +82,41 @@ describe('connection', () => {
        from messages, generate_series(1, 2000) as n) as copies`,
     );
     const { key } = await createKey(openScope(context), { name: 'export', scopes: ['read', 'export'] });
-    const accepted = serverSideOfNextRequest();
-    const socket = await dial(short.server.url);
-    socket.on('error', () => {});
-    socket.pause();
     // More than the systems' buffers hold for a client.
-    socket.write(ask('/api/messages', `Authorization: Bearer ${key}\r\nAccept: application/jsonl\r\n`));
-    const other = await accepted;
-    await until('the server has ended it', () => other.destroyed);
-    socket.destroy();
+    const bytes = ask('/api/messages', `Authorization: Bearer ${key}\r\nAccept: application/jsonl\r\n`);
+    const waysToLeave: ((socket: Socket) => void)[] = [
+      () => {},
+      (socket) => socket.end(),
+      (socket) => socket.resetAndDestroy(),
+    ];
+    await Promise.all(
+      waysToLeave.map(async (leave, index) => {
+        const socket = await dial(short.server.url);
+        socket.on('error', () => {});
+        const accepted = serverSideOf(socket);
+        socket.write(bytes);
+        const other = await accepted;
+        // The client takes the first bytes and no more.
+        await once(socket, 'readable');
+        leave(socket);
+        await until(`the server has ended connection ${index}`, () => other.destroyed);
+        socket.destroy();
+      }),
+    );
+    const active = `select from pg_stat_activity where datname = $1 and pid <> pg_backend_pid() and state = 'active'`;
+    await until('no export runs any more', async () => (await short.db.query(active, [short.db.name])).length === 0);
   });
 });
 
-/** The server's end of the connection that this process's next request arrives on. */
-function serverSideOfNextRequest(): Promise<Socket> {
+/** The server's end of a connection of this process, when its next request arrives. */
+function serverSideOf({ localPort }: Socket): Promise<Socket> {
   const channel = 'http.server.request.start';
   return new Promise((resolve) => {
     const take = (message: unknown) => {
+      const { socket } = message as { socket: Socket };
+      if (socket.remotePort !== localPort) return;
       unsubscribe(channel, take);
-      resolve((message as { socket: Socket }).socket);
+      resolve(socket);
     };
     subscribe(channel, take);
   });

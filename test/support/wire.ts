@@ -4,7 +4,6 @@ import { text } from 'node:stream/consumers';
 /** Sends these bytes over a connection of their own and returns everything received until the server closes it. */
 export async function exchange(url: string, bytes: string | Buffer): Promise<string> {
   const socket = await dial(url);
-  // After a half-close the server would drop what it has not answered yet.
   socket.write(bytes);
   return await text(socket);
 }

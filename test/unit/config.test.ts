@@ -151,6 +151,18 @@ describe('readConfig', () => {
       'http://b.test',
       false,
     ]);
+    const apps = [
+      'capacitor://localhost',
+      'ionic://localhost/',
+      'APP://My-Site.test:8080',
+      'chrome-extension://abcdef',
+    ];
+    expect(originsOf({ ALLOWED_ORIGINS: apps.join(',') }).slice(1, -1)).to.deep.equal([
+      'capacitor://localhost',
+      'ionic://localhost',
+      'app://my-site.test:8080',
+      'chrome-extension://abcdef',
+    ]);
     expect(originsOf(production)).to.deep.equal(['https://forms.example.com', false]);
     for (const value of [
       '*',
@@ -160,9 +172,30 @@ describe('readConfig', () => {
       'https://a.test?x',
       'ftp://a.test',
       'https://u:p@a.test',
+      'wss://a.test',
+      'file:///a',
+      'capacitor://',
+      'capacitor:localhost',
+      'capacitor://localhost/x',
+      'capacitor://u:p@localhost',
       '',
     ]) {
       expect(faultsOf({ ALLOWED_ORIGINS: value }).length, value).to.equal(value === '' ? 0 : 1);
+    }
+  });
+
+  it('accepts every host name that can resolve', () => {
+    for (const host of ['mail_server', '_smtp.example.com', 'stack_mail_1', 'mail.example.com.', 'localhost', '::1']) {
+      const { smtp, host: listen } = readConfig({
+        SMTP_HOST: host,
+        HOST: host,
+        MAIL_FROM: 'a@b.test',
+        NOTIFY_TO: 'a@b.test',
+      });
+      expect([smtp?.host, listen]).to.deep.equal([host, host]);
+    }
+    for (const host of ['smtp://mail', 'mail:25', 'a b', 'a/b', '.mail', '-mail', 'mail-', '[::1]']) {
+      expect(faultsOf({ HOST: host }).length, host).to.equal(1);
     }
   });
 

@@ -1,6 +1,7 @@
 import { eachAddressOnce } from '../../address.ts';
 import { type CaptchaKind, captchaKinds } from '../../captcha/kinds.ts';
 import { Form } from '../../entities/index.ts';
+import { readOrigin } from '../../origin.ts';
 import { Problem } from '../../problems.ts';
 import { newId } from '../ids.ts';
 import { readRecipient } from '../outbox.ts';
@@ -98,7 +99,7 @@ function readSettings(scope: Scope, settings: Partial<FormSettings>) {
     ...(requiredFields !== undefined && {
       requiredFields: requiredFields?.length ? readRequired(requiredFields) : null,
     }),
-    ...(origins !== undefined && { origins: origins?.length ? [...new Set(origins.map(readOrigin))] : null }),
+    ...(origins !== undefined && { origins: origins?.length ? [...new Set(origins.map(requireOrigin))] : null }),
     ...(retentionDays !== undefined && { retentionDays: retentionDays === null ? null : readDays(retentionDays) }),
     ...(notifyLimit !== undefined && { notifyLimit: notifyLimit === null ? null : readNotifyLimit(notifyLimit) }),
   };
@@ -136,9 +137,9 @@ function readRequired(texts: readonly string[]): string[] | null {
   return names.size > 0 ? [...names] : null;
 }
 
-function readOrigin(text: string): string {
-  const url = URL.parse(text.trim());
-  if (url !== null && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href) return url.origin;
+function requireOrigin(text: string): string {
+  const origin = readOrigin(text.trim());
+  if (origin !== undefined) return origin;
   throw new Problem('argument-invalid', `"${text}" is not an origin: use https:// and a host, with nothing after it`);
 }
 
