@@ -6,7 +6,7 @@ import { EmbeddedNotRunning } from './database/embedded/errors.ts';
 import { hasStoredKeys, loadKeyring } from './database/encryption-keys.ts';
 import { commandPatience, type Orm, type OrmOptions, openOrm, requestPatience } from './database/orm.ts';
 import type { Log } from './log.ts';
-import { makeKeyFile, readKeyFile } from './privacy/key-file.ts';
+import { keyFile, makeKeyFile, readKeyFile } from './privacy/key-file.ts';
 import type { Keyring } from './privacy/keyring.ts';
 import { KeysWrong } from './privacy/keyring-check.ts';
 
@@ -75,7 +75,7 @@ export async function openContext(base: DatabaseContext): Promise<Context> {
 /** The keys from the configuration or the key file, or undefined. */
 export function findKeys(config: Config): readonly KeyConfig[] | undefined {
   const file = config.encryptionKeys === undefined ? readKeyFile(config.dataDir) : undefined;
-  return config.encryptionKeys?.reveal() ?? (file === undefined ? undefined : readKeys(file));
+  return config.encryptionKeys?.reveal() ?? (file === undefined ? undefined : readKeys(file, keyFile(config.dataDir)));
 }
 
 /** Makes keys for a database that contains no encrypted values. @throws {KeysWrong} if it may contain some. */
@@ -85,7 +85,7 @@ async function makeFirstKeys({ config, now }: DatabaseContext, em: Orm['em']): P
       `the database contains encrypted values, but neither ENCRYPTION_KEYS nor ${config.dataDir}/encryption.keys has their keys: put the keys back`,
     );
   }
-  return readKeys(makeKeyFile(config.dataDir, now()));
+  return readKeys(makeKeyFile(config.dataDir, now()), keyFile(config.dataDir));
 }
 
 async function findDatabase(config: Config, opening: Opening, opened: AsyncDisposableStack): Promise<string> {

@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { basename, relative, resolve } from 'node:path';
+import { type EnvFile, parseEnvFile } from '../config/env-file.ts';
 import { withSecretFiles } from '../config/secret-files.ts';
+import { readTextFile, TextFileFault } from '../text-file.ts';
 import { createProgram } from './program.ts';
 import { exitCode } from './session/exit-codes.ts';
 import { Signals } from './session/signals.ts';
@@ -78,23 +79,33 @@ function calledAs(program: string): string {
 function readSettings(): Settings {
   const given = { ...process.env };
   const file = given.RUFFINWEB_ENV || '.env';
-  try {
-    process.loadEnvFile(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw new SettingsUnreadable(file, error as Error);
-  }
+  const read = readEnvFile(file);
+  // Libraries read some of them from the environment, such as TZ and PGPASSWORD.
+  for (const [name, value] of Object.entries(read.values)) process.env[name] ??= value;
   const filled = { ...process.env };
-  const { values, faults } = withSecretFiles(filled, (path) => readFileSync(path, 'utf8'));
+  const { values, faults } = withSecretFiles(filled, readTextFile);
   return {
     file,
     values,
     faults,
+    warnings: read.warnings,
     sourceOf(name) {
       if (given[name]) return 'environment';
       if (filled[name]) return '.env';
       return values[name] ? 'file' : 'default';
     },
   };
+}
+
+/** A file that does not exist is empty. */
+function readEnvFile(file: string): EnvFile {
+  try {
+    return parseEnvFile(resolve(file), readTextFile(resolve(file)));
+  } catch (error) {
+    if (error instanceof TextFileFault) throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw new SettingsUnreadable(file, error as Error);
+    return { values: {}, warnings: [] };
+  }
 }
 
 class SettingsUnreadable extends Error {

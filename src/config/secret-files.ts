@@ -12,7 +12,8 @@ export function withSecretFiles(
     const path = env[`${name}_FILE`];
     if (!variable(name).secret || path === undefined || path === '' || env[name]) continue;
     try {
-      found[name] = readFile(path).trim();
+      // A space at the start or end may be a part of the secret: `config check` warns about it.
+      found[name] = readFile(path).replace(/\n+$/, '');
     } catch (error) {
       const reason = (error as Error).message;
       faults.push({ variable: name, wrong: `is missing: ${name}_FILE names ${path}, which cannot be read: ${reason}` });

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { eachAddressOnce, readAddress, readMailbox } from '../address.ts';
 import { readIp } from '../ip-network.ts';
 import { Secret } from '../secret.ts';
+import { TextFileFault } from '../text-file.ts';
 import type { KeyConfig } from './config.ts';
 import { isPublicKey, isPublicToken } from './public-secrets.ts';
 
@@ -148,7 +149,9 @@ export const productionKeyList = keyList.refine((keys) => {
   return first === undefined || !isPublicKey(first.secret);
 }, 'must not start with a key that is published or one repeated byte: put a new key in front of it, then run "ruffinweb encryption rotate"');
 
-/** Reads the text of the key file, which is written like `ENCRYPTION_KEYS`. */
-export function readKeys(value: string): readonly KeyConfig[] {
-  return keyList.parse(value).reveal();
+/** Reads the text of the key file, which is written like `ENCRYPTION_KEYS`. @throws {TextFileFault} */
+export function readKeys(value: string, file: string): readonly KeyConfig[] {
+  const keys = keyList.safeParse(value);
+  if (!keys.success) throw new TextFileFault(file, 1, keys.error.issues[0]?.message ?? 'is not valid');
+  return keys.data.reveal();
 }

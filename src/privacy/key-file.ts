@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder, writeOnce } from '../folder.ts';
+import { readTextFile } from '../text-file.ts';
 
 /** A new `ENCRYPTION_KEYS` value with one random key. Its id is the date. */
 export function makeKeys(now: Date): string {
@@ -12,19 +12,19 @@ export function makeKeys(now: Date): string {
 export function makeKeyFile(dataDir: string, now: Date): string {
   makeFolder(dataDir);
   writeOnce(keyFile(dataDir), `${makeKeys(now)}\n`);
-  return readFileSync(keyFile(dataDir), 'utf8').trim();
+  return readTextFile(keyFile(dataDir)).trim();
 }
 
 /** @returns undefined if there is no key file. */
 export function readKeyFile(dataDir: string): string | undefined {
   try {
-    return readFileSync(keyFile(dataDir), 'utf8').trim();
+    return readTextFile(keyFile(dataDir)).trim();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
 }
 
-function keyFile(dataDir: string): string {
+export function keyFile(dataDir: string): string {
   return join(dataDir, 'encryption.keys');
 }

@@ -193,6 +193,43 @@ describe('config', () => {
     ]);
   });
 
+  it('the file may have a byte order mark, and every line must mean something', async () => {
+    const file = join(folder.path, '.env');
+    const keys = `k1:${Buffer.alloc(32, 7).toString('base64')}`;
+    await writeFile(
+      file,
+      `\uFEFFENCRYPTION_KEYS=${keys}\r\nSMTP_USER= \r\nSMTP_PASSWORD=ab#cd\r\nMAIL_FROM=" a@b.test "\r\n`,
+    );
+    const shown = JSON.parse((await run('show --json --reveal')).stdout).items;
+    expect(shown.find((it: { name: string }) => it.name === 'ENCRYPTION_KEYS').value).to.equal(keys);
+    const checked = await run('check');
+    expect(checked).to.include({ code: 0, stdout: 'the configuration is right\n' });
+    expect(checked.stderr.split('\n')).to.deep.equal([
+      `${file}, line 3: the value of SMTP_PASSWORD ends before the #; if the # belongs to it, use quotes`,
+      'MAIL_FROM has spaces at its start or end, which are left out',
+      '',
+    ]);
+    await run('init --force');
+    expect(await keysIn('.env')).to.equal(keys);
+
+    await writeFile(file, 'PORT=0\nNODE_ENV: production\n');
+    const refused = await runIn(folder.path, ['serve']);
+    expect(refused).to.include({ code: 2, stdout: '' });
+    expect(refused.stderr).to.equal(
+      `ruffinweb: ${file}, line 2: is neither NAME=value nor a comment, which starts with #\n`,
+    );
+    await writeFile(file, Buffer.from('\uFEFFNODE_ENV=production', 'utf16le'));
+    expect((await runIn(folder.path, ['migrate', 'check'])).stderr).to.include(`${file}, line 1: is UTF-16`);
+  });
+
+  it('names the file and line of secret files that cannot be read', async () => {
+    const secret = join(folder.path, 'secret');
+    await writeFile(secret, Buffer.from('first\nGrüße', 'latin1'));
+    const wrong = await run('check', { SMTP_PASSWORD_FILE: secret });
+    expect(wrong.code).to.equal(2);
+    expect(wrong.stderr).to.include(`${secret}, line 2: is not UTF-8`);
+  });
+
   it('RUFFINWEB_ENV selects another settings file', async () => {
     await writeFile(join(folder.path, '.env'), 'PORT=4000\nHOST=0.0.0.0\n');
     const other = join(folder.path, 'other.env');

@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import pg from 'pg';
 import type { Context } from '../../src/context.ts';
@@ -8,7 +10,7 @@ import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { ruffinweb, testKeys } from '../support/program.ts';
+import { ruffinweb, temporaryFolder, testKeys } from '../support/program.ts';
 import { until } from '../support/until.ts';
 import { runHere, withoutColours } from './terminal.ts';
 
@@ -39,6 +41,24 @@ describe('encryption', () => {
   const storedKeys = async () =>
     (await db.query<{ id: string }>('select id from encryption_keys order by id')).map((it) => it.id);
   const contextWith = (keys: string) => openTestContext(db, { ENCRYPTION_KEYS: keys });
+
+  it('reads the key file like any edited text, and names its line', async () => {
+    await using folder = await temporaryFolder();
+    const settings = { ENCRYPTION_KEYS: '', DATA_DIR: folder.path };
+    const file = join(folder.path, 'encryption.keys');
+    await fillWith(k1);
+    await writeFile(file, `\uFEFF${k1}\r\n`);
+    expect(await runHere(['encryption', 'status'], db, { settings })).to.include({ code: 0, stderr: '' });
+    for (const [bytes, wrong] of [
+      ['k1:short\n', 'must be id:key pairs'],
+      [Buffer.from(k1, 'utf16le'), 'contains a zero byte'],
+    ] as const) {
+      await writeFile(file, bytes);
+      const { code, stdout, stderr } = await runHere(['encryption', 'status'], db, { settings });
+      expect({ code, stdout }).to.deep.equal({ code: 2, stdout: '' });
+      expect(stderr).to.include(`${file}, line 1: ${wrong}`);
+    }
+  });
 
   /** Three messages from two people with client addresses, their mail delivered or failed, and a pause with a reason. */
   async function fill(context: Context, word = 'one'): Promise<void> {

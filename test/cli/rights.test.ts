@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
+import { createLog } from '../../src/log.ts';
 import { adminShapes } from '../../src/server/openapi/admin-schemas.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { decideNextStep } from '../../src/services/delivery/retry-schedule.ts';
@@ -309,8 +310,30 @@ describe('senders export and erase', () => {
       await writeFile(log, `${lines.join('\n')}${good}`);
       const replayed = await run('erase', '--replay', log, '--yes', '--json');
       expect(JSON.parse(replayed.stdout)).to.deep.equal({ records: 1, messages: 2, senders: 1, inFile: 2, strange: 2 });
-      expect(replayed.stderr).to.include('2 lines of the file cannot be used');
+      expect(replayed.stderr).to.include('2 lines of the file cannot be used (line 1, 2)');
       expect(await addresses()).to.deep.equal([]);
+    });
+
+    it('accepts a byte order mark and CRLF, and names lines it cannot use', async () => {
+      await eraseAndRestore();
+      const good = await readFile(log, 'utf8');
+      await writeFile(log, Buffer.from(`\uFEFF${good}`, 'utf16le'));
+      const wide = await run('erase', '--replay', log, '--yes');
+      expect(wide).to.include({ code: 2, stdout: '' });
+      expect(wide.stderr).to.include(`${log}, line 1: is UTF-16`);
+      expect(await addresses()).to.have.lengthOf(2);
+
+      // Two files joined, with a line between them that a power cut has torn.
+      await writeFile(log, `\uFEFF\r\n{"er\u0000\u0000\n\uFEFF${good.replace('\n', '\r\n')}`);
+      expect((await run('erase', '--replay', log, '--yes')).stderr).to.include(`${log}, line 2: contains a zero byte`);
+      const lines: string[] = [];
+      const warned = openScope({
+        ...context,
+        log: createLog({ level: 'warn', format: 'json' }, { write: (it) => lines.push(it) }),
+      });
+      await replayErasureLog(warned);
+      expect(await addresses()).to.deep.equal(['ada2@example.test']);
+      expect(lines.join('')).to.match(/"lines":\[2\].*lines of the erasure log cannot be used/);
     });
 
     it('reports problems with the file, and asks', async () => {

@@ -60,6 +60,7 @@ export async function runHere(
         ),
       },
       faults: [],
+      warnings: [],
       sourceOf: (name) => (options.files?.secrets?.[name] ? 'file' : options.files?.file ? '.env' : 'environment'),
     }),
     stopGently: () => new AbortController().signal,

@@ -23,7 +23,7 @@ describe('templates', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  async function fault(files: Record<string, string>): Promise<string> {
+  async function fault(files: Record<string, string | Buffer>): Promise<string> {
     for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
     try {
       openTemplates({ overrideFolder: folder });
@@ -52,6 +52,21 @@ describe('templates', () => {
   it('are a fault if their folder cannot be read', async () => {
     await writeFile(join(folder, 'file'), '');
     expect(() => openTemplates({ overrideFolder: join(folder, 'file', 'templates') })).to.throw(TemplateFault);
+  });
+
+  it('may begin with a byte order mark and have lines that end in CRLF', async () => {
+    await writeFile(
+      join(folder, 'auto-reply.subject.liquid'),
+      '\uFEFF{% if receipt %}\r\nMine: {{ receipt }}{% endif %}\r\n',
+    );
+    await writeFile(join(folder, 'auto-reply.text.liquid'), '\uFEFFOne\r\n{% render "_two.liquid" %}\r\n');
+    await writeFile(join(folder, '_two.liquid'), '\uFEFFTwo\r\n');
+    const { subject, text } = openTemplates({ overrideFolder: folder }).render('auto-reply', values);
+    expect([subject, text.trimEnd()]).to.deep.equal(['Mine: RW-1', 'One\nTwo']);
+    expect(await fault({ '_two.liquid': Buffer.from('a\nGrüße', 'latin1') })).to.equal(
+      `${join(folder, '_two.liquid')}, line 2: is not UTF-8; save the file as UTF-8`,
+    );
+    expect(await fault({ '_two.liquid': Buffer.from('\uFEFFTwo', 'utf16le') })).to.include('line 1: is UTF-16');
   });
 
   it('let the operator change only the layout, and use partials', async () => {

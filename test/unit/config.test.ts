@@ -1,11 +1,15 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { formatMailbox, readMailbox } from '../../src/address.ts';
 import { ConfigFaulty } from '../../src/config/config.ts';
+import { parseEnvFile } from '../../src/config/env-file.ts';
 import { readConfig } from '../../src/config/read-config.ts';
 import { withSecretFiles } from '../../src/config/secret-files.ts';
 import { type VariableName, variable, variableNames } from '../../src/config/variables.ts';
-import { testKeys } from '../support/program.ts';
+import { readTextFile, TextFileFault } from '../../src/text-file.ts';
+import { temporaryFolder, testKeys } from '../support/program.ts';
 
 function faultsOf(env: Record<string, string>): [string, string][] {
   try {
@@ -385,5 +389,94 @@ describe('readConfig', () => {
       .with.property('message')
       .that.matches(/PORT must be/)
       .and.does.not.match(/DATABASE_URL is required/);
+  });
+
+  it('keeps a space in a secret file, but not the end of the line', () => {
+    const read = () => ' a b \n\n';
+    expect(withSecretFiles({ SMTP_PASSWORD_FILE: '/run/p' }, read).values.SMTP_PASSWORD).to.equal(' a b ');
+  });
+});
+
+describe('parseEnvFile', () => {
+  const read = (text: string) => parseEnvFile('.env', text);
+
+  it('reads settings, comments and quotes', () => {
+    const lines: [string, Record<string, string>][] = [
+      ['', {}],
+      ['\n# a comment = 1\n  # another\n\t\n', {}],
+      ['A=1', { A: '1' }],
+      ['  export A = a=b  \nB=2\n', { A: 'a=b', B: '2' }],
+      ['A=\nB=2', { A: '', B: '2' }],
+      ['A= \nB=2', { A: '', B: '2' }],
+      ["A=it's", { A: "it's" }],
+      ['A=1 # one\nB="a#b" # two\nC= # three', { A: '1', B: 'a#b', C: '' }],
+      [`A=" x "\nB=' y '\nC=\`z\``, { A: ' x ', B: ' y ', C: 'z' }],
+      ['A="one\ntwo"\nB="a\\nb"\nC=\'a\\nb\'', { A: 'one\ntwo', B: 'a\nb', C: 'a\\nb' }],
+      ['\uFEFFA=1\nA=2', { A: '2' }],
+    ];
+    for (const [text, values] of lines)
+      expect(read(text), JSON.stringify(text)).to.deep.equal({ values, warnings: [] });
+  });
+
+  it('warns about a # that ends a value', () => {
+    for (const value of ['ab#cd', '#cd', 'ab#', 'a b#c # d']) {
+      expect(read(`# x\nA=${value}\nB=1`).warnings, value).to.deep.equal([
+        '.env, line 2: the value of A ends before the #; if the # belongs to it, use quotes',
+      ]);
+    }
+  });
+
+  it('names the first line that means nothing, and never quotes it', () => {
+    const neither = 'is neither NAME=value nor a comment, which starts with #';
+    for (const [text, wrong] of [
+      ['PORT', neither],
+      ['PORT 3000', neither],
+      ['PORT: 3000', neither],
+      ['DATABASE_URL:postgresql://h/db?sslmode=require', neither],
+      ['set PORT=3000', neither],
+      ['=3000', neither],
+      ['; comment', neither],
+      ['// comment', neither],
+      ['[section]', neither],
+      ['\u200bPORT=1', neither],
+      ['"PORT"=1', neither],
+      ['A="secret', 'has a quote that is never closed'],
+      ["A='secret\nB=2", 'has a quote that is never closed'],
+      ['A="Ada" <a@b.test>', 'has text after its closing quote'],
+      ['A="a\\"b"', 'has text after its closing quote'],
+      ['A="secret\nB="2"', 'has text after its closing quote'],
+    ] as const) {
+      const run = () => read(`# first\nX="two\nlines"\n${text}\nLAST=1`);
+      expect(run, text).to.throw(TextFileFault).with.property('message', `.env, line 4: ${wrong}`);
+    }
+  });
+});
+
+describe('readTextFile', () => {
+  it('accepts UTF-8 with LF or CRLF, and names the line of anything else', async () => {
+    await using folder = await temporaryFolder();
+    const file = join(folder.path, 'text');
+    const readBytes = (bytes: Buffer | string) => {
+      writeFileSync(file, bytes);
+      return readTextFile(file);
+    };
+    expect(readBytes('')).to.equal('');
+    expect(readBytes('a\nü')).to.equal('a\nü');
+    expect(readBytes('\uFEFFa\r\nb\r\n')).to.equal('a\nb\n');
+    expect(readBytes('a\r')).to.equal('a');
+    for (const [bytes, line, wrong] of [
+      [Buffer.from('\uFEFFA=1', 'utf16le'), 1, /is UTF-16; save the file as UTF-8/],
+      [Buffer.from('\uFEFFA=1', 'utf16le').swap16(), 1, /is UTF-16/],
+      [Buffer.from('A=1\n', 'utf16le'), 1, /contains a zero byte/],
+      [Buffer.from('a\nb\nGrüße', 'latin1'), 3, /is not UTF-8/],
+      [Buffer.from('a\r\nb\u0000', 'utf8'), 2, /contains a zero byte/],
+      [Buffer.from('a\nb\rc', 'utf8'), 2, /has a carriage return/],
+      [Buffer.from('a\nb\r\r\nc', 'utf8'), 2, /has a carriage return/],
+    ] as const) {
+      expect(() => readBytes(bytes))
+        .to.throw(TextFileFault, wrong)
+        .with.property('message')
+        .that.includes(`${file}, line ${line}: `);
+    }
   });
 });

@@ -28,6 +28,7 @@ export function exitCodeOf(code: ProblemCode): number {
 export const exitCodeOfName: Readonly<Record<string, number>> = {
   ConfigFaulty: misused,
   SettingsUnreadable: misused,
+  TextFileFault: misused,
   KeysWrong: misused,
   TemplateFault: misused,
   ImportRunning: refused,

@@ -31,6 +31,8 @@ export interface Settings {
   readonly values: Environment;
   /** Settings whose secret file could not be read. */
   readonly faults: readonly ConfigFault[];
+  /** Lines of the `.env` file that may not mean what they look like. */
+  readonly warnings: readonly string[];
   readonly sourceOf: (name: string) => SettingSource;
 }
 

@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Liquid, type Template } from 'liquidjs';
+import { readTextFile, TextFileFault } from '../../text-file.ts';
 import { escapeHtml } from './html.ts';
 import { examples, optional, type TemplateKind, templateKinds, type Value, type Values } from './template-variables.ts';
 
@@ -35,7 +36,7 @@ export interface Templates {
 export function openTemplates(options: { overrideFolder?: string } = {}): Templates {
   const files = findFiles(options.overrideFolder);
   const sources: Record<string, string> = Object.create(null);
-  for (const [name, path] of files) sources[name] = readOrFault(path, () => readFileSync(path, 'utf8'));
+  for (const [name, path] of files) sources[name] = readOrFault(path, () => readTextFile(path));
 
   const engines = { html: createEngine(sources, escapeHtml), plain: createEngine(sources) };
   // No template may skip the escaping.
@@ -104,6 +105,7 @@ function readOrFault<T>(path: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
+    if (error instanceof TextFileFault) throw new TemplateFault(error.message);
     throw new TemplateFault(`${path}: cannot be read (${(error as Error).message})`);
   }
 }

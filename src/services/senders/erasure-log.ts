@@ -24,22 +24,27 @@ export function formatRecord(keyring: Keyring, { addressIndex, erasedAt }: Erasu
 
 export interface ReadLog {
   records: ErasureRecord[];
-  /** How many lines cannot be used: torn by a crash, changed, or from another database. */
-  strange: number;
+  /** The numbers of the lines that cannot be used: torn by a crash, changed, or from another database. */
+  strangeLines: number[];
 }
 
 export function parseLog(keyring: Keyring, text: string): ReadLog {
-  const lines = text.split('\n').filter((line) => line.trim() !== '');
-  const records = lines.flatMap((line) => parseRecord(keyring, line) ?? []);
-  return { records, strange: lines.length - records.length };
+  const read: ReadLog = { records: [], strangeLines: [] };
+  // `trim` also removes byte order marks, which joined files have in the middle.
+  for (const [index, line] of text.split('\n').entries()) {
+    const record = parseRecord(keyring, line.trim());
+    if (record !== undefined) read.records.push(record);
+    else if (line.trim() !== '') read.strangeLines.push(index + 1);
+  }
+  return read;
 }
 
-/** @returns no records if there is no file yet. */
+/** One unreadable line must not bring back everybody in the other lines. @returns no records if there is no file yet. */
 export async function readErasureLog(keyring: Keyring, file: string): Promise<ReadLog> {
   try {
     return parseLog(keyring, await readFile(file, 'utf8'));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { records: [], strange: 0 };
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { records: [], strangeLines: [] };
     throw error;
   }
 }

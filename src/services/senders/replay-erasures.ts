@@ -5,6 +5,7 @@ import {
   appendRecords,
   type ErasureRecord,
   erasureLogFile,
+  type ReadLog,
   readErasureLog,
   recordsNotIn,
   warnAboutLog,
@@ -44,8 +45,12 @@ export async function replayErasures(scope: Scope, records: readonly ErasureReco
  * too, before it sends anything: during the outage, somebody may have restored a backup.
  */
 export async function replayErasureLog(scope: Scope): Promise<void> {
-  const records = await readOwnLog(scope);
-  if (records === undefined || records.length === 0) return;
+  const { records, strangeLines } = (await readOwnLog(scope)) ?? { records: [], strangeLines: [] };
+  if (strangeLines.length > 0) {
+    const found = { file: erasureLogFile(scope.config), lines: strangeLines.slice(0, 10) };
+    scope.log.warn(found, 'lines of the erasure log cannot be used: torn, changed, or from another database');
+  }
+  if (records.length === 0) return;
   const replayed = await replayErasures(scope, records);
   if (replayed.records > 0) {
     scope.log.warn(replayed, 'the database lacked erasures from the erasure log: they were done again');
@@ -54,16 +59,16 @@ export async function replayErasureLog(scope: Scope): Promise<void> {
 
 /** Appends erasures that this machine's log lacks because a command on another machine did them. */
 export async function logNewErasures(scope: Scope): Promise<void> {
-  const records = await readOwnLog(scope);
-  if (records === undefined) return;
-  const missing = recordsNotIn(records, await listErasures(scope));
+  const read = await readOwnLog(scope);
+  if (read === undefined) return;
+  const missing = recordsNotIn(read.records, await listErasures(scope));
   await appendRecords(scope, missing).catch((error: unknown) => warnAboutLog(scope, error));
 }
 
 /** @returns undefined if the file cannot be read, which is logged. */
-async function readOwnLog(scope: Scope): Promise<ErasureRecord[] | undefined> {
+async function readOwnLog(scope: Scope): Promise<ReadLog | undefined> {
   try {
-    return (await readErasureLog(scope.keyring, erasureLogFile(scope.config))).records;
+    return await readErasureLog(scope.keyring, erasureLogFile(scope.config));
   } catch (error) {
     warnAboutLog(scope, error);
     return undefined;

@@ -76,13 +76,14 @@ async function showConfig({ deps, options, output }: Call<{ reveal?: boolean }>)
 }
 
 async function checkConfig({ deps, options, output }: Call): Promise<void> {
-  const [{ ConfigFaulty }, { readConfig }, { listUnknown }] = await Promise.all([
+  const [{ ConfigFaulty }, { readConfig }, { listTrimmed, listUnknown }] = await Promise.all([
     import('../../../config/config.ts'),
     import('../../../config/read-config.ts'),
     import('./settings-list.ts'),
   ]);
   const settings = deps.readSettings();
   const unknown = listUnknown(settings);
+  for (const warning of [...settings.warnings, ...listTrimmed(settings)]) output.warn(warning);
   for (const name of unknown) output.warn(`${name} in ${settings.file} is not a setting: is it misspelt?`);
   try {
     const { warnings } = readConfig(settings.values, settings.faults);

@@ -1,8 +1,9 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { parseEnv } from 'node:util';
+import { parseEnvFile } from '../../../config/env-file.ts';
 import { variable, variableNames } from '../../../config/variables.ts';
 import { makeKeys } from '../../../privacy/key-file.ts';
+import { readTextFile } from '../../../text-file.ts';
 import { Refusal } from '../../terminal/confirm.ts';
 
 export interface WrittenSettings {
@@ -30,7 +31,7 @@ export function writeSettingsFile(
   }
   const keyFile = resolve(join(dataDir, 'encryption.keys'));
   const [keys, keysFrom] = findKeys(
-    [path, before === undefined ? undefined : parseEnv(before).ENCRYPTION_KEYS],
+    [path, before === undefined ? undefined : parseEnvFile(path, before).values.ENCRYPTION_KEYS],
     [keyFile, readIfPresent(keyFile)],
   ) ?? [makeKeys(now), 'fresh'];
 
@@ -71,7 +72,7 @@ function formatSettings(keys: string): string {
 
 function readIfPresent(file: string): string | undefined {
   try {
-    return readFileSync(file, 'utf8');
+    return readTextFile(file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

@@ -75,6 +75,13 @@ export function listUnknown({ values, sourceOf }: Settings): string[] {
   return Object.keys(values).filter((name) => sourceOf(name) === '.env' && !known.has(name));
 }
 
+/** A space that somebody put into quotes may be meant. */
+export function listTrimmed({ values }: Settings): string[] {
+  return variableNames
+    .filter((name) => values[name] !== values[name]?.trim())
+    .map((name) => `${name} has spaces at its start or end, which are left out`);
+}
+
 /** Hides the password in a database URL, and keys but not their names, which help to find mistakes. */
 function maskSecret(name: VariableName, value: string): string {
   if (name === 'DATABASE_URL') {

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { Problem } from '../../../problems.ts';
 import type { Scope } from '../../../services/scope.ts';
 import type { Erased } from '../../../services/senders/erase-sender.ts';
+import { readTextFile, TextFileFault } from '../../../text-file.ts';
 import type { Call, CliCommand } from '../../session/command.ts';
 import { setExitCode } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
@@ -104,11 +104,10 @@ async function printErasures({ deps, output }: Call): Promise<void> {
 }
 
 async function replay({ deps, options, output }: Call, file: string): Promise<void> {
-  const text = await readFile(file, 'utf8').catch((error: Error) => {
-    throw new Refusal(`${file} cannot be read: ${error.message}`);
-  });
+  const text = readLog(file);
   await runInScope(deps, loadErasures, async (scope, [{ replayErasures }, { noteErasures, parseLog }]) => {
-    const { records, strange } = parseLog(scope.keyring, text);
+    const { records, strangeLines } = parseLog(scope.keyring, text);
+    const strange = strangeLines.length;
     if (records.length === 0 && strange > 0) {
       throw new Refusal(`${file} is not the erasure log of this database: no line was signed with its keys`);
     }
@@ -123,7 +122,19 @@ async function replay({ deps, options, output }: Call, file: string): Promise<vo
           : `${plural(replayed.records, 'erasure')} done again: ${plural(replayed.messages, 'message')} and ${plural(replayed.senders, 'sender')} are gone`,
       ),
     );
+    const where = strangeLines.slice(0, 10).join(', ');
     if (strange > 0)
-      output.warn(`${plural(strange, 'line')} of the file cannot be used: torn, changed, or from another database`);
+      output.warn(
+        `${plural(strange, 'line')} of the file cannot be used (line ${where}): torn, changed, or from another database`,
+      );
   });
+}
+
+function readLog(file: string): string {
+  try {
+    return readTextFile(file);
+  } catch (error) {
+    if (error instanceof TextFileFault) throw error;
+    throw new Refusal(`${file} cannot be read: ${(error as Error).message}`);
+  }
 }
