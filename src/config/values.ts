@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { eachAddressOnce, readAddress, readMailbox } from '../address.ts';
 import { readIp } from '../ip-network.ts';
 import { Secret } from '../secret.ts';
+import { explainUnescaped, socketFolderHint } from '../server-url.ts';
 import { TextFileFault } from '../text-file.ts';
 import type { KeyConfig } from './config.ts';
 import { isPublicKey, isPublicToken } from './public-secrets.ts';
@@ -81,16 +82,25 @@ export const webAddress = text((value) => {
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '');
 });
 
+/** What to write instead of parameters that providers and other programs print. */
+const insteadOf: Readonly<Record<string, string>> = {
+  ssl: 'write sslmode=require',
+  host: socketFolderHint,
+  channel_binding: 'remove it; sslmode=verify-full makes sure that it is the right server',
+};
+const onlyTls = 'remove it; only sslmode and sslrootcert are';
+
 export const databaseUrl = text((value) => {
   if (value === 'embedded') return new Secret(value);
   const url = URL.parse(value);
+  const unescaped = explainUnescaped(value);
+  if (unescaped !== undefined) throw new Error(unescaped);
   if (url === null || !/^postgres(ql)?:$/.test(url.protocol) || url.pathname.length < 2) {
     throw new Error('must be "embedded" or a postgresql:// address with a database name');
   }
   for (const name of url.searchParams.keys()) {
     if (name === 'sslmode' || name === 'sslrootcert') continue;
-    const instead = name === 'ssl' ? 'write sslmode=require' : 'only sslmode and sslrootcert are';
-    throw new Error(`has a parameter "${name}", which is not supported: ${instead}`);
+    throw new Error(`has a parameter "${name}", which is not supported: ${insteadOf[name] ?? onlyTls}`);
   }
   if (![url.username, url.password, url.pathname].every(isDecodable)) {
     throw new Error('has a % that encodes no character: write it as %25');
@@ -114,6 +124,8 @@ function isDecodable(part: string): boolean {
 }
 
 export const redisUrl = text((value) => {
+  const unescaped = explainUnescaped(value);
+  if (unescaped !== undefined) throw new Error(unescaped);
   const url = URL.parse(value);
   if (!url?.hostname || !/^rediss?:$/.test(url.protocol) || !/^(\/\d{0,4})?$/.test(url.pathname)) {
     throw new Error('must be a redis:// or rediss:// address, maybe with a login and a database number');

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import { explainUnescaped, socketFolderHint } from '../server-url.ts';
 
 /** Where the database is and how to connect to it, for `pg` and for the ORM. */
 export interface DatabaseAddress {
@@ -18,10 +19,13 @@ export interface DatabaseAddress {
  * @throws {Error} for an invalid URL, and for modes that fall back to an unencrypted connection.
  */
 export function readDatabaseUrl(text: string): DatabaseAddress {
+  const unescaped = explainUnescaped(text);
+  if (unescaped !== undefined) throw new Error(`it ${unescaped}`);
   const url = new URL(text);
   if (url.protocol !== 'postgresql:' && url.protocol !== 'postgres:') {
     throw new Error(`${url.protocol}// is not PostgreSQL`);
   }
+  if (url.searchParams.has('host')) throw new Error(`the parameter "host" is not supported: ${socketFolderHint}`);
   const database = decodeURIComponent(url.pathname.slice(1));
   if (database === '') throw new Error('the name of the database is missing');
   return {
@@ -35,7 +39,8 @@ export function readDatabaseUrl(text: string): DatabaseAddress {
 }
 
 function readSslMode(mode: string, rootCertificate: string | null): false | TlsOptions {
-  const ca = rootCertificate === null ? {} : { ca: readFileSync(rootCertificate) };
+  // libpq's word for the authorities that the system trusts; ours are Node's.
+  const ca = rootCertificate === null || rootCertificate === 'system' ? {} : { ca: readFileSync(rootCertificate) };
   switch (mode) {
     case 'disable':
       return false;

@@ -3,7 +3,7 @@
  * one of them.
  */
 import type { MikroORM } from '@mikro-orm/postgresql';
-import type { Client, Pool, PoolClient } from 'pg';
+import { Client, type Pool, type PoolClient } from 'pg';
 
 /**
  * Kysely's driver returns a connection to the pool after any error. This closes it if every later query would fail too:
@@ -27,6 +27,23 @@ export function dropFaultyClients(pool: Pool): void {
   });
 }
 
+/**
+ * After a login that pg itself gives up, as without a password, its pool forgets the connection and leaves it open. The
+ * process could not end before PostgreSQL closes it, a minute later.
+ */
+export class ClosingClient extends Client {
+  override connect(): Promise<Client>;
+  override connect(callback: (error: Error, client?: Client) => void): void;
+  override connect(callback?: (error: Error, client?: Client) => void): Promise<Client> | undefined {
+    if (callback === undefined) return super.connect();
+    super.connect((error: Error) => {
+      if (error) cutConnection(this);
+      callback(error, this);
+    });
+    return undefined;
+  }
+}
+
 /** pg's timeout has no code, only this text. 25006 is PostgreSQL's code for "read-only" (manual, appendix A). */
 function isConnectionFaulty(error: Error): boolean {
   return error.message === 'Query read timeout' || (error as { code?: unknown }).code === '25006';
@@ -34,7 +51,7 @@ function isConnectionFaulty(error: Error): boolean {
 
 /** pg's connection errors have no code, so only their texts distinguish them from bugs. */
 export const connectionErrorTexts =
-  /timeout exceeded when trying to connect|timeout expired|Query read timeout|Connection terminated|Client has encountered a connection error/;
+  /timeout exceeded when trying to connect|timeout expired|Query read timeout|Connection terminated|Client has encountered a connection error|does not support SSL connections|establishing an SSL connection|^SASL: /;
 
 /** The process id of the server behind this connection, from the handshake. pg's types lack it. */
 export function processIdOf(client: Client): number | null {

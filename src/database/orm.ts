@@ -3,7 +3,7 @@ import { MikroORM } from '@mikro-orm/postgresql';
 import { type EntityClass, entities } from '../entities/index.ts';
 import { readDatabaseUrl } from './connection.ts';
 import { migrations } from './migrations/index.ts';
-import { allowUnknownValues, dropFaultyClients, releaseLostTransactions } from './orm-repairs.ts';
+import { allowUnknownValues, ClosingClient, dropFaultyClients, releaseLostTransactions } from './orm-repairs.ts';
 
 export type Orm = MikroORM;
 
@@ -54,6 +54,7 @@ export async function openOrm(url: string, patience: Patience, options: OrmOptio
       path: new URL('./migrations', import.meta.url).pathname,
     },
     driverOptions: {
+      Client: ClosingClient,
       ssl,
       application_name: 'ruffinweb',
       connectionTimeoutMillis: patience.connectMs,

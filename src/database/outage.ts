@@ -1,3 +1,4 @@
+import { isTlsError } from '../tls-error.ts';
 import { connectionErrorTexts } from './orm-repairs.ts';
 
 /** SQLSTATEs of a database that lacks space or another resource, cannot use its files, or is read-only. */
@@ -35,7 +36,7 @@ export function isOutage(error: unknown): boolean {
     // A statement that violates PostgreSQL's protocol (as with a NUL in a text) will fail again. PgBouncer uses the same
     // code for everything that it cannot do now, but names no routine of the server.
     if (code === '08P01' && routine !== undefined) return false;
-    if (typeof code === 'string' && (socketCodes.has(code) || notNow.test(code))) return true;
+    if (typeof code === 'string' && (socketCodes.has(code) || notNow.test(code) || isTlsError(code))) return true;
     if (it instanceof TooSlow) return true;
     if (connectionErrorTexts.test(it.message)) return true;
     if (it instanceof AggregateError && it.errors.some(isOutage)) return true;

@@ -76,8 +76,23 @@ function refuseRaw(error: NodeJS.ErrnoException, socket: Socket, secure: boolean
   socket.end(`HTTP/1.1 ${status}\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`);
 }
 
-/** @throws if the port is in use. */
+/** The address or port in the settings cannot be listened on. */
+export class CannotListen extends Error {
+  override readonly name = 'CannotListen';
+}
+
+/** @throws {CannotListen} */
 export async function startListening(server: Server, port: number, host: string): Promise<void> {
   server.listen(port, host);
-  await once(server, 'listening');
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    throw new CannotListen(explainListen(error as NodeJS.ErrnoException, port, host), { cause: error });
+  }
+}
+
+function explainListen({ code, message }: NodeJS.ErrnoException, port: number, host: string): string {
+  if (code === 'EADDRINUSE') return `port ${port} is taken: stop the program that listens there, or set PORT`;
+  if (code === 'EACCES') return `cannot listen on port ${port} (${message}): set PORT to 1024 or more`;
+  return `cannot listen on ${host} (${message}): set HOST to 0.0.0.0, or to an address of this machine`;
 }

@@ -11,6 +11,7 @@ import { createDatabase, type TestDatabase } from '../support/database.ts';
 import * as past from '../support/past.ts';
 import { RunningServer, ruffinweb, type Settings, testKeys } from '../support/program.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
+import { type TlsMode, TlsProxy } from '../support/tls-proxy.ts';
 import { until } from '../support/until.ts';
 import { runHere, withoutColours } from './terminal.ts';
 
@@ -167,7 +168,9 @@ describe('ruffinweb', () => {
       .to.match(/^the database does not answer .*ECONNREFUSED/)
       .and.to.not.include('secret');
     expect(missing.code).to.equal(1);
-    expect(missing.stderr).to.include('there is no such database');
+    expect(missing.stderr).to.match(
+      /^(?:ruffinweb: )?there is no such database \(database ".*" does not exist\): create it/,
+    );
   });
 
   it('tells a refusing database from one that does not answer', async () => {
@@ -187,6 +190,65 @@ describe('ruffinweb', () => {
     expect(full.stderr).to.match(
       /^the disk of the database is full \(could not extend file.*\): free some space there/,
     );
+  });
+
+  it('exits 1 if TLS to the database fails, and says why', async () => {
+    await using proxy = await TlsProxy.before(db.url);
+    const full = proxy.urlOf('verify-full');
+    expect((await runHere(['forms', 'list'], { url: full })).code).to.equal(0);
+    const cases: [TlsMode, string, RegExp][] = [
+      ['none', full, /^the database speaks no TLS: switch it on there, or set sslmode=disable/],
+      ['none', proxy.urlOf('require'), /^the database speaks no TLS/],
+      ['garbage', full, /^no TLS connection to the database \(.*\): check its certificate/],
+      ['expired', full, /^the certificate of the database has expired/],
+      ['good', proxy.urlOf('verify-full', null), /^the certificate .* unknown authority .*: set sslrootcert/],
+      ['good', proxy.urlOf('verify-ca', 'system'), /^the certificate .* unknown authority/],
+      ['good', proxy.urlOf('verify-full', null, '127.0.0.1'), /^the certificate .* unknown authority/],
+    ];
+    for (const [mode, url, words] of cases) {
+      proxy.mode = mode;
+      for (const args of [['forms', 'list'], ['migrate', 'status'], ['serve']]) {
+        const { code, stdout, stderr } = await runHere(args, { url });
+        expect({ code, stdout }, `${args}: ${stderr}`).to.deep.equal({ code: 1, stdout: '' });
+        expect(stderr).to.match(words);
+      }
+    }
+    proxy.mode = 'expired';
+    const health = await runHere(['health', '--json'], { url: full });
+    expect(JSON.parse(health.stdout).checks[0].fact).to.match(/^the certificate of the database has expired/);
+  });
+
+  it("exits 1 with PostgreSQL's words if it refuses us", async () => {
+    const refusing = async (args: string[], url: string) => {
+      const { code, stdout, stderr } = await runHere(args, { url });
+      expect({ code, stdout }, stderr).to.deep.equal({ code: 1, stdout: '' });
+      return stderr;
+    };
+    const role = `${db.name}_guest`;
+    await using empty = await createDatabase({ empty: true });
+    await db.query(`create role ${role} login password 'secret'`);
+    try {
+      const as = (url: string, password: string) => Object.assign(new URL(url), { username: role, password }).href;
+      expect(await refusing(['forms', 'list'], as(db.url, 'secret'))).to.match(
+        /^our database user may not do this \(permission denied for table \w+\): grant it/,
+      );
+      expect(await refusing(['migrate', 'up'], as(empty.url, 'secret'))).to.equal(
+        'our database user may not do this (permission denied for schema public): as the owner of the database, run: GRANT CREATE ON SCHEMA public TO that user',
+      );
+      expect(await refusing(['forms', 'list'], as(db.url, 'wrong'))).to.match(
+        /^the database rejected the login \(password authentication failed .*\): fix/,
+      );
+      expect(await refusing(['forms', 'list'], as(db.url, ''))).to.match(/^the database asks for a password: put it/);
+      // A connection of a failed login would stay open for a minute, and the process with it.
+      const open = () =>
+        db.query(
+          `select from pg_stat_activity where usename = $1 or (usename is null and backend_type = 'client backend')`,
+          [role],
+        );
+      await until('its connections are closed', async () => (await open()).length === 0, 5000);
+    } finally {
+      await db.query(`drop role ${role}`);
+    }
   });
 
   it('exits 1 if a pooler cannot reach the database', async () => {

@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, openSync } from 'node:fs';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -69,6 +69,34 @@ describe('serve and deliver', () => {
     expect(run).to.include({ code: 1, stdout: '' });
     expect(run.stderr).to.include(`port ${port} is taken`);
     taken.close();
+  });
+
+  it('serve blames HOST and PORT if it cannot listen there', async () => {
+    await using db = await createDatabase();
+    for (const [HOST, words] of [
+      ['203.0.113.9', /^cannot listen on 203\.0\.113\.9 \(.*EADDRNOTAVAIL.*\): set HOST to 0\.0\.0\.0, or/],
+      ['2001:db8::9', /^cannot listen on 2001:db8::9 \(.*\): set HOST/],
+      ['no-such-host.invalid', /^cannot listen on no-such-host\.invalid \(.*(?:ENOTFOUND|EAI_AGAIN).*\): set HOST/],
+    ] as const) {
+      const run = await runHere(['serve'], db, { settings: { HOST, PORT: '0' } });
+      expect(run, HOST).to.include({ code: 1, stdout: '' });
+      expect(run.stderr).to.match(words);
+    }
+  });
+
+  it('every command says that its working folder is gone', async () => {
+    const { stdout, stderr } = spawnSync(
+      'sh',
+      ['-c', 'rmdir "$PWD"; "$0" "$1" config check; echo $?', process.execPath, programPath()],
+      {
+        cwd: await mkdtemp(join(tmpdir(), 'ruffinweb-gone-')),
+        encoding: 'utf8',
+      },
+    );
+    expect([stdout, stderr]).to.deep.equal([
+      '1\n',
+      'ruffinweb: the working folder no longer exists: change to another one, and run this again\n',
+    ]);
   });
 
   it('exits at once if its data folder cannot be created', async () => {

@@ -1,10 +1,12 @@
 import { expect } from 'chai';
 import { openScope } from '../../src/services/scope.ts';
 import { takesWrites } from '../../src/services/write-access.ts';
-import { submission } from '../support/api.ts';
+import { clientOf, submission } from '../support/api.ts';
 import { openTestContext } from '../support/context.ts';
+import { createDatabase } from '../support/database.ts';
 import { allowEverything, refuseMessages, refuseTables } from '../support/no-space.ts';
-import { type Api, openApi } from '../support/server-here.ts';
+import { type Api, openApi, startServerHere } from '../support/server-here.ts';
+import { TlsProxy } from '../support/tls-proxy.ts';
 import { until } from '../support/until.ts';
 
 describe('a database that is read-only for a while, as a standby before promotion', () => {
@@ -99,5 +101,25 @@ describe('a database that takes no posts, as with a full disk', () => {
       await takesWrites(scope, { isDoubtful: true, triedAt: Number.NEGATIVE_INFINITY }),
       'it may not try',
     ).to.equal(true);
+  });
+});
+
+describe('a database whose TLS is broken for a while', () => {
+  it('counts as down, and posts are stored when it works again', async () => {
+    await using db = await createDatabase();
+    await using proxy = await TlsProxy.before(db.url);
+    await using server = await startServerHere({ DATABASE_URL: proxy.urlOf('verify-full') });
+    const http = clientOf(server.url);
+    for (const mode of ['none', 'garbage', 'expired'] as const) {
+      proxy.mode = mode;
+      proxy.cut();
+      const answer = await http.post('/api/messages', submission());
+      expect([answer.status, answer.json.code], mode).to.deep.equal([503, 'database-away']);
+      expect(answer.headers.get('retry-after'), mode).to.equal('5');
+      const unready = await http.get('/readyz');
+      expect([unready.status, unready.json.checks], mode).to.deep.equal([503, { database: 'away' }]);
+    }
+    proxy.mode = 'good';
+    expect((await http.post('/api/messages', submission())).status).to.equal(201);
   });
 });

@@ -229,6 +229,34 @@ describe('readConfig', () => {
     const wrong = (url: string) => faultsOf({ DATABASE_URL: url });
     expect(wrong('postgresql://h/db?ssl=true')[0]?.[1]).to.include('sslmode=require');
     expect(wrong('postgresql://h/db?sslmode=require&password=x')[0]?.[1]).to.include('"password"');
+    for (const [name, instead] of [
+      ['channel_binding=require', 'sslmode=verify-full'],
+      ['host=/run/postgresql', 'postgresql://user@%2Frun%2Fpostgresql/name'],
+      ['pgbouncer=true', 'remove it'],
+      ['options=endpoint%3Dx', 'remove it'],
+    ] as const) {
+      expect(wrong(`postgresql://h/db?sslmode=require&${name}`)[0]?.[1])
+        .to.include(`"${name.split('=')[0]}"`)
+        .and.include(instead);
+    }
+    for (const password of ['p#ss', 'p/ss', 'p?ss', '12#3', '12/3', '12?3', '#p', '/p@x', 'p#s@s']) {
+      for (const [name, url] of [
+        ['DATABASE_URL', `postgresql://u:${password}@h/db`],
+        ['DATABASE_URL', `postgresql://u:${password}@h:5432/db?sslmode=require`],
+        ['REDIS_URL', `rediss://:${password}@h:6379/0`],
+      ] as const) {
+        const [fault] = faultsOf({ [name]: url });
+        expect(fault?.[1], url).to.include('write # as %23, / as %2F, ? as %3F');
+        expect(fault?.[1], url).to.not.include(password);
+      }
+      const escaped = encodeURIComponent(password);
+      expect(
+        faultsOf({ DATABASE_URL: `postgresql://u:${escaped}@h/db`, REDIS_URL: `redis://:${escaped}@h` }),
+      ).to.deep.equal([]);
+    }
+    for (const url of ['postgresql://h/a@b', 'postgresql://u:p@ss@h/db', 'postgresql://u@%2Frun%2Fpostgresql/db']) {
+      expect(wrong(url), url).to.deep.equal([]);
+    }
     expect(wrong('postgresql://u:50%off@h/db')[0]?.[1]).to.include('%25');
     expect(
       readConfig({ DATABASE_URL: 'postgresql://u:50%25off@h/db?sslmode=disable' }).databaseUrl.reveal(),

@@ -37,6 +37,7 @@ export const exitCodeOfName: Readonly<Record<string, number>> = {
   EmbeddedNotRunning: refused,
   EmbeddedUnavailable: refused,
   TablesBusy: refused,
+  CannotListen: refused,
   Refusal: refused,
   Interrupted: interrupted,
 };

@@ -1,5 +1,6 @@
 import { isOutage } from '../../database/outage.ts';
 import { Problem, type ProblemCode } from '../../problems.ts';
+import { isTlsError } from '../../tls-error.ts';
 import { needWords } from './advice.ts';
 import { exitCode, exitCodeOf, exitCodeOfName } from './exit-codes.ts';
 
@@ -22,7 +23,8 @@ export function describeFailure(error: unknown): Failure {
     const more = error.name === 'KeysWrong' ? ' ("ruffinweb encryption status" counts what needs each key)' : '';
     return { exitCode: known, message: error.message + more };
   }
-  const explained = explainDatabase(error) ?? explainSystem(error);
+  // First who raised it: a file or our own port can fail with the code of a lost connection.
+  const explained = explainSystem(error) ?? explainDatabase(error);
   return { exitCode: explained === undefined ? exitCode.ourFault : exitCode.refused, message: explained };
 }
 
@@ -37,12 +39,15 @@ const hints: Partial<Record<ProblemCode, string>> = {
 };
 
 /** Messages for database errors that last until an operator fixes something, by SQLSTATE (PostgreSQL manual, appendix A). */
-const databaseRefusals: Readonly<Record<string, string>> = {
-  '28000': 'the database does not let us in: fix the user or the sslmode in DATABASE_URL',
-  '28P01': 'the database rejected the login: fix the user and the password in DATABASE_URL',
-  '3D000': 'there is no such database: create it, or fix its name in DATABASE_URL',
-  '42501': 'our database user may not do this: grant it, or run the command as the owner of the tables',
+const databaseRefusals: Readonly<Record<string, [what: string, fix: string]>> = {
+  '28000': ['the database does not let us in', 'fix the user or the sslmode in DATABASE_URL'],
+  '28P01': ['the database rejected the login', 'fix the user and the password in DATABASE_URL'],
+  '3D000': ['there is no such database', 'create it, or fix its name in DATABASE_URL'],
+  '42501': ['our database user may not do this', 'grant it, or run the command as the owner of the tables'],
 };
+
+/** Since PostgreSQL 15 only the owner of a database may create tables in it. */
+const grantSchema = 'as the owner of the database, run: GRANT CREATE ON SCHEMA public TO that user';
 
 /** Why a database that answered could not do it now, by SQLSTATE. */
 const databaseTroubles: readonly [sqlState: RegExp, fact: string, fix: string][] = [
@@ -60,15 +65,34 @@ const databaseTroubles: readonly [sqlState: RegExp, fact: string, fix: string][]
 /** @returns undefined for an error that is not about reaching the database. */
 function explainDatabase(error: Error): string | undefined {
   const codes = codesOf(error);
-  const refusal = codes.map((it) => databaseRefusals[it]).find((it) => it !== undefined);
-  if (refusal !== undefined || !isOutage(error)) return refusal;
   const detail = innerMessage(error);
+  const [what, fix] = codes.map((it) => databaseRefusals[it]).find((it) => it !== undefined) ?? [];
+  if (what !== undefined) return `${what} (${detail}): ${/for schema public/.test(detail) ? grantSchema : fix}`;
+  if (!isOutage(error)) return undefined;
+  const handshake = explainHandshake(codes, detail);
+  if (handshake !== undefined) return handshake;
   const trouble = databaseTroubles.find(([sqlState]) => codes.some((it) => sqlState.test(it)));
   if (trouble !== undefined) return `${trouble[1]} (${detail}): ${trouble[2]}`;
   const parameter = /unsupported startup parameter: (\w+)/.exec(detail)?.[1];
   if (parameter !== undefined)
     return `PgBouncer refuses ${parameter}: add it to ignore_startup_parameters, as in deploy/pgbouncer/pgbouncer.ini`;
   return `the database does not answer (${detail}): is it running, and is DATABASE_URL right?`;
+}
+
+/** Why the connection could not be set up. The driver's own errors have no codes. */
+function explainHandshake(codes: readonly string[], detail: string): string | undefined {
+  if (/does not support SSL connections/.test(detail))
+    return 'the database speaks no TLS: switch it on there, or set sslmode=disable in DATABASE_URL if the network is private';
+  if (/password must be a.*string/.test(detail)) return 'the database asks for a password: put it into DATABASE_URL';
+  const code = codes.find(isTlsError);
+  if (code === undefined) return undefined;
+  const certificate = `the certificate of the database`;
+  if (code === 'CERT_HAS_EXPIRED') return `${certificate} has expired (${detail}): renew it there`;
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID' || code === 'HOSTNAME_MISMATCH')
+    return `${certificate} is for another name (${detail}): fix the host in DATABASE_URL, or use sslmode=verify-ca`;
+  if (/^(?:DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/.test(code))
+    return `${certificate} is signed by an unknown authority (${detail}): set sslrootcert in DATABASE_URL to the authority's certificate`;
+  return `no TLS connection to the database (${code}: ${detail}): check its certificate, and sslmode and sslrootcert in DATABASE_URL`;
 }
 
 /** The codes of an error and its causes. */
@@ -87,10 +111,8 @@ const fileErrors = new Set(
 );
 
 function explainSystem(error: Error): string | undefined {
-  const { code, syscall, port, path } = error as NodeJS.ErrnoException & { port?: number };
-  if (syscall === 'listen' && code === 'EADDRINUSE')
-    return `port ${port} is taken: stop the program that listens there, or set PORT`;
-  if (syscall === 'listen') return `cannot listen on port ${port} (${code}): set HOST and PORT`;
+  const { code, syscall, path } = error as NodeJS.ErrnoException;
+  if (syscall === 'uv_cwd') return 'the working folder no longer exists: change to another one, and run this again';
   if (!fileErrors.has(code ?? '')) return undefined;
   if (path !== undefined) return `${path} cannot be used: ${error.message}`;
   // The error does not name a file that was open already.
@@ -104,5 +126,6 @@ function innerMessage(error: unknown): string {
     inner = inner instanceof AggregateError ? inner.errors[0] : inner.cause;
   }
   const text = inner instanceof Error ? inner.message : String(inner);
-  return text.split(' - ').at(-1)?.slice(0, 200) ?? '';
+  // OpenSSL ends its texts with a line break.
+  return text.split(' - ').at(-1)?.trim().slice(0, 200) ?? '';
 }

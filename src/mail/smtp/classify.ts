@@ -1,4 +1,5 @@
 import type { NodemailerError } from 'nodemailer';
+import { isTlsError } from '../../tls-error.ts';
 import type { AttemptOutcome } from '../../words.ts';
 import type { Outcome } from '../mailer.ts';
 import { cleanReply, readRetryAfter } from './reply.ts';
@@ -40,16 +41,14 @@ const fullTexts = [
 const loginCodes = new Set([530, 534, 535, 538]);
 const loginErrors = new Set(['EAUTH', 'ENOAUTH', 'EOAUTH2']);
 const transportErrors = new Set(['ETLS', 'EREQUIRETLS', 'EDNS', 'ECONFIG', 'EPROXY']);
-// Causes of an ESOCKET error: a wrong certificate, a failed handshake, or a name that does not resolve.
-const transportCauses =
-  /^(ERR_TLS_|ERR_SSL_|CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERROR_IN_|INVALID_|PATH_LENGTH_|HOSTNAME_MISMATCH|EPROTO$|ENOTFOUND$|EAI_)/;
+const unknownName = /^(?:ENOTFOUND$|EAI_)/;
 // nodemailer rejected the mail.
 const messageErrors = new Set(['EENVELOPE', 'EMESSAGE', 'ESTREAM', 'EFILEACCESS', 'EURLACCESS', 'EMAXRECIPIENTS']);
 
 /** What a failed attempt means for the mail and for the queue. */
 export function classify(error: Failure, progress: Progress): Outcome {
   const result = resultOf(error, progress);
-  const reply = cleanReply(error.response || describe(error));
+  const reply = cleanReply(error.response || describe(error, progress));
   const retryAfterMs = result === 'later' && error.response ? readRetryAfter(reply) : undefined;
   const code = replyCode(error.response);
   return { result, ...(code && { code }), reply, ...(retryAfterMs !== undefined && { retryAfterMs }) };
@@ -78,7 +77,9 @@ function meaningFor(error: Failure, progress: Progress): AttemptOutcome {
   const code = error.code ?? '';
   // "454 temporary authentication failure" is not a wrong password, but "454 TLS not available" still means no TLS.
   if (loginErrors.has(code)) return status >= 400 && status < 500 ? 'later' : 'broken';
-  if (transportErrors.has(code) || transportCauses.test(String(error.originalCode ?? ''))) return 'broken';
+  // The cause of an ESOCKET error.
+  const cause = String(error.originalCode ?? '');
+  if (transportErrors.has(code) || isTlsError(cause) || unknownName.test(cause)) return 'broken';
   if (answered) return answered;
   return messageErrors.has(code) ? 'refused' : 'later';
 }
@@ -131,7 +132,11 @@ function isFull(reply: string, stage: Stage): boolean {
   return fullTexts.some((it) => it.test(words)) || (stage === 'rcpt' && /^552(?![ -]#?5\.)/.test(reply));
 }
 
-function describe(error: Failure): string {
+function describe(error: Failure, { began }: Progress): string {
+  // nodemailer's words for a closed connection are about retries, of which we allow none.
+  if (/^Reached maximum number of retries/.test(error.message)) {
+    return `the mail server closed the connection${began ? '' : ' before it was ready for a mail'}`;
+  }
   const cause = typeof error.originalCode === 'string' ? ` (${error.originalCode})` : '';
   return `${error.message}${cause}`;
 }
