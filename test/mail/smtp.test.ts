@@ -506,6 +506,15 @@ describe('SMTP: a reply that is not SMTP', () => {
     expect(tries.map((it) => it.outcome.result)).to.deep.equal(['away', 'later', 'later', 'later', 'unknown']);
   });
 
+  it('is reported as closed if the server only took the connection', async () => {
+    const { outcome, connections } = await tryOnce('greeting', 'drop');
+    expect(outcome).to.deep.equal({
+      result: 'later',
+      reply: 'the mail server closed the connection before it greeted',
+    });
+    expect(connections).to.equal(1);
+  });
+
   it('closes the connection, so it cannot decide the next mail', async () => {
     await using server = await startSmtpServer();
     await using mailer = mailerTo(server, { lanes: 1, idleMs: 60_000 });

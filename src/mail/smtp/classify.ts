@@ -135,7 +135,7 @@ function isFull(reply: string, stage: Stage): boolean {
 function describe(error: Failure, { began }: Progress): string {
   // nodemailer's words for a closed connection are about retries, of which we allow none.
   if (/^Reached maximum number of retries/.test(error.message)) {
-    return `the mail server closed the connection${began ? '' : ' before it was ready for a mail'}`;
+    return `the mail server closed the connection${began ? '' : ' before it greeted'}`;
   }
   const cause = typeof error.originalCode === 'string' ? ` (${error.originalCode})` : '';
   return `${error.message}${cause}`;
