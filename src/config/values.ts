@@ -96,7 +96,9 @@ export const databaseUrl = text((value) => {
   const unescaped = explainUnescaped(value);
   if (unescaped !== undefined) throw new Error(unescaped);
   if (url === null || !/^postgres(ql)?:$/.test(url.protocol) || url.pathname.length < 2) {
-    throw new Error('must be "embedded" or a postgresql:// address with a database name');
+    const isCut = /:[^@/]*[^@/\d][^@/]*$/.test(value.slice(value.indexOf('//')));
+    const hint = isCut ? '; in .env, put a value that contains # in quotes' : '';
+    throw new Error(`must be "embedded" or a postgresql:// address with a database name${hint}`);
   }
   for (const name of url.searchParams.keys()) {
     if (name === 'sslmode' || name === 'sslrootcert') continue;

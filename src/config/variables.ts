@@ -94,7 +94,7 @@ export const variables = {
   },
   ALLOWED_ORIGINS: {
     meaning:
-      'origins whose pages may post, separated by commas; the origin of `PUBLIC_URL` always may, and a form can have its own origins instead',
+      "origins whose pages may post, separated by commas (also an app's, as `capacitor://localhost`); the origin of `PUBLIC_URL` always may, and a form can have its own origins instead",
     fallback: 'the origin of PUBLIC_URL; outside production also pages on localhost',
     example: 'https://example.com, https://www.example.com',
   },

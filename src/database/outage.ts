@@ -32,7 +32,9 @@ export class TooSlow extends Error {
 /** Whether the database is away or cannot serve us now. False means that the error is a bug. */
 export function isOutage(error: unknown): boolean {
   for (let it = error; it instanceof Error; it = it.cause) {
-    const { code, routine } = it as { code?: unknown; routine?: unknown };
+    const { code, routine, syscall } = it as { code?: unknown; routine?: unknown; syscall?: unknown };
+    // Whatever the reason, as with the file of a socket that does not exist.
+    if (syscall === 'connect') return true;
     // A statement that violates PostgreSQL's protocol (as with a NUL in a text) will fail again. PgBouncer uses the same
     // code for everything that it cannot do now, but names no routine of the server.
     if (code === '08P01' && routine !== undefined) return false;

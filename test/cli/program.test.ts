@@ -192,6 +192,13 @@ describe('ruffinweb', () => {
     );
   });
 
+  it('exits 1 if there is no socket in the folder that DATABASE_URL names', async () => {
+    const url = 'postgresql://u@%2Fno%2Fsuch%2Ffolder/db';
+    const { code, stderr } = await runHere(['forms', 'list'], { url });
+    expect(code).to.equal(1);
+    expect(stderr).to.match(/^the database does not answer \(connect ENOENT \/no\/such\/folder\/\.s\.PGSQL\.5432\)/);
+  });
+
   it('exits 1 if TLS to the database fails, and says why', async () => {
     await using proxy = await TlsProxy.before(db.url);
     const full = proxy.urlOf('verify-full');

@@ -254,6 +254,8 @@ describe('readConfig', () => {
         faultsOf({ DATABASE_URL: `postgresql://u:${escaped}@h/db`, REDIS_URL: `redis://:${escaped}@h` }),
       ).to.deep.equal([]);
     }
+    // What is left of an unquoted value in .env.
+    expect(wrong('postgresql://u:p')[0]?.[1]).to.include('in .env, put a value that contains # in quotes');
     for (const url of ['postgresql://h/a@b', 'postgresql://u:p@ss@h/db', 'postgresql://u@%2Frun%2Fpostgresql/db']) {
       expect(wrong(url), url).to.deep.equal([]);
     }
