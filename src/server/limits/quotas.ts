@@ -71,7 +71,7 @@ export class Quota {
         return Math.max(0, current.endsAt - now());
       },
       giveBack() {
-        current.taken -= 1;
+        if (taken) current.taken -= 1;
       },
     };
   }

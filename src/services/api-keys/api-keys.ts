@@ -137,6 +137,13 @@ export async function admitKey(scope: Scope, text: string | undefined): Promise<
   return { keyId: key.id, scopes: key.scopes, within: key.forms ?? undefined };
 }
 
+/** The hashes, in hexadecimal, of all keys that are not revoked or expired. */
+export async function readKeyHashes(scope: Scope): Promise<ReadonlySet<string>> {
+  const keys = await scope.em.find(ApiKey, { revokedAt: null }, { fields: ['hash', 'expiresAt'] });
+  const live = keys.filter(({ expiresAt }) => expiresAt == null || expiresAt > scope.now());
+  return new Set(live.map(({ hash }) => Buffer.from(hash).toString('hex')));
+}
+
 /** @throws {Problem} key-forbidden */
 export function requireScope({ scopes }: Admission, wanted: KeyScope): void {
   if (!scopes.includes(wanted)) throw new Problem('key-forbidden', `this API key lacks the scope "${wanted}"`);
