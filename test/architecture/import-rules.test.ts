@@ -158,7 +158,7 @@ const allowed: Record<string, string[]> = {
   'server/http/': door,
   'server/limits/': [...door, 'koa-ratelimit', 'redis'],
   'server/middleware/': [...door, 'server/pages/', 'server/posts/dialects/', 'prom-client'],
-  'server/posts/': [...door, 'server/limits/', 'raw-body', 'busboy'],
+  'server/posts/': [...door, 'server/limits/', 'raw-body', 'busboy', '@exodus/bytes/'],
   'server/admin/': [...door, 'server/limits/', 'raw-body'],
   'server/openapi/': door,
   'server/pages/': [...door, 'server/openapi/', 'liquidjs'],

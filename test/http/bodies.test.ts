@@ -68,6 +68,8 @@ const charsetTexts: [label: string, hex: string, text: string][] = [
   ['iso-2022-jp', '1b2442467c1b2842', '日'],
   ['shift_jis', '93fa', '日'],
   ['euc-kr', 'c7d1', '한'],
+  ['windows-949', '8c6394eea2e6', '똠뷁€'],
+  ['big5-hkscs', 'c7553b8740fa40', 'の;䏰𠕇'],
   ['utf-16be', '60a8', '您'],
   ['utf-16le', 'a860', '您'],
   ['utf-16', 'feff60a8', '您'],
@@ -130,7 +132,7 @@ describe('body of a post', () => {
       'Content-Disposition: form-data; name=email\r\nContent-Type: text/plain; charset=utf-8\r\n' +
       'Content-Transfer-Encoding: 8bit\r\n\r\nada@example.test';
     await using context = await openTestContext(db);
-    for (const texts of [charsetTexts.slice(0, 28), charsetTexts.slice(28)]) {
+    for (const texts of [charsetTexts.slice(0, 25), charsetTexts.slice(25)]) {
       const parts = texts.map(([label, hex]) => partIn(label, `x-${label}`, Buffer.from(hex, 'hex')));
       const answer = await echo(multipart([email, partIn('koi8-r', 'message', Buffer.from('f0', 'hex')), ...parts]));
       expect(answer.json.message).to.equal('П');
@@ -191,6 +193,24 @@ describe('body of a post', () => {
           body: '_charset_=ISO-2022-JP&email=ada@example.test&message=%26%2326085%3B%26%2354620%3B',
         },
         '&#26085;한',
+        {},
+      ],
+      [
+        {
+          method: 'POST',
+          headers,
+          body: '_charset_=euc-kr&email=ada@example.test&message=%8Cc%26%2346624%3B%26%2320320%3B',
+        },
+        '똠&#46624;你',
+        {},
+      ],
+      [
+        {
+          method: 'POST',
+          headers,
+          body: '_charset_=big5&email=ada@example.test&message=%C7U%26%2312398%3B%26%2317392%3B',
+        },
+        'の&#12398;䏰',
         {},
       ],
       [
@@ -545,6 +565,8 @@ describe('body of a post', () => {
       ['has a part in an empty charset', multipart([...required, partIn(' ', 'a', Buffer.from('x'))])],
       ['has a part in a withdrawn charset', multipart([...required, partIn('hz-gb-2312', 'a', Buffer.from('x'))])],
       ['has bytes that its charset lacks', multipart([...required, partIn('gbk', 'a', Buffer.from('80ff', 'hex'))])],
+      ['has Big5 that no browser reads', multipart([...required, partIn('big5', 'a', Buffer.from('835c', 'hex'))])],
+      ['has Korean that is no character', multipart([...required, partIn('euc-kr', 'a', Buffer.from('8c20', 'hex'))])],
       ['breaks off inside a character', multipart([...required, partIn('utf-16', 'a', Buffer.from('x'))])],
       ['names an unknown charset', multipart([...required, part('_charset_', 'klingon')])],
       ['has a part whose headers are none', multipart([...required, 'no header at all\r\n\r\nx'])],

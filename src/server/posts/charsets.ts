@@ -1,6 +1,8 @@
 import { isUtf8 } from 'node:buffer';
-import { TextDecoder } from 'node:util';
+import { createRequire } from 'node:module';
 import { Problem } from '../../problems.ts';
+
+const load = createRequire(import.meta.url);
 
 /** What HTML calls the hidden field in which a browser names the character set of the page. */
 export const charsetField = /^_charset_$/i;
@@ -42,41 +44,32 @@ export function decoderOfPage(label: string): Decode {
   const { encoding } = openDecoder(label);
   // A page in UTF-16 posts UTF-8.
   if (encoding.startsWith('utf-')) return decodeUtf8;
-  // GB 18030 has all of Unicode.
-  if (encoding === 'gb18030') return (bytes) => decodeAs(encoding, bytes);
-  return (bytes) =>
-    decodeAs(encoding, bytes).replaceAll(/&#(1[2-9]\d|[2-9]\d\d|[1-9]\d{3,6});/g, (reference, digits: string) => {
-      const codePoint = Number(digits);
-      const isCharacter = codePoint > 0x7f && codePoint <= 0x10ffff && (codePoint < 0xd800 || codePoint > 0xdfff);
-      return isCharacter && !charactersOf(encoding).has(codePoint) ? String.fromCodePoint(codePoint) : reference;
-    });
+  return (bytes) => {
+    const text = decodeAs(encoding, bytes);
+    const lacking = findLacking(encoding, text);
+    return text.replaceAll(reference, (whole, digits: string) =>
+      lacking.has(digits) ? String.fromCodePoint(Number(digits)) : whole,
+    );
+  };
 }
 
-function openDecoder(label: string): TextDecoder {
+const reference = /&#([1-9]\d{2,6});/g;
+
+/** Of the characters that the text refers to: the numbers of those that the encoding lacks. */
+function findLacking(encoding: string, text: string): ReadonlySet<string> {
+  const numbers = Array.from(text.matchAll(reference), ([, digits]) => Number(digits)).filter((it) => it <= 0x10ffff);
+  if (numbers.length === 0) return new Set();
+  const { percentEncodeAfterEncoding } = load('@exodus/bytes/whatwg.js') as typeof import('@exodus/bytes/whatwg.js');
+  const encoded = percentEncodeAfterEncoding(encoding, String.fromCodePoint(...new Set(numbers)), '%');
+  return new Set(Array.from(encoded.matchAll(/%26%23(\d+)%3B/g), ([, digits]) => digits as string));
+}
+
+function openDecoder(label: string) {
+  // Node's own decoder makes other characters of Korean and Taiwanese text.
+  const { TextDecoder } = load('@exodus/bytes/encoding.js') as typeof import('@exodus/bytes/encoding.js');
   try {
     return new TextDecoder(label, { fatal: true });
   } catch {
     throw new Problem('body-unreadable', 'the body names a character set that is not known');
   }
-}
-
-const known = new Map<string, ReadonlySet<number>>();
-
-/** The characters that a page in this encoding can send as they are. Takes some 10 ms, once for each encoding. */
-function charactersOf(encoding: string): ReadonlySet<number> {
-  let characters = known.get(encoding);
-  if (characters === undefined) {
-    characters = new Set(Array.from(decodePairs(encoding), (character) => character.codePointAt(0) as number));
-    known.set(encoding, characters);
-  }
-  return characters;
-}
-
-/** Decodes every pair of bytes. ISO-2022-JP needs the escape sequence in front, and other encodings read it as ASCII. */
-function decodePairs(encoding: string): string {
-  const bytes = [0x1b, 0x24, 0x42];
-  for (let lead = 0x21; lead < 0x100; lead++) {
-    for (let trail = 0x21; trail < 0x100; trail++) bytes.push(lead, trail, 0x20);
-  }
-  return new TextDecoder(encoding).decode(Uint8Array.from(bytes));
 }
