@@ -45,8 +45,8 @@ export function createHosted(kind: HostedKind, options: { secret: string; verify
           redirect: 'error',
           signal: AbortSignal.timeout(timeoutMs),
         });
-        // Some providers answer 4xx for a solution that they do not like.
-        if (response.status >= 500) return { result: 'unavailable' };
+        // Some providers answer 4xx for a solution that they do not like. 429 is about our own requests.
+        if (response.status >= 500 || response.status === 429) return { result: 'unavailable' };
         const verdict = readAnswer(JSON.parse(await readStart(response)));
         // With a test secret the provider names one of its own pages.
         return verdict.result === 'passed' && isTestSecret(options.secret) ? { result: 'passed' } : verdict;

@@ -293,6 +293,7 @@ describe('a hosted captcha', () => {
 
   for (const [what, answer] of [
     ['refusing us', json({ success: false, 'error-codes': ['missing-input-secret'] })],
+    ['asked too often', () => ({ status: 429, body: JSON.stringify({ success: false }) })],
     ['refusing without a reason', () => ({ status: 403, body: '<html>' })],
     ['away', () => ({ status: 503, body: '' })],
     ['talking nonsense', () => ({ status: 200, body: '<html>' })],
