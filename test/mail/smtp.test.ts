@@ -509,7 +509,7 @@ describe('SMTP: a reply that is not SMTP', () => {
   it('is reported as closed if the server only took the connection', async () => {
     const { outcome, connections } = await tryOnce('greeting', 'drop');
     expect(outcome).to.deep.equal({
-      result: 'later',
+      result: 'away',
       reply: 'the mail server closed the connection before it greeted',
     });
     expect(connections).to.equal(1);
