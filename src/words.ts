@@ -91,6 +91,7 @@ export type Advice =
   | 'look-at-keys'
   | 'tell-owners'
   | 'purge-regularly'
+  | 'back-up'
   | 'migrate-up'
   | 'migrate-down-first';
 

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { addBackupCommands } from './commands/backup.ts';
 import { addCompletionCommands } from './commands/completion/completion.ts';
 import { addConfigCommands } from './commands/config/config.ts';
 import { addDeliverCommand } from './commands/deliver.ts';
@@ -19,6 +19,7 @@ import { addStatsCommand } from './commands/stats.ts';
 import { CliCommand } from './session/command.ts';
 import type { Deps } from './terminal/deps.ts';
 import { mayColour, widthOf, writeToStderr } from './terminal/output.ts';
+import { readVersion } from './version.ts';
 
 /** Makes the tree of commands. Commands load what they need when they run, so that help and errors come fast. */
 export function createProgram(deps: Deps): Command {
@@ -60,6 +61,7 @@ export function createProgram(deps: Deps): Command {
   addFormCommands(program);
   addKeyCommands(program);
   addEncryptionCommands(program);
+  addBackupCommands(program);
   addImportCommands(program);
   addConfigCommands(program);
   addCompletionCommands(program);
@@ -71,9 +73,4 @@ export function createProgram(deps: Deps): Command {
 /** Long lines of help are hard to read on a wide terminal. */
 function helpWidth(columns: number): number {
   return Math.min(columns, 110);
-}
-
-function readVersion(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

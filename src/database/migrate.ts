@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { ownTables, quoteName } from './copy.ts';
 import { migrations } from './migrations/index.ts';
 import type { Orm } from './orm.ts';
 
@@ -115,4 +116,30 @@ async function tryToMigrate(orm: Orm, direction: 'up' | 'down', waitMs: number):
     const done = await orm.migrator[direction]({ transaction: em.getTransactionContext() });
     return done.map((it) => it.name);
   });
+}
+
+/**
+ * Gives the database these migrations and no others, for a restore. Drops our tables if it has others.
+ *
+ * @param mayReplace whether the tables may be dropped; it runs under the migrator's lock, and throws if not.
+ */
+export async function rebuildSchema(
+  orm: Orm,
+  names: readonly string[],
+  mayReplace: (em: EntityManager) => Promise<void>,
+): Promise<void> {
+  await orm.em.fork().transactional(async (em) => {
+    await em.execute(`select pg_advisory_xact_lock(${migrationLock})`);
+    const applied = (await readSchemaStatus(em)).applied.map((it) => it.name);
+    if (applied.length > 0) await mayReplace(em);
+    if (isSameSet(applied, names)) return;
+    await em.execute(`drop table if exists ${ownTables(orm).map(quoteName).join(', ')}`);
+    // Not dropped: the migrator remembers that it exists.
+    if (applied.length > 0) await em.execute('delete from schema_migrations');
+    await orm.migrator.up({ transaction: em.getTransactionContext(), migrations: [...names] });
+  });
+}
+
+export function isSameSet(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && new Set([...some, ...others]).size === some.length;
 }

@@ -18,7 +18,7 @@ export function describeKey(key: SealingKey, indexKey: Uint8Array): StoredKey {
 }
 
 /** Whether the row was written with this key. Without a canary, a wrong key would only fail at the first decryption. */
-export function isKeyOf(row: StoredKey, key: SealingKey): boolean {
+export function isKeyOf(row: Pick<StoredKey, 'canary'>, key: SealingKey): boolean {
   return openOrUndefined(row.canary, 'canary', key)?.toString('utf8') === canaryText;
 }
 

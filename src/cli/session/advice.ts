@@ -20,6 +20,8 @@ export const adviceWords: Readonly<Record<Advice, string>> = {
   'tell-owners':
     'ruffinweb emails resend --failed, which includes summaries of held messages, or cancel the emails that nobody needs',
   'purge-regularly': 'keep "ruffinweb serve" or "ruffinweb deliver" running, or run "ruffinweb purge" once a day',
+  'back-up':
+    'ruffinweb backup create <dir>, then "ruffinweb backup verify <dir>"; the timer ruffinweb-backup does both every night',
   'migrate-up': 'ruffinweb migrate up',
   'migrate-down-first': 'start that release, or run its "ruffinweb migrate down" first',
 };

@@ -31,6 +31,7 @@ export const exitCodeOfName: Readonly<Record<string, number>> = {
   TextFileFault: misused,
   KeysWrong: misused,
   TemplateFault: misused,
+  BackupFault: refused,
   ImportRunning: refused,
   OldDatabaseUnknown: misused,
   OldDatabaseUnreadable: refused,

@@ -40,9 +40,19 @@ export async function pauseIfRestored(scope: Scope): Promise<void> {
   );
 }
 
-async function readCluster(scope: Scope): Promise<string> {
+/**
+ * The pause of a database that a backup is copied into, as a statement for that transaction. It also stores the new
+ * identity, so that no worker pauses the queue again after the operator has resumed it.
+ */
+export async function restoredPause(scope: Pick<Scope, 'em'>): Promise<{ text: string; values: string[] }> {
+  const text = `update mail_queue set database_identity = $1::text || '/' || ${localIdentity},
+    paused_at = now(), cause = 'restored', reason = null, probed_at = now()`;
+  return { text, values: [await readCluster(scope)] };
+}
+
+async function readCluster({ em }: Pick<Scope, 'em'>): Promise<string> {
   try {
-    const [row] = await runStatement<{ id: string }>(scope.em, clusterStatement, []);
+    const [row] = await runStatement<{ id: string }>(em, clusterStatement, []);
     return row?.id ?? '-';
   } catch (error) {
     // Some hosts do not let ordinary users call this function. The other two numbers must be enough.

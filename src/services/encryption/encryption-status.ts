@@ -84,7 +84,7 @@ async function countByKey(em: EntityManager): Promise<Map<string | null, Used>> 
 }
 
 /** Reads the layout in `privacy/sealing.ts`. Other values are counted as damaged and do not fail the query. */
-function countStatement(table: SealedTable): string {
+export function countStatement(table: SealedTable): string {
   const { columns, sealedAt } = sealedTables[table];
   const values = columns.map((column) => `(${column})`).join(', ');
   return `

@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { checkBackup } from './backup.ts';
 import { checkDatabase, checkDurability, checkKeyring, checkSchema, checkWrites } from './database.ts';
 import { bad, type Finding, type HealthCheck, type HealthParts, type HealthStatus } from './health-check.ts';
 import { checkDisk, checkFiles, checkProxies, checkRedis, checkSettings } from './machine.ts';
@@ -21,7 +22,7 @@ export interface Health {
 export async function checkHealth(parts: HealthParts, options: { deep?: boolean } = {}): Promise<Health> {
   const database = await run(parts, () => checkDatabase(parts));
   // If the database is away, asking again for each check would only make the operator wait.
-  const ask = async (check: (em: EntityManager) => Promise<Finding>) =>
+  const ask = async <Found>(check: (em: EntityManager) => Promise<Found>) =>
     database.status === 'fail'
       ? bad('fail', 'unknown without the database', null)
       : await run(parts, () => check(parts.database().fork()));
@@ -36,6 +37,7 @@ export async function checkHealth(parts: HealthParts, options: { deep?: boolean 
     failed: ask(checkFailed),
     held: ask(checkHeld),
     retention: ask((em) => checkRetention(parts, em)),
+    backup: ask(checkBackup),
     templates: run(parts, () => checkTemplates(parts), 'fix that file, or delete it to use ours'),
     mail: run(parts, () => checkMail(parts)),
     files: run(parts, () => checkFiles(parts)),
@@ -45,14 +47,20 @@ export async function checkHealth(parts: HealthParts, options: { deep?: boolean 
     ...(parts.redis && { redis: checkRedis(parts.redis) }),
     ...(options.deep && { clock: ask((em) => checkClock(parts, em)), ...deepChecks(parts) }),
   };
-  const checks = await Promise.all(
-    Object.entries(findings).map(async ([name, finding]) => ({ name, ...(await finding) })),
-  );
+  const checks: HealthCheck[] = [];
+  for (const [name, asked] of Object.entries(findings)) {
+    const finding = await asked;
+    if (finding !== undefined) checks.push({ name, ...finding });
+  }
   const worst = (['fail', 'warn'] as const).find((status) => checks.some((it) => it.status === status));
   return { status: worst ?? 'ok', checks };
 }
 
-async function run(parts: HealthParts, check: () => Promise<Finding>, fix: string | null = null): Promise<Finding> {
+async function run<Found>(
+  parts: HealthParts,
+  check: () => Promise<Found>,
+  fix: string | null = null,
+): Promise<Found | Finding> {
   try {
     return await check();
   } catch (error) {

@@ -1,0 +1,62 @@
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { makeFolder } from '../../folder.ts';
+import type { Scope } from '../scope.ts';
+import { appendRecords, erasureLogFile, parseLog, readErasureLog, recordsNotIn } from '../senders/erasure-log.ts';
+import { type Replayed, replayErasures } from '../senders/replay-erasures.ts';
+import { type Backup, filePath } from './manifest.ts';
+import { removeRestoreMarker } from './restore-rows.ts';
+import { type Copying, copyHashed, readFileStream, writeFileStream } from './stream-files.ts';
+
+export interface Restored {
+  /** Erasures that the backup's tables lacked. */
+  erasures: Replayed;
+  /** Whether the templates came from the backup. `kept`: DATA_DIR has some already. */
+  templates: 'restored' | 'kept' | 'none';
+  /** Emails that the old server may have sent since the backup was made. */
+  queued: number;
+  /** When the oldest of them was queued. */
+  queuedSince: string | null;
+}
+
+/** Replays erasures from the logs of the backup and of DATA_DIR, and places the templates. May be run again. */
+export async function finishRestore(scope: Scope, backup: Backup, copying: Copying): Promise<Restored> {
+  const own = (await readErasureLog(scope.keyring, erasureLogFile(scope.config))).records;
+  const hasLog = backup.manifest.files.some((it) => it.name === 'erasures.jsonl');
+  const text = hasLog ? await readFile(filePath(backup.dir, { name: 'erasures.jsonl' }), 'utf8') : '';
+  const all = [...own, ...parseLog(scope.keyring, text).records];
+  const erasures = await replayErasures(scope, all);
+  await appendRecords(scope, recordsNotIn(own, all));
+  const templates = await placeTemplates(scope.config.dataDir, backup, copying);
+  const [queue] = await scope.em.execute<{ count: number; since: string | null }[]>(
+    `select count(*)::int as count, min(created_at)::text as since from emails where state = 'queued'`,
+  );
+  await removeRestoreMarker(scope.em, backup);
+  const since = queue?.since ?? null;
+  return {
+    erasures,
+    templates,
+    queued: queue?.count ?? 0,
+    queuedSince: since === null ? null : new Date(since).toISOString(),
+  };
+}
+
+/** All of them at once, and only if there are none: a mixture would be neither. */
+async function placeTemplates(dataDir: string, backup: Backup, copying: Copying): Promise<Restored['templates']> {
+  const names = backup.manifest.files.map((it) => it.name).filter((it) => it.startsWith('templates/'));
+  if (names.length === 0) return 'none';
+  const folder = join(dataDir, 'templates');
+  if ((await readdir(folder).catch(() => [])).length > 0) return 'kept';
+  makeFolder(dataDir);
+  const draft = `${folder}.new`;
+  await rm(draft, { recursive: true, force: true });
+  await mkdir(draft, { mode: 0o700 });
+  for (const name of names)
+    await copyHashed(
+      readFileStream(filePath(backup.dir, { name })),
+      writeFileStream(join(draft, basename(name))),
+      copying,
+    );
+  await rename(draft, folder);
+  return 'restored';
+}

@@ -1,0 +1,46 @@
+import { Writable } from 'node:stream';
+import { isKeyOf } from '../../privacy/key-row.ts';
+import { sealingKey } from '../../privacy/keyring.ts';
+import { type ConfiguredKey, KeysWrong } from '../../privacy/keyring-check.ts';
+import { type Backup, BackupFault, filePath, madeByNewer, tablePath } from './manifest.ts';
+import { type Copying, copyHashed, readFileStream } from './stream-files.ts';
+
+/** @throws {BackupFault} if a newer release made the backup. */
+export function requireKnownMigrations({ dir, manifest }: Backup, known: readonly string[]): void {
+  if (manifest.migrations.some((it) => !known.includes(it))) throw madeByNewer(dir, manifest.program);
+}
+
+/**
+ * Compares the configured keys with those that the backup needs.
+ *
+ * @throws {KeysWrong}
+ */
+export function requireFitBackupKeys({ manifest: { keys } }: Backup, configured: readonly ConfiguredKey[]): void {
+  for (const { id, rows, canary } of keys) {
+    const key = configured.find((it) => it.id === id);
+    if (key === undefined && rows === 0) continue;
+    if (key === undefined) throw new KeysWrong(`the backup needs key "${id}" for ${rows} rows: put it back`);
+    if (canary !== null && !isKeyOf({ canary: Buffer.from(canary, 'base64') }, sealingKey(id, key.secret)))
+      throw new KeysWrong(`the configured key "${id}" is not the key "${id}" of the backup: put the right one back`);
+  }
+  const stored = keys.filter((it) => it.canary !== null).map((it) => `"${it.id}"`);
+  if (stored.length === 0 || configured.some((it) => stored.includes(`"${it.id}"`))) return;
+  throw new KeysWrong(`no configured key opens the backup: put back key ${stored.join(' or ')}`);
+}
+
+/** Reads every file of the backup. @throws {BackupFault} if one is missing or was changed. */
+export async function checkContent({ dir, manifest: { tables, files } }: Backup, copying: Copying): Promise<void> {
+  const paths = [
+    ...tables.map((it) => ({ path: tablePath(dir, it), ...it })),
+    ...files.map((it) => ({ path: filePath(dir, it), ...it })),
+  ];
+  for (const { path, bytes, sha256 } of paths) {
+    const nowhere = new Writable({ write: (_piece, _encoding, done) => done() });
+    const found = await copyHashed(readFileStream(path), nowhere, copying).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      throw new BackupFault(`${path} is missing: use another backup`);
+    });
+    if (found.bytes !== bytes || found.sha256 !== sha256)
+      throw new BackupFault(`${path} has changed since the backup was made: use another backup`);
+  }
+}

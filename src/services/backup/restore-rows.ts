@@ -1,0 +1,97 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { PoolClient } from 'pg';
+import { copyIn, inLongTransaction, ownTables, quoteName, readTables } from '../../database/copy.ts';
+import { isSameSet, migrateUp, migrationLock, readSchemaStatus, rebuildSchema } from '../../database/migrate.ts';
+import type { Orm } from '../../database/orm.ts';
+import { restoredPause } from '../delivery/pause-after-restore.ts';
+import { requireKnownMigrations } from './fit-backup.ts';
+import { type Backup, BackupFault, tablePath } from './manifest.ts';
+import { type Copying, copyHashed, readFileStream } from './stream-files.ts';
+
+/** In `duties` from the commit of the rows until the restore is complete, so that a killed one can be run again. */
+const markerOf = (backup: Backup) => `restore ${backup.id}`;
+
+/**
+ * Fills an empty database: the backup's schema, then all rows and the pause of the queue in one transaction, then the
+ * newest schema. After a kill anywhere it can be run again.
+ *
+ * @throws {BackupFault} if the database is in use. Nothing was changed.
+ */
+export async function restoreRows(orm: Orm, backup: Backup, copying: Copying): Promise<void> {
+  const em = orm.em.fork();
+  const { applied, pending } = await readSchemaStatus(em);
+  requireKnownMigrations(backup, [...applied.map((it) => it.name), ...pending]);
+  if (!(await isRestored(em, backup))) {
+    await rebuildSchema(orm, backup.manifest.migrations, requireUnused);
+    await copyRows(em, orm, backup, copying);
+  }
+  await migrateUp(orm);
+}
+
+/** The restore is complete. */
+export async function removeRestoreMarker(em: EntityManager, backup: Backup): Promise<void> {
+  await em.execute('delete from duties where name = ?', [markerOf(backup)]);
+}
+
+async function isRestored(em: EntityManager, backup: Backup): Promise<boolean> {
+  const [found] = await em.execute<{ present: boolean }[]>(`select to_regclass('duties') is not null as present`);
+  if (found?.present !== true) return false;
+  return (await em.execute('select from duties where name = ?', [markerOf(backup)])).length > 0;
+}
+
+const usedSql = `select exists (select from senders) or exists (select from messages) or exists (select from emails) as used`;
+
+async function requireUnused(em: EntityManager): Promise<void> {
+  const [found] = await em.execute<{ used: boolean }[]>(usedSql);
+  if (found?.used) throw inUse();
+}
+
+function inUse(): BackupFault {
+  return new BackupFault(
+    'the database already has senders, messages or emails, and a restore would replace them: name an empty database in DATABASE_URL, or another DATA_DIR',
+  );
+}
+
+async function copyRows(em: EntityManager, orm: Orm, backup: Backup, copying: Copying): Promise<void> {
+  const pause = await restoredPause({ em });
+  await inLongTransaction(em, 'begin', async (client) => {
+    await client.query(`select pg_advisory_xact_lock(${migrationLock})`);
+    const tables = await readTables(client, ownTables(orm));
+    await client.query(`lock table ${tables.map((it) => quoteName(it.name)).join(', ')} in access exclusive mode`);
+    if (!(await mayFill(client, backup))) return;
+    await client.query(`truncate ${tables.map((it) => quoteName(it.name)).join(', ')}`);
+    for (const table of backup.manifest.tables) {
+      const own = tables.find((it) => it.name === table.name);
+      if (own === undefined || !isSameSet(own.columns, table.columns))
+        throw new BackupFault(
+          `the backup's table "${table.name}" is not the table of its migrations: use another backup`,
+        );
+    }
+    for (const { name } of tables) await copyTable(client, backup, name, copying);
+    await client.query(pause);
+    await client.query('insert into duties (name, done_at) values ($1, now())', [markerOf(backup)]);
+  });
+}
+
+/** Asked again under the locks: a server or another restore may have been faster. @returns false if that restored it. */
+async function mayFill(client: PoolClient, backup: Backup): Promise<boolean> {
+  const { rows } = await client.query('select from duties where name = $1', [markerOf(backup)]);
+  if (rows.length > 0) return false;
+  const { rows: found } = await client.query<{ used: boolean; names: string[] }>(
+    `${usedSql}, array(select name::text from schema_migrations) as names`,
+  );
+  if (found[0]?.used) throw inUse();
+  if (isSameSet(found[0]?.names ?? [], backup.manifest.migrations)) return true;
+  throw new BackupFault(
+    'a server has migrated the database meanwhile; nothing was restored: stop it and run this again',
+  );
+}
+
+async function copyTable(client: PoolClient, backup: Backup, name: string, copying: Copying): Promise<void> {
+  const table = backup.manifest.tables.find((it) => it.name === name);
+  if (table === undefined) return;
+  const target = copyIn(client, table);
+  const { sha256 } = await copyHashed(readFileStream(tablePath(backup.dir, table)), target, copying);
+  if (target.rowCount !== table.rows || sha256 !== table.sha256)
+    throw new BackupFault(`the file of the table "${name}" has changed since the backup was made: use another backup`);
+}

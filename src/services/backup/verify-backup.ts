@@ -1,0 +1,92 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Context, DatabaseContext } from '../../context.ts';
+import { holdLock } from '../../database/locks.ts';
+import { createScratch } from '../../database/scratch.ts';
+import { placesOf, sealedTableNames, sealedTables } from '../../privacy/sealed-columns.ts';
+import { SealBroken } from '../../privacy/sealing.ts';
+import { checkContent } from './fit-backup.ts';
+import { type Backup, BackupFault } from './manifest.ts';
+import { restoreRows } from './restore-rows.ts';
+import type { Copying } from './stream-files.ts';
+
+/** One process at a time verifies beside one database. Any constant number would do. */
+const verifyLock = 7_226_948;
+
+/** The row of `duties` with the time of the newest backup that was verified. */
+export const verifiedBackup = 'backup-verified';
+
+export interface Opening {
+  openDatabase: (url: string) => Promise<DatabaseContext>;
+  /** Takes ownership, and checks the keys. */
+  openContext: (base: DatabaseContext) => Promise<Context>;
+}
+
+/**
+ * Restores a backup into a scratch database beside ours, opens the newest value of each encrypted column, and drops the
+ * scratch database.
+ *
+ * @returns how many values were opened.
+ * @throws {BackupFault}
+ */
+export async function verifyBackup(
+  base: DatabaseContext,
+  backup: Backup,
+  opening: Opening,
+  copying: Copying,
+): Promise<number> {
+  await checkContent(backup, { stop: copying.stop });
+  const em = base.orm.em.fork();
+  await using lock = await holdLock(em, verifyLock);
+  if (lock === undefined) throw new BackupFault('another "verify" runs beside this database: wait for its end');
+  await using scratch = await createScratch(em, base.databaseUrl).catch((error: unknown) => {
+    if ((error as { code?: unknown }).code !== '42501') throw error;
+    throw new BackupFault(
+      'our database user may not create the scratch database that a backup is restored into: "alter role … createdb", or name another server in DATABASE_URL',
+    );
+  });
+  const opened = await restoreAndOpen(scratch.url, backup, opening, copying);
+  await rememberVerified(em, backup);
+  return opened;
+}
+
+async function restoreAndOpen(url: string, backup: Backup, opening: Opening, copying: Copying): Promise<number> {
+  await using closing = new AsyncDisposableStack();
+  const database = closing.use(await opening.openDatabase(url));
+  await restoreRows(database.orm, backup, copying);
+  closing.move();
+  await using context = await opening.openContext(database);
+  return await openNewest(context);
+}
+
+async function openNewest({ orm, keyring }: Context): Promise<number> {
+  let opened = 0;
+  for (const table of sealedTableNames) {
+    for (const [index, column] of sealedTables[table].columns.entries()) {
+      const [row] = await orm.em.fork().execute<{ id: string; value: Buffer }[]>(
+        `select id::text, ${column} as value from ${table} where ${column} is not null
+         order by ${sealedTables[table].sealedAt} desc nulls last limit 1`,
+      );
+      const place = placesOf(table, row?.id ?? '')[index];
+      if (row === undefined || place === undefined) continue;
+      try {
+        keyring.open(row.value, place);
+      } catch (error) {
+        if (!(error instanceof SealBroken)) throw error;
+        throw new BackupFault(`the backup cannot be read with the configured keys: ${error.message}`);
+      }
+      opened++;
+    }
+  }
+  return opened;
+}
+
+/** In the configured database, if it is ours. */
+async function rememberVerified(em: EntityManager, { manifest }: Backup): Promise<void> {
+  const [found] = await em.execute<{ present: boolean }[]>(`select to_regclass('duties') is not null as present`);
+  if (found?.present !== true) return;
+  await em.execute(
+    `insert into duties (name, done_at) values (?, ?)
+     on conflict (name) do update set done_at = greatest(duties.done_at, excluded.done_at)`,
+    [verifiedBackup, manifest.snapshotAt],
+  );
+}
