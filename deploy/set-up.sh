@@ -19,9 +19,9 @@ fi
 install -d -m 755 "${owner[@]}" "$to/opt/ruffinweb/releases" "$to/usr/local/bin" "$to/etc/systemd/system"
 install -d -m 750 "${group[@]}" "$to/etc/ruffinweb"
 install -d -m 700 "${owner[@]}" "$to/etc/ruffinweb/credentials" "$to/etc/ruffinweb/migrate"
-install -m 755 "${owner[@]}" "$here/bin/ruffinweb" "$to/usr/local/bin/ruffinweb"
+install -m 755 "${owner[@]}" "$here"/bin/ruffinweb "$here"/bin/ruffinweb-backup "$to/usr/local/bin/"
 install -m 755 "${owner[@]}" "$here/install-release.sh" "$to/usr/local/bin/install-release"
-install -m 644 "${owner[@]}" "$here"/systemd/*.service "$to/etc/systemd/system/"
+install -m 644 "${owner[@]}" "$here"/systemd/*.{service,timer} "$to/etc/systemd/system/"
 if [ ! -e "$to/etc/ruffinweb/.env" ]; then
   install -m 640 "${group[@]}" "$here/ruffinweb.env" "$to/etc/ruffinweb/.env"
 fi

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { clientOf, submission } from '../support/api.ts';
+import { programPath } from '../support/built-program.ts';
 import { createDatabase } from '../support/database.ts';
 import { describeWith, freePort, pathOf } from '../support/machine-programs.ts';
 import { packedFile } from '../support/packed-file.ts';
@@ -14,7 +15,7 @@ import { until } from '../support/until.ts';
 
 const run = promisify(execFile);
 const deploy = fileURLToPath(new URL('../../deploy/', import.meta.url));
-const units = ['ruffinweb.service', 'ruffinweb-worker.service'];
+const units = ['ruffinweb.service', 'ruffinweb-worker.service', 'ruffinweb-backup.service'];
 
 describeWith(['systemd-analyze'], 'the units in deploy/systemd', () => {
   it('are valid for systemd, and as restricted as documented', async () => {
@@ -26,7 +27,7 @@ describeWith(['systemd-analyze'], 'the units in deploy/systemd', () => {
       const path = join(folder.path, unit);
       // There is no release here: any program will do in its place.
       const text = (await readFile(join(deploy, 'systemd', unit), 'utf8')).replaceAll(
-        '/opt/ruffinweb/current/bin/ruffinweb.js',
+        /\/(opt\/ruffinweb\/current\/bin\/ruffinweb\.js|usr\/local\/bin\/ruffinweb-backup)/g,
         '/bin/true',
       );
       await writeFile(path, text);
@@ -43,6 +44,40 @@ describeWith(['systemd-analyze'], 'the units in deploy/systemd', () => {
       expect(lines, unit).to.include.members(['LimitCORE=0', 'MemoryMax=768M', 'TasksMax=64']);
       expect(lines, unit).to.include('IPAddressDeny=169.254.169.254 fd00:ec2::254');
     }
+  });
+
+  it('the timer of the backup is valid', async () => {
+    await using folder = await temporaryFolder();
+    for (const unit of ['ruffinweb-backup.timer', 'ruffinweb-backup.service'])
+      await cp(join(deploy, 'systemd', unit), join(folder.path, unit));
+    const timer = join(folder.path, 'ruffinweb-backup.timer');
+    const verified = await run(pathOf('systemd-analyze') ?? '', ['verify', '--man=no', timer]).catch((error) => error);
+    expect(verified.stderr.split('\n').filter((line: string) => line.includes('.timer'))).to.deep.equal([]);
+  });
+
+  it('ruffinweb-backup keeps the newest, and deletes old verified ones', async () => {
+    await using folder = await temporaryFolder();
+    await using db = await createDatabase();
+    const backups = join(folder.path, 'backups');
+    const old = ['20200101T000000Z', '20200102T000000Z', 'unverified-20200103T000000Z', 'notes', 'x.part-0123abcd'];
+    for (const name of old) await mkdir(join(backups, name), { recursive: true });
+    await utimes(join(backups, 'x.part-0123abcd'), 0, 0);
+    const program = join(folder.path, 'ruffinweb');
+    await writeFile(program, `#!/bin/sh\nexec "${process.execPath}" "${programPath()}" "$@"\n`, { mode: 0o755 });
+    const env = { PATH: process.env.PATH, RUFFINWEB: program, DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys };
+    const backUp = (more: Record<string, string> = {}) =>
+      run(join(deploy, 'bin/ruffinweb-backup'), [backups], { env: { ...env, ...more } }).catch((error) => error);
+
+    const failed = await backUp({ DATABASE_URL: db.url.replace(db.name, 'missing') });
+    expect(failed.code).to.equal(1);
+    expect(await readdir(backups)).to.have.members(old);
+
+    expect((await backUp({ KEEP_DAYS: '0' })).stdout).to.include('verified');
+    const left = await readdir(backups);
+    expect(left).to.include.members(['unverified-20200103T000000Z', 'notes']).and.have.lengthOf(3);
+    const [newest = ''] = left.filter((it) => it.startsWith('2'));
+    expect(await readdir(join(backups, newest))).to.have.members(['files', 'manifest.json', 'tables']);
+    expect(await db.query(`select from duties where name = 'backup-verified'`)).to.have.lengthOf(1);
   });
 
   it('set-up.sh puts files where units expect them, keeps keys', async () => {
