@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addBackupCommands } from './commands/backup.ts';
+import { addBackupCommands } from './commands/backup/backup.ts';
 import { addCompletionCommands } from './commands/completion/completion.ts';
 import { addConfigCommands } from './commands/config/config.ts';
 import { addDeliverCommand } from './commands/deliver.ts';

@@ -23,6 +23,9 @@ export function isContracting(name: string): boolean {
   return name.includes('_contract_');
 }
 
+/** The names of this release's migrations. */
+export const knownMigrations: ReadonlySet<string> = new Set(migrations.map((it) => it.name));
+
 /** Reads the table itself, because the migrator reports everything as pending when the database is away. */
 export async function readSchemaStatus(em: EntityManager): Promise<SchemaStatus> {
   const [found] = await em.execute<{ present: boolean }[]>(
@@ -35,11 +38,10 @@ export async function readSchemaStatus(em: EntityManager): Promise<SchemaStatus>
     : [];
   const applied = rows.map((row) => ({ name: row.name, appliedAt: new Date(row.executed_at) }));
   const appliedNames = new Set(applied.map((it) => it.name));
-  const knownNames = new Set<string>(migrations.map((it) => it.name));
   return {
     applied,
-    pending: [...knownNames].filter((name) => !appliedNames.has(name)),
-    unknown: [...appliedNames].filter((name) => !knownNames.has(name)),
+    pending: [...knownMigrations].filter((name) => !appliedNames.has(name)),
+    unknown: [...appliedNames].filter((name) => !knownMigrations.has(name)),
   };
 }
 

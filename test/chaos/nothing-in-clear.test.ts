@@ -213,6 +213,9 @@ describe("visitors' data in plain text", () => {
     await command(['stats']);
     await command(['purge', '--dry-run']);
     await command(['encryption', 'status']);
+    // The last test searches it with all other files.
+    await command(['backup', 'create', join(folder.path, 'backup')]);
+    await command(['backup', 'verify', join(folder.path, 'backup')]);
   });
 
   it('appears nowhere after programs used the HTTP API', async () => {

@@ -300,7 +300,12 @@ describe('backup', () => {
       [
         'an unknown column',
         (dir) => manifestOf(dir, (it) => Object.assign((it.tables as object[])[0] ?? {}, { columns: ['no'] })),
-        'is not the table of its migrations',
+        'are not those of its migrations',
+      ],
+      [
+        'a manifest without a table',
+        (dir) => manifestOf(dir, (it) => (it.tables as object[]).pop()),
+        'are not those of',
       ],
       ['a missing table', (dir) => rm(table(dir)), 'is missing'],
       ['a missing template', (dir) => rm(join(dir, 'files', ownTemplate)), 'is missing'],

@@ -115,6 +115,11 @@ export class RunningServer implements AsyncDisposable {
     return this.#stderr.text();
   }
 
+  /** Settles when the process has ended. */
+  get ended(): Promise<unknown> {
+    return this.#ended;
+  }
+
   /** Sends a signal, unless the process has ended. */
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);

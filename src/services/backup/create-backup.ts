@@ -14,6 +14,7 @@ import {
 import { readSchemaStatus } from '../../database/migrate.ts';
 import { sealedTableNames } from '../../privacy/sealed-columns.ts';
 import { countStatement } from '../encryption/encryption-status.ts';
+import { refuseNewerSchema } from './fit-backup.ts';
 import { BackupFault, filePath, type Manifest, manifestFile, manifestFormat, tablePath } from './manifest.ts';
 import { type Copying, copyHashed, readFileStream, writeFileStream } from './stream-files.ts';
 
@@ -78,12 +79,7 @@ function alreadyThere(dir: string): BackupFault {
 
 async function writeBackup(base: DatabaseContext, draft: string, request: CreateRequest): Promise<Manifest> {
   for (const folder of ['tables', 'files', 'files/templates']) await mkdir(join(draft, folder), { mode: 0o700 });
-  const { unknown } = await readSchemaStatus(base.orm.em.fork());
-  // This release would not know the tables that the newer one added.
-  if (unknown.length > 0)
-    throw new BackupFault(
-      `a newer release has changed the database (${unknown.join(', ')}): back it up with that release`,
-    );
+  refuseNewerSchema(await readSchemaStatus(base.orm.em.fork()));
   const rows = await writeTables(base, draft, request);
   // After the snapshot: an erasure that the tables lack is in the log.
   const files = await writeFiles(base.config.dataDir, draft, request);

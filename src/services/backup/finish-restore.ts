@@ -5,7 +5,7 @@ import type { Scope } from '../scope.ts';
 import { appendRecords, erasureLogFile, parseLog, readErasureLog, recordsNotIn } from '../senders/erasure-log.ts';
 import { type Replayed, replayErasures } from '../senders/replay-erasures.ts';
 import { type Backup, filePath } from './manifest.ts';
-import { removeRestoreMarker } from './restore-rows.ts';
+import { removeRestoreMarkers } from './restore-rows.ts';
 import { type Copying, copyHashed, readFileStream, writeFileStream } from './stream-files.ts';
 
 export interface Restored {
@@ -31,7 +31,7 @@ export async function finishRestore(scope: Scope, backup: Backup, copying: Copyi
   const [queue] = await scope.em.execute<{ count: number; since: string | null }[]>(
     `select count(*)::int as count, min(created_at)::text as since from emails where state = 'queued'`,
   );
-  await removeRestoreMarker(scope.em, backup);
+  await removeRestoreMarkers(scope.em);
   const since = queue?.since ?? null;
   return {
     erasures,

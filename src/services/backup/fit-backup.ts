@@ -1,21 +1,20 @@
 import { Writable } from 'node:stream';
+import { knownMigrations, type SchemaStatus } from '../../database/migrate.ts';
 import { isKeyOf } from '../../privacy/key-row.ts';
 import { sealingKey } from '../../privacy/keyring.ts';
 import { type ConfiguredKey, KeysWrong } from '../../privacy/keyring-check.ts';
 import { type Backup, BackupFault, filePath, madeByNewer, tablePath } from './manifest.ts';
 import { type Copying, copyHashed, readFileStream } from './stream-files.ts';
 
-/** @throws {BackupFault} if a newer release made the backup. */
-export function requireKnownMigrations({ dir, manifest }: Backup, known: readonly string[]): void {
-  if (manifest.migrations.some((it) => !known.includes(it))) throw madeByNewer(dir, manifest.program);
-}
-
 /**
- * Compares the configured keys with those that the backup needs.
+ * Whether this release can restore the backup with these keys.
  *
+ * @throws {BackupFault} if a newer release made it.
  * @throws {KeysWrong}
  */
-export function requireFitBackupKeys({ manifest: { keys } }: Backup, configured: readonly ConfiguredKey[]): void {
+export function requireFitBackup({ dir, manifest }: Backup, configured: readonly ConfiguredKey[]): void {
+  const { keys, migrations, program } = manifest;
+  if (migrations.some((it) => !knownMigrations.has(it))) throw madeByNewer(dir, program);
   for (const { id, rows, canary } of keys) {
     const key = configured.find((it) => it.id === id);
     if (key === undefined && rows === 0) continue;
@@ -26,6 +25,12 @@ export function requireFitBackupKeys({ manifest: { keys } }: Backup, configured:
   const stored = keys.filter((it) => it.canary !== null).map((it) => `"${it.id}"`);
   if (stored.length === 0 || configured.some((it) => stored.includes(`"${it.id}"`))) return;
   throw new KeysWrong(`no configured key opens the backup: put back key ${stored.join(' or ')}`);
+}
+
+/** This release does not know the tables that a newer one added. @throws {BackupFault} */
+export function refuseNewerSchema({ unknown }: SchemaStatus): void {
+  if (unknown.length === 0) return;
+  throw new BackupFault(`a newer release has changed the database (${unknown.join(', ')}): use that release`);
 }
 
 /** Reads every file of the backup. @throws {BackupFault} if one is missing or was changed. */

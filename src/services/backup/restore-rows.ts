@@ -1,10 +1,10 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { PoolClient } from 'pg';
-import { copyIn, inLongTransaction, ownTables, quoteName, readTables } from '../../database/copy.ts';
+import { copyIn, inLongTransaction, ownTables, quoteName, readTables, type TableColumns } from '../../database/copy.ts';
 import { isSameSet, migrateUp, migrationLock, readSchemaStatus, rebuildSchema } from '../../database/migrate.ts';
 import type { Orm } from '../../database/orm.ts';
 import { restoredPause } from '../delivery/pause-after-restore.ts';
-import { requireKnownMigrations } from './fit-backup.ts';
+import { refuseNewerSchema } from './fit-backup.ts';
 import { type Backup, BackupFault, tablePath } from './manifest.ts';
 import { type Copying, copyHashed, readFileStream } from './stream-files.ts';
 
@@ -19,8 +19,7 @@ const markerOf = (backup: Backup) => `restore ${backup.id}`;
  */
 export async function restoreRows(orm: Orm, backup: Backup, copying: Copying): Promise<void> {
   const em = orm.em.fork();
-  const { applied, pending } = await readSchemaStatus(em);
-  requireKnownMigrations(backup, [...applied.map((it) => it.name), ...pending]);
+  refuseNewerSchema(await readSchemaStatus(em));
   if (!(await isRestored(em, backup))) {
     await rebuildSchema(orm, backup.manifest.migrations, requireUnused);
     await copyRows(em, orm, backup, copying);
@@ -28,9 +27,9 @@ export async function restoreRows(orm: Orm, backup: Backup, copying: Copying): P
   await migrateUp(orm);
 }
 
-/** The restore is complete. */
-export async function removeRestoreMarker(em: EntityManager, backup: Backup): Promise<void> {
-  await em.execute('delete from duties where name = ?', [markerOf(backup)]);
+/** The restore is complete. Also removes a marker that came with the rows. */
+export async function removeRestoreMarkers(em: EntityManager): Promise<void> {
+  await em.execute(`delete from duties where name like 'restore %'`);
 }
 
 async function isRestored(em: EntityManager, backup: Backup): Promise<boolean> {
@@ -59,18 +58,19 @@ async function copyRows(em: EntityManager, orm: Orm, backup: Backup, copying: Co
     const tables = await readTables(client, ownTables(orm));
     await client.query(`lock table ${tables.map((it) => quoteName(it.name)).join(', ')} in access exclusive mode`);
     if (!(await mayFill(client, backup))) return;
+    requireSameTables(backup, tables);
     await client.query(`truncate ${tables.map((it) => quoteName(it.name)).join(', ')}`);
-    for (const table of backup.manifest.tables) {
-      const own = tables.find((it) => it.name === table.name);
-      if (own === undefined || !isSameSet(own.columns, table.columns))
-        throw new BackupFault(
-          `the backup's table "${table.name}" is not the table of its migrations: use another backup`,
-        );
-    }
     for (const { name } of tables) await copyTable(client, backup, name, copying);
     await client.query(pause);
     await client.query('insert into duties (name, done_at) values ($1, now())', [markerOf(backup)]);
   });
+}
+
+function requireSameTables({ manifest }: Backup, tables: readonly TableColumns[]): void {
+  const columnsOf = (all: readonly TableColumns[]) =>
+    all.flatMap(({ name, columns }) => [name, ...columns.map((it) => `${name}.${it}`)]);
+  if (isSameSet(columnsOf(manifest.tables), columnsOf(tables))) return;
+  throw new BackupFault("the backup's tables are not those of its migrations: use another backup");
 }
 
 /** Asked again under the locks: a server or another restore may have been faster. @returns false if that restored it. */

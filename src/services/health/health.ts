@@ -22,7 +22,7 @@ export interface Health {
 export async function checkHealth(parts: HealthParts, options: { deep?: boolean } = {}): Promise<Health> {
   const database = await run(parts, () => checkDatabase(parts));
   // If the database is away, asking again for each check would only make the operator wait.
-  const ask = async <Found>(check: (em: EntityManager) => Promise<Found>) =>
+  const ask = async (check: (em: EntityManager) => Promise<Finding>) =>
     database.status === 'fail'
       ? bad('fail', 'unknown without the database', null)
       : await run(parts, () => check(parts.database().fork()));
@@ -37,7 +37,7 @@ export async function checkHealth(parts: HealthParts, options: { deep?: boolean 
     failed: ask(checkFailed),
     held: ask(checkHeld),
     retention: ask((em) => checkRetention(parts, em)),
-    backup: ask(checkBackup),
+    backup: database.status === 'fail' ? undefined : checkBackup(parts.database().fork()),
     templates: run(parts, () => checkTemplates(parts), 'fix that file, or delete it to use ours'),
     mail: run(parts, () => checkMail(parts)),
     files: run(parts, () => checkFiles(parts)),
@@ -56,11 +56,7 @@ export async function checkHealth(parts: HealthParts, options: { deep?: boolean 
   return { status: worst ?? 'ok', checks };
 }
 
-async function run<Found>(
-  parts: HealthParts,
-  check: () => Promise<Found>,
-  fix: string | null = null,
-): Promise<Found | Finding> {
+async function run(parts: HealthParts, check: () => Promise<Finding>, fix: string | null = null): Promise<Finding> {
   try {
     return await check();
   } catch (error) {

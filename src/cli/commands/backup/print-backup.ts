@@ -1,0 +1,67 @@
+import type { Created } from '../../../services/backup/create-backup.ts';
+import type { Restored } from '../../../services/backup/finish-restore.ts';
+import type { Backup, Manifest } from '../../../services/backup/manifest.ts';
+import { adviceWords } from '../../session/advice.ts';
+import type { Call } from '../../session/command.ts';
+import { type Fact, plural } from '../../terminal/output.ts';
+import { showSafe } from '../../terminal/safe-text.ts';
+import { formatExact } from '../../terminal/times.ts';
+
+type Described = Pick<Backup, 'dir' | 'manifest'>;
+
+export const bytesOf = ({ tables }: Manifest) => tables.reduce((sum, it) => sum + it.bytes, 0);
+
+/** A backup as JSON. */
+export function summary({ dir, manifest: { program, snapshotAt, keys, tables, files } }: Described) {
+  return {
+    dir,
+    program,
+    snapshotAt,
+    keys: keys.map(({ id, rows }) => ({ id, rows })),
+    tables: tables.map(({ name, rows, bytes }) => ({ name, rows, bytes })),
+    files: files.map(({ name, bytes }) => ({ name, bytes })),
+  };
+}
+
+function printBackup({ output }: Call, { dir, manifest }: Described, ...more: Fact[]): void {
+  const { program, snapshotAt, keys, tables, files } = manifest;
+  const count = (name: string, noun: string) => plural(tables.find((it) => it.name === name)?.rows ?? 0, noun);
+  const needed = keys.filter((it) => it.rows > 0).map((it) => `${it.id} (${plural(it.rows, 'row')})`);
+  output.printDetails([
+    ['backup', dir, output.style.bold],
+    ['taken', `${formatExact(new Date(snapshotAt))} by release ${program}`],
+    ['contains', [count('messages', 'message'), count('senders', 'sender'), count('emails', 'email')].join(', ')],
+    ['size', `${(bytesOf(manifest) / 1e6).toFixed(1)} MB, ${plural(files.length, 'file')} besides the tables`],
+    ['needs keys', needed.join(', ') || 'none'],
+    ...more,
+  ]);
+}
+
+export function printCreated(call: Call, created: Created): void {
+  printBackup(call, created);
+  call.output.note('\nKeep the keys in another place. To check that it can be restored: ruffinweb backup verify <dir>');
+  if (created.unfinished.length === 0) return;
+  const folders = created.unfinished.map((it) => showSafe(it)).join('\n  ');
+  call.output.warn(`\nUnfinished, from runs that were killed; delete them unless another backup runs:\n  ${folders}`);
+}
+
+export function printVerified(call: Call, backup: Backup, opened: number): void {
+  const fact = `restored, counted, ${plural(opened, 'value')} decrypted`;
+  printBackup(call, backup, ['verified', fact, call.output.style.good]);
+}
+
+export function printRestored(call: Call, backup: Backup, restored: Restored): void {
+  const { erasures, templates, queued, queuedSince } = restored;
+  const gone = `${plural(erasures.messages, 'message')} and ${plural(erasures.senders, 'sender')} are gone`;
+  const since = queuedSince === null ? '' : `, the oldest since ${formatExact(new Date(queuedSince))}`;
+  printBackup(
+    call,
+    backup,
+    ['erased again', erasures.records > 0 ? `${plural(erasures.records, 'person', 'people')}: ${gone}` : 'nobody'],
+    ['templates', templates === 'kept' ? 'those of DATA_DIR stay' : templates],
+    ['mail', `paused; ${plural(queued, 'email')} queued${since}`, call.output.style.warning],
+  );
+  const twice =
+    queued === 0 ? '' : 'The old server may have sent queued emails after the backup, and they would be sent twice.\n';
+  call.output.note(`\n${twice}Next: ${adviceWords['resume-restored']}`);
+}
