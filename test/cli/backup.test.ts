@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { temporaryFolder, testKeys } from '../support/program.ts';
-import { type Api, openApi } from '../support/server-here.ts';
+import { type Api, openApi, startServerHere } from '../support/server-here.ts';
 import { runHere, type Screen } from './terminal.ts';
 
 const people = ['ada@example.test', 'grace@example.test', 'edith@example.test'];
@@ -196,7 +196,7 @@ describe('backup', () => {
       expect(restored.code, restored.stderr).to.equal(0);
       const report = JSON.parse(restored.stdout);
       expect(report).to.include({ templates: 'restored', queued: 6 });
-      expect(Date.parse(report.queuedSince)).to.be.at.most(Date.parse(report.snapshotAt));
+      expect(Date.parse(report.queuedSince)).to.be.at.most(Date.parse(report.manifest.snapshotAt));
       expect(await readFile(join(settings.DATA_DIR, ownTemplate), 'utf8')).to.equal('Ours: {{ receipt }}');
       const senders = await run(['senders', 'list', '--json'], other);
       expect(JSON.parse(senders.stdout).items.map((it: { email: string }) => it.email)).to.have.members(people);
@@ -255,6 +255,22 @@ describe('backup', () => {
       expect(JSON.parse(senders.stdout).items.map((it: { email: string }) => it.email)).to.deep.equal([people[2]]);
       expect(await readFile(join(after.DATA_DIR, 'erasures.jsonl'), 'utf8')).to.include(log.trim());
       expect(await readdir(join(after.DATA_DIR, 'templates'))).to.deep.equal(['_own.liquid']);
+    });
+
+    it('refuses a database that a server has started on', async () => {
+      await using other = await createDatabase();
+      const server = await startServerHere({ DATABASE_URL: other.url });
+      try {
+        const refused = await restoreInto(other, made);
+        expect(refused.code).to.equal(1);
+        expect(refused.stderr).to.include('a server or worker uses this database');
+        expect(await other.query('select from forms')).to.have.lengthOf(1);
+      } finally {
+        await server[Symbol.asyncDispose]();
+      }
+      expect((await restoreInto(other, made)).code).to.equal(0);
+      const found = await run(['senders', 'show', '--email', people[0] ?? ''], other);
+      expect(found.stdout).to.include(people[0]);
     });
 
     it('asks first', async () => {

@@ -20,9 +20,12 @@ const markerOf = (backup: Backup) => `restore ${backup.id}`;
 export async function restoreRows(orm: Orm, backup: Backup, copying: Copying): Promise<void> {
   const em = orm.em.fork();
   refuseNewerSchema(await readSchemaStatus(em));
+  const [own] = await em.execute<{ since: string }[]>(
+    'select backend_start::text as since from pg_stat_activity where pid = pg_backend_pid()',
+  );
   if (!(await isRestored(em, backup))) {
     await rebuildSchema(orm, backup.manifest.migrations, requireUnused);
-    await copyRows(em, orm, backup, copying);
+    await copyRows(orm, backup, copying, own?.since ?? '');
   }
   await migrateUp(orm);
 }
@@ -51,19 +54,36 @@ function inUse(): BackupFault {
   );
 }
 
-async function copyRows(em: EntityManager, orm: Orm, backup: Backup, copying: Copying): Promise<void> {
+/** @param began when this process connected to the database. */
+async function copyRows(orm: Orm, backup: Backup, copying: Copying, began: string): Promise<void> {
+  const em = orm.em.fork();
   const pause = await restoredPause({ em });
   await inLongTransaction(em, 'begin', async (client) => {
     await client.query(`select pg_advisory_xact_lock(${migrationLock})`);
     const tables = await readTables(client, ownTables(orm));
     await client.query(`lock table ${tables.map((it) => quoteName(it.name)).join(', ')} in access exclusive mode`);
     if (!(await mayFill(client, backup))) return;
+    await requireNoServer(client, began);
     requireSameTables(backup, tables);
     await client.query(`truncate ${tables.map((it) => quoteName(it.name)).join(', ')}`);
     for (const { name } of tables) await copyTable(client, backup, name, copying);
     await client.query(pause);
     await client.query('insert into duties (name, done_at) values ($1, now())', [markerOf(backup)]);
   });
+}
+
+/**
+ * A server that has started on the empty database would go on with the index key that it made there, so that nobody
+ * would find its senders by address.
+ */
+async function requireNoServer(client: PoolClient, began: string): Promise<void> {
+  const { rows } = await client.query(
+    `select from pg_stat_activity where datname = current_database() and application_name = 'ruffinweb'
+       and backend_start < $1::timestamptz`,
+    [began],
+  );
+  if (rows.length > 0)
+    throw new BackupFault('a server or worker uses this database; nothing was restored: stop it and run this again');
 }
 
 function requireSameTables({ manifest }: Backup, tables: readonly TableColumns[]): void {

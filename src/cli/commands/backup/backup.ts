@@ -9,7 +9,7 @@ import { confirmOrRefuse } from '../../terminal/confirm.ts';
 import { showProgress } from '../../terminal/progress.ts';
 import { formatExact } from '../../terminal/times.ts';
 import { readVersion } from '../../version.ts';
-import { bytesOf, printCreated, printRestored, printVerified, summary } from './print-backup.ts';
+import { bytesOf, printCreated, printRestored, printVerified } from './print-backup.ts';
 
 export function addBackupCommands(program: CliCommand): void {
   const backup = program
@@ -59,7 +59,7 @@ async function create(call: Call, dir: string): Promise<void> {
     });
   });
   if (created === undefined) return;
-  output.printResult({ ...summary(created), unfinished: created.unfinished }, () => printCreated(call, created));
+  output.printResult(created, () => printCreated(call, created));
 }
 
 async function verify(call: Call, dir: string): Promise<void> {
@@ -80,7 +80,7 @@ async function verify(call: Call, dir: string): Promise<void> {
     return await verifyBackup(base, backup, { openDatabase: openScratch, openContext }, copying);
   });
   if (opened === undefined) return;
-  output.printResult({ ...summary(backup), opened }, () => printVerified(call, backup, opened));
+  output.printResult({ ...backup, opened }, () => printVerified(call, backup, opened));
 }
 
 async function restore(call: Call, dir: string): Promise<void> {
@@ -107,7 +107,7 @@ async function restore(call: Call, dir: string): Promise<void> {
     return await finishRestore(openScope(context), backup, copying);
   });
   if (restored === undefined) return;
-  output.printResult({ ...summary(backup), ...restored }, () => printRestored(call, backup, restored));
+  output.printResult({ ...backup, ...restored }, () => printRestored(call, backup, restored));
 }
 
 /** Reads the manifest, and compares its keys with ours before anything is opened or written. */

@@ -11,18 +11,6 @@ type Described = Pick<Backup, 'dir' | 'manifest'>;
 
 export const bytesOf = ({ tables }: Manifest) => tables.reduce((sum, it) => sum + it.bytes, 0);
 
-/** A backup as JSON. */
-export function summary({ dir, manifest: { program, snapshotAt, keys, tables, files } }: Described) {
-  return {
-    dir,
-    program,
-    snapshotAt,
-    keys: keys.map(({ id, rows }) => ({ id, rows })),
-    tables: tables.map(({ name, rows, bytes }) => ({ name, rows, bytes })),
-    files: files.map(({ name, bytes }) => ({ name, bytes })),
-  };
-}
-
 function printBackup({ output }: Call, { dir, manifest }: Described, ...more: Fact[]): void {
   const { program, snapshotAt, keys, tables, files } = manifest;
   const count = (name: string, noun: string) => plural(tables.find((it) => it.name === name)?.rows ?? 0, noun);
