@@ -92,6 +92,18 @@ describeWith(['pgbouncer'], 'through PgBouncer in transaction mode with deploy/p
     expect(row?.count).to.be.within(1, 20);
   });
 
+  it('a backup is made, but only the server itself verifies it', async () => {
+    await using folder = await programFolder('backup');
+    const dir = `${folder.path}/backup`;
+    const created = await ruffinweb(['backup', 'create', dir], settings);
+    expect(created.code, created.stderr).to.equal(0);
+    const refused = await ruffinweb(['backup', 'verify', dir], settings);
+    expect(refused.code).to.equal(1);
+    expect(refused.stderr).to.include('name the server itself in DATABASE_URL');
+    const verified = await ruffinweb(['backup', 'verify', dir], { ...settings, DATABASE_URL: db.url });
+    expect(verified.code, verified.stderr).to.equal(0);
+  });
+
   it('commands work, and name the missing ignore_startup_parameters line', async () => {
     expect((await ruffinweb(['migrate', 'check'], settings)).code).to.equal(0);
     expect((await ruffinweb(['health'], settings)).stdout).to.include('database');

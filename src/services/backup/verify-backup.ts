@@ -52,6 +52,15 @@ export async function verifyBackup(
 async function restoreAndOpen(url: string, backup: Backup, opening: Opening, copying: Copying): Promise<number> {
   await using closing = new AsyncDisposableStack();
   const database = closing.use(await opening.openDatabase(url));
+  await database.orm.em
+    .fork()
+    .execute('select 1')
+    .catch((error: Error) => {
+      const said = error.message.split(' - ').at(-1);
+      throw new BackupFault(
+        `the scratch database cannot be reached (${said}), perhaps through a pooler: name the server itself in DATABASE_URL`,
+      );
+    });
   await restoreRows(database.orm, backup, copying);
   closing.move();
   await using context = await opening.openContext(database);

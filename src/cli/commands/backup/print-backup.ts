@@ -19,15 +19,21 @@ function printBackup({ output }: Call, { dir, manifest }: Described, ...more: Fa
     ['backup', dir, output.style.bold],
     ['taken', `${formatExact(new Date(snapshotAt))} by release ${program}`],
     ['contains', [count('messages', 'message'), count('senders', 'sender'), count('emails', 'email')].join(', ')],
-    ['size', `${(bytesOf(manifest) / 1e6).toFixed(1)} MB, ${plural(files.length, 'file')} besides the tables`],
+    ['size', `${formatSize(bytesOf(manifest))}, ${plural(files.length, 'file')} besides the tables`],
     ['needs keys', needed.join(', ') || 'none'],
     ...more,
   ]);
 }
 
+function formatSize(bytes: number): string {
+  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
 export function printCreated(call: Call, created: Created): void {
   printBackup(call, created);
-  call.output.note('\nKeep the keys in another place. To check that it can be restored: ruffinweb backup verify <dir>');
+  call.output.note(
+    `\nKeep the keys in another place. Check that it can be restored: ruffinweb backup verify ${created.dir}`,
+  );
   if (created.unfinished.length === 0) return;
   const folders = created.unfinished.map((it) => showSafe(it)).join('\n  ');
   call.output.warn(`\nUnfinished, from runs that were killed; delete them unless another backup runs:\n  ${folders}`);
@@ -49,7 +55,9 @@ export function printRestored(call: Call, backup: Backup, restored: Restored): v
     ['templates', templates === 'kept' ? 'those of DATA_DIR stay' : templates],
     ['mail', `paused; ${plural(queued, 'email')} queued${since}`, call.output.style.warning],
   );
-  const twice =
-    queued === 0 ? '' : 'The old server may have sent queued emails after the backup, and they would be sent twice.\n';
-  call.output.note(`\n${twice}Next: ${adviceWords['resume-restored']}`);
+  call.output.note(
+    queued === 0
+      ? `\nNext: ${adviceWords['resume-hand']}`
+      : `\nThe old server may have sent queued emails after the backup, and they would be sent twice.\nNext: ${adviceWords['resume-restored']}`,
+  );
 }
