@@ -133,11 +133,14 @@ export async function rebuildSchema(
   await orm.em.fork().transactional(async (em) => {
     await em.execute(`select pg_advisory_xact_lock(${migrationLock})`);
     const applied = (await readSchemaStatus(em)).applied.map((it) => it.name);
-    if (applied.length > 0) await mayReplace(em);
-    if (isSameSet(applied, names)) return;
-    await em.execute(`drop table if exists ${ownTables(orm).map(quoteName).join(', ')}`);
-    // Not dropped: the migrator remembers that it exists.
-    if (applied.length > 0) await em.execute('delete from schema_migrations');
+    if (applied.length > 0) {
+      await mayReplace(em);
+      if (isSameSet(applied, names)) return;
+      // Without applied migrations, tables with these names would be another program's.
+      await em.execute(`drop table if exists ${ownTables(orm).map(quoteName).join(', ')}`);
+      // Not dropped: the migrator remembers that it exists.
+      await em.execute('delete from schema_migrations');
+    }
     await orm.migrator.up({ transaction: em.getTransactionContext(), migrations: [...names] });
   });
 }

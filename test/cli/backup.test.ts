@@ -131,6 +131,15 @@ describe('backup', () => {
       });
     }
 
+    it('refuses an empty database, and leaves nothing', async () => {
+      await using other = await createDatabase({ empty: true });
+      const dir = path('backup');
+      const refused = await run(['backup', 'create', dir], other);
+      expect(refused.code).to.equal(1);
+      expect(refused.stderr).to.include('nothing to back up');
+      expect((await readdir(folder)).filter((it) => join(folder, it).startsWith(dir))).to.deep.equal([]);
+    });
+
     it('refuses a schema that a newer release has changed', async () => {
       await using newer = await createDatabase();
       await newer.query(`insert into schema_migrations (name) values ('20991231000000_later')`);
@@ -271,6 +280,15 @@ describe('backup', () => {
       expect((await restoreInto(other, made)).code).to.equal(0);
       const found = await run(['senders', 'show', '--email', people[0] ?? ''], other);
       expect(found.stdout).to.include(people[0]);
+    });
+
+    it('leaves a table of another program that has one of our names', async () => {
+      await using other = await createDatabase({ empty: true });
+      await other.query(`create table messages (theirs text); insert into messages values ('kept')`);
+      const refused = await restoreInto(other, made);
+      expect(refused.code).to.equal(1);
+      expect(refused.stderr).to.include('a table of another program');
+      expect(await other.query('select theirs from messages')).to.deep.equal([{ theirs: 'kept' }]);
     });
 
     it('asks first', async () => {

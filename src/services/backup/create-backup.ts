@@ -79,7 +79,9 @@ function alreadyThere(dir: string): BackupFault {
 
 async function writeBackup(base: DatabaseContext, draft: string, request: CreateRequest): Promise<Manifest> {
   for (const folder of ['tables', 'files', 'files/templates']) await mkdir(join(draft, folder), { mode: 0o700 });
-  refuseNewerSchema(await readSchemaStatus(base.orm.em.fork()));
+  const status = await readSchemaStatus(base.orm.em.fork());
+  refuseNewerSchema(status);
+  if (status.applied.length === 0) throw new BackupFault('the database has no schema yet: there is nothing to back up');
   const rows = await writeTables(base, draft, request);
   // After the snapshot: an erasure that the tables lack is in the log.
   const files = await writeFiles(base.config.dataDir, draft, request);
@@ -97,7 +99,6 @@ async function writeTables({ orm }: DatabaseContext, draft: string, request: Cre
   const names = await inLongTransaction(orm.em, 'begin read only', async (client) =>
     (await readTables(client, ownTables(orm))).map((it) => it.name),
   );
-  if (names.length === 0) throw new BackupFault('the database has no tables of ours: there is nothing to back up');
   return await inLongTransaction(orm.em, begin, async (client) => {
     await client.query(`lock table ${names.map(quoteName).join(', ')} in access share mode`);
     const tables = await readTables(client, names);

@@ -24,7 +24,13 @@ export async function restoreRows(orm: Orm, backup: Backup, copying: Copying): P
     'select backend_start::text as since from pg_stat_activity where pid = pg_backend_pid()',
   );
   if (!(await isRestored(em, backup))) {
-    await rebuildSchema(orm, backup.manifest.migrations, requireUnused);
+    await rebuildSchema(orm, backup.manifest.migrations, requireUnused).catch((error: unknown) => {
+      // SQLSTATE duplicate_table.
+      if ((error as { code?: unknown }).code !== '42P07') throw error;
+      throw new BackupFault(
+        'the database has a table of another program with one of our names: name an empty database',
+      );
+    });
     await copyRows(orm, backup, copying, own?.since ?? '');
   }
   await migrateUp(orm);
