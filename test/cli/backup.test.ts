@@ -131,6 +131,18 @@ describe('backup', () => {
       });
     }
 
+    it('takes its snapshot after a migration has released the tables', async () => {
+      const migrating = await api.db.lockTable('messages');
+      const dir = path('backup');
+      const creating = backup('create', dir, '--json');
+      await api.db.waitingForLocks(1);
+      await api.db.query(`insert into duties (name, done_at) values ('of the migration', now())`);
+      await migrating.release();
+      const created = JSON.parse((await creating).stdout);
+      const duties = await api.db.query('select from duties');
+      expect(created.manifest.tables.find((it: { name: string }) => it.name === 'duties').rows).to.equal(duties.length);
+    });
+
     it('refuses an empty database, and leaves nothing', async () => {
       await using other = await createDatabase({ empty: true });
       const dir = path('backup');

@@ -79,9 +79,8 @@ function alreadyThere(dir: string): BackupFault {
 
 async function writeBackup(base: DatabaseContext, draft: string, request: CreateRequest): Promise<Manifest> {
   for (const folder of ['tables', 'files', 'files/templates']) await mkdir(join(draft, folder), { mode: 0o700 });
-  const status = await readSchemaStatus(base.orm.em.fork());
-  refuseNewerSchema(status);
-  if (status.applied.length === 0) throw new BackupFault('the database has no schema yet: there is nothing to back up');
+  if ((await readSchemaStatus(base.orm.em.fork())).applied.length === 0)
+    throw new BackupFault('the database has no schema yet: there is nothing to back up');
   const rows = await writeTables(base, draft, request);
   // After the snapshot: an erasure that the tables lack is in the log.
   const files = await writeFiles(base.config.dataDir, draft, request);
@@ -101,7 +100,8 @@ async function writeTables({ orm }: DatabaseContext, draft: string, request: Cre
   );
   return await inLongTransaction(orm.em, begin, async (client) => {
     await client.query(`lock table ${names.map(quoteName).join(', ')} in access share mode`);
-    const tables = await readTables(client, names);
+    // Again, since a migration may have added a table before the lock.
+    const tables = await readTables(client, ownTables(orm));
     const about = await describeSnapshot(client, tables);
     const written: Manifest['tables'] = [];
     for (const table of tables) {
@@ -122,6 +122,7 @@ async function describeSnapshot(
        array(select name::text from schema_migrations order by id) as migrations`,
   );
   const [{ postgresql, at, migrations } = { postgresql: '', at: '', migrations: [] }] = rows;
+  refuseNewerSchema(migrations);
   const stored = await client.query<{ id: string; canary: Buffer }>(
     'select id, canary from encryption_keys order by id',
   );

@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream';
-import { knownMigrations, type SchemaStatus } from '../../database/migrate.ts';
+import { knownMigrations } from '../../database/migrate.ts';
 import { isKeyOf } from '../../privacy/key-row.ts';
 import { sealingKey } from '../../privacy/keyring.ts';
 import { type ConfiguredKey, KeysWrong } from '../../privacy/keyring-check.ts';
@@ -28,7 +28,8 @@ export function requireFitBackup({ dir, manifest }: Backup, configured: readonly
 }
 
 /** This release does not know the tables that a newer one added. @throws {BackupFault} */
-export function refuseNewerSchema({ unknown }: SchemaStatus): void {
+export function refuseNewerSchema(applied: readonly string[]): void {
+  const unknown = applied.filter((it) => !knownMigrations.has(it));
   if (unknown.length === 0) return;
   throw new BackupFault(`a newer release has changed the database (${unknown.join(', ')}): use that release`);
 }

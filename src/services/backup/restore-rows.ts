@@ -19,7 +19,7 @@ const markerOf = (backup: Backup) => `restore ${backup.id}`;
  */
 export async function restoreRows(orm: Orm, backup: Backup, copying: Copying): Promise<void> {
   const em = orm.em.fork();
-  refuseNewerSchema(await readSchemaStatus(em));
+  refuseNewerSchema((await readSchemaStatus(em)).applied.map((it) => it.name));
   const [own] = await em.execute<{ since: string }[]>(
     'select backend_start::text as since from pg_stat_activity where pid = pg_backend_pid()',
   );
