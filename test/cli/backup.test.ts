@@ -188,6 +188,14 @@ describe('backup', () => {
       const late = await checkOf('backup');
       expect(late).to.include({ status: 'warn' });
       expect(late.fix).to.include('ruffinweb backup create');
+
+      await api.db.query(`delete from duties where name = 'backup-verified'`);
+      await using others = await createDatabase();
+      await run(['senders', 'list'], others);
+      const theirs = path('backup');
+      await run(['backup', 'create', theirs], others);
+      expect((await backup('verify', theirs)).code).to.equal(0);
+      expect(await checkOf('backup'), 'of another database').to.equal(undefined);
     });
 
     it('explains a missing right to create databases', async () => {

@@ -68,6 +68,8 @@ describeWith(['systemd-analyze'], 'the units in deploy/systemd', () => {
     const backUp = (more: Record<string, string> = {}) =>
       run(join(deploy, 'bin/ruffinweb-backup'), [backups], { env: { ...env, ...more } }).catch((error) => error);
 
+    // The first command that needs keys stores them.
+    await run(program, ['senders', 'list'], { env });
     const failed = await backUp({ DATABASE_URL: db.url.replace(db.name, 'missing') });
     expect(failed.code).to.equal(1);
     expect(await readdir(backups)).to.have.members(old);

@@ -2,6 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Context, DatabaseContext } from '../../context.ts';
 import { holdLock } from '../../database/locks.ts';
 import { createScratch } from '../../database/scratch.ts';
+import { runStatement, type Statement } from '../../database/statement.ts';
 import { placesOf, sealedTableNames, sealedTables } from '../../privacy/sealed-columns.ts';
 import { SealBroken } from '../../privacy/sealing.ts';
 import { checkContent } from './fit-backup.ts';
@@ -89,13 +90,18 @@ async function openNewest({ orm, keyring }: Context): Promise<number> {
   return opened;
 }
 
-/** In the configured database, if it is ours. */
+/** A canary is random, so only the database of the backup, or a copy of it, has the same. */
+const rememberStatement: Statement = {
+  name: 'remember_verified_1',
+  text: `insert into duties (name, done_at) select '${verifiedBackup}', $1::timestamptz
+    where exists (select from encryption_keys where encode(canary, 'hex') = any ($2::text[]))
+    on conflict (name) do update set done_at = greatest(duties.done_at, excluded.done_at)`,
+};
+
+/** In the configured database, if it is the one of the backup: health must not take another's backup for ours. */
 async function rememberVerified(em: EntityManager, { manifest }: Backup): Promise<void> {
   const [found] = await em.execute<{ present: boolean }[]>(`select to_regclass('duties') is not null as present`);
   if (found?.present !== true) return;
-  await em.execute(
-    `insert into duties (name, done_at) values (?, ?)
-     on conflict (name) do update set done_at = greatest(duties.done_at, excluded.done_at)`,
-    [verifiedBackup, manifest.snapshotAt],
-  );
+  const canaries = manifest.keys.map(({ canary }) => Buffer.from(canary ?? '', 'base64').toString('hex'));
+  await runStatement(em, rememberStatement, [manifest.snapshotAt, canaries]);
 }
