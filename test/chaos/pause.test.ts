@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { pauseQueue } from '../../src/services/delivery/pause.ts';
-import { probeMail } from '../../src/services/delivery/probe-mail-server.ts';
+import { pauseQueue } from '../../src/services/delivery/pause/pause.ts';
+import { probeMail } from '../../src/services/delivery/pause/probe-mail-server.ts';
 import type { Health } from '../../src/services/health/health.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { runHere } from '../cli/terminal.ts';

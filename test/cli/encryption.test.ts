@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import pg from 'pg';
 import type { Context } from '../../src/context.ts';
 import { placesOf, type SealedPlace, type SealedTable, sealedTableNames } from '../../src/privacy/sealed-columns.ts';
-import { pauseQueue, readPause } from '../../src/services/delivery/pause.ts';
+import { pauseQueue, readPause } from '../../src/services/delivery/pause/pause.ts';
 import { rotateKeys } from '../../src/services/encryption/rotate-keys.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';

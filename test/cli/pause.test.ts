@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
-import { pauseQueue } from '../../src/services/delivery/pause.ts';
+import { pauseQueue } from '../../src/services/delivery/pause/pause.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { MailingContext } from '../../src/mailing-context.ts';
-import { pauseQueue } from '../../src/services/delivery/pause.ts';
-import { probeMail } from '../../src/services/delivery/probe-mail-server.ts';
+import { pauseQueue } from '../../src/services/delivery/pause/pause.ts';
+import { probeMail } from '../../src/services/delivery/pause/probe-mail-server.ts';
 import { readMailCounts } from '../../src/services/health/mail-counts.ts';
 import { runMaintenanceOnce } from '../../src/services/maintenance/run-maintenance.ts';
 import { openScope } from '../../src/services/scope.ts';

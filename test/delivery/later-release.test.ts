@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { Mail, Mailer, Outcome } from '../../src/mail/mailer.ts';
 import type { MailingContext } from '../../src/mailing-context.ts';
 import { createKey } from '../../src/services/api-keys/api-keys.ts';
-import { pauseQueue } from '../../src/services/delivery/pause.ts';
+import { pauseQueue } from '../../src/services/delivery/pause/pause.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { type MessageContent, sealContent } from '../../src/services/sealed-values.ts';
 import { runHere } from '../cli/terminal.ts';

@@ -3,7 +3,7 @@ import type { PoolClient } from 'pg';
 import { copyIn, inLongTransaction, ownTables, quoteName, readTables, type TableColumns } from '../../database/copy.ts';
 import { isSameSet, migrateUp, migrationLock, readSchemaStatus, rebuildSchema } from '../../database/migrate.ts';
 import type { Orm } from '../../database/orm.ts';
-import { restoredPause } from '../delivery/pause-after-restore.ts';
+import { restoredPause } from '../delivery/pause/pause-after-restore.ts';
 import { refuseNewerSchema } from './fit-backup.ts';
 import { type Backup, BackupFault, tablePath } from './manifest.ts';
 import { type Copying, copyHashed, readFileStream } from './stream-files.ts';

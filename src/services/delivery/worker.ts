@@ -189,6 +189,7 @@ export class Worker<Row extends LeasedRow, Content> {
     // The queue is paused now, so waiting rows must not run into the same error.
     if (result === 'broken') this.#claimed.giveUpAll();
   }
+
   async #meetAway(): Promise<void> {
     await this.#lanes.othersEnd(this.#stop);
     const found = await this.#job.confirmAway(this.#stop);

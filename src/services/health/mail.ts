@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { Email } from '../../entities/index.ts';
 import type { Keyring } from '../../privacy/keyring.ts';
 import { heldSince } from '../delivery/held-summary.ts';
-import { describePause, explainBrokenTransport, readPause } from '../delivery/pause.ts';
+import { describePause, explainBrokenTransport, readPause } from '../delivery/pause/pause.ts';
 import { openOrNull, replyPlace } from '../sealed-values.ts';
 import { openKeyring } from './database.ts';
 import { bad, type Finding, good, type HealthParts } from './health-check.ts';

@@ -1,6 +1,6 @@
 import { readSchemaStatus } from '../../database/migrate.ts';
 import { isOutage } from '../../database/outage.ts';
-import { readPause } from '../delivery/pause.ts';
+import { readPause } from '../delivery/pause/pause.ts';
 import { requireFitSchema } from '../schema.ts';
 import type { Scope } from '../scope.ts';
 import { takesWrites, type WriteAccess } from '../write-access.ts';

@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { domainOf } from '../../address.ts';
 import type { Step } from '../../mail/mailer.ts';
 import { databaseNow, dayMs } from '../clock.ts';
-import { explainBrokenTransport } from '../delivery/pause.ts';
+import { explainBrokenTransport } from '../delivery/pause/pause.ts';
 import { bad, type Finding, good, type HealthParts } from './health-check.ts';
 import { checkMailDomain, openResolver } from './mail-domain.ts';
 

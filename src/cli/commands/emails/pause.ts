@@ -1,5 +1,5 @@
 import { Problem } from '../../../problems.ts';
-import type { PauseView } from '../../../services/delivery/pause.ts';
+import type { PauseView } from '../../../services/delivery/pause/pause.ts';
 import type { Scope } from '../../../services/scope.ts';
 import { fixOf } from '../../session/advice.ts';
 import type { Call, CliCommand } from '../../session/command.ts';
@@ -27,7 +27,7 @@ export function addPauseCommands(emails: CliCommand): void {
     .run(resumeMail);
 }
 
-const loadPause = () => import('../../../services/delivery/pause.ts');
+const loadPause = () => import('../../../services/delivery/pause/pause.ts');
 
 async function pauseMail({ deps, options, output }: Call<{ reason?: string }>): Promise<void> {
   if ((options.reason?.length ?? 0) > maxReasonLength) {

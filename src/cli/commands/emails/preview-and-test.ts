@@ -58,7 +58,7 @@ async function testMailing({ deps, options, output }: Call<{ to: string }>): Pro
   const { config } = await openConfig(deps);
   const [{ openMail }, { explainBrokenTransport }, { readRecipient }, { testMail }] = await Promise.all([
     import('../../../mailing-context.ts'),
-    import('../../../services/delivery/pause.ts'),
+    import('../../../services/delivery/pause/pause.ts'),
     import('../../../services/outbox.ts'),
     import('../../../services/emails/show-mail.ts'),
   ]);

@@ -1,7 +1,7 @@
-import { msSql, runStatement, type Statement } from '../../database/statement.ts';
-import type { Outcome } from '../../mail/mailer.ts';
-import type { MailingContext } from '../../mailing-context.ts';
-import { openScope, type Scope } from '../scope.ts';
+import { msSql, runStatement, type Statement } from '../../../database/statement.ts';
+import type { Outcome } from '../../../mail/mailer.ts';
+import type { MailingContext } from '../../../mailing-context.ts';
+import { openScope, type Scope } from '../../scope.ts';
 import { changePause, explainBrokenTransport, pauseQueue, readReason, resumeQueue } from './pause.ts';
 
 const minute = 60_000;

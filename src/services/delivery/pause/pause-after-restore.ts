@@ -1,5 +1,5 @@
-import { runStatement, type Statement } from '../../database/statement.ts';
-import type { Scope } from '../scope.ts';
+import { runStatement, type Statement } from '../../../database/statement.ts';
+import type { Scope } from '../../scope.ts';
 
 /**
  * The number of the cluster is made by `initdb`, that of the database by `create database` and that of the table by

@@ -1,14 +1,14 @@
 import { join } from 'node:path';
-import type { Config } from '../../config/config.ts';
-import { runStatement, type Statement } from '../../database/statement.ts';
-import { MailQueue } from '../../entities/index.ts';
-import type { Keyring } from '../../privacy/keyring.ts';
-import type { SealedPlace } from '../../privacy/sealed-columns.ts';
-import type { Advice, AttemptOutcome, PauseCause } from '../../words.ts';
-import { emailChannel } from '../outbox.ts';
-import type { Scope } from '../scope.ts';
-import { openOrNull } from '../sealed-values.ts';
-import { maxUncountedWaitMs } from './retry-schedule.ts';
+import type { Config } from '../../../config/config.ts';
+import { runStatement, type Statement } from '../../../database/statement.ts';
+import { MailQueue } from '../../../entities/index.ts';
+import type { Keyring } from '../../../privacy/keyring.ts';
+import type { SealedPlace } from '../../../privacy/sealed-columns.ts';
+import type { Advice, AttemptOutcome, PauseCause } from '../../../words.ts';
+import { emailChannel } from '../../outbox.ts';
+import type { Scope } from '../../scope.ts';
+import { openOrNull } from '../../sealed-values.ts';
+import { maxUncountedWaitMs } from '../retry-schedule.ts';
 
 const reasonPlace: SealedPlace = { table: 'mail_queue', column: 'reason', row: '1' };
 
