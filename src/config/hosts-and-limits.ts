@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { readOrigin } from '../origin.ts';
+import { readOrigin } from '../network/origin.ts';
 import type { RateLimit } from './config.ts';
 import { list, text } from './values.ts';
 

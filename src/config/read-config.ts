@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { type Mailbox, readMailbox } from '../address.ts';
 import { captchaKinds } from '../captcha/kinds.ts';
-import { isLoopback } from '../ip-network.ts';
+import { isLoopback } from '../network/ip-network.ts';
 import { Secret } from '../secret.ts';
 import {
   type CaptchaConfig,

@@ -1,9 +1,9 @@
 import { isIP } from 'node:net';
 import * as z from 'zod';
 import { eachAddressOnce, readAddress, readMailbox } from '../address.ts';
-import { readIp } from '../ip-network.ts';
+import { readIp } from '../network/ip-network.ts';
+import { explainUnescaped, socketFolderHint } from '../network/server-url.ts';
 import { Secret } from '../secret.ts';
-import { explainUnescaped, socketFolderHint } from '../server-url.ts';
 import { TextFileFault } from '../text-file.ts';
 import type { KeyConfig } from './config.ts';
 import { isPublicKey, isPublicToken } from './public-secrets.ts';

@@ -1,5 +1,5 @@
 import { isTestSecret } from '../captcha/kinds.ts';
-import { isOnOwnNetwork } from '../ip-network.ts';
+import { isOnOwnNetwork } from '../network/ip-network.ts';
 import type { Config, ConfigWarning } from './config.ts';
 import { isPublicKey } from './public-secrets.ts';
 

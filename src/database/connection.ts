@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { explainUnescaped, socketFolderHint } from '../server-url.ts';
+import { explainUnescaped, socketFolderHint } from '../network/server-url.ts';
 
 /** Where the database is and how to connect to it, for `pg` and for the ORM. */
 export interface DatabaseAddress {

@@ -1,4 +1,4 @@
-import { isTlsError } from '../tls-error.ts';
+import { isTlsError } from '../network/tls-error.ts';
 import { connectionErrorTexts } from './orm-repairs.ts';
 
 /** SQLSTATEs of a database that lacks space or another resource, cannot use its files, or is read-only. */

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { isPlainAddress, readMailbox } from '../../src/address.ts';
-import { isLoopback } from '../../src/ip-network.ts';
 import { helloNameFor, securityFor } from '../../src/mail/smtp/defaults.ts';
 import { cleanReply, readRetryAfter } from '../../src/mail/smtp/reply.ts';
+import { isLoopback } from '../../src/network/ip-network.ts';
 
 describe('cleanReply', () => {
   it('joins a reply of several lines into one', () => {

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { expect } from 'chai';
-import { coarseNetwork, networkOf, readIp } from '../../src/ip-network.ts';
+import { coarseNetwork, networkOf, readIp } from '../../src/network/ip-network.ts';
 import { clientAddressOf } from '../../src/server/http/client-address.ts';
 
 function addressOf(proxies: number, forwarded: string | undefined, remoteAddress: string | undefined) {

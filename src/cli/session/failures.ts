@@ -1,6 +1,6 @@
 import { isOutage } from '../../database/outage.ts';
+import { isTlsError } from '../../network/tls-error.ts';
 import { Problem, type ProblemCode } from '../../problems.ts';
-import { isTlsError } from '../../tls-error.ts';
 import { needWords } from './advice.ts';
 import { exitCode, exitCodeOf, exitCodeOfName } from './exit-codes.ts';
 

@@ -1,5 +1,5 @@
 import type { NodemailerError } from 'nodemailer';
-import { isTlsError } from '../../tls-error.ts';
+import { isTlsError } from '../../network/tls-error.ts';
 import type { AttemptOutcome } from '../../words.ts';
 import type { Outcome } from '../mailer.ts';
 import { cleanReply, readRetryAfter } from './reply.ts';

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { domainOf } from '../../address.ts';
-import { isLoopback } from '../../ip-network.ts';
+import { isLoopback } from '../../network/ip-network.ts';
 
 /**
  * - `implicit`: TLS from the first byte.

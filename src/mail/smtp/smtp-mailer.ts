@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { isLoopback } from '../../ip-network.ts';
+import { isLoopback } from '../../network/ip-network.ts';
 import type { Mail, Mailer, Outcome, SendOptions } from '../mailer.ts';
 import { buildMime, UnsendableMail } from '../mime.ts';
 import { classify } from './classify.ts';

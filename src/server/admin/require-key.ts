@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import type { RateLimit } from '../../config/config.ts';
-import { networkOf } from '../../ip-network.ts';
+import { networkOf } from '../../network/ip-network.ts';
 import { Problem } from '../../problems.ts';
 import { type Admission, admitKey, readKeyHashes, requireScope } from '../../services/api-keys/api-keys.ts';
 import { handleOfKey, hashKey } from '../../services/api-keys/key-text.ts';

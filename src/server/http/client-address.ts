@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { readIp } from '../../ip-network.ts';
+import { readIp } from '../../network/ip-network.ts';
 
 type Forwarded = Pick<IncomingMessage, 'headers'>;
 

@@ -1,7 +1,7 @@
 import type { Context, Middleware } from 'koa';
 import rateLimit from 'koa-ratelimit';
 import type { RateLimit } from '../../config/config.ts';
-import { networkOf, widerNetworksOf } from '../../ip-network.ts';
+import { networkOf, widerNetworksOf } from '../../network/ip-network.ts';
 import { Problem } from '../../problems.ts';
 import { CappedMap, type Place, Quota } from './quotas.ts';
 import type { SharedCounts } from './shared-counts.ts';

@@ -1,5 +1,5 @@
 import type { RateLimit } from '../../config/config.ts';
-import type { WiderNetwork } from '../../ip-network.ts';
+import type { WiderNetwork } from '../../network/ip-network.ts';
 
 /** The result of taking a place in a client's window. */
 export interface Place {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { RateLimit } from '../../config/config.ts';
-import type { WiderNetwork } from '../../ip-network.ts';
+import type { WiderNetwork } from '../../network/ip-network.ts';
 import type { SharedRedis } from '../../redis.ts';
 import type { Place } from './quotas.ts';
 

@@ -1,8 +1,8 @@
 import Router, { type RouterContext } from '@koa/router';
 import type { Config } from '../../config/config.ts';
-import { isLoopback } from '../../ip-network.ts';
 import type { MailText } from '../../mail/mailbox.ts';
 import type { MailingContext } from '../../mailing-context.ts';
+import { isLoopback } from '../../network/ip-network.ts';
 import { Problem } from '../../problems.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { lockMailbox } from './mailbox-lock.ts';

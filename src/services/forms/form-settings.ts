@@ -1,7 +1,7 @@
 import { eachAddressOnce } from '../../address.ts';
 import { type CaptchaKind, captchaKinds } from '../../captcha/kinds.ts';
 import { Form } from '../../entities/index.ts';
-import { readOrigin } from '../../origin.ts';
+import { readOrigin } from '../../network/origin.ts';
 import { Problem } from '../../problems.ts';
 import { newId } from '../ids.ts';
 import { readRecipient } from '../outbox.ts';

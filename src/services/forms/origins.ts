@@ -1,6 +1,6 @@
 import type { Config } from '../../config/config.ts';
 import type { Form } from '../../entities/index.ts';
-import { isLoopback } from '../../ip-network.ts';
+import { isLoopback } from '../../network/ip-network.ts';
 import { Problem } from '../../problems.ts';
 
 type OriginSettings = Pick<Config, 'publicUrl' | 'allowedOrigins' | 'loopbackOrigins'>;

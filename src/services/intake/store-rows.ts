@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { normaliseAddress } from '../../address.ts';
 import { columns } from '../../database/columns.ts';
 import { sortLocks } from '../../database/locks.ts';
-import { coarseNetwork } from '../../ip-network.ts';
+import { coarseNetwork } from '../../network/ip-network.ts';
 import { makeReceipt, newId } from '../ids.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
