@@ -23,6 +23,10 @@ export class LimitsAndDigests extends Migration {
   override down(): void {
     this.addSql(`drop table "reply_limits"`);
     this.addSql(`drop table "notify_hours"`);
+    // The release before knows no digests: the owners hear now about each message that no digest has named.
+    this.addSql(
+      `update "emails" set "state" = 'queued', "failure" = null, "due_at" = now(), "requeued_at" = now() where "digest_id" is not null and ("failure" = 'digest' or "state" = 'queued') and not exists (select from "emails" as "digest" where "digest"."digest_id" = "emails"."digest_id" and "digest"."state" = 'sent')`,
+    );
     this.addSql(`update "emails" set "failure" = null where "failure" = 'digest'`);
     this.addSql(
       `alter table "emails" drop column "digest_id", ${reasons('refused', 'schedule-ended', 'outcome-unknown', 'unwanted', 'too-late', 'nothing-held')}`,
