@@ -8,9 +8,9 @@ export interface EnvFile {
 
 /** A value in quotes may have several lines; a `#` ends one without quotes, as in Node's own reader. */
 const setting =
-  /[^\S\n]*(?:export[^\S\n]+)?([A-Za-z_][\w.-]*)[^\S\n]*=(?:[^\S\n]*(["'`])((?:(?!\2)[\s\S])*)\2[^\S\n]*(?:#.*)?|(?![^\S\n]*["'`])([^#\n]*)(#.*)?)$/my;
+  /[^\S\n]*(?:export[^\S\n]+)?([A-Za-z_][\w.-]*)[^\S\n]*=(?:[^\S\n]*(["'`])((?:(?!\2)[\s\S])*)\2[^\S\n]*(?:#[^\n]*)?|(?![^\S\n]*["'`])([^#\n]*)(#[^\n]*)?)(?![^\n])/y;
 
-const blankOrComment = /[^\S\n]*(?:#.*)?$/my;
+const blankOrComment = /[^\S\n]*(?:#[^\n]*)?(?![^\n])/y;
 
 /**
  * Reads the text of a `.env` file. Node's `parseEnv` skips lines that it does not understand, and after `NAME=` with a space
