@@ -7,7 +7,8 @@ const standardScheme = /^(?:https?|wss?|ftp|file|blob):/;
 /** Reads an origin, maybe with a slash at its end, and writes it as browsers do in `Origin`. */
 export function readOrigin(text: string): string | undefined {
   const lower = text.toLowerCase();
-  if (!standardScheme.test(lower)) return appOrigin.exec(lower)?.[1];
   const url = URL.parse(text);
+  // A port may be too large.
+  if (!standardScheme.test(lower)) return url === null ? undefined : appOrigin.exec(lower)?.[1];
   return url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/` ? url.origin : undefined;
 }
