@@ -6,7 +6,9 @@
  */
 export function explainUnescaped(text: string): string | undefined {
   const [, authority = '', rest = ''] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)(.*)$/is.exec(text) ?? [];
-  const isCut = !authority.includes('@') && rest.includes('@') && (authority.includes(':') || !/^\/[^?#]/.test(rest));
+  const isCut = authority.includes('@')
+    ? /^(?:[^?]*|\/?\?.*)@[^@/]*\//.test(rest)
+    : rest.includes('@') && (authority.includes(':') || !/^\/[^?#]/.test(rest));
   if (!isCut && !rest.includes('#')) return undefined;
   return 'has an unescaped character in the password or a name: write # as %23, / as %2F, ? as %3F and @ as %40';
 }

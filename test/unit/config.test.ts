@@ -182,6 +182,7 @@ describe('readConfig', () => {
       'capacitor:localhost',
       'capacitor://localhost/x',
       'capacitor://u:p@localhost',
+      'capacitor://localhost:99999',
       '',
     ]) {
       expect(faultsOf({ ALLOWED_ORIGINS: value }).length, value).to.equal(value === '' ? 0 : 1);
@@ -254,9 +255,18 @@ describe('readConfig', () => {
         faultsOf({ DATABASE_URL: `postgresql://u:${escaped}@h/db`, REDIS_URL: `redis://:${escaped}@h` }),
       ).to.deep.equal([]);
     }
+    // Azure's user names have an @, and so may a password with another such character.
+    for (const login of ['u@corp:p/ss', 'u@corp:p?ss', 'u:p@s/s', 'u:p@s?s']) {
+      expect(wrong(`postgresql://${login}@h/db`)[0]?.[1], login).to.include('@ as %40');
+    }
     // What is left of an unquoted value in .env.
     expect(wrong('postgresql://u:p')[0]?.[1]).to.include('in .env, put a value that contains # in quotes');
-    for (const url of ['postgresql://h/a@b', 'postgresql://u:p@ss@h/db', 'postgresql://u@%2Frun%2Fpostgresql/db']) {
+    for (const url of [
+      'postgresql://h/a@b',
+      'postgresql://u:p@h/a@b',
+      'postgresql://u:p@ss@h/db',
+      'postgresql://u@%2Frun%2Fpostgresql/db',
+    ]) {
       expect(wrong(url), url).to.deep.equal([]);
     }
     expect(wrong('postgresql://u:50%off@h/db')[0]?.[1]).to.include('%25');
@@ -429,6 +439,7 @@ describe('parseEnvFile', () => {
     const lines: [string, Record<string, string>][] = [
       ['', {}],
       ['\n# a comment = 1\n  # another\n\t\n', {}],
+      ['# pasted\u2028text\nA=1 # more\u2029text\nB="\u2028"', { A: '1', B: '\u2028' }],
       ['A=1', { A: '1' }],
       ['  export A = a=b  \nB=2\n', { A: 'a=b', B: '2' }],
       ['A=\nB=2', { A: '', B: '2' }],
