@@ -17,10 +17,19 @@ export class TextFileFault extends Error {
  * @throws {TextFileFault} for anything else: half-read settings are worse than none.
  */
 export function readTextFile(path: string): string {
-  const bytes = readFileSync(path);
+  const bytes = readBytes(path);
   const text = bytes.toString('utf8');
   if (!isUtf8(bytes) || /\0|\r(?!\n|$)/.test(text)) throw faultOf(path, bytes);
   return text.replace(/^\uFEFF/, '').replace(/\r(?=\n|$)/g, '');
+}
+
+/** Node's error about a folder does not name it. */
+export function readBytes(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw Object.assign(error as Error, { path });
+  }
 }
 
 function faultOf(path: string, bytes: Buffer): TextFileFault {

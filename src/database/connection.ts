@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { explainUnescaped, socketFolderHint } from '../network/server-url.ts';
+import { readBytes } from '../text-file.ts';
 
 /** Where the database is and how to connect to it, for `pg` and for the ORM. */
 export interface DatabaseAddress {
@@ -40,7 +40,7 @@ export function readDatabaseUrl(text: string): DatabaseAddress {
 
 function readSslMode(mode: string, rootCertificate: string | null): false | TlsOptions {
   // libpq's word for the authorities that the system trusts; ours are Node's.
-  const ca = rootCertificate === null || rootCertificate === 'system' ? {} : { ca: readFileSync(rootCertificate) };
+  const ca = rootCertificate === null || rootCertificate === 'system' ? {} : { ca: readBytes(rootCertificate) };
   switch (mode) {
     case 'disable':
       return false;

@@ -122,6 +122,7 @@ const allowed: Record<string, string[]> = {
   'database/': [
     'folder',
     'network/',
+    'text-file',
     'entities/',
     'privacy/',
     '@mikro-orm/',

@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { existsSync, openSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import pg from 'pg';
@@ -9,7 +11,7 @@ import { programPath } from '../support/built-program.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import * as past from '../support/past.ts';
-import { RunningServer, ruffinweb, type Settings, testKeys } from '../support/program.ts';
+import { RunningServer, ruffinweb, type Settings, temporaryFolder, testKeys } from '../support/program.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
 import { type TlsMode, TlsProxy } from '../support/tls-proxy.ts';
 import { until } from '../support/until.ts';
@@ -197,6 +199,29 @@ describe('ruffinweb', () => {
     const { code, stderr } = await runHere(['forms', 'list'], { url });
     expect(code).to.equal(1);
     expect(stderr).to.match(/^the database does not answer \(connect ENOENT \/no\/such\/folder\/\.s\.PGSQL\.5432\)/);
+  });
+
+  it('exits 1 and names the path if a file that it reads is a folder', async () => {
+    await using folder = await temporaryFolder();
+    const url = `postgresql://u@127.0.0.1:1/x?sslmode=require&sslrootcert=${folder.path}`;
+    const [key, password] = ['encryption.keys', 'postgres.password'].map((it) => join(folder.path, it)) as [
+      string,
+      string,
+    ];
+    await mkdir(key);
+    await mkdir(password);
+    const settings = { DATA_DIR: folder.path, ENCRYPTION_KEYS: undefined };
+    for (const [path, database] of [
+      [folder.path, url],
+      [key, db.url],
+      [password, 'embedded'],
+    ] as const) {
+      const { code, stderr } = await runHere(['forms', 'list'], { url: database }, { settings });
+      expect(code, stderr).to.equal(1);
+      expect(stderr)
+        .to.match(/ cannot be used: EISDIR: /)
+        .and.include(path);
+    }
   });
 
   it('exits 1 if TLS to the database fails, and says why', async () => {

@@ -6,6 +6,7 @@ import { mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { writeOnce } from '../../folder.ts';
+import { readTextFile } from '../../text-file.ts';
 import { choosePrefix } from './account.ts';
 import { EmbeddedUnavailable } from './errors.ts';
 import { findPostmaster, markPidFileStale } from './postmaster.ts';
@@ -39,10 +40,11 @@ export function folderOf(dataDir: string): string {
 /** The password of the cluster in this data folder; undefined before the first start. */
 export async function readPassword(dataDir: string): Promise<string | undefined> {
   try {
-    return (await readFile(passwordPath(dataDir), 'utf8')).trim();
+    return readTextFile(passwordPath(dataDir)).trim();
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined;
+    if (code !== 'EACCES' && code !== 'EPERM') throw error;
     throw new EmbeddedUnavailable(`${message}: only the account that created the embedded database can use it`);
   }
 }
