@@ -15,10 +15,11 @@ export function lacksWrites(error: unknown): boolean {
 
 /**
  * SQLSTATEs (PostgreSQL manual, appendix A) of temporary failures: connection lost, resources short, files unusable, server stopping,
- * statement or lock timeout, read-only standby, repeated deadlocks. Also a refused login and a missing database, as
- * while an operator changes the password or restores a backup.
+ * statement or lock timeout, read-only standby, repeated deadlocks. Also a refused login, a missing right and a missing
+ * database, as while an operator changes the password or restores a backup; PostgreSQL reports a file system that became
+ * read-only as a missing right too.
  */
-const notNow = /^(?:08|28|53|57P|58|57014|55P03|25006|3D000|40001|40P01)/;
+const notNow = /^(?:08|28|53|57P|58|57014|55P03|25006|3D000|40001|40P01|42501)/;
 
 const socketCodes = new Set(
   'ECONNREFUSED ECONNRESET ETIMEDOUT EPIPE ENOTFOUND EAI_AGAIN EHOSTUNREACH ENETUNREACH EADDRNOTAVAIL'.split(' '),

@@ -32,7 +32,7 @@ export async function takesWrites(scope: Pick<Scope, 'em' | 'log'>, access: Writ
   } catch (error) {
     scope.log.warn({ err: error }, 'a write was tried and failed');
     if (lacksWrites(error)) return false;
-    if (isOutage(error)) throw error;
+    if (isOutage(error) && (error as { code?: unknown }).code !== '42501') throw error;
     // This role may not create temporary tables. Only a post can show whether posts are stored again.
   }
   access.isDoubtful = false;

@@ -84,6 +84,13 @@ describe('a database that takes no posts, as with a full disk', () => {
     }
   });
 
+  it('answers 503 while the database denies us a table, as after a restore', async () => {
+    await refuseMessages(api.db, '42501');
+    const denied = await api.http.post('/api/messages', submission());
+    expect([denied.status, denied.json.code]).to.deep.equal([503, 'database-away']);
+    expect(denied.headers.get('retry-after')).to.equal('5');
+  });
+
   it('makes the server ready once a write succeeds', async () => {
     await using context = await openTestContext(api.db);
     const scope = openScope(context);
