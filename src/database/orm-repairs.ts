@@ -67,16 +67,23 @@ type Connection = ReturnType<MikroORM['em']['getConnection']>;
 type Driver = ReturnType<ReturnType<Connection['createKyselyDialect']>['createDriver']>;
 
 /**
- * Returns connections to the pool that are lost during a transaction. Kysely (`ControlledTransaction`) releases one only
- * after a successful `begin`, `commit` or `rollback`, so ten lost ones would empty the pool for good (decision 55).
+ * Returns connections to the pool that Kysely would keep (decision 55):
+ * - One that is lost during a transaction. Kysely (`ControlledTransaction`) releases it only after a successful `begin`,
+ *   `commit` or `rollback`, so ten lost ones would empty the pool for good.
+ * - One that opens while the pool closes. Kysely's `destroy` forgets the pool before it ends it, so `acquireConnection`
+ *   throws with the connection in hand, and the pool waits for it for ever.
  */
-export function releaseLostTransactions(orm: MikroORM): void {
+export function releaseLostConnections(orm: MikroORM): void {
   const connection = orm.em.getConnection();
   const createDialect = connection.createKyselyDialect.bind(connection);
   connection.createKyselyDialect = (overrides) => {
     const dialect = createDialect(overrides);
     const createDriver = dialect.createDriver.bind(dialect);
-    dialect.createDriver = () => withRelease(createDriver());
+    dialect.createDriver = () => {
+      const driver = withRelease(createDriver());
+      driver.destroy = async () => await (await connection.getNativeClient()).end();
+      return driver;
+    };
     return dialect;
   };
 }

@@ -3,7 +3,7 @@ import { MikroORM } from '@mikro-orm/postgresql';
 import { type EntityClass, entities } from '../entities/index.ts';
 import { readDatabaseUrl } from './connection.ts';
 import { migrations } from './migrations/index.ts';
-import { allowUnknownValues, ClosingClient, dropFaultyClients, releaseLostTransactions } from './orm-repairs.ts';
+import { allowUnknownValues, ClosingClient, dropFaultyClients, releaseLostConnections } from './orm-repairs.ts';
 
 export type Orm = MikroORM;
 
@@ -68,7 +68,7 @@ export async function openOrm(url: string, patience: Patience, options: OrmOptio
       onPoolCreated: dropFaultyClients,
     },
   });
-  releaseLostTransactions(orm);
+  releaseLostConnections(orm);
   allowUnknownValues(orm);
   return orm;
 }

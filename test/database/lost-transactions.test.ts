@@ -1,4 +1,7 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
+import type { Pool } from 'pg';
 import { inTransaction } from '../../src/database/statement.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase } from '../support/database.ts';
@@ -25,6 +28,27 @@ describe('a transaction whose connection is lost', () => {
       expect(await inTransaction(em, async (inside) => await inside.execute('select 1 as one'))).to.deep.equal([
         { one: 1 },
       ]);
+    });
+  }
+});
+
+describe('a connection that opens while the pool closes', () => {
+  for (const transaction of [false, true]) {
+    it(`serves its ${transaction ? 'transaction' : 'statement'}, and the pool ends`, async () => {
+      await using db = await createDatabase();
+      const context = await openTestContext(db);
+      const { em } = context.orm;
+      const pool: Pool = await em.getConnection().getNativeClient();
+      const other = await pool.connect();
+      const ask = async (on: EntityManager) => await on.execute('select 1 as one');
+      const asked = transaction ? inTransaction(em, ask) : ask(em.fork() as EntityManager);
+      // A handshake takes several turns, so the connection is not open yet.
+      while (pool.totalCount === 1) await nextTurn();
+      other.release();
+      const closed = context[Symbol.asyncDispose]();
+      expect(await asked).to.deep.equal([{ one: 1 }]);
+      await closed;
+      expect(pool.totalCount).to.equal(0);
     });
   }
 });
