@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { openContent } from '../../src/services/sealed-values.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer } from '../support/program.ts';
+import { RunningServer, temporaryFolder } from '../support/program.ts';
 
 /** The statuses a client may get for a body; anything else is an error of ours. */
 const expected = new Set([201, 303, 400, 413, 415, 422]);
@@ -154,17 +154,18 @@ describe('twenty thousand random bodies', () => {
   const count = Number(process.env.FUZZ_COUNT ?? 20_000);
   let db: TestDatabase;
   let server: RunningServer;
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 
   before(async () => {
     console.log(`    FUZZ_SEED=${seed}`);
     db = await createDatabase();
-    server = await RunningServer.start({ DATABASE_URL: db.url, RATE_LIMIT: 'off', LOG_LEVEL: 'warn' }, [
-      'serve',
-      '--no-deliver',
-    ]);
+    folder = await temporaryFolder();
+    const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path, RATE_LIMIT: 'off', LOG_LEVEL: 'warn' };
+    server = await RunningServer.start(settings, ['serve', '--no-deliver']);
   });
   after(async () => {
     await server[Symbol.asyncDispose]();
+    await folder[Symbol.asyncDispose]();
     await db[Symbol.asyncDispose]();
   });
 
