@@ -84,7 +84,8 @@ export async function handOverDigests(em: EntityManager, messageIds: readonly st
          where digest_id = any(?::uuid[]) and state not in ('sent', 'cancelled') order by digest_id, id) as leaving
        join lateral (select id from emails as named
          where named.digest_id = leaving.digest_id and ${isNamedOnly('named')} and not message_id = any(?::uuid[])
-         order by id limit 1) as heir on true
+         -- Skips one that is being deleted or held at this moment.
+         order by id limit 1 for update) as heir on true
      where emails.id = heir.id returning emails.digest_id as id`,
     [ids, listOf(messageIds)],
   );

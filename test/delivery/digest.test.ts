@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import pg from 'pg';
 import { runHere } from '../cli/terminal.ts';
 import { submission } from '../support/api.ts';
 import * as past from '../support/past.ts';
@@ -164,6 +165,43 @@ describe('notifications beyond an hourly limit', () => {
       expect((await deliver()).flatMap((it) => it.receipts)).to.have.lengthOf(2);
     });
   }
+
+  const meanwhile: [what: string, change: string][] = [
+    ['deleted', 'delete from messages where receipt = $1'],
+    [
+      'held',
+      `update emails set state = 'held', failure = null, digest_id = null
+       where message_id = (select id from messages where receipt = $1)`,
+    ],
+  ];
+  for (const [what, change] of meanwhile) {
+    it(`still name the others if the first and second are ${what} at once`, async () => {
+      const posted = await postMany(6);
+      const other = new pg.Client({ connectionString: api.db.url });
+      await other.connect();
+      try {
+        await other.query('begin');
+        await other.query(change, [posted[3]?.receipt]);
+        const deleted = run('messages', 'delete', posted[2]?.receipt ?? '', '--yes');
+        await api.db.waitingForLocks(1);
+        await other.query('commit');
+        await deleted;
+      } finally {
+        await other.end();
+      }
+      const named = (await deliver()).flatMap((it) => it.receipts);
+      expect(named).to.deep.equal(posted.slice(4).map((it) => it.receipt));
+    });
+  }
+
+  it('go out later although an operator dropped the digest, since another owner had one', async () => {
+    await postMany(3, async () => await api.db.query(`update forms set recipients = '{a@site.test,b@site.test}'`));
+    const row = (await notifications()).find((it) => it.recipient === 'a@site.test' && it.digest_id !== null);
+    await run('emails', 'resend', row?.id ?? '', '--to', 'b@site.test');
+    const later = [await post(4), await post(5)].map((it) => it.receipt);
+    const mails = await deliver();
+    expect(mails.filter((it) => it.to === 'a@site.test').flatMap((it) => it.receipts)).to.deep.equal(later);
+  });
 
   it('are sent alone if their message is held and released before the digest', async () => {
     const posted = await postMany(5);

@@ -2,6 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { Email } from '../../entities/index.ts';
 import type { ProblemCode } from '../../problems.ts';
 import { emailKinds, emailStates, type Need } from '../../words.ts';
+import { closeDigests } from '../digest.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
 import { replyLastsHours } from './cancel-unwanted.ts';
@@ -170,6 +171,8 @@ async function sendElsewhere(given: Case, to: string): Promise<Decision> {
   const isDigest = email.isDigest();
   email.cancel();
   if (told.some((it) => it !== email && (it.isDigest() || !isDigest)) || (!isDigest && planned?.has(messageId))) {
+    // Later messages need another digest.
+    if (isDigest && planned === undefined) await closeDigests(em, [email.digestId ?? '']);
     return skipped('cancelled: another one tells that address about the message');
   }
   planned?.add(messageId);
