@@ -120,6 +120,14 @@ describe('notifications beyond an hourly limit', () => {
     expect(await states()).to.deep.equal(['sent', 'sent', 'sent', 'digest', 'digest']);
   });
 
+  it('name a message that cannot be decrypted by its receipt', async () => {
+    const posted = await postMany(5);
+    await api.db.query(`update messages set content = 'broken'::bytea where id = $1`, [posted[3]?.id]);
+    const mails = await deliver();
+    expect(mails.flatMap((it) => it.receipts)).to.deep.equal(posted.slice(2).map((it) => it.receipt));
+    expect(mails.some((it) => it.text.includes('v5@example.test'))).to.equal(true);
+  });
+
   it('are resent one by one', async () => {
     await postMany(4);
     const row = (await notifications()).at(-1);

@@ -7,7 +7,7 @@ import { summariseHeld } from '../delivery/held-summary.ts';
 import { listNamed, type NamedMessage } from '../digest.ts';
 import { ownersOf } from '../forms/effective-settings.ts';
 import type { Scope } from '../scope.ts';
-import { openContent, openSenderAddress } from '../sealed-values.ts';
+import { openContent, openOrNull, openSenderAddress } from '../sealed-values.ts';
 import { unsubscribeToken } from '../senders/suppressions.ts';
 
 type ComposingContext = Pick<MailingContext, 'config' | 'keyring' | 'composer'>;
@@ -77,20 +77,22 @@ function composeNotice(
 function composeDigest(
   { config, keyring, composer }: ComposingContext,
   envelope: Envelope,
-  { form }: ClaimedMessage,
+  message: ClaimedMessage,
   named: readonly NamedMessage[],
 ): Mail {
+  const { form } = message;
   return composer.digest(envelope, {
     count: named[0]?.count ?? 0,
     formSlug: form.slug,
     ...(form.name !== null && { formName: form.name }),
-    messages: named.map((message) => {
-      const content = openContent(keyring, message);
+    messages: named.map((it) => {
+      // Only its own message must be readable: one of the others must not keep the rest back.
+      const content = it.id === message.id ? openContent(keyring, it) : openOrNull(() => openContent(keyring, it));
       return {
-        receipt: message.receipt,
-        receivedAt: new Date(message.received_ms),
-        name: content.name ?? '',
-        address: content.address ?? '',
+        receipt: it.receipt,
+        receivedAt: new Date(it.received_ms),
+        name: content?.name ?? '',
+        address: content?.address ?? '',
       };
     }),
     publicUrl: config.publicUrl,
