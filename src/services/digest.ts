@@ -58,36 +58,51 @@ export async function sentDigests(em: EntityManager, ids: readonly string[]): Pr
   return new Set(rows.map((row) => row.id));
 }
 
-/**
- * Messages are about to be deleted or held: where one of their notifications is an unsent digest, the next message that it
- * names takes its place, so that the others are not forgotten.
- *
- * @param em in the caller's transaction, which has locked these messages' emails.
- */
-export async function handOverDigests(em: EntityManager, messageIds: readonly string[]): Promise<void> {
-  const leaving = await em.execute<{ id: string }[]>(
-    `select distinct digest_id as id from emails
-     where message_id = any(?::uuid[]) and digest_id is not null and state not in ('sent', 'cancelled')`,
+/** An unsent digest whose own message is deleted or held. */
+export interface LeavingDigest {
+  id: string;
+  /** What the next message's notification takes over, as JSON. */
+  row: string;
+}
+
+/** The unsent digests among these messages' notifications. @param em in a transaction that has locked these emails. */
+export async function readLeavingDigests(em: EntityManager, messageIds: readonly string[]): Promise<LeavingDigest[]> {
+  return await em.execute<LeavingDigest[]>(
+    `select distinct on (digest_id) digest_id as id, to_jsonb(emails)::text as row from emails
+     where message_id = any(?::uuid[]) and digest_id is not null and state not in ('sent', 'cancelled')
+     order by digest_id, id`,
     [listOf(messageIds)],
   );
+}
+
+/**
+ * Lets the next message of each of these digests take its place, so that the others are not forgotten.
+ *
+ * @param em in the transaction that deletes or holds `messageIds`. If it locks senders, it has done so: as in the storing
+ *   statement, the hourly counts are locked after them.
+ */
+export async function handOverDigests(
+  em: EntityManager,
+  leaving: readonly LeavingDigest[],
+  messageIds: readonly string[],
+): Promise<void> {
   if (leaving.length === 0) return;
-  const ids = listOf(leaving.map((it) => it.id));
   // A post may be joining a digest now: wait for it, because it may be the only one left.
   await em.execute(
     'select from notify_hours where digest_id = any(?::uuid[]) order by form_id, hour, recipient for update',
-    [ids],
+    [listOf(leaving.map((it) => it.id))],
   );
   const taken = await em.execute<{ id: string }[]>(
     `update emails set state = case leaving.state when 'failed' then 'failed' else 'queued' end, failure = leaving.failure,
        recipient = leaving.recipient, due_at = leaving.due_at, requeued_at = leaving.requeued_at
-     from (select distinct on (digest_id) * from emails
-         where digest_id = any(?::uuid[]) and state not in ('sent', 'cancelled') order by digest_id, id) as leaving
+     from jsonb_to_recordset(?::jsonb) as leaving
+         (digest_id uuid, state text, failure text, recipient text, due_at timestamptz, requeued_at timestamptz)
        join lateral (select id from emails as named
          where named.digest_id = leaving.digest_id and ${isNamedOnly('named')} and not message_id = any(?::uuid[])
          -- Skips one that is being deleted or held at this moment.
          order by id limit 1 for update) as heir on true
      where emails.id = heir.id returning emails.digest_id as id`,
-    [ids, listOf(messageIds)],
+    [`[${leaving.map((it) => it.row).join(',')}]`, listOf(messageIds)],
   );
   const kept = new Set(taken.map((it) => it.id));
   await closeDigests(

@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { MessageStatus } from '../words.ts';
-import { handOverDigests } from './digest.ts';
+import { handOverDigests, readLeavingDigests } from './digest.ts';
 import { listOf } from './ids.ts';
 
 export interface RemovedMessage {
@@ -16,7 +16,7 @@ export interface RemovedMessage {
  * count, and are locked until the transaction ends.
  *
  * Locks are taken in the same order everywhere: emails (as a resend or hold does, so that none is queued again meanwhile),
- * then messages, then senders (as the store statement does).
+ * then messages, then senders and hourly counts (as the store statement does).
  *
  * @param em in the caller's transaction.
  * @param stillDue SQL condition, checked again once the emails are locked.
@@ -28,7 +28,7 @@ export async function removeMessages(
 ): Promise<RemovedMessage[]> {
   if (ids.length === 0) return [];
   await em.execute('select id from emails where message_id = any(?::uuid[]) order by id for update', [listOf(ids)]);
-  await handOverDigests(em, ids);
+  const leaving = await readLeavingDigests(em, ids);
   const removed = await em.execute<{ id: string; form_id: string; sender_id: string | null; status: MessageStatus }[]>(
     `delete from messages where id = any(?::uuid[]) and ${stillDue} returning id, form_id, sender_id, status`,
     [listOf(ids)],
@@ -41,5 +41,6 @@ export async function removeMessages(
      where senders.id = gone.id`,
     [senderIds],
   );
+  await handOverDigests(em, leaving, ids);
   return removed.map((it) => ({ id: it.id, formId: it.form_id, senderId: it.sender_id, status: it.status }));
 }

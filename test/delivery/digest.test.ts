@@ -202,6 +202,23 @@ describe('notifications beyond an hourly limit', () => {
     });
   }
 
+  it('are deleted without a deadlock with posts from the same sender', async () => {
+    const posted = await postMany(4);
+    const other = new pg.Client({ connectionString: api.db.url });
+    await other.connect();
+    try {
+      // As the storing statement does: first the sender, then the hourly count.
+      await other.query(`begin; select from senders for update`);
+      const deleted = run('messages', 'delete', posted[2]?.receipt ?? '', '--yes');
+      await api.db.waitingForLocks(1);
+      await other.query('select from notify_hours for update nowait');
+      await other.query('commit');
+      await deleted;
+    } finally {
+      await other.end();
+    }
+  });
+
   it('go out later although an operator dropped the digest, since another owner had one', async () => {
     await postMany(3, async () => await api.db.query(`update forms set recipients = '{a@site.test,b@site.test}'`));
     const row = (await notifications()).find((it) => it.recipient === 'a@site.test' && it.digest_id !== null);

@@ -4,7 +4,7 @@ import { Attempt, Email, Message } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import type { Suspicion } from '../../words.ts';
 import { databaseNow } from '../clock.ts';
-import { handOverDigests, sentDigests } from '../digest.ts';
+import { handOverDigests, readLeavingDigests, sentDigests } from '../digest.ts';
 import { newId } from '../ids.ts';
 import { emailChannel } from '../outbox.ts';
 import { removeMessages } from '../remove-messages.ts';
@@ -36,7 +36,7 @@ export async function holdMessage(scope: Scope, which: string, within?: readonly
       throw new Problem('email-leased', `mail about message ${message.receipt} is being sent right now: try again`);
     }
     message.hold(heldByHand, now);
-    await handOverDigests(em, [message.id]);
+    await handOverDigests(em, await readLeavingDigests(em, [message.id]), [message.id]);
     const sent = await sentDigests(
       em,
       emails.flatMap((it) => it.digestId ?? []),
