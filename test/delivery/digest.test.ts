@@ -219,7 +219,7 @@ describe('notifications beyond an hourly limit', () => {
     }
   });
 
-  it('go out later although an operator dropped the digest, since another owner had one', async () => {
+  it('go out later if the digest was dropped for that of another owner', async () => {
     await postMany(3, async () => await api.db.query(`update forms set recipients = '{a@site.test,b@site.test}'`));
     const row = (await notifications()).find((it) => it.recipient === 'a@site.test' && it.digest_id !== null);
     await run('emails', 'resend', row?.id ?? '', '--to', 'b@site.test');
