@@ -4,8 +4,8 @@ import { Problem } from '../../problems.ts';
 import { isReceiptClash } from '../ids.ts';
 import type { Scope } from '../scope.ts';
 import { findRepeats, isRepeatBeingStored } from './find-repeats.ts';
-import { bind, prepareRow, type Row } from './store-rows.ts';
-import { storeStatement } from './store-statement.ts';
+import { bind, prepareRow, type Row } from './statement/store-rows.ts';
+import { storeStatement } from './statement/store-statement.ts';
 import { FormOutdated, type StoreResult, type Verdict } from './verdict.ts';
 
 /** How long a repeat waits until the first post is stored, in milliseconds. */

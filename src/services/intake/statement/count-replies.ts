@@ -1,4 +1,4 @@
-import { repliesPerDomain, repliesPerForm, repliesPerNetwork } from './reply-limits.ts';
+import { repliesPerDomain, repliesPerForm, repliesPerNetwork } from '../reply-limits.ts';
 import { replies } from './store-rows.ts';
 
 const thisHour = `date_trunc('hour', now(), 'UTC')`;

@@ -1,5 +1,5 @@
-import { msSql, type Statement } from '../../database/statement.ts';
-import { emailChannel } from '../outbox.ts';
+import { msSql, type Statement } from '../../../database/statement.ts';
+import { emailChannel } from '../../outbox.ts';
 import { countNotifications, notificationRows } from './count-notifications.ts';
 import { countReplies, joinReplies, noReplyReason, replyRows } from './count-replies.ts';
 import { everyPost, findNew, findNewWithKeys, useCaptchas } from './find-new-posts.ts';

@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
-import { normaliseAddress } from '../../address.ts';
-import { columns } from '../../database/columns.ts';
-import { sortLocks } from '../../database/locks.ts';
-import { coarseNetwork } from '../../network/ip-network.ts';
-import { makeReceipt, newId } from '../ids.ts';
-import { newEmailIdentity } from '../outbox.ts';
-import type { Scope } from '../scope.ts';
-import { sealContent } from '../sealed-values.ts';
-import { domainForLimits, mailboxesForLimits } from '../senders/mailboxes.ts';
-import { postIdentity, repeatLock } from './find-repeats.ts';
-import type { Verdict } from './verdict.ts';
+import { normaliseAddress } from '../../../address.ts';
+import { columns } from '../../../database/columns.ts';
+import { sortLocks } from '../../../database/locks.ts';
+import { coarseNetwork } from '../../../network/ip-network.ts';
+import { makeReceipt, newId } from '../../ids.ts';
+import { newEmailIdentity } from '../../outbox.ts';
+import type { Scope } from '../../scope.ts';
+import { sealContent } from '../../sealed-values.ts';
+import { domainForLimits, mailboxesForLimits } from '../../senders/mailboxes.ts';
+import { postIdentity, repeatLock } from '../find-repeats.ts';
+import type { Verdict } from '../verdict.ts';
 
 /** Max wait for a lock of a statement with several posts, in milliseconds. Then there is time to store each post alone. */
 const sharedLockMs = 500;
