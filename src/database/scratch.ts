@@ -8,7 +8,7 @@ export interface Scratch extends AsyncDisposable {
 }
 
 /**
- * Creates an empty database beside ours, which is dropped at the end, and drops those that killed runs left. The caller
+ * Creates an empty database beside ours, which is dropped at the end, and drops the databases that killed runs left. The caller
  * holds a lock, so no other process uses one. Their names contain the number of our database: other installations on
  * the same server have others.
  */

@@ -23,7 +23,7 @@ const EmailSchema = defineEntity({
     leaseToken: p.uuid().nullable(),
     /** For an auto-reply: equal to the lease token until its text is about to be handed over. */
     unsentToken: p.uuid().nullable(),
-    /** Attempts so far, without those that met a broken mail transport or no mail server. */
+    /** Attempts so far, without attempts that met a broken mail transport or no mail server. */
     tries: p.smallint().default(0),
     failure: p.enum(failureReasons).nullable(),
     /** Message-ID header (RFC 5322 §3.6.4), the same at every attempt so that receivers can drop a second copy. */

@@ -1,11 +1,10 @@
 import { expect } from 'chai';
 import type { MailingContext } from '../../src/mailing-context.ts';
-import { buildMessages, deliverDue } from '../support/build.ts';
+import { buildMessages, deliverTo } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer, type Settings } from '../support/program.ts';
 import { randomFrom } from '../support/random.ts';
-import { mailerTo } from '../support/smtp-mail.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 
 const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
@@ -57,10 +56,7 @@ describe('a worker that is lost under load', () => {
       message: `${round} ${index}`,
     }));
   };
-  const deliver = async () => {
-    await using mailer = mailerTo(smtp);
-    await deliverDue({ ...context, mailer });
-  };
+  const deliver = () => deliverTo(smtp, context);
   const unknown = async () =>
     (
       await db.query<{ id: string }>(

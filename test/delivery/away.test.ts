@@ -8,7 +8,7 @@ import { Worker } from '../../src/services/delivery/worker.ts';
 import { createEmailJob } from '../../src/services/emails/email-job.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { runHere } from '../cli/terminal.ts';
-import { buildMessages, deliverDue } from '../support/build.ts';
+import { buildMessages, deliverTo } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import type { Settings } from '../support/program.ts';
@@ -47,10 +47,7 @@ describe('a mail server that is away', () => {
   const goAway = (times = Number.POSITIVE_INFINITY) => smtp.answer('greeting', 'drop', { times });
   const lanes = 10;
   /** A mailer ends with its worker. */
-  const deliver = async () => {
-    await using mailer = mailerTo(smtp, { lanes });
-    await deliverDue({ ...context, mailer });
-  };
+  const deliver = () => deliverTo(smtp, context, { lanes });
   const pausedFor = async () => (await readPause(openScope(context).em, context.keyring))?.cause ?? null;
   const attempts = async () =>
     (await db.query<{ outcome: string }>('select outcome from attempts')).map((it) => it.outcome);

@@ -10,11 +10,10 @@ import { openIntake } from '../../src/services/intake/intake.ts';
 import { submitMessage } from '../../src/services/intake/submit-message.ts';
 import { holdMessage } from '../../src/services/messages/change-message.ts';
 import { openScope, type Scope } from '../../src/services/scope.ts';
-import { buildMessages, deliverDue } from '../support/build.ts';
+import { buildMessages, deliverTo } from '../support/build.ts';
 import { openTestContext, openTestMailing, recordStatements } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import * as past from '../support/past.ts';
-import { mailerTo } from '../support/smtp-mail.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
@@ -133,10 +132,7 @@ describe('an auto-reply whose worker is lost', () => {
     await db.query(`delete from emails where kind = 'notification'`);
   });
 
-  const deliver = async () => {
-    await using mailer = mailerTo(smtp);
-    await deliverDue({ ...context, mailer });
-  };
+  const deliver = () => deliverTo(smtp, context);
   const rows = () => db.query('select state, failure, tries from emails');
   const outcomes = async () =>
     (await db.query('select outcome from attempts order by finished_at')).map((it) => it.outcome);

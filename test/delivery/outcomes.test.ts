@@ -4,10 +4,9 @@ import type { MailingContext } from '../../src/mailing-context.ts';
 import { showEmail } from '../../src/services/emails/emails.ts';
 import { openScope } from '../../src/services/scope.ts';
 import type { AttemptOutcome } from '../../src/words.ts';
-import { buildMessages, deliverDue } from '../support/build.ts';
+import { buildMessages, deliverTo } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { mailerTo } from '../support/smtp-mail.ts';
 import { type Answer, type SmtpServer, type Step, startSmtpServer } from '../support/smtp-server.ts';
 
 interface Scenario {
@@ -99,10 +98,8 @@ describe('a notification and an auto-reply, by what the server does', () => {
     await db.empty();
   });
 
-  const deliver = async (changes: Partial<SmtpOptions> = {}) => {
-    await using mailer = mailerTo(smtp, { user: 'site', password: 'p4ss', ...changes });
-    await deliverDue({ ...context, mailer });
-  };
+  const deliver = (changes: Partial<SmtpOptions> = {}) =>
+    deliverTo(smtp, context, { user: 'site', password: 'p4ss', ...changes });
   const rows = () =>
     db.query<{ id: string; kind: string; state: string; failure: string | null; tries: number }>(
       'select id, kind, state, failure, tries from emails order by kind',

@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import type { MailingContext } from '../../src/mailing-context.ts';
-import { buildMessages, deliverDue } from '../support/build.ts';
+import { buildMessages, deliverTo } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import * as past from '../support/past.ts';
-import { mailerTo } from '../support/smtp-mail.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
@@ -30,10 +29,7 @@ describe('a mail server that replies after the lease would expire', () => {
   });
 
   /** With a lease that is renewed all the time. */
-  const deliver = async () => {
-    await using mailer = mailerTo(smtp, { answerMs: 600_000 });
-    await deliverDue({ ...context, mailer }, { renewAfterMs: 20 });
-  };
+  const deliver = () => deliverTo(smtp, context, { answerMs: 600_000 }, { renewAfterMs: 20 });
   const leased = async () => {
     const rows = await db.query(`select id from emails where due_at > now() + interval '80 seconds'`);
     return rows.length;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Context } from '../../src/context.ts';
 import type { Outcome } from '../../src/mail/mailer.ts';
+import type { SmtpOptions } from '../../src/mail/smtp/smtp-mailer.ts';
 import type { MailingContext } from '../../src/mailing-context.ts';
 import { type ClaimedEmail, claimDue } from '../../src/services/delivery/claim-due.ts';
 import { deliverUntilIdle } from '../../src/services/delivery/delivery-loop.ts';
@@ -13,6 +14,7 @@ import { submitMessage } from '../../src/services/intake/submit-message.ts';
 import type { Stored } from '../../src/services/intake/verdict.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { submission } from './api.ts';
+import { mailerTo } from './smtp-mail.ts';
 
 /** Fields that differ from the submission that every form accepts. */
 type Changes = Record<string, unknown>;
@@ -59,6 +61,17 @@ export const mailOutcomes = {
 /** Delivers all due mail with this context's mailer, as `deliver --once` does. */
 export async function deliverDue(context: MailingContext, options: WorkerOptions = {}): Promise<number> {
   return await deliverUntilIdle(context, createEmailJob(context), new AbortController().signal, options);
+}
+
+/** The same through a mailer of its own, as a worker that starts and ends. @param changes of the mailer. */
+export async function deliverTo(
+  smtp: { host: string; port: number },
+  context: MailingContext,
+  changes: Partial<SmtpOptions> = {},
+  options: WorkerOptions = {},
+): Promise<void> {
+  await using mailer = mailerTo(smtp, changes);
+  await deliverDue({ ...context, mailer }, options);
 }
 
 /** Records results for due mail as the delivery worker would, had the mail server answered so. */

@@ -110,7 +110,7 @@ export function composeAutoReply(templates: Templates, envelope: Envelope, conte
 }
 
 export interface DigestContent {
-  /** How many messages there are, also those that are not named. */
+  /** How many messages there are, including messages that are not named. */
   readonly count: number;
   readonly formSlug: string;
   readonly formName?: string;

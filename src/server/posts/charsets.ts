@@ -55,7 +55,7 @@ export function decoderOfPage(label: string): Decode {
 
 const reference = /&#([1-9]\d{2,6});/g;
 
-/** Of the characters that the text refers to: the numbers of those that the encoding lacks. */
+/** Of the characters that the text refers to: the numbers of the characters that the encoding lacks. */
 function findLacking(encoding: string, text: string): ReadonlySet<string> {
   const numbers = Array.from(text.matchAll(reference), ([, digits]) => Number(digits)).filter((it) => it <= 0x10ffff);
   if (numbers.length === 0) return new Set();
