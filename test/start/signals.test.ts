@@ -49,8 +49,10 @@ describe('signals, with the embedded PostgreSQL', () => {
   /** A server that has a mail past its final dot, so that a stop has something to wait for. */
   async function startWithHeldMail() {
     await using opened = new AsyncDisposableStack();
-    const server = opened.use(await RunningServer.start(settings));
-    smtp.answer('dot', 'hold', { to: 'owner', times: 1 });
+    // An owner of its own: earlier tests may have left mail in the queue.
+    const owner = `owner-${randomUUID()}`;
+    const server = opened.use(await RunningServer.start({ ...settings, NOTIFY_TO: `${owner}@site.test` }));
+    smtp.answer('dot', 'hold', { to: owner, times: 1 });
     await post(server.url);
     const held = await smtp.heldAfterDot();
     const owned = opened.move();

@@ -85,7 +85,7 @@ export class SmtpLane {
       return { outcome, stale };
     } finally {
       // A text that is still held back must not leave after the attempt.
-      stop.abort();
+      if (mayStart) stop.abort();
       transport.endProgress();
       this.#usedAt = performance.now();
       stops.hard.removeEventListener('abort', stopHard);
