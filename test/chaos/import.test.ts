@@ -75,7 +75,7 @@ describe('a large import', () => {
       [third, old.url],
     ] as const) {
       const { peak, live } = await importAll(db, where);
-      expect(live / first.live, 'what is in use').to.be.lessThan(1.2);
+      expect(live / first.live, 'what is in use').to.be.lessThan(1.3);
       expect(peak / first.peak, 'what the process had').to.be.lessThan(1.4);
       expect([await db.count('messages'), await db.count('senders')]).to.deep.equal([100_000, 50_000]);
       expect(await db.count('emails')).to.equal(0);
