@@ -25,9 +25,13 @@ export async function inLongTransaction<Result>(
   client.on('error', ignore);
   let isDone = false;
   try {
+    // `transaction_timeout` exists from PostgreSQL 17 on. Read before `begin`, since reading takes the snapshot.
+    const { rows: limits } = await client.query<{ name: string }>(
+      `select name from pg_settings where name in
+         ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')`,
+    );
     await client.query(begin);
-    for (const limit of ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout'])
-      await client.query(`set local ${limit} = 0`);
+    for (const { name } of limits) await client.query(`set local ${name} = 0`);
     const result = await work(client);
     await client.query('commit');
     isDone = true;

@@ -1,6 +1,8 @@
 import { cp, mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { inLongTransaction } from '../../src/database/copy.ts';
+import { commandPatience, openOrm } from '../../src/database/orm.ts';
 import { submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { temporaryFolder, testKeys } from '../support/program.ts';
@@ -141,6 +143,25 @@ describe('backup', () => {
       const created = JSON.parse((await creating).stdout);
       const duties = await api.db.query('select from duties');
       expect(created.manifest.tables.find((it: { name: string }) => it.name === 'duties').rows).to.equal(duties.length);
+    });
+
+    it('has none of the time limits of the database', async () => {
+      const limits = await untouched.query<{ name: string }>(
+        `select name from pg_settings where name ~ '^(statement|lock|idle_in_transaction_session|transaction)_timeout$'`,
+      );
+      for (const { name } of limits) await untouched.query(`alter database ${untouched.name} set ${name} = '2s'`);
+      const orm = await openOrm(untouched.url, commandPatience);
+      try {
+        const { rows } = await inLongTransaction(orm.em.fork(), 'begin', async (client) => {
+          return await client.query('select name, setting from pg_settings where name = any($1)', [
+            limits.map((it) => it.name),
+          ]);
+        });
+        expect(rows).to.have.deep.members(limits.map(({ name }) => ({ name, setting: '0' })));
+      } finally {
+        await orm.close();
+        await untouched.query(`alter database ${untouched.name} reset all`);
+      }
     });
 
     it('refuses an empty database, and leaves nothing', async () => {
