@@ -123,19 +123,21 @@ async function tryToMigrate(orm: Orm, direction: 'up' | 'down', waitMs: number):
 /**
  * Gives the database these migrations and no others, for a restore. Drops our tables if it has others.
  *
- * @param mayReplace whether the tables may be dropped; it runs under the migrator's lock, and throws if not.
+ * @param requireReplaceable throws if the database must stay as it is. It runs under the migrator's lock, and is told
+ *   whether tables would be dropped.
  */
 export async function rebuildSchema(
   orm: Orm,
   names: readonly string[],
-  mayReplace: (em: EntityManager) => Promise<void>,
+  requireReplaceable: (em: EntityManager, drops: boolean) => Promise<void>,
 ): Promise<void> {
   await orm.em.fork().transactional(async (em) => {
     await em.execute(`select pg_advisory_xact_lock(${migrationLock})`);
     const applied = (await readSchemaStatus(em)).applied.map((it) => it.name);
     if (applied.length > 0) {
-      await mayReplace(em);
-      if (isSameSet(applied, names)) return;
+      const isSame = isSameSet(applied, names);
+      await requireReplaceable(em, !isSame);
+      if (isSame) return;
       // Without applied migrations, tables with these names would be another program's.
       await em.execute(`drop table if exists ${ownTables(orm).map(quoteName).join(', ')}`);
       // Not dropped: the migrator remembers that it exists.

@@ -18,6 +18,9 @@ export interface Patience {
 /** A visitor must get an answer within five seconds, so connecting plus one query must take less. */
 export const requestPatience: Patience = { connectMs: 1500, statementMs: 2500, queryMs: 3000, lockMs: 2000 };
 
+/** The `application_name` of commands. Those of servers and workers begin with `ruffinweb`, too. */
+export const commandName = 'ruffinweb command';
+
 /** An operator can wait, and a migration must. */
 export const commandPatience: Patience = { connectMs: 5000, statementMs: 0, queryMs: 0, lockMs: 0 };
 
@@ -56,7 +59,7 @@ export async function openOrm(url: string, patience: Patience, options: OrmOptio
     driverOptions: {
       Client: ClosingClient,
       ssl,
-      application_name: 'ruffinweb',
+      application_name: patience === commandPatience ? commandName : 'ruffinweb',
       connectionTimeoutMillis: patience.connectMs,
       query_timeout: patience.queryMs,
       statement_timeout: patience.statementMs,

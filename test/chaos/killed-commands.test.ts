@@ -21,7 +21,7 @@ describe('a killed command leaves nothing half done', () => {
   /** The database goes on with a statement whose client is dead. */
   async function connectionsClosed(db: TestDatabase): Promise<void> {
     await until('the connections of the killed command are closed', async () => {
-      const open = `select from pg_stat_activity where datname = $1 and application_name = 'ruffinweb'`;
+      const open = `select from pg_stat_activity where datname = $1 and application_name like 'ruffinweb%'`;
       return (await db.query(open, [db.name])).length === 0;
     });
   }

@@ -2,6 +2,7 @@ import { cp, mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } 
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { inLongTransaction } from '../../src/database/copy.ts';
+import { migrationLock } from '../../src/database/migrate.ts';
 import { commandPatience, openOrm } from '../../src/database/orm.ts';
 import { submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -34,6 +35,12 @@ describe('backup', () => {
     run(['backup', 'restore', dir, '--yes', '--json'], db, { DATA_DIR: path('data'), ...settings });
   const scratches = () =>
     api.db.query<{ name: string }>(`select datname as name from pg_database where datname like 'ruffinweb_verify_%'`);
+  const manifestOf = async (dir: string, change: (manifest: Record<string, unknown>) => void) => {
+    const file = join(dir, 'manifest.json');
+    const manifest = JSON.parse(await readFile(file, 'utf8'));
+    change(manifest);
+    await writeFile(file, JSON.stringify(manifest));
+  };
   const tablesOf = (db: TestDatabase) => db.query(`select from pg_tables where schemaname = 'public'`);
   const checkOf = async (name: string) => {
     const { stdout } = await run(['health', '--json']);
@@ -305,16 +312,29 @@ describe('backup', () => {
       expect(JSON.parse(senders.stdout).items.map((it: { email: string }) => it.email)).to.deep.equal([people[2]]);
       expect(await readFile(join(after.DATA_DIR, 'erasures.jsonl'), 'utf8')).to.include(log.trim());
       expect(await readdir(join(after.DATA_DIR, 'templates'))).to.deep.equal(['_own.liquid']);
+
+      // Another restore would forget who was erased.
+      await run(['senders', 'erase', '--email', people[2] ?? '', '--yes'], other, after);
+      expect((await restoreInto(other, made)).stderr).to.include('remembers erased');
     });
 
-    it('refuses a database that a server has started on', async () => {
+    it('refuses a database that a server uses, also one that starts meanwhile', async () => {
       await using other = await createDatabase();
+      const older = path('older');
+      await cp(made, older, { recursive: true });
+      await manifestOf(older, (it) => (it.migrations as string[]).pop());
+      const migrating = await other.lockKey(BigInt(migrationLock));
+      const restoring = restoreInto(other, made);
+      await other.waitingForLocks(1);
       const server = await startServerHere({ DATABASE_URL: other.url });
       try {
-        const refused = await restoreInto(other, made);
-        expect(refused.code).to.equal(1);
-        expect(refused.stderr).to.include('a server or worker uses this database');
-        expect(await other.query('select from forms')).to.have.lengthOf(1);
+        await migrating.release();
+        for (const refused of [await restoring, await restoreInto(other, older)]) {
+          expect(refused.code).to.equal(1);
+          expect(refused.stderr).to.include('a server or worker uses this database');
+        }
+        for (const table of ['forms', 'encryption_keys'])
+          expect(await other.query(`select from ${table}`), table).to.have.lengthOf(1);
       } finally {
         await server[Symbol.asyncDispose]();
       }
@@ -342,12 +362,6 @@ describe('backup', () => {
   });
 
   describe('a backup that cannot be used', () => {
-    const manifestOf = async (dir: string, change: (manifest: Record<string, unknown>) => void) => {
-      const file = join(dir, 'manifest.json');
-      const manifest = JSON.parse(await readFile(file, 'utf8'));
-      change(manifest);
-      await writeFile(file, JSON.stringify(manifest));
-    };
     const table = (dir: string) => join(dir, 'tables', 'messages.copy');
     type Fault = [what: string, damage: (dir: string) => Promise<void>, says: string];
     const faults: Fault[] = [

@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { PoolClient } from 'pg';
 import { copyIn, inLongTransaction, ownTables, quoteName, readTables, type TableColumns } from '../../database/copy.ts';
 import { isSameSet, migrateUp, migrationLock, readSchemaStatus, rebuildSchema } from '../../database/migrate.ts';
-import type { Orm } from '../../database/orm.ts';
+import { commandName, type Orm } from '../../database/orm.ts';
 import { restoredPause } from '../delivery/pause/pause-after-restore.ts';
 import { refuseNewerSchema } from './fit-backup.ts';
 import { type Backup, BackupFault, tablePath } from './manifest.ts';
@@ -20,18 +20,15 @@ const markerOf = (backup: Backup) => `restore ${backup.id}`;
 export async function restoreRows(orm: Orm, backup: Backup, copying: Copying): Promise<void> {
   const em = orm.em.fork();
   refuseNewerSchema((await readSchemaStatus(em)).applied.map((it) => it.name));
-  const [own] = await em.execute<{ since: string }[]>(
-    'select backend_start::text as since from pg_stat_activity where pid = pg_backend_pid()',
-  );
   if (!(await isRestored(em, backup))) {
-    await rebuildSchema(orm, backup.manifest.migrations, requireUnused).catch((error: unknown) => {
+    await rebuildSchema(orm, backup.manifest.migrations, requireReplaceable).catch((error: unknown) => {
       // SQLSTATE duplicate_table.
       if ((error as { code?: unknown }).code !== '42P07') throw error;
       throw new BackupFault(
         'the database has a table of another program with one of our names: name an empty database',
       );
     });
-    await copyRows(orm, backup, copying, own?.since ?? '');
+    await copyRows(orm, backup, copying);
   }
   await migrateUp(orm);
 }
@@ -47,29 +44,38 @@ async function isRestored(em: EntityManager, backup: Backup): Promise<boolean> {
   return (await em.execute('select from duties where name = ?', [markerOf(backup)])).length > 0;
 }
 
-const usedSql = `select exists (select from senders) or exists (select from messages) or exists (select from emails) as used`;
+type Query = <Row extends object>(sql: string) => Promise<Row[]>;
 
-async function requireUnused(em: EntityManager): Promise<void> {
-  const [found] = await em.execute<{ used: boolean }[]>(usedSql);
-  if (found?.used) throw inUse();
+async function requireReplaceable(em: EntityManager, drops: boolean): Promise<void> {
+  const query: Query = (sql) => em.execute(sql);
+  await requireUnused(query);
+  if (drops) await requireNoServer(query);
 }
 
-function inUse(): BackupFault {
-  return new BackupFault(
-    'the database already has senders, messages or emails, and a restore would replace them: name an empty database in DATABASE_URL, or another DATA_DIR',
+/** An older schema lacks some of these tables. */
+async function requireUnused(query: Query): Promise<void> {
+  const present = await query<{ name: string }>(
+    `select name from unnest('{senders,messages,emails,erasures,suppressions}'::text[]) as given (name)
+     where to_regclass(name) is not null`,
+  );
+  const [found] = await query<{ used: boolean }>(
+    `select ${present.map(({ name }) => `exists (select from ${name})`).join(' or ')} as used`,
+  );
+  if (!found?.used) return;
+  throw new BackupFault(
+    'the database already has senders, messages or emails, or remembers erased or blocked people, and a restore would replace them: name an empty database in DATABASE_URL, or another DATA_DIR',
   );
 }
 
-/** @param began when this process connected to the database. */
-async function copyRows(orm: Orm, backup: Backup, copying: Copying, began: string): Promise<void> {
+async function copyRows(orm: Orm, backup: Backup, copying: Copying): Promise<void> {
   const em = orm.em.fork();
   const pause = await restoredPause({ em });
   await inLongTransaction(em, 'begin', async (client) => {
     await client.query(`select pg_advisory_xact_lock(${migrationLock})`);
     const tables = await readTables(client, ownTables(orm));
     await client.query(`lock table ${tables.map((it) => quoteName(it.name)).join(', ')} in access exclusive mode`);
-    if (!(await mayFill(client, backup))) return;
-    await requireNoServer(client, began);
+    const query: Query = async <Row extends object>(sql: string) => (await client.query<Row>(sql)).rows;
+    if (!(await mayFill(client, backup, query))) return;
     requireSameTables(backup, tables);
     await client.query(`truncate ${tables.map((it) => quoteName(it.name)).join(', ')}`);
     for (const { name } of tables) await copyTable(client, backup, name, copying);
@@ -82,14 +88,15 @@ async function copyRows(orm: Orm, backup: Backup, copying: Copying, began: strin
  * A server that has started on the empty database would go on with the index key that it made there, so that nobody
  * would find its senders by address.
  */
-async function requireNoServer(client: PoolClient, began: string): Promise<void> {
-  const { rows } = await client.query(
-    `select from pg_stat_activity where datname = current_database() and application_name = 'ruffinweb'
-       and backend_start < $1::timestamptz`,
-    [began],
+async function requireNoServer(query: Query): Promise<void> {
+  const others = await query(
+    `select from pg_stat_activity where datname = current_database() and application_name like 'ruffinweb%'
+       and application_name <> '${commandName}'`,
   );
-  if (rows.length > 0)
-    throw new BackupFault('a server or worker uses this database; nothing was restored: stop it and run this again');
+  if (others.length === 0) return;
+  throw new BackupFault(
+    'a server or worker uses this database, or a pooler keeps its connection open; nothing was restored: stop them and run this again',
+  );
 }
 
 function requireSameTables({ manifest }: Backup, tables: readonly TableColumns[]): void {
@@ -100,14 +107,14 @@ function requireSameTables({ manifest }: Backup, tables: readonly TableColumns[]
 }
 
 /** Asked again under the locks: a server or another restore may have been faster. @returns false if that restored it. */
-async function mayFill(client: PoolClient, backup: Backup): Promise<boolean> {
+async function mayFill(client: PoolClient, backup: Backup, query: Query): Promise<boolean> {
   const { rows } = await client.query('select from duties where name = $1', [markerOf(backup)]);
   if (rows.length > 0) return false;
-  const { rows: found } = await client.query<{ used: boolean; names: string[] }>(
-    `${usedSql}, array(select name::text from schema_migrations) as names`,
-  );
-  if (found[0]?.used) throw inUse();
-  if (isSameSet(found[0]?.names ?? [], backup.manifest.migrations)) return true;
+  await requireUnused(query);
+  await requireNoServer(query);
+  const applied = await query<{ name: string }>('select name::text from schema_migrations');
+  const names = applied.map((it) => it.name);
+  if (isSameSet(names, backup.manifest.migrations)) return true;
   throw new BackupFault(
     'a server has migrated the database meanwhile; nothing was restored: stop it and run this again',
   );
