@@ -100,6 +100,11 @@ describe('backup', () => {
         await mkdir(dir);
         return { dir, says: 'exists already' };
       },
+      'a link to nothing': async () => {
+        const dir = path('link');
+        await symlink(join(folder, 'missing'), dir);
+        return { dir, says: 'exists already' };
+      },
       'a folder in a missing one': async () => ({ dir: join(folder, 'missing', 'x'), says: 'create it first' }),
       'the folder of the key file': async () => {
         const keys = path('keys');
@@ -142,7 +147,8 @@ describe('backup', () => {
 
     it('takes its snapshot after a migration has released the tables', async () => {
       const migrating = await api.db.lockTable('messages');
-      const dir = path('backup');
+      // The data folder has no keys here.
+      const dir = join(data, 'backup');
       const creating = backup('create', dir, '--json');
       await api.db.waitingForLocks(1);
       await api.db.query(`insert into duties (name, done_at) values ('of the migration', now())`);

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import type { PoolClient } from 'pg';
 import type { DatabaseContext } from '../../context.ts';
@@ -47,7 +47,7 @@ export async function createBackup(base: DatabaseContext, request: CreateRequest
   try {
     const manifest = await writeBackup(base, draft, request);
     await rename(draft, dir).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+      if (!['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(error.code ?? '')) throw error;
       throw alreadyThere(dir);
     });
     await syncFolder(dirname(dir));
@@ -60,12 +60,13 @@ export async function createBackup(base: DatabaseContext, request: CreateRequest
 async function requireUsable(dir: string, keyFiles: readonly string[]): Promise<void> {
   const parent = await realpath(dirname(dir)).catch(() => undefined);
   if (parent === undefined) throw new BackupFault(`the folder ${dirname(dir)} does not exist: create it first`);
-  if ((await stat(dir).catch(() => undefined)) !== undefined) throw alreadyThere(dir);
+  if ((await lstat(dir).catch(() => undefined)) !== undefined) throw alreadyThere(dir);
   for (const file of keyFiles) {
+    const target = await realpath(file).catch(orMissing);
+    if (target === undefined) continue;
     // A key file may be a link: neither its own folder nor that of its target may be copied with the backups.
-    const folders = [realpath(dirname(file)), realpath(file).then(dirname)].map((it) => it.catch(() => undefined));
-    for (const folder of await Promise.all(folders)) {
-      if (folder === undefined || relative(folder, parent).split('/')[0] === '..') continue;
+    for (const folder of [await realpath(dirname(file)), dirname(target)]) {
+      if (relative(folder, parent).split('/')[0] === '..') continue;
       throw new BackupFault(
         `${dir} would be in ${folder}, which holds the keys (${basename(file)}): choose a folder elsewhere, since a backup beside its keys gives away every message`,
       );
