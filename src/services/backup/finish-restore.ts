@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, realpath, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { makeFolder } from '../../folder.ts';
 import type { Scope } from '../scope.ts';
@@ -11,6 +11,8 @@ import { type Copying, copyHashed, readFileStream, writeFileStream } from './str
 export interface Restored {
   /** Erasures that the backup's tables lacked. */
   erasures: Replayed;
+  /** Lines of both erasure logs that cannot be used: torn, changed, or from another database. */
+  strangeLines: number;
   /** Whether the templates came from the backup. `kept`: DATA_DIR has some already. */
   templates: 'restored' | 'kept' | 'none';
   /** Emails that the old server may have sent since the backup was made. */
@@ -21,12 +23,13 @@ export interface Restored {
 
 /** Replays erasures from the logs of the backup and of DATA_DIR, and places the templates. May be run again. */
 export async function finishRestore(scope: Scope, backup: Backup, copying: Copying): Promise<Restored> {
-  const own = (await readErasureLog(scope.keyring, erasureLogFile(scope.config))).records;
+  const own = await readErasureLog(scope.keyring, erasureLogFile(scope.config));
   const hasLog = backup.manifest.files.some((it) => it.name === 'erasures.jsonl');
   const text = hasLog ? await readFile(filePath(backup.dir, { name: 'erasures.jsonl' }), 'utf8') : '';
-  const all = [...own, ...parseLog(scope.keyring, text).records];
+  const stored = parseLog(scope.keyring, text);
+  const all = [...own.records, ...stored.records];
   const erasures = await replayErasures(scope, all);
-  await appendRecords(scope, recordsNotIn(own, all));
+  await appendRecords(scope, recordsNotIn(own.records, all));
   const templates = await placeTemplates(scope.config.dataDir, backup, copying);
   const [queue] = await scope.em.execute<{ count: number; since: string | null }[]>(
     `select count(*)::int as count, min(created_at)::text as since from emails where state = 'queued'`,
@@ -35,6 +38,7 @@ export async function finishRestore(scope: Scope, backup: Backup, copying: Copyi
   const since = queue?.since ?? null;
   return {
     erasures,
+    strangeLines: own.strangeLines.length + stored.strangeLines.length,
     templates,
     queued: queue?.count ?? 0,
     queuedSince: since === null ? null : new Date(since).toISOString(),
@@ -45,7 +49,9 @@ export async function finishRestore(scope: Scope, backup: Backup, copying: Copyi
 async function placeTemplates(dataDir: string, backup: Backup, copying: Copying): Promise<Restored['templates']> {
   const names = backup.manifest.files.map((it) => it.name).filter((it) => it.startsWith('templates/'));
   if (names.length === 0) return 'none';
-  const folder = join(dataDir, 'templates');
+  const named = join(dataDir, 'templates');
+  // A link to an empty folder stays a link.
+  const folder = await realpath(named).catch(() => named);
   if ((await readdir(folder).catch(() => [])).length > 0) return 'kept';
   makeFolder(dataDir);
   const draft = `${folder}.new`;

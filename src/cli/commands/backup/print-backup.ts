@@ -45,7 +45,7 @@ export function printVerified(call: Call, backup: Backup, opened: number): void 
 }
 
 export function printRestored(call: Call, backup: Backup, restored: Restored): void {
-  const { erasures, templates, queued, queuedSince } = restored;
+  const { erasures, strangeLines, templates, queued, queuedSince } = restored;
   const gone = `${plural(erasures.messages, 'message')} and ${plural(erasures.senders, 'sender')} are gone`;
   const since = queuedSince === null ? '' : `, the oldest since ${formatExact(new Date(queuedSince))}`;
   printBackup(
@@ -55,6 +55,10 @@ export function printRestored(call: Call, backup: Backup, restored: Restored): v
     ['templates', templates === 'kept' ? 'those of DATA_DIR stay' : templates],
     ['mail', `paused; ${plural(queued, 'email')} queued${since}`, call.output.style.warning],
   );
+  if (strangeLines > 0)
+    call.output.warn(
+      `\n${plural(strangeLines, 'line')} of the erasure log cannot be used: torn, changed, or from another database`,
+    );
   call.output.note(
     queued === 0
       ? `\nNext: ${adviceWords['resume-hand']}`
