@@ -5,6 +5,8 @@ import { quoteName } from './copy.ts';
 export interface Scratch extends AsyncDisposable {
   /** Secret: it contains the password. */
   url: string;
+  /** The first statement to run in it: our user's search path may name a schema that a new database lacks. */
+  prepare: string;
 }
 
 /**
@@ -13,9 +15,10 @@ export interface Scratch extends AsyncDisposable {
  * the same server have others.
  */
 export async function createScratch(em: EntityManager, url: string): Promise<Scratch> {
-  const [own] = await em.execute<{ oid: string; options: string }[]>(
+  const [own] = await em.execute<{ oid: string; options: string; prepare: string }[]>(
     `select oid::text, format('template template0 encoding %L lc_collate %L lc_ctype %L',
-       pg_encoding_to_char(encoding), datcollate, datctype) as options
+       pg_encoding_to_char(encoding), datcollate, datctype) as options,
+       format('create schema if not exists %I', coalesce(current_schema(), 'public')) as prepare
      from pg_database where datname = current_database()`,
   );
   const prefix = `ruffinweb_verify_${own?.oid}_`;
@@ -28,7 +31,8 @@ export async function createScratch(em: EntityManager, url: string): Promise<Scr
   await em.execute(`create database ${name} ${own?.options}`);
   const address = new URL(url);
   address.pathname = `/${name}`;
-  return { url: address.href, [Symbol.asyncDispose]: () => drop(em, name) };
+  const prepare = own?.prepare ?? '';
+  return { url: address.href, prepare, [Symbol.asyncDispose]: () => drop(em, name) };
 }
 
 async function drop(em: EntityManager, name: string): Promise<void> {

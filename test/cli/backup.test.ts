@@ -196,10 +196,11 @@ describe('backup', () => {
   });
 
   describe('verify', () => {
-    it('restores, decrypts, and drops its scratch databases', async () => {
+    it('restores, decrypts, drops its scratch databases, and tells health', async () => {
       const [own] = await api.db.query<{ oid: string }>(
         'select oid::text from pg_database where datname = current_database()',
       );
+      expect(await checkOf('backup')).to.equal(undefined);
       // A killed run left the first one; the second belongs to another installation on this server.
       const [left, others] = [`ruffinweb_verify_${own?.oid}_0123abcd`, 'ruffinweb_verify_1_0123abcd'];
       for (const name of [left, others]) await api.db.query(`create database ${name}`);
@@ -211,25 +212,38 @@ describe('backup', () => {
       } finally {
         await api.db.query(`drop database ${others}`);
       }
-    });
-
-    it('tells health, which warns after two days', async () => {
-      await api.db.query(`delete from duties where name = 'backup-verified'`);
-      expect(await checkOf('backup')).to.equal(undefined);
-      await backup('verify', made);
       expect(await checkOf('backup')).to.include({ status: 'ok' });
       await api.db.query(`update duties set done_at = now() - interval '50 hours' where name = 'backup-verified'`);
       const late = await checkOf('backup');
       expect(late).to.include({ status: 'warn' });
       expect(late.fix).to.include('ruffinweb backup create');
+    });
 
-      await api.db.query(`delete from duties where name = 'backup-verified'`);
-      await using others = await createDatabase();
-      await run(['senders', 'list'], others);
-      const theirs = path('backup');
-      await run(['backup', 'create', theirs], others);
-      expect((await backup('verify', theirs)).code).to.equal(0);
-      expect(await checkOf('backup'), 'of another database').to.equal(undefined);
+    it('does not tell health about a backup of another database', async () => {
+      await using other = await createDatabase();
+      await run(['senders', 'list'], other);
+      expect((await run(['backup', 'verify', made], other)).code).to.equal(0);
+      expect(await other.query(`select from duties where name = 'backup-verified'`)).to.deep.equal([]);
+    });
+
+    it('works with a search path that names a schema of ours', async () => {
+      await api.db.query(`create schema ours`);
+      await api.db.query(`create role pathed superuser login password 'pathed'`);
+      await api.db.query(`alter role pathed set search_path = ours`);
+      const as = (db: TestDatabase) => ({
+        url: Object.assign(new URL(db.url), { username: 'pathed', password: 'pathed' }).href,
+      });
+      try {
+        const verified = await run(['backup', 'verify', made], as(api.db));
+        expect(verified.code, verified.stderr).to.equal(0);
+        await using other = await createDatabase({ empty: true });
+        const refused = await run(['backup', 'restore', made, '--yes'], as(other));
+        expect(refused.code).to.equal(1);
+        expect(refused.stderr).to.include('create the schema');
+      } finally {
+        await api.db.query('drop role pathed');
+        await api.db.query('drop schema ours');
+      }
     });
 
     it('explains a missing right to create databases', async () => {

@@ -43,6 +43,10 @@ const databaseRefusals: Readonly<Record<string, [what: string, fix: string]>> = 
   '28000': ['the database does not let us in', 'fix the user or the sslmode in DATABASE_URL'],
   '28P01': ['the database rejected the login', 'fix the user and the password in DATABASE_URL'],
   '3D000': ['there is no such database', 'create it, or fix its name in DATABASE_URL'],
+  '3F000': [
+    'the database has no schema for our tables',
+    'create the schema that the search_path of our database user names, or reset it',
+  ],
   '42501': ['our database user may not do this', 'grant it, or run the command as the owner of the tables'],
 };
 

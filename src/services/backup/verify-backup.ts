@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Context, DatabaseContext } from '../../context.ts';
 import { holdLock } from '../../database/locks.ts';
-import { createScratch } from '../../database/scratch.ts';
+import { createScratch, type Scratch } from '../../database/scratch.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
 import { placesOf, sealedTableNames, sealedTables } from '../../privacy/sealed-columns.ts';
 import { SealBroken } from '../../privacy/sealing.ts';
@@ -45,17 +45,17 @@ export async function verifyBackup(
       'our database user may not create the scratch database that a backup is restored into: "alter role … createdb", or name another server in DATABASE_URL',
     );
   });
-  const opened = await restoreAndOpen(scratch.url, backup, opening, copying);
+  const opened = await restoreAndOpen(scratch, backup, opening, copying);
   await rememberVerified(em, backup);
   return opened;
 }
 
-async function restoreAndOpen(url: string, backup: Backup, opening: Opening, copying: Copying): Promise<number> {
+async function restoreAndOpen(scratch: Scratch, backup: Backup, opening: Opening, copying: Copying): Promise<number> {
   await using closing = new AsyncDisposableStack();
-  const database = closing.use(await opening.openDatabase(url));
+  const database = closing.use(await opening.openDatabase(scratch.url));
   await database.orm.em
     .fork()
-    .execute('select 1')
+    .execute(scratch.prepare)
     .catch((error: Error) => {
       const said = error.message.split(' - ').at(-1);
       throw new BackupFault(
