@@ -384,6 +384,22 @@ describe('backup', () => {
     type Fault = [what: string, damage: (dir: string) => Promise<void>, says: string];
     const faults: Fault[] = [
       ['no folder', (dir) => rm(dir, { recursive: true }), 'no manifest.json'],
+      [
+        'a folder as its manifest',
+        async (dir) => {
+          await rm(join(dir, 'manifest.json'));
+          await mkdir(join(dir, 'manifest.json'));
+        },
+        'manifest.json cannot be used: EISDIR',
+      ],
+      [
+        'a folder as a table',
+        async (dir) => {
+          await rm(table(dir));
+          await mkdir(table(dir));
+        },
+        'messages.copy cannot be used: EISDIR',
+      ],
       ['no manifest', (dir) => rm(join(dir, 'manifest.json')), 'no manifest.json'],
       ['half a manifest', (dir) => truncate(join(dir, 'manifest.json'), 300), 'manifest.json is damaged'],
       ['a manifest of numbers', (dir) => writeFile(join(dir, 'manifest.json'), '17'), 'manifest.json is damaged'],
@@ -406,13 +422,8 @@ describe('backup', () => {
       ],
       [
         'an unknown column',
-        (dir) => manifestOf(dir, (it) => Object.assign((it.tables as object[])[0] ?? {}, { columns: ['no'] })),
-        'are not those of its migrations',
-      ],
-      [
-        'a manifest without a table',
-        (dir) => manifestOf(dir, (it) => (it.tables as object[]).pop()),
-        'are not those of',
+        (dir) => manifestOf(dir, (it) => Object.assign((it.tables as object[])[0] ?? {}, { columns: ['No'] })),
+        'are not those of its migrations (api_keys.No)',
       ],
       ['a missing table', (dir) => rm(table(dir)), 'is missing'],
       ['a missing template', (dir) => rm(join(dir, 'files', ownTemplate)), 'is missing'],
@@ -442,6 +453,14 @@ describe('backup', () => {
         expect(await scratches()).to.deep.equal([]);
       });
     }
+
+    it('is refused: a manifest without a table', async () => {
+      const dir = path('copy');
+      await cp(made, dir, { recursive: true });
+      await manifestOf(dir, (it) => (it.tables as object[]).pop());
+      expect((await restoreInto(untouched, dir)).stderr).to.include('are not those of its migrations (used_captchas)');
+      expect(await untouched.query('select from forms')).to.have.lengthOf(1);
+    });
 
     const otherKey = Buffer.alloc(32, 1).toString('base64');
     for (const [what, keys, says] of [

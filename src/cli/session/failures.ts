@@ -111,7 +111,7 @@ function codesOf(error: Error): string[] {
 
 /** Errors about files and folders that the operator named or owns. */
 const fileErrors = new Set(
-  'EACCES EPERM EROFS ENOSPC EDQUOT ENOENT ENOTDIR EISDIR EEXIST ELOOP ENAMETOOLONG'.split(' '),
+  'EACCES EPERM EROFS ENOSPC EDQUOT EIO ENOENT ENOTDIR EISDIR EEXIST ELOOP ENAMETOOLONG'.split(' '),
 );
 
 function explainSystem(error: Error): string | undefined {

@@ -43,7 +43,7 @@ export async function checkContent({ dir, manifest: { tables, files } }: Backup,
   for (const { path, bytes, sha256 } of paths) {
     const nowhere = new Writable({ write: (_piece, _encoding, done) => done() });
     const found = await copyHashed(readFileStream(path), nowhere, copying).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
+      if (error.code !== 'ENOENT') throw Object.assign(error, { path });
       throw new BackupFault(`${path} is missing: use another backup`);
     });
     if (found.bytes !== bytes || found.sha256 !== sha256)

@@ -23,7 +23,7 @@ const manifestSchema = z.object({
   migrations: z.array(z.string().regex(/^\d{14}_[a-z0-9_]+$/)).min(1),
   /** The keys that rows need. A canary, a known text encrypted with the key, shows a wrong key; keys are never here. */
   keys: z.array(z.object({ id: z.string(), rows: count, canary: z.base64().nullable() })),
-  tables: z.array(z.object({ name, columns: z.array(name), rows: count, ...content })),
+  tables: z.array(z.object({ name, columns: z.array(z.string()), rows: count, ...content })),
   files: z.array(z.object({ name: z.string().regex(/^(erasures\.jsonl|templates\/[^/]*[^/.][^/]*)$/), ...content })),
 });
 
@@ -53,22 +53,23 @@ export interface Backup {
 
 /** @throws {BackupFault} if there is none, or one that this release cannot read. */
 export async function readBackup(dir: string): Promise<Backup> {
-  const text = await readFile(join(dir, manifestFile), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
+  const path = join(dir, manifestFile);
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw Object.assign(error, { path });
     throw new BackupFault(`${dir} is not a finished backup: it has no ${manifestFile}`);
   });
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
   } catch {
-    throw new BackupFault(`${join(dir, manifestFile)} is damaged: use another backup`);
+    throw new BackupFault(`${path} is damaged: use another backup`);
   }
   const made = z.object({ format: z.int(), program: z.string() }).safeParse(parsed).data;
   if (made !== undefined && made.format > format) throw madeByNewer(dir, made.program);
   const { data, error } = manifestSchema.safeParse(parsed);
   if (data === undefined) {
     const where = error.issues[0]?.path.join('.');
-    throw new BackupFault(`${join(dir, manifestFile)} is damaged, at "${where}": use another backup`);
+    throw new BackupFault(`${path} is damaged, at "${where}": use another backup`);
   }
   return { dir, manifest: data, id: createHash('sha256').update(text).digest('hex').slice(0, 32) };
 }

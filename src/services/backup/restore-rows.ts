@@ -102,8 +102,12 @@ async function requireNoServer(query: Query): Promise<void> {
 function requireSameTables({ manifest }: Backup, tables: readonly TableColumns[]): void {
   const columnsOf = (all: readonly TableColumns[]) =>
     all.flatMap(({ name, columns }) => [name, ...columns.map((it) => `${name}.${it}`)]);
-  if (isSameSet(columnsOf(manifest.tables), columnsOf(tables))) return;
-  throw new BackupFault("the backup's tables are not those of its migrations: use another backup");
+  const [stored, expected] = [columnsOf(manifest.tables), columnsOf(tables)];
+  if (isSameSet(stored, expected)) return;
+  const [different] = [...new Set(stored).symmetricDifference(new Set(expected))];
+  throw new BackupFault(
+    `the backup's tables are not those of its migrations (${different ?? 'one is twice'}): use another backup, or where the database has columns of your own, pg_dump`,
+  );
 }
 
 /** Asked again under the locks: a server or another restore may have been faster. @returns false if that restored it. */
