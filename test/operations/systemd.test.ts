@@ -59,7 +59,14 @@ describeWith(['systemd-analyze'], 'the units in deploy/systemd', () => {
     await using folder = await temporaryFolder();
     await using db = await createDatabase();
     const backups = join(folder.path, 'backups');
-    const old = ['20200101T000000Z', '20200102T000000Z', 'unverified-20200103T000000Z', 'notes', 'x.part-0123abcd'];
+    const old = [
+      '20200101T000000Z',
+      '20200102T000000Z',
+      'unverified-20200103T000000Z',
+      'notes',
+      '2019 by hand Z',
+      'x.part-0123abcd',
+    ];
     for (const name of old) await mkdir(join(backups, name), { recursive: true });
     await utimes(join(backups, 'x.part-0123abcd'), 0, 0);
     const program = join(folder.path, 'ruffinweb');
@@ -76,8 +83,8 @@ describeWith(['systemd-analyze'], 'the units in deploy/systemd', () => {
 
     expect((await backUp({ KEEP_DAYS: '0' })).stdout).to.include('verified');
     const left = await readdir(backups);
-    expect(left).to.include.members(['unverified-20200103T000000Z', 'notes']).and.have.lengthOf(3);
-    const [newest = ''] = left.filter((it) => it.startsWith('2'));
+    expect(left).to.include.members(['unverified-20200103T000000Z', 'notes', '2019 by hand Z']).and.have.lengthOf(4);
+    const [newest = ''] = left.filter((it) => /^2.*T.*Z$/.test(it));
     expect(await readdir(join(backups, newest))).to.have.members(['files', 'manifest.json', 'tables']);
     expect(await db.query(`select from duties where name = 'backup-verified'`)).to.have.lengthOf(1);
   });
