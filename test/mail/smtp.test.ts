@@ -768,18 +768,20 @@ describe('SMTP: lanes', () => {
 });
 
 describe('SMTP: stopping', () => {
-  it('before the dot, a signal ends the attempt at once', async () => {
-    await using server = await startSmtpServer();
-    server.answer('rcpt', 'hold');
-    await using mailer = mailerTo(server);
-    const stop = new AbortController();
+  for (const step of ['greeting', 'ehlo', 'rcpt'] as const) {
+    it(`before the dot, a signal ends the attempt at once (${step})`, async () => {
+      await using server = await startSmtpServer();
+      server.answer(step, 'hold');
+      await using mailer = mailerTo(server);
+      const stop = new AbortController();
 
-    const sending = mailer.send(someMail(), { signal: stop.signal });
-    await server.held('rcpt');
-    stop.abort();
+      const sending = mailer.send(someMail(), { signal: stop.signal });
+      await server.held(step);
+      stop.abort();
 
-    expect(await sending).to.include({ result: 'later' });
-  });
+      expect(await sending).to.include({ result: 'later' });
+    });
+  }
 
   it('after the dot, a signal waits for the reply', async () => {
     await using server = await startSmtpServer();

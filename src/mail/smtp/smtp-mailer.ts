@@ -105,7 +105,10 @@ async function sendInLane(
   const soft = signal ? AbortSignal.any([hard, signal]) : hard;
   try {
     const built = buildMime(mail);
-    return soft.aborted ? stopped : await lane.send(built, { hard, soft, handedOver, beforeText });
+    if (soft.aborted) return stopped;
+    const outcome = await lane.send(built, { hard, soft, handedOver, beforeText });
+    // We ended it while the server was silent: that says nothing about the server.
+    return outcome.result === 'away' && (signal?.aborted || closing.aborted) ? stopped : outcome;
   } catch (error) {
     if (error instanceof UnsendableMail) return error.outcome;
     return classify(error as Error, { connected: false, greeted: true, began: false, handedOver: false });
