@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import * as z from 'zod';
 import { eachAddressOnce, readAddress, readMailbox } from '../address.ts';
 import { readIp } from '../network/ip-network.ts';
-import { explainUnescaped, socketFolderHint } from '../network/server-url.ts';
+import { explainUnusable, socketFolderHint } from '../network/server-url.ts';
 import { Secret } from '../secret.ts';
 import { TextFileFault } from '../text-file.ts';
 import type { KeyConfig } from './config.ts';
@@ -93,8 +93,8 @@ const onlyTls = 'remove it; only sslmode and sslrootcert are';
 export const databaseUrl = text((value) => {
   if (value === 'embedded') return new Secret(value);
   const url = URL.parse(value);
-  const unescaped = explainUnescaped(value);
-  if (unescaped !== undefined) throw new Error(unescaped);
+  const unusable = explainUnusable(value);
+  if (unusable !== undefined) throw new Error(unusable);
   if (url === null || !/^postgres(ql)?:$/.test(url.protocol) || url.pathname.length < 2) {
     const isCut = /:[^@/]*[^@/\d][^@/]*$/.test(value.slice(value.indexOf('//')));
     const hint = isCut ? '; in .env, put a value that contains # in quotes' : '';
@@ -126,8 +126,8 @@ function isDecodable(part: string): boolean {
 }
 
 export const redisUrl = text((value) => {
-  const unescaped = explainUnescaped(value);
-  if (unescaped !== undefined) throw new Error(unescaped);
+  const unusable = explainUnusable(value);
+  if (unusable !== undefined) throw new Error(unusable);
   const url = URL.parse(value);
   if (!url?.hostname || !/^rediss?:$/.test(url.protocol) || !/^(\/\d{0,4})?$/.test(url.pathname)) {
     throw new Error('must be a redis:// or rediss:// address, maybe with a login and a database number');

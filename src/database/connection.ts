@@ -1,5 +1,5 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { explainUnescaped, socketFolderHint } from '../network/server-url.ts';
+import { explainUnusable, socketFolderHint } from '../network/server-url.ts';
 import { readBytes } from '../text-file.ts';
 
 /** Where the database is and how to connect to it, for `pg` and for the ORM. */
@@ -19,8 +19,8 @@ export interface DatabaseAddress {
  * @throws {Error} for an invalid URL, and for modes that fall back to an unencrypted connection.
  */
 export function readDatabaseUrl(text: string): DatabaseAddress {
-  const unescaped = explainUnescaped(text);
-  if (unescaped !== undefined) throw new Error(`it ${unescaped}`);
+  const unusable = explainUnusable(text);
+  if (unusable !== undefined) throw new Error(`it ${unusable}`);
   const url = new URL(text);
   if (url.protocol !== 'postgresql:' && url.protocol !== 'postgres:') {
     throw new Error(`${url.protocol}// is not PostgreSQL`);

@@ -259,12 +259,21 @@ describe('readConfig', () => {
     for (const login of ['u@corp:p/ss', 'u@corp:p?ss', 'u:p@s/s', 'u:p@s?s']) {
       expect(wrong(`postgresql://${login}@h/db`)[0]?.[1], login).to.include('@ as %40');
     }
+    for (const [name, url] of [
+      ['DATABASE_URL', 'postgresql://u:p@one,two/db'],
+      ['DATABASE_URL', 'postgresql://u:p@one:5432,two:5433/db?sslmode=require'],
+      ['DATABASE_URL', 'postgresql://one,two/db'],
+      ['REDIS_URL', 'redis://:p@one:6379,two:6379'],
+    ] as const) {
+      expect(faultsOf({ [name]: url })[0]?.[1], url).to.include('several hosts');
+    }
     // What is left of an unquoted value in .env.
     expect(wrong('postgresql://u:p')[0]?.[1]).to.include('in .env, put a value that contains # in quotes');
     for (const url of [
       'postgresql://h/a@b',
       'postgresql://u:p@h/a@b',
       'postgresql://u:p@ss@h/db',
+      'postgresql://u:p,q@h/a,b',
       'postgresql://u@%2Frun%2Fpostgresql/db',
     ]) {
       expect(wrong(url), url).to.deep.equal([]);
