@@ -13,8 +13,8 @@ import { defaultFormSlug, findOpenForm } from '../../src/services/forms/forms.ts
 import { makeReceipt } from '../../src/services/ids.ts';
 import type { Intake } from '../../src/services/intake/intake.ts';
 import { openPostMemory } from '../../src/services/intake/post-memory.ts';
+import { openWriteAccess } from '../../src/services/intake/write-access.ts';
 import { openScope } from '../../src/services/scope.ts';
-import { openWriteAccess } from '../../src/services/write-access.ts';
 
 const config = readConfig(process.env);
 const log = createLog({ ...config.log, format: 'json' });

@@ -1,8 +1,11 @@
 import { isTlsError } from '../network/tls-error.ts';
 import { connectionErrorTexts } from './orm-repairs.ts';
 
-/** SQLSTATEs of a database that lacks space or another resource, cannot use its files, or is read-only. */
-const noWrites = /^(?:53|58|25006)/;
+/**
+ * SQLSTATEs of a database that lacks space or another resource, cannot use its files, or is read-only, and of a right, a table
+ * or a unique index that is missing.
+ */
+const noWrites = /^(?:53|58|25006|42501|42P01|42P10)/;
 
 /** Whether a statement failed because the database takes no writes now. */
 export function lacksWrites(error: unknown): boolean {
@@ -15,11 +18,11 @@ export function lacksWrites(error: unknown): boolean {
 
 /**
  * SQLSTATEs (PostgreSQL manual, appendix A) of temporary failures: connection lost, resources short, files unusable, server stopping,
- * statement or lock timeout, read-only standby, repeated deadlocks. Also a refused login, a missing right and a missing
- * database, as while an operator changes the password or restores a backup; PostgreSQL reports a file system that became
- * read-only as a missing right too.
+ * statement or lock timeout, read-only standby, repeated deadlocks. Also a refused login, and a missing right, database, table
+ * or unique index, as while an operator changes the password or restores a backup; PostgreSQL reports a file system that
+ * became read-only as a missing right too.
  */
-const notNow = /^(?:08|28|53|57P|58|57014|55P03|25006|3D000|40001|40P01|42501)/;
+const notNow = /^(?:08|28|53|57P|58|57014|55P03|25006|3D000|40001|40P01|42501|42P01|42P10)/;
 
 const socketCodes = new Set(
   'ECONNREFUSED ECONNRESET ETIMEDOUT EPIPE ENOTFOUND EAI_AGAIN EHOSTUNREACH ENETUNREACH EADDRNOTAVAIL'.split(' '),

@@ -10,9 +10,14 @@ const undo = Symbol('undo');
  * Writes a temporary table beside our tables and rolls it back. Unlike a row in one of them, it always needs space on the
  * disk.
  *
+ * @returns false if our role may not create temporary tables: then nothing was tried.
  * @throws the database's error
  */
-export async function tryWrite(em: EntityManager): Promise<void> {
+export async function tryWrite(em: EntityManager): Promise<boolean> {
+  // Not by the error: PostgreSQL reports a file system that became read-only as a missing right too.
+  const mayTry = `select has_database_privilege(current_database(), 'TEMPORARY') as may`;
+  const [row] = await em.execute<{ may: boolean }[]>(mayTry);
+  if (!row?.may) return false;
   try {
     await inTransaction(em, async (inside) => {
       await inside.execute(`set local temp_tablespaces = ''`);
@@ -22,4 +27,5 @@ export async function tryWrite(em: EntityManager): Promise<void> {
   } catch (error) {
     if (error !== undo) throw error;
   }
+  return true;
 }

@@ -102,12 +102,12 @@ describe('server', () => {
   });
 
   it('answers an unexpected error with a page or problem, without details', async () => {
-    await db.query('alter table forms rename to forms_away');
+    await db.query('alter table forms rename column slug to slug_away');
     try {
       const problem = await http.post('/api/messages', submission());
       expect(problem.status).to.equal(500);
       expect(problem.json).to.include({ code: 'unexpected', detail: 'the fault is ours and was logged' });
-      expect(server.log).to.include(problem.json.requestId).and.include('42P01');
+      expect(server.log).to.include(problem.json.requestId).and.include('42703');
       const page = await http.send('/api/messages', {
         method: 'POST',
         headers: { Accept: browserAccept },
@@ -117,9 +117,9 @@ describe('server', () => {
       expect(page.text)
         .to.include('That did not work')
         .and.include(page.headers.get('x-request-id') ?? '?');
-      expect(page.text + problem.text).to.not.match(/relation|forms_away|select/i);
+      expect(page.text + problem.text).to.not.match(/column|forms|select/i);
     } finally {
-      await db.query('alter table forms_away rename to forms');
+      await db.query('alter table forms rename column slug_away to slug');
     }
   });
 

@@ -1,9 +1,11 @@
 import { expect } from 'chai';
+import type { Health } from '../../src/services/health/health.ts';
+import { takesWrites } from '../../src/services/intake/write-access.ts';
 import { openScope } from '../../src/services/scope.ts';
-import { takesWrites } from '../../src/services/write-access.ts';
+import { runHere } from '../cli/terminal.ts';
 import { clientOf, submission } from '../support/api.ts';
 import { openTestContext } from '../support/context.ts';
-import { createDatabase } from '../support/database.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { allowEverything, refuseMessages, refuseTables } from '../support/no-space.ts';
 import { type Api, openApi, startServerHere } from '../support/server-here.ts';
 import { TlsProxy } from '../support/tls-proxy.ts';
@@ -84,13 +86,6 @@ describe('a database that takes no posts, as with a full disk', () => {
     }
   });
 
-  it('answers 503 while the database denies us a table, as after a restore', async () => {
-    await refuseMessages(api.db, '42501');
-    const denied = await api.http.post('/api/messages', submission());
-    expect([denied.status, denied.json.code]).to.deep.equal([503, 'database-away']);
-    expect(denied.headers.get('retry-after')).to.equal('5');
-  });
-
   it('makes the server ready once a write succeeds', async () => {
     await using context = await openTestContext(api.db);
     const scope = openScope(context);
@@ -104,10 +99,69 @@ describe('a database that takes no posts, as with a full disk', () => {
     expect(access.isDoubtful).to.equal(false);
     expect(await api.db.query(`select from pg_class where relname = 'write_check'`)).to.deep.equal([]);
     await refuseTables(api.db, '42501');
-    expect(
-      await takesWrites(scope, { isDoubtful: true, triedAt: Number.NEGATIVE_INFINITY }),
-      'it may not try',
-    ).to.equal(true);
+    access.isDoubtful = true;
+    access.triedAt -= 10_000;
+    expect(await takesWrites(scope, access), 'a file system that became read-only').to.equal(false);
+  });
+});
+
+describe('a database where a right, a table or an index is missing, as during a restore', () => {
+  let db: TestDatabase;
+  let role: string;
+  let url: string;
+
+  before(async () => {
+    db = await createDatabase();
+    role = `${db.name}_server`;
+    url = Object.assign(new URL(db.url), { username: role, password: 'secret' }).href;
+    await db.query(`create role ${role} login password 'secret'`);
+    await db.query(`grant select, insert, update, delete on all tables in schema public to ${role}`);
+  });
+  after(async () => {
+    await db.query(`drop owned by ${role}; drop role ${role}`);
+    await db[Symbol.asyncDispose]();
+  });
+
+  const writesOf = async () => {
+    const { stdout } = await runHere(['health', '--json'], { url });
+    return (JSON.parse(stdout) as Health).checks.find((it) => it.name === 'writes');
+  };
+
+  it('gives posts 503, and readyz and health notice it', async () => {
+    await using server = await startServerHere({ DATABASE_URL: url });
+    const http = clientOf(server.url);
+    let posts = 0;
+    const post = () => http.post('/api/messages', submission({ message: `Hello ${++posts}` }));
+    for (const [takeAway, giveBack] of [
+      [`revoke insert on messages from ${role}`, `grant insert on messages to ${role}`],
+      [`revoke update on senders from ${role}`, `grant update on senders to ${role}`],
+      ['alter table emails rename to emails_away', 'alter table emails_away rename to emails'],
+      [
+        'alter table recent_posts drop constraint recent_posts_pkey',
+        'alter table recent_posts add primary key (fingerprint)',
+      ],
+    ] as const) {
+      await db.query(takeAway);
+      const refused = await post();
+      expect([refused.status, refused.json.code], takeAway).to.deep.equal([503, 'database-away']);
+      expect(refused.headers.get('retry-after')).to.equal('5');
+      expect((await http.get('/readyz')).status, takeAway).to.equal(503);
+      const writes = await writesOf();
+      expect(writes, takeAway).to.include({ status: 'fail' });
+      expect(writes?.fact).to.match(/our database user may not|a table or an index is missing/);
+      await db.query(giveBack);
+      expect((await post()).status, giveBack).to.equal(201);
+      expect((await http.get('/readyz')).status, giveBack).to.equal(200);
+      expect(await writesOf()).to.include({ status: 'ok' });
+    }
+  });
+
+  it('counts as able to write if we have no right to try', async () => {
+    await db.query(`revoke temporary on database ${db.name} from public`);
+    expect(await writesOf()).to.include({ status: 'warn' });
+    await using context = await openTestContext({ url });
+    const access = { isDoubtful: true, triedAt: Number.NEGATIVE_INFINITY };
+    expect(await takesWrites(openScope(context), access)).to.equal(true);
   });
 });
 

@@ -38,6 +38,11 @@ const hints: Partial<Record<ProblemCode, string>> = {
   'keys-wrong': 'ruffinweb encryption rotate --help',
 };
 
+const noTable: [what: string, fix: string] = [
+  'a table or an index is missing',
+  'if a restore is running, wait for its end, else run "ruffinweb migrate check"',
+];
+
 /** Messages for database errors that last until an operator fixes something, by SQLSTATE (PostgreSQL manual, appendix A). */
 const databaseRefusals: Readonly<Record<string, [what: string, fix: string]>> = {
   '28000': ['the database does not let us in', 'fix the user or the sslmode in DATABASE_URL'],
@@ -48,6 +53,8 @@ const databaseRefusals: Readonly<Record<string, [what: string, fix: string]>> = 
     'create the schema that the search_path of our database user names, or reset it',
   ],
   '42501': ['our database user may not do this', 'grant it, or run the command as the owner of the tables'],
+  '42P01': noTable,
+  '42P10': noTable,
 };
 
 /** Since PostgreSQL 15 only the owner of a database may create tables in it. */

@@ -5,6 +5,7 @@ import { tryWrite } from '../../database/try-write.ts';
 import type { Keyring } from '../../privacy/keyring.ts';
 import { KeysWrong } from '../../privacy/keyring-check.ts';
 import { Problem } from '../../problems.ts';
+import { planStoring } from '../intake/write-access.ts';
 import { requireFitSchema } from '../schema.ts';
 import { bad, type Finding, good, type HealthParts } from './health-check.ts';
 
@@ -66,19 +67,15 @@ export async function checkDatabase(parts: HealthParts): Promise<Finding> {
   return good(fact);
 }
 
-/** A full disk lets reads succeed. */
+/** A full disk and a missing right to insert let reads succeed. */
 export async function checkWrites(em: EntityManager): Promise<Finding> {
-  try {
-    await tryWrite(em);
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== '42501') throw error;
-    return bad(
-      'warn',
-      'not tried: our role may not create temporary tables',
-      'GRANT TEMPORARY ON DATABASE … TO that role',
-    );
-  }
-  return good('the database takes writes and has space');
+  await planStoring(em);
+  if (await tryWrite(em)) return good('the database takes writes and has space');
+  return bad(
+    'warn',
+    'not tried: our role may not create temporary tables',
+    'GRANT TEMPORARY ON DATABASE … TO that role',
+  );
 }
 
 /** A 201 promises that the message survives a power cut. */

@@ -1,9 +1,9 @@
 import { readSchemaStatus } from '../../database/migrate.ts';
 import { isOutage } from '../../database/outage.ts';
 import { readPause } from '../delivery/pause/pause.ts';
+import { takesWrites, type WriteAccess } from '../intake/write-access.ts';
 import { requireFitSchema } from '../schema.ts';
 import type { Scope } from '../scope.ts';
-import { takesWrites, type WriteAccess } from '../write-access.ts';
 
 export interface Readiness {
   ready: boolean;

@@ -1,9 +1,9 @@
 import type { Context } from '../../context.ts';
 import { lacksWrites } from '../../database/outage.ts';
-import { openWriteAccess, type WriteAccess } from '../write-access.ts';
 import type { RememberedForms } from './open-forms.ts';
 import { openPostMemory, type PostMemory } from './post-memory.ts';
 import { openStoreBatches, type StoreBatches } from './store-batches.ts';
+import { openWriteAccess, type WriteAccess } from './write-access.ts';
 
 /** What all posts to one server share: the remembered forms, the memory for posts, and the batches that store them. */
 export interface Intake extends StoreBatches {
