@@ -132,6 +132,21 @@ describe('health', () => {
     expect(warned.fix).to.include('ruffinweb emails resend --queued');
     expect(await queueAfter('119 minutes')).to.include({ status: 'warn' });
     expect(await queueAfter('121 minutes')).to.include({ status: 'fail' });
+    // The newest notification has another reply, and the oldest one a newer attempt.
+    await db.query(`update emails set created_at = now() where kind = 'notification' and id = (select max(id::text)::uuid
+      from emails where kind = 'notification')`);
+    await db.query(
+      `update attempts set outcome = 'unknown' where email_id in (select id from emails where created_at > now() - interval '1 hour')`,
+    );
+    await db.query(`insert into attempts (id, email_id, outcome, started_at, finished_at)
+      select gen_random_uuid(), email_id, 'away', now(), now() from attempts where outcome = 'later'`);
+    await db.query(`update emails set due_at = now() - interval '3 minutes'`);
+    const both = (await look(db)).seen('queue');
+    expect(both, 'the worse of two').to.include({ status: 'fail' });
+    expect(both.fact).to.match(/its last attempt: away$/);
+    await db.query('delete from attempts');
+    expect((await look(db)).seen('queue').fact).to.match(/has waited 2 h, and was never tried$/);
+    await db.query(`update emails set due_at = now() + interval '1 minute'`);
     await runHere(['emails', 'resend', '--queued', '--yes'], db);
     expect((await look(db)).seen('queue'), 'it was asked for again').to.include({ status: 'ok' });
     await db.query(`update emails set state = 'held', requeued_at = null where kind = 'notification'`);

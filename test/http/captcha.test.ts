@@ -4,6 +4,7 @@ import { text as readText } from 'node:stream/consumers';
 import { solveChallenge } from 'altcha-lib';
 import { deriveKey } from 'altcha-lib/algorithms/pbkdf2';
 import { expect } from 'chai';
+import { createHosted } from '../../src/captcha/hosted.ts';
 import { browserAccept, type Client, submission } from '../support/api.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Api, openApi, type ServerHere } from '../support/server-here.ts';
@@ -243,6 +244,7 @@ describe('a hosted captcha', () => {
     ['that the provider finds malformed', 400, { success: false, 'error-codes': ['bad-request'] }],
     ['that was solved on another site', 200, { success: true, hostname: 'evil.example' }],
     ['that was solved on a site of another form', 200, { success: true, hostname: 'shop.example.test' }],
+    ['that a program seems to have solved', 200, { success: true, score: 0.4 }],
     ['that was solved for another action', 200, { success: true, hostname: 'localhost', action: 'login' }],
   ] as [string, number, object, string?][]) {
     it(`rejects a solution ${what}`, async () => {
@@ -269,6 +271,17 @@ describe('a hosted captcha', () => {
       expect(answer.status, hostname).to.equal(201);
       await db.empty();
     }
+  });
+
+  it('of the provider’s own test page passes with a test secret', async () => {
+    answerWith = json({ success: true, hostname: 'example.com', action: 'test' });
+    const { port } = provider.address() as AddressInfo;
+    const test = createHosted('turnstile', {
+      secret: `1x${'0'.repeat(31)}AA`,
+      verifyUrl: `http://127.0.0.1:${port}/siteverify`,
+    });
+    const given = { formSlug: 'contact', clientAddress: undefined };
+    expect(await test.check('token', given)).to.deep.equal({ result: 'passed' });
   });
 
   it('reads no more of an answer than a real one has', async () => {

@@ -109,6 +109,8 @@ describeWith(['redis-server'], 'two servers with REDIS_URL, at 3 posts an hour',
       expect(refused.status).to.equal(429);
       expect(refused.headers.get('ratelimit-policy')).to.equal(`"requests";q=${allowed};w=3600`);
     }
+    for (let n = 0; n < 60; n++) await post(one, `2001:db8:${net}:1100::${n}`, '{');
+    expect((await post(one, `2001:db8:${net}:1200::1`, '{')).status, 'refusals do not count in the /48').to.equal(400);
   });
 
   itShares('share the request limit of an API key', async () => {
