@@ -81,9 +81,22 @@ describeWith(['systemd-analyze'], 'the units in deploy/systemd', () => {
     expect(failed.code).to.equal(1);
     expect(await readdir(backups)).to.have.members(old);
 
-    expect((await backUp({ KEEP_DAYS: '0' })).stdout).to.include('verified');
+    for (const [more, says] of [
+      [{ KEEP_DAYS: 'two weeks' }, 'KEEP_DAYS is "two weeks"'],
+      [{ RUFFINWEB: join(folder.path, 'none') }, 'set RUFFINWEB'],
+    ] as const) {
+      const refused = await backUp(more);
+      expect(refused).to.include({ code: 2, stdout: '' });
+      expect(refused.stderr).to.include(says);
+    }
+    const script = join(deploy, 'bin/ruffinweb-backup');
+    expect((await run(script, ['--help'])).stdout).to.match(/^Makes a backup.*KEEP_DAYS.*\n$/s);
+    expect((await run(script, []).catch((error) => error)).stderr).to.include('ruffinweb-backup /var/lib');
+    expect(await readdir(backups)).to.have.members(old);
+
+    expect((await backUp({ KEEP_DAYS: '0' })).stdout).to.match(/^created and verified \S+Z\n$/);
     const left = await readdir(backups);
-    expect(left).to.include.members(['unverified-20200103T000000Z', 'notes', '2019 by hand Z']).and.have.lengthOf(4);
+    expect(left).to.include.members(['notes', '2019 by hand Z']).and.have.lengthOf(3);
     const [newest = ''] = left.filter((it) => /^2.*T.*Z$/.test(it));
     expect(await readdir(join(backups, newest))).to.have.members(['files', 'manifest.json', 'tables']);
     expect(await db.query(`select from duties where name = 'backup-verified'`)).to.have.lengthOf(1);
