@@ -41,5 +41,6 @@ Next:
   edit $to/etc/ruffinweb/.env
   write the secrets into $to/etc/ruffinweb/credentials/, one a file: DATABASE_URL, SMTP_PASSWORD
   keep a copy of $to/etc/ruffinweb/credentials/ENCRYPTION_KEYS apart from the backups: a lost key is lost data
+  let that database account verify backups, wherever the database runs: alter role ruffinweb createdb
   install-release ruffinweb-backend-<version>.tgz
 END

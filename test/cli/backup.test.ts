@@ -106,6 +106,10 @@ describe('backup', () => {
         return { dir, says: 'exists already' };
       },
       'a folder in a missing one': async () => ({ dir: join(folder, 'missing', 'x'), says: 'create it first' }),
+      'a folder where nothing can be written': async () => ({
+        dir: '/proc/x',
+        says: `user id ${process.getuid?.()} cannot write in /proc`,
+      }),
       'the folder of the key file': async () => {
         const keys = path('keys');
         await mkdir(keys);
@@ -186,6 +190,17 @@ describe('backup', () => {
       expect((await readdir(folder)).filter((it) => join(folder, it).startsWith(dir))).to.deep.equal([]);
     });
 
+    it('refuses a column of its own, which no restore could fill', async () => {
+      await api.db.query('alter table forms add note text');
+      try {
+        const refused = await backup('create', path('backup'));
+        expect(refused).to.include({ code: 1, stdout: '' });
+        expect(refused.stderr).to.include('forms.note');
+      } finally {
+        await api.db.query('alter table forms drop note');
+      }
+    });
+
     it('refuses a schema that a newer release has changed', async () => {
       await using newer = await createDatabase();
       await newer.query(`insert into schema_migrations (name) values ('20991231000000_later')`);
@@ -253,7 +268,7 @@ describe('backup', () => {
       try {
         const refused = await run(['backup', 'verify', made], { url: url.href });
         expect(refused.code).to.equal(1);
-        expect(refused.stderr).to.include('alter role').and.include('DATABASE_URL');
+        expect(refused.stderr).to.include('alter role narrow createdb');
       } finally {
         await api.db.query('drop role narrow');
       }
@@ -290,6 +305,23 @@ describe('backup', () => {
       expect(again.stderr).to.include('already has senders, messages or emails');
     });
 
+    it('names the encoding that lacks a character', async () => {
+      await using other = await createDatabase({ empty: true });
+      const name = `${other.name}_latin1`;
+      await other.query(`create database ${name} encoding 'LATIN1' locale 'C' template template0`);
+      await api.db.query(`insert into duties (name, done_at) values ('€', now())`);
+      try {
+        const dir = path('backup');
+        await backup('create', dir);
+        const refused = await run(['backup', 'restore', dir, '--yes'], { url: other.url.replace(other.name, name) });
+        expect(refused.code).to.equal(1);
+        expect(refused.stderr).to.match(/LATIN1.*create it with ENCODING 'UTF8'/);
+      } finally {
+        await api.db.query(`delete from duties where name = '€'`);
+        await other.query(`drop database ${name}`);
+      }
+    });
+
     it('brings the schema of a backup to the newest, on any empty schema', async () => {
       await using old = await createDatabase();
       await restoreInto(old, made);
@@ -303,6 +335,18 @@ describe('backup', () => {
       expect(await migrated.count('messages')).to.equal(3);
       expect((await run(['migrate', 'check'], migrated)).code).to.equal(0);
       expect((await run(['messages', 'list'], migrated)).stdout).to.include('ada@example.test');
+    });
+
+    it('says that there is no erasure log, or what to do with a torn one', async () => {
+      const settings = { DATA_DIR: path('data') };
+      for (const says of [`nobody: no erasure log in ${settings.DATA_DIR}/erasures.jsonl`, 'erased again  nobody\n']) {
+        await using other = await createDatabase({ empty: true });
+        const { stdout, stderr } = await run(['backup', 'restore', made, '--yes'], other, settings);
+        expect(stdout).to.include(says);
+        expect(`${stdout}${stderr}`.includes('senders erase --replay')).to.equal(true);
+        await mkdir(settings.DATA_DIR, { recursive: true });
+        await writeFile(join(settings.DATA_DIR, 'erasures.jsonl'), 'torn');
+      }
     });
 
     it('erases again who is in either erasure log, and keeps templates', async () => {
@@ -382,7 +426,7 @@ describe('backup', () => {
     const table = (dir: string) => join(dir, 'tables', 'messages.copy');
     type Fault = [what: string, damage: (dir: string) => Promise<void>, says: string];
     const faults: Fault[] = [
-      ['no folder', (dir) => rm(dir, { recursive: true }), 'no manifest.json'],
+      ['no folder', (dir) => rm(dir, { recursive: true }), 'does not exist'],
       [
         'a folder as its manifest',
         async (dir) => {
@@ -453,6 +497,16 @@ describe('backup', () => {
       });
     }
 
+    it('is refused: no name, or the folder of several backups', async () => {
+      const all = path('all');
+      for (const it of ['20261101T000000Z', '20261102T000000Z', 'unverified-20261103T000000Z'])
+        await cp(made, join(all, it), { recursive: true });
+      expect((await restoreInto(untouched, all)).stderr).to.include(
+        `holds 3 backups: name one, as in ${all}/20261102T`,
+      );
+      expect((await backup('verify', '')).stderr).to.include('the name of the backup is empty');
+    });
+
     it('is refused: a manifest without a table', async () => {
       const dir = path('copy');
       await cp(made, dir, { recursive: true });
@@ -474,10 +528,21 @@ describe('backup', () => {
           await run(['backup', 'verify', made], other, settings),
         ]) {
           expect(screen).to.include({ code: 2, stdout: '' });
-          expect(screen.stderr).to.include(says);
+          expect(screen.stderr).to.include(says).and.include('from ENCRYPTION_KEYS; ENCRYPTION_KEYS_FILE is ignored');
+          expect(screen.stderr).to.not.include('encryption status');
         }
         expect(await tablesOf(other)).to.deep.equal([]);
       });
     }
+
+    it('is refused without keys, and says where to put them', async () => {
+      const { code, stderr } = await runHere(['backup', 'verify', made], api.db, {
+        settings: { DATA_DIR: data, ENCRYPTION_KEYS: '' },
+        sources: { ENCRYPTION_KEYS: 'default' },
+      });
+      expect(code).to.equal(2);
+      expect(stderr).to.include('encryption.keys, which is missing');
+      expect(stderr).to.include(`ENCRYPTION_KEYS_FILE to your copy of the keys, or put it at ${data}/encryption.keys`);
+    });
   });
 });

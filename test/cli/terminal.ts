@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { PassThrough } from 'node:stream';
 import { createProgram } from '../../src/cli/program.ts';
 import { describeFailure } from '../../src/cli/session/failures.ts';
-import type { Deps } from '../../src/cli/terminal/deps.ts';
+import type { Deps, SettingSource } from '../../src/cli/terminal/deps.ts';
 import { programPath } from '../support/built-program.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Finished, type Settings, testKeys } from '../support/program.ts';
@@ -22,6 +22,8 @@ interface Surroundings {
   types?: string;
   settings?: Settings;
   files?: SettingFiles;
+  /** Where settings come from, if not from the environment. */
+  sources?: Partial<Record<string, SettingSource>>;
 }
 
 /** The `.env` file that secrets came from, and other files by the name of the secret. */
@@ -61,7 +63,9 @@ export async function runHere(
       },
       faults: [],
       warnings: [],
-      sourceOf: (name) => (options.files?.secrets?.[name] ? 'file' : options.files?.file ? '.env' : 'environment'),
+      sourceOf: (name) =>
+        options.sources?.[name] ??
+        (options.files?.secrets?.[name] ? 'file' : options.files?.file ? '.env' : 'environment'),
     }),
     stopGently: () => new AbortController().signal,
     stopInSteps: () => ({ stop: new AbortController().signal, hasten: new AbortController().signal }),

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
@@ -127,9 +127,9 @@ async function runDrill({ server, other, settings, otherSettings, smtp, safe, ba
   const blocks = readDrill();
   expect(blocks.map((it) => it.machine)).to.deep.equal([
     ...Array(3).fill('on the server'),
-    ...Array(3).fill('on the other machine'),
+    ...Array(4).fill('on the other machine'),
   ]);
-  const [backUp, keepKeys, keepErasures, restore, look, resume] = blocks.map((it) => it.script);
+  const [backUp, keepKeys, keepErasures, restore, look, resume, settle] = blocks.map((it) => it.script);
 
   // Three people have written; when the backup is made, none of the mail has been sent.
   await using running = await RunningServer.start(settings, ['serve', '--migrate', '--no-deliver']);
@@ -154,6 +154,8 @@ async function runDrill({ server, other, settings, otherSettings, smtp, safe, ba
 
   const restored = await other.run(restore ?? '');
   expect(restored.stdout).to.match(/erased again +1 person: 1 message and 1 sender are gone/);
+  if (otherSettings.DATABASE_URL === undefined)
+    expect(restored.stderr).to.include('Next: start the server with "ruffinweb serve" (mail stays paused), then:');
   expect(restored.stdout).to.match(/paused; 2 emails queued/);
 
   const { ENCRYPTION_KEYS_FILE } = await other.variables();
@@ -176,6 +178,9 @@ async function runDrill({ server, other, settings, otherSettings, smtp, safe, ba
   await until('the other mail is sent', async () => (await mails()).length >= 2);
   const listed = JSON.parse((await other.run('ruffinweb emails list --json')).stdout).items;
   expect(listed.find((it: { id: string }) => it.id === arrived)).to.include({ state: 'cancelled' });
+  expect((await other.run(settle ?? '')).stdout).to.include('k1');
+  expect(await other.variables()).to.not.have.property('ENCRYPTION_KEYS_FILE');
+  expect((await stat(otherSettings.DATA_DIR ?? '')).mode & 0o777).to.equal(0o700);
   const senders = JSON.parse((await other.run('ruffinweb senders list --json')).stdout).items;
   expect(senders.map((it: { email: string }) => it.email)).to.have.members([...people.slice(1), 'new@site.test']);
 }

@@ -30,6 +30,7 @@ export const exitCodeOfName: Readonly<Record<string, number>> = {
   SettingsUnreadable: misused,
   TextFileFault: misused,
   KeysWrong: misused,
+  BackupKeysWrong: misused,
   TemplateFault: misused,
   BackupFault: refused,
   ImportRunning: refused,

@@ -45,6 +45,7 @@ const noTable: [what: string, fix: string] = [
 
 /** Messages for database errors that last until an operator fixes something, by SQLSTATE (PostgreSQL manual, appendix A). */
 const databaseRefusals: Readonly<Record<string, [what: string, fix: string]>> = {
+  '22P05': ['the database cannot store a character', "create it with ENCODING 'UTF8', and run this again"],
   '28000': ['the database does not let us in', 'fix the user or the sslmode in DATABASE_URL'],
   '28P01': ['the database rejected the login', 'fix the user and the password in DATABASE_URL'],
   '3D000': ['there is no such database', 'create it, or fix its name in DATABASE_URL'],

@@ -12,6 +12,7 @@ import {
   type TableColumns,
 } from '../../database/copy.ts';
 import { readSchemaStatus } from '../../database/migrate.ts';
+import type { Orm } from '../../database/orm.ts';
 import { sealedTableNames } from '../../privacy/sealed-columns.ts';
 import { countStatement } from '../encryption/encryption-status.ts';
 import { refuseNewerSchema } from './fit-backup.ts';
@@ -43,8 +44,8 @@ export async function createBackup(base: DatabaseContext, request: CreateRequest
   const dir = resolve(request.dir);
   await requireUsable(dir, request.keyFiles);
   const draft = `${dir}.part-${randomBytes(4).toString('hex')}`;
-  await mkdir(draft, { mode: 0o700 });
   try {
+    await mkdir(draft, { mode: 0o700 });
     const manifest = await writeBackup(base, draft, request);
     await rename(draft, dir).catch((error: NodeJS.ErrnoException) => {
       if (!['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(error.code ?? '')) throw error;
@@ -52,6 +53,8 @@ export async function createBackup(base: DatabaseContext, request: CreateRequest
     });
     await syncFolder(dirname(dir));
     return { dir, manifest, unfinished: await listUnfinished(dirname(dir)) };
+  } catch (error) {
+    throw explainPlace(error as NodeJS.ErrnoException, dirname(dir));
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
@@ -72,6 +75,13 @@ async function requireUsable(dir: string, keyFiles: readonly string[]): Promise<
       );
     }
   }
+}
+
+/** Names the folder, as an error about space does not. */
+function explainPlace(error: NodeJS.ErrnoException, parent: string): Error {
+  if (error.syscall !== 'mkdir' && !['ENOSPC', 'EDQUOT'].includes(error.code ?? '')) return error;
+  const user = process.getuid?.();
+  return new BackupFault(`user id ${user} cannot write in ${parent} (${error.message}): choose another folder`);
 }
 
 function alreadyThere(dir: string): BackupFault {
@@ -104,6 +114,7 @@ async function writeTables({ orm }: DatabaseContext, draft: string, request: Cre
     // Again, since a migration may have added a table before the lock.
     const tables = await readTables(client, ownTables(orm));
     const about = await describeSnapshot(client, tables);
+    refuseOwnColumns(orm, tables);
     const written: Manifest['tables'] = [];
     for (const table of tables) {
       const source = copyOut(client, table);
@@ -113,6 +124,17 @@ async function writeTables({ orm }: DatabaseContext, draft: string, request: Cre
     return { ...about, tables: written };
   });
 }
+
+/** A restore could not place them. */
+function refuseOwnColumns(orm: Orm, tables: readonly TableColumns[]): void {
+  const entities = [...orm.getMetadata().getAll().values()];
+  const ours = entities.flatMap((it) => it.props.flatMap(({ fieldNames }) => nameColumns(it.tableName, fieldNames)));
+  const other = tables.flatMap((it) => nameColumns(it.name, it.columns)).find((it) => !ours.includes(it));
+  if (other === undefined) return;
+  throw new BackupFault(`no restore could fill ${other}, which is a column of your own: use pg_dump, or drop it`);
+}
+
+const nameColumns = (table: string, columns: readonly string[] = []) => columns.map((it) => `${table}.${it}`);
 
 async function describeSnapshot(
   client: PoolClient,

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, realpath, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { makeFolder } from '../../folder.ts';
@@ -13,6 +14,8 @@ export interface Restored {
   erasures: Replayed;
   /** Lines of both erasure logs that cannot be used: torn, changed, or from another database. */
   strangeLines: number;
+  /** The erasure log that DATA_DIR lacked; people who were erased after the backup are in no other. */
+  missingLog: string | null;
   /** Whether the templates came from the backup. `kept`: DATA_DIR has some already. */
   templates: 'restored' | 'kept' | 'none';
   /** Emails that the old server may have sent since the backup was made. */
@@ -23,7 +26,9 @@ export interface Restored {
 
 /** Replays erasures from the logs of the backup and of DATA_DIR, and places the templates. May be run again. */
 export async function finishRestore(scope: Scope, backup: Backup, copying: Copying): Promise<Restored> {
-  const own = await readErasureLog(scope.keyring, erasureLogFile(scope.config));
+  const erasureLog = erasureLogFile(scope.config);
+  const missingLog = existsSync(erasureLog) ? null : erasureLog;
+  const own = await readErasureLog(scope.keyring, erasureLog);
   const hasLog = backup.manifest.files.some((it) => it.name === 'erasures.jsonl');
   const text = hasLog ? await readFile(filePath(backup.dir, { name: 'erasures.jsonl' }), 'utf8') : '';
   const stored = parseLog(scope.keyring, text);
@@ -38,6 +43,7 @@ export async function finishRestore(scope: Scope, backup: Backup, copying: Copyi
   const since = queue?.since ?? null;
   return {
     erasures,
+    missingLog,
     strangeLines: own.strangeLines.length + stored.strangeLines.length,
     templates,
     queued: queue?.count ?? 0,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { glob, readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 
 /** The backup, or the place that it should go to or come from, cannot be used. The message says why and what to do. */
@@ -53,10 +53,12 @@ export interface Backup {
 
 /** @throws {BackupFault} if there is none, or one that this release cannot read. */
 export async function readBackup(dir: string): Promise<Backup> {
+  // As from a shell variable that is not set.
+  if (dir === '') throw new BackupFault('the name of the backup is empty: name its folder');
   const path = join(dir, manifestFile);
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+  const text = await readFile(path, 'utf8').catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw Object.assign(error, { path });
-    throw new BackupFault(`${dir} is not a finished backup: it has no ${manifestFile}`);
+    throw await explainMissing(dir);
   });
   let parsed: unknown;
   try {
@@ -72,6 +74,15 @@ export async function readBackup(dir: string): Promise<Backup> {
     throw new BackupFault(`${path} is damaged, at "${where}": use another backup`);
   }
   return { dir, manifest: data, id: createHash('sha256').update(text).digest('hex').slice(0, 32) };
+}
+
+async function explainMissing(dir: string): Promise<BackupFault> {
+  if ((await stat(dir).catch(() => undefined)) === undefined) return new BackupFault(`${dir} does not exist`);
+  const found = (await Array.fromAsync(glob(`*/${manifestFile}`, { cwd: dir }))).map((it) => join(dir, dirname(it)));
+  const one = found.toSorted().findLast((it) => /^\d/.test(basename(it))) ?? found[0];
+  const held =
+    one && `, but holds ${found.length} ${found.length === 1 ? 'backup' : 'backups'}: name one, as in ${one}`;
+  return new BackupFault(`${dir} is not a finished backup: it has no ${manifestFile}${held ?? ''}`);
 }
 
 export function madeByNewer(dir: string, program: string): BackupFault {

@@ -39,10 +39,11 @@ export async function verifyBackup(
   const em = base.orm.em.fork();
   await using lock = await holdLock(em, verifyLock);
   if (lock === undefined) throw new BackupFault('another "verify" runs beside this database: wait for its end');
-  await using scratch = await createScratch(em, base.databaseUrl).catch((error: unknown) => {
+  await using scratch = await createScratch(em, base.databaseUrl).catch(async (error: unknown) => {
     if ((error as { code?: unknown }).code !== '42501') throw error;
+    const [found] = await em.execute<{ role: string }[]>('select quote_ident(current_user) as role');
     throw new BackupFault(
-      'our database user may not create the scratch database that a backup is restored into: "alter role … createdb", or name another server in DATABASE_URL',
+      `our database user may not create the scratch database that a backup is restored into. As a superuser run: alter role ${found?.role} createdb`,
     );
   });
   const opened = await restoreAndOpen(scratch, backup, opening, copying);

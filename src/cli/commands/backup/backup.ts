@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseContext } from '../../../context.ts';
 import type { Backup } from '../../../services/backup/manifest.ts';
@@ -6,6 +7,7 @@ import type { Call, CliCommand } from '../../session/command.ts';
 import { exitCode } from '../../session/exit-codes.ts';
 import { openConfig, openDatabase } from '../../session/open-context.ts';
 import { confirmOrRefuse } from '../../terminal/confirm.ts';
+import type { Deps } from '../../terminal/deps.ts';
 import { showProgress } from '../../terminal/progress.ts';
 import { formatExact } from '../../terminal/times.ts';
 import { readVersion } from '../../version.ts';
@@ -89,6 +91,7 @@ async function restore(call: Call, dir: string): Promise<void> {
   const { snapshotAt } = backup.manifest;
   const question = `Restore the backup of ${formatExact(new Date(snapshotAt))}? It replaces the database's forms and API keys; stop its servers first.`;
   await confirmOrRefuse(deps, options, question);
+  let isEmbedded = false;
   const restored = await stoppable(call, bytesOf(backup.manifest), 'restored', async (copying) => {
     const [{ openContext }, { openScope }, { checkContent }, { restoreRows }, { finishRestore }] = await Promise.all([
       import('../../../context.ts'),
@@ -97,17 +100,19 @@ async function restore(call: Call, dir: string): Promise<void> {
       import('../../../services/backup/restore-rows.ts'),
       import('../../../services/backup/finish-restore.ts'),
     ]);
-    await checkContent(backup, { stop: copying.stop });
+    // First, since a running server refuses at once, and a large backup takes long to read.
     const base = await openDatabase(deps, { embedded: 'start', waiting: 'operator' });
     await using opened = new AsyncDisposableStack();
     opened.use(base);
+    isEmbedded = base.config.databaseUrl.reveal() === 'embedded';
+    await checkContent(backup, { stop: copying.stop });
     await restoreRows(base.orm, backup, copying);
     opened.move();
     await using context = await openContext(base);
     return await finishRestore(openScope(context), backup, copying);
   });
   if (restored === undefined) return;
-  output.printResult({ ...backup, ...restored }, () => printRestored(call, backup, restored));
+  output.printResult({ ...backup, ...restored }, () => printRestored(call, backup, restored, isEmbedded));
 }
 
 /** Reads the manifest, and compares its keys with ours before anything is opened or written. */
@@ -119,8 +124,17 @@ async function readFitBackup({ deps }: Call, dir: string): Promise<Backup> {
     import('../../../services/backup/fit-backup.ts'),
   ]);
   const backup = await readBackup(dir);
-  requireFitBackup(backup, findKeys(config) ?? []);
+  requireFitBackup(backup, findKeys(config) ?? [], keyAdvice(deps, config.dataDir));
   return backup;
+}
+
+/** Where the configured keys come from, and where to put the right ones. */
+function keyAdvice(deps: Deps, dataDir: string): string {
+  const source = deps.readSettings().sourceOf('ENCRYPTION_KEYS');
+  if (source === 'environment' || source === '.env')
+    return ` (from ENCRYPTION_KEYS; ENCRYPTION_KEYS_FILE is ignored while it is set): put your copy of the keys there, and run this again`;
+  const file = join(dataDir, 'encryption.keys');
+  return ` (from ${source === 'file' ? 'ENCRYPTION_KEYS_FILE' : `${file}${existsSync(file) ? '' : ', which is missing'}`}): set ENCRYPTION_KEYS_FILE to your copy of the keys, or put it at ${file}, and run this again`;
 }
 
 /** Shows the progress in megabytes. The first Ctrl-C stops the work. @returns undefined if it was stopped. */

@@ -44,24 +44,27 @@ export function printVerified(call: Call, backup: Backup, opened: number): void 
   printBackup(call, backup, ['verified', fact, call.output.style.good]);
 }
 
-export function printRestored(call: Call, backup: Backup, restored: Restored): void {
-  const { erasures, strangeLines, templates, queued, queuedSince } = restored;
+export function printRestored(call: Call, backup: Backup, restored: Restored, isEmbedded: boolean): void {
+  const { erasures, strangeLines, templates, queued, queuedSince, missingLog } = restored;
+  const lacksLog = `no erasure log in ${missingLog}; if you have one elsewhere: ruffinweb senders erase --replay <file>`;
   const gone = `${plural(erasures.messages, 'message')} and ${plural(erasures.senders, 'sender')} are gone`;
+  const people = erasures.records > 0 ? `${plural(erasures.records, 'person', 'people')}: ${gone}` : 'nobody';
   const since = queuedSince === null ? '' : `, the oldest since ${formatExact(new Date(queuedSince))}`;
   printBackup(
     call,
     backup,
-    ['erased again', erasures.records > 0 ? `${plural(erasures.records, 'person', 'people')}: ${gone}` : 'nobody'],
+    ['erased again', `${people}${missingLog === null ? '' : `: ${lacksLog}`}`],
     ['templates', templates === 'kept' ? 'those of DATA_DIR stay' : templates],
     ['mail', `paused; ${plural(queued, 'email')} queued${since}`, call.output.style.warning],
   );
   if (strangeLines > 0)
     call.output.warn(
-      `\n${plural(strangeLines, 'line')} of the erasure log cannot be used: torn, changed, or from another database`,
+      `\n${plural(strangeLines, 'line')} of the erasure log cannot be used: torn, changed, or from another database. If you have a better copy: ruffinweb senders erase --replay <file>`,
     );
+  const start = isEmbedded ? 'start the server with "ruffinweb serve" (mail stays paused), then: ' : '';
   call.output.note(
     queued === 0
-      ? `\nNext: ${adviceWords['resume-hand']}`
-      : `\nThe old server may have sent queued emails after the backup, and they would be sent twice.\nNext: ${adviceWords['resume-restored']}`,
+      ? `\nNext: ${start}${adviceWords['resume-hand']}`
+      : `\nThe old server may have sent queued emails after the backup, and they would be sent twice.\nNext: ${start}${adviceWords['resume-restored']}`,
   );
 }
