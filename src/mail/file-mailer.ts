@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { makeFolder } from '../folder.ts';
 import { openMailbox } from './mailbox.ts';
 import type { Mail, Mailer, Outcome, SendOptions } from './mailer.ts';
@@ -33,8 +34,10 @@ export function createFileMailer(folder: string): Mailer {
     },
     async verify() {
       try {
-        makeFolder(folder);
-        const probe = join(folder, `.probe-${randomUUID()}.tmp`);
+        // A check creates no folder: the first mail does.
+        let nearest = folder;
+        while (!existsSync(nearest)) nearest = dirname(nearest);
+        const probe = join(nearest, `.probe-${randomUUID()}.tmp`);
         await (await open(probe, 'wx', 0o600)).close();
         await rm(probe);
         return { result: 'accepted', reply: `${folder} is writable` };

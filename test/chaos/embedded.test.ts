@@ -56,7 +56,7 @@ describe('embedded PostgreSQL', () => {
 
       expect(error).to.be.instanceOf(EmbeddedNotRunning);
       expect(error?.message).to.equal(
-        `the embedded database in ${dataDir} is not running; set DATABASE_URL, or start the server: ruffinweb serve --migrate`,
+        `there is no database in ${dataDir}: is DATA_DIR right? For a new one set DATABASE_URL, or start the server: ruffinweb serve --migrate`,
       );
       expect(await exists(dataDir)).to.equal(false);
     });
@@ -123,7 +123,8 @@ describe('embedded PostgreSQL', () => {
       expect(await failureOf(startEmbedded(dataDir)))
         .to.be.instanceOf(EmbeddedOwned)
         .with.property('message')
-        .that.includes(`another server is running on ${dataDir}`);
+        .that.includes(`another server is running on ${dataDir}`)
+        .and.includes('use another DATA_DIR');
 
       expect(await joinEmbedded(dataDir)).to.equal(server.url);
     });
@@ -193,7 +194,9 @@ describe('embedded PostgreSQL', () => {
       const pidFile = join(dataDir, 'postgres', 'postmaster.pid');
       const lines = (await readFile(pidFile, 'utf8')).split('\n');
       await writeFile(pidFile, [process.pid, ...lines.slice(1)].join('\n'));
-      expect(await failureOf(joinEmbedded(dataDir))).to.be.instanceOf(EmbeddedNotRunning);
+      const error = await failureOf(joinEmbedded(dataDir));
+      expect(error).to.be.instanceOf(EmbeddedNotRunning);
+      expect(error?.message).to.include(`the embedded database in ${dataDir} is not running; set DATABASE_URL`);
 
       await using next = await startEmbedded(dataDir);
 

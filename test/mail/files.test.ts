@@ -78,7 +78,7 @@ describe('mail as files', () => {
 
     expect(mailer.describes).to.equal(`files in ${folder}`);
     expect(await mailer.verify()).to.include({ result: 'accepted' });
-    expect(await readdir(folder)).to.deep.equal([]);
+    expect(await readdir(parent)).to.deep.equal([]);
     await using smtp = mailerTo({ host: '::1', port: 465 });
     expect(smtp.describes).to.equal('smtp://[::1]:465');
   });

@@ -1,4 +1,5 @@
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 
 /** The embedded PostgreSQL cannot run here. The message says why and what to do. */
 export class EmbeddedUnavailable extends Error {
@@ -12,8 +13,11 @@ export const useDatabaseUrl =
 export class EmbeddedNotRunning extends Error {
   override name = 'EmbeddedNotRunning';
   constructor(dataDir: string) {
+    const start = 'set DATABASE_URL, or start the server: ruffinweb serve --migrate';
     super(
-      `the embedded database in ${resolve(dataDir)} is not running; set DATABASE_URL, or start the server: ruffinweb serve --migrate`,
+      existsSync(join(dataDir, 'postgres'))
+        ? `the embedded database in ${resolve(dataDir)} is not running; ${start}`
+        : `there is no database in ${resolve(dataDir)}: is DATA_DIR right? For a new one ${start}`,
     );
   }
 }
@@ -22,7 +26,7 @@ export class EmbeddedNotRunning extends Error {
 export class EmbeddedOwned extends EmbeddedUnavailable {
   constructor(dataDir: string) {
     super(
-      `another server is running on ${dataDir} and stops its database when it stops: stop that server first, or set DATABASE_URL to run several`,
+      `another server is running on ${dataDir} and stops its database when it stops: stop that server first, use another DATA_DIR, or set DATABASE_URL to run several`,
     );
   }
 }
