@@ -91,8 +91,12 @@ export async function checkDurability(em: EntityManager): Promise<Finding> {
   return bad(status, fact, `stored messages can be lost in a power cut: set ${off.join(' and ')} to on`);
 }
 
+/** Of an empty database. */
+export const noSchema = 'the database has no schema yet';
+
 export async function checkSchema(em: EntityManager): Promise<Finding> {
   const status = await readSchemaStatus(em);
+  if (status.applied.length === 0) return bad('fail', noSchema, null, 'migrate-up');
   try {
     const warning = requireFitSchema(status);
     if (warning === undefined) return good(`up to date (${status.applied.at(-1)?.name})`);

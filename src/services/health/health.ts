@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { checkBackup } from './backup.ts';
-import { checkDatabase, checkDurability, checkKeyring, checkSchema, checkWrites } from './database.ts';
+import { checkDatabase, checkDurability, checkKeyring, checkSchema, checkWrites, noSchema } from './database.ts';
 import { bad, type Finding, type HealthCheck, type HealthParts, type HealthStatus } from './health-check.ts';
 import { checkDisk, checkFiles, checkProxies, checkRedis, checkSettings } from './machine.ts';
 import { checkFailed, checkHeld, checkMail, checkQueue, checkTemplates } from './mail.ts';
@@ -21,16 +21,17 @@ export interface Health {
  */
 export async function checkHealth(parts: HealthParts, options: { deep?: boolean } = {}): Promise<Health> {
   const database = await run(parts, () => checkDatabase(parts));
-  // If the database is away, asking again for each check would only make the operator wait.
-  const ask = async (check: (em: EntityManager) => Promise<Finding>) =>
-    database.status === 'fail'
-      ? bad('fail', 'unknown without the database', null)
-      : await run(parts, () => check(parts.database().fork()));
+  const askNow = (check: (em: EntityManager) => Promise<Finding>) => run(parts, () => check(parts.database().fork()));
+  const schema = database.status === 'fail' ? undefined : await askNow(checkSchema);
+  const missing = schema === undefined ? 'database' : schema.fact === noSchema && 'schema';
+  // Asking for each check would only make the operator wait, or name each missing table.
+  const ask: typeof askNow = async (check) =>
+    missing ? bad('fail', `unknown without the ${missing}`, null) : await askNow(check);
   const findings = {
     database,
     durability: ask(checkDurability),
     writes: ask(checkWrites),
-    schema: ask(checkSchema),
+    schema: schema ?? ask(checkSchema),
     keys: ask((em) => checkKeyring(parts, em)),
     sealed: ask((em) => checkSealed(parts, em)),
     queue: ask((em) => checkQueue(parts, em)),
