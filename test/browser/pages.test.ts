@@ -75,10 +75,10 @@ describeInBrowser('every page', (browser) => {
       await withoutUpgrade(page);
       await page.fill('[name=email]', 'ada@example.test');
       await page.fill('[name=message]', 'Hello');
-      await db.query('alter table forms rename to forms_away');
+      await db.query('alter table messages rename column content to content_away');
       await send(page);
       await page.waitForSelector('text=That did not work');
-      await db.query('alter table forms_away rename to forms');
+      await db.query('alter table messages rename column content_away to content');
     },
   };
 

@@ -89,14 +89,14 @@ describe("Formspree's own client (@formspree/core) with only its endpoint change
   });
 
   it('shows server errors as ours, in a body that it understands', async () => {
-    await db.query('alter table forms rename to forms_away');
+    await db.query('alter table messages rename column content to content_away');
     try {
       const error = await refused('contact', submission());
       expect(error.getFormErrors()).to.deep.equal([
         { code: 'UNSPECIFIED', message: 'The fault is ours and was logged.' },
       ]);
     } finally {
-      await db.query('alter table forms_away rename to forms');
+      await db.query('alter table messages rename column content_away to content');
     }
   });
 

@@ -222,12 +222,12 @@ describe('openapi.json', () => {
     }
     await using context = await openTestContext(db);
     const { key } = await createKey(openScope(context), { name: 'broken', scopes: ['read'] });
-    await db.query('alter table emails rename to emails_away');
+    await db.query('alter table emails rename column kind to kind_away');
     try {
       const broken = await http.get('/api/emails', { Authorization: `Bearer ${key}` });
       expect([broken.status, broken.json.code]).to.deep.equal([500, 'unexpected']);
     } finally {
-      await db.query('alter table emails_away rename to emails');
+      await db.query('alter table emails rename column kind_away to kind');
     }
   });
 

@@ -269,7 +269,7 @@ describe('pages and scripts', () => {
   });
 
   it('shows one page for our own errors, which sends the same text again', async () => {
-    await db.query('alter table forms rename to forms_away');
+    await db.query('alter table forms rename column slug to slug_away');
     try {
       const { status, text } = await postForm('email=ada%40example.test&message=Hi%0Athere&topic=a&topic=b');
       expect(status).to.equal(500);
@@ -277,7 +277,7 @@ describe('pages and scripts', () => {
       expect(text).to.include('name="message" value="Hi\nthere"');
       expect(text).to.include('name="topic" value="a"').and.include('name="topic" value="b"');
     } finally {
-      await db.query('alter table forms_away rename to forms');
+      await db.query('alter table forms rename column slug_away to slug');
     }
   });
 });
