@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts a packed release beside those that are there, switches to it, and goes back where it does not come up.
 #
-#   install-release.sh ruffinweb-backend-0.3.0.tgz
+#   install-release.sh ruffinweb-backend-0.4.0.tgz
 #   install-release.sh --back      to the release before this one
 #
 # From the environment:

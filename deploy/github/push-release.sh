@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings a packed release to the machine and has install-release take it; or has it go back.
 #
-#   push-release.sh ruffinweb-backend-0.3.0.tgz
+#   push-release.sh ruffinweb-backend-0.4.0.tgz
 #   push-release.sh --back
 #
 # From the environment: DEPLOY_TO (user@host), DEPLOY_KEY (the private key), DEPLOY_KNOWN_HOSTS (what ssh-keyscan says of

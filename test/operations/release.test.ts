@@ -186,7 +186,7 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
   it('rejects an unusable release and changes nothing', async () => {
     const old = await linked('current');
     const pid = await readFile(join(env.ROOT ?? '', 'pid'), 'utf8');
-    const broken = await release('0.4.0', (it) =>
+    const broken = await release('0.9.0', (it) =>
       writeFile(join(it, 'bin', 'ruffinweb.js'), '#!/usr/bin/env node\nthrow 1'),
     );
     const refused = await install(broken);
