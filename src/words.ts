@@ -66,6 +66,24 @@ export const suspicions = [
 ] as const;
 export type Suspicion = (typeof suspicions)[number];
 
+/** Why a message is held, for people. The weakest reason comes first: summaries show what may be a mistake at the top. */
+export const heldReasonWords: Readonly<Record<Suspicion, string>> = {
+  'captcha-unavailable': 'the captcha could not be checked',
+  'many-links': 'many links',
+  'filled-too-fast': 'faster than a person can type',
+  'link-in-name': 'a link as a name',
+  'link-markup': 'links written as HTML or BBCode',
+  'same-text-from-many': 'the same text from many addresses',
+  honeypot: 'a hidden field was filled in',
+  'sender-blocked': 'its sender is blocked',
+  'held-by-hand': 'held by hand',
+};
+
+/** A later release may store other reasons. */
+export function heldInWords(reasons: readonly string[]): string {
+  return reasons.map((it) => heldReasonWords[it as Suspicion] ?? it).join(', ');
+}
+
 /**
  * Why the queue is paused. `broken`: the mail server rejects our connection or login, until the probe succeeds. `hand`: an
  * operator paused it. `restored`: this database is a copy of another one, which may have sent the queued mail since.

@@ -10,6 +10,8 @@ export interface Config {
   readonly port: number;
   /** An origin with an optional path, without a final slash. */
   readonly publicUrl: string;
+  /** Whether `PUBLIC_URL` is set. Without it, links work on this machine at most. */
+  readonly hasPublicUrl: boolean;
   /** A PostgreSQL URL, or `embedded`. */
   readonly databaseUrl: Secret;
   readonly dataDir: string;
@@ -17,6 +19,8 @@ export interface Config {
   readonly mailFrom: Mailbox;
   readonly notifyTo: readonly string[];
   readonly autoReply: boolean;
+  /** Whether summaries of held messages show name, address and the beginning of the text. */
+  readonly heldExcerpt: boolean;
   readonly captcha: CaptchaConfig;
   /** In lower case; IPv6 addresses without brackets. */
   readonly allowedHosts: readonly string[];

@@ -35,6 +35,7 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
     host: reader.read('HOST', value.hostName, '127.0.0.1'),
     port,
     publicUrl,
+    hasPublicUrl: reader.has('PUBLIC_URL'),
     databaseUrl: reader.read('DATABASE_URL', value.databaseUrl, new Secret('embedded')),
     dataDir: reader.read('DATA_DIR', z.string(), './data'),
     ...readMailSettings(reader),
@@ -59,7 +60,9 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
   return Object.freeze({ ...settings, warnings: findWarnings(settings) });
 }
 
-function readMailSettings(reader: Reader): Pick<Config, 'smtp' | 'mailFrom' | 'notifyTo' | 'autoReply'> {
+function readMailSettings(
+  reader: Reader,
+): Pick<Config, 'smtp' | 'mailFrom' | 'notifyTo' | 'autoReply' | 'heldExcerpt'> {
   const smtp = readSmtp(reader);
   const notifyTo = reader.read('NOTIFY_TO', value.addressList, ['owner@localhost']);
   // Only a mail server on this machine, as in development, may know owner@localhost.
@@ -71,6 +74,7 @@ function readMailSettings(reader: Reader): Pick<Config, 'smtp' | 'mailFrom' | 'n
     mailFrom: readMailFrom(reader, smtp),
     notifyTo,
     autoReply: reader.read('AUTO_REPLY', value.onOrOff, true),
+    heldExcerpt: reader.read('HELD_EXCERPT', value.onOrOff, true),
   };
 }
 

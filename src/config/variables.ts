@@ -74,6 +74,12 @@ export const variables = {
     production: true,
   },
   AUTO_REPLY: { meaning: 'whether senders get an auto-reply: `on` or `off`', fallback: 'on', example: 'off' },
+  HELD_EXCERPT: {
+    meaning:
+      'whether the daily summary shows the name, address and first 80 characters of held messages: `on` or `off`',
+    fallback: 'on',
+    example: 'off',
+  },
   CAPTCHA: {
     meaning: 'the captcha of forms: `none`, `altcha`, `turnstile`, `hcaptcha` or `recaptcha`',
     fallback: 'none',

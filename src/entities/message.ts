@@ -42,6 +42,11 @@ const MessageSchema = defineEntity({
 
 /** A stored post, from one sender to one form. */
 export class Message extends MessageSchema.class {
+  /** For a held message. The same in SQL: `heldSince` in `held-summary.ts`. */
+  heldSince(): Date {
+    return this.heldAt ?? this.receivedAt;
+  }
+
   hold(reason: string, now: Date): void {
     this.status = 'held';
     this.heldAt = now;

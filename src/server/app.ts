@@ -12,6 +12,7 @@ import { refuseUnknownHosts } from './middleware/refuse-unknown-hosts.ts';
 import { createMailboxRoutes } from './pages/mailbox-routes.ts';
 import { createPageRoutes } from './pages/page-routes.ts';
 import type { Pages } from './pages/pages.ts';
+import { createReleaseRoutes } from './pages/release-routes.ts';
 import { createUnsubscribeRoutes } from './pages/unsubscribe-routes.ts';
 import { createRoutes, type ServerState } from './routes.ts';
 
@@ -36,6 +37,7 @@ export function createApp(
   app.use(routes.routes());
   app.use(createPageRoutes(pages, limit).routes());
   app.use(createUnsubscribeRoutes(context, limit).routes());
+  app.use(createReleaseRoutes(context, limit).routes());
   app.use(metrics.routes.routes());
   app.use(createMailboxRoutes(context, server.mailboxKey).routes());
   app.use(routes.allowedMethods());

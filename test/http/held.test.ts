@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import { runMaintenanceOnce } from '../../src/services/maintenance/run-maintenance.ts';
+import { readReleaseLink, signLink, signReleaseLink } from '../../src/services/signed-links.ts';
 import { runHere } from '../cli/terminal.ts';
-import { type Client, submission } from '../support/api.ts';
+import { type Answer, browserAccept, type Client, submission } from '../support/api.ts';
 import { openTestContext } from '../support/context.ts';
 import type { TestDatabase } from '../support/database.ts';
 import * as past from '../support/past.ts';
@@ -133,9 +135,9 @@ describe('suspicious message', () => {
     ]);
   });
 
-  it("is in one summary a day to the owner, without the visitor's words", async () => {
+  it("is in one summary a day; with HELD_EXCERPT=off without the visitor's words", async () => {
     await using smtp = await startSmtpServer();
-    const settings = settingsWith(smtp);
+    const settings = { ...settingsWith(smtp), HELD_EXCERPT: 'off' };
     await using context = await openTestContext(db, settings);
     const held = await http.post(
       '/api/messages',
@@ -151,9 +153,10 @@ describe('suspicious message', () => {
     expect(mail?.subject).to.equal('1 held message at localhost:3000');
     expect(mail?.text)
       .to.include(held.json.receipt)
-      .and.include('honeypot')
-      .and.include(`messages release ${held.json.receipt}`);
-    expect(`${mail?.text}${mail?.html}`).to.not.match(/quincunx|ada@example/i);
+      .and.include('Held: a hidden field was filled in')
+      .and.include(`messages release ${held.json.receipt}`)
+      .and.not.include('Deliver this one');
+    expect(`${mail?.text}${mail?.html}`).to.not.match(/quincunx|ada@example|\/release|14 days/i);
 
     await past.tasksRan(db, '1 day');
     await past.aged(db, '2 days');
@@ -254,5 +257,169 @@ describe('suspicious message', () => {
     const [mail] = await Promise.all((await smtp.received(1)).map((it) => it.parsed()));
     expect(mail?.subject).to.equal('1 held message at localhost:3000');
     expect(mail?.text).to.include(late.json.receipt);
+  });
+
+  describe('in the summary', () => {
+    const withUrl = { NOTIFY_TO: 'owner@site.test', PUBLIC_URL: 'https://forms.site.test/contact' };
+
+    /** Queues a summary and shows it as `emails show --mail` does. */
+    async function summary(settings: Record<string, string> = withUrl, ...more: string[]) {
+      await using context = await openTestContext(db, settings);
+      await runMaintenanceOnce(context);
+      const [{ id } = { id: '' }] = await db.query<{ id: string }>(
+        `select id from emails where kind = 'held-summary' order by id desc limit 1`,
+      );
+      const shown = await runHere(['emails', 'show', id, '--mail', '--json', ...more], db, { settings });
+      const { text, html } = JSON.parse(shown.stdout).mail as { text: string; html: string };
+      return { id, text, html, tokens: [...text.matchAll(/\/release\?token=(\S+)/g)].map((it) => it[1] ?? '') };
+    }
+    const hold = async (changes: Record<string, unknown> = {}) =>
+      (await http.post('/api/messages', submission({ _gotcha: 'x', ...changes }))).json as {
+        id: string;
+        receipt: string;
+      };
+    const open = (token: string, method = 'GET') =>
+      http.send(`/release?token=${token}`, { method, headers: { Accept: browserAccept, Origin: 'null' } });
+    const headingOf = (answer: Answer) => [answer.status, /<h1>(.*)<\/h1>/.exec(answer.text)?.[1]];
+    const statusOf = async (id: string) =>
+      (await db.query<{ status: string }>('select status from messages where id = $1', [id]))[0]?.status;
+
+    it('is shown with name, address, 80 characters and the reason, and no links', async () => {
+      const message = `See https://pills.test/buy or www.pills.test,\nCafe\u0301.example ${'x'.repeat(80)}`;
+      const { receipt } = await hold({ name: 'Ada www.evil.test', message });
+      const { text, html } = await summary();
+      expect(text).to.include('Ada www[.]evil[.]test ada@example.test');
+      expect(text).to.match(/"See pills\[\.\]test\/buy or www\[\.\]pills\[\.\]test, Cafe\u0301\[\.\]example x{20}…"/);
+      expect(text).to.include('Held: a hidden field was filled in, a link as a name').and.include(receipt);
+      for (const part of [text, html]) {
+        expect(part.replaceAll(/https:\/\/forms\.site\.test\S*/g, '')).to.not.match(
+          /https?:|www\.|pills\.|evil\.|\.example\b(?!\.test)/,
+        );
+      }
+      expect(html.match(/href="[^"]*"/g)?.every((it) => it.startsWith('href="https://forms.site.test/'))).to.equal(
+        true,
+      );
+      const masked = await summary(withUrl, '--mask');
+      for (const part of [masked.text, masked.html]) expect(part).to.not.match(/\bAda\b|evil|ada@|token=[^*]/);
+    });
+
+    it('comes first with few and weak reasons, then if it is new', async () => {
+      const strong = await hold({ name: 'Strong' });
+      const many = await hold({ message: links(5), name: 'www.many.test' });
+      const weak = await hold({ _gotcha: '', message: links(5) });
+      const newer = await hold({ _gotcha: '', message: links(6) });
+      const later = await hold({ message: 'Of a later release' });
+      await db.query(`update messages set reasons = '{not-scanned}' where id = $1`, [later.id]);
+      const { text } = await summary();
+      expect(text.match(/RW-\w+(?=, contact)/g)).to.deep.equal(
+        [newer, weak, strong, later, many].map((it) => it.receipt),
+      );
+      expect(text).to.include('Held: not-scanned');
+    });
+
+    it('is listed if it cannot be decrypted, and does not keep back the others', async () => {
+      const [broken, whole] = [await hold(), await hold({ message: 'Quite readable' })];
+      await db.query(`update messages set content = content || 'x'::bytea where id = $1`, [broken.id]);
+      const { text, tokens } = await summary();
+      expect(text).to.include('(cannot be decrypted)').and.include('Quite readable');
+      expect(text).to.include(broken.receipt).and.include(whole.receipt);
+      expect(tokens).to.have.lengthOf(2);
+    });
+
+    it('is delivered by its link: by one POST, and never by GET or HEAD', async () => {
+      const { id, receipt } = await hold();
+      const { tokens, html } = await summary();
+      const [token = ''] = tokens;
+      expect(html).to.include(`href="https://forms.site.test/contact/release?token=${token}"`);
+      for (const method of ['GET', 'HEAD', 'GET']) {
+        const answer = await open(token, method);
+        expect(answer.status, method).to.equal(200);
+        expect(answer.headers.get('referrer-policy')).to.equal('no-referrer');
+        expect(answer.headers.get('cache-control')).to.equal('no-store');
+        expect(answer.headers.get('content-security-policy')).to.include("form-action 'self'");
+        if (method === 'GET') {
+          expect(answer.text).to.include(`action="/release?token=${token}"`).and.include(receipt);
+          expect(answer.text).to.include('a hidden field was filled in').and.not.include('Ada');
+        }
+      }
+      expect(await statusOf(id)).to.equal('held');
+      const both = await Promise.all([open(token, 'POST'), open(token, 'POST')]);
+      expect(both.map(headingOf)).to.have.deep.members([
+        [200, 'Delivered'],
+        [200, 'Already delivered'],
+      ]);
+      expect(await statusOf(id)).to.equal('accepted');
+      expect(await db.emails()).to.include({ 'notification queued': 1 });
+      for (const method of ['GET', 'POST']) {
+        const late = await open(token, method);
+        expect(headingOf(late)).to.deep.equal([200, 'Already delivered']);
+        expect(late.text).to.not.include(token);
+      }
+      expect(api.server.log, 'the log names the route')
+        .to.include('"route":"/release"')
+        .and.not.include(token.slice(0, 40));
+    });
+
+    it('is not delivered by a link that is forged, over or for something else', async () => {
+      await using context = await openTestContext(db, withUrl);
+      const { keyring } = context;
+      const { id, receipt } = await hold();
+      const [{ since } = { since: '' }] = await db.query<{ since: string }>(
+        'select received_at as since from messages',
+      );
+      const link = { message: id, heldSince: new Date(since).getTime(), endsAt: Date.now() + 60_000 };
+      const good = signReleaseLink(keyring, link);
+      const [about = '', signed = ''] = good.split('.');
+      const other = Buffer.from(`${randomUUID()} 0 9999999999999`).toString('base64url');
+      const incomplete: [number, string] = [400, 'This link is incomplete'];
+      for (const [token, answer] of [
+        ['', incomplete],
+        ['x', incomplete],
+        [about, incomplete],
+        [`${about}.`, incomplete],
+        [`${about}.${signed.slice(1)}`, incomplete],
+        [`${other}.${signed}`, incomplete],
+        [`${good}&token=${good}`, incomplete],
+        [encodeURIComponent(`${good}"><script>`), incomplete],
+        [signLink(keyring, 'unsubscribe', Buffer.from(about, 'base64url')), incomplete],
+        [signReleaseLink(keyring, { ...link, endsAt: Date.now() - 1 }), [410, 'This link has expired']],
+        [signReleaseLink(keyring, { ...link, heldSince: 0 }), [410, 'This link is too old']],
+        [signReleaseLink(keyring, { ...link, message: randomUUID() }), [410, 'The message was deleted']],
+      ] as const) {
+        for (const method of ['GET', 'POST']) expect(headingOf(await open(token, method)), token).to.deep.equal(answer);
+      }
+      expect(await statusOf(id)).to.equal('held');
+
+      await runHere(['messages', 'release', id], db);
+      await db.query(`update emails set state = 'sent'`);
+      await runHere(['messages', 'hold', id], db);
+      expect(headingOf(await open(good, 'POST'))).to.deep.equal([410, 'This link is too old']);
+      expect(await statusOf(id)).to.equal('held');
+      await runHere(['messages', 'delete', receipt, '--yes'], db);
+      expect(headingOf(await open(good, 'POST'))).to.deep.equal([410, 'The message was deleted']);
+    });
+
+    it('keeps its link for 14 days from the Date of the mail, also in a resent copy', async () => {
+      await using context = await openTestContext(db, withUrl);
+      await hold();
+      const first = await summary();
+      await db.query(`update emails set state = 'sent', sent_at = now() where kind = 'held-summary'`);
+      await past.agedEmails(db, '14 days');
+      const endsIn = async () => {
+        const [row] = await db.query<{ at: string }>(
+          `select max(created_at) as at from emails where kind = 'held-summary'`,
+        );
+        return new Date(row?.at ?? '').getTime() + 14 * 24 * 60 * 60_000;
+      };
+      const { text } = await summary();
+      const [token = ''] = /(?<=token=)\S+/.exec(text) ?? [];
+      expect(readReleaseLink(context.keyring, token)?.endsAt).to.equal(await endsIn());
+      expect(headingOf(await open(token, 'POST'))).to.deep.equal([410, 'This link has expired']);
+      await runHere(['emails', 'resend', first.id, '--again'], db);
+      const copy = await summary();
+      expect(copy.id).to.not.equal(first.id);
+      expect(readReleaseLink(context.keyring, copy.tokens[0] ?? '')?.endsAt).to.equal(await endsIn());
+      expect(headingOf(await open(copy.tokens[0] ?? '', 'POST'))).to.deep.equal([200, 'Delivered']);
+    });
   });
 });

@@ -180,7 +180,16 @@ describe('post of many values', () => {
   });
 
   it('is refused in a query too, whatever the address', async () => {
-    for (const path of ['/thanks', '/unsubscribe', '/mailbox', '/api/captcha', '/api/messages', '/f/contact', '/']) {
+    for (const path of [
+      '/thanks',
+      '/unsubscribe',
+      '/release',
+      '/mailbox',
+      '/api/captcha',
+      '/api/messages',
+      '/f/contact',
+      '/',
+    ]) {
       const answer = await http.get(`${path}?${'a&'.repeat(100)}`);
       expect(answer.status, path).to.equal(400);
       expect(answer.text, path).to.include('no more than 100 values');

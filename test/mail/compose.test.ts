@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import PostalMime from 'postal-mime';
+import { escapeHtml } from '../../src/escape-html.ts';
 import {
   type AutoReplyContent,
   composeAutoReply,
@@ -256,6 +257,72 @@ Your answer to this mail goes to the sender. It was sent by the form
     expect(composeNotification(templates, envelope, message)).to.deep.equal(
       composeNotification(templates, envelope, message),
     );
+  });
+});
+
+describe('the summary', () => {
+  const summaryOf = (written: { name: string; address: string; text: string }) =>
+    composeHeldSummary(templates, envelope, {
+      count: 1,
+      since: message.receivedAt,
+      messages: [
+        { receipt: 'RW-7K3M9QX2TA', formSlug: 'contact', receivedAt: message.receivedAt, reasons: '', written },
+      ],
+      publicUrl: 'https://forms.own.test',
+    });
+
+  for (const [text, shown] of [
+    ['https://evil.example/x', 'evil[.]example/x'],
+    ['HTTP://evil.example', 'evil[.]example'],
+    ['hxhttps://http://evil.example', 'evil[.]example'],
+    ['http:evil.example', 'http: evil[.]example'],
+    ['http:\\\\evil.example', 'evil[.]example'],
+    ['www.evil.example:8080', 'www[.]evil[.]example: 8080'],
+    ['http://203.0.113.7/x 203.0.113.7', '203[.]0[.]113[.]7/x 203[.]0[.]113[.]7'],
+    ['http://[::1]/x http://localhost', '[::1]/x localhost'],
+    ['evil\u3002example evil\uff0eexample', 'evil[\u3002]example evil[\uff0e]example'],
+    ['evil.\u200bexample ev\u200bil.example', 'evil[.]example evil[.]example'],
+    ['\u2764.example cafe\u0301.example', '\u2764[.]example cafe\u0301[.]example'],
+    ['mailto:x@evil.example', 'mailto: x@evil[.]example'],
+    ['1.evil.example www.1evil.example', '1[.]evil[.]example www[.]1evil[.]example'],
+    ['At 10:30 for 3.50 each. Yes... really', 'At 10:30 for 3.50 each. Yes... really'],
+    ['<a href="https://evil.example">x</a>', '<a href="evil[.]example">x</a>'],
+  ] as const) {
+    it(`shows ${JSON.stringify(text)} without a link, in both parts`, () => {
+      const { text: plain, html } = summaryOf({ name: text, address: '', text });
+      expect(plain).to.include(`\n${shown} \n  "${shown}"\n`);
+      const asText = html.replace(/<\/?span>/g, '');
+      expect(asText)
+        .to.include(`>“${escapeHtml(shown)}”`)
+        .and.include(`<bdi>${escapeHtml(shown)}</bdi></b>`);
+      expect(html.match(/href="[^"]*"/g)).to.deep.equal(['href="https://forms.own.test/"']);
+    });
+  }
+
+  it('shows an address to recognise it, but not one that looks like a web address', () => {
+    for (const [address, shown] of [
+      ['first.last+tag@mail.example', 'first.last+tag@mail.example'],
+      ['evil.example/buy@mail.example', 'evil[.]example/buy@mail[.]example'],
+    ] as const) {
+      expect(summaryOf({ name: 'Ada', address, text: 'x' }).text).to.include(`\nAda ${shown}\n`);
+    }
+  });
+
+  it('shows the first 80 characters', () => {
+    expect(summaryOf({ name: '', address: '', text: `${'x'.repeat(80)}yz` }).text).to.include(`"${'x'.repeat(80)}…"`);
+  });
+
+  it('of 50 messages is one that Gmail does not cut', () => {
+    const item = {
+      ...{ receipt: 'RW-7K3M9QX2TA', formSlug: 'contact', receivedAt: message.receivedAt, reasons: 'many links' },
+      written: { name: 'Ada Lovelace', address: 'ada@engine.example', text: 'See https://engine.example. '.repeat(9) },
+      releaseUrl: `https://forms.own.test/release?token=${'t'.repeat(130)}`,
+    };
+    const { html } = composeHeldSummary(templates, envelope, {
+      ...{ count: 50, since: message.receivedAt, linkDays: 14, publicUrl: 'https://forms.own.test' },
+      messages: Array.from({ length: 50 }, () => item),
+    });
+    expect(html.length).to.be.below(102_000);
   });
 });
 

@@ -56,7 +56,7 @@ export interface WatchedPage extends AsyncDisposable {
 }
 
 /** The browser's own console message for each error response; the tests check those responses themselves. */
-const refusalNote = /^Failed to load resource: the server responded with a status of (403|404|422|429|500|503)/;
+const refusalNote = /^Failed to load resource: the server responded with a status of (400|403|404|410|422|429|500|503)/;
 
 export async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<WatchedPage> {
   const context = await browser.newContext(options);

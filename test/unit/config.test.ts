@@ -29,6 +29,8 @@ describe('readConfig', () => {
       port: 3000,
       publicUrl: 'http://localhost:3000',
       autoReply: true,
+      heldExcerpt: true,
+      hasPublicUrl: false,
     });
     expect(config.databaseUrl.reveal()).to.equal('embedded');
     expect(config.smtp).to.equal(undefined);
@@ -46,6 +48,7 @@ describe('readConfig', () => {
       MAIL_FROM: 'nobody',
       NOTIFY_TO: 'a@example.com, b',
       AUTO_REPLY: 'yes',
+      HELD_EXCERPT: 'yes',
       ALLOWED_HOSTS: 'https://forms.example.com',
       ALLOWED_ORIGINS: 'https://example.com/contact',
       TRUST_PROXY: 'yes',

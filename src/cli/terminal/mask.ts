@@ -10,12 +10,15 @@ export function maskName(name: string): string {
   return `${firstOf(name)}***`;
 }
 
-/** Hides every address in a text, and the words of the given name. */
+/** Hides every address and link token in a text, and the words of the given name. */
 export function maskText(text: string, name: string | null = null): string {
   // It begins only where a word begins: otherwise a long word would be read again from each of its letters.
   const masked = text.replace(/(?<![^\s<>()[\]"',:;@])[^\s<>()[\]"',:;@]+@[^\s<>()[\]"',:;@]+/g, maskAddress);
   const words = name?.split(/\s+/).filter((word) => word.length > 1) ?? [];
-  return words.reduce((it, word) => it.replace(wholeWord(word), maskName), masked);
+  return words.reduce(
+    (it, word) => it.replace(wholeWord(word), maskName),
+    masked.replace(/(?<=\?token=)[\w.-]+/g, '***'),
+  );
 }
 
 /** Does the same in HTML of our mails, where spans split addresses so that mail programs make no links. */

@@ -1,5 +1,6 @@
 import { isPlainAddress } from '../../address.ts';
 import type { Mail } from '../mailer.ts';
+import { type HeldSummaryContent, summaryValues } from './held-summary.ts';
 import { escapeHtml, WebAddress } from './html.ts';
 import { cleanLine, cleanText, writeTime } from './plain-text.ts';
 import type { Templates } from './templates.ts';
@@ -146,38 +147,12 @@ export function composeDigest(templates: Templates, envelope: Envelope, content:
   return { ...base(envelope, 'notification', parts), headers: toOwner };
 }
 
-export interface HeldSummaryContent {
-  /** How many messages were held since then. */
-  readonly count: number;
-  readonly since: Date;
-  /** The newest of them. Nothing that a visitor wrote. */
-  readonly messages: ReadonlyArray<{
-    readonly receipt: string;
-    readonly formSlug: string;
-    readonly receivedAt: Date;
-    readonly reasons: readonly string[];
-  }>;
-  readonly publicUrl: string;
-}
-
 /** The mail that tells an owner once a day which messages were held. Pure. */
 export function composeHeldSummary(templates: Templates, envelope: Envelope, content: HeldSummaryContent): Mail {
-  const more = content.count - content.messages.length;
-  const parts = templates.render('held-summary', {
-    count: String(content.count),
-    since: writeTime(content.since),
-    items: content.messages.map((it) => ({
-      receipt: it.receipt,
-      form: it.formSlug,
-      received_at: writeTime(it.receivedAt),
-      reasons: it.reasons.join(', '),
-    })),
-    more: more > 0 ? String(more) : null,
-    example_receipt: content.messages[0]?.receipt ?? 'latest',
-    public_url: new WebAddress(content.publicUrl),
-    public_host: new URL(content.publicUrl).host,
-  });
-  return { ...base(envelope, 'held-summary', parts), headers: toOwner };
+  return {
+    ...base(envelope, 'held-summary', templates.render('held-summary', summaryValues(content))),
+    headers: toOwner,
+  };
 }
 
 /** The mail with which an operator checks whether mail arrives. Pure. */

@@ -29,7 +29,7 @@ export function escapeHtml(value: unknown): string {
   if (value instanceof WebAddress) return escaped;
   return escaped
     .replace(
-      /(?<=[\p{L}\p{N}_-])[.\u3002\uff0e\uff61](?=[\p{L}\p{N}])|(?<=[\p{L}\p{N}+.-])[:\uff1a](?=\S)|[@\uff20]/gu,
+      /(?<=[^\s.])[.\u3002\uff0e\uff61](?=[\p{L}\p{N}])|(?<=[\p{L}\p{N}+.-])[:\uff1a](?=\S)|[@\uff20]/gu,
       '<span>$&</span>',
     )
     .replaceAll('\n', '<br>');

@@ -1,6 +1,6 @@
 import { WebAddress } from './html.ts';
 
-export type Value = string | null | WebAddress | ReadonlyArray<Readonly<Record<string, string>>>;
+export type Value = string | null | WebAddress | ReadonlyArray<Readonly<Record<string, string | null | WebAddress>>>;
 export type Values = Readonly<Record<string, Value>>;
 
 /** Every variable that a template may use, with an example. */
@@ -50,16 +50,26 @@ export const examples = {
     count: '2',
     since: '1 January 2026 at 00:00 UTC',
     items: [
-      { receipt: 'RW-0000000000', form: 'contact', received_at: '1 January 2026 at 00:00 UTC', reasons: 'many-links' },
+      {
+        receipt: 'RW-0000000000',
+        form: 'contact',
+        received_at: '1 January 2026 at 00:00 UTC',
+        name: 'Ada',
+        address: 'ada@example.com',
+        excerpt: 'Hello, how are you?',
+        reasons: 'many links',
+        release_url: new WebAddress('https://example.com/release'),
+      },
     ],
     more: '1',
+    link_days: '14',
     example_receipt: 'RW-0000000000',
     public_url: new WebAddress('https://example.com'),
     public_host: 'example.com',
   },
 } satisfies Record<string, Values>;
 /** Variables that may be null. */
-export const optional = ['sender_name', 'sender_address', 'subject', 'unsubscribe_url', 'more'];
+export const optional = ['sender_name', 'sender_address', 'subject', 'unsubscribe_url', 'more', 'link_days'];
 
 export type TemplateKind = keyof typeof examples;
 export const templateKinds = Object.keys(examples) as TemplateKind[];

@@ -2,21 +2,16 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Config } from '../../config/config.ts';
 import { msSql } from '../../database/statement.ts';
 import { Email, Form } from '../../entities/index.ts';
-import type { HeldSummaryContent } from '../../mail/compose/compose.ts';
 import { ownersOf, ownersSql } from '../forms/effective-settings.ts';
 import { listOf } from '../ids.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
-import type { ClaimedEmail } from './claim-due.ts';
-
-/** More than a person reads through. */
-const maxShown = 50;
 
 /**
  * A message has the time when its statement began, but is visible only after the commit, which may wait for a lock. So each
  * summary begins this much before the end of the last one: a message may be listed twice, but is never missed.
  */
-const overlapMs = 10_000;
+export const overlapMs = 10_000;
 
 /** SQL: when a held message began to be held. */
 export const heldSince = 'coalesce(messages.held_at, messages.received_at)';
@@ -30,7 +25,7 @@ export function isOwner(notifyTo: string): string {
 }
 
 /** SQL: joins summaries, as rows of `emails`, to the held messages they cover. @param which SQL condition on `forms`. */
-function joinCovered(which: string): string {
+export function joinCovered(which: string): string {
   return `
   join messages on messages.status = 'held'
     and ${heldSince} > coalesce(emails.covers_after, '-infinity') and ${heldSince} <= emails.covers_until
@@ -123,50 +118,6 @@ export async function queueHeldSummaries(scope: Scope, since: Date, now: Date): 
   }
   await scope.em.flush();
   return owners.size;
-}
-
-/** What a summary says: the same at every attempt, except for messages that were released or deleted meanwhile. */
-export async function summariseHeld(scope: Scope, email: ClaimedEmail): Promise<HeldSummaryContent> {
-  const rows = await listCovered(scope, email.id, maxShown);
-  const { count = 0, after_ms: afterMs = null } = rows[0] ?? {};
-  const messages = rows.map((row) => ({
-    receipt: row.receipt,
-    formSlug: row.slug,
-    receivedAt: new Date(row.received_ms),
-    reasons: row.reasons,
-  }));
-  return {
-    count,
-    since: afterMs === null ? (messages.at(-1)?.receivedAt ?? email.createdAt) : new Date(afterMs + overlapMs),
-    messages,
-    publicUrl: scope.config.publicUrl,
-  };
-}
-
-/** Whether a summary still has messages to list. */
-export async function isAnyHeld(scope: Scope, email: ClaimedEmail): Promise<boolean> {
-  return (await listCovered(scope, email.id, 1)).length > 0;
-}
-
-interface CoveredRow {
-  count: number;
-  after_ms: number | null;
-  receipt: string;
-  slug: string;
-  received_ms: number;
-  reasons: string[];
-}
-
-/** The held messages that a summary covers, newest first, each with the count of all of them. */
-async function listCovered(scope: Scope, id: string, limit: number): Promise<CoveredRow[]> {
-  await fillPeriods(scope.em);
-  return await scope.em.execute<CoveredRow[]>(
-    `select count(*) over ()::int as count, ${msSql('emails.covers_after')} as after_ms,
-       messages.receipt, forms.slug, ${msSql('messages.received_at')} as received_ms, messages.reasons
-     from emails ${joinCovered(isOwner(notifyToSql))}
-     where emails.id = ? order by messages.id desc limit ${limit}`,
-    [notifyToOf(scope.config), id],
-  );
 }
 
 function beforeOverlap(moment: Date): Date {

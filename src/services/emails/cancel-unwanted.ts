@@ -2,7 +2,7 @@ import { columns } from '../../database/columns.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { FailureReason } from '../../words.ts';
 import type { ClaimedEmail } from '../delivery/claim-due.ts';
-import { isAnyHeld } from '../delivery/held-summary.ts';
+import { isAnyHeld } from '../delivery/summarise-held.ts';
 import type { Scope } from '../scope.ts';
 import { openOrNull, openSenderAddress } from '../sealed-values.ts';
 import { mailboxIndexes } from '../senders/suppressions.ts';

@@ -3,7 +3,7 @@ import type { Envelope } from '../../mail/compose/compose.ts';
 import type { Mail } from '../../mail/mailer.ts';
 import type { MailingContext } from '../../mailing-context.ts';
 import type { ClaimedEmail, ClaimedMessage } from '../delivery/claim-due.ts';
-import { summariseHeld } from '../delivery/held-summary.ts';
+import { summariseHeld } from '../delivery/summarise-held.ts';
 import { listNamed, type NamedMessage } from '../digest.ts';
 import { ownersOf } from '../forms/effective-settings.ts';
 import type { Scope } from '../scope.ts';

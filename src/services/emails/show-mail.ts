@@ -4,6 +4,7 @@ import type { Context } from '../../context.ts';
 import type { Email } from '../../entities/index.ts';
 import type { Step } from '../../mail/mailer.ts';
 import type { MailingContext } from '../../mailing-context.ts';
+import { summariseHeld } from '../delivery/summarise-held.ts';
 import { listNamed } from '../digest.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import { openScope } from '../scope.ts';
@@ -24,7 +25,7 @@ export async function showMail(context: Context & Pick<MailingContext, 'composer
   const { message } = email;
   const digestId = email.isDigest() ? (email.digestId ?? null) : null;
   const told = digestId !== null ? await listNamed(scope.em, digestId) : message == null ? [] : [message];
-  const mail = await composeEmail(context, scope, {
+  const claimed = {
     id: email.id,
     kind: email.kind,
     leaseToken: '',
@@ -49,7 +50,12 @@ export async function showMail(context: Context & Pick<MailingContext, 'composer
               recipients: message.form.recipients ?? null,
             },
           },
-  });
+  };
+  const mail = await composeEmail(context, scope, claimed);
+  const names =
+    message == null
+      ? (await summariseHeld(scope, claimed)).messages.map((it) => it.written?.name ?? '')
+      : told.map((it) => openOrNull(() => openContent(context.keyring, it).name) ?? '');
   const optional = (name: string, value: string | undefined): [string, string][] =>
     value === undefined ? [] : [[name, value]];
   const headers: [name: string, value: string][] = [
@@ -67,8 +73,8 @@ export async function showMail(context: Context & Pick<MailingContext, 'composer
     headers,
     text: mail.text,
     html: mail.html,
-    /** The names of the visitors who wrote its messages, in one text. */
-    senderNames: told.map((it) => openOrNull(() => openContent(context.keyring, it).name) ?? '').join(' '),
+    /** The names of the visitors who wrote its messages, in one text; summaries break up web addresses in them. */
+    senderNames: names.join(' ').replace(/[.:/]+/g, ' '),
   };
 }
 

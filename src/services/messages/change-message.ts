@@ -59,11 +59,18 @@ export async function holdMessage(scope: Scope, which: string, within?: readonly
  *
  * @param which an id or a receipt.
  * @param within ids of forms; a message of any other form counts as unknown.
+ * @param heldSince changes nothing if the message was released and held again after that.
  * @throws {Problem} message-unknown
  */
-export async function releaseMessage(scope: Scope, which: string, within?: readonly string[]): Promise<MessageChange> {
+export async function releaseMessage(
+  scope: Scope,
+  which: string,
+  within?: readonly string[],
+  heldSince?: Date,
+): Promise<MessageChange> {
   return await change(scope, which, within, (message, emails, now) => {
     if (message.status === 'accepted') return false;
+    if (heldSince !== undefined && message.heldSince().getTime() !== heldSince.getTime()) return false;
     message.release();
     for (const email of emails) {
       if (email.state !== 'held') continue;

@@ -1,19 +1,18 @@
-import { timingSafeEqual } from 'node:crypto';
 import { msSql, runStatement, type Statement } from '../../database/statement.ts';
 import type { Sender } from '../../entities/index.ts';
 import type { Keyring } from '../../privacy/keyring.ts';
 import { Problem } from '../../problems.ts';
 import type { Scope } from '../scope.ts';
 import { openOrNull, openSenderAddress } from '../sealed-values.ts';
+import { readSignedLink, signLink } from '../signed-links.ts';
 import { mailboxesForLimits, mailboxForLimits } from './mailboxes.ts';
 
 /**
- * The token in the link that turns off auto-replies: the keyed hash of the mailbox, and a signature that only we can
- * make. It shows no address, and nobody can make one for another mailbox.
+ * The token in the link that turns off auto-replies, about the keyed hash of the mailbox. It shows no address, and nobody can
+ * make one for another mailbox.
  */
 export function unsubscribeToken(keyring: Keyring, address: string): string {
-  const index = keyring.addressIndex(mailboxForLimits(address));
-  return `${index.toString('base64url')}.${signature(keyring, index).toString('base64url')}`;
+  return signLink(keyring, 'unsubscribe', keyring.addressIndex(mailboxForLimits(address)));
 }
 
 /** Keyed hashes of the mailbox behind an address, under which its owner may have opted out. New opt-outs use the first. */
@@ -27,18 +26,9 @@ export function mailboxIndexes(keyring: Keyring, address: string): Buffer[] {
  * @throws {Problem} argument-invalid
  */
 export function readUnsubscribeToken(keyring: Keyring, token: string): Buffer {
-  const [index = Buffer.alloc(0), signed = Buffer.alloc(0)] = token
-    .split('.')
-    .map((part) => Buffer.from(part, 'base64url'));
-  const expected = signature(keyring, index);
-  if (index.length !== 32 || signed.length !== expected.length || !timingSafeEqual(signed, expected)) {
-    throw new Problem('argument-invalid', 'this link is incomplete: copy all of it from the mail');
-  }
-  return index;
-}
-
-function signature(keyring: Keyring, index: Buffer): Buffer {
-  return keyring.linkSignature(`unsubscribe ${index.toString('base64url')}`);
+  const index = readSignedLink(keyring, 'unsubscribe', token);
+  if (index?.length === 32) return index;
+  throw new Problem('argument-invalid', 'this link is incomplete: copy all of it from the mail');
 }
 
 export const suppressStatement: Statement = {

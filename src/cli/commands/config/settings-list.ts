@@ -54,6 +54,7 @@ async function defaultsInForce(
       MAIL_FROM: formatMailbox(mailFrom),
       NOTIFY_TO: config.notifyTo.join(', '),
       AUTO_REPLY: 'on',
+      HELD_EXCERPT: 'on',
       CAPTCHA: config.captcha.kind,
       ALLOWED_HOSTS: [...new Set(config.allowedHosts)].join(', '),
       ALLOWED_ORIGINS: [...allowedOrigins, ...(loopbackOrigins ? ['any loopback origin'] : [])].join(', '),
