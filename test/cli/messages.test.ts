@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
+import { listHeld, releaseMessage } from '../../src/services/messages/change-message.ts';
 import { exportMessages } from '../../src/services/messages/export-messages.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
@@ -81,6 +82,63 @@ describe('messages', () => {
       });
       expect((await run('release')).code).to.equal(2);
       expect((await run('release', 'latest')).code, 'what is latest may change').to.equal(1);
+    });
+
+    it('releases all that are held for one reason alone, or all', async () => {
+      const links = Array.from({ length: 5 }, (_, i) => `https://x${i}.test`).join(' ');
+      const [first, , both, trap] = await buildMessages(context, 4, (i) => ({
+        ...(i < 3 && { message: `${i} ${links}` }),
+        ...(i > 1 && { _gotcha: 'x' }),
+      }));
+      const stillHeld = async () =>
+        (await db.query<{ id: string }>(`select id from messages where status = 'held' order by id`)).map(
+          (it) => it.id,
+        );
+
+      const dry = JSON.parse((await run('release', '--reason', 'many-links', '--dry-run', '--json')).stdout);
+      expect(dry.dryRun).to.equal(true);
+      expect(dry.items).to.have.lengthOf(2);
+      expect(dry.items[0]).to.deep.equal({
+        id: first?.id,
+        receipt: first?.receipt,
+        result: 'would-be-released',
+        code: null,
+        reason: null,
+      });
+      const unasked = await run('release', '--reason', 'many-links');
+      expect([unasked.code, unasked.stderr.trim()]).to.deep.equal([2, 'not a terminal: pass --yes']);
+      const ask = (types: string, ...args: string[]) =>
+        runHere(['messages', 'release', ...args], db, { columns: 100, types });
+      const no = await ask('n\n', '--reason', 'many-links');
+      expect(no.code).to.equal(1);
+      expect(no.stderr).to.include('Release 2 held messages? Owners get an email about each. [y/N]');
+      expect(await stillHeld()).to.have.lengthOf(4);
+
+      expect((await ask('y\n', '--reason', 'many-links')).stdout).to.match(new RegExp(`${first?.receipt} +.*released`));
+      expect(await stillHeld()).to.deep.equal([both?.id, trap?.id]);
+      expect((await run('release', '--reason', 'many-links', '--yes')).stderr).to.include('held for this reason alone');
+      expect((await json('release', '--all', '--yes')).items).to.have.lengthOf(2);
+      expect(await stillHeld()).to.be.empty;
+      expect((await json('release', '--all', '--yes')).items).to.be.empty;
+      expect(await db.emails()).to.deep.equal({ 'notification queued': 4 });
+      for (const args of [
+        ['--all', 'RW-4K2M9Q7T1X'],
+        ['--dry-run'],
+        ['--dry-run', 'RW-4K2M9Q7T1X'],
+        ['--reason', 'spam'],
+      ]) {
+        expect((await run('release', ...args)).code, args.join(' ')).to.equal(2);
+      }
+    });
+
+    it('in bulk leaves alone what was held again after the question', async () => {
+      const [message] = await held();
+      const [{ heldSince } = { heldSince: new Date(0) }] = await listHeld(openScope(context));
+      await run('release', message?.id ?? '');
+      await run('hold', message?.id ?? '');
+      const change = await releaseMessage(openScope(context), message?.id ?? '', undefined, heldSince);
+      expect(change.changed).to.equal(false);
+      expect(await statuses()).to.deep.equal([{ status: 'held', reasons: ['held-by-hand'] }]);
     });
   });
 

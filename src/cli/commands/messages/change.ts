@@ -5,6 +5,7 @@ import type { Call, CliCommand } from '../../session/command.ts';
 import { type Result, reasonColumn, resultColumn, setExitCode } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse } from '../../terminal/confirm.ts';
+import type { Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 
 export function addMessageChanges(messages: CliCommand): void {
@@ -15,17 +16,6 @@ export function addMessageChanges(messages: CliCommand): void {
     .jsonOption()
     .examples('ruffinweb messages hold RW-4K2M9Q7T1X', 'ruffinweb messages hold RW-4K2M9Q7T1X --json')
     .run((call, which: string[]) => change(call, which, 'held'));
-
-  messages
-    .command('release')
-    .description('Release held messages: their mail is sent now')
-    .argument('<message...>', 'receipts or ids')
-    .jsonOption()
-    .examples(
-      'ruffinweb messages release RW-4K2M9Q7T1X',
-      'ruffinweb messages release RW-4K2M9Q7T1X RW-8B3N5P1R6Z --json',
-    )
-    .run((call, which: string[]) => change(call, which, 'released'));
 
   messages
     .command('delete')
@@ -46,12 +36,12 @@ export function addMessageChanges(messages: CliCommand): void {
 
 type ChangeWord = 'held' | 'released' | 'deleted';
 
-interface ChangeResult extends Result {
+export interface ChangeResult extends Result {
   id: string;
   receipt: string | null;
 }
 
-async function change({ deps, output }: Call, which: readonly string[], word: ChangeWord): Promise<void> {
+export async function change({ deps, output }: Call, which: readonly string[], word: ChangeWord): Promise<void> {
   const stop = deps.stopGently();
   const load = () => import('../../../services/messages/change-message.ts');
   const items = await runInScope(deps, load, async (scope, { holdMessage, releaseMessage, deleteMessage }) => {
@@ -63,19 +53,21 @@ async function change({ deps, output }: Call, which: readonly string[], word: Ch
     }
     return done;
   });
-  output.printResult({ items }, () =>
-    output.printTable(items, [
-      { header: 'RECEIPT', text: (it) => it.receipt ?? it.id },
-      resultColumn(output),
-      ...reasonColumn(items),
-    ]),
-  );
+  output.printResult({ items }, () => printChanges(output, items));
   const isRefused = items.some((it) => it.code !== null);
   setExitCode(deps, stop, isRefused);
 }
 
+export function printChanges(output: Output, items: readonly ChangeResult[]): void {
+  output.printTable(items, [
+    { header: 'RECEIPT', text: (it) => it.receipt ?? it.id },
+    resultColumn(output),
+    ...reasonColumn(items),
+  ]);
+}
+
 /** Reports a refusal as a result, so that the other messages are still changed. */
-async function changeOne(
+export async function changeOne(
   scope: Scope,
   which: string,
   word: ChangeWord,

@@ -13,6 +13,7 @@ import { emailColumns } from '../emails/screens.ts';
 import { addMessageChanges } from './change.ts';
 import { addExportCommand } from './export.ts';
 import { addMessageFilter, type MessageFilterOptions, messageFilterOf } from './filter.ts';
+import { addReleaseCommand } from './release.ts';
 
 export function addMessageCommands(program: CliCommand): void {
   const messages = program.command('messages').description('Stored messages: show, hold, release and export them');
@@ -34,6 +35,7 @@ export function addMessageCommands(program: CliCommand): void {
     .examples('ruffinweb messages show latest', 'ruffinweb messages show RW-4K2M9Q7T1X --json')
     .run(showMessage);
 
+  addReleaseCommand(messages);
   addMessageChanges(messages);
   addExportCommand(messages);
 }
