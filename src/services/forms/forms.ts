@@ -5,9 +5,11 @@ import type { Scope } from '../scope.ts';
 /** The slug of the form that `/api/messages` posts to. */
 export const defaultFormSlug = 'contact';
 
+const slugPattern = /^[a-z0-9-]{1,64}$/;
+
 /** Finds a form, open or closed. It does not query for an invalid slug: PostgreSQL rejects text that contains NUL. */
 export async function findForm(scope: Scope, slug: string): Promise<Form | null> {
-  return /^[a-z0-9-]{1,64}$/.test(slug) ? await scope.em.findOne(Form, { slug }) : null;
+  return slugPattern.test(slug) ? await scope.em.findOne(Form, { slug }) : null;
 }
 
 /** @throws {Problem} form-unknown, form-closed */
@@ -16,6 +18,12 @@ export async function findOpenForm(scope: Scope, slug: string): Promise<Form> {
   if (form === null) throw new Problem('form-unknown', 'there is no such form');
   if (!form.isOpen) throw new Problem('form-closed', 'this form is closed');
   return form;
+}
+
+/** What a shell may complete; needs no keys and no entities. A database may hold anything, and a shell must not run it. */
+export async function listSlugs(em: Scope['em']): Promise<string[]> {
+  const forms = await em.execute<{ slug: string }[]>('select slug from forms order by slug limit 1000');
+  return forms.map((it) => it.slug).filter((it) => slugPattern.test(it));
 }
 
 /** The origins of all forms. */

@@ -8,6 +8,8 @@ export interface CommandNode {
   options: OptionNode[];
   /** The choices of its first argument, if it has any. */
   choices: readonly string[];
+  /** Whether its first argument is the slug of a form that exists. */
+  takesSlug: boolean;
 }
 
 export interface OptionNode {
@@ -15,6 +17,7 @@ export interface OptionNode {
   flags: string[];
   description: string;
   takesValue: boolean;
+  takesSlug: boolean;
   choices: readonly string[];
 }
 
@@ -28,6 +31,7 @@ export function commandTree(program: Command): CommandNode[] {
       commands: visible.map((it) => ({ name: it.name(), description: it.description() })),
       options: [...optionsOf(command), ...(command === program ? [] : everywhere)].filter(isFirst),
       choices: command.registeredArguments[0]?.argChoices ?? [],
+      takesSlug: command.registeredArguments[0]?.name() === 'slug' && command.name() !== 'add',
     };
     return [node, ...visible.flatMap((it) => visit(it, `${path} ${it.name()}`.trim()))];
   };
@@ -42,6 +46,7 @@ function optionsOf(command: Command): OptionNode[] {
       flags: [it.long, it.short].filter((flag) => flag !== undefined && flag !== null),
       description: it.description,
       takesValue: it.required || it.optional,
+      takesSlug: it.long === '--form',
       choices: it.argChoices ?? [],
     }));
 }

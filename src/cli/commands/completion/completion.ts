@@ -1,4 +1,5 @@
-import type { CliCommand } from '../../session/command.ts';
+import type { Call, CliCommand } from '../../session/command.ts';
+import { openDatabase } from '../../session/open-context.ts';
 
 /** For each shell, where it looks for completions. */
 const shells = {
@@ -26,5 +27,21 @@ export function addCompletionCommands(program: CliCommand): void {
         const { completionScripts } = await import('./scripts.ts');
         deps.stdout.write(completionScripts[shell](commandTree(program)));
       });
+  }
+  completion
+    .command('slugs', { hidden: true })
+    .description('Print the slugs of all forms, for these scripts')
+    .examples('ruffinweb completion slugs', 'ruffinweb completion slugs | sort')
+    .run(printSlugs);
+}
+
+/** Somebody pressed TAB: nothing is asked or changed, and no slug is better than an error. */
+async function printSlugs({ deps, output }: Call): Promise<void> {
+  try {
+    await using base = await openDatabase(deps, { embedded: 'join', waiting: 'visitor', entities: [] });
+    const { listSlugs } = await import('../../../services/forms/forms.ts');
+    for (const slug of await listSlugs(base.orm.em.fork())) output.print(slug);
+  } catch {
+    // The database is away, or this folder has no settings.
   }
 }

@@ -1,6 +1,9 @@
 import type { CommandNode, OptionNode } from './command-tree.ts';
 
-/** Scripts that contain the whole tree of commands, so that pressing TAB does not start the program. */
+/** What prints the slugs of forms. Nothing in them has a meaning for a shell. */
+const slugs = 'ruffinweb completion slugs 2>/dev/null </dev/null';
+
+/** Scripts that contain the whole tree of commands: pressing TAB starts the program only for the slugs of forms. */
 export const completionScripts = { bash: bashScript, zsh: zshScript, fish: fishScript };
 
 function bashScript(tree: readonly CommandNode[]): string {
@@ -14,14 +17,14 @@ _ruffinweb() {
   done
   COMPREPLY=()
   case "$at $before" in
-${eachValue(tree, (patterns, choices) => `    ${patterns}) ${bashReply(choices)}return ;;`)}
+${eachValue(tree, (patterns, choices) => `    ${patterns}) ${choices === 'slugs' ? bashSlugs : bashReply(choices)}return ;;`)}
   esac
   case "$at" in
 ${tree
-  .map(({ path, commands, choices, options }) => {
+  .map(({ path, commands, choices, options, takesSlug }) => {
     const words = [...commands.map((it) => it.name), ...choices];
     const flags = options.flatMap((it) => it.flags.slice(0, 1));
-    return `    ${quote(path)}) if [[ $word == -* ]]; then ${bashReply(flags)}else ${bashReply(words) || ':; '}fi ;;`;
+    return `    ${quote(path)}) if [[ $word == -* ]]; then ${bashReply(flags)}else ${takesSlug ? bashSlugs : bashReply(words) || ':; '}fi ;;`;
   })
   .join('\n')}
   esac
@@ -29,6 +32,8 @@ ${tree
 complete -F _ruffinweb ruffinweb
 `;
 }
+
+const bashSlugs = `mapfile -t COMPREPLY < <(compgen -W "$(${slugs})" -- "$word"); `;
 
 function bashReply(words: readonly string[]): string {
   return words.length === 0 ? '' : `mapfile -t COMPREPLY < <(compgen -W ${quote(words.join(' '))} -- "$word"); `;
@@ -48,17 +53,18 @@ _ruffinweb() {
     esac
   done
   case "$at \${words[CURRENT - 1]}" in
-${eachValue(tree, (patterns, choices) => `    (${patterns}) ${choices.length === 0 ? '_default' : `compadd -- ${choices.map(quote).join(' ')}`}; return ;;`)}
+${eachValue(tree, (patterns, choices) => `    (${patterns}) ${zshValues(choices)}; return ;;`)}
   esac
   case "$at" in
 ${tree
-  .map(({ path, commands, choices, options }) => {
+  .map(({ path, commands, choices, options, takesSlug }) => {
     const names = [
       ...commands.map((it) => [it.name, it.description] as const),
       ...choices.map((it) => [it, ''] as const),
     ];
     const flags = options.map((it) => [it.flags[0] ?? '', it.description] as const);
-    return `    (${quote(path)}) names=(${described(names)}) flags=(${described(flags)}) ;;`;
+    const all = takesSlug ? zshSlugs : described(names);
+    return `    (${quote(path)}) names=(${all}) flags=(${described(flags)}) ;;`;
   })
   .join('\n')}
   esac
@@ -72,20 +78,30 @@ if [[ $funcstack[1] == _ruffinweb ]]; then _ruffinweb "$@"; else compdef _ruffin
 `;
 }
 
+const zshSlugs = `\${(f)"$(${slugs})"}`;
+
+function zshValues(choices: readonly string[] | 'slugs'): string {
+  if (choices === 'slugs') return `compadd -- ${zshSlugs}`;
+  return choices.length === 0 ? '_default' : `compadd -- ${choices.map(quote).join(' ')}`;
+}
+
 function fishScript(tree: readonly CommandNode[]): string {
   const paths = tree.filter((it) => it.path !== '').map((it) => fishQuote(it.path));
-  const lines = tree.flatMap(({ path, commands, choices, options }) => {
+  const lines = tree.flatMap(({ path, commands, choices, options, takesSlug }) => {
     const here = `complete -c ruffinweb -n ${fishQuote(`__ruffinweb_at ${fishQuote(path)}`)}`;
     return [
       ...commands.map((it) => `${here} -a ${fishQuote(it.name)} -d ${fishQuote(it.description)}`),
       ...(choices.length === 0 ? [] : [`${here} -a ${fishQuote(choices.join(' '))}`]),
+      ...(takesSlug ? [`${here} -a '(${slugs})'`] : []),
       ...options.map((it) => {
         const [long = '', short] = it.flags;
         const value = !it.takesValue
           ? ''
-          : it.choices.length === 0
-            ? ' -r'
-            : ` -x -a ${fishQuote(it.choices.join(' '))}`;
+          : it.takesSlug
+            ? ` -x -a '(${slugs})'`
+            : it.choices.length === 0
+              ? ' -r'
+              : ` -x -a ${fishQuote(it.choices.join(' '))}`;
         const shortFlag = short === undefined ? '' : ` -s ${short.slice(1)}`;
         return `${here} -l ${long.slice(2)}${shortFlag}${value} -d ${fishQuote(it.description)}`;
       }),
@@ -116,17 +132,19 @@ function pathPatterns(tree: readonly CommandNode[]): string {
     .join(' | ');
 }
 
-/** One branch for each option with choices, and one for all other options that take a value. */
+/** One branch for each option with choices, one for all that take a slug, and one for all others that take a value. */
 function eachValue(
   tree: readonly CommandNode[],
-  branch: (patterns: string, choices: readonly string[]) => string,
+  branch: (patterns: string, choices: readonly string[] | 'slugs') => string,
 ): string {
   const all = tree.flatMap(({ path, options }) => options.filter((it) => it.takesValue).map((it) => ({ path, it })));
   const patternOf = ({ path, it }: { path: string; it: OptionNode }) =>
     it.flags.map((flag) => quote(`${path} ${flag}`)).join(' | ');
-  const free = all.filter(({ it }) => it.choices.length === 0);
+  const free = all.filter(({ it }) => it.choices.length === 0 && !it.takesSlug);
+  const slugged = all.filter(({ it }) => it.takesSlug);
   return [
     ...all.filter(({ it }) => it.choices.length > 0).map((one) => branch(patternOf(one), one.it.choices)),
+    ...(slugged.length === 0 ? [] : [branch(slugged.map(patternOf).join(' | '), 'slugs')]),
     ...(free.length === 0 ? [] : [branch(free.map(patternOf).join(' | '), [])]),
   ].join('\n');
 }
