@@ -3,41 +3,18 @@ import { isOnOwnNetwork } from '../network/ip-network.ts';
 import type { Config, ConfigWarning } from './config.ts';
 import { isPublicKey } from './public-secrets.ts';
 
-type Settings = Pick<Config, 'production' | 'publicUrl' | 'databaseUrl' | 'redisUrl' | 'encryptionKeys' | 'captcha'>;
+type Settings = Pick<Config, 'production' | 'publicUrl' | 'redisUrl' | 'encryptionKeys' | 'captcha'>;
 
 /** Settings that work and should not stay: secrets that everybody knows, and clear text that leaves our network. */
 export function findWarnings(config: Settings): ConfigWarning[] {
   const { captcha } = config;
   return [
     ...checkScheme('PUBLIC_URL', config.publicUrl, 'visitors send their messages'),
-    ...checkDatabase(config.databaseUrl.reveal()),
     ...(config.production ? checkCaptcha(captcha.secret?.reveal()) : []),
     ...checkScheme('CAPTCHA_VERIFY_URL', captcha.verifyUrl, 'the captcha secret is sent'),
     ...checkScheme('REDIS_URL', config.redisUrl?.reveal(), 'its password is sent'),
     ...(config.production ? checkOlderKeys(config.encryptionKeys?.reveal() ?? []) : []),
   ];
-}
-
-function checkDatabase(value: string): ConfigWarning[] {
-  const encrypted = encryptedDatabaseUrl(value);
-  if (encrypted === undefined) return [];
-  return [
-    {
-      variable: 'DATABASE_URL',
-      wrong: 'has no sslmode, so its password and all data are sent unencrypted',
-      fix: `set DATABASE_URL=${encrypted} (the default from 0.4.0 on), or sslmode=disable if that network is safe`,
-    },
-  ];
-}
-
-/** What to write in place of a PostgreSQL URL, without its password; undefined if the URL may stay. */
-export function encryptedDatabaseUrl(value: string): string | undefined {
-  const url = URL.parse(value);
-  if (url === null || !/^postgres(ql)?:$/.test(url.protocol)) return undefined;
-  if (url.searchParams.has('sslmode') || !isRemote(url)) return undefined;
-  const encrypted = new URL(withoutPassword(url));
-  encrypted.search += `${url.search === '' ? '' : '&'}sslmode=verify-full`;
-  return encrypted.href;
 }
 
 function checkCaptcha(secret: string | undefined): ConfigWarning[] {
@@ -48,7 +25,7 @@ function checkCaptcha(secret: string | undefined): ConfigWarning[] {
 
 function checkScheme(variable: ConfigWarning['variable'], value: string | undefined, what: string): ConfigWarning[] {
   const url = URL.parse(value ?? '');
-  if (url === null || !/^(http|redis):$/.test(url.protocol) || !isRemote(url)) return [];
+  if (url === null || !/^(http|redis):$/.test(url.protocol) || isOnOwnNetwork(url.hostname)) return [];
   const line = withoutPassword(url)
     .replace(/^(http|redis):/, '$1s:')
     .replace(/\/$/, '');
@@ -63,11 +40,6 @@ function checkOlderKeys([, ...older]: readonly { id: string; secret: Uint8Array 
       wrong: `still has the key "${id}", which everybody knows`,
       fix: `run "ruffinweb encryption rotate", then remove "${id}" from ENCRYPTION_KEYS`,
     }));
-}
-
-/** A host that starts with an encoded slash is a socket on this machine. */
-function isRemote({ hostname }: URL): boolean {
-  return !/^%2f/i.test(hostname) && !isOnOwnNetwork(hostname);
 }
 
 function withoutPassword(url: URL): string {

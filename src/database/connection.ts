@@ -1,4 +1,5 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import { isOnOwnNetwork } from '../network/ip-network.ts';
 import { explainUnusable, socketFolderHint } from '../network/server-url.ts';
 import { readBytes } from '../text-file.ts';
 
@@ -14,7 +15,7 @@ export interface DatabaseAddress {
 
 /**
  * Reads a PostgreSQL URL, with libpq's meaning of `sslmode` and `sslrootcert` (PostgreSQL manual, "SSL Support", table
- * 32.1). The ORM would silently ignore them.
+ * 32.1), except that a host outside our network needs `verify-full` by default. The ORM would silently ignore them.
  *
  * @throws {Error} for an invalid URL, and for modes that fall back to an unencrypted connection.
  */
@@ -34,8 +35,13 @@ export function readDatabaseUrl(text: string): DatabaseAddress {
     user: decodeURIComponent(url.username),
     password: decodeURIComponent(url.password),
     database,
-    ssl: readSslMode(url.searchParams.get('sslmode') ?? 'disable', url.searchParams.get('sslrootcert')),
+    ssl: readSslMode(url.searchParams.get('sslmode') ?? defaultSslMode(url), url.searchParams.get('sslrootcert')),
   };
+}
+
+/** Nothing crosses the internet in clear text unless the URL says so. A host that starts with an encoded slash is a socket. */
+function defaultSslMode({ hostname }: URL): string {
+  return /^%2f/i.test(hostname) || isOnOwnNetwork(hostname) ? 'disable' : 'verify-full';
 }
 
 function readSslMode(mode: string, rootCertificate: string | null): false | TlsOptions {

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { isTlsError } from '../../network/tls-error.ts';
 import type { DatabaseAddress } from '../connection.ts';
 import { type OldDatabase, OldDatabaseUnreadable } from './old-database.ts';
 
@@ -60,6 +61,9 @@ function explain(error: Error): string {
       return `is not the Django backend's (${error.message}): it needs backend_sender and backend_message`;
     case '40001':
       return `cancelled the read (${error.message}): run the import again, it continues where it ended`;
+  }
+  if (isTlsError(code ?? '') || error.message.includes('does not support SSL')) {
+    return `has no TLS that we trust (${error.message}): add ?sslrootcert=<file> to its URL, or ?sslmode=disable if the network is private`;
   }
   if (error.message.includes('password must be a string')) {
     return 'asks for a password: put it into the URL, or set PGPASSWORD';
