@@ -87,14 +87,14 @@ describe('health', () => {
   });
 
   it('warns about clear text, even if the database is away', async () => {
-    const away = { url: 'postgresql://u:canary@db.invalid/x' };
-    const { code, stdout } = await runHere(['health', '--json'], away, { settings: { DATA_DIR: folder.path } });
+    const away = { url: 'postgresql://u@127.0.0.1:1/x' };
+    const clear = { DATA_DIR: folder.path, PUBLIC_URL: 'http://forms.example.com' };
+    const { code, stdout } = await runHere(['health', '--json'], away, { settings: clear });
     expect(code).to.equal(4);
     const settings = (JSON.parse(stdout) as Health).checks.find((it) => it.name === 'settings');
     expect(settings).to.include({ status: 'warn' });
-    expect(settings?.fact).to.match(/^DATABASE_URL has no sslmode/);
-    expect(settings?.fix).to.include('?sslmode=verify-full');
-    expect(stdout).to.not.include('canary');
+    expect(settings?.fact).to.match(/^PUBLIC_URL is http:/);
+    expect(settings?.fix).to.include('https://forms.example.com');
   });
 
   it('warns about a late queue and failed mail, with advice', async () => {
@@ -218,7 +218,7 @@ describe('health', () => {
     expect((await look(db)).seen('retention').fact, 'held for 400 days').to.include('1 expired message is still kept');
     await db.query(`update messages set status = 'accepted'`);
     await db.query(`insert into duties values ('purge', now() - interval '2 days')`);
-    expect((await look(db)).seen('retention').fact).to.include('the last complete purge was on 20');
+    expect((await look(db)).seen('retention').fact).to.include('the last complete purge was 2 d ago');
     await db.query(`update duties set done_at = now()`);
     expect((await look(db)).seen('retention').status).to.equal('ok');
   });
@@ -263,6 +263,31 @@ describe('health', () => {
     expect(bad.failing).to.deep.equal(['mail']);
     expect(bad.seen('mail').fact).to.include('go away');
     expect(bad.seen('mail').fix).to.include('SMTP_PASSWORD');
+  });
+
+  it('says that mail is retried while the mail server is away', async () => {
+    await using db = await createDatabase();
+    await using context = await openTestContext(db);
+    await using smtp = await startSmtpServer();
+    const settings = { SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port), MAIL_FROM: 'forms@example.test' };
+    const fixFor = async (greeting: string, more: Settings = {}) => {
+      smtp.answer('greeting', greeting);
+      const { status, fix } = (await look(db, { ...settings, ...more })).seen('mail');
+      expect(status, greeting).to.equal('fail');
+      expect(fix, greeting).to.not.match(/SMTP_USER|SMTP_PASSWORD/);
+      return fix;
+    };
+    expect(await fixFor('421 4.3.2 closing')).to.match(/^if /);
+    await buildMessages(context, 1);
+    expect(await fixFor('421 4.3.2 closing')).to.match(/^2 emails are waiting and will be retried; if /);
+    expect(await fixFor('451 4.7.1 not now')).to.match(/^2 emails are waiting/);
+    await db.query(`delete from emails where kind = 'auto-reply'`);
+    expect(await fixFor('', { SMTP_PORT: '1' })).to.match(/^1 email is waiting and will be retried; if it stays away/);
+    await using paused = await createDatabase();
+    await paused.query(
+      `update mail_queue set paused_at = now() - interval '3 hours', cause = 'broken', is_away = true, probed_at = now()`,
+    );
+    expect((await look(paused)).seen('queue').fact).to.match(/, for 3 h; empty$/);
   });
 
   for (const [setting, value, fact] of [

@@ -53,7 +53,8 @@ export async function requireSchema(base: DatabaseContext, remedy?: string): Pro
     import('../../services/schema.ts'),
   ]);
   const status = await readSchemaStatus(base.orm.em.fork());
-  const warning = adviseOnSchema(() => requireFitSchema(status), remedy);
+  const isEmpty = status.applied.length === 0;
+  const warning = adviseOnSchema(() => requireFitSchema(status), isEmpty ? 'ruffinweb serve --migrate' : remedy);
   if (warning !== undefined) base.log.warn(warning);
 }
 

@@ -2,6 +2,8 @@ import { dirname, join } from 'node:path';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Email } from '../../entities/index.ts';
 import type { Keyring } from '../../privacy/keyring.ts';
+import type { AttemptOutcome } from '../../words.ts';
+import { formatSpan } from '../clock.ts';
 import { heldSince } from '../delivery/held-summary.ts';
 import { describePause, explainBrokenTransport, readPause } from '../delivery/pause/pause.ts';
 import { openOrNull, replyPlace } from '../sealed-values.ts';
@@ -23,7 +25,7 @@ export async function checkQueue(parts: HealthParts, em: EntityManager): Promise
   const fact = waiting === 0 ? 'empty' : `${waiting} queued, ${overdue}${await nextTry(em)}`;
   if (pause !== null) {
     const why = describePause(pause, parts.config);
-    const paused = `${why.fact}, since ${pause.since}; ${fact}`;
+    const paused = `${why.fact}, for ${formatSpan(parts.now().getTime() - Date.parse(pause.since))}; ${fact}`;
     return bad(pause.cause === 'hand' ? 'warn' : 'fail', paused, why.fix, why.advice);
   }
   const unsent = await oldestQueuedSeconds({ em });
@@ -110,14 +112,21 @@ export async function checkMail(parts: HealthParts): Promise<Finding> {
   const mailer = parts.mailer();
   const outcome = await mailer.verify();
   if (outcome.result !== 'accepted') {
-    return bad(
-      'fail',
-      `${mailer.describes}: ${outcome.reply}`,
-      explainBrokenTransport(parts.config, outcome.result).fix,
-    );
+    return bad('fail', `${mailer.describes}: ${outcome.reply}`, await fixMailServer(parts, outcome.result));
   }
   const result = parts.config.smtp === undefined ? '(SMTP_HOST is not set)' : 'accepts our connection';
   return good(`${mailer.describes} ${result}`);
+}
+
+/** What to do about a mail server that takes no mail. An outage ends by itself, so first what becomes of the mail. */
+export async function fixMailServer(parts: HealthParts, result: AttemptOutcome): Promise<string> {
+  const { fix } = explainBrokenTransport(parts.config, result);
+  if (result !== 'away' && result !== 'later') return fix;
+  const count = async () => await parts.database().fork().count(Email, { state: 'queued' });
+  // Another check reports a database that does not answer.
+  const waiting = await count().catch(() => 0);
+  if (waiting === 0) return fix;
+  return `${waiting} ${waiting === 1 ? 'email is' : 'emails are'} waiting and will be retried; ${fix}`;
 }
 
 function formatSeconds(seconds: number): string {

@@ -3,8 +3,8 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { domainOf } from '../../address.ts';
 import type { Step } from '../../mail/mailer.ts';
 import { databaseNow, dayMs } from '../clock.ts';
-import { explainBrokenTransport } from '../delivery/pause/pause.ts';
 import { bad, type Finding, good, type HealthParts } from './health-check.ts';
+import { fixMailServer } from './mail.ts';
 import { checkMailDomain, openResolver } from './mail-domain.ts';
 
 /** Checks that ask the DNS or try ports. They take seconds. */
@@ -28,8 +28,7 @@ async function checkSmtpSteps(parts: HealthParts): Promise<Finding> {
   try {
     const { outcome, certificateEndsAt } = await parts.mailer().walk(undefined, (step) => steps.push(step));
     const fact = steps.map((it) => `${it.step}: ${it.detail}`).join('; ');
-    if (outcome.result !== 'accepted')
-      return bad('fail', fact, explainBrokenTransport(parts.config, outcome.result).fix);
+    if (outcome.result !== 'accepted') return bad('fail', fact, await fixMailServer(parts, outcome.result));
     const daysLeft = certificateEndsAt && Math.floor((certificateEndsAt.getTime() - parts.now().getTime()) / dayMs);
     if (daysLeft === undefined || daysLeft >= 14) return good(fact);
     return bad('warn', `its certificate expires in ${daysLeft} days; ${fact}`, 'have the mail server renew it');

@@ -164,6 +164,9 @@ export function explainBrokenTransport({ smtp, dataDir }: Pick<Config, 'smtp' | 
       fix: 'if it stays away, check SMTP_HOST and SMTP_PORT, and whether a firewall blocks that port',
     };
   }
+  if (result === 'later') {
+    return { fact: 'the mail server says not now', fix: 'if that goes on, correct what its reply names' };
+  }
   return {
     fact: 'the mail server does not let us in',
     fix: 'check SMTP_HOST, SMTP_PORT, SMTP_USER, SMTP_PASSWORD and MAIL_FROM',
