@@ -32,7 +32,7 @@ export async function openMail(config: Config): Promise<Pick<MailingContext, 'ma
 /** Loads the templates and tries each one. @throws {TemplateFault} */
 export async function openMailTemplates(config: Config): Promise<Templates> {
   const { openTemplates } = await import('./mail/compose/templates.ts');
-  return openTemplates({ overrideFolder: join(config.dataDir, 'templates') });
+  return openTemplates({ overrideFolder: join(config.dataDir, 'templates'), timeZone: config.timeZone });
 }
 
 /** A mailer over SMTP if it is configured, otherwise one that writes `.eml` files. */

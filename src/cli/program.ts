@@ -21,6 +21,10 @@ import type { Deps } from './terminal/deps.ts';
 import { mayColour, widthOf, writeToStderr } from './terminal/output.ts';
 import { readVersion } from './version.ts';
 
+const docsHelp = `
+Documents: docs/ in the sources; begin with tutorial.md and cli.md.
+The HTTP API: /docs on your server.`;
+
 /** Makes the tree of commands. Commands load what they need when they run, so that help and errors come fast. */
 export function createProgram(deps: Deps): Command {
   const program = new CliCommand(deps, 'ruffinweb');
@@ -29,6 +33,7 @@ export function createProgram(deps: Deps): Command {
     .version(readVersion(), '-V, --version', 'print the version')
     .option('--quiet', 'print data and errors only')
     .option('--no-color', 'print without colours, as with NO_COLOR')
+    .option('--utc', 'print exact times in UTC, and read dates in UTC; without it in your time zone (TZ)')
     .helpOption('-h, --help', 'print help')
     .configureHelp({
       showGlobalOptions: true,
@@ -46,25 +51,31 @@ export function createProgram(deps: Deps): Command {
     })
     .showHelpAfterError('Add --help to see how to use it.')
     .examples('ruffinweb messages show latest', 'ruffinweb emails resend --failed --since 2d --dry-run')
+    .addHelpText('after', docsHelp)
     // Before the commands are added, since they inherit most of the above.
     .exitOverride();
 
+  program.commandsGroup('Messages and mail:');
+  addMessageCommands(program);
+  addSenderCommands(program);
+  addEmailCommands(program);
+  addStatsCommand(program);
+  program.commandsGroup('Run the server:');
   addServeCommand(program);
   addDeliverCommand(program);
-  addMigrateCommands(program);
   addHealthCommand(program);
-  addSenderCommands(program);
-  addMessageCommands(program);
-  addEmailCommands(program);
-  addPurgeCommand(program);
-  addStatsCommand(program);
+  addMigrateCommands(program);
+  program.commandsGroup('Set up:');
+  addConfigCommands(program);
   addFormCommands(program);
   addKeyCommands(program);
-  addEncryptionCommands(program);
-  addBackupCommands(program);
-  addImportCommands(program);
-  addConfigCommands(program);
   addCompletionCommands(program);
+  program.commandsGroup('Look after the data:');
+  addBackupCommands(program);
+  addPurgeCommand(program);
+  addEncryptionCommands(program);
+  addImportCommands(program);
+  program.commandsGroup('Help:');
   // Last, since it goes through all the others.
   addHelpCommands(program);
   return program;

@@ -38,6 +38,8 @@ export interface Config {
   readonly encryptionKeys: Secret<readonly KeyConfig[]> | undefined;
   /** 0 to keep messages for ever. */
   readonly retentionDays: number;
+  /** Of times in mails and on pages. */
+  readonly timeZone: string;
   /** To check the DNS records of the From domain. */
   readonly dkimSelector: string | undefined;
   readonly dnsServer: string | undefined;

@@ -48,6 +48,7 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
     redisUrl: reader.read('REDIS_URL', value.redisUrl, undefined),
     encryptionKeys: reader.read('ENCRYPTION_KEYS', production ? value.productionKeyList : value.keyList, undefined),
     retentionDays: reader.read('RETENTION_DAYS', value.dayCount, 0),
+    timeZone: reader.read('TIME_ZONE', value.timeZone, 'UTC'),
     dkimSelector: reader.read('DKIM_SELECTOR', value.dkimSelector, undefined),
     dnsServer: reader.read('DNS_SERVER', value.dnsServer, undefined),
     metricsToken: reader.read('METRICS_TOKEN', value.tokenText, undefined),

@@ -5,6 +5,7 @@ import { readIp } from '../network/ip-network.ts';
 import { explainUnusable, socketFolderHint } from '../network/server-url.ts';
 import { Secret } from '../secret.ts';
 import { TextFileFault } from '../text-file.ts';
+import { isTimeZone } from '../time-zone.ts';
 import type { KeyConfig } from './config.ts';
 import { isPublicKey, isPublicToken } from './public-secrets.ts';
 
@@ -47,6 +48,8 @@ export const tokenText = z
   .regex(/^[\x21-\x7e]{16,200}$/, 'must be 16 to 200 printable characters without spaces')
   .refine((value) => !isPublicToken(value), 'must not be the published example or one repeated character')
   .transform((value) => new Secret(value));
+
+export const timeZone = z.string().refine(isTimeZone, 'must be the name of a time zone');
 
 export const dkimSelector = z
   .string()

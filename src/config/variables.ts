@@ -27,7 +27,7 @@ export const variables = {
   },
   DATABASE_URL: {
     meaning:
-      'PostgreSQL 15 or newer, with the parameters `sslmode` and `sslrootcert` of libpq and no others; or `embedded`',
+      'PostgreSQL 15 or newer, with the parameters `sslmode` and `sslrootcert` of libpq and no others (`sslmode` is `verify-full` for a host outside your network, else `disable`); or `embedded`',
     fallback: 'embedded',
     example: 'postgresql://ruffinweb:password@db.example.com/ruffinweb?sslmode=verify-full',
     secret: true,
@@ -134,6 +134,11 @@ export const variables = {
     meaning: 'days to keep messages, `0` for ever; a form can have its own number',
     fallback: '0',
     example: '365',
+  },
+  TIME_ZONE: {
+    meaning: 'the time zone of times in mails and on pages; commands use that of their terminal',
+    fallback: 'UTC',
+    example: 'Europe/Berlin',
   },
   DKIM_SELECTOR: {
     meaning: 'name of the DKIM key that your mail service signs with, for `health --deep`',

@@ -4,6 +4,28 @@ import type { Scope } from './scope.ts';
 
 export const dayMs = 24 * 60 * 60_000;
 
+/** A day in somebody's time zone: `2026-11-22`, and when it starts. */
+export interface Day {
+  day: string;
+  start: Date;
+}
+
+/** In milliseconds. */
+export const spanUnits: Readonly<Record<string, number>> = {
+  w: 7 * dayMs,
+  d: dayMs,
+  h: dayMs / 24,
+  min: 60_000,
+  m: 60_000,
+  s: 1000,
+};
+
+/** In the largest unit that fits, rounded down: 90 seconds are `1 min`. */
+export function formatSpan(ms: number): string {
+  const unit = ['d', 'h', 'min'].find((it) => ms >= (spanUnits[it] ?? 0)) ?? 's';
+  return `${Math.floor(ms / (spanUnits[unit] ?? 1000))} ${unit}`;
+}
+
 /** The database's current time, which decides leases and due times. Unlike `now()` it moves within a transaction. */
 export async function databaseNow(em: EntityManager): Promise<Date> {
   const [row] = await em.execute<{ ms: number }[]>(`select ${msSql('clock_timestamp()')} as ms`);

@@ -26,6 +26,7 @@ describe('config', () => {
     const file = join(folder.path, '.env');
     expect(stdout).to.equal(`written  ${file}\n`);
     expect(stderr).to.include('a lost key is lost data').and.to.include('apart from the backups of the database');
+    expect(stderr).to.match(/\nNext: change \S+\/\.env to your needs, and start the server: \S+ serve --migrate\n$/);
     expect((await stat(file)).mode & 0o777).to.equal(0o600);
     const text = await readFile(file, 'utf8');
     for (const name of variableNames) expect(text).to.match(new RegExp(`^#?${name}=`, 'm'));
@@ -179,17 +180,17 @@ describe('config', () => {
   });
 
   it('check warns about clear text, and exits 0', async () => {
-    const settings = { DATABASE_URL: 'postgresql://u:canary@db.example.com/x', REDIS_URL: 'redis://:canary@r.example' };
+    const settings = { PUBLIC_URL: 'http://forms.example.com', REDIS_URL: 'redis://:canary@r.example' };
     const [text, json] = [await run('check', settings), await run('check --json', settings)];
     expect(text).to.include({ code: 0, stdout: 'the configuration is right\n' });
-    expect(text.stderr).to.match(/^DATABASE_URL has no sslmode.*u:\*\*\*@db\.example\.com\/x\?sslmode=verify-full /);
+    expect(text.stderr).to.match(/^PUBLIC_URL is http:.*https:\/\/forms\.example\.com/);
     expect(text.stderr)
       .to.match(/^REDIS_URL .*set REDIS_URL=rediss:/m)
       .and.not.include('canary');
     const { ok, warnings } = JSON.parse(json.stdout);
     expect([ok, warnings.map((it: { variable: string }) => it.variable)]).to.deep.equal([
       true,
-      ['DATABASE_URL', 'REDIS_URL'],
+      ['PUBLIC_URL', 'REDIS_URL'],
     ]);
   });
 

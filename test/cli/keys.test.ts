@@ -1,8 +1,10 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { keyScopes } from '../../src/words.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { ruffinweb } from '../support/program.ts';
-import { runHere, withoutColours } from './terminal.ts';
+import { ruffinweb, temporaryFolder, testKeys } from '../support/program.ts';
+import { runHere, runIn, withoutColours } from './terminal.ts';
 
 describe('keys', () => {
   let db: TestDatabase;
@@ -68,6 +70,17 @@ describe('keys', () => {
         lastUsedAt: null,
       },
     ]);
+  });
+
+  it('expire at a day in the time zone of the terminal, whatever .env says', async () => {
+    await using folder = await temporaryFolder();
+    await writeFile(join(folder.path, '.env'), 'TZ=Asia/Tokyo\n');
+    const args = ['keys', 'create', '--name', 'x', '--scope', 'read', '--expires', '2036-07-01'];
+    const settings = { DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys, TZ: 'Europe/Berlin' };
+    const { stderr } = await runIn(folder.path, args, settings);
+    expect(stderr).to.include('until 2036-07-01 (2036-07-01 00:00:00+02:00)');
+    const inUtc = await runHere([...args, '--utc'], db);
+    expect(inUtc.stderr).to.include('until 2036-07-01 00:00:00Z.');
   });
 
   it('stop working at once when revoked, by prefix or id, once', async () => {

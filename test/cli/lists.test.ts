@@ -292,6 +292,18 @@ describe('senders, messages and emails', () => {
       expect(wide.stderr).to.equal(`\nSend it again: ruffinweb emails resend ${id} --again\n`);
     });
 
+    it('are due now once their time has come', async () => {
+      const [{ id }] = (await json('emails list --state failed')).items;
+      const due = async (sql: string) => {
+        await db.query(`update emails set state = 'queued', due_at = now() ${sql} where id = $1`, [id]);
+        const [list, one] = [await run('emails list --state queued'), await run(`emails show ${id}`)];
+        return [/due .*?(?= {2}|$)/m.exec(list.stdout)?.[0], /^due +(.*) \(/m.exec(withoutColours(one.stdout))?.[1]];
+      };
+      expect(await due(`- interval '10 minutes'`)).to.deep.equal(['due now', 'now, since 10 min ago']);
+      expect(await due(`+ interval '10 minutes 30 seconds'`)).to.deep.equal(['due in 10 min', 'in 10 min']);
+      await db.query(`update emails set state = 'failed' where id = $1`, [id]);
+    });
+
     it('are listed newest first, by state, kind, form and time', async () => {
       const [all, failed, sent, replies, other, old] = await Promise.all([
         json('emails list'),

@@ -205,7 +205,7 @@ describe('emails resend', () => {
 
     const again = await resend(id);
     expect(again.code).to.equal(0);
-    expect(again.items[0]?.reason).to.match(/^due now, was due \d{4}-\d\d-\d\dT\d\d:\d\dZ$/);
+    expect(again.items[0]?.reason).to.match(/^due now, was due in (\d+ s|1 min)$/);
     expect(again.items).to.deep.include({ ...again.items[0], id, result: 'queued', newId: null, code: null });
     expect((await resend(id)).items[0]).to.include({ result: 'already-queued', reason: 'was queued already' });
     const tries = await db.query('select tries from emails where id = any($1) order by id', [[id, other]]);

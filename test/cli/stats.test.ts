@@ -75,6 +75,20 @@ describe('stats', () => {
     expect(empty.stderr).to.include('No message in the last 14 days');
   });
 
+  it('have the days of the time zone in the table, and of UTC in JSON', async () => {
+    process.env.TZ = 'Pacific/Kiritimati';
+    try {
+      const day = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString().slice(0, 10);
+      const daysOf = async (...args: string[]) =>
+        (await runHere(['stats', '--days', '1', ...args], db)).stdout.match(/\d{4}-\d\d-\d\d/g);
+      expect(await daysOf()).to.deep.equal([day(14)]);
+      expect(await daysOf('--utc')).to.deep.equal([day(0)]);
+      expect((await stats('--days', '1')).days[0]?.day).to.equal(day(0));
+    } finally {
+      process.env.TZ = 'UTC';
+    }
+  });
+
   it('are a table with bars that fits into any terminal', async () => {
     for (const columns of [60, 80, 140]) {
       const screen = withoutColours((await runHere(['stats', '--days', '3'], db, { columns })).stdout);
@@ -84,5 +98,23 @@ describe('stats', () => {
       expect(screen, 'a bar for one message').to.match(/ 1 {2}█+ +1\.0 s +1\.0 s +1\.0 s\n/);
       expect(screen).to.match(/ 0\n/);
     }
+  });
+
+  it('do not count the wait of a held message, but that of a failed email', async () => {
+    const sent = await db.query<{ id: string }>(
+      `select id from emails where state = 'sent' and created_at > now() - interval '1 day' order by id limit 2`,
+    );
+    const [released, resent] = sent.map((it) => it.id);
+    // Both were queued again two hours after they were created, and sent a minute later; only one was tried before.
+    await db.query(
+      `update emails set created_at = sent_at - interval '2 hours', requeued_at = sent_at - interval '1 minute' where id = any($1)`,
+      [[released, resent]],
+    );
+    await db.query(`update attempts set finished_at = now() + interval '1 day' where email_id = $1`, [released]);
+    await db.query(`update attempts set finished_at = now() - interval '1 day' where email_id = $1`, [resent]);
+    const { delivery } = await stats('--days', '2');
+    expect(delivery).to.include({ emails: 7, p99Ms: 7_200_000 });
+    await db.query(`update emails set state = 'cancelled' where id = $1`, [resent]);
+    expect((await stats('--days', '2')).delivery).to.include({ emails: 6, p99Ms: 60_000 });
   });
 });

@@ -49,6 +49,25 @@ describe('templates', () => {
     openTemplates();
   });
 
+  it('write times in the zone of the installation, also in a preview', () => {
+    const [winter, summer] = [new Date('2026-01-31T23:05:00Z'), new Date('2026-07-31T23:05:00Z')];
+    const written: [zone: string | undefined, winter: string, summer: string][] = [
+      [undefined, '31 January 2026 at 23:05 UTC', '31 July 2026 at 23:05 UTC'],
+      ['Europe/Berlin', '1 February 2026 at 00:05 CET', '1 August 2026 at 01:05 CEST'],
+      ['America/New_York', '31 January 2026 at 18:05 GMT-5', '31 July 2026 at 19:05 GMT-4'],
+      ['Asia/Kolkata', '1 February 2026 at 04:35 GMT+5:30', '1 August 2026 at 04:35 GMT+5:30'],
+    ];
+    for (const [zone, ...texts] of written) {
+      const { writeTime } = openTemplates(zone === undefined ? {} : { timeZone: zone });
+      expect([writeTime(winter), writeTime(summer)]).to.deep.equal(texts);
+    }
+    for (const kind of ['notification', 'digest', 'held-summary'] as const) {
+      const { text, html } = openTemplates({ timeZone: 'Europe/Berlin' }).preview(kind);
+      expect(text, kind).to.include('2026 at 01:00 CET');
+      expect(text + html, kind).to.not.include('UTC');
+    }
+  });
+
   it('are a fault if their folder cannot be read', async () => {
     await writeFile(join(folder, 'file'), '');
     expect(() => openTemplates({ overrideFolder: join(folder, 'file', 'templates') })).to.throw(TemplateFault);

@@ -8,6 +8,7 @@ import { parseEnvFile } from '../../src/config/env-file.ts';
 import { readConfig } from '../../src/config/read-config.ts';
 import { withSecretFiles } from '../../src/config/secret-files.ts';
 import { type VariableName, variable, variableNames } from '../../src/config/variables.ts';
+import { readDatabaseUrl } from '../../src/database/connection.ts';
 import { readTextFile, TextFileFault } from '../../src/text-file.ts';
 import { temporaryFolder, testKeys } from '../support/program.ts';
 
@@ -358,7 +359,6 @@ describe('readConfig', () => {
   ];
   const clearText = {
     PUBLIC_URL: ['http://HOST', 'set PUBLIC_URL=https://'],
-    DATABASE_URL: ['postgresql://u:canary@HOST/x', 'set DATABASE_URL=postgresql://u:***@'],
     CAPTCHA_VERIFY_URL: ['http://HOST/verify', 'set CAPTCHA_VERIFY_URL=https://'],
     REDIS_URL: ['redis://:canary@HOST:6379/1', 'set REDIS_URL=rediss://:***@'],
   } as const;
@@ -373,21 +373,29 @@ describe('readConfig', () => {
         expect(warning?.fix, host).to.include(fix);
         expect(JSON.stringify(warning)).to.not.include('canary');
       }
-      const encrypted = value.replace(/^(http|redis):/, '$1s:').replace(/x$/, 'x?sslmode=require');
+      const encrypted = value.replace(/^(http|redis):/, '$1s:');
       expect(warningsFor('db.example.com', encrypted)).to.deep.equal([]);
     });
   }
 
-  it('names the sslmode to add to DATABASE_URL', () => {
-    const fixOf = (DATABASE_URL: string) => readConfig({ DATABASE_URL }).warnings.map((it) => it.fix.split(' ')[1]);
-    const host = 'postgresql://u@db.example.com/x';
-    expect(fixOf(host)).to.deep.equal([`DATABASE_URL=${host}?sslmode=verify-full`]);
-    expect(fixOf(`${host}?sslrootcert=/ca.pem`)).to.deep.equal([
-      `DATABASE_URL=${host}?sslrootcert=/ca.pem&sslmode=verify-full`,
-    ]);
-    expect(fixOf(`${host}?`)).to.deep.equal([`DATABASE_URL=${host}?sslmode=verify-full`]);
-    for (const fine of [`${host}?sslmode=disable`, 'postgresql:///x', 'postgresql://u@%2Frun%2Fpg.1/x', 'embedded']) {
-      expect(fixOf(fine), fine).to.deep.equal([]);
+  it('encrypts and verifies by default to databases outside our network', () => {
+    const sslOf = (host: string, search = '') => readDatabaseUrl(`postgresql://u@${host}/x${search}`).ssl;
+    for (const host of [...ownHosts, '%2Frun%2Fpg.1']) expect(sslOf(host), host).to.equal(false);
+    for (const host of foreignHosts) {
+      expect(sslOf(host), host).to.deep.equal({ rejectUnauthorized: true });
+      expect(sslOf(host, '?sslmode=disable'), host).to.equal(false);
+      expect(sslOf(host, '?sslmode=require'), host).to.deep.equal({ rejectUnauthorized: false });
+    }
+    expect(readConfig({ DATABASE_URL: 'postgresql://u@db.example.com/x' }).warnings).to.deep.equal([]);
+  });
+
+  it('reads the time zone of mails and pages', () => {
+    expect(readConfig({}).timeZone).to.equal('UTC');
+    for (const zone of ['Europe/Berlin', 'Asia/Kolkata', 'UTC', '+05:45']) {
+      expect(readConfig({ TIME_ZONE: zone }).timeZone).to.equal(zone);
+    }
+    for (const zone of ['Europe/Nowhere', 'CEST', 'GMT+2', 'Etc/Unknown', 'local']) {
+      expect(faultsOf({ TIME_ZONE: zone }), zone).to.deep.equal([['TIME_ZONE', 'must be the name of a time zone']]);
     }
   });
 

@@ -16,7 +16,6 @@ export function addEncryptionCommands(program: CliCommand): void {
     .command('status')
     .description('Count what is encrypted with each key, and name missing keys; exits 4 on any problem')
     .jsonOption()
-    .option('--utc', 'print exact times')
     .examples(
       'ruffinweb encryption status',
       `ruffinweb encryption status --json | jq -r '.keys[] | select(.state == "missing") | .id'`,

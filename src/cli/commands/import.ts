@@ -5,7 +5,6 @@ import { setExitCode } from '../session/results.ts';
 import { runInScope } from '../session/run-in-scope.ts';
 import type { Output } from '../terminal/output.ts';
 import { showProgress } from '../terminal/progress.ts';
-import { formatExact } from '../terminal/times.ts';
 
 interface ImportOptions {
   form: string;
@@ -39,9 +38,6 @@ const loadImport = async () => ({
 
 async function importFromDjango({ deps, options, output }: Call<ImportOptions>, url: string): Promise<void> {
   const stop = deps.stopGently();
-  const { encryptedDatabaseUrl } = await import('../../config/warnings.ts');
-  if (encryptedDatabaseUrl(url) !== undefined)
-    output.warn('the old database is read unencrypted: add the parameter sslmode=verify-full to its URL');
   await runInScope(deps, loadImport, async (scope, { importDjango, oldFaults, countOldMessages, openOldDatabase }) => {
     await using old = await openOldDatabase(url);
     using progress = showProgress(deps, options, await countOldMessages(old), 'messages read');
@@ -69,7 +65,6 @@ async function importFromDjango({ deps, options, output }: Call<ImportOptions>, 
 function printImported(output: Output, imported: Imported, texts: Readonly<Record<OldFault, string>>): void {
   const { messages, senders, faults, dryRun, complete } = imported;
   const { style } = output;
-  const exact = (at: string) => formatExact(new Date(at));
   output.printDetails([
     ['form', imported.form],
     ['messages read', String(messages.found)],
@@ -79,7 +74,10 @@ function printImported(output: Output, imported: Imported, texts: Readonly<Recor
     ['not imported', String(messages.notTaken), messages.notTaken > 0 ? style.bad : undefined],
     // `Object.keys` does not know the type of the keys.
     ...(Object.keys(faults) as OldFault[]).map((it): [string, string] => [`  ${texts[it]}`, String(faults[it])]),
-    ['written', imported.period && `${exact(imported.period.first)} to ${exact(imported.period.last)}`],
+    [
+      'written',
+      imported.period && `${output.exactTime(imported.period.first)} to ${output.exactTime(imported.period.last)}`,
+    ],
     ['new senders', senders.new === null ? null : String(senders.new)],
   ]);
   const { assumed, messages: unzoned } = imported.timeZone;

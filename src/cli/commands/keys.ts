@@ -14,7 +14,6 @@ export function addKeyCommands(program: CliCommand): void {
   keys
     .command('list')
     .description('List the API keys, newest first; the secret part is known only to their holders')
-    .option('--utc', 'print exact times')
     .jsonOption()
     .examples(
       'ruffinweb keys list',
@@ -28,7 +27,7 @@ export function addKeyCommands(program: CliCommand): void {
     .requiredOption('--name <name>', 'your name for it: who or what uses it')
     .addOption(new Option('--scope <scope...>', 'what it may do').choices(keyScopes).makeOptionMandatory())
     .option('--form <slug...>', 'only messages and emails of these forms')
-    .option('--expires <time>', 'when it expires: 90d from now, or 2027-01-01 (default: never)')
+    .option('--expires <time>', 'when it expires: 90d from now, or 2027-01-01 in your time zone (default: never)')
     .jsonOption()
     .examples(
       'ruffinweb keys create --name dashboard --scope read --expires 90d',
@@ -65,7 +64,7 @@ interface CreateOptions {
 
 async function createKey({ deps, options, output }: Call<CreateOptions>): Promise<void> {
   const { name, scope: scopes, form: forms, expires } = options;
-  const expiresAt = expires === undefined ? undefined : readFuture('--expires', expires, new Date());
+  const expiresAt = expires === undefined ? undefined : readFuture('--expires', expires, new Date(), options.utc);
   const request = { name, scopes, ...onlyGiven({ forms, expiresAt }) };
   const made = await runInScope(deps, loadKeys, (scope, { createKey }) => createKey(scope, request));
   output.printResult(made, () => {

@@ -26,7 +26,6 @@ export function addMigrateCommands(program: CliCommand): void {
   migrate
     .command('status')
     .description('List applied and pending migrations')
-    .option('--utc', 'print exact times')
     .jsonOption()
     .examples('ruffinweb migrate status', 'ruffinweb migrate status --json')
     .run(showStatus);

@@ -1,3 +1,4 @@
+import { formatSpan } from '../../services/clock.ts';
 import type { RuleView } from '../../services/maintenance/purge-preview.ts';
 import type { Scope } from '../../services/scope.ts';
 import type { Call, CliCommand } from '../session/command.ts';
@@ -7,7 +8,6 @@ import { Refusal } from '../terminal/confirm.ts';
 import type { Output } from '../terminal/output.ts';
 import { showProgress } from '../terminal/progress.ts';
 import type { Column } from '../terminal/table.ts';
-import { formatSpan } from '../terminal/times.ts';
 
 /** A rule, and how many rows it removed. */
 type DoneView = RuleView & { removed: number };
@@ -17,7 +17,6 @@ export function addPurgeCommand(program: CliCommand): void {
     .command('purge')
     .description('Remove everything past its retention, as "serve" and "deliver" do once an hour')
     .option('--dry-run', 'show what would be removed, by rule and form, and when the next removal is due')
-    .option('--utc', 'print exact times')
     .jsonOption()
     .examples('ruffinweb purge --dry-run', 'ruffinweb purge --json')
     .run(purgeNow);
@@ -40,6 +39,7 @@ async function purgeNow(call: Call): Promise<void> {
     }
     const removedBy = await removeExpired(call, scope, before, stop);
     printRules(call, await previewPurge(scope), removedBy);
+    if (stop.aborted) output.warn('\nStopped before everything was removed: run it again to continue.');
     setExitCode(deps, stop);
   });
 }
@@ -109,7 +109,7 @@ function ruleColumns(output: Output, count: 'due' | 'removed', hasWaiting: boole
     { header: 'KEPT', text: keptInWords, style: style.dim, omit: 1 },
     { header: count === 'due' ? 'WOULD GO' : 'GONE', text: (it) => String(it[count]), align: 'right' },
     ...(hasWaiting ? [waiting] : []),
-    { header: 'NEXT', text: (it) => (it.nextAt === null ? '' : output.time(it.nextAt)), style: style.dim },
+    { header: 'NEXT', text: (it) => (it.nextAt === null ? '' : output.dueTime(it.nextAt)), style: style.dim },
   ];
 }
 

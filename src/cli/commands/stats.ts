@@ -3,6 +3,7 @@ import { type Call, type CliCommand, wholeNumber } from '../session/command.ts';
 import { onlyGiven } from '../session/options.ts';
 import { runInScope } from '../session/run-in-scope.ts';
 import { type Output, plural } from '../terminal/output.ts';
+import { dayBefore } from '../terminal/times.ts';
 
 interface StatsOptions {
   days: number;
@@ -12,16 +13,19 @@ interface StatsOptions {
 export function addStatsCommand(program: CliCommand): void {
   program
     .command('stats')
-    .description('Show messages per day, how many were held, and how long delivery takes')
+    .description('Show messages per day in your time zone, how many were held, and how long delivery takes')
     .option('--days <number>', 'how many days including today, up to 366', wholeNumber(1, 366), 14)
     .option('--form <slug>', 'only of this form')
-    .jsonOption()
+    .option('--json', 'print JSON, with days in UTC')
     .examples('ruffinweb stats --days 30', `ruffinweb stats --json | jq '.delivery.p95Ms'`)
     .run(showStats);
 }
 
 async function showStats({ deps, options, output }: Call<StatsOptions>): Promise<void> {
-  const request = { days: options.days, ...onlyGiven({ form: options.form || undefined }) };
+  const isUtc = options.utc || options.json;
+  const now = new Date();
+  const days = Array.from({ length: options.days }, (_, ago) => dayBefore(now, ago, isUtc));
+  const request = { days, ...onlyGiven({ form: options.form || undefined }) };
   const load = () => import('../../services/health/stats.ts');
   const stats = await runInScope(deps, load, (scope, { readStats }) => readStats(scope, request));
   output.printResult(stats, () => {

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { Deps } from '../terminal/deps.ts';
 import { type CommonOptions, Output } from '../terminal/output.ts';
+import { timeForms } from '../terminal/times.ts';
 
 /** What a command works with. */
 export interface Call<Options = unknown> {
@@ -44,7 +45,7 @@ export class CliCommand extends Command {
   }
 
   dataOptions(): this {
-    return this.jsonOption().option('--utc', 'print exact times').option('--mask', 'hide addresses and names');
+    return this.jsonOption().option('--mask', 'hide addresses and names');
   }
 
   pageOptions(): this {
@@ -55,10 +56,10 @@ export class CliCommand extends Command {
 
   /** @param what happened in the period, if that is not obvious. */
   periodOptions(what = ''): this {
-    return this.option(
-      '--since <time>',
-      `${what}at this time or later: 2d, 3h, 90m ago, or 2026-11-22, or 2026-11-22T07:33Z`,
-    ).option('--until <time>', `${what}before this time`);
+    return this.option('--since <time>', `${what}at this time or later, in your time zone: ${timeForms}`).option(
+      '--until <time>',
+      `${what}before this time`,
+    );
   }
 }
 

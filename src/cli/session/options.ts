@@ -20,13 +20,14 @@ export function pageOf({ limit, cursor }: PageOptions): PageRequest {
 export interface PeriodOptions {
   since?: string;
   until?: string;
+  utc?: boolean;
 }
 
 /** @throws {Problem} argument-invalid */
-export function periodOf({ since, until }: PeriodOptions): Period {
+export function periodOf({ since, until, utc }: PeriodOptions): Period {
   const now = new Date();
   return onlyGiven({
-    since: since === undefined ? undefined : readMoment('--since', since, now),
-    until: until === undefined ? undefined : readMoment('--until', until, now),
+    since: since === undefined ? undefined : readMoment('--since', since, now, utc),
+    until: until === undefined ? undefined : readMoment('--until', until, now, utc),
   });
 }

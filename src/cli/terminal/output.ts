@@ -84,13 +84,23 @@ export class Output {
 
   /** `3 min ago`, or the exact time with `--utc`. */
   time(at: Date | string): string {
-    return this.#options.utc ? formatExact(new Date(at)) : formatRelative(new Date(at), new Date());
+    return this.#options.utc ? this.exactTime(at) : formatRelative(new Date(at), new Date());
   }
 
-  /** `3 min ago (2026-11-22 07:33:05Z)`, or only the exact time with `--utc`. */
+  /** Like `time` for something that is waited for: `now` if its time has come. */
+  dueTime(at: Date | string): string {
+    const isNow = !this.#options.utc && new Date(at).getTime() <= Date.now();
+    return isNow ? 'now' : this.time(at);
+  }
+
+  /** `3 min ago (2026-11-22 08:33:05+01:00)`, or only the exact time with `--utc`. */
   timeInFull(at: Date | string): string {
-    const exact = formatExact(new Date(at));
-    return this.#options.utc ? exact : `${this.time(at)} (${exact})`;
+    return this.#options.utc ? this.exactTime(at) : `${this.time(at)} (${this.exactTime(at)})`;
+  }
+
+  /** `2026-11-22 08:33:05+01:00`, or with `--utc` `2026-11-22 07:33:05Z`. */
+  exactTime(at: Date | string): string {
+    return formatExact(new Date(at), this.#options.utc);
   }
 }
 

@@ -1,15 +1,20 @@
 import { Problem } from '../../problems.ts';
-import { isInKnownYears } from '../../services/clock.ts';
+import { type Day, formatSpan, isInKnownYears, spanUnits } from '../../services/clock.ts';
 
 const second = 1000;
-const minute = 60 * second;
-const hour = 60 * minute;
-const day = 24 * hour;
-const week = 7 * day;
+const week = 7 * 24 * 3600 * second;
 
-/** `2026-11-22 07:33:05Z` */
-export function formatExact(at: Date): string {
-  return at.toISOString().replace('T', ' ').replace(/\.\d+/, '');
+// Times are shown and read in the terminal's time zone, which is that of `Date` (decision 95), or in UTC.
+
+/** `2026-11-22 08:33:05+01:00`, or `2026-11-22 07:33:05Z`. `readMoment` reads both. */
+export function formatExact(at: Date, isUtc = false): string {
+  const offset = isUtc ? 0 : Math.round(-at.getTimezoneOffset());
+  const text = new Date(at.getTime() + offset * 60 * second).toISOString().slice(0, 19).replace('T', ' ');
+  if (offset === 0) return `${text}Z`;
+  const [hours, minutes] = [Math.floor(Math.abs(offset) / 60), Math.abs(offset) % 60].map((it) =>
+    String(it).padStart(2, '0'),
+  );
+  return `${text}${offset < 0 ? '-' : '+'}${hours}:${minutes}`;
 }
 
 /** `3 min ago`, `in 2 h`; the date if it is more than four weeks away. */
@@ -17,43 +22,35 @@ export function formatRelative(at: Date, now: Date): string {
   const distance = at.getTime() - now.getTime();
   const span = Math.abs(distance);
   if (span < 5 * second) return 'just now';
-  if (span > 4 * week) return at.toISOString().slice(0, 10);
+  if (span > 4 * week) return formatExact(at).slice(0, 10);
   const size = formatSpan(span);
   return distance < 0 ? `${size} ago` : `in ${size}`;
 }
 
-const units: Readonly<Record<string, number>> = { w: week, d: day, h: hour, min: minute, m: minute, s: second };
-
-/** In the largest unit that fits, rounded down: 90 seconds are `1 min`. */
-export function formatSpan(ms: number): string {
-  const unit = ['d', 'h', 'min'].find((it) => ms >= (units[it] ?? 0)) ?? 's';
-  return `${Math.floor(ms / (units[unit] ?? second))} ${unit}`;
+/** The day that was so many days before `now`. */
+export function dayBefore(now: Date, days: number, isUtc = false): Day {
+  const start = new Date(now);
+  if (isUtc) start.setUTCHours(-24 * days, 0, 0, 0);
+  else {
+    start.setDate(start.getDate() - days);
+    start.setHours(0, 0, 0, 0);
+  }
+  return { day: formatExact(start, isUtc).slice(0, 10), start };
 }
 
+/** Also in the text of the options. */
+export const timeForms = 'today, yesterday, monday, 2h, 3d, 2026-11-22 or 2026-11-22T07:33';
+
 /**
- * Reads a time as people type it: `2d`, `90m` or `3h` ago; a day, `2026-11-22`; or a day with a time,
- * `2026-11-22T07:33` (UTC unless it has an offset).
+ * Reads a time as people type it: `2h` or `3d` ago; the start of `today`, `yesterday` or the most recent `monday`; a day,
+ * `2026-11-22`; or a day with a time, `2026-11-22T07:33`, maybe with an offset.
  *
  * @throws {Problem} argument-invalid
  */
-export function readMoment(option: string, text: string, now: Date): Date {
-  return requireKnownYear(option, text, parseMoment(option, text, now));
-}
-
-function parseMoment(option: string, text: string, now: Date): Date {
-  const ago = /^(\d{1,6}) ?(s|m|min|h|d|w)$/.exec(text.trim());
-  if (ago?.[1] !== undefined) return new Date(now.getTime() - Number(ago[1]) * (units[ago[2] ?? ''] ?? day));
-  const written = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)(Z|[+-]\d{2}:\d{2})?)?$/.exec(
-    text.trim(),
-  );
-  const at = written ? new Date(`${written[1]}T${written[2] ?? '00:00'}${written[3] ?? 'Z'}`) : new Date(Number.NaN);
-  if (Number.isNaN(at.getTime()) || !isSameDay(at, written?.[1], written?.[3])) {
-    throw new Problem(
-      'argument-invalid',
-      `${option} "${text}" is not a time: write 2d, 3h, 90m, 2026-11-22 or 2026-11-22T07:33Z`,
-    );
-  }
-  return at;
+export function readMoment(option: string, text: string, now: Date, isUtc = false): Date {
+  requireKnownZone(option, text, isUtc);
+  const at = readSpan(text, now, -1) ?? readDayName(text, now, isUtc) ?? readWritten(text, isUtc);
+  return requireKnownYear(option, text, at, timeForms);
 }
 
 /**
@@ -61,18 +58,50 @@ function parseMoment(option: string, text: string, now: Date): Date {
  *
  * @throws {Problem} argument-invalid
  */
-export function readFuture(option: string, text: string, now: Date): Date {
-  const at = parseMoment(option, text, now);
-  const isSpan = /^\d+ ?[a-z]/.test(text.trim());
-  return requireKnownYear(option, text, isSpan ? new Date(2 * now.getTime() - at.getTime()) : at);
+export function readFuture(option: string, text: string, now: Date, isUtc = false): Date {
+  requireKnownZone(option, text, isUtc);
+  const at = readSpan(text, now, 1) ?? readWritten(text, isUtc);
+  return requireKnownYear(option, text, at, '90d, 2027-01-01 or 2027-01-01T07:33');
 }
 
-function requireKnownYear(option: string, text: string, at: Date): Date {
+function readSpan(text: string, now: Date, sign: 1 | -1): Date | undefined {
+  const [, count, unit = ''] = /^(\d{1,6}) ?(s|m|min|h|d|w)$/.exec(text.trim()) ?? [];
+  if (count === undefined) return undefined;
+  return new Date(now.getTime() + sign * Number(count) * (spanUnits[unit] ?? Number.NaN));
+}
+
+const weekdays = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'];
+
+function readDayName(text: string, now: Date, isUtc: boolean): Date | undefined {
+  const name = text.trim().toLowerCase();
+  const weekday = weekdays.indexOf(name);
+  const daysSince = ((isUtc ? now.getUTCDay() : now.getDay()) - weekday + 7) % 7;
+  const days = weekday < 0 ? ['today', 'yesterday'].indexOf(name) : daysSince;
+  return days < 0 ? undefined : dayBefore(now, days, isUtc).start;
+}
+
+/** Without an offset it is in the terminal's zone. A time that a clock skips is read as after the skip; of one that comes twice, the first. */
+function readWritten(text: string, isUtc: boolean): Date | undefined {
+  const [, day, time = '00:00', offset = isUtc ? 'Z' : ''] =
+    /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)(Z|[+-]\d{2}:\d{2})?)?$/.exec(text.trim()) ?? [];
+  // `Date` reads 30 February as 2 March.
+  const midnight = new Date(`${day}T00:00Z`);
+  if (Number.isNaN(midnight.getTime()) || midnight.toISOString().slice(0, 10) !== day) return undefined;
+  const at = new Date(`${day}T${time}${offset}`);
+  return Number.isNaN(at.getTime()) ? undefined : at;
+}
+
+function requireKnownYear(option: string, text: string, at: Date | undefined, forms: string): Date {
+  if (at === undefined) throw new Problem('argument-invalid', `${option} "${text}" is not a time: write ${forms}`);
   if (isInKnownYears(at)) return at;
   throw new Problem('argument-invalid', `${option} "${text}" is not in a year from 1970 to 9999 (UTC)`);
 }
 
-/** Detects 30 February, which `Date` reads as 2 March. */
-function isSameDay(at: Date, written: string | undefined, offset: string | undefined): boolean {
-  return (offset !== undefined && offset !== 'Z') || at.toISOString().slice(0, 10) === written;
+/** With a misspelt TZ, `Date` would silently take UTC. */
+function requireKnownZone(option: string, text: string, isUtc: boolean): void {
+  if (isUtc || Intl.DateTimeFormat().resolvedOptions().timeZone !== undefined) return;
+  throw new Problem(
+    'argument-invalid',
+    `${option} "${text}" needs a time zone, and TZ names none that exists: correct it, or add --utc`,
+  );
 }

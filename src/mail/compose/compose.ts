@@ -2,7 +2,7 @@ import { isPlainAddress } from '../../address.ts';
 import type { Mail } from '../mailer.ts';
 import { type HeldSummaryContent, summaryValues } from './held-summary.ts';
 import { escapeHtml, WebAddress } from './html.ts';
-import { cleanLine, cleanText, writeTime } from './plain-text.ts';
+import { cleanLine, cleanText } from './plain-text.ts';
 import type { Templates } from './templates.ts';
 
 /** What is stored with the email, and so stays the same at every attempt. */
@@ -63,7 +63,7 @@ export function composeNotification(templates: Templates, envelope: Envelope, co
     receipt: content.receipt,
     form_slug: content.formSlug,
     form_name: cleanLine(content.formName ?? '', 100) || content.formSlug,
-    received_at: writeTime(content.receivedAt),
+    received_at: templates.writeTime(content.receivedAt),
     sender: cleanLine(senderName ?? address ?? 'Somebody', maxSenderInSubject),
     sender_name: senderName,
     sender_address: address,
@@ -91,7 +91,7 @@ export function composeAutoReply(templates: Templates, envelope: Envelope, conte
     site_name: cleanLine(content.siteName, 100),
     site_url: new WebAddress(content.siteUrl),
     site_host: new URL(content.siteUrl).host,
-    received_at: writeTime(content.receivedAt),
+    received_at: templates.writeTime(content.receivedAt),
     unsubscribe_url: unsubscribe,
   });
   return {
@@ -130,12 +130,12 @@ export function composeDigest(templates: Templates, envelope: Envelope, content:
   const more = content.count - content.messages.length;
   const parts = templates.render('digest', {
     count: String(content.count),
-    since: writeTime(content.messages[0]?.receivedAt ?? envelope.date),
+    since: templates.writeTime(content.messages[0]?.receivedAt ?? envelope.date),
     form_slug: content.formSlug,
     form_name: cleanLine(content.formName ?? '', 100) || content.formSlug,
     items: content.messages.map((it) => ({
       receipt: it.receipt,
-      received_at: writeTime(it.receivedAt),
+      received_at: templates.writeTime(it.receivedAt),
       name: cleanLine(it.name, 200),
       address: cleanLine(it.address, 254),
     })),
@@ -150,7 +150,7 @@ export function composeDigest(templates: Templates, envelope: Envelope, content:
 /** The mail that tells an owner once a day which messages were held. Pure. */
 export function composeHeldSummary(templates: Templates, envelope: Envelope, content: HeldSummaryContent): Mail {
   return {
-    ...base(envelope, 'held-summary', templates.render('held-summary', summaryValues(content))),
+    ...base(envelope, 'held-summary', templates.render('held-summary', summaryValues(content, templates.writeTime))),
     headers: toOwner,
   };
 }

@@ -1,5 +1,5 @@
 import { WebAddress } from './html.ts';
-import { breakLinks, cleanLine, writeTime } from './plain-text.ts';
+import { breakLinks, cleanLine } from './plain-text.ts';
 
 export interface HeldSummaryContent {
   /** How many messages were held since then. */
@@ -25,7 +25,7 @@ export interface HeldMessage {
 /** In characters. */
 const maxExcerpt = 80;
 
-export function summaryValues(content: HeldSummaryContent) {
+export function summaryValues(content: HeldSummaryContent, writeTime: (at: Date) => string) {
   const more = content.count - content.messages.length;
   return {
     count: String(content.count),

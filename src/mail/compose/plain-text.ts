@@ -42,11 +42,3 @@ function cut(text: string, max: number): string {
   }
   return `${kept.trimEnd()}…`;
 }
-
-const months = 'January February March April May June July August September October November December'.split(' ');
-
-/** `22 November 2026 at 07:33 UTC`. The month is a word, since 01/02 is January or February depending on the reader. */
-export function writeTime(at: Date): string {
-  const time = at.toISOString().slice(11, 16);
-  return `${at.getUTCDate()} ${months[at.getUTCMonth()]} ${at.getUTCFullYear()} at ${time} UTC`;
-}

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Liquid, type Template } from 'liquidjs';
 import { readTextFile, TextFileFault } from '../../text-file.ts';
+import { timeWriter } from '../../time-zone.ts';
 import { escapeHtml } from './html.ts';
 import { examples, optional, type TemplateKind, templateKinds, type Value, type Values } from './template-variables.ts';
 
@@ -22,6 +23,8 @@ export interface Templates {
     kind: K,
     values: Readonly<Record<keyof (typeof examples)[K], Value>>,
   ): { subject: string; text: string; html: string };
+  /** A time for people, in the zone that the mails have. */
+  writeTime(at: Date): string;
   /** Renders with the example of each variable. */
   preview(kind: TemplateKind): { subject: string; text: string; html: string };
 }
@@ -33,7 +36,7 @@ export interface Templates {
  * @throws {TemplateFault} for the first template that does not parse, uses an unknown variable, filter or file, or has an
  *   unknown name.
  */
-export function openTemplates(options: { overrideFolder?: string } = {}): Templates {
+export function openTemplates(options: { overrideFolder?: string; timeZone?: string } = {}): Templates {
   const files = findFiles(options.overrideFolder);
   const sources: Record<string, string> = Object.create(null);
   for (const [name, path] of files) sources[name] = readOrFault(path, () => readTextFile(path));
@@ -52,14 +55,16 @@ export function openTemplates(options: { overrideFolder?: string } = {}): Templa
   function renderPart(name: string, values: Values): string {
     return explained(files, name, () => engineOf(name).renderSync(parsed.get(name) ?? [], values));
   }
+  const writeTime = timeWriter(options.timeZone ?? 'UTC');
   const templates: Templates = {
     files,
+    writeTime,
     render: (kind, values) => ({
       subject: renderPart(`${kind}.subject.liquid`, values).trim(),
       text: `${renderPart(`${kind}.text.liquid`, values).trim()}\n`,
       html: renderPart(`${kind}.html.liquid`, values),
     }),
-    preview: (kind) => templates.render(kind, examples[kind]),
+    preview: (kind) => templates.render(kind, withTime(examples[kind], writeTime(new Date('2026-01-01T00:00Z')))),
   };
 
   for (const kind of templateKinds) {
@@ -137,6 +142,15 @@ function refuseUnknownVariables(
       `${path}, line ${row}: unknown variable "${variable}"; a template of ${kind} may use ${known.join(', ')}`,
     );
   }
+}
+
+/** The examples with their time as this installation writes it. */
+function withTime<V extends Values>(values: V, time: string): V {
+  const replaced = Object.entries(values).map(([name, value]: [string, Value]) => {
+    if (Array.isArray(value)) return [name, value.map((it) => withTime(it, time))];
+    return [name, value === '1 January 2026 at 00:00 UTC' ? time : value];
+  });
+  return Object.fromEntries(replaced) as V;
 }
 
 function withoutOptional<V extends Values>(values: V): V {

@@ -4,6 +4,7 @@ import type { MailText } from '../../mail/mailbox.ts';
 import type { MailingContext } from '../../mailing-context.ts';
 import { isLoopback } from '../../network/ip-network.ts';
 import { Problem } from '../../problems.ts';
+import { timeWriter } from '../../time-zone.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { lockMailbox } from './mailbox-lock.ts';
 import { pageOpener } from './open-page.ts';
@@ -33,6 +34,7 @@ export function createMailboxRoutes(
   if (mailbox === undefined || key === undefined) return router;
   const page = pageOpener(config.publicUrl);
   const [list, one] = [page('mailbox'), page('mail')];
+  const writeTime = timeWriter(config.timeZone);
   const lock = lockMailbox(key, config.publicUrl);
   const send = (ctx: RouterContext<RequestState>, html: string, policy = pagePolicy) => {
     ctx.state.pagePolicy = policy;
@@ -45,7 +47,11 @@ export function createMailboxRoutes(
     return mail;
   };
   router.get('/mailbox', lock, async (ctx) => {
-    send(ctx, list({ title: 'Mailbox', mails: await mailbox.list(maxListed) }));
+    const mails = (await mailbox.list(maxListed)).map((it) => ({
+      ...it,
+      date: it.date && writeTime(new Date(it.date)),
+    }));
+    send(ctx, list({ title: 'Mailbox', mails }));
   });
   router.get('/mailbox/:name', lock, async (ctx) => {
     const mail = await find(ctx);

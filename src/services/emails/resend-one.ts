@@ -2,6 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { Email } from '../../entities/index.ts';
 import type { ProblemCode } from '../../problems.ts';
 import { emailKinds, emailStates, type Need } from '../../words.ts';
+import { formatSpan } from '../clock.ts';
 import { closeDigests } from '../digest.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
@@ -119,7 +120,8 @@ async function resendQueued(given: Case): Promise<Decision> {
   if (email.dueAt <= now && (!isLate || email.isUncertain())) {
     return { result: 'already-queued', reason: 'was queued already' };
   }
-  const reason = `due now, was due ${email.dueAt.toISOString().slice(0, 16)}Z`;
+  const early = email.dueAt.getTime() - now.getTime();
+  const reason = `due now${early > 0 ? `, was due in ${formatSpan(early)}` : ''}`;
   email.queueAgain(now);
   return { result: 'queued', reason };
 }

@@ -1,5 +1,5 @@
 import { Duty } from '../../entities/index.ts';
-import { databaseNow, dayMs } from '../clock.ts';
+import { databaseNow, dayMs, formatSpan } from '../clock.ts';
 import { purgeTask } from '../maintenance/purge.ts';
 import { countWaiting } from '../maintenance/purge-preview.ts';
 import type { Scope } from '../scope.ts';
@@ -15,10 +15,11 @@ export async function checkRetention({ config }: HealthParts, em: Scope['em']): 
     return bad('warn', `${fact}; ${which}, because nobody was notified about them yet`, null, 'tell-owners');
   }
   const duty = await em.findOne(Duty, { name: purgeTask });
-  if (duty === null || (await databaseNow(em)).getTime() - duty.doneAt.getTime() <= dayMs) return good(fact);
+  const ageMs = (await databaseNow(em)).getTime() - (duty?.doneAt.getTime() ?? 0);
+  if (duty === null || ageMs <= dayMs) return good(fact);
   const last =
     duty.doneAt.getTime() === 0
       ? 'no purge has ever completed'
-      : `the last complete purge was on ${duty.doneAt.toISOString().slice(0, 10)}`;
+      : `the last complete purge was ${formatSpan(ageMs)} ago`;
   return bad('warn', `${fact}; ${last}`, null, 'purge-regularly');
 }

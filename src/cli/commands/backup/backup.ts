@@ -9,7 +9,6 @@ import { openConfig, openDatabase } from '../../session/open-context.ts';
 import { confirmOrRefuse } from '../../terminal/confirm.ts';
 import type { Deps } from '../../terminal/deps.ts';
 import { showProgress } from '../../terminal/progress.ts';
-import { formatExact } from '../../terminal/times.ts';
 import { readVersion } from '../../version.ts';
 import { bytesOf, printCreated, printRestored, printVerified } from './print-backup.ts';
 
@@ -89,7 +88,7 @@ async function restore(call: Call, dir: string): Promise<void> {
   const { deps, options, output } = call;
   const backup = await readFitBackup(call, dir);
   const { snapshotAt } = backup.manifest;
-  const question = `Restore the backup of ${formatExact(new Date(snapshotAt))}? It replaces the database's forms and API keys; stop its servers first.`;
+  const question = `Restore the backup of ${output.exactTime(snapshotAt)}? It replaces the database's forms and API keys; stop its servers first.`;
   await confirmOrRefuse(deps, options, question);
   let isEmbedded = false;
   const restored = await stoppable(call, bytesOf(backup.manifest), 'restored', async (copying) => {

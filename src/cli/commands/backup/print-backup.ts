@@ -5,7 +5,6 @@ import { adviceWords } from '../../session/advice.ts';
 import type { Call } from '../../session/command.ts';
 import { type Fact, plural } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
-import { formatExact } from '../../terminal/times.ts';
 
 type Described = Pick<Backup, 'dir' | 'manifest'>;
 
@@ -17,7 +16,7 @@ function printBackup({ output }: Call, { dir, manifest }: Described, ...more: Fa
   const needed = keys.filter((it) => it.rows > 0).map((it) => `${it.id} (${plural(it.rows, 'row')})`);
   output.printDetails([
     ['backup', dir, output.style.bold],
-    ['taken', `${formatExact(new Date(snapshotAt))} by release ${program}`],
+    ['taken', `${output.exactTime(snapshotAt)} by release ${program}`],
     ['contains', [count('messages', 'message'), count('senders', 'sender'), count('emails', 'email')].join(', ')],
     ['size', `${formatSize(bytesOf(manifest))}, ${plural(files.length, 'file')} besides the tables`],
     ['needs keys', needed.join(', ') || 'none'],
@@ -49,7 +48,7 @@ export function printRestored(call: Call, backup: Backup, restored: Restored, is
   const lacksLog = `no erasure log in ${missingLog}; if you have one elsewhere: ruffinweb senders erase --replay <file>`;
   const gone = `${plural(erasures.messages, 'message')} and ${plural(erasures.senders, 'sender')} are gone`;
   const people = erasures.records > 0 ? `${plural(erasures.records, 'person', 'people')}: ${gone}` : 'nobody';
-  const since = queuedSince === null ? '' : `, the oldest since ${formatExact(new Date(queuedSince))}`;
+  const since = queuedSince === null ? '' : `, the oldest since ${call.output.exactTime(queuedSince)}`;
   printBackup(
     call,
     backup,

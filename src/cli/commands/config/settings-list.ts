@@ -61,6 +61,7 @@ async function defaultsInForce(
       TRUST_PROXY: '0',
       RATE_LIMIT: '10/1m',
       RETENTION_DAYS: '0',
+      TIME_ZONE: config.timeZone,
       LOG_LEVEL: config.log.level,
       LOG_FORMAT: isTerminal ? 'pretty' : 'json',
     };

@@ -49,8 +49,14 @@ function paintState({ style }: Output, email: EmailView): (text: string) => stri
 
 /** When it was sent, is due, or was created. */
 function whenOf(output: Output, email: EmailView): string {
-  if (email.state === 'queued') return email.leased ? 'now' : `due ${output.time(email.dueAt)}`;
+  if (email.state === 'queued') return email.leased ? 'now' : `due ${output.dueTime(email.dueAt)}`;
   return output.time(email.sentAt ?? email.createdAt);
+}
+
+/** `now, since 3 min ago (…)`, or `in 3 min (…)`. */
+function dueInFull(output: Output, at: string): string {
+  const since = output.dueTime(at) === 'now' ? 'now, since ' : '';
+  return since + output.timeInFull(at);
 }
 
 export function printEmail(output: Output, email: EmailDetails): void {
@@ -65,7 +71,7 @@ export function printEmail(output: Output, email: EmailDetails): void {
     ['form', email.form],
     ['message', email.receipt],
     ['created', output.timeInFull(email.createdAt)],
-    ['due', queued ? output.timeInFull(email.dueAt) : null],
+    ['due', queued ? dueInFull(output, email.dueAt) : null],
     ['sent', email.sentAt && output.timeInFull(email.sentAt)],
     ['tries', String(email.tries)],
     ['resend of', email.resendOf],

@@ -32,7 +32,6 @@ export function addFormCommands(program: CliCommand): void {
     .command('show')
     .description('Show one form and the settings in force for it')
     .argument('<slug>', 'as shown by "forms list"')
-    .option('--utc', 'print exact times')
     .jsonOption()
     .examples('ruffinweb forms show contact', 'ruffinweb forms show contact --json')
     .run(showForm);

@@ -52,7 +52,7 @@ async function checkHealth({ deps, options, output }: Call<HealthOptions>): Prom
     output.printResult(health, () => printHealth(output, health));
     deps.setExitCode(health.status === 'fail' ? exitCode.unhealthy : exitCode.done);
     if (stop === undefined || stop.aborted) return;
-    if (!json) output.note(`\nchecked at ${new Date().toISOString().slice(11, 19)} UTC; Ctrl-C stops`);
+    if (!json) output.note(`\nchecked at ${output.exactTime(new Date()).slice(11)}; Ctrl-C stops`);
     await pause((every ?? 10) * 1000, undefined, { signal: stop }).catch(() => {});
     if (stop.aborted) return;
   }
