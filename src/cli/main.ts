@@ -1,4 +1,5 @@
 import { basename, relative, resolve } from 'node:path';
+import type { Command } from 'commander';
 import { type EnvFile, parseEnvFile } from '../config/env-file.ts';
 import { withSecretFiles } from '../config/secret-files.ts';
 import { readTextFile, TextFileFault } from '../text-file.ts';
@@ -13,7 +14,12 @@ import { writeToStderr } from './terminal/output.ts';
  * code and lets the process finish, since exiting would lose output that is still in a pipe's buffer.
  */
 export async function main(): Promise<void> {
-  const signals = new Signals(() => process.exit(exitCode.interrupted));
+  let program: Command | undefined;
+  const signals = new Signals(() => {
+    // Over the ^C that the terminal shows. A pipe that nobody reads could keep the process here.
+    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[Kstopped: ${nameOf(program)}\n`);
+    process.exit(exitCode.interrupted);
+  });
   guardStreams();
   process.on('uncaughtException', (error) => {
     // The state is unknown, so exit without cleaning up, even if the error cannot be logged.
@@ -23,7 +29,8 @@ export async function main(): Promise<void> {
     );
   });
   try {
-    await createProgram(depsOfProcess(signals)).parseAsync(process.argv);
+    program = createProgram(depsOfProcess(signals));
+    await program.parseAsync(process.argv);
   } catch (error) {
     // An interrupted command fails; that error is not interesting.
     if (!signals.isInterrupted) process.exitCode = await reportFailure(error);
@@ -32,6 +39,16 @@ export async function main(): Promise<void> {
     if (signals.isInterrupted) process.exitCode = exitCode.interrupted;
     limitLastWrites(signals);
   }
+}
+
+/** `ruffinweb emails list`: the command without what it was given, which may be secret. */
+function nameOf(program: Command | undefined): string {
+  let [name, at] = ['ruffinweb', program];
+  for (const word of process.argv.slice(2)) {
+    const found = at?.commands.find((it) => it.name() === word);
+    if (found) [name, at] = [`${name} ${word}`, found];
+  }
+  return name;
 }
 
 /** How long output that nobody reads may keep the process alive, in milliseconds. */
@@ -80,8 +97,8 @@ function readSettings(): Settings {
   const given = { ...process.env };
   const file = given.RUFFINWEB_ENV || '.env';
   const read = readEnvFile(file);
-  // Libraries read some of them from the environment, such as TZ and PGPASSWORD.
-  for (const [name, value] of Object.entries(read.values)) process.env[name] ??= value;
+  // Libraries read some of them from the environment, such as PGPASSWORD. TZ is the terminal's alone.
+  for (const [name, value] of Object.entries(read.values)) if (name !== 'TZ') process.env[name] ??= value;
   const filled = { ...process.env };
   const { values, faults } = withSecretFiles(filled, readTextFile);
   return {

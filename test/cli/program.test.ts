@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, openSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
@@ -13,6 +14,7 @@ import { createDatabase, type TestDatabase } from '../support/database.ts';
 import * as past from '../support/past.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder, testKeys } from '../support/program.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
+import { ctrlC, TerminalProgram } from '../support/terminal-program.ts';
 import { type TlsMode, TlsProxy } from '../support/tls-proxy.ts';
 import { until } from '../support/until.ts';
 import { runHere, withoutColours } from './terminal.ts';
@@ -83,6 +85,43 @@ describe('ruffinweb', () => {
       ).to.have.lengthOf.at.least(2);
       const told = lines.filter((line) => !line.startsWith('  $ '));
       expect(Math.max(...told.map((line) => line.length)), command.name()).to.be.at.most(80);
+    }
+  });
+
+  it('groups its commands, and says where the documents are', async () => {
+    const { stdout } = await runHere(['--help'], { url: 'nonsense' }, { columns: 80 });
+    const titles = withoutColours(stdout).match(/^[A-Z][\w ]+:$/gm);
+    expect(titles).to.deep.equal(
+      ['Options', 'Messages and mail', 'Run the server', 'Set up', 'Look after the data', 'Help', 'Examples'].map(
+        (it) => `${it}:`,
+      ),
+    );
+    expect(stdout).to.match(/Documents: docs\/ .*\nThe HTTP API: \/docs on your server\.\n$/);
+  });
+
+  it('says at Ctrl-C what was stopped, without what it was given', async () => {
+    await using silent = createServer((socket) => socket.resume()).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const url = `postgresql://u@127.0.0.1:${(silent.address() as AddressInfo).port}/x`;
+    const command = `exec ${process.execPath} ${programPath()} --quiet senders show --email ada@example.com`;
+    const terminal = new TerminalProgram(command, { DATABASE_URL: url });
+    await once(silent, 'connection');
+    expect(await terminal.type(ctrlC)).to.equal(130);
+    expect(terminal.output.split('\u001b[K').at(-1)).to.equal('stopped: ruffinweb senders show\r\n');
+  });
+
+  it('says after Ctrl-C what was not done', async () => {
+    const stop = AbortSignal.abort();
+    const receipts = ['RW-0000000001', 'RW-0000000002'];
+    for (const [args, words] of [
+      [['messages', 'hold', ...receipts], /^\nStopped after 0 of 2 messages: the others are as they were\.\n$/],
+      [['emails', 'resend', ...receipts], /^\nStopped after 0 of 2 emails: run it again/],
+      [['purge'], /^\nStopped before everything was removed/m],
+      [['senders', 'export', '--email', 'ada@example.test'], /^Stopped: the export is not complete/m],
+    ] as const) {
+      const { code, stderr } = await runHere(args, db, { stop });
+      expect(code, args.join(' ')).to.equal(130);
+      expect(stderr).to.match(words);
     }
   });
 

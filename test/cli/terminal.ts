@@ -24,6 +24,8 @@ interface Surroundings {
   files?: SettingFiles;
   /** Where settings come from, if not from the environment. */
   sources?: Partial<Record<string, SettingSource>>;
+  /** Aborted after Ctrl-C. */
+  stop?: AbortSignal;
 }
 
 /** The `.env` file that secrets came from, and other files by the name of the secret. */
@@ -67,7 +69,7 @@ export async function runHere(
         options.sources?.[name] ??
         (options.files?.secrets?.[name] ? 'file' : options.files?.file ? '.env' : 'environment'),
     }),
-    stopGently: () => new AbortController().signal,
+    stopGently: () => options.stop ?? new AbortController().signal,
     stopInSteps: () => ({ stop: new AbortController().signal, hasten: new AbortController().signal }),
     endFirst: () => {},
     setExitCode: (it) => {

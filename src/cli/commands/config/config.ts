@@ -46,6 +46,7 @@ async function initConfig({ deps, options, output }: Call<{ force?: boolean }>):
     );
     output.note('Keep a copy of ENCRYPTION_KEYS in a safe place: a lost key is lost data.');
     output.note('Keep it apart from the backups of the database: together they open every message.');
+    output.note(`\nNext: change ${written.path} to your needs, and start the server: ${deps.calledAs} serve --migrate`);
   });
 }
 

@@ -62,7 +62,11 @@ async function resendEmails(call: Call<ResendOptions>, ids: string[]): Promise<v
       await confirmOrRefuse(deps, options, `Send ${plural(total, emails)} ${when}?`);
     }
     const items = (await resend(call, scope, which, total, stop)).map(wordRefusal);
-    output.printResult({ dryRun: options.dryRun ?? false, items }, () => printResults(call, items));
+    output.printResult({ dryRun: options.dryRun ?? false, items }, () => {
+      if (items.length > 0 || !stop.aborted) printResults(call, items);
+    });
+    if (stop.aborted)
+      output.warn(`\nStopped after ${items.length} of ${plural(total, 'email')}: run it again to continue.`);
     // Also if nothing was queued: mail that is due waits for the end of the pause too.
     if (!options.dryRun) await warnOfPause(output, scope);
     const isRefused = items.some((it) => it.code !== null);

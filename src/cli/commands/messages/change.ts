@@ -5,7 +5,7 @@ import type { Call, CliCommand } from '../../session/command.ts';
 import { type Result, reasonColumn, resultColumn, setExitCode } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse } from '../../terminal/confirm.ts';
-import type { Output } from '../../terminal/output.ts';
+import { type Output, plural } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 
 export function addMessageChanges(messages: CliCommand): void {
@@ -54,6 +54,7 @@ export async function change({ deps, output }: Call, which: readonly string[], w
     return done;
   });
   output.printResult({ items }, () => printChanges(output, items));
+  if (stop.aborted) output.warn(explainStop(items.length, new Set(which).size));
   const isRefused = items.some((it) => it.code !== null);
   setExitCode(deps, stop, isRefused);
 }
@@ -80,4 +81,8 @@ export async function changeOne(
     if (!(error instanceof Problem)) throw error;
     return { id: which, receipt: null, result: 'refused', code: error.code, reason: error.message };
   }
+}
+
+export function explainStop(done: number, asked: number): string {
+  return `\nStopped after ${done} of ${plural(asked, 'message')}: the others are as they were.`;
 }

@@ -7,7 +7,7 @@ import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse } from '../../terminal/confirm.ts';
 import { plural } from '../../terminal/output.ts';
 import { showProgress } from '../../terminal/progress.ts';
-import { type ChangeResult, change, changeOne, printChanges } from './change.ts';
+import { type ChangeResult, change, changeOne, explainStop, printChanges } from './change.ts';
 
 interface ReleaseOptions {
   reason?: Suspicion;
@@ -52,8 +52,10 @@ async function releaseMany({ deps, options, output }: Call<ReleaseOptions>): Pro
   const { dryRun = false } = options;
   const stop = deps.stopGently();
   const load = () => import('../../../services/messages/change-message.ts');
+  let asked = 0;
   const items = await runInScope(deps, load, async (scope, { listHeld, releaseMessage }) => {
     const held = await listHeld(scope, options.reason);
+    asked = held.length;
     if (dryRun) return held.map(({ id, receipt }) => ({ id, receipt, ...wouldBe }));
     const many = plural(held.length, 'held message');
     if (held.length > 0) await confirmOrRefuse(deps, options, `Release ${many}? Owners get an email about each.`);
@@ -72,6 +74,7 @@ async function releaseMany({ deps, options, output }: Call<ReleaseOptions>): Pro
     if (dryRun && items.length > 0)
       output.note(`\n${plural(items.length, 'message')} would be released; nothing was changed`);
   });
+  if (stop.aborted) output.warn(explainStop(items.length, asked));
   const isRefused = items.some((it) => it.code !== null);
   setExitCode(deps, stop, isRefused);
 }

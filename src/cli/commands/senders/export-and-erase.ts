@@ -41,7 +41,7 @@ export function addSenderRights(senders: CliCommand): void {
     .run(printErasures);
 }
 
-async function exportSender({ deps, options }: Call<WhichOptions>, id?: string): Promise<void> {
+async function exportSender({ deps, options, output }: Call<WhichOptions>, id?: string): Promise<void> {
   const which = whichOf(id, options);
   const stop = deps.stopGently();
   const load = () => import('../../../services/senders/export-sender.ts');
@@ -50,6 +50,7 @@ async function exportSender({ deps, options }: Call<WhichOptions>, id?: string):
     const pieces = jsonPieces(everything, (value) => safeJson(value, { oneLine: true }));
     await writePieces(deps, pieces, stop);
   });
+  if (stop.aborted) output.warn('Stopped: the export is not complete.');
   setExitCode(deps, stop);
 }
 
