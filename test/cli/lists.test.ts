@@ -370,6 +370,21 @@ describe('senders, messages and emails', () => {
     });
   });
 
+  it('begin at a time in the zone of the terminal, or in UTC', async () => {
+    // An hour ago on an island that is 14 hours ahead: in UTC still to come.
+    const time = new Date(Date.now() + 13 * 3_600_000).toISOString().slice(0, 16);
+    process.env.TZ = 'Pacific/Kiritimati';
+    try {
+      for (const list of ['messages list', 'emails list', 'messages export --json']) {
+        const [local, utc] = [await run(`${list} --since ${time}`), await run(`${list} --since ${time} --utc`)];
+        expect([local.code, utc.code, utc.stdout], list).to.deep.equal([0, 0, '']);
+        expect(local.stdout, list).to.include(stored[4]?.receipt ?? 'RW-');
+      }
+    } finally {
+      process.env.TZ = 'UTC';
+    }
+  });
+
   it('are masked on demand, in tables and in JSON', async () => {
     const outputs = await Promise.all(
       [
