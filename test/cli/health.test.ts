@@ -270,19 +270,21 @@ describe('health', () => {
     await using context = await openTestContext(db);
     await using smtp = await startSmtpServer();
     const settings = { SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port), MAIL_FROM: 'forms@example.test' };
-    const fixFor = async (greeting: string, more: Settings = {}) => {
-      smtp.answer('greeting', greeting);
+    const fixFor = async (step: 'greeting' | 'mail', reply: string, more: Settings = {}) => {
+      smtp.answer(step, reply);
       const { status, fix } = (await look(db, { ...settings, ...more })).seen('mail');
-      expect(status, greeting).to.equal('fail');
-      expect(fix, greeting).to.not.match(/SMTP_USER|SMTP_PASSWORD/);
+      expect(status, reply).to.equal('fail');
+      expect(fix, reply).to.not.match(/SMTP_USER|SMTP_PASSWORD/);
       return fix;
     };
-    expect(await fixFor('421 4.3.2 closing')).to.match(/^if /);
+    expect(await fixFor('mail', '451 4.7.1 not now')).to.match(/^if /);
     await buildMessages(context, 1);
-    expect(await fixFor('421 4.3.2 closing')).to.match(/^2 emails are waiting and will be retried; if /);
-    expect(await fixFor('451 4.7.1 not now')).to.match(/^2 emails are waiting/);
+    expect(await fixFor('mail', '451 4.7.1 not now')).to.match(/^2 emails are waiting and will be retried; if that /);
+    expect(await fixFor('greeting', '421 4.3.2 closing')).to.match(/^2 emails are waiting and will be retried; if it /);
     await db.query(`delete from emails where kind = 'auto-reply'`);
-    expect(await fixFor('', { SMTP_PORT: '1' })).to.match(/^1 email is waiting and will be retried; if it stays away/);
+    expect(await fixFor('greeting', '', { SMTP_PORT: '1' })).to.match(
+      /^1 email is waiting and will be retried; if it stays away/,
+    );
     await using paused = await createDatabase();
     await paused.query(
       `update mail_queue set paused_at = now() - interval '3 hours', cause = 'broken', is_away = true, probed_at = now()`,

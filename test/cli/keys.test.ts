@@ -76,9 +76,11 @@ describe('keys', () => {
     await using folder = await temporaryFolder();
     await writeFile(join(folder.path, '.env'), 'TZ=Asia/Tokyo\n');
     const args = ['keys', 'create', '--name', 'x', '--scope', 'read', '--expires', '2036-07-01'];
-    const settings = { DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys, TZ: 'Europe/Berlin' };
-    const { stderr } = await runIn(folder.path, args, settings);
-    expect(stderr).to.include('until 2036-07-01 (2036-07-01 00:00:00+02:00)');
+    const createIn = (TZ: string | undefined) =>
+      runIn(folder.path, args, { DATABASE_URL: db.url, ENCRYPTION_KEYS: testKeys, TZ });
+    const [berlin, system] = await Promise.all([createIn('Europe/Berlin'), createIn(undefined)]);
+    expect(berlin.stderr).to.include('until 2036-07-01 (2036-07-01 00:00:00+02:00)');
+    expect(system.stderr).to.include('until 2036-0').and.not.include('+09:00');
     const inUtc = await runHere([...args, '--utc'], db);
     expect(inUtc.stderr).to.include('until 2036-07-01 00:00:00Z.');
   });
