@@ -16,6 +16,7 @@ import { addPurgeCommand } from './commands/purge.ts';
 import { addSenderCommands } from './commands/senders/senders.ts';
 import { addServeCommand } from './commands/serve.ts';
 import { addStatsCommand } from './commands/stats.ts';
+import { addWatchCommand } from './commands/watch.ts';
 import { CliCommand } from './session/command.ts';
 import type { Deps } from './terminal/deps.ts';
 import { mayColour, widthOf, writeToStderr } from './terminal/output.ts';
@@ -59,6 +60,7 @@ export function createProgram(deps: Deps): Command {
   addMessageCommands(program);
   addSenderCommands(program);
   addEmailCommands(program);
+  addWatchCommand(program);
   addStatsCommand(program);
   program.commandsGroup('Run the server:');
   addServeCommand(program);

@@ -1,7 +1,10 @@
 import { expect } from 'chai';
 import { checkFields } from '../../src/services/intake/check-fields.ts';
 import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
+import { buildMessages } from '../support/build.ts';
+import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import * as past from '../support/past.ts';
 import { ruffinweb, type Settings } from '../support/program.ts';
 import { type ServerHere, startServerHere } from '../support/server-here.ts';
 import { runHere, withoutColours } from './terminal.ts';
@@ -151,8 +154,34 @@ describe('forms', () => {
     });
     const others = ['auto-reply', 'redirect', 'required', 'origins', 'retention', 'notify-limit'];
     await json('change', 'contact', '--reset', ...others);
-    expect((await json('list')).items).to.deep.equal([plain]);
+    expect((await json('list')).items).to.deep.equal([{ ...plain, messages: 0, held: 0, lastMessageAt: null }]);
     expect((await json('list')).next).to.equal(null);
+  });
+
+  it('say before a change what will be deleted or refused', async () => {
+    await using context = await openTestContext(db);
+    const stored = await buildMessages(context, 3, (index) => (index === 2 ? { _gotcha: 'x' } : {}));
+    // Nobody was told about the held one, so it stays.
+    await past.aged(db, '40 days');
+    await past.sent(db);
+    const listed = (await json('list')).items[0];
+    expect(listed).to.include({ messages: 3, held: 1 });
+    expect(Date.parse(listed.lastMessageAt)).to.be.below(stored[0]?.receivedAt.getTime() ?? 0);
+    const table = withoutColours((await runHere(['forms', 'list'], db, { settings, columns: 80 })).stdout);
+    expect(table).to.match(/contact +open +3 +1 +\d+ \w{3} \d\d:\d\d +owner/);
+
+    const unasked = await run('change', 'contact', '--retention', '30');
+    expect(unasked).to.include({ code: 2, stdout: '' });
+    expect(unasked.stderr).to.match(/3 messages of "contact" will be deleted within the hour.*pass --yes/s);
+    expect(await json('show', 'contact')).to.include({ retentionDays: null });
+    expect((await run('change', 'contact', '--retention', '60')).stderr).to.equal('');
+    const given = { settings: { ...settings, RETENTION_DAYS: '7' }, columns: 80, types: 'n\n' };
+    const reset = await runHere(['forms', 'change', 'contact', '--reset', 'retention'], db, given);
+    expect(reset.stderr).to.include('Keep messages for 7 days only? [y/N]').and.include('nothing was changed');
+    const yes = await run('change', 'contact', '--retention', '30', '--yes', '--require', 'phone', 'company');
+    expect(yes.code).to.equal(0);
+    expect(yes.stderr).to.match(/3 messages.*Posts without phone, company are refused/s);
+    expect((await run('change', 'contact', '--require', 'phone')).stderr).to.equal('');
   });
 
   it('are shown with the source of each setting', async () => {
@@ -163,8 +192,8 @@ describe('forms', () => {
       .and.match(/required +email, message, company/)
       .and.match(/origins +https:\/\/shop\.test/)
       .and.match(/notify limit +60 an hour \(the default\)/);
-    const table = withoutColours((await runHere(['forms', 'list'], db, { settings, columns: 80 })).stdout);
-    expect(table).to.match(/contact +open +owner@site\.test +on +none/);
+    const table = withoutColours((await runHere(['forms', 'list'], db, { settings, columns: 90 })).stdout);
+    expect(table).to.match(/contact +open +0 +never +owner@site\.test +on +none/);
   });
 
   it('are rejected if invalid, and nothing changes', async () => {

@@ -88,6 +88,19 @@ describe('senders, messages and emails', () => {
       expect(rest.next).to.equal(null);
     });
 
+    it('are listed by time, and only the blocked ones', async () => {
+      const emails = async (args: string) =>
+        (await json(`senders list ${args}`)).items.map((it: { email: string }) => it.email);
+      await run('senders block --email ada3@example.test');
+      expect(await emails('--blocked')).to.deep.equal(['ada3@example.test']);
+      await run('senders unblock --email ada3@example.test');
+      expect(await emails('--blocked')).to.deep.equal([]);
+      expect(await emails('--since 1h')).to.have.lengthOf(4);
+      const last = (await json('senders list')).items[0].lastMessageAt;
+      expect(await emails(`--since ${last}`)).to.deep.equal(['ada5@example.test']);
+      expect((await run('senders list --since 2990-01-01')).stderr).to.include('No sender matches');
+    });
+
     it('are shown by address in any case, or by id', async () => {
       const shown = await json('senders show --email ADA@Example.TEST');
       expect(shown).to.include({ email: 'ada@example.test', messages: 2 });
@@ -141,6 +154,27 @@ describe('senders, messages and emails', () => {
     });
   });
 
+  it('say the complete next command, and page by themselves with --all', async () => {
+    const typed = ['messages', 'list', '--mask', '--limit', '2', '--since', '2026-01-01 00:00', '--form', 'contact'];
+    const first = await runHere(typed, db, { columns: 80 });
+    const next = /There are more:\s+(ruffinweb .*)/.exec(first.stderr)?.[1] ?? '';
+    expect(next).to.match(
+      /^ruffinweb messages list --mask --limit 2 --since '2026-01-01 00:00' --form contact --cursor [\w-]+$/,
+    );
+    const cursor = next.split(' ').at(-1) ?? '';
+    const second = await runHere([...typed, `--cursor=${cursor}`], db);
+    expect(second.stderr)
+      .to.match(/--form contact --cursor [\w-]+$/m)
+      .and.not.include(cursor);
+    for (const noun of ['messages', 'emails', 'senders']) {
+      const [all, page] = [await json(`${noun} list --all`), await json(`${noun} list`)];
+      expect(all, noun).to.deep.equal(page);
+      const table = await run(`${noun} list --all`, 80);
+      expect(table.stdout.trim().split('\n')).to.have.lengthOf(page.items.length + 1);
+    }
+    expect((await run('messages list --all --limit 2')).code).to.equal(2);
+  });
+
   describe('messages', () => {
     it('are listed newest first, by form, status, sender and time', async () => {
       const receipts = async (args: string) =>
@@ -165,6 +199,19 @@ describe('senders, messages and emails', () => {
       expect(until).to.deep.equal(newestFirst.slice(3));
       expect(recent).to.deep.equal(newestFirst);
       expect(old).to.deep.equal([]);
+    });
+
+    it('say in words why they are held, and the time of older ones', async () => {
+      await db.query(`update messages set reasons = '{many-links,from-a-later-release}' where status = 'held'`);
+      const held = withoutColours((await run('messages list --status held', 120)).stdout);
+      expect(held)
+        .to.match(/WHY HELD/)
+        .and.match(/many links, from-a-later-release/)
+        .and.not.match(/STATUS/);
+      const [first] = stored;
+      await db.query(`update messages set received_at = received_at - interval '3 days' where id = $1`, [first?.id]);
+      expect((await run('messages list')).stdout).to.match(new RegExp(`${first?.receipt} +\\d+ \\w{3} \\d\\d:\\d\\d `));
+      await db.query(`update messages set received_at = received_at + interval '3 days' where id = $1`, [first?.id]);
     });
 
     it('are shown by receipt as people type it, by id, or the latest', async () => {
@@ -424,8 +471,8 @@ describe('senders, messages and emails', () => {
     }
     const failed = withoutColours((await run('emails list --state failed', 80)).stdout);
     expect(failed)
-      .to.match(/REASON +WHEN +TO/)
-      .and.match(/failed +outcome/);
+      .to.match(/^TO +KIND +RECEIPT +STATE +WHEN +REASON$/m)
+      .and.match(/auto-reply +RW-\w{10} +failed .*outcome/);
     const [whole, narrow] = await Promise.all([
       run('messages list'),
       runHere(['messages', 'list'], db, { env: { COLUMNS: '70' } }),

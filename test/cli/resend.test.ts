@@ -5,6 +5,7 @@ import pg from 'pg';
 import PostalMime from 'postal-mime';
 import type { Context } from '../../src/context.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
+import { pauseQueue, resumeQueue } from '../../src/services/delivery/pause/pause.ts';
 import { resendEmails } from '../../src/services/emails/resend-emails.ts';
 import type { Resent } from '../../src/services/emails/resend-one.ts';
 import { openScope } from '../../src/services/scope.ts';
@@ -12,10 +13,10 @@ import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import * as past from '../support/past.ts';
-import { ruffinweb, temporaryFolder } from '../support/program.ts';
+import { RunningServer, ruffinweb, temporaryFolder } from '../support/program.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
-import { runHere } from './terminal.ts';
+import { runHere, withoutColours } from './terminal.ts';
 
 describe('emails resend', () => {
   let db: TestDatabase;
@@ -215,7 +216,7 @@ describe('emails resend', () => {
     await past.leased(db, other);
     expect((await resend(other)).items[0]).to.include({ result: 'refused', code: 'email-leased' });
     const dry = await runHere(['emails', 'resend', '--queued', '--kind', 'auto-reply', '--dry-run'], db);
-    expect(dry.stdout.match(/would be queued {2}due now/g)).to.have.lengthOf(3);
+    expect(dry.stdout.match(/would be queued/g)).to.have.lengthOf(3);
     expect(await deliver()).to.equal(0);
     const all = await runHere(['emails', 'resend', '--queued'], db, { columns: 80, types: 'y\n' });
     expect(all.stderr).to.include('Send 4 waiting emails now? [y/N]').and.include('4 emails queued');
@@ -233,7 +234,7 @@ describe('emails resend', () => {
     await settleDue(context, () => mailOutcomes.later);
     await runHere(['emails', 'pause', '--reason', 'moving'], db);
     const { stdout, stderr } = await runHere(['emails', 'resend', '--queued'], db);
-    expect(stdout.match(/due now/g)).to.have.lengthOf(2);
+    expect(stdout.match(/RW-\w{10} .* queued /g)).to.have.lengthOf(2);
     expect(stderr).to.include('paused by hand: moving');
     await runHere(['emails', 'resume'], db);
   });
@@ -366,6 +367,65 @@ describe('emails resend', () => {
     expect(await db.query('select * from emails order by id')).to.deep.equal(before);
   });
 
+  it('shows what each email is about, at 80 columns too', async () => {
+    await buildMessages(context, 2);
+    await settleDue(context, (it) => (it.kind === 'notification' ? mailOutcomes.refused : mailOutcomes.later));
+    const ids = await find('true');
+    const run = async (...args: string[]) => {
+      const { stdout, stderr } = await runHere(['emails', ...args, ...ids], db, { columns: 80 });
+      return { lines: withoutColours(stdout).trim().split('\n'), stderr };
+    };
+    for (const command of ['resend', 'cancel']) {
+      const dry = await run(command, '--dry-run');
+      expect(dry.lines).to.have.lengthOf(5);
+      for (const line of dry.lines) expect(line.length, line).to.be.at.most(80);
+      expect(dry.lines.join('\n'))
+        .to.match(/owner@local\S+ .*RW-\w{10} .*would be/)
+        .and.match(/550 5.1/);
+      expect((await run(command, '--dry-run', '--mask')).lines.join('\n')).to.not.match(/owner|ada/);
+      if (command === 'resend') expect(dry.stderr).to.include('2 of these were refused for good (550)');
+    }
+    const wide = withoutColours(
+      (await runHere(['emails', 'cancel', ...ids, '--dry-run'], db, { columns: 200 })).stdout,
+    );
+    expect(wide).to.match(
+      /owner@localhost +notification +RW-\w{10} +550 5.1.1 no such user +would be cancelled +failed +\S{36}$/m,
+    );
+    expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 2, 'notification failed': 2 });
+  });
+
+  it('--wait ends when all are sent or failed, with a fitting exit code', async () => {
+    await buildMessages(context, 1);
+    await settleDue(context, () => mailOutcomes.refused);
+    const settings = { DATABASE_URL: db.url };
+    const [failed] = await find(`kind = 'notification'`);
+    await using waiting = await RunningServer.startCommand(['emails', 'resend', failed ?? '', '--wait'], settings);
+    await until('it is queued', async () => (await find(`state = 'queued'`)).length === 1);
+    await pauseQueue(openScope(context), 'hand', null);
+    await waiting.said(/Nothing is sent: the queue was paused by hand/);
+    await resumeQueue(openScope(context));
+    await settleDue(context, () => mailOutcomes.later);
+    await waiting.said(/Waiting for a retry in \d+ (?:s|min):/);
+    await db.makeAllDue();
+    await settleDue(context, () => mailOutcomes.accepted);
+    await waiting.said(/1 email sent/);
+    expect(await waiting.ended).to.deep.equal([0, null]);
+
+    await using stopped = await RunningServer.startCommand(
+      ['emails', 'resend', '--failed', '--wait', '--json'],
+      settings,
+    );
+    await until('it is queued', async () => (await find(`state = 'queued'`)).length === 1);
+    const refused = runHere(['emails', 'resend', ...(await find(`state = 'queued'`)), '--wait'], db);
+    expect(await stopped.stop('SIGINT')).to.deep.equal({ code: 130, signal: null });
+    expect(stopped.log).to.include('1 email not sent yet, and still queued');
+    expect(JSON.parse(stopped.output).waited).to.deep.equal({ sent: 0, queued: 1 });
+    await settleDue(context, () => mailOutcomes.refused);
+    const { code, stderr } = await refused;
+    expect(code).to.equal(1);
+    expect(stderr).to.include('0 emails sent, 1 not: ruffinweb emails list --state failed');
+  });
+
   it('stays within the limits of its query', async () => {
     await buildMessages(context, 3);
     await settleDue(context, () => mailOutcomes.refused);
@@ -396,6 +456,7 @@ describe('emails resend', () => {
     const args = ['emails', 'resend', '--failed'];
     const no = await runHere(args, db, { columns: 80, types: '\n' });
     expect(no).to.include({ code: 1, stdout: '' });
+    expect(no.stderr).to.include('6 of these were refused for good (550) and will probably fail again.');
     expect(no.stderr).to.include('Send 6 failed emails again? [y/N]').and.to.include('nothing was changed');
     const [end, interrupt] = [
       await runHere(args, db, { columns: 80, types: '\u0004' }),

@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Deps } from '../terminal/deps.ts';
 import { type CommonOptions, Output } from '../terminal/output.ts';
 import { timeForms } from '../terminal/times.ts';
@@ -9,6 +9,8 @@ export interface Call<Options = unknown> {
   /** The options of the command and of the program. */
   options: CommonOptions & Options;
   output: Output;
+  /** The command that was typed, for the page after this cursor. */
+  nextCommand(cursor: string): string;
 }
 
 /** Commander's command with our examples, shared options and actions. */
@@ -36,21 +38,23 @@ export class CliCommand extends Command {
       const options = this.optsWithGlobals<CommonOptions & Options>();
       const output = new Output(this.#deps, options);
       // Commander adds the options and the command to the arguments.
-      await act({ deps: this.#deps, options, output }, ...(given.slice(0, -2) as Arguments));
+      const nextCommand = (cursor: string) => typedAgain(this, cursor);
+      await act({ deps: this.#deps, options, output, nextCommand }, ...(given.slice(0, -2) as Arguments));
     });
   }
 
-  jsonOption(): this {
-    return this.option('--json', 'print JSON');
+  jsonOption(what = 'print JSON'): this {
+    return this.option('--json', what);
   }
 
-  dataOptions(): this {
-    return this.jsonOption().option('--mask', 'hide addresses and names');
+  dataOptions(json?: string): this {
+    return this.jsonOption(json).option('--mask', 'hide addresses and names');
   }
 
   pageOptions(): this {
     return this.option('--limit <number>', 'how many to print, up to 200 (default: 50)', wholeNumber(1, 200))
       .option('--cursor <cursor>', 'continue after the page that printed this cursor')
+      .addOption(new Option('--all', 'print page after page, to the end').conflicts(['limit', 'cursor']))
       .dataOptions();
   }
 
@@ -61,6 +65,20 @@ export class CliCommand extends Command {
       `${what}before this time`,
     );
   }
+}
+
+/** Quoted for a shell. */
+function typedAgain(command: Command, cursor: string): string {
+  let root = command;
+  while (root.parent !== null) root = root.parent;
+  // Commander declares no type for it.
+  const typed = (root as unknown as { rawArgs: string[] }).rawArgs.slice(2);
+  const at = typed.findIndex((it) => /^--cursor(=|$)/.test(it));
+  if (at >= 0) typed.splice(at, typed[at] === '--cursor' ? 2 : 1);
+  const quoted = [...typed, '--cursor', cursor].map((it) =>
+    /^[\w@%+=:,./-]+$/.test(it) ? it : `'${it.replaceAll("'", "'\\''")}'`,
+  );
+  return `ruffinweb ${quoted.join(' ')}`;
 }
 
 /** Makes a parser for the value of an option. */

@@ -11,6 +11,7 @@ export function onlyGiven<T extends object>(options: T): Given<T> {
 export interface PageOptions {
   limit?: number;
   cursor?: string;
+  all?: boolean;
 }
 
 export function pageOf({ limit, cursor }: PageOptions): PageRequest {

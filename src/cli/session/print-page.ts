@@ -1,22 +1,53 @@
-import type { Page } from '../../services/paging.ts';
+import type { Page, PageRequest } from '../../services/paging.ts';
+import { safeJson } from '../terminal/safe-text.ts';
 import type { Column } from '../terminal/table.ts';
+import { writePiece } from '../terminal/write-pieces.ts';
 import type { Call } from './command.ts';
+import { type PageOptions, pageOf } from './options.ts';
+import { setExitCode } from './results.ts';
 
 /** Shown in place of a text that cannot be decrypted. */
 export const unopened = '(cannot be opened)';
 
 interface PageLook<View> {
-  columns: readonly Column<View>[];
+  columns: (items: readonly View[]) => readonly Column<View>[];
   mask: (view: View) => View;
   whenEmpty: string;
 }
 
-/** Prints one page: JSON as in the HTTP API, or a table and how to see more. */
-export function printPage<View>({ options, output }: Call, page: Page<View>, look: PageLook<View>): void {
-  const items = options.mask ? page.items.map(look.mask) : page.items;
-  output.printResult({ ...page, items }, () => {
-    if (items.length === 0) output.note(look.whenEmpty);
-    else output.printTable(items, look.columns);
-    if (page.next !== null) output.note(`\nThere are more: add --cursor ${page.next}`);
-  });
+/** Prints one page and the command for the next one, or all pages: JSON as in the HTTP API, or tables. */
+export async function printPages<View>(
+  call: Call<PageOptions>,
+  read: (request: PageRequest) => Promise<Page<View>>,
+  look: PageLook<View>,
+): Promise<void> {
+  const { deps, options, output } = call;
+  const readMasked = async (request: PageRequest) => {
+    const page = await read(request);
+    return options.mask ? { ...page, items: page.items.map(look.mask) } : page;
+  };
+  const print = (items: readonly View[], isFirst: boolean) => {
+    if (items.length > 0) output.printTable(items, look.columns(items));
+    else if (isFirst) output.note(look.whenEmpty);
+  };
+  if (!options.all) {
+    const page = await readMasked(pageOf(options));
+    output.printResult(page, () => print(page.items, true));
+    if (page.next !== null && !options.json) output.note(`\nThere are more: ${call.nextCommand(page.next)}`);
+    return;
+  }
+  const stop = deps.stopGently();
+  let next: string | null = null;
+  let isFirst = true;
+  do {
+    const page: Page<View> = await readMasked({ limit: 200, ...(next !== null && { cursor: next }) });
+    const lines = page.items.map((it) => safeJson(it, { oneLine: true })).join(',\n');
+    if (options.json) output.print(`${isFirst ? '{"items":[' : lines && ','}${lines}`);
+    else print(page.items, isFirst);
+    isFirst = false;
+    next = page.next;
+    // Reads no faster than somebody takes the output.
+  } while (next !== null && !stop.aborted && (await writePiece(deps.stdout, '')));
+  if (options.json) output.print(`],"next":${JSON.stringify(next)}}`);
+  setExitCode(deps, stop);
 }

@@ -27,9 +27,9 @@ export function resultColumn<Row extends Result>(
 }
 
 /** No column if there is no reason to show. */
-export function reasonColumn<Row extends Result>(rows: readonly Row[]): Column<Row>[] {
+export function reasonColumn<Row extends Result>(rows: readonly Row[], minWidth = 16): Column<Row>[] {
   if (rows.every((it) => it.reason === null)) return [];
-  return [{ header: 'WHY', text: (it) => it.reason ?? '', minWidth: 16 }];
+  return [{ header: 'WHY', text: (it) => it.reason ?? '', minWidth }];
 }
 
 /** Exits 130 if the command was stopped, and 1 if something was refused. */

@@ -3,7 +3,7 @@ import { safeJson, showSafe } from './safe-text.ts';
 import { createStyle, type Style } from './style.ts';
 import { type Column, formatTable, wrap } from './table.ts';
 import { textWidth } from './text-width.ts';
-import { formatExact, formatRelative } from './times.ts';
+import { formatClock, formatExact, formatForList, formatRelative } from './times.ts';
 
 /** Options of the program, and those that several commands share. */
 export interface CommonOptions {
@@ -91,6 +91,16 @@ export class Output {
   dueTime(at: Date | string): string {
     const isNow = !this.#options.utc && new Date(at).getTime() <= Date.now();
     return isNow ? 'now' : this.time(at);
+  }
+
+  /** `3 min ago`, `28 Nov 14:03` beyond a day, or the exact time with `--utc`. */
+  timeInList(at: Date | string): string {
+    return this.#options.utc ? this.exactTime(at) : formatForList(new Date(at), new Date());
+  }
+
+  /** `14:03:22`, or the exact time with `--utc`. */
+  clock(at: Date | string): string {
+    return this.#options.utc ? this.exactTime(at) : formatClock(new Date(at));
   }
 
   /** `3 min ago (2026-11-22 08:33:05+01:00)`, or only the exact time with `--utc`. */

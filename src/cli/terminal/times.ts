@@ -2,7 +2,8 @@ import { Problem } from '../../problems.ts';
 import { type Day, formatSpan, isInKnownYears, spanUnits } from '../../services/clock.ts';
 
 const second = 1000;
-const week = 7 * 24 * 3600 * second;
+const day = 24 * 3600 * second;
+const week = 7 * day;
 
 // Times are shown and read in the terminal's time zone, which is that of `Date` (decision 95), or in UTC.
 
@@ -36,6 +37,19 @@ export function dayBefore(now: Date, days: number, isUtc = false): Day {
     start.setHours(0, 0, 0, 0);
   }
   return { day: formatExact(start, isUtc).slice(0, 10), start };
+}
+
+/** `14:03:22` in the terminal's time zone. */
+export function formatClock(at: Date): string {
+  return at.toLocaleTimeString('en-GB');
+}
+
+/** As `formatRelative`, but beyond a day `28 Nov 14:03` in the terminal's time zone. */
+export function formatForList(at: Date, now: Date): string {
+  const ago = now.getTime() - at.getTime();
+  if (ago < day || ago > 300 * day) return formatRelative(at, now);
+  const format = { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' } as const;
+  return at.toLocaleString('en-GB', format).replace(',', '');
 }
 
 /** Also in the text of the options. */

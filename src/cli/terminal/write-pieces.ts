@@ -10,11 +10,11 @@ export async function writePieces(
   stop: AbortSignal,
 ): Promise<void> {
   for await (const piece of pieces) {
-    if (stop.aborted || !(await write(deps.stdout, piece))) return;
+    if (stop.aborted || !(await writePiece(deps.stdout, piece))) return;
   }
 }
 
 /** Resolves to false if writing failed; `main.ts` reports the error. */
-function write(stream: Deps['stdout'], piece: string): Promise<boolean> {
+export function writePiece(stream: Deps['stdout'], piece: string): Promise<boolean> {
   return new Promise((resolve) => stream.write(piece, (error) => resolve(error == null)));
 }

@@ -1,4 +1,4 @@
-import { LockMode } from '@mikro-orm/postgresql';
+import { type EntityManager, FlushMode, LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
 import { inTransaction } from '../../database/statement.ts';
 import { Email } from '../../entities/index.ts';
@@ -23,19 +23,13 @@ export interface Cancelled {
  * Cancels queued, held and failed emails: they are kept with their attempts, and are never sent. An email that a worker may
  * be sending at this moment cannot be cancelled.
  *
+ * @param dryRun only reports what would happen.
  * @returns one result for each id, in their order.
  */
-export async function cancelEmails(scope: Scope, ids: readonly string[]): Promise<Cancelled[]> {
+export async function cancelEmails(scope: Scope, ids: readonly string[], dryRun = false): Promise<Cancelled[]> {
+  if (dryRun) return (await decide(scope.em.fork({ flushMode: FlushMode.COMMIT }), ids)).results;
   return await inTransaction(scope.em, async (em) => {
-    const emails = await em.find(
-      Email,
-      { id: { $in: ids.filter((id) => isUuid(id)) } },
-      // Workers skip locked emails. The order is that of `resendEmails`, so that the two never deadlock.
-      { orderBy: { id: 'asc' }, refresh: true, lockMode: LockMode.PESSIMISTIC_WRITE },
-    );
-    const now = await databaseNow(em);
-    const byId = new Map(emails.map((email) => [email.id, email]));
-    const results = [...new Set(ids)].map((id) => cancelOne(id, byId.get(id.toLowerCase()), now));
+    const { results, byId } = await decide(em, ids, LockMode.PESSIMISTIC_WRITE);
     const cancelled = results.flatMap((it) => (it.result === 'cancelled' ? [byId.get(it.id.toLowerCase())] : []));
     const summaries = cancelled.flatMap((it) => (it?.kind === 'held-summary' ? [it.id] : []));
     if (summaries.length > 0) await tellCancelled(em, scope.config, summaries);
@@ -46,6 +40,19 @@ export async function cancelEmails(scope: Scope, ids: readonly string[]): Promis
     );
     return results;
   });
+}
+
+/** Changes the emails in the memory of `em` only. */
+async function decide(em: EntityManager, ids: readonly string[], lockMode?: LockMode.PESSIMISTIC_WRITE) {
+  const emails = await em.find(
+    Email,
+    { id: { $in: ids.filter((id) => isUuid(id)) } },
+    // Workers skip locked emails. The order is that of `resendEmails`, so that the two never deadlock.
+    { orderBy: { id: 'asc' }, refresh: true, ...(lockMode && { lockMode }) },
+  );
+  const now = await databaseNow(em);
+  const byId = new Map(emails.map((email) => [email.id, email]));
+  return { byId, results: [...new Set(ids)].map((id) => cancelOne(id, byId.get(id.toLowerCase()), now)) };
 }
 
 /** @returns false if it was cancelled before. @throws {Problem} email-unknown, email-leased, email-not-cancellable */

@@ -52,6 +52,15 @@ export async function previewPurge(scope: Scope): Promise<RuleView[]> {
   ];
 }
 
+/** How many messages of a form the next purge removes if the form keeps them so many days. */
+export async function countExpiring(scope: Scope, formId: string, days: number): Promise<number> {
+  const [row] = await scope.em.execute<{ due: number }[]>(
+    `${keptSql(['(?::uuid, ?::int)'])} select count(*) filter (where is_due and not is_waiting)::int as due from kept`,
+    [formId, days],
+  );
+  return row?.due ?? 0;
+}
+
 interface CountRow {
   form_id: string;
   status: string;

@@ -10,16 +10,23 @@ import type { Scope } from '../scope.ts';
 import { type SenderView, viewSender } from '../views.ts';
 import { readSuppressions } from './suppressions.ts';
 
-/** All senders, latest first. Reads plain rows, because loading entities would take most of the time. */
-export async function listSenders(scope: Scope, request: PageRequest = {}): Promise<Page<SenderView>> {
+export interface SenderFilter {
+  /** The last message came then or later. */
+  since?: Date;
+  blocked?: boolean;
+}
+
+/** Senders, latest first. Reads plain rows, because loading entities would take most of the time. */
+export async function listSenders(scope: Scope, request: SenderFilter & PageRequest = {}): Promise<Page<SenderView>> {
   const limit = readLimit(request.limit);
   const after = readTimeCursor(request.cursor);
   const rows = await scope.em.execute<SenderRow[]>(
     `select id, address, name, message_count as "messageCount", ${msSql('blocked_at')} as blocked,
        ${msSql('first_message_at')} as first, ${msSql('last_message_at')} as last
      from senders where (last_message_at, id) < (?::timestamptz, ?::uuid)
+       and last_message_at >= ?::timestamptz ${request.blocked ? 'and blocked_at is not null' : ''}
      order by last_message_at desc, id desc limit ?`,
-    [after.at, after.id, limit + 1],
+    [after.at, after.id, request.since?.toISOString() ?? '-infinity', limit + 1],
   );
   const senders = rows.map(({ blocked, first, last, ...row }) => ({
     ...row,

@@ -2,12 +2,15 @@ import type { Call, CliCommand } from '../../session/command.ts';
 import { exitCode } from '../../session/exit-codes.ts';
 import { reasonColumn, resultColumn } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
+import { aboutColumns, idColumn } from './screens.ts';
 
 export function addCancelCommand(emails: CliCommand): void {
   emails
     .command('cancel')
     .description('Cancel queued, held or failed emails: they stay listed and are never sent')
     .argument('<id...>', 'as shown by "emails list"')
+    .option('--dry-run', 'only say what would happen')
+    .option('--mask', 'hide addresses')
     .jsonOption()
     .examples(
       'ruffinweb emails cancel 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a',
@@ -16,16 +19,27 @@ export function addCancelCommand(emails: CliCommand): void {
     .run(cancelEmails);
 }
 
-async function cancelEmails({ deps, output }: Call, ids: string[]): Promise<void> {
-  const load = () => import('../../../services/emails/cancel-emails.ts');
-  const items = await runInScope(deps, load, (scope, { cancelEmails }) => cancelEmails(scope, ids));
-  output.printResult({ items }, () =>
+const load = async () => ({
+  ...(await import('../../../services/emails/cancel-emails.ts')),
+  ...(await import('../../../services/emails/describe-emails.ts')),
+});
+
+async function cancelEmails({ deps, options, output }: Call, ids: string[]): Promise<void> {
+  const { items, about } = await runInScope(deps, load, async (scope, { cancelEmails, describeEmails }) => {
+    const about = await describeEmails(scope, ids);
+    return { about, items: await cancelEmails(scope, ids, options.dryRun) };
+  });
+  output.printResult({ ...(options.dryRun && { dryRun: true }), items }, () => {
     output.printTable(items, [
-      { header: 'ID', text: (it) => it.id },
-      resultColumn(output),
-      { header: 'WAS', text: (it) => it.state ?? '', omit: 1 },
-      ...reasonColumn(items),
-    ]),
-  );
+      ...aboutColumns(about, options),
+      resultColumn(output, ({ result }) =>
+        options.dryRun && result === 'cancelled' ? 'would be cancelled' : result.replace('-', ' '),
+      ),
+      { header: 'WAS', text: (it) => it.state ?? '', omit: 5 },
+      ...reasonColumn(items, 24),
+      idColumn,
+    ]);
+    if (options.dryRun) output.note('\nNothing was changed.');
+  });
   if (items.some((it) => it.code !== null)) deps.setExitCode(exitCode.refused);
 }

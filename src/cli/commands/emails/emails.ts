@@ -3,8 +3,8 @@ import type { Context } from '../../../context.ts';
 import type { EmailDetails, EmailFilter } from '../../../services/emails/emails.ts';
 import { emailKinds, emailStates } from '../../../words.ts';
 import type { Call, CliCommand } from '../../session/command.ts';
-import { onlyGiven, type PageOptions, type PeriodOptions, pageOf, periodOf } from '../../session/options.ts';
-import { printPage } from '../../session/print-page.ts';
+import { onlyGiven, type PageOptions, type PeriodOptions, periodOf } from '../../session/options.ts';
+import { printPages } from '../../session/print-page.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { maskEmail, maskHtml, maskText } from '../../terminal/mask.ts';
 import { addCancelCommand } from './cancel.ts';
@@ -56,18 +56,16 @@ async function listEmails(call: Call<ListOptions>): Promise<void> {
   const { deps, options, output } = call;
   const { state, kind, form } = options;
   const filter = { ...periodOf(options), ...onlyGiven({ state, kind, form: form || undefined }) };
-  const page = await runInScope(deps, loadEmails, async (scope, { listEmails }) => {
-    const found = await listEmails(scope, { ...pageOf(options), ...filter });
+  await runInScope(deps, loadEmails, async (scope, { listEmails }) => {
     await warnOfPause(output, scope, options);
-    return found;
-  });
-  printPage(call, page, {
-    columns: emailColumns(output, page.items),
-    mask: maskEmail,
-    whenEmpty:
-      Object.keys(filter).length > 0 || options.cursor
-        ? 'No email matches. Leave out a filter to see more.'
-        : 'No email yet. Each new message queues a notification; see "ruffinweb messages list".',
+    await printPages(call, (page) => listEmails(scope, { ...page, ...filter }), {
+      columns: (items) => emailColumns(output, items),
+      mask: maskEmail,
+      whenEmpty:
+        Object.keys(filter).length > 0 || options.cursor
+          ? 'No email matches. Leave out a filter to see more.'
+          : 'No email yet. Each new message queues a notification; see "ruffinweb messages list".',
+    });
   });
 }
 

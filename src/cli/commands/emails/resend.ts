@@ -9,9 +9,10 @@ import { onlyGiven, type PeriodOptions, periodOf } from '../../session/options.t
 import { reasonColumn, resultColumn, setExitCode } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse, isInteractive } from '../../terminal/confirm.ts';
-import { plural } from '../../terminal/output.ts';
+import { type Output, plural } from '../../terminal/output.ts';
 import { showProgress } from '../../terminal/progress.ts';
 import { warnOfPause } from './pause.ts';
+import { aboutColumns, type Described, idColumn } from './screens.ts';
 
 interface ResendOptions extends PeriodOptions {
   failed?: boolean;
@@ -20,6 +21,7 @@ interface ResendOptions extends PeriodOptions {
   form?: string;
   again?: boolean;
   to?: string;
+  wait?: boolean;
 }
 
 type Which = { ids: string[] } | { query: ResendQuery };
@@ -36,12 +38,14 @@ export function addResendCommand(emails: CliCommand): void {
     .periodOptions('first queued ')
     .option('--again', 'with ids: also emails that were cancelled, sent, or perhaps sent')
     .option('--to <address>', 'notifications only: send them to this address instead')
+    .addOption(new Option('--wait', 'until all are sent or failed; exits 1 if one is not sent').conflicts('dryRun'))
     .option('--dry-run', 'only say what would happen')
     .option('--yes', 'do not ask')
+    .option('--mask', 'hide addresses')
     .jsonOption()
     .examples(
       'ruffinweb emails resend --failed --since 2d --kind notification --dry-run',
-      'ruffinweb emails resend --queued',
+      'ruffinweb emails resend --queued --wait',
       'ruffinweb emails resend --failed --to office@example.com --yes',
       'ruffinweb emails resend 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a --again',
     )
@@ -54,24 +58,48 @@ async function resendEmails(call: Call<ResendOptions>, ids: string[]): Promise<v
   const { deps, options, output } = call;
   const which = readWhich(ids, options);
   const stop = deps.stopGently();
-  await runInScope(deps, loadResend, async (scope, { countResendable }) => {
+  const items = await runInScope(deps, loadResend, async (scope, { countResendable }) => {
     const total = 'ids' in which ? ids.length : await countResendable(scope, which.query, options.to);
     if ('query' in which && total > 0 && !options.dryRun && isInteractive(deps)) {
       const emails = which.query.state === 'failed' ? 'failed email' : 'waiting email';
       const when = which.query.state === 'failed' ? 'again' : 'now';
+      const plan = options.yes
+        ? []
+        : await resend({ ...call, options: { ...options, dryRun: true } }, scope, which, total, stop);
+      if (options.to === undefined) warnOfRefused(output, plan, await describe(scope, plan));
       await confirmOrRefuse(deps, options, `Send ${plural(total, emails)} ${when}?`);
     }
     const items = (await resend(call, scope, which, total, stop)).map(wordRefusal);
-    output.printResult({ dryRun: options.dryRun ?? false, items }, () => {
-      if (items.length > 0 || !stop.aborted) printResults(call, items);
-    });
+    const about = options.json ? new Map() : await describe(scope, items);
+    if (!options.json && (items.length > 0 || !stop.aborted)) printResults(call, items, about);
     if (stop.aborted)
       output.warn(`\nStopped after ${items.length} of ${plural(total, 'email')}: run it again to continue.`);
     // Also if nothing was queued: mail that is due waits for the end of the pause too.
-    if (!options.dryRun) await warnOfPause(output, scope);
-    const isRefused = items.some((it) => it.code !== null);
-    setExitCode(deps, stop, isRefused);
+    if (!options.dryRun && !options.wait) await warnOfPause(output, scope, options);
+    return items;
   });
+  const isRefused = items.some((it) => it.code !== null);
+  setExitCode(deps, stop, isRefused);
+  const waitFor = items.filter((it) => /queued$/.test(it.result)).map((it) => it.newId ?? it.id);
+  const waited = options.wait && (await (await import('./wait.ts')).waitForEmails(call, waitFor, stop, isRefused));
+  if (options.json) output.printJson({ dryRun: options.dryRun ?? false, items, ...(waited && { waited }) });
+}
+
+async function describe(scope: Scope, items: readonly Resent[]): Promise<Described> {
+  const { describeEmails } = await import('../../../services/emails/describe-emails.ts');
+  return await describeEmails(
+    scope,
+    items.map((it) => it.id),
+  );
+}
+
+/** An email that a mail server refused for good will meet the same answer. */
+function warnOfRefused(output: Output, items: readonly Resent[], about: Described): void {
+  const codes = items.flatMap((it) => (it.result === 'queued' ? (about.get(it.id)?.refusedWith ?? []) : []));
+  if (codes.length === 0) return;
+  const were = codes.length === 1 ? 'was' : 'were';
+  const which = [...new Set(codes)].sort().join(', ');
+  output.note(`${codes.length} of these ${were} refused for good (${which}) and will probably fail again.`);
 }
 
 async function resend(
@@ -116,30 +144,37 @@ function wordRefusal({ needs, ...answer }: Resent): Resent {
   return needs ? { ...answer, reason: `${answer.reason}${needWords[needs]}` } : answer;
 }
 
-function printResults({ options, output }: Call<ResendOptions>, results: readonly Resent[]): void {
+function printResults({ options, output }: Call<ResendOptions>, results: readonly Resent[], about: Described): void {
   if (results.length === 0) {
     output.note(explainNothing(options));
     return;
   }
-  const newId = { header: 'NEW ID', text: (it: Resent) => it.newId ?? '' };
-  output.printTable(results, [
-    { header: 'ID', text: (it) => it.id },
+  const newId = { header: 'NEW ID', text: (it: Resent) => it.newId ?? '', omit: 7 };
+  // That it was due later is no news for somebody who asked for it.
+  const shown = results.map((it) => (it.reason?.startsWith('due now') ? { ...it, reason: null } : it));
+  output.printTable(shown, [
+    ...aboutColumns(about, options),
     resultColumn(output, ({ result }) =>
       options.dryRun && result === 'queued' ? 'would be queued' : result.replace('-', ' '),
     ),
-    ...reasonColumn(results),
+    ...reasonColumn(shown, 31),
     ...(results.some((it) => it.newId !== null) ? [newId] : []),
+    idColumn,
   ]);
   // No hint for emails that were sent meanwhile, nor with --to, whose address knows those messages already.
-  if (options.to === undefined && results.some((it) => it.result === 'skipped' && !it.reason?.endsWith('meanwhile'))) {
-    output.note('\nSend skipped emails by their ids: ruffinweb emails resend <id> --again');
+  const skipped = results.filter((it) => it.result === 'skipped' && !it.reason?.endsWith('meanwhile'));
+  if (options.to === undefined && skipped.length > 0) {
+    const ids = skipped.length > 5 ? '<id...>' : skipped.map((it) => it.id).join(' ');
+    output.note(`\nTo send skipped emails too: ruffinweb emails resend ${ids} --again`);
   }
+  output.note('');
+  if (options.to === undefined) warnOfRefused(output, results, about);
   const queued = results.filter((it) => it.result === 'queued').length;
   const others = results.length - queued;
   output.note(
     options.dryRun
-      ? `\n${plural(queued, 'email')} would be queued; nothing was changed`
-      : `\n${plural(queued, 'email')} queued${others > 0 ? `, ${others} not` : ''}`,
+      ? `${plural(queued, 'email')} would be queued; nothing was changed`
+      : `${plural(queued, 'email')} queued${others > 0 ? `, ${others} not` : ''}`,
   );
 }
 

@@ -1,8 +1,10 @@
+import type { DescribedEmail } from '../../../services/emails/describe-emails.ts';
 import type { EmailDetails } from '../../../services/emails/emails.ts';
 import type { EmailView } from '../../../services/views.ts';
 import type { FailureReason } from '../../../words.ts';
 import { unopened } from '../../session/print-page.ts';
-import type { Output } from '../../terminal/output.ts';
+import { maskText } from '../../terminal/mask.ts';
+import type { CommonOptions, Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import type { Column } from '../../terminal/table.ts';
 import { textWidth } from '../../terminal/text-width.ts';
@@ -18,22 +20,38 @@ export function emailColumns(output: Output, rows: readonly EmailView[] = []): C
     omit: 3,
   };
   return [
-    { header: 'ID', text: (it) => it.id },
-    { header: 'STATE', text: stateOf, style: (text, it) => paintState(output, it)(text) },
-    ...(rows.some((it) => it.failure !== null) ? [failure] : []),
-    { header: 'WHEN', text: (it) => whenOf(output, it), omit: 1 },
     {
       header: 'TO',
       text: (it) => it.to ?? unopened,
       style: (text, it) => (it.to === null ? style.bad(text) : text),
       // Narrow enough for 80 columns together with a reason and "due in 4 min".
-      minWidth: 10,
-      omit: 2,
+      minWidth: 16,
     },
-    { header: 'KIND', text: (it) => it.kind, omit: 5 },
-    { header: 'RECEIPT', text: (it) => it.receipt ?? '', omit: 6 },
+    { header: 'KIND', text: (it) => it.kind, omit: 2 },
+    { header: 'RECEIPT', text: (it) => it.receipt ?? '' },
+    { header: 'STATE', text: stateOf, style: (text, it) => paintState(output, it)(text) },
+    { header: 'WHEN', text: (it) => whenOf(output, it), omit: 1 },
+    ...(rows.some((it) => it.failure !== null) ? [failure] : []),
     { header: 'TRIES', text: (it) => String(it.tries), align: 'right', omit: 7 },
     { header: 'FORM', text: (it) => it.form ?? '', minWidth: 7, omit: 8 },
+    idColumn,
+  ];
+}
+
+export const idColumn = { header: 'ID', text: ({ id }: { id: string }) => id, omit: 6 };
+
+/** Emails by id. */
+export type Described = ReadonlyMap<string, DescribedEmail>;
+
+/** Columns about the email that a result is about. One without a receipt is named by its id. */
+export function aboutColumns(about: Described, { mask }: Pick<CommonOptions, 'mask'>): Column<{ id: string }>[] {
+  const of = (row: { id: string }) => about.get(row.id);
+  const hide = (text: string) => (mask ? maskText(text) : text);
+  return [
+    { header: 'TO', text: (it) => hide(of(it)?.to ?? ''), minWidth: 12, omit: 2 },
+    { header: 'KIND', text: (it) => of(it)?.kind ?? '', omit: 4 },
+    { header: 'RECEIPT', text: (it) => of(it)?.receipt ?? it.id },
+    { header: 'LAST ERROR', text: (it) => hide(of(it)?.lastError ?? ''), minWidth: 12, omit: 3 },
   ];
 }
 
@@ -50,7 +68,7 @@ function paintState({ style }: Output, email: EmailView): (text: string) => stri
 /** When it was sent, is due, or was created. */
 function whenOf(output: Output, email: EmailView): string {
   if (email.state === 'queued') return email.leased ? 'now' : `due ${output.dueTime(email.dueAt)}`;
-  return output.time(email.sentAt ?? email.createdAt);
+  return output.timeInList(email.sentAt ?? email.createdAt);
 }
 
 /** `now, since 3 min ago (…)`, or `in 3 min (…)`. */

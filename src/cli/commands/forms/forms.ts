@@ -1,6 +1,10 @@
 import { Option } from 'commander';
+import type { FormView } from '../../../services/forms/form-settings.ts';
+import type { Scope } from '../../../services/scope.ts';
 import type { Call, CliCommand } from '../../session/command.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
+import { confirmOrRefuse } from '../../terminal/confirm.ts';
+import { plural } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import { addSettings, type ChangeOptions, changesOf, resettable, type SettingOptions, settingsOf } from './options.ts';
 import { printForm, printForms } from './screens.ts';
@@ -10,7 +14,7 @@ export function addFormCommands(program: CliCommand): void {
 
   forms
     .command('list')
-    .description('List the forms')
+    .description('List the forms, with their messages and when the last one came')
     .jsonOption()
     .examples(
       'ruffinweb forms list',
@@ -44,6 +48,7 @@ export function addFormCommands(program: CliCommand): void {
       new Option('--reset <setting...>', 'use the value from the environment again').choices(Object.keys(resettable)),
     )
     .option('--reopen', 'accept messages again')
+    .option('--yes', 'do not ask, even if messages will be deleted')
     .jsonOption()
     .examples(
       'ruffinweb forms change shop --to shop@example.com office@example.com --reset captcha',
@@ -63,7 +68,8 @@ export function addFormCommands(program: CliCommand): void {
 const loadForms = () => import('../../../services/forms/form-settings.ts');
 
 async function listForms({ deps, output }: Call): Promise<void> {
-  const items = await runInScope(deps, loadForms, (scope, { listForms }) => listForms(scope));
+  const load = () => import('../../../services/forms/list-forms.ts');
+  const items = await runInScope(deps, load, (scope, { listFormsWithCounts }) => listFormsWithCounts(scope));
   output.printResult({ items, next: null }, () => printForms(output, items));
 }
 
@@ -85,10 +91,31 @@ async function showForm({ deps, output }: Call, slug: string): Promise<void> {
   output.printResult(form, () => printForm(output, form));
 }
 
-async function changeForm({ deps, options, output }: Call<ChangeOptions>, slug: string): Promise<void> {
+async function changeForm(call: Call<ChangeOptions>, slug: string): Promise<void> {
+  const { deps, options, output } = call;
   const changes = changesOf(options);
-  const form = await runInScope(deps, loadForms, (scope, { changeForm }) => changeForm(scope, slug, changes));
-  output.printResult(form, () => printForm(output, form));
+  const { before, form } = await runInScope(deps, loadForms, async (scope, { showForm, changeForm }) => {
+    const before = await showForm({ ...scope, em: scope.em.fork() }, slug);
+    if (changes.retentionDays !== undefined)
+      await askToDelete(call, scope, before, changes.retentionDays ?? scope.config.retentionDays);
+    return { before, form: await changeForm(scope, slug, changes) };
+  });
+  output.printResult(form, () => {
+    printForm(output, form);
+    const required = (form.requiredFields ?? []).filter((it) => !before.requiredFields?.includes(it));
+    if (required.length > 0)
+      output.note(`\nPosts without ${required.join(', ')} are refused from now on: add what is missing to each page.`);
+  });
+}
+
+/** A shorter retention deletes messages at the next purge. */
+async function askToDelete({ deps, options, output }: Call, scope: Scope, form: FormView, days: number): Promise<void> {
+  const { countExpiring } = await import('../../../services/maintenance/purge-preview.ts');
+  // A longer one is refused anyway.
+  const count = await countExpiring(scope, form.id, Math.min(days, 36_500));
+  if (count === 0) return;
+  output.warn(`${plural(count, 'message')} of "${form.slug}" will be deleted within the hour, with their emails.`);
+  await confirmOrRefuse(deps, options, `Keep messages for ${plural(days, 'day')} only?`);
 }
 
 async function closeForm({ deps, output }: Call, slug: string): Promise<void> {

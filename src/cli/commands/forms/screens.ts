@@ -1,7 +1,9 @@
 import type { FormView } from '../../../services/forms/form-settings.ts';
+import type { ListedForm } from '../../../services/forms/list-forms.ts';
 import { type Output, plural } from '../../terminal/output.ts';
+import type { Column } from '../../terminal/table.ts';
 
-export function printForms(output: Output, forms: readonly FormView[]): void {
+export function printForms(output: Output, forms: readonly (FormView & Partial<ListedForm>)[]): void {
   const { style } = output;
   output.printTable(forms, [
     { header: 'SLUG', text: (it) => it.slug },
@@ -10,11 +12,22 @@ export function printForms(output: Output, forms: readonly FormView[]): void {
       text: (it) => it.state,
       style: (text, it) => (it.state === 'open' ? style.good(text) : style.bad(text)),
     },
+    ...(forms.some((it) => it.messages !== undefined) ? countColumns(output) : []),
     { header: 'NAME', text: (it) => it.name ?? '', minWidth: 8, omit: 3 },
-    { header: 'RECIPIENTS', text: (it) => it.effective.recipients.join(' '), minWidth: 16, omit: 4 },
-    { header: 'REPLY', text: (it) => onOff(it.effective.autoReply), omit: 2 },
-    { header: 'CAPTCHA', text: (it) => it.effective.captcha, omit: 1 },
+    { header: 'RECIPIENTS', text: (it) => it.effective.recipients.join(' '), minWidth: 16, omit: 2 },
+    { header: 'REPLY', text: (it) => onOff(it.effective.autoReply), omit: 4 },
+    { header: 'CAPTCHA', text: (it) => it.effective.captcha, omit: 5 },
   ]);
+}
+
+function countColumns(output: Output): Column<Partial<ListedForm>>[] {
+  const held = (it: Partial<ListedForm>) => String(it.held || '');
+  const last = ({ lastMessageAt: at }: Partial<ListedForm>) => (at == null ? 'never' : output.timeInList(at));
+  return [
+    { header: 'MESSAGES', text: (it) => String(it.messages), align: 'right' },
+    { header: 'HELD', text: held, align: 'right', style: output.style.warning },
+    { header: 'LAST POST', text: last },
+  ];
 }
 
 export function printForm(output: Output, form: FormView): void {

@@ -1,9 +1,9 @@
 import type { MessageDetails } from '../../../services/messages/messages.ts';
 import type { MessageView } from '../../../services/views.ts';
-import type { NoReplyReason } from '../../../words.ts';
+import { heldInWords, type NoReplyReason } from '../../../words.ts';
 import type { Call, CliCommand } from '../../session/command.ts';
-import { type PageOptions, pageOf } from '../../session/options.ts';
-import { printPage, unopened } from '../../session/print-page.ts';
+import type { PageOptions } from '../../session/options.ts';
+import { printPages, unopened } from '../../session/print-page.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { maskEmail, maskMessage } from '../../terminal/mask.ts';
 import type { Output } from '../../terminal/output.ts';
@@ -45,16 +45,16 @@ const loadMessages = () => import('../../../services/messages/messages.ts');
 async function listMessages(call: Call<PageOptions & MessageFilterOptions>): Promise<void> {
   const { deps, options, output } = call;
   const filter = messageFilterOf(options);
-  const request = { ...pageOf(options), ...filter };
-  const page = await runInScope(deps, loadMessages, (scope, { listMessages }) => listMessages(scope, request));
-  printPage(call, page, {
-    columns: messageColumns(output, page.items),
-    mask: maskMessage,
-    whenEmpty:
-      Object.keys(filter).length > 0 || options.cursor
-        ? 'No message matches. Leave out a filter to see more.'
-        : 'No message yet. Post to /api/messages, or open the landing page.',
-  });
+  await runInScope(deps, loadMessages, (scope, { listMessages }) =>
+    printPages(call, (page) => listMessages(scope, { ...page, ...filter }), {
+      columns: (items) => messageColumns(output, items),
+      mask: maskMessage,
+      whenEmpty:
+        Object.keys(filter).length > 0 || options.cursor
+          ? 'No message matches. Leave out a filter to see more.'
+          : 'No message yet. Post to /api/messages, or open the landing page.',
+    }),
+  );
 }
 
 async function showMessage({ deps, options, output }: Call, which: string): Promise<void> {
@@ -68,7 +68,7 @@ function maskDetails(message: MessageDetails): MessageDetails {
   return { ...maskMessage(message), clientAddress, emails: message.emails.map(maskEmail) };
 }
 
-/** @param rows the rows to show; the status has a column only if one of them was not accepted. */
+/** @param rows the rows to show. If all of them are held, they say why; otherwise those that are not accepted say so. */
 export function messageColumns(output: Output, rows: readonly MessageView[]): Column<MessageView>[] {
   const { style } = output;
   const status: Column<MessageView> = {
@@ -76,10 +76,12 @@ export function messageColumns(output: Output, rows: readonly MessageView[]): Co
     text: (it) => it.status,
     style: (text, it) => (it.status === 'held' ? style.warning(text) : text),
   };
+  const why: Column<MessageView> = { header: 'WHY HELD', text: (it) => heldInWords(it.reasons), minWidth: 28 };
+  const isMixed = rows.some((it) => it.status !== 'held');
   return [
     { header: 'RECEIPT', text: (it) => it.receipt },
-    { header: 'RECEIVED', text: (it) => output.time(it.receivedAt), omit: 1 },
-    ...(rows.some((it) => it.status !== 'accepted') ? [status] : []),
+    { header: 'RECEIVED', text: (it) => output.timeInList(it.receivedAt), omit: 1 },
+    ...(isMixed && rows.some((it) => it.status !== 'accepted') ? [status] : []),
     { header: 'FORM', text: (it) => it.form, minWidth: 7, omit: 3 },
     {
       header: 'FROM',
@@ -87,6 +89,7 @@ export function messageColumns(output: Output, rows: readonly MessageView[]): Co
       style: (text, it) => (fromOf(it) === unopened ? style.bad(text) : text),
       minWidth: 10,
     },
+    ...(isMixed ? [] : [why]),
     { header: 'NAME', text: (it) => it.name ?? '', minWidth: 8, omit: 4 },
     { header: 'MESSAGE', text: previewOf, style: style.dim, minWidth: 16, omit: 2 },
   ];
@@ -123,7 +126,7 @@ function printMessage(output: Output, message: MessageDetails): void {
     ['subject', message.subject],
     ['form', message.form],
     ['status', message.status, message.status === 'held' ? style.warning : undefined],
-    ['reasons', message.reasons.length > 0 ? message.reasons.join(', ') : null],
+    ['reasons', message.reasons.length > 0 ? heldInWords(message.reasons) : null],
     ['auto-reply', message.noReply && `none, because ${noReplyWords[message.noReply] ?? message.noReply}`],
     ['client', message.clientAddress],
     ['sender', message.senderId ?? '–', style.dim],

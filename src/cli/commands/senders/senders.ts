@@ -1,12 +1,14 @@
+import type { Scope } from '../../../services/scope.ts';
 import type { MessageView, SenderView } from '../../../services/views.ts';
 import type { Call, CliCommand } from '../../session/command.ts';
-import { type PageOptions, pageOf } from '../../session/options.ts';
-import { printPage, unopened } from '../../session/print-page.ts';
+import { onlyGiven, type PageOptions, periodOf } from '../../session/options.ts';
+import { printPages, unopened } from '../../session/print-page.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { maskMessage, maskSender } from '../../terminal/mask.ts';
 import type { Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import type { Column } from '../../terminal/table.ts';
+import { timeForms } from '../../terminal/times.ts';
 import { messageColumns } from '../messages/messages.ts';
 import { addSenderRights } from './export-and-erase.ts';
 import { addWhich, type WhichOptions, whichOf } from './which.ts';
@@ -17,8 +19,10 @@ export function addSenderCommands(program: CliCommand): void {
   senders
     .command('list')
     .description('List senders, most recent message first')
+    .option('--since <time>', `only who wrote at this time or later: ${timeForms}`)
+    .option('--blocked', 'only blocked ones')
     .pageOptions()
-    .examples('ruffinweb senders list --limit 10', `ruffinweb senders list --json | jq -r '.items[].email'`)
+    .examples('ruffinweb senders list --since 7d', `ruffinweb senders list --json | jq -r '.items[].email'`)
     .run(listSenders);
 
   addWhich(senders.command('show'))
@@ -64,18 +68,23 @@ interface ChangeOptions extends WhichOptions {
 
 const loadSenders = () => import('../../../services/senders/senders.ts');
 
-async function listSenders(call: Call<PageOptions>): Promise<void> {
+type ListOptions = PageOptions & { since?: string; blocked?: boolean };
+
+async function listSenders(call: Call<ListOptions>): Promise<void> {
   const { deps, options, output } = call;
-  const request = pageOf(options);
+  const filter = { ...periodOf(options), ...onlyGiven({ blocked: options.blocked }) };
+  const look = {
+    columns: (items: readonly SenderView[]) => senderColumns(output, items),
+    mask: maskSender<SenderView>,
+    whenEmpty:
+      Object.keys(filter).length > 0 || options.cursor
+        ? 'No sender matches. Leave out a filter to see more.'
+        : 'Nobody has written yet. Post to /api/messages, or open the landing page.',
+  };
   // The list reads rows, so it needs no entities.
-  const page = await runInScope(deps, loadSenders, (scope, { listSenders }) => listSenders(scope, request), []);
-  printPage(call, page, {
-    columns: senderColumns(output, page.items),
-    mask: maskSender,
-    whenEmpty: options.cursor
-      ? 'No more senders.'
-      : 'Nobody has written yet. Post to /api/messages, or open the landing page.',
-  });
+  const list = (scope: Scope, { listSenders }: Awaited<ReturnType<typeof loadSenders>>) =>
+    printPages(call, (page) => listSenders(scope, { ...page, ...filter }), look);
+  await runInScope(deps, loadSenders, list, []);
 }
 
 async function showSender({ deps, options, output }: Call<WhichOptions>, id?: string): Promise<void> {
@@ -144,8 +153,8 @@ function senderColumns(output: Output, rows: readonly SenderView[]): Column<Send
     { header: 'NAME', text: (it) => it.name ?? '', minWidth: 8, omit: 3 },
     ...(rows.some((it) => noteOf(it) !== '') ? [note] : []),
     { header: 'MESSAGES', text: (it) => String(it.messages), align: 'right' },
-    { header: 'FIRST', text: (it) => output.time(it.firstMessageAt), style: style.dim, omit: 4 },
-    { header: 'LAST', text: (it) => output.time(it.lastMessageAt), omit: 2 },
+    { header: 'FIRST', text: (it) => output.timeInList(it.firstMessageAt), style: style.dim, omit: 4 },
+    { header: 'LAST', text: (it) => output.timeInList(it.lastMessageAt), omit: 2 },
     { header: 'ID', text: (it) => it.id, style: style.dim, omit: 5 },
   ];
 }

@@ -1,0 +1,81 @@
+import { validate as isUuid } from 'uuid';
+import { msSql } from '../../database/statement.ts';
+import { Email } from '../../entities/index.ts';
+import type { AttemptOutcome } from '../../words.ts';
+import { databaseNow } from '../clock.ts';
+import { listOf } from '../ids.ts';
+import type { Scope } from '../scope.ts';
+import { openOrNull, replyPlace } from '../sealed-values.ts';
+import { type EmailView, viewEmail } from '../views.ts';
+
+/** An email, and how its last attempt ended. */
+export interface DescribedEmail extends EmailView {
+  /** Null if there was no attempt, or it was accepted. */
+  lastError: string | null;
+  /** The mail server's code, if it refused the email for good. */
+  refusedWith: number | null;
+}
+
+interface LastAttempt {
+  id: string;
+  email_id: string;
+  outcome: AttemptOutcome;
+  code: number | null;
+  reply: Buffer | null;
+}
+
+/** @returns those that exist, by id. */
+export async function describeEmails(scope: Scope, ids: readonly string[]): Promise<Map<string, DescribedEmail>> {
+  const described = new Map<string, DescribedEmail>();
+  // PostgreSQL takes at most 65,535 parameters.
+  for (let start = 0; start < ids.length; start += 1000) {
+    for (const it of await describeSome(scope, ids.slice(start, start + 1000))) described.set(it.id, it);
+  }
+  return described;
+}
+
+async function describeSome(scope: Scope, given: readonly string[]): Promise<DescribedEmail[]> {
+  const ids = given.filter((id) => isUuid(id));
+  const em = scope.em.fork();
+  const emails = await em.find(
+    Email,
+    { id: { $in: ids } },
+    { populate: ['message.form', 'sender'], exclude: ['message.content', 'message.clientAddress'] },
+  );
+  const attempts = await em.execute<LastAttempt[]>(
+    `select distinct on (email_id) id, email_id, outcome, code, reply from attempts
+     where email_id = any(?::uuid[]) order by email_id, finished_at desc`,
+    [listOf(ids)],
+  );
+  const lastOf = new Map(attempts.map((it) => [it.email_id, it]));
+  const now = await databaseNow(em);
+  return emails.map((email) => {
+    const { id = '', outcome, code = null, reply = null } = lastOf.get(email.id) ?? {};
+    const said = reply && openOrNull(() => scope.keyring.open(reply, replyPlace(id)));
+    const lastError = outcome === undefined || outcome === 'accepted' ? null : (said ?? outcome);
+    return { ...viewEmail(scope.keyring, email, now), lastError, refusedWith: outcome === 'refused' ? code : null };
+  });
+}
+
+/** How far the delivery of some emails has come. */
+export interface EmailProgress {
+  sent: number;
+  queued: number;
+  /** When the next of those that wait for a retry is due, in milliseconds. */
+  retryAt: number | null;
+  /** Whether one has been due for half a minute, so perhaps nothing delivers. */
+  isOverdue: boolean;
+}
+
+export async function readProgress(scope: Scope, ids: readonly string[]): Promise<EmailProgress> {
+  const [row] = await scope.em.execute<EmailProgress[]>(
+    `select count(*) filter (where state = 'sent')::int as sent, count(*) filter (where state = 'queued')::int as queued,
+       ${msSql("min(due_at) filter (where state = 'queued' and lease_token is null and due_at > now())")} as "retryAt",
+       coalesce(bool_or(state = 'queued' and lease_token is null and due_at < now() - interval '30 seconds'), false)
+         as "isOverdue"
+     from emails where id = any(?::uuid[])`,
+    [listOf(ids)],
+  );
+  if (row === undefined) throw new Error('a count gives one row');
+  return row;
+}

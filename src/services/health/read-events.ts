@@ -1,0 +1,129 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { Attempt, Message } from '../../entities/index.ts';
+import type { EmailKind } from '../../words.ts';
+import { databaseNow } from '../clock.ts';
+import { readPause } from '../delivery/pause/pause.ts';
+import { findFormId } from '../forms/forms.ts';
+import { idsOf } from '../paging.ts';
+import type { Scope } from '../scope.ts';
+import { viewAttempt, viewEmail, viewMessage } from '../views.ts';
+
+/** One event. Programs read these names: a field that does not fit an event is null or empty. */
+const blank = {
+  at: '',
+  event: 'message-stored' as
+    | 'message-stored'
+    | 'message-held'
+    | 'email-sent'
+    | 'email-retried'
+    | 'email-failed'
+    | 'queue-paused'
+    | 'queue-resumed',
+  form: null as string | null,
+  receipt: null as string | null,
+  messageId: null as string | null,
+  emailId: null as string | null,
+  kind: null as EmailKind | null,
+  /** The message's sender, or the email's recipient. */
+  address: null as string | null,
+  /** Why a message is held, an email failed, or the queue is paused. */
+  reasons: [] as readonly string[],
+  /** What the mail server said, or the operator who paused the queue. */
+  said: null as string | null,
+  /** When the email is tried again. */
+  nextAt: null as string | null,
+};
+export type WatchEvent = typeof blank;
+
+/** A row has the time when its statement began, and is visible after the commit: each look goes this far back. */
+const overlapMs = 2 * 60_000;
+/** At most so many rows for each look; the next look reads the others. */
+const batchSize = 500;
+/** With more new rows than this within the overlap, it gets shorter. */
+const maxSeen = 5000;
+
+/**
+ * Finds what happened since the first look. Keeps its place between looks, which may use different connections.
+ *
+ * @param form slug; pauses concern every form. Throws `form-unknown` at the first look.
+ */
+export function watchEvents(form: string | undefined): (scope: Scope) => Promise<WatchEvent[]> {
+  let formId: string | undefined;
+  let pausedFor = '';
+  const readMessages = readOnce(findMessages, (it) => it.receivedAt);
+  const readAttempts = readOnce(findAttempts, (it) => it.finishedAt);
+  return async (scope) => {
+    const { keyring } = scope;
+    const em = scope.em.fork();
+    const now = await databaseNow(em);
+    if (form !== undefined) formId ??= await findFormId(scope, form);
+    const events = [
+      ...(await readMessages(em, now, formId)).map((it) => messageEvent(scope, it)),
+      ...(await readAttempts(em, now, formId)).map((it) => attemptEvent(scope, it, now)),
+    ].sort((a, b) => (a.at < b.at ? -1 : 1));
+    const pause = await readPause(em, keyring);
+    const paused = pause === null ? '' : `${pause.cause} ${pause.since}`;
+    if (pause !== null && paused !== pausedFor) {
+      const { since, cause, reason } = pause;
+      events.push({ ...blank, at: since, event: 'queue-paused', reasons: [cause], said: reason });
+    } else if (paused !== pausedFor) events.push({ ...blank, at: now.toISOString(), event: 'queue-resumed' });
+    pausedFor = paused;
+    return events;
+  };
+}
+
+type Find<Row> = (em: EntityManager, after: Date, seen: string[], formId: string | undefined) => Promise<Row[]>;
+
+/** Returns each row of a table once, though looks overlap. */
+function readOnce<Row extends { id: string }>(find: Find<Row>, atOf: (row: Row) => Date) {
+  let after: Date | undefined;
+  const seen = new Map<string, Date>();
+  return async (em: EntityManager, now: Date, formId: string | undefined): Promise<Row[]> => {
+    after ??= now;
+    const rows = await find(em, after, [...seen.keys()], formId);
+    for (const row of rows) seen.set(row.id, atOf(row));
+    if (rows.length < batchSize) after = new Date(Math.max(after.getTime(), now.getTime() - overlapMs));
+    for (const [id, at] of seen) {
+      if (seen.size > maxSeen && at > after) after = at;
+      if (at <= after) seen.delete(id);
+    }
+    return rows;
+  };
+}
+
+const findMessages: Find<Message> = (em, after, seen, form) =>
+  em.find(
+    Message,
+    { id: { ...idsOf({ since: after }), $nin: seen }, receivedAt: { $gt: after }, ...(form && { form }) },
+    { populate: ['form', 'sender'], exclude: ['clientAddress'], orderBy: { receivedAt: 'asc' }, limit: batchSize },
+  ) as Promise<Message[]>;
+
+/** By time: the attempt of a lost worker has a random id. */
+const findAttempts: Find<Attempt> = (em, after, seen, form) =>
+  em.find(
+    Attempt,
+    { id: { $nin: seen }, finishedAt: { $gt: after }, ...(form && { email: { message: { form } } }) },
+    {
+      populate: ['email.message.form', 'email.sender'],
+      exclude: ['email.message.content', 'email.message.clientAddress'],
+      orderBy: { finishedAt: 'asc' },
+      limit: batchSize,
+    },
+  ) as Promise<Attempt[]>;
+
+function messageEvent({ keyring }: Scope, message: Message): WatchEvent {
+  const { id, receivedAt: at, status, form, receipt, email: address, reasons } = viewMessage(keyring, message);
+  const event = status === 'held' ? 'message-held' : 'message-stored';
+  return { ...blank, at, event, form, receipt, messageId: id, address, reasons };
+}
+
+function attemptEvent({ keyring }: Scope, attempt: Attempt, now: Date): WatchEvent {
+  const { outcome, finishedAt: at, reply: said } = viewAttempt(keyring, attempt);
+  const email = viewEmail(keyring, attempt.email, now);
+  const { id: emailId, kind, to: address, form, receipt, messageId, state, failure, dueAt } = email;
+  const about = { ...blank, at, form, receipt, messageId, emailId, kind, address, said };
+  if (outcome === 'accepted') return { ...about, event: 'email-sent' };
+  const isFailed = outcome === 'refused' || state === 'failed';
+  if (isFailed) return { ...about, event: 'email-failed', reasons: failure === null ? [] : [failure] };
+  return { ...about, event: 'email-retried', nextAt: state === 'queued' ? dueAt : null };
+}
