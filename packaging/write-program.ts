@@ -4,7 +4,12 @@ import { bundleProgram } from './bundle.ts';
 import { collectLicences } from './licences.ts';
 
 /** Folders that the program reads at run time. In `dist/` they are beside the bundle, under their last name. */
-const folders = ['src/mail/compose/templates', 'src/server/pages/liquid', 'src/server/pages/assets'];
+const folders = [
+  'src/mail/compose/templates',
+  'src/server/pages/liquid',
+  'src/server/pages/assets',
+  'src/services/forms/examples',
+];
 
 /** Writes the content of `dist/` to `folder`. */
 export async function writeProgram(root: string, folder: string): Promise<void> {

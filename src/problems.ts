@@ -27,6 +27,7 @@ export type ProblemCode =
   | 'form-unknown'
   | 'form-closed'
   | 'form-exists'
+  | 'form-in-use'
   | 'sender-unknown'
   | 'message-unknown'
   | 'email-unknown'

@@ -4,7 +4,7 @@ import { addCompletionCommands } from './commands/completion/completion.ts';
 import { addConfigCommands } from './commands/config/config.ts';
 import { addDeliverCommand } from './commands/deliver.ts';
 import { addEmailCommands } from './commands/emails/emails.ts';
-import { addEncryptionCommands } from './commands/encryption.ts';
+import { addEncryptionCommands } from './commands/encryption/encryption.ts';
 import { addFormCommands } from './commands/forms/forms.ts';
 import { addHealthCommand } from './commands/health/health.ts';
 import { addHelpCommands } from './commands/help.ts';

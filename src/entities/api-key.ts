@@ -12,7 +12,7 @@ const ApiKeySchema = defineEntity({
     /** SHA-256 of the whole key, which is random, so there is nothing to guess. */
     hash: p.blob(),
     scopes: p.array().columnType('text[]'),
-    /** Ids of the forms that the key is limited to; empty means all. Forms are closed, never deleted. */
+    /** Ids of the forms that the key is limited to; empty means all. A form of a revoked or expired key may be gone. */
     forms: p.array().columnType('uuid[]').nullable(),
     expiresAt: p.datetime(3).nullable(),
     revokedAt: p.datetime(3).nullable(),

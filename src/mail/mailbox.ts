@@ -36,6 +36,7 @@ async function readMail(folder: string, name: string) {
   return {
     name,
     kind: /Z-(notification|auto-reply|held-summary|test)-/.exec(name)?.[1] ?? 'mail',
+    from: mail.from?.address ?? '',
     to: mail.to?.[0]?.address ?? '',
     subject: mail.subject ?? '',
     date: mail.date ?? '',

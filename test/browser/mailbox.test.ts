@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import axe from 'axe-core';
 import { expect } from 'chai';
 import { clientOf, submission } from '../support/api.ts';
 import { describeInBrowser, openPage } from '../support/browser.ts';
@@ -19,7 +20,7 @@ describeInBrowser('the mailbox', (browser) => {
       return names.filter((it) => it.endsWith('.eml')).length === 2;
     });
     const printed = new URL(/mailbox +(http:\S+)/.exec(server.output)?.[1] ?? '');
-    await using watched = await openPage(browser());
+    await using watched = await openPage(browser(), { viewport: { width: 390, height: 844 } });
     const { page, faults } = watched;
 
     await page.goto(`${printed.origin}/mailbox`);
@@ -29,11 +30,21 @@ describeInBrowser('the mailbox', (browser) => {
 
     await page.goto(printed.href);
     expect(page.url()).to.equal(`${printed.origin}/mailbox`);
-    await page.click('tr:has-text("notification") a');
+    expect(await page.evaluate('document.documentElement.scrollWidth'), 'as wide as the window').to.equal(390);
+    await page.click('li:has-text("notification") a');
     await page.frameLocator('iframe').locator('.quote', { hasText: 'For the owner alone' }).waitFor();
+    expect(await page.locator('.panel:visible').count()).to.equal(1);
+    await page.check('#for-headers');
+    await page.locator('dt:visible', { hasText: 'Message-ID' }).waitFor();
+    expect(await page.evaluate('document.documentElement.scrollWidth'), 'with long headers').to.equal(390);
+    await page.check('#for-text');
+    await page.locator('pre:visible', { hasText: 'For the owner alone' }).waitFor();
+    await page.evaluate(axe.source);
+    const { violations } = (await page.evaluate('axe.run()')) as axe.AxeResults;
+    expect(violations.map(({ id }) => id)).to.deep.equal([]);
     await page.goto(`${printed.origin}/thanks`);
     await page.click('text=open the mailbox');
-    await page.waitForSelector('tr:has-text("notification")');
+    await page.waitForSelector('li:has-text("notification")');
     expect(faults).to.deep.equal([]);
   });
 });

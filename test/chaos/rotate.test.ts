@@ -65,7 +65,7 @@ describe('killing "encryption rotate" under load, six times', () => {
     for (let round = 0; round < 6; round++) {
       const left = await sealedWithOld();
       const limit = Math.floor(left * (0.4 + 0.55 * random()));
-      const rotating = await RunningServer.startCommand(['encryption', 'rotate', '--json'], rotation);
+      const rotating = await RunningServer.startCommand(['encryption', 'rotate', '--yes', '--json'], rotation);
       let ended = false;
       await until(
         'it is half-way',
@@ -81,14 +81,14 @@ describe('killing "encryption rotate" under load, six times', () => {
     expect(killed).to.be.greaterThan(3);
 
     // To the end, two at once, while the old server still encrypts with the old key.
-    const both = await Promise.all([1, 2].map(() => ruffinweb(['encryption', 'rotate', '--json'], rotation)));
+    const both = await Promise.all([1, 2].map(() => ruffinweb(['encryption', 'rotate', '--yes', '--json'], rotation)));
     for (const { stdout, stderr } of both) expect(JSON.parse(stdout).others[0], stderr).to.include({ id: 'k1' });
     load.abort();
     await Promise.all(loads);
     expect((await old.stop()).code).to.equal(0);
 
     // Every server has the new key first by now, so one more rotation finds the rest.
-    const last = await ruffinweb(['encryption', 'rotate', '--json'], rotation);
+    const last = await ruffinweb(['encryption', 'rotate', '--yes', '--json'], rotation);
     expect(last.code, last.stderr + last.stdout).to.equal(0);
     expect(JSON.parse(last.stdout)).to.deep.include({
       unopened: { count: 0, first: [] },

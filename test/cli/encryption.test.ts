@@ -1,7 +1,8 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { expect } from 'chai';
 import pg from 'pg';
+import { readKeys } from '../../src/config/values.ts';
 import type { Context } from '../../src/context.ts';
 import { placesOf, type SealedPlace, type SealedTable, sealedTableNames } from '../../src/privacy/sealed-columns.ts';
 import { pauseQueue, readPause } from '../../src/services/delivery/pause/pause.ts';
@@ -10,9 +11,9 @@ import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { ruffinweb, temporaryFolder, testKeys } from '../support/program.ts';
+import { ruffinweb, type Settings, temporaryFolder, testKeys } from '../support/program.ts';
 import { until } from '../support/until.ts';
-import { runHere, withoutColours } from './terminal.ts';
+import { runHere, type SettingFiles, withoutColours } from './terminal.ts';
 
 const key = (id: string, byte: number) => `${id}:${Buffer.alloc(32, byte).toString('base64')}`;
 const [k1, k2, k3] = [key('k1', 1), key('k2', 2), key('k3', 3)];
@@ -95,7 +96,7 @@ describe('encryption', () => {
       ...{ MAIL_FROM: 'forms@example.test', NOTIFY_TO: 'owner@example.test' },
     };
     const rotate = (keys: string) =>
-      runHere(['encryption', 'rotate'], db, { settings: { ...settings, ENCRYPTION_KEYS: keys } });
+      runHere(['encryption', 'rotate', '--yes'], db, { settings: { ...settings, ENCRYPTION_KEYS: keys } });
     for (const keys of [k1, `${k1},${testKeys.replace('k1', 'new')}`]) {
       const refused = await rotate(keys);
       expect(refused).to.include({ code: 2, stdout: '' });
@@ -122,7 +123,7 @@ describe('encryption', () => {
     ]);
     expect(Date.now() - Date.parse(status.keys[1].newestRowAt)).to.be.lessThan(600_000);
 
-    const rotated = await run('encryption rotate', `${k2},${k1}`);
+    const rotated = await run('encryption rotate --yes', `${k2},${k1}`);
     expect(rotated.code).to.equal(0);
     expect(rotated.stdout).to.equal(`${total} rows encrypted again with k2\nunused  k1: no row needs it\n`);
     const { stderr: advice } = await run('encryption status', `${k2},${k1}`);
@@ -136,7 +137,7 @@ describe('encryption', () => {
     expect(await readAll(`${k2},${k1}`)).to.deep.equal(before);
     expect(await readAll(k2)).to.deep.equal(before);
 
-    const again = await json('encryption rotate', k2);
+    const again = await json('encryption rotate --yes', k2);
     expect(again).to.deep.equal({
       key: 'k2',
       resealed: 0,
@@ -175,8 +176,8 @@ describe('encryption', () => {
 
   it('people and repeats are found with any newer keys', async () => {
     await fillWith(k1);
-    await run('encryption rotate', `${k2},${k1}`);
-    await run('encryption rotate', `${k3},${k2}`);
+    await run('encryption rotate --yes', `${k2},${k1}`);
+    await run('encryption rotate --yes', `${k3},${k2}`);
     expect((await json('senders show --email 0-one@example.test', k3)).email).to.equal('0-one@example.test');
     expect(await storedKeys(), 'only the newest key wraps the index key').to.deep.equal(['k3']);
   });
@@ -185,7 +186,7 @@ describe('encryption', () => {
     await fillWith(k1);
     const before = await readAll(k1);
     const keys = `${k2},${k1}`;
-    const both = await Promise.all([json('encryption rotate', keys), json('encryption rotate', keys)]);
+    const both = await Promise.all([json('encryption rotate --yes', keys), json('encryption rotate --yes', keys)]);
     const rows = (await json('encryption status', keys)).keys[0].total;
     expect(both[0].resealed + both[1].resealed).to.equal(rows);
     expect(await readAll(k2)).to.deep.equal(before);
@@ -197,7 +198,7 @@ describe('encryption', () => {
     await other.connect();
     // The rotation can read, but has to wait before it writes.
     await other.query('begin; lock table messages in exclusive mode');
-    const rotating = json('encryption rotate', `${k2},${k1}`);
+    const rotating = json('encryption rotate --yes', `${k2},${k1}`);
     await db.waitingForLocks(1);
     const { rows } = await other.query<{ id: string }>('select id from messages order by id');
     await other.query('update messages set client_address = null where id = $1', [rows[0]?.id]);
@@ -215,10 +216,10 @@ describe('encryption', () => {
     const other = new pg.Client({ connectionString: db.url });
     await other.connect();
     await other.query('begin; select 1 from messages order by id limit 1 for update');
-    const { stdout } = await run('encryption rotate', `${k2},${k1}`);
+    const { stdout } = await run('encryption rotate --yes', `${k2},${k1}`);
     expect(stdout).to.include('keep    k1: 1 row needs it');
     await other.end();
-    expect((await json('encryption rotate', `${k2},${k1}`)).resealed).to.equal(1);
+    expect((await json('encryption rotate --yes', `${k2},${k1}`)).resealed).to.equal(1);
   });
 
   it('comes back to a row that was locked', async () => {
@@ -226,7 +227,7 @@ describe('encryption', () => {
     const other = new pg.Client({ connectionString: db.url });
     await other.connect();
     await other.query('begin; select 1 from messages order by id limit 1 for update');
-    const rotating = json('encryption rotate', `${k2},${k1}`);
+    const rotating = json('encryption rotate --yes', `${k2},${k1}`);
     await until('only the locked row has the old key', async () => {
       const left = await db.query(
         `select 1 from messages where position('k1'::bytea in substring(content from 1 for 6)) > 0`,
@@ -243,7 +244,7 @@ describe('encryption', () => {
       `update messages set content = (select content from messages order by id desc limit 1)
        where id = (select id from messages order by id limit 1) returning id`,
     );
-    const { code, stdout, stderr } = await run('encryption rotate', `${k2},${k1}`);
+    const { code, stdout, stderr } = await run('encryption rotate --yes', `${k2},${k1}`);
     expect(code).to.equal(1);
     expect(stdout).to.include('keep    k1: 1 row needs it');
     expect(stderr).to.include(
@@ -328,14 +329,14 @@ describe('encryption', () => {
   it('a server with the old key loses nothing during a rotation', async () => {
     await using old = await contextWith(`${k1},${k2}`);
     await fill(old);
-    expect((await run('encryption rotate', `${k2},${k1}`)).code).to.equal(0);
+    expect((await run('encryption rotate --yes', `${k2},${k1}`)).code).to.equal(0);
     expect(await storedKeys()).to.deep.equal(['k2']);
     await fill(old, 'two');
     const early = await run('encryption status', k2);
     expect(early.code, 'the old key was removed too early').to.equal(4);
     expect(early.stderr).to.include('Put back into ENCRYPTION_KEYS: k1');
     await old[Symbol.asyncDispose]();
-    const again = await run('encryption rotate', `${k2},${k1}`);
+    const again = await run('encryption rotate --yes', `${k2},${k1}`);
     expect(again).to.include({ code: 0 });
     expect(again.stdout).to.include('unused  k1');
     expect((await json('senders list', k2)).items.map((it: { email: string }) => it.email).toSorted()).to.deep.equal([
@@ -362,7 +363,7 @@ describe('encryption', () => {
     await fillWith(k1);
     await run('senders list', `${k2},${k1}`);
     const lock = await db.lockKey(7_226_944n);
-    const rotating = run('encryption rotate', `${k2},${k1}`);
+    const rotating = run('encryption rotate --yes', `${k2},${k1}`);
     await db.waitingForLocks(1);
     await db.query(`update senders set name = overlay(name placing 'k1'::bytea from 3)
       where id = (select id from senders order by id limit 1)`);
@@ -373,20 +374,20 @@ describe('encryption', () => {
 
   it('understands what release 0.2.0 stores about keys', async () => {
     await fillWith(k1);
-    await run('encryption rotate', `${k2},${k1}`);
+    await run('encryption rotate --yes', `${k2},${k1}`);
     // 0.2.0 stores each configured key at its start, and puts a key back that it still encrypts with.
     await using other = await openTestContext(db, { ENCRYPTION_KEYS: `${k1},${k2}` });
     await other[Symbol.asyncDispose]();
     expect(await storedKeys()).to.deep.equal(['k1', 'k2']);
     expect(await run('senders list', k2), 'no row needs it').to.include({ code: 0 });
-    const again = await run('encryption rotate', `${k2},${k1}`);
+    const again = await run('encryption rotate --yes', `${k2},${k1}`);
     expect(again, 'its row is younger, and yet k1 is not newer').to.include({ code: 0 });
     expect(await storedKeys()).to.deep.equal(['k2']);
     // 0.2.0 moves a key's row to retired_keys.
     await run('senders list', `${k3},${k2}`);
     await db.query(`with gone as (delete from encryption_keys where id = 'k2' returning id, canary)
       insert into retired_keys (id, canary) select id, canary from gone`);
-    await run('encryption rotate', `${k3},${k2}`);
+    await run('encryption rotate --yes', `${k3},${k2}`);
     expect((await json('senders list', k3)).items).to.have.lengthOf(2);
   });
 
@@ -397,6 +398,62 @@ describe('encryption', () => {
     expect(code).to.equal(2);
     expect(stderr).to.include('"k2" is first').and.to.include('"k3" was added later').and.include('rotate --help');
     expect((await run('encryption rotate --yes', `${k2},${k3}`)).code).to.equal(0);
+  });
+
+  it('rotate asks whether every process has the new key', async () => {
+    await fillWith(k1);
+    const settings = { ENCRYPTION_KEYS: `${k2},${k1}` };
+    const ask = (surroundings: { columns?: number; types?: string }) =>
+      runHere(['encryption', 'rotate'], db, { settings, ...surroundings });
+    expect(await ask({})).to.include({ code: 2, stderr: 'not a terminal: pass --yes' });
+    const no = await ask({ columns: 80, types: '\n' });
+    expect(no).to.include({ code: 1, stdout: '' });
+    expect(no.stderr).to.include('restarted with k2 as the first key? [y/N]').and.include('nothing was changed');
+    expect((await statesOf(`${k2},${k1}`))[0]).to.equal('k2 seals 0');
+    expect(await ask({ columns: 80, types: 'y\n' })).to.include({ code: 0 });
+    expect((await statesOf(`${k2},${k1}`))[1]).to.equal('k1 opens 0');
+  });
+
+  it('new-key makes a usable key, names its place and writes nothing', async () => {
+    await using folder = await temporaryFolder();
+    const file = join(folder.path, 'encryption.keys');
+    const here = { DATA_DIR: folder.path, ENCRYPTION_KEYS: '' };
+    const today = `k${new Date().toISOString().slice(0, 10).replaceAll('-', '')}`;
+    const ask = (args: string, settings: Settings, files: SettingFiles = {}) =>
+      runHere(`encryption new-key ${args}`.trim().split(' '), { url: '' }, { settings, files });
+    const first = await ask('', here);
+    expect(first.stderr).to.include(`in ${file}.`).and.include('before the first start');
+    await writeFile(file, first.stdout);
+    for (const [settings, files, source, path, words] of [
+      [here, {}, 'key-file', file, `in ${file}, beside ${today}.`],
+      [{ ...here, NODE_ENV: 'production' }, {}, '.env', resolve('.env'), `in ENCRYPTION_KEYS in ${resolve('.env')}.`],
+      [
+        { ENCRYPTION_KEYS: `${k2},${k1}` },
+        {},
+        'environment',
+        null,
+        'in the environment of every program, beside k2, k1.',
+      ],
+      [
+        { ENCRYPTION_KEYS: k1 },
+        { file: '/srv/.env' },
+        '.env',
+        '/srv/.env',
+        'in ENCRYPTION_KEYS in /srv/.env, beside k1.',
+      ],
+      [{ ENCRYPTION_KEYS: k1 }, { secrets: { ENCRYPTION_KEYS: '/etc/keys' } }, 'file', '/etc/keys', 'in /etc/keys, b'],
+      [here, { secrets: { ENCRYPTION_KEYS: '/run/secrets/k' } }, 'file', '/run/secrets/k', 'change its original'],
+    ] as const) {
+      const { key, ...told } = JSON.parse((await ask('--json', settings, files)).stdout);
+      expect(told, words).to.deep.equal({ source, file: path });
+      expect(readKeys(key, '')).to.have.lengthOf(1);
+      const { stdout, stderr } = await ask('', settings, files);
+      expect(stdout).to.match(/^k\d{8}(-2)?:\S{44}\n$/);
+      expect(stderr).to.include(words);
+    }
+    expect((await ask('', here)).stdout, 'beside a key of the same day').to.match(new RegExp(`^${today}-2:`));
+    expect(await readFile(file, 'utf8')).to.equal(first.stdout);
+    expect(await readdir(folder.path)).to.deep.equal(['encryption.keys']);
   });
 
   it('status shows a missing and a wrong key, and exits 4', async () => {

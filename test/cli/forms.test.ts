@@ -1,5 +1,7 @@
 import { expect } from 'chai';
+import { deleteForm } from '../../src/services/forms/delete-form.ts';
 import { checkFields } from '../../src/services/intake/check-fields.ts';
+import { openScope } from '../../src/services/scope.ts';
 import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
@@ -52,15 +54,134 @@ describe('forms', () => {
         '<form method="post" action="https://forms.example.test/base/api/forms/shop/messages" data-ruffinweb data-captcha="https://forms.example.test/base/api/captcha?form=shop">',
         '  <label>Name <input name="name" autocomplete="name" required></label>',
         '  <label>E-mail <input name="email" type="email" autocomplete="email" required></label>',
-        '  <label>company <input name="company" required></label>',
-        '  <label>a &#34;&lt;b&gt; <input name="a &#34;&lt;b&gt;" required></label>',
-        '  <label>Message <textarea name="message" rows="5" required></textarea></label>',
+        '  <label>Company <input name="company" autocomplete="organization" required></label>',
+        '  <label>A &#34;&lt;b&gt; <input name="a &#34;&lt;b&gt;" required></label>',
+        '  <label>Message <textarea name="message" required rows="5"></textarea></label>',
+        '  <div hidden><label>Leave this empty <input name="_gotcha" tabindex="-1" autocomplete="off"></label></div>',
         '  <button>Send message</button>',
         '</form>',
         '<script src="https://forms.example.test/base/form.js" defer></script>',
         '',
       ].join('\n'),
     );
+  });
+
+  it('print their HTML as it is now, with labels for people', async () => {
+    await json(
+      'add',
+      'shop',
+      '--require',
+      'phone',
+      'first_name',
+      'postCode',
+      'vatID',
+      'colour[]',
+      '--captcha',
+      'altcha',
+    );
+    const { code, stdout, stderr } = await run('html', 'shop');
+    expect({ code, stdout }).to.deep.equal({ code: 0, stdout: `${(await json('html', 'shop')).snippet}\n` });
+    expect(stderr).to.include('<link rel="stylesheet" href="https://forms.example.test/base/form.css">');
+    expect([...stdout.matchAll(/<label>(.+?) <(.+?)>/g)].map(([, label, field]) => `${label}: ${field}`)).to.deep.equal(
+      [
+        'E-mail: input name="email" type="email" autocomplete="email" required',
+        'Phone: input name="phone" type="tel" autocomplete="tel" required',
+        'First name: input name="first_name" autocomplete="given-name" required',
+        'Post code: input name="postCode" autocomplete="postal-code" required',
+        'VatID: input name="vatID" required',
+        'Colour: input name="colour[]" required',
+        'Message: textarea name="message" required rows="5"',
+        'Leave this empty: input name="_gotcha" tabindex="-1" autocomplete="off"',
+      ],
+    );
+    const turnstile = { ...settings, CAPTCHA: 'turnstile', CAPTCHA_SECRET: 's', CAPTCHA_SITE_KEY: 'a "key"' };
+    for (const [args, words] of [
+      [['html'], '<script src="https://challenges.cloudflare.com/turnstile/v0/api.js" async defer></script>'],
+      [['html'], '<div class="cf-turnstile" data-sitekey="a &#34;key&#34;"></div>'],
+      [['html', '--fetch'], 'turnstile/v0/api.js'],
+      [['html', '--react'], '{/* put the widget of turnstile here'],
+    ] as const) {
+      const screen = await runHere(['forms', ...args, 'contact'], db, { settings: turnstile });
+      expect(screen.code).to.equal(0);
+      expect(screen.stdout).to.include(words).and.not.include('altcha');
+    }
+    expect(await run('html', 'shop', '--fetch', '--react')).to.include({ code: 2, stdout: '' });
+    expect((await run('html', 'nothing')).code).to.equal(1);
+  });
+
+  it('say after a change that their pages must follow', async () => {
+    await json('add', 'shop');
+    const hint = 'To print their HTML: ruffinweb forms html';
+    for (const [args, words] of [
+      [['--require', 'phone'], `${hint} shop`],
+      [['--captcha', 'altcha'], `${hint} shop`],
+      [['--origin', 'https://shop.test', '--require', 'phone'], `${hint} shop`],
+      [['--reset', 'captcha'], `${hint} shop`],
+      [['--origin', 'https://shop.test'], `${hint} shop`],
+      [['--slug', 'store'], `${hint} store`],
+    ] as const) {
+      expect((await run('change', 'shop', ...args)).stderr, args.join(' ')).to.include(words);
+    }
+    expect((await run('change', 'store', '--name', 'The store')).stderr).to.equal('');
+  });
+
+  describe('are deleted', () => {
+    const confirmed = (slug: string) => run('delete', slug, '--yes');
+
+    it('after a question, and only without messages and keys', async () => {
+      await json('add', 'shop');
+      await runHere(['keys', 'create', '--name', 'desk', '--scope', 'read', '--form', 'shop'], db, { settings });
+      const [key] = JSON.parse((await runHere(['keys', 'list', '--json'], db, { settings })).stdout).items;
+      expect((await confirmed('shop')).stderr).to.include('API keys are limited to the form "shop": desk');
+      await runHere(['keys', 'revoke', key.id, '--yes'], db, { settings });
+      expect(await run('delete', 'shop')).to.include({ code: 2, stderr: 'not a terminal: pass --yes' });
+      const no = await runHere(['forms', 'delete', 'shop'], db, { settings, columns: 80, types: 'n\n' });
+      expect(no).to.include({ code: 1, stdout: '' });
+      for (const [slug, code, words] of [
+        ['contact', 2, 'close it instead'],
+        ['nothing', 1, 'there is no form "nothing"'],
+        ['\0', 1, 'there is no form'],
+      ] as const) {
+        const screen = await confirmed(slug);
+        expect([screen.code, screen.stdout], slug).to.deep.equal([code, '']);
+        expect(screen.stderr).to.include(words);
+      }
+      expect((await json('list')).items).to.have.lengthOf(2);
+      expect(await json('delete', 'shop', '--yes')).to.deep.equal({ slug: 'shop', deleted: true });
+      expect((await json('list')).items).to.have.lengthOf(1);
+      const [left] = JSON.parse((await runHere(['keys', 'list', '--json'], db, { settings })).stdout).items;
+      expect(left.forms, 'the id of a form that is gone').to.have.lengthOf(1);
+      expect((await confirmed('shop')).code, 'twice').to.equal(1);
+    });
+
+    it('not while a post is being stored; a server that remembers them answers 404', async () => {
+      await using server = await startServerHere({ DATABASE_URL: db.url, ...settings });
+      await using context = await openTestContext(db);
+      const http = clientOf(server.url);
+      const post = (text: string) => http.post('/api/forms/shop/messages', submission({ message: text }));
+      await json('add', 'shop');
+      const remove = async (answer: { json: { receipt: string } }) =>
+        await runHere(['messages', 'delete', answer.json.receipt, '--yes'], db, { settings });
+      const first = await post('one');
+      expect((await confirmed('shop')).stderr).to.include('the form "shop" has a message: close it, or delete');
+      await remove(first);
+      // The post has locked the form when it waits for its sender.
+      const sender = await db.lockRows('senders');
+      const posted = post('two');
+      await db.waitingForLocks(1);
+      const deleting = deleteForm(openScope(context), 'shop').catch((error: unknown) => String(error));
+      await db.waitingForLocks(2);
+      await sender.release();
+      expect((await posted).status).to.equal(201);
+      expect(await deleting).to.include('has a message');
+      await remove(await posted);
+      expect(await db.query('select from notify_hours'), 'hourly counts').to.have.lengthOf(1);
+      expect((await confirmed('shop')).code).to.equal(0);
+      expect((await post('three')).status).to.equal(404);
+      expect(await db.count('messages')).to.equal(0);
+      await json('add', 'shop');
+      expect((await post('four')).status).to.equal(201);
+    });
   });
 
   it('list mailboxes once, and no field that is always required', async () => {

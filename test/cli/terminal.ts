@@ -65,9 +65,12 @@ export async function runHere(
       },
       faults: [],
       warnings: [],
-      sourceOf: (name) =>
-        options.sources?.[name] ??
-        (options.files?.secrets?.[name] ? 'file' : options.files?.file ? '.env' : 'environment'),
+      sourceOf: (name) => {
+        if (options.sources?.[name]) return options.sources[name];
+        if (options.files?.secrets?.[name]) return 'file';
+        if (options.settings?.[name] === '') return 'default';
+        return options.files?.file ? '.env' : 'environment';
+      },
     }),
     stopGently: () => options.stop ?? new AbortController().signal,
     stopInSteps: () => ({ stop: new AbortController().signal, hasten: new AbortController().signal }),

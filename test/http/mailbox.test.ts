@@ -44,6 +44,7 @@ describe('/mailbox', () => {
     const list = await http.get('/mailbox', { ...cookie, Accept: browserAccept });
     expect(list.status).to.equal(200);
     expect(list.text).to.include('ada@example.test').and.include('&lt;b&gt;x').and.not.include('<b>x');
+    expect(list.text).to.match(/<time datetime="\d{4}-[^"]+Z"[^>]*>(?:now|\d+ seconds? ago)<\/time>/);
     for (const file of files) expect(list.text).to.include(`href="/mailbox/${file}"`);
 
     const notice = files.find((it) => it.includes('notification')) ?? '';

@@ -31,6 +31,7 @@ const pages = [
   '/mailbox/{name}',
   '/mailbox/{name}/html',
   '/docs',
+  '/form.css',
   '/form.js',
   '/icon.svg',
   '/openapi.json',

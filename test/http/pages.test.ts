@@ -37,6 +37,13 @@ describe('pages and scripts', () => {
       body: new URLSearchParams(fields),
     });
 
+  it('/form.css may be loaded by any page', async () => {
+    const { status, headers, text } = await http.get('/form.css');
+    expect([status, headers.get('content-type')]).to.deep.equal([200, 'text/css; charset=utf-8']);
+    expect(headers.get('cross-origin-resource-policy')).to.equal('cross-origin');
+    expect(text).to.include('.ruffinweb-fault').and.include('data-ruffinweb-status').and.not.include('url(');
+  });
+
   describe('/form.js', () => {
     it('has less than 6 KB and may be loaded by any page', async () => {
       const { status, headers, text } = await http.get('/form.js');
@@ -106,7 +113,16 @@ describe('pages and scripts', () => {
       });
       return { status: answer.statusCode, headers: answer.headers, body: await readBuffer(answer) };
     };
-    for (const path of ['/', '/docs', '/openapi.json', '/form.js', '/page.js', '/style.css', '/icon.svg']) {
+    for (const path of [
+      '/',
+      '/docs',
+      '/openapi.json',
+      '/form.js',
+      '/form.css',
+      '/page.js',
+      '/style.css',
+      '/icon.svg',
+    ]) {
       const plain = await ask(path, {});
       const packed = await ask(path, { 'Accept-Encoding': 'br, gzip' });
       expect([packed.headers['content-encoding'], plain.headers['content-encoding']]).to.deep.equal([
@@ -166,14 +182,16 @@ describe('pages and scripts', () => {
   it('has examples that include the captcha if one is required', () => {
     const landing = (settings: Record<string, string>) => openPages(readConfig(settings)).landing;
     const plain = landing({});
-    expect(plain).to.not.match(/altcha-lib|captcha-required|put the widget/);
+    expect(plain).to.not.match(/altcha-lib|captcha-required|put the widget|data-sitekey/);
     const own = landing({ CAPTCHA: 'altcha', PUBLIC_URL: 'http://localhost:8080/base' });
     expect(own.match(/altcha-lib\/algorithms/g), 'fetch and React').to.have.lengthOf(2);
     expect(own.match(/http:\/\/localhost:8080\/base\/api\/captcha/g)).to.have.lengthOf(2);
     expect(own).to.include('This form really posts').and.include('captcha-required');
     const hosted = landing({ CAPTCHA: 'turnstile', CAPTCHA_SECRET: 's', CAPTCHA_SITE_KEY: 'k' });
-    expect(hosted.match(/put the widget of turnstile here/g), 'HTML and React').to.have.lengthOf(2);
-    expect(hosted).to.include('cf-turnstile-response').and.include('captcha-required');
+    expect(hosted.match(/put the widget of turnstile here/g), 'React').to.have.lengthOf(1);
+    expect(hosted.match(/cf-turnstile/g), 'HTML and fetch').to.have.lengthOf(2);
+    expect(hosted.match(/turnstile\/v0\/api.js/g)).to.have.lengthOf(2);
+    expect(hosted).to.include('captcha-required');
     expect(hosted).to.not.include('This form really posts').and.not.include('altcha-lib');
     for (const text of [plain, own, hosted]) expect(text).to.not.include('Idempotency-Key');
   });
@@ -218,7 +236,7 @@ describe('pages and scripts', () => {
       expect(text).to.match(
         /<input id="field-2" name="email"[^>]* aria-invalid="true" aria-describedby="fault-2" autofocus>/,
       );
-      expect(text).to.include('value="Ada"');
+      expect(text).to.include('value="Ada"').and.include('Form: Contact');
     });
 
     it('keeps text sent under another name, repeated, or over several lines', async () => {
@@ -245,6 +263,8 @@ describe('pages and scripts', () => {
               ['message', 'Hi'],
               ['topic', 'x'],
             ]),
+            isPost: true,
+            form: 'The <shop>',
             action: '/base/api/messages',
             fromKnownPage: true,
             next: undefined,
@@ -259,13 +279,52 @@ describe('pages and scripts', () => {
         );
         expect(text).to.include('<script src="/base/form.js" defer>').and.include('<noscript>');
         expect(text).to.include('value="ada@example.test"').and.include('name="topic" value="x"');
+        expect(text).to.include('Form: The &lt;shop&gt;').and.include('class="summary neutral"');
       });
 
       it('sends the visitor back to the form if only a widget there can solve it', () => {
         const text = refused('turnstile');
         expect(text).to.include('go back to the form').and.not.include('<form');
+        expect(text).to.include('<h1>One more step</h1>').and.include('Form: The &lt;shop&gt;');
       });
     });
+  });
+
+  it('has words for visitors where a program gets a problem', async () => {
+    await db.query(
+      `insert into forms (id, slug, name, closed_at) values (gen_random_uuid(), 'old-shop', 'Old <b>', now())`,
+    );
+    const takesForms = 'This address is for forms and programs.';
+    const tellOwner = 'Nothing was sent. Please tell the site’s owner another way.';
+    const typed = /<dt>E-mail<\/dt>\s*<dd>ada@example.test<\/dd>/;
+    const cases: [method: string, path: string, status: number, ...words: (string | RegExp)[]][] = [
+      ['GET', '/api/messages', 401, '<h1>There is no page here</h1>', takesForms],
+      ['GET', '/api/forms/shop/messages', 405, takesForms],
+      ['GET', '/f/shop', 405, takesForms],
+      ['GET', '/api/sender', 405, takesForms],
+      ['POST', '/api/captcha', 405, '<h1>This form does not work</h1>', tellOwner],
+      ['POST', '/thanks', 405, tellOwner],
+      ['POST', '/nowhere', 404, 'an address that does not exist', tellOwner],
+      ['GET', '/nowhere', 404, '<h1>Nothing here</h1>'],
+      ['POST', '/f/nothing', 404, 'does not exist', tellOwner, typed],
+      ['POST', '/f/old-shop', 410, '<h1>This form is closed</h1>', tellOwner, typed, 'Form: Old shop'],
+      ['GET', '/unsubscribe?token=x', 400, '<h1>This link does not work</h1>', 'open it from the mail again'],
+      ['POST', '/unsubscribe', 400, '<h1>This link does not work</h1>', 'open it from the mail again'],
+    ];
+    for (const [method, path, status, ...words] of cases) {
+      const ask = (accept: string) =>
+        http.send(path, {
+          method,
+          headers: { Accept: accept },
+          ...(method === 'POST' && { body: new URLSearchParams({ email: 'ada@example.test', message: 'Hi' }) }),
+        });
+      const shown = await ask(browserAccept);
+      expect(shown.status, path).to.equal(status);
+      for (const it of words) expect(shown.text, path).to.match(typeof it === 'string' ? new RegExp(it) : it);
+      expect((await ask('application/json')).headers.get('content-type'), path).to.match(/^application\/.*json/);
+    }
+    const long = await postForm({ email: 'ada@example.test', message: 'x'.repeat(70_000) });
+    expect(long.text).to.include('<h1>Your message is too long</h1>').and.include('shorten it');
   });
 
   it('shows one page for our own errors, which sends the same text again', async () => {

@@ -40,7 +40,7 @@ describe('deploy/database-accounts.sql', () => {
         const everyday = [
           ...['migrate up', 'migrate check', 'deliver --once', 'forms add other', 'keys create --name k --scope read'],
           ...[`messages hold ${receipt}`, `messages release ${receipt}`, 'emails pause', 'emails resume', 'purge'],
-          ...['encryption rotate', 'senders erase --email ada@example.test --yes', 'health'],
+          ...['encryption rotate --yes', 'senders erase --email ada@example.test --yes', 'health'],
         ];
         for (const command of everyday) expect(await run(server, command), command).to.match(/^0 /);
         expect(await run(server, 'migrate down --yes')).to.match(/^1 .*our database user may not do this/);

@@ -45,10 +45,11 @@ describe('packed file', () => {
     const files = all.filter((it) => it.isFile()).map((it) => join(it.parentPath, it.name).slice(installed.length + 1));
     const kinds = new Set(files.map((it) => it.replace(/^dist\/cli\/[\w-]+\.js$/, 'dist/cli/*.js')));
     const copied = await Promise.all(
-      ['mail/compose/templates', 'server/pages/liquid', 'server/pages/assets'].map(async (it) =>
-        (await readdir(join(root, 'src', it)))
-          .filter((name) => !name.endsWith('.ts'))
-          .map((name) => `dist/cli/${it.split('/').at(-1)}/${name}`),
+      ['mail/compose/templates', 'server/pages/liquid', 'server/pages/assets', 'services/forms/examples'].map(
+        async (it) =>
+          (await readdir(join(root, 'src', it)))
+            .filter((name) => !name.endsWith('.ts'))
+            .map((name) => `dist/cli/${it.split('/').at(-1)}/${name}`),
       ),
     );
     expect([...kinds]).to.have.members([

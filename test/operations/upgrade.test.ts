@@ -158,13 +158,13 @@ describe('upgrading under load', () => {
     for (const server of [oldServer, newServer]) expect((await server.stop()).code).to.equal(0);
     const newKey = `k2:${Buffer.alloc(32, 2).toString('base64')}`;
     const both = { ...settings, ENCRYPTION_KEYS: `${newKey},${testKeys}` };
-    succeeded(await ruffinweb(['encryption', 'rotate'], both));
+    succeeded(await ruffinweb(['encryption', 'rotate', '--yes'], both));
     for (const program of [old.program, undefined]) expectAll(await ruffinweb(exporting, both, '', program));
     await using back = await RunningServer.start(both, ['serve'], old.program);
     await post(back, '/api/messages', { message: 'Sealed by the old one with the new key' });
     expect((await back.stop()).code).to.equal(0);
     // The old release started to use the old key again.
-    succeeded(await ruffinweb(['encryption', 'rotate'], both));
+    succeeded(await ruffinweb(['encryption', 'rotate', '--yes'], both));
     expectAll(await ruffinweb(exporting, { ...settings, ENCRYPTION_KEYS: newKey }));
   });
 

@@ -20,6 +20,7 @@ const answers = {
   'form-unknown': [404, 'There is no such form', 'no form of that name'],
   'form-closed': [410, 'This form is closed', 'the form accepts no more messages'],
   'form-exists': [409, 'There is already a form with this name', 'another form has that slug (command line)'],
+  'form-in-use': [409, 'The form cannot be deleted', 'it has messages, or an API key is limited to it (command line)'],
   'sender-unknown': [404, 'There is no such sender', 'no such sender'],
   'message-unknown': [404, 'There is no such message', 'no such message'],
   'email-unknown': [404, 'There is no such email', 'no such email'],

@@ -1,9 +1,11 @@
 import type { Context as KoaContext, Middleware } from 'koa';
 import { isOutage } from '../../database/outage.ts';
 import { Problem } from '../../problems.ts';
+import { labelOf } from '../../services/forms/fields.ts';
+import { defaultFormSlug } from '../../services/forms/forms.ts';
 import { describeProblem } from '../http/problem-details.ts';
 import type { RequestState } from '../http/request-scope.ts';
-import { wantsPage } from '../http/wants-page.ts';
+import { isFormPost, wantsPage } from '../http/wants-page.ts';
 import { basePathOf } from '../pages/open-page.ts';
 import type { Pages } from '../pages/pages.ts';
 import { dialectOf } from '../posts/dialects/index.ts';
@@ -52,8 +54,15 @@ function sendProblem(ctx: KoaContext & { state: RequestState }, problem: Problem
     // The public address may have a path that the proxy removes.
     const action = basePathOf(ctx.state.scope.config.publicUrl) + ctx.path;
     const { posted, next } = ctx.state;
-    const fromKnownPage = isFromKnownPage(ctx);
-    const page = pages.problem(details, { posted, action, fromKnownPage, next, captcha: problem.captcha });
+    const page = pages.problem(details, {
+      isPost: ctx.method === 'POST',
+      posted,
+      form: formNameOf(ctx, problem),
+      action,
+      fromKnownPage: isFromKnownPage(ctx),
+      next,
+      captcha: problem.captcha,
+    });
     // Node sends bytes in half the time of a string, and this page can be 400 KB.
     ctx.body = Buffer.from(page);
   } else {
@@ -62,6 +71,15 @@ function sendProblem(ctx: KoaContext & { state: RequestState }, problem: Problem
     ctx.body = JSON.stringify(body);
     ctx.type = type;
   }
+}
+
+/** The name of the form that was posted to, without a query; undefined if this server has not read the form yet. */
+function formNameOf(ctx: KoaContext & { state: RequestState }, { code }: Problem): string | undefined {
+  if (!isFormPost(ctx)) return undefined;
+  const slug = ctx.params.slug ?? defaultFormSlug;
+  const form = ctx.state.intake.forms.get(slug);
+  // Closed forms are not remembered.
+  return form === undefined && code !== 'form-closed' ? undefined : (form?.name ?? labelOf(slug));
 }
 
 /** `allowOrigins` has set the header before any limit refuses, even while the database is away. */

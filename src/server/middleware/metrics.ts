@@ -8,6 +8,7 @@ import { type MailCounts, readMailCounts } from '../../services/health/mail-coun
 import type { Scope } from '../../services/scope.ts';
 import { attemptOutcomes, pauseCauses } from '../../words.ts';
 import { oneAtATime, type RequestState } from '../http/request-scope.ts';
+import { isFormPost } from '../http/wants-page.ts';
 
 export interface Metrics {
   /** For the documentation. */
@@ -65,15 +66,10 @@ export function createMetrics({ config }: Pick<Context, 'config'>): Metrics {
     routes: router,
     async countPosts(ctx, next) {
       await next();
-      if (ctx.method !== 'POST' || !isFormPost(ctx._matchedRoute)) return;
+      if (!isFormPost(ctx)) return;
       posts.inc({ outcome: ctx.state.problem ?? 'stored' });
     },
   };
-}
-
-/** Whether a route accepts posts of forms. `route` is our pattern, not the requested path. */
-function isFormPost(route: unknown): boolean {
-  return typeof route === 'string' && /^\/(?:api\/(?:messages|message\/?|forms\/.*)|f\/.*)$/.test(route);
 }
 
 /** Compares in constant time, whatever the length. */

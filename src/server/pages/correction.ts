@@ -1,13 +1,13 @@
 import { solutionFields } from '../../captcha/kinds.ts';
-import { aliases } from '../../services/forms/fields.ts';
+import { aliases, labelOf } from '../../services/forms/fields.ts';
 import { nameInFault } from '../../services/intake/check-fields.ts';
 import type { ProblemDetails } from '../http/problem-details.ts';
 
 const knownFields = [
-  { name: 'name', label: 'Name', type: 'text', autocomplete: 'name' },
-  { name: 'email', label: 'E-mail', type: 'email', autocomplete: 'email' },
-  { name: 'subject', label: 'Subject', type: 'text', autocomplete: 'off' },
-  { name: 'message', label: 'Message', type: 'textarea', autocomplete: 'off' },
+  { name: 'name', type: 'text', autocomplete: 'name' },
+  { name: 'email', type: 'email', autocomplete: 'email' },
+  { name: 'subject', type: 'text', autocomplete: 'off' },
+  { name: 'message', type: 'textarea', autocomplete: 'off' },
 ] as const;
 
 const solutions = new Set<string>(Object.values(solutionFields));
@@ -24,7 +24,7 @@ export function correction(details: ProblemDetails, posted: ReadonlyMap<string, 
     .map((field) => {
       const names = [field.name, ...aliases[field.name]];
       const given = names.some((name) => posted.has(name));
-      return { ...field, given, value: typed(posted, names), fault: faultOf(...names) };
+      return { ...field, label: labelOf(field.name), given, value: typed(posted, names), fault: faultOf(...names) };
     })
     .filter(({ given, fault }) => given || fault !== '');
   const shown = new Set<string>(known.flatMap(({ name }) => [name, ...aliases[name]]));
@@ -36,7 +36,7 @@ export function correction(details: ProblemDetails, posted: ReadonlyMap<string, 
     .map((name) => {
       const value = typed(posted, [name]);
       const type = value.includes('\n') || value.length > 100 ? 'textarea' : 'text';
-      return { name, label: nameInFault(name), type, autocomplete: 'off', value, fault: faultOf(name) };
+      return { name, label: labelOf(nameInFault(name)), type, autocomplete: 'off', value, fault: faultOf(name) };
     });
   const captcha = details.code !== 'fields-invalid';
   const fields = [...known, ...faulty];
@@ -60,7 +60,7 @@ export function typedTexts(posted: ReadonlyMap<string, unknown>): { label: strin
   return [...posted.keys()]
     .filter((name) => !name.startsWith('_') && !solutions.has(name))
     .map((name) => ({
-      label: knownFields.find((it) => it.name === name)?.label ?? name,
+      label: labelOf(name),
       value: typed(posted, [name]),
     }))
     .filter(({ value }) => value.trim() !== '');

@@ -47,15 +47,15 @@ export function createMailboxRoutes(
     return mail;
   };
   router.get('/mailbox', lock, async (ctx) => {
-    const mails = (await mailbox.list(maxListed)).map((it) => ({
-      ...it,
-      date: it.date && writeTime(new Date(it.date)),
-    }));
-    send(ctx, list({ title: 'Mailbox', mails }));
+    const mails = await mailbox.list(maxListed);
+    send(
+      ctx,
+      list({ title: 'Mailbox', mails: mails.map((mail) => withTimes(mail, ctx.state.scope.now(), writeTime)) }),
+    );
   });
   router.get('/mailbox/:name', lock, async (ctx) => {
     const mail = await find(ctx);
-    send(ctx, one({ title: mail.subject, mail }));
+    send(ctx, one({ title: mail.subject, mail: withTimes(mail, ctx.state.scope.now(), writeTime) }));
   });
   router.get('/mailbox/:name/html', lock, async (ctx) => {
     const { html } = await find(ctx);
@@ -63,4 +63,25 @@ export function createMailboxRoutes(
     send(ctx, html, mailPolicy);
   });
   return router;
+}
+
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
+
+const units = [
+  ['day', 86_400],
+  ['hour', 3600],
+  ['minute', 60],
+] as const;
+
+/** Adds how long ago the mail was written, and when; for an unreadable date, the text that stands there. */
+function withTimes(
+  mail: MailText,
+  now: Date,
+  writeTime: (at: Date) => string,
+): MailText & { when: string; at: string } {
+  const writtenAt = new Date(mail.date);
+  const seconds = (now.getTime() - writtenAt.getTime()) / 1000;
+  if (Number.isNaN(seconds)) return { ...mail, when: mail.date, at: mail.date };
+  const [unit, size] = units.find(([, size]) => seconds >= size) ?? ['second', 1];
+  return { ...mail, at: writeTime(writtenAt), when: relative.format(-Math.max(0, Math.floor(seconds / size)), unit) };
 }

@@ -9,6 +9,7 @@ import { sendStatic, staticFile } from './static-files.ts';
 /** `anywhere`: pages of other sites may load it. */
 const assets = [
   { path: '/form.js', file: 'form.min.js', type: 'text/javascript; charset=utf-8', anywhere: true },
+  { path: '/form.css', file: 'form.css', type: 'text/css; charset=utf-8', anywhere: true },
   { path: '/page.js', file: 'page.js', type: 'text/javascript; charset=utf-8', anywhere: false },
   { path: '/style.css', file: 'style.css', type: 'text/css; charset=utf-8', anywhere: false },
   { path: '/icon.svg', file: 'icon.svg', type: 'image/svg+xml', anywhere: false },

@@ -9,6 +9,7 @@ import { hasMailbox } from './mailbox-routes.ts';
 import { basePathOf, pageOpener } from './open-page.ts';
 import { scriptSettings } from './script-settings.ts';
 import { snippets } from './snippets.ts';
+import { wordsForVisitors } from './visitor-words.ts';
 
 /** HTML documents for visitors and newcomers. */
 export interface Pages {
@@ -27,8 +28,11 @@ export interface Pages {
 }
 
 export interface RefusedPost {
+  isPost: boolean;
   /** Undefined if it was not read, or is not a post. */
   posted: ReadonlyMap<string, unknown> | undefined;
+  /** The form's name for visitors, if it is known. */
+  form: string | undefined;
   /** The path that it was posted to. */
   action: string;
   /** Whether it came from a page that may post to some form, or from no page. */
@@ -48,7 +52,7 @@ export function openPages(config: Config): Pages {
     landing: page('landing')({
       title: 'ruffinweb',
       public_url: config.publicUrl,
-      snippets: snippets(config.publicUrl, config.captcha.kind),
+      snippets: snippets(config),
       captcha: config.captcha.kind,
     }),
     docs: page('docs')({
@@ -67,12 +71,13 @@ export function openPages(config: Config): Pages {
         // The link has no key, so it does not open the mailbox for strangers.
         mailbox: hasMailbox(config),
       }),
-    problem(details, { posted, action, fromKnownPage, next, captcha }) {
+    problem(details, refused) {
+      const { posted, form, action, next, captcha } = refused;
       const corrected = posted && isCorrectable(details.code, captcha) ? correction(details, posted) : undefined;
       // Missing fields are added to what was posted. A form with too many values would be refused again.
       return corrected !== undefined && corrected.fields.length + corrected.hidden.length <= maxValues
-        ? correct({ action, next: next ?? `${basePath}/thanks`, ...corrected })
-        : problem({ action, ...refusal(details, posted, fromKnownPage) });
+        ? correct({ form: form ?? '', action, next: next ?? `${basePath}/thanks`, ...corrected })
+        : problem({ form: form ?? '', action, ...refusal(details, refused) });
     },
   };
 }
@@ -82,34 +87,24 @@ function isCorrectable(code: ProblemCode, captcha: string | undefined): boolean 
   return code === 'fields-invalid' || (/^captcha-/.test(code) && captcha === 'altcha');
 }
 
-function refusal(details: ProblemDetails, posted: ReadonlyMap<string, unknown> | undefined, fromKnownPage: boolean) {
+function refusal(details: ProblemDetails, { isPost, posted, fromKnownPage }: RefusedPost) {
   const isOurFault = details.status >= 500;
   const isForeign = details.code === 'origin-refused';
   const isSendable = isOurFault || details.code === 'rate-limited';
-  const { heading, detail } = explain(details, posted !== undefined);
+  const isLost = isForeign || ['form-unknown', 'form-closed'].includes(details.code);
+  const [heading, detail] = wordsForVisitors(details, isPost, posted !== undefined);
   return {
     title: heading,
     heading,
     status: details.status,
     detail,
     for_owner: isForeign,
-    typed: (isForeign || (isSendable && !fromKnownPage)) && posted !== undefined ? typedTexts(posted) : [],
+    typed: (isLost || (isSendable && !fromKnownPage)) && posted !== undefined ? typedTexts(posted) : [],
     how_on: /^captcha-/.test(details.code)
       ? 'Nothing was sent. Please go back to the form, solve the captcha there, and send it again; what you typed should still be there.'
       : '',
     request_id: isOurFault ? details.requestId : '',
     again: isSendable && fromKnownPage && posted !== undefined ? asInputs(posted) : [],
-  };
-}
-
-function explain({ status, title, detail }: ProblemDetails, isPost: boolean): { heading: string; detail: string } {
-  if (status === 404) return { heading: 'Nothing here', detail: 'There is no page at this address.' };
-  if (status < 500) return { heading: title, detail: `${detail[0]?.toUpperCase()}${detail.slice(1)}.` };
-  return {
-    heading: 'That did not work',
-    detail: isPost
-      ? 'Your message may not have been stored. The fault is on our side; please try again in a moment: the same message is never stored twice.'
-      : 'The fault is on our side; please try again in a few minutes.',
   };
 }
 

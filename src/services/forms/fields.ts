@@ -37,3 +37,13 @@ export const aliases: Readonly<Record<KnownField, readonly string[]>> = {
   name: ['first_name', 'firstName'],
   subject: ['_subject'],
 };
+
+/** A field's name as a label for people: `Phone` for `phone`, `First name` for `first_name` and `firstName`. */
+export function labelOf(name: string): string {
+  if (name === 'email') return 'E-mail';
+  const words = name
+    .replaceAll(/(\p{Ll})(\p{Lu})(?=\p{Ll})/gu, (_, end, start) => `${end} ${start.toLowerCase()}`)
+    .replaceAll(/[\s_[\]-]+/g, ' ')
+    .trim();
+  return words === '' ? name : `${words[0]?.toUpperCase()}${words.slice(1)}`;
+}

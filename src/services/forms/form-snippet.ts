@@ -1,39 +1,88 @@
 import type { CaptchaKind } from '../../captcha/kinds.ts';
+import type { Config } from '../../config/config.ts';
 import { escapeHtml } from '../../escape-html.ts';
+import { aliases, labelOf } from './fields.ts';
 
 /** The form that a snippet posts to. Without a slug it is the default form, and the script looks up its captcha. */
-interface SnippetForm {
+export interface SnippetForm {
   slug?: string;
   address: string;
   requiredFields?: readonly string[] | null;
   effective: { captcha: CaptchaKind };
 }
 
-const known: Readonly<Record<string, { label: string; input: string }>> = {
-  name: { label: 'Name', input: '<input name="name" autocomplete="name"' },
-  subject: { label: 'Subject', input: '<input name="subject"' },
-  email: { label: 'E-mail', input: '<input name="email" type="email" autocomplete="email" required' },
-};
+export type SnippetSettings = Pick<Config, 'publicUrl' | 'captcha'>;
+
+/** The kind of input, and what browsers fill in, for names that many forms have. Longer names come first. */
+const knownInputs: readonly [name: RegExp, attributes: string][] = [
+  [/^email$/, 'type="email" autocomplete="email"'],
+  [/^name$/, 'autocomplete="name"'],
+  [/^(tele)?phone(number)?$|^tel$|^mobile$/, 'type="tel" autocomplete="tel"'],
+  [/^compan(y|yname)$|^organi[sz]ation$/, 'autocomplete="organization"'],
+  [/^first_?name$/, 'autocomplete="given-name"'],
+  [/^(last_?|sur)name$/, 'autocomplete="family-name"'],
+  [/^(street_?)?address$|^street$/, 'autocomplete="street-address"'],
+  [/^(zip|post|postal)(_?code)?$/, 'autocomplete="postal-code"'],
+  [/^city$|^town$/, 'autocomplete="address-level2"'],
+  [/^country$/, 'autocomplete="country-name"'],
+  [/^website$|^url$/, 'autocomplete="url"'],
+];
+
+/** The visible fields of a form: its required ones, and the sender's name. The message comes last. */
+export function snippetFields(form: SnippetForm): { name: string; label: string; attributes: string }[] {
+  const required = new Set([...(form.requiredFields ?? []), 'email', 'message']);
+  // A first name alone would count as the name, but not beside a field "name".
+  const isNamed = aliases.name.some((it) => required.has(it));
+  const names = new Set([...(isNamed ? [] : ['name']), 'email', ...required]).difference(new Set(['message']));
+  return [...names, 'message'].map((name) => {
+    const known = knownInputs.find(([pattern]) => pattern.test(name.toLowerCase()))?.[1];
+    const attributes = [`name="${escapeHtml(name)}"`, known, required.has(name) && 'required']
+      .filter(Boolean)
+      .join(' ');
+    return { name, label: labelOf(name), attributes };
+  });
+}
+
+/** Hosted captchas: where their script is, and the class of the element that becomes the widget. */
+const widgets = {
+  turnstile: { script: 'https://challenges.cloudflare.com/turnstile/v0/api.js', element: 'cf-turnstile' },
+  hcaptcha: { script: 'https://js.hcaptcha.com/1/api.js', element: 'h-captcha' },
+  recaptcha: { script: 'https://www.google.com/recaptcha/api.js', element: 'g-recaptcha' },
+} as const;
+
+/** The form's captcha, if its widget comes from a provider. */
+export function hostedCaptcha({ effective }: SnippetForm): keyof typeof widgets | undefined {
+  const { captcha } = effective;
+  return captcha === 'none' || captcha === 'altcha' ? undefined : captcha;
+}
+
+/** What a form contains, as lines of HTML, and the scripts that it needs after it. */
+export function formParts({ captcha }: SnippetSettings, form: SnippetForm): { fields: string[]; scripts: string[] } {
+  const kind = hostedCaptcha(form);
+  const fields = snippetFields(form).map(({ name, label, attributes }) => {
+    const field = name === 'message' ? `<textarea ${attributes} rows="5"></textarea>` : `<input ${attributes}>`;
+    return `  <label>${escapeHtml(label)} ${field}</label>`;
+  });
+  fields.push(
+    '  <div hidden><label>Leave this empty <input name="_gotcha" tabindex="-1" autocomplete="off"></label></div>',
+  );
+  if (kind)
+    fields.push(`  <div class="${widgets[kind].element}" data-sitekey="${escapeHtml(captcha.siteKey ?? '')}"></div>`);
+  fields.push('  <button>Send message</button>');
+  return { fields, scripts: kind ? [`<script src="${widgets[kind].script}" async defer></script>`] : [] };
+}
 
 /** The HTML to paste into a page. Except for a captcha, it works without JavaScript. */
-export function formSnippet(publicUrl: string, form: SnippetForm): string {
-  const required = new Set(form.requiredFields ?? []);
-  const names = new Set(['name', 'email', ...required]).difference(new Set(['message']));
-  const fields = [...names].map((name) => {
-    const text = escapeHtml(name);
-    const { label, input } = known[name] ?? { label: text, input: `<input name="${text}"` };
-    return `  <label>${label} ${input}${required.has(name) && name !== 'email' ? ' required' : ''}></label>`;
-  });
-  const { captcha } = form.effective;
-  const proof = captcha === 'altcha' && form.slug ? ` data-captcha="${publicUrl}/api/captcha?form=${form.slug}"` : '';
-  const widget = captcha === 'none' || captcha === 'altcha' ? [] : [`  <!-- put the widget of ${captcha} here -->`];
+export function formSnippet(settings: SnippetSettings, form: SnippetForm): string {
+  const publicUrl = escapeHtml(settings.publicUrl);
+  const { fields, scripts } = formParts(settings, form);
+  const isSolved = form.effective.captcha === 'altcha' && form.slug !== undefined;
+  const proof = isSolved ? ` data-captcha="${publicUrl}/api/captcha?form=${form.slug}"` : '';
   return [
-    `<form method="post" action="${form.address}" data-ruffinweb${proof}>`,
+    `<form method="post" action="${escapeHtml(form.address)}" data-ruffinweb${proof}>`,
     ...fields,
-    '  <label>Message <textarea name="message" rows="5" required></textarea></label>',
-    ...widget,
-    '  <button>Send message</button>',
     '</form>',
     `<script src="${publicUrl}/form.js" defer></script>`,
+    ...scripts,
   ].join('\n');
 }

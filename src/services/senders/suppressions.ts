@@ -28,7 +28,10 @@ export function mailboxIndexes(keyring: Keyring, address: string): Buffer[] {
 export function readUnsubscribeToken(keyring: Keyring, token: string): Buffer {
   const index = readSignedLink(keyring, 'unsubscribe', token);
   if (index?.length === 32) return index;
-  throw new Problem('argument-invalid', 'this link is incomplete: copy all of it from the mail');
+  throw new Problem(
+    'argument-invalid',
+    'this link is incomplete: open it from the mail again, or answer the mail and ask for no more confirmations',
+  );
 }
 
 export const suppressStatement: Statement = {

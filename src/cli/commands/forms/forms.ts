@@ -5,7 +5,8 @@ import type { Call, CliCommand } from '../../session/command.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse } from '../../terminal/confirm.ts';
 import { plural } from '../../terminal/output.ts';
-import { showSafe } from '../../terminal/safe-text.ts';
+import { addFormDelete } from './delete.ts';
+import { addFormHtml, printPageHint, printSnippet } from './html.ts';
 import { addSettings, type ChangeOptions, changesOf, resettable, type SettingOptions, settingsOf } from './options.ts';
 import { printForm, printForms } from './screens.ts';
 
@@ -40,6 +41,8 @@ export function addFormCommands(program: CliCommand): void {
     .examples('ruffinweb forms show contact', 'ruffinweb forms show contact --json')
     .run(showForm);
 
+  addFormHtml(forms);
+
   addSettings(forms.command('change'))
     .description('Change the given settings of a form; the others stay')
     .argument('<slug>', 'as shown by "forms list"')
@@ -63,6 +66,8 @@ export function addFormCommands(program: CliCommand): void {
     .jsonOption()
     .examples('ruffinweb forms close shop', 'ruffinweb forms close shop --json')
     .run(closeForm);
+
+  addFormDelete(forms);
 }
 
 const loadForms = () => import('../../../services/forms/form-settings.ts');
@@ -77,12 +82,12 @@ async function addForm({ deps, options, output }: Call<SettingOptions>, slug: st
   const { form, snippet } = await runInScope(deps, loadForms, async (scope, { addForm }) => {
     const added = await addForm(scope, slug, settingsOf(options));
     const { formSnippet } = await import('../../../services/forms/form-snippet.ts');
-    return { form: added, snippet: formSnippet(scope.config.publicUrl, added) };
+    return { form: added, snippet: formSnippet(scope.config, added) };
   });
   output.printResult({ ...form, snippet }, () => {
     const recipients = form.effective.recipients.join(', ');
     output.note(`The form "${slug}" was added. Posts go to ${form.address}, and mail to ${recipients}.\n`);
-    for (const line of snippet.split('\n')) output.print(showSafe(line));
+    printSnippet(output, snippet);
   });
 }
 
@@ -105,6 +110,7 @@ async function changeForm(call: Call<ChangeOptions>, slug: string): Promise<void
     const required = (form.requiredFields ?? []).filter((it) => !before.requiredFields?.includes(it));
     if (required.length > 0)
       output.note(`\nPosts without ${required.join(', ')} are refused from now on: add what is missing to each page.`);
+    printPageHint(output, form, options);
   });
 }
 

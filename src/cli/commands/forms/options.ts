@@ -38,7 +38,7 @@ export interface ChangeOptions extends SettingOptions {
 
 export function addSettings(command: CliCommand): CliCommand {
   return command
-    .option('--name <name>', 'your name for it')
+    .option('--name <name>', 'its name, in notifications and on pages for visitors')
     .option('--to <address...>', 'who is notified about its messages')
     .addOption(new Option('--auto-reply <on|off>', 'whether senders get an automatic reply').choices(['on', 'off']))
     .addOption(new Option('--captcha <kind>', 'which captcha visitors solve').choices(captchaKinds))

@@ -1,11 +1,13 @@
-import type { EncryptionStatus, KeyState, KeyView } from '../../services/encryption/encryption-status.ts';
-import type { Rotated } from '../../services/encryption/rotate-keys.ts';
-import type { Call, CliCommand } from '../session/command.ts';
-import { exitCode } from '../session/exit-codes.ts';
-import { openDatabase, requireSchema } from '../session/open-context.ts';
-import { runInScope } from '../session/run-in-scope.ts';
-import type { Output } from '../terminal/output.ts';
-import { showProgress } from '../terminal/progress.ts';
+import type { EncryptionStatus, KeyState, KeyView } from '../../../services/encryption/encryption-status.ts';
+import type { Rotated } from '../../../services/encryption/rotate-keys.ts';
+import type { Call, CliCommand } from '../../session/command.ts';
+import { exitCode } from '../../session/exit-codes.ts';
+import { openDatabase, requireSchema } from '../../session/open-context.ts';
+import { runInScope } from '../../session/run-in-scope.ts';
+import { confirmOrRefuse } from '../../terminal/confirm.ts';
+import type { Output } from '../../terminal/output.ts';
+import { showProgress } from '../../terminal/progress.ts';
+import { addNewKey } from './new-key.ts';
 
 export function addEncryptionCommands(program: CliCommand): void {
   const encryption = program
@@ -22,12 +24,14 @@ export function addEncryptionCommands(program: CliCommand): void {
     )
     .run(showStatus);
 
+  addNewKey(encryption);
+
   encryption
     .command('rotate')
     .description('Encrypt everything with the first key of ENCRYPTION_KEYS; can be stopped and run again at any time')
-    .option('--yes', 'also if that key is older than another one')
+    .option('--yes', 'do not ask whether all were restarted, and go on if that key is older than another one')
     .jsonOption()
-    .examples('ruffinweb encryption rotate', 'ruffinweb encryption rotate --json')
+    .examples('ruffinweb encryption rotate', 'ruffinweb encryption rotate --yes --json')
     .run(rotate);
 }
 
@@ -35,8 +39,8 @@ async function showStatus({ deps, output }: Call): Promise<void> {
   // Works without keys and with wrong ones, since it has to explain why nothing else starts.
   await using base = await openDatabase(deps, { embedded: 'join-or-start', waiting: 'operator' });
   const [{ findKeys }, { readEncryptionStatus, sum }] = await Promise.all([
-    import('../../context.ts'),
-    import('../../services/encryption/encryption-status.ts'),
+    import('../../../context.ts'),
+    import('../../../services/encryption/encryption-status.ts'),
     requireSchema(base),
   ]);
   const status = await readEncryptionStatus(base.orm.em.fork(), findKeys(base.config) ?? []);
@@ -47,11 +51,15 @@ async function showStatus({ deps, output }: Call): Promise<void> {
 }
 
 async function rotate({ deps, options, output }: Call): Promise<void> {
-  const stop = deps.stopGently();
-  const load = () => import('../../services/encryption/rotate-keys.ts');
+  const load = () => import('../../../services/encryption/rotate-keys.ts');
   await runInScope(deps, load, async (scope, { countToRotate, rotateKeys }) => {
     const evenOlder = options.yes ?? false;
-    using progress = showProgress(deps, options, await countToRotate(scope, { evenOlder }), 'rows encrypted again');
+    const count = await countToRotate(scope, { evenOlder });
+    const { newestId } = scope.keyring;
+    // We cannot see it (decision 64), and a program that still encrypts with an old key would need that key for ever.
+    await confirmOrRefuse(deps, options, `Were all servers and workers restarted with ${newestId} as the first key?`);
+    const stop = deps.stopGently();
+    using progress = showProgress(deps, options, count, 'rows encrypted again');
     const rotated = await rotateKeys(scope, { evenOlder, stop, onProgress: progress.report });
     progress.clear();
     output.printResult(rotated, () => printRotated(output, rotated));
