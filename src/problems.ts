@@ -34,6 +34,7 @@ export type ProblemCode =
   | 'email-leased'
   | 'email-not-resendable'
   | 'email-not-cancellable'
+  | 'reply-refused'
   | 'token-required'
   | 'mailbox-locked'
   | 'key-required'

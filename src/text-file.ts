@@ -17,7 +17,11 @@ export class TextFileFault extends Error {
  * @throws {TextFileFault} for anything else: half-read settings are worse than none.
  */
 export function readTextFile(path: string): string {
-  const bytes = readBytes(path);
+  return decodeText(readBytes(path), path);
+}
+
+/** The same for bytes from elsewhere. @param path what a fault calls them. */
+export function decodeText(bytes: Buffer, path: string): string {
   const text = bytes.toString('utf8');
   if (!isUtf8(bytes) || /\0|\r(?!\n|$)/.test(text)) throw faultOf(path, bytes);
   return text.replace(/^\uFEFF/, '').replace(/\r(?=\n|$)/g, '');

@@ -1,8 +1,14 @@
 // The lists of words that rows, JSON, metrics, options and help share. No imports, so that help starts fast.
 
-/** `notification` goes to an owner, `auto-reply` to the sender; `held-summary` lists held messages for an owner. */
-export const emailKinds = ['notification', 'auto-reply', 'held-summary'] as const;
+/**
+ * `notification` goes to an owner, `auto-reply` to the sender; `held-summary` lists held messages for an owner. A `reply` was
+ * written by an operator, and goes to the sender or as a copy to an owner.
+ */
+export const emailKinds = ['notification', 'auto-reply', 'held-summary', 'reply'] as const;
 export type EmailKind = (typeof emailKinds)[number];
+
+/** Not sent again unless an operator asks, if nobody knows whether it was sent: it would bother a stranger twice. */
+export const atMostOnceKinds: readonly EmailKind[] = ['auto-reply', 'reply'];
 
 export const emailStates = ['queued', 'sent', 'failed', 'cancelled', 'held'] as const;
 export type EmailState = (typeof emailStates)[number];
@@ -114,4 +120,4 @@ export type Advice =
   | 'migrate-down-first';
 
 /** What a refused request lacks. The command line and the server name their own option for it. */
-export type Need = 'again' | 'even-older';
+export type Need = 'again' | 'even-older' | 'even-so';

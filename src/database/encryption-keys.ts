@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import type { StoredKey } from '../privacy/key-row.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 import { type ConfiguredKey, checkKeys, KeysWrong } from '../privacy/keyring-check.ts';
-import { sealedTableNames, sealedTables } from '../privacy/sealed-columns.ts';
+import { type SealedTable, sealedTableNames, sealedTables } from '../privacy/sealed-columns.ts';
 import { prefixOf } from '../privacy/sealing.ts';
 import { inTransaction } from './statement.ts';
 
@@ -33,6 +33,17 @@ export async function checkStoredKeys(em: EntityManager, configured: readonly Co
   return checked;
 }
 
+/**
+ * SQL: a table's ids, times and encrypted values, to read from. A column that an older schema does not have yet is null: then
+ * its name means the one of `absent`.
+ */
+export function sealedRows(table: SealedTable): string {
+  const { columns, sealedAt } = sealedTables[table];
+  const absent = columns.map((it) => `null::bytea as ${it}`).join(', ');
+  return `(select sealed.* from (select ${absent}) as absent,
+    lateral (select id, ${sealedAt}, ${columns.join(', ')} from ${table}) as sealed) as ${table}`;
+}
+
 /** @returns the number of rows with a value that this key encrypted. */
 export async function countRowsOfKey(em: EntityManager, id: string): Promise<number> {
   const prefix = prefixOf(id);
@@ -40,7 +51,7 @@ export async function countRowsOfKey(em: EntityManager, id: string): Promise<num
     const needs = sealedTables[table].columns.map(
       (it) => `substring(${it} from 1 for ${prefix.length}) = given.prefix`,
     );
-    return `(select count(*) from ${table} where ${needs.join(' or ')})`;
+    return `(select count(*) from ${sealedRows(table)} where ${needs.join(' or ')})`;
   });
   const [row] = await em.execute<{ count: number }[]>(
     `select (${counts.join(' + ')})::int as count from (select ?::bytea as prefix) as given`,

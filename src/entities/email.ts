@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
-import { emailKinds, emailStates, failureReasons } from '../words.ts';
+import { emailKinds, emailStates, type FailureReason, failureReasons } from '../words.ts';
 import { Message } from './message.ts';
 import { Sender } from './sender.ts';
 
@@ -13,15 +13,15 @@ const EmailSchema = defineEntity({
     state: p.enum(emailStates),
     /** Empty for a summary. */
     message: () => p.manyToOne(Message).nullable().deleteRule('cascade'),
-    /** An owner's address; empty for an auto-reply, which goes to `sender`. */
+    /** An owner's address; empty for an auto-reply and a reply, which go to `sender`. */
     recipient: p.text().nullable(),
-    /** The sender an auto-reply goes to; empty for other kinds. */
+    /** The sender an auto-reply or a reply goes to; empty for other kinds, and for an owner's copy of a reply. */
     sender: () => p.manyToOne(Sender).nullable().deleteRule('cascade'),
     /** When the next attempt may begin, by the database's clock; while leased, when the lease ends. */
     dueAt: p.datetime(3),
     /** The token of the one worker that may settle this email; a worker with another token changes nothing. */
     leaseToken: p.uuid().nullable(),
-    /** For an auto-reply: equal to the lease token until its text is about to be handed over. */
+    /** For an auto-reply or a reply: equal to the lease token until its text is about to be handed over. */
     unsentToken: p.uuid().nullable(),
     /** Attempts so far, without attempts that met a broken mail transport or no mail server. */
     tries: p.smallint().default(0),
@@ -38,6 +38,8 @@ const EmailSchema = defineEntity({
     coversAfter: p.datetime(3).nullable(),
     /** … and up to this time; empty for other kinds, and until maintenance fills it for a summary of release 0.2.0. */
     coversUntil: p.datetime(3).nullable(),
+    /** What an operator wrote, encrypted; only for a reply. */
+    content: p.blob().nullable(),
     /** The same for a digest and all notifications that it replaces: see `services/digest.ts`. */
     digestId: p.uuid().nullable(),
   },
@@ -101,6 +103,13 @@ export class Email extends EmailSchema.class {
     this.state = 'held';
     this.failure = null;
     this.digestId = null;
+    this.leaseToken = null;
+  }
+
+  /** Until an operator resends it. */
+  giveUp(failure: FailureReason): void {
+    this.state = 'failed';
+    this.failure = failure;
     this.leaseToken = null;
   }
 

@@ -35,7 +35,7 @@ async function readMail(folder: string, name: string) {
   const mail = await PostalMime.parse(raw);
   return {
     name,
-    kind: /Z-(notification|auto-reply|held-summary|test)-/.exec(name)?.[1] ?? 'mail',
+    kind: /Z-(notification|auto-reply|held-summary|reply|test)-/.exec(name)?.[1] ?? 'mail',
     from: mail.from?.address ?? '',
     to: mail.to?.[0]?.address ?? '',
     subject: mail.subject ?? '',

@@ -10,10 +10,11 @@ export interface Mail {
   readonly from: string;
   /** Exactly one bare address. */
   readonly to: string;
-  /** One bare address. */
-  readonly replyTo?: string;
+  /** Bare addresses. */
+  readonly replyTo?: string | string[];
   readonly subject: string;
   readonly text: string;
+  /** Empty for a mail of plain text alone. */
   readonly html: string;
   /** With its angle brackets; the same at every attempt, so that receivers can recognise a second copy. */
   readonly internetMessageId: string;

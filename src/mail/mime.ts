@@ -44,7 +44,7 @@ export function buildMime(mail: Mail): Built {
 function checkMail(mail: Mail): void {
   const faults = [
     !isPlainAddress(mail.to) && 'the recipient is not one plain address',
-    mail.replyTo !== undefined && !isPlainAddress(mail.replyTo) && 'the Reply-To is not one plain address',
+    ![mail.replyTo ?? []].flat().every(isPlainAddress) && 'the Reply-To is not a plain address',
     /[\p{Cc}\p{Zl}\p{Zp}]/u.test(mail.subject) && 'the subject contains control characters',
     ![mail.internetMessageId, ...(mail.references ?? []), mail.inReplyTo ?? mail.internetMessageId].every((id) =>
       messageId.test(id),
@@ -66,7 +66,7 @@ function compile(mail: Mail, from: Mailbox): string {
     const composer = new MailComposer({
       from: { name: from.name ?? '', address: from.address },
       to: { name: '', address: mail.to },
-      ...(mail.replyTo !== undefined && { replyTo: { name: '', address: mail.replyTo } }),
+      ...(mail.replyTo !== undefined && { replyTo: [mail.replyTo].flat().map((address) => ({ name: '', address })) }),
       subject: mail.subject,
       text: mail.text,
       html: mail.html,

@@ -5,6 +5,7 @@
 export const sealedTables = {
   senders: { columns: ['address', 'name'], idType: 'uuid', sealedAt: 'first_message_at' },
   messages: { columns: ['content', 'client_address'], idType: 'uuid', sealedAt: 'received_at' },
+  emails: { columns: ['content'], idType: 'uuid', sealedAt: 'created_at' },
   attempts: { columns: ['reply'], idType: 'uuid', sealedAt: 'finished_at' },
   mail_queue: { columns: ['reason'], idType: 'smallint', sealedAt: 'paused_at' },
 } as const;

@@ -53,6 +53,19 @@ export function openClientAddress(keyring: Keyring, { id, clientAddress }: Messa
   return openOrNull(() => keyring.open(clientAddress, { table: 'messages', column: 'client_address', row: id }));
 }
 
+/** Encrypts what an operator wrote, for the row of a reply. */
+export function sealReply(keyring: Keyring, emailId: string, text: string): Buffer {
+  return keyring.seal(text, { table: 'emails', column: 'content', row: emailId });
+}
+
+/** What an operator wrote; null for an email of another kind. @throws {SealBroken} */
+export function openReply(
+  keyring: Keyring,
+  { id, content }: { id: string; content?: Uint8Array | null | undefined },
+): string | null {
+  return content == null ? null : keyring.open(content, { table: 'emails', column: 'content', row: id });
+}
+
 /** Where an attempt's encrypted reply is stored. */
 export function replyPlace(attemptId: string): SealedPlace {
   return { table: 'attempts', column: 'reply', row: attemptId };

@@ -3,11 +3,12 @@
 
 import type { Attempt, Email, Message, Sender } from '../entities/index.ts';
 import type { Keyring } from '../privacy/keyring.ts';
-import { openContent, openOrNull, openSenderAddress, openSenderName, replyPlace } from './sealed-values.ts';
+import { openContent, openOrNull, openReply, openSenderAddress, openSenderName, replyPlace } from './sealed-values.ts';
 
 export type SenderView = ReturnType<typeof viewSender>;
 export type MessageView = ReturnType<typeof viewMessage>;
 export type EmailView = ReturnType<typeof viewEmail>;
+export type WrittenView = ReturnType<typeof viewWritten>;
 export type AttemptView = ReturnType<typeof viewAttempt>;
 
 type ShownOfSender = Pick<
@@ -52,7 +53,7 @@ export function viewMessage(keyring: Keyring, message: Message) {
 }
 
 /** An email with the parts of its message, form and sender that are shown. */
-type LoadedEmail = Omit<Email, 'message' | 'sender' | 'resendOf' | symbol> & {
+type LoadedEmail = Omit<Email, 'message' | 'sender' | 'resendOf' | 'content' | symbol> & {
   message?: { id: string; receipt: string; form: { slug: string } } | null | undefined;
   sender?: { id: string; address: Uint8Array } | null | undefined;
   resendOf?: { id: string } | null | undefined;
@@ -81,6 +82,12 @@ export function viewEmail(keyring: Keyring, email: LoadedEmail, now: Date) {
     /** Whether a worker may be sending it right now. */
     leased: email.isLeased(now),
   };
+}
+
+/** With what an operator wrote in a reply. Null for other emails, and for an owner's copy, which says the same. */
+export function viewWritten(keyring: Keyring, email: LoadedEmail & Pick<Email, 'content'>, now: Date) {
+  const text = email.sender == null ? null : openOrNull(() => openReply(keyring, email));
+  return { ...viewEmail(keyring, email, now), text };
 }
 
 export function viewAttempt(keyring: Keyring, attempt: Attempt) {

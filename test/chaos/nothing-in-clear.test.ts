@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdir, readdir, readFile, readlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -206,6 +206,12 @@ describe("visitors' data in plain text", () => {
     await command(['emails', 'resume']);
     await command(['messages', 'release', messages.find((it: { status: string }) => it.status === 'held').id]);
     await command(['messages', 'hold', messages.at(-1).id]);
+    const accepted = messages.find((it: { status: string }) => it.status === 'accepted').id;
+    const text = join(folder.path, 'reply');
+    await writeFile(text, `Dear ${mark}, yes.`);
+    await command(['messages', 'reply', accepted, '--text-file', text]);
+    await rm(text);
+    expect(await command(['messages', 'show', accepted])).to.include(`Dear ${mark}, yes.`);
     await command(['messages', 'delete', messages[1].id, '--yes']);
     expect(await command(['senders', 'export', '--email', address('formspree')])).to.include(mark);
     await command(['senders', 'erase', '--email', address('formspree'), '--yes']);

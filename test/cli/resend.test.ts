@@ -329,7 +329,7 @@ describe('emails resend', () => {
     expect(code).to.equal(1);
     expect(items.map(({ result, reason }) => [result, reason])).to.deep.equal([
       ['queued', 'was cancelled before'],
-      ['refused', 'was cancelled, and only a notification is sent then'],
+      ['refused', 'was cancelled, and only a notification or a reply is sent then'],
     ]);
     const copies = await find(`state = 'queued' and resend_of_id = '${notification}'`);
     expect(copies).to.deep.equal([items[0]?.newId]);

@@ -20,6 +20,8 @@ interface Surroundings {
   env?: Settings;
   /** What the user types if the command asks. */
   types?: string;
+  /** What another program writes to its stdin. */
+  input?: string | Buffer;
   settings?: Settings;
   files?: SettingFiles;
   /** Where settings come from, if not from the environment. */
@@ -80,6 +82,7 @@ export async function runHere(
     },
   };
   if (options.types !== undefined) stdin.write(options.types);
+  if (options.input !== undefined) stdin.end(options.input);
   try {
     await createProgram(deps).parseAsync(['node', 'ruffinweb', ...args]);
   } catch (error) {

@@ -34,6 +34,7 @@ function settleFailed(list: string): string {
 export const needWords: Readonly<Record<Need, string>> = {
   again: ': needs --again',
   'even-older': ', or pass --yes',
+  'even-so': ': pass --yes to write anyway',
 };
 
 /** The fix for a failed check or a pause: the settings to change, then the command to run. */

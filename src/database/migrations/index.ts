@@ -13,6 +13,7 @@ import { CancelReasons } from './20261127110000_cancel_reasons.ts';
 import { ToldAt } from './20261130100000_told_at.ts';
 import { AwayAndUnsent } from './20261201100000_away_and_unsent.ts';
 import { LimitsAndDigests } from './20261201110000_limits_and_digests.ts';
+import { Replies } from './20261210100000_replies.ts';
 
 /**
  * Every migration, oldest first; `migrate create` adds to it. A list, not a folder listing, so that the recorded names are
@@ -34,4 +35,5 @@ export const migrations = [
   { name: '20261130100000_told_at', class: ToldAt },
   { name: '20261201100000_away_and_unsent', class: AwayAndUnsent },
   { name: '20261201110000_limits_and_digests', class: LimitsAndDigests },
+  { name: '20261210100000_replies', class: Replies },
 ];

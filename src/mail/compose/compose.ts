@@ -3,6 +3,8 @@ import type { Mail } from '../mailer.ts';
 import { type HeldSummaryContent, summaryValues } from './held-summary.ts';
 import { escapeHtml, WebAddress } from './html.ts';
 import { cleanLine, cleanText } from './plain-text.ts';
+import { composeReply, sampleReply } from './reply.ts';
+import type { TemplateKind } from './template-variables.ts';
 import type { Templates } from './templates.ts';
 
 /** What is stored with the email, and so stays the same at every attempt. */
@@ -171,8 +173,9 @@ export function createComposer(templates: Templates) {
     autoReply: (envelope: Envelope, content: AutoReplyContent) => composeAutoReply(templates, envelope, content),
     digest: (envelope: Envelope, content: DigestContent) => composeDigest(templates, envelope, content),
     heldSummary: (envelope: Envelope, content: HeldSummaryContent) => composeHeldSummary(templates, envelope, content),
+    reply: composeReply,
     test: composeTest,
-    preview: templates.preview,
+    preview: (kind: TemplateKind | 'reply') => (kind === 'reply' ? sampleReply() : templates.preview(kind)),
   };
 }
 

@@ -27,6 +27,11 @@ const answers = {
   'email-leased': [409, 'The email is being sent at this moment', 'a worker may be sending it'],
   'email-not-resendable': [409, 'The email cannot be sent again', 'its state does not allow it'],
   'email-not-cancellable': [409, 'The email cannot be cancelled', 'it was sent already'],
+  'reply-refused': [
+    409,
+    'The message cannot be answered',
+    'held, without an address, or its sender is blocked or erased (command line)',
+  ],
   'token-required': [401, 'A token is required', '`/metrics` without its token'],
   'mailbox-locked': [403, 'The mailbox is locked', '`/mailbox` without the key that the server prints when it starts'],
   'key-required': [401, 'An API key is required', 'no API key, or one that is unknown, expired or revoked'],

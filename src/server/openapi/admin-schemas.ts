@@ -67,6 +67,11 @@ const email = z.object({
   leased: z.boolean().describe('Whether it may be being sent right now.'),
 });
 
+/** An email where it is shown with its message. */
+const written = email.extend({
+  text: sealed.describe('What an operator wrote in a reply; null for other emails, and for an owner’s copy.'),
+});
+
 const attempt = z.object({
   outcome: oneOf(attemptOutcomes),
   code: z.int().nullable().describe('The mail server’s status.'),
@@ -92,7 +97,7 @@ export const adminShapes = {
     noReply: text
       .nullable()
       .describe(`Why no auto-reply is sent: ${inWords(noReplyReasons)}, or a value of a later release.`),
-    emails: z.array(email),
+    emails: z.array(written),
   }),
   Email: email,
   EmailPage: pageOf(email),
@@ -113,7 +118,7 @@ export const adminShapes = {
         repeats: z
           .array(z.object({ kind: z.enum(['idempotency-key', 'double-click']), storedAt: time }))
           .describe('Keyed hashes that recognise a repeat of this post for a while.'),
-        emails: z.array(email.extend({ internetMessageId: text, attempts: z.array(attempt) })),
+        emails: z.array(written.extend({ internetMessageId: text, attempts: z.array(attempt) })),
       }),
     ),
   }),

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { msSql, runStatement, type Statement } from '../../database/statement.ts';
-import { type EmailKind, emailKinds } from '../../words.ts';
+import { atMostOnceKinds, type EmailKind, emailKinds } from '../../words.ts';
 import type { Scope } from '../scope.ts';
 import { type Claim, type LeasedRow, leaseMs } from './job.ts';
 import { maxTries } from './retry-schedule.ts';
@@ -12,10 +12,12 @@ export interface ClaimedEmail extends LeasedRow {
   createdAt: Date;
   /** When its retry schedule began. */
   scheduledAt: Date;
-  /** The owner's address; null for an auto-reply, which goes to the sender. */
+  /** The owner's address; null for an auto-reply or a reply, which go to the sender. */
   recipient: string | null;
   /** The digest that it is, or null. */
   digestId: string | null;
+  /** What an operator wrote, encrypted; null for all mail but replies. */
+  content: Buffer | null;
   /** Null for a summary, which is about many messages. */
   message: ClaimedMessage | null;
 }
@@ -34,15 +36,17 @@ export interface ClaimedMessage {
  * The rows are locked only while this statement runs. After that, the lease keeps other workers away: `due_at` is moved to
  * its end, so the email of a dead worker becomes due again. Only the database's clock counts, since workers' clocks differ.
  *
- * If a due email still has a lease token, its worker died. That attempt is recorded as unknown; an auto-reply, or an email
- * without attempts left, fails. But an auto-reply with its unsent token was not handed over, so that attempt does not count.
+ * If a due email still has a lease token, its worker died. That attempt is recorded as unknown; an email that is sent at most
+ * once, or has no attempts left, fails. But one with its unsent token was not handed over, so that attempt does not count.
  * While the queue is paused, nothing is due.
  */
+const isAtMostOnce = `emails.kind in (${atMostOnceKinds.map((it) => `'${it}'`).join(', ')})`;
+
 const claimStatement: Statement = {
-  name: 'claim_due_7',
+  name: 'claim_due_8',
   text: `
 with due as materialized (
-  select id, kind, tries, is_lost, is_lost and (kind = 'auto-reply' or tries >= ${maxTries}) as hopeless,
+  select id, kind, tries, is_lost, is_lost and (${isAtMostOnce} or tries >= ${maxTries}) as hopeless,
     lease_token is not null and not is_lost as is_unsent
   from emails,
     lateral (select lease_token is not null and unsent_token is distinct from lease_token as is_lost) as lease
@@ -66,11 +70,12 @@ given_up as (
 claimed as (
   update emails set lease_token = $2::uuid, due_at = now() + ${leaseMs} * interval '1 millisecond',
     tries = emails.tries + case when due.is_unsent then 0 else 1 end,
-    unsent_token = case emails.kind when 'auto-reply' then $2::uuid end
+    unsent_token = case when ${isAtMostOnce} then $2::uuid end
   from due where emails.id = due.id and not due.hopeless
   returning emails.*
 )
 select claimed.id, claimed.kind, claimed.tries, claimed.internet_message_id, claimed.recipient, claimed.digest_id,
+  claimed.content as written,
   ${msSql('claimed.created_at')} as created_ms,
   ${msSql('coalesce(claimed.requeued_at, claimed.created_at)')} as scheduled_ms,
   messages.id as message_id, messages.receipt, messages.content,
@@ -81,7 +86,7 @@ from claimed
   left join senders on senders.id = messages.sender_id
   left join forms on forms.id = messages.form_id
 union all
-select id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null from given_up`,
+select id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null from given_up`,
 };
 
 interface ClaimRow {
@@ -91,6 +96,7 @@ interface ClaimRow {
   internet_message_id: string;
   recipient: string | null;
   digest_id: string | null;
+  written: Buffer | null;
   created_ms: number;
   scheduled_ms: number;
   message_id: string | null;
@@ -134,6 +140,7 @@ function describe(row: ClaimRow, kind: EmailKind, leaseToken: string): ClaimedEm
     scheduledAt: new Date(row.scheduled_ms),
     recipient: row.recipient,
     digestId: row.digest_id,
+    content: row.written,
     message:
       row.message_id === null
         ? null

@@ -1,5 +1,5 @@
 import type { Outcome } from '../../mail/mailer.ts';
-import type { EmailKind, EmailState, FailureReason } from '../../words.ts';
+import { atMostOnceKinds, type EmailKind, type EmailState, type FailureReason } from '../../words.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -37,7 +37,7 @@ export interface TriedEmail {
  * Decides what happens to an email after an attempt. Pure.
  *
  * If the outcome is unknown, a notification is sent again: better twice than never. An auto-reply is not: a missing one
- * harms nobody, a second one harms a stranger.
+ * harms nobody, a second one harms a stranger. About a reply, its author decides.
  *
  * @param random from 0 up to 1, for jitter: many emails must not become due at the same moment.
  */
@@ -56,7 +56,9 @@ export function decideNextStep(
     case 'away':
       return { state: 'queued', failure: null, waitMs: uncountedWaitMs, counts: false };
     case 'unknown':
-      return email.kind === 'auto-reply' ? failed('outcome-unknown') : retry(email, outcome, random, 'outcome-unknown');
+      return atMostOnceKinds.includes(email.kind)
+        ? failed('outcome-unknown')
+        : retry(email, outcome, random, 'outcome-unknown');
     case 'later':
       return retry(email, outcome, random, 'schedule-ended');
   }

@@ -50,6 +50,11 @@ where emails.id = asked.email_id and emails.lease_token = asked.lease_token and 
 returning emails.id, emails.failure as reason`,
 };
 
+/** Whether an email may have become unwanted since it was queued. A reply does not: a person decided to write it. */
+export function mayBeUnwanted({ kind }: Pick<ClaimedEmail, 'kind'>): boolean {
+  return kind === 'auto-reply' || kind === 'held-summary';
+}
+
 /**
  * Cancels claimed emails that nobody wants any more: auto-replies whose sender was blocked or opted out since the message
  * was stored, or that waited for too long, and summaries whose messages were all released or deleted.
@@ -62,7 +67,7 @@ export async function cancelUnwanted(
 ): Promise<Map<string, CancelReason>> {
   const rows = [];
   for (const email of emails) {
-    if (email.kind === 'notification') continue;
+    if (!mayBeUnwanted(email)) continue;
     rows.push({
       email_id: email.id,
       lease_token: email.leaseToken,

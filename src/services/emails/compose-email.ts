@@ -9,6 +9,7 @@ import { ownersOf } from '../forms/effective-settings.ts';
 import type { Scope } from '../scope.ts';
 import { openContent, openOrNull, openSenderAddress } from '../sealed-values.ts';
 import { unsubscribeToken } from '../senders/suppressions.ts';
+import { composeReply } from './compose-reply.ts';
 
 type ComposingContext = Pick<MailingContext, 'config' | 'keyring' | 'composer'>;
 
@@ -17,7 +18,7 @@ export async function composeEmail(context: ComposingContext, scope: Scope, emai
   const envelope = {
     id: email.id,
     from: formatMailbox(context.config.mailFrom),
-    // A check constraint requires a recipient for every kind except auto-replies, whose `to` is replaced below.
+    // A check constraint requires it for all mail that does not go to a sender, whose `to` is replaced below.
     to: email.recipient as string,
     internetMessageId: email.internetMessageId,
     date: email.scheduledAt,
@@ -27,12 +28,13 @@ export async function composeEmail(context: ComposingContext, scope: Scope, emai
     const named = await listNamed(scope.em, email.digestId);
     if (named.length > 1) return composeDigest(context, envelope, email.message, named);
   }
+  if (email.kind === 'reply') return await composeReply(context, scope, envelope, email.message, email);
   return email.kind === 'auto-reply'
-    ? composeReply(context, envelope, email.message)
+    ? composeAutoReply(context, envelope, email.message)
     : composeNotice(context, envelope, email.message);
 }
 
-function composeReply(
+function composeAutoReply(
   { config, keyring, composer }: ComposingContext,
   envelope: Envelope,
   message: ClaimedMessage,

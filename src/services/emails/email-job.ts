@@ -1,5 +1,6 @@
 import type { Mail } from '../../mail/mailer.ts';
 import type { MailingContext } from '../../mailing-context.ts';
+import { atMostOnceKinds } from '../../words.ts';
 import { type ClaimedEmail, claimDue } from '../delivery/claim-due.ts';
 import type { Job } from '../delivery/job.ts';
 import { pauseIfRestored } from '../delivery/pause/pause-after-restore.ts';
@@ -8,7 +9,7 @@ import { decideNextStep } from '../delivery/retry-schedule.ts';
 import { closeDigests } from '../digest.ts';
 import type { Scope } from '../scope.ts';
 import { replayErasureLog } from '../senders/replay-erasures.ts';
-import { cancelReasons, cancelUnwanted } from './cancel-unwanted.ts';
+import { cancelReasons, cancelUnwanted, mayBeUnwanted } from './cancel-unwanted.ts';
 import { composeEmail } from './compose-email.ts';
 
 /** How long one probe answers for every lane. */
@@ -27,8 +28,8 @@ export function createEmailJob(context: MailingContext): Job<ClaimedEmail, Mail>
     },
     claim: claimDue,
     probe: (stop, options) => probeMail(context, stop, options),
-    needsCheck: (email) => email.kind !== 'notification',
-    isAtMostOnce: (email) => email.kind === 'auto-reply',
+    needsCheck: mayBeUnwanted,
+    isAtMostOnce: (email) => atMostOnceKinds.includes(email.kind),
     cancelUnwanted: cancelAndLog,
     tags: ({ message }) => (message === null ? {} : { receipt: message.receipt }),
     async compose(scope, email) {

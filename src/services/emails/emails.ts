@@ -41,8 +41,8 @@ export async function listEmails(scope: Scope, request: EmailFilter & PageReques
     { $and: [where, { id: { $lt: before } }] },
     {
       populate: ['message.form', 'sender'],
-      // What was posted is not shown here, and may be large.
-      exclude: ['message.content', 'message.clientAddress'],
+      // What was posted or written is not shown here, and may be large.
+      exclude: ['content', 'message.content', 'message.clientAddress'],
       orderBy: { id: 'desc' },
       limit: limit + 1,
     },

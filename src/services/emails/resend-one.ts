@@ -1,11 +1,12 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Email } from '../../entities/index.ts';
 import type { ProblemCode } from '../../problems.ts';
-import { emailKinds, emailStates, type Need } from '../../words.ts';
+import { atMostOnceKinds, emailKinds, emailStates, type Need } from '../../words.ts';
 import { formatSpan } from '../clock.ts';
 import { closeDigests } from '../digest.ts';
 import { newEmailIdentity } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
+import { openReply, sealReply } from '../sealed-values.ts';
 import { replyLastsHours } from './cancel-unwanted.ts';
 import type { EmailFilter } from './emails.ts';
 
@@ -130,7 +131,7 @@ async function resendFailed(given: Case): Promise<Decision> {
   const { email, now, request, isFromQuery } = given;
   if (email.message?.status === 'held') return refused(messageHeld);
   if (request.to !== undefined) return await sendElsewhere(given, request.to);
-  const isUncertain = email.kind === 'auto-reply' && email.failure === 'outcome-unknown';
+  const isUncertain = atMostOnceKinds.includes(email.kind) && email.failure === 'outcome-unknown';
   if (isUncertain && isFromQuery) return skipped(mayHaveArrived);
   if (isTooLate(given) && isFromQuery) return skipped(tooLate);
   if (isUncertain && !request.again) return refused(mayHaveArrived, 'again');
@@ -145,8 +146,9 @@ async function resendFinished(given: Case): Promise<Decision> {
   // Queries select other states, so this happened since the query.
   if (isFromQuery) return skipped(`${what} meanwhile`);
   // A cancelled auto-reply is usually one that its recipient does not want.
-  if (email.state === 'cancelled' && email.kind !== 'notification' && email.failure !== 'too-late') {
-    return refused(`${what}, and only a notification is sent then`);
+  const isMail = email.kind === 'notification' || email.kind === 'reply';
+  if (email.state === 'cancelled' && !isMail && email.failure !== 'too-late') {
+    return refused(`${what}, and only a notification or a reply is sent then`);
   }
   if (email.message?.status === 'held') return refused(messageHeld);
   if (!request.again) return refused(`${what} already`, 'again');
@@ -184,6 +186,7 @@ async function sendElsewhere(given: Case, to: string): Promise<Decision> {
 /** Queues the same mail as a new email, due now. @returns its id. */
 function copyEmail({ em, scope, email, now }: Case, recipient: string | null): string {
   const identity = newEmailIdentity(scope.config);
+  const text = openReply(scope.keyring, email);
   em.create(Email, {
     ...identity,
     kind: email.kind,
@@ -194,6 +197,7 @@ function copyEmail({ em, scope, email, now }: Case, recipient: string | null): s
     dueAt: now,
     createdAt: now,
     resendOf: email,
+    content: text === null ? null : sealReply(scope.keyring, identity.id, text),
     coversAfter: email.coversAfter ?? null,
     coversUntil: email.coversUntil ?? null,
     digestId: email.isDigest() ? (email.digestId ?? null) : null,

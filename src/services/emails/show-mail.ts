@@ -7,7 +7,7 @@ import type { MailingContext } from '../../mailing-context.ts';
 import { summariseHeld } from '../delivery/summarise-held.ts';
 import { listNamed } from '../digest.ts';
 import { newEmailIdentity } from '../outbox.ts';
-import { openScope } from '../scope.ts';
+import { openScope, type Scope } from '../scope.ts';
 import { openContent, openOrNull } from '../sealed-values.ts';
 import { composeEmail } from './compose-email.ts';
 import { findEmail } from './emails.ts';
@@ -20,8 +20,13 @@ import { findEmail } from './emails.ts';
  */
 export async function showMail(context: Context & Pick<MailingContext, 'composer'>, id: string) {
   const scope = openScope(context);
-  const email = await findEmail(scope, id);
-  await scope.em.populate(email as Email, ['message.form', 'message.sender']);
+  const email = (await findEmail(scope, id)) as Email;
+  await scope.em.populate(email, ['message.form', 'message.sender']);
+  return await showMailOf(context, scope, email);
+}
+
+/** The same for an email that is loaded with its message, or is not stored yet. */
+export async function showMailOf(context: Context & Pick<MailingContext, 'composer'>, scope: Scope, email: Email) {
   const { message } = email;
   const digestId = email.isDigest() ? (email.digestId ?? null) : null;
   const told = digestId !== null ? await listNamed(scope.em, digestId) : message == null ? [] : [message];
@@ -35,6 +40,7 @@ export async function showMail(context: Context & Pick<MailingContext, 'composer
     scheduledAt: email.scheduledAt(),
     recipient: email.recipient ?? null,
     digestId,
+    content: email.content == null ? null : Buffer.from(email.content),
     message:
       message == null
         ? null
@@ -61,7 +67,7 @@ export async function showMail(context: Context & Pick<MailingContext, 'composer
   const headers: [name: string, value: string][] = [
     ['From', mail.from],
     ['To', mail.to],
-    ...optional('Reply-To', mail.replyTo),
+    ...optional('Reply-To', mail.replyTo && [mail.replyTo].flat().join(', ')),
     ['Subject', mail.subject],
     ['Message-ID', mail.internetMessageId],
     ['Date', mail.date.toUTCString().replace('GMT', '+0000')],

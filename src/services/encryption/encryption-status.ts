@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { readStoredKeys } from '../../database/encryption-keys.ts';
+import { readStoredKeys, sealedRows } from '../../database/encryption-keys.ts';
 import { msSql } from '../../database/statement.ts';
 import { isKeyOf } from '../../privacy/key-row.ts';
 import { sealingKey } from '../../privacy/keyring.ts';
@@ -89,7 +89,7 @@ export function countStatement(table: SealedTable): string {
   const values = columns.map((column) => `(${column})`).join(', ');
   return `
 select needed.key, count(*)::int as count, ${msSql(`max(${sealedAt})`)} as newest_ms
-from ${table} cross join lateral (
+from ${sealedRows(table)} cross join lateral (
   select distinct case
     when octet_length(value) > 30 and get_byte(value, 0) = 1
     then encode(substring(value from 3 for get_byte(value, 1)), 'escape')
@@ -100,7 +100,7 @@ group by needed.key`;
 }
 
 function noRows(): Used {
-  return { rows: { senders: 0, messages: 0, attempts: 0, mail_queue: 0 }, newest: null };
+  return { rows: { senders: 0, messages: 0, emails: 0, attempts: 0, mail_queue: 0 }, newest: null };
 }
 
 export function sum(rows: Record<SealedTable, number>): number {

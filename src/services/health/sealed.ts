@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { sealedRows } from '../../database/encryption-keys.ts';
 import { placesOf, sealedTableNames, sealedTables } from '../../privacy/sealed-columns.ts';
 import { openOrNull } from '../sealed-values.ts';
 import { openKeyring } from './database.ts';
@@ -15,7 +16,7 @@ export async function checkSealed(parts: HealthParts, em: EntityManager): Promis
   for (const table of sealedTableNames) {
     const columns = sealedTables[table].columns;
     const rows = await em.execute<({ id: string } & Record<string, Uint8Array | null>)[]>(
-      `select id::text, ${columns.join(', ')} from ${table} order by ${table}.id desc limit ${sampledRows}`,
+      `select id::text, ${columns.join(', ')} from ${sealedRows(table)} order by ${table}.id desc limit ${sampledRows}`,
     );
     for (const place of rows.flatMap((row) =>
       placesOf(table, row.id).map((it) => ({ ...it, value: row[it.column] })),

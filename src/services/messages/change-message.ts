@@ -45,9 +45,12 @@ export async function holdMessage(scope: Scope, which: string, within?: readonly
       const isUnsent = email.state === 'queued' || (email.isNamedOnly() && !sent.has(email.digestId ?? ''));
       if (!isUnsent) continue;
       // If its worker died, record the attempt as the next claim would have.
-      if (email.isUncertain()) em.create(Attempt, { id: newId(), email, outcome: 'unknown', finishedAt: now });
+      const isUncertain = email.isUncertain();
+      if (isUncertain) em.create(Attempt, { id: newId(), email, outcome: 'unknown', finishedAt: now });
       else if (email.leaseToken != null) email.tries -= 1;
-      email.hold();
+      // A release would send a reply a second time, which only `emails resend --again` may do.
+      if (isUncertain && email.kind === 'reply') email.giveUp('outcome-unknown');
+      else email.hold();
     }
     return true;
   });

@@ -18,7 +18,7 @@ import {
 import type { Scope } from '../scope.ts';
 import { openClientAddress } from '../sealed-values.ts';
 import { findSender, type SenderChoice } from '../senders/senders.ts';
-import { type EmailView, type MessageView, viewEmail, viewMessage } from '../views.ts';
+import { type MessageView, viewMessage, viewWritten, type WrittenView } from '../views.ts';
 
 export interface MessageFilter extends Period {
   /** Slug. */
@@ -69,7 +69,7 @@ export interface MessageDetails extends MessageView {
   clientAddress: string | null;
   /** Why its sender gets no auto-reply; null if one was queued, and for a message of release 0.2.0. */
   noReply: NoReplyReason | null;
-  emails: EmailView[];
+  emails: WrittenView[];
 }
 
 /**
@@ -89,7 +89,7 @@ export async function showMessage(scope: Scope, which: string, within?: readonly
     ...viewMessage(scope.keyring, message),
     clientAddress: openClientAddress(scope.keyring, message),
     noReply: message.noReply ?? null,
-    emails: emails.map((email) => viewEmail(scope.keyring, email, now)),
+    emails: emails.map((email) => viewWritten(scope.keyring, email, now)),
   };
 }
 

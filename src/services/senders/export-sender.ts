@@ -15,13 +15,13 @@ import type { Scope } from '../scope.ts';
 import { openClientAddress } from '../sealed-values.ts';
 import {
   type AttemptView,
-  type EmailView,
   type MessageView,
   type SenderView,
   viewAttempt,
-  viewEmail,
   viewMessage,
   viewSender,
+  viewWritten,
+  type WrittenView,
 } from '../views.ts';
 import { findPerson } from './find-person.ts';
 import type { SenderChoice } from './senders.ts';
@@ -50,7 +50,7 @@ export interface ExportedMessage extends MessageView {
   textCompared: boolean;
   /** Keyed hashes that detect a repeated post for a while. */
   repeats: { kind: 'idempotency-key' | 'double-click'; storedAt: string }[];
-  emails: (EmailView & { internetMessageId: string; attempts: AttemptView[] })[];
+  emails: (WrittenView & { internetMessageId: string; attempts: AttemptView[] })[];
 }
 
 export interface SenderExport {
@@ -150,7 +150,7 @@ async function viewPage({ em, keyring }: Scope, messages: readonly Message[]): P
     emails: emails
       .filter((it) => it.message?.id === message.id)
       .map((email) => ({
-        ...viewEmail(keyring, email, now),
+        ...viewWritten(keyring, email, now),
         internetMessageId: email.internetMessageId,
         attempts: attempts.filter((it) => it.email.id === email.id).map((it) => viewAttempt(keyring, it)),
       })),

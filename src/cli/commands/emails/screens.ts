@@ -1,7 +1,7 @@
 import type { DescribedEmail } from '../../../services/emails/describe-emails.ts';
 import type { EmailDetails } from '../../../services/emails/emails.ts';
 import type { EmailView } from '../../../services/views.ts';
-import type { FailureReason } from '../../../words.ts';
+import { atMostOnceKinds, type FailureReason } from '../../../words.ts';
 import { unopened } from '../../session/print-page.ts';
 import { maskText } from '../../terminal/mask.ts';
 import type { CommonOptions, Output } from '../../terminal/output.ts';
@@ -136,8 +136,8 @@ function adviceOn({ id, state, leased, tries, kind, failure }: EmailDetails): st
     return `To send it anyway: ruffinweb emails resend ${id} --again`;
   }
   if (state !== 'failed') return null;
-  // `resendEmails` requires this, since the visitor may already have the auto-reply.
-  const needsAgain = kind === 'auto-reply' && failure === 'outcome-unknown';
+  // `resendEmails` requires this, since the visitor may already have the mail.
+  const needsAgain = atMostOnceKinds.includes(kind) && failure === 'outcome-unknown';
   return `Send it again: ruffinweb emails resend ${id}${needsAgain ? ' --again' : ''}`;
 }
 

@@ -97,6 +97,7 @@ function printStatus(output: Output, { keys }: EncryptionStatus, damaged: number
     },
     number('SENDERS', (it) => it.rows.senders),
     number('MESSAGES', (it) => it.rows.messages),
+    { ...number('REPLIES', (it) => it.rows.emails), omit: 4 },
     number('ATTEMPTS', (it) => it.rows.attempts),
     { ...number('PAUSE', (it) => it.rows.mail_queue), omit: 3 },
     { header: 'LAST ROW', text: (it) => time(it.newestRowAt) },

@@ -5,7 +5,7 @@ import type { Call, CliCommand } from '../../session/command.ts';
 import type { PageOptions } from '../../session/options.ts';
 import { printPages, unopened } from '../../session/print-page.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
-import { maskEmail, maskMessage } from '../../terminal/mask.ts';
+import { maskEmail, maskMessage, maskText } from '../../terminal/mask.ts';
 import type { Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import type { Column } from '../../terminal/table.ts';
@@ -14,9 +14,12 @@ import { addMessageChanges } from './change.ts';
 import { addExportCommand } from './export.ts';
 import { addMessageFilter, type MessageFilterOptions, messageFilterOf } from './filter.ts';
 import { addReleaseCommand } from './release.ts';
+import { addReplyCommand } from './reply.ts';
 
 export function addMessageCommands(program: CliCommand): void {
-  const messages = program.command('messages').description('Stored messages: show, hold, release and export them');
+  const messages = program
+    .command('messages')
+    .description('Stored messages: show, answer, hold, release and export them');
 
   addMessageFilter(messages.command('list'))
     .description('List messages, newest first')
@@ -35,6 +38,7 @@ export function addMessageCommands(program: CliCommand): void {
     .examples('ruffinweb messages show latest', 'ruffinweb messages show RW-4K2M9Q7T1X --json')
     .run(showMessage);
 
+  addReplyCommand(messages);
   addReleaseCommand(messages);
   addMessageChanges(messages);
   addExportCommand(messages);
@@ -65,7 +69,8 @@ async function showMessage({ deps, options, output }: Call, which: string): Prom
 
 function maskDetails(message: MessageDetails): MessageDetails {
   const clientAddress = message.clientAddress && '***';
-  return { ...maskMessage(message), clientAddress, emails: message.emails.map(maskEmail) };
+  const emails = message.emails.map((it) => ({ ...maskEmail(it), text: it.text && maskText(it.text, message.name) }));
+  return { ...maskMessage(message), clientAddress, emails };
 }
 
 /** @param rows the rows to show. If all of them are held, they say why; otherwise those that are not accepted say so. */
@@ -137,6 +142,12 @@ function printMessage(output: Output, message: MessageDetails): void {
   for (const [field, text] of Object.entries(message.extra ?? {})) {
     output.print();
     output.print(style.dim(showSafe(field)));
+    output.printText(text);
+  }
+  for (const { text, state, sentAt, createdAt } of message.emails) {
+    if (text === null) continue;
+    output.print();
+    output.print(style.dim(`reply of ${output.time(createdAt)}${sentAt === null ? `, ${state}` : ''}`));
     output.printText(text);
   }
   if (message.emails.length > 0) {
