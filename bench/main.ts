@@ -14,6 +14,7 @@ const parts: Record<string, () => Promise<Part>> = {
   deliver: async () => (await import('./deliver.ts')).deliver,
   cli: async () => (await import('./cli.ts')).cli,
   list: async () => (await import('./list.ts')).list,
+  find: async () => (await import('./find.ts')).find,
   memory: async () => (await import('./memory.ts')).memory,
   profile: async () => (await import('./profile.ts')).profile,
   against: async () => (await import('./against.ts')).against,

@@ -15,7 +15,7 @@ const { existsSync, readFileSync, realpathSync } = load('node:fs');
 const manifest = readJson('../package.json');
 const required = manifest.engines.node.replace('>=', '');
 /** Commands that run for a long time, so that their memory matters. */
-const takesLong = /^(serve|deliver|messages export)\b/;
+const takesLong = /^(serve|deliver|watch|find|messages export|messages list .*--match)\b/;
 const bundled = pathTo('../node_modules/node/bin/node');
 
 // By default it opens Node's debugger, through which other accounts on this machine could control the program.
@@ -33,7 +33,7 @@ async function startHere() {
     fail('ruffinweb: its packages are not installed. Run "npm ci" in', pathTo('..'));
     return;
   }
-  if (takesLong.test(process.argv.slice(2, 4).join(' '))) startWithSmallHeap();
+  if (takesLong.test(process.argv.slice(2).join(' '))) startWithSmallHeap();
   keepCompiled();
   const { main } = await import(inClone ? '../src/cli/main.ts' : '../dist/cli/main.js');
   await main();

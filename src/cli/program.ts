@@ -5,6 +5,7 @@ import { addConfigCommands } from './commands/config/config.ts';
 import { addDeliverCommand } from './commands/deliver.ts';
 import { addEmailCommands } from './commands/emails/emails.ts';
 import { addEncryptionCommands } from './commands/encryption/encryption.ts';
+import { addFindCommand } from './commands/find.ts';
 import { addFormCommands } from './commands/forms/forms.ts';
 import { addHealthCommand } from './commands/health/health.ts';
 import { addHelpCommands } from './commands/help.ts';
@@ -57,6 +58,7 @@ export function createProgram(deps: Deps): Command {
     .exitOverride();
 
   program.commandsGroup('Messages and mail:');
+  addFindCommand(program);
   addMessageCommands(program);
   addSenderCommands(program);
   addEmailCommands(program);

@@ -32,8 +32,15 @@ export function randomText(length: number): string {
 
 /** Reads a receipt as people type it: any case, O for 0, I and L for 1. */
 export function readReceipt(text: string): string | undefined {
-  const plain = text.trim().toUpperCase().replace(/^RW-?/, '').replaceAll('O', '0').replaceAll(/[IL]/g, '1');
-  return /^[0-9A-HJKMNP-TV-Z]{10}$/.test(plain) ? `RW-${plain}` : undefined;
+  const plain = text.trim().toUpperCase().replaceAll('O', '0').replaceAll(/[IL]/g, '1');
+  // The random part may begin with RW too.
+  const [, random] = /^(?:RW-?)?([0-9A-HJKMNP-TV-Z]{10})$/.exec(plain) ?? [];
+  return random === undefined ? undefined : `RW-${random}`;
+}
+
+/** The same with the spaces and signs of a mail or a dictation: `#rw 4k2m 9q7t1x`, `(RW-4K2M9Q7T1X)`. */
+export function readTypedReceipt(text: string): string | undefined {
+  return readReceipt(text.replaceAll(/[^0-9a-z]/gi, ''));
 }
 
 /** Ids as the text of a PostgreSQL array, without nulls. */

@@ -45,7 +45,7 @@ export function cutPage<Row extends { id: string; at?: Date }, Item>(
 }
 
 /** Opaque to clients, so that it may change: 8 bytes of time (if any), then the 16 bytes of an id. */
-function writeCursor({ id, at }: { id: string; at?: Date }): string {
+export function writeCursor({ id, at }: { id: string; at?: Date }): string {
   const time = Buffer.alloc(at === undefined ? 0 : 8);
   if (at !== undefined) time.writeBigInt64BE(BigInt(at.getTime()));
   return Buffer.concat([time, Buffer.from(id.replaceAll('-', ''), 'hex')]).toString('base64url');
@@ -94,12 +94,13 @@ const afterAllIds = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
  * Yields all rows, page by page in id order. Each page is a query of its own, so a slow reader holds neither
  * a transaction nor a connection.
  *
- * @param read reads the page that begins after this id.
+ * @param read reads the page that begins after this id. It also decides whether ids go up or down.
  */
 export async function* walkById<Row extends { id: string }>(
   read: (after: string) => Promise<Row[]>,
+  start = beforeAllIds,
 ): AsyncGenerator<Row[]> {
-  for (let after = beforeAllIds; ; ) {
+  for (let after = start; ; ) {
     const rows = await read(after);
     const last = rows.at(-1);
     if (last === undefined) return;

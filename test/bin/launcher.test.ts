@@ -58,14 +58,14 @@ describe('the launcher', () => {
   it('starts only long-running commands with a small heap', async () => {
     await write('dist/cli/main.js', 'export async function main() { console.log(process.pid, ...process.execArgv); }');
 
-    for (const command of ['serve', 'deliver', 'messages export']) {
+    for (const command of ['serve', 'deliver', 'find x', 'messages export', 'messages list --json --match x']) {
       const { out, err } = await run(process.execPath, ...command.split(' '));
       expect(err).to.equal('');
       expect(out, command).to.match(
         /^\d+ --min-semi-space-size=8 --max-semi-space-size=8 --heap-growing-percent=50 --no-maglev --v8-pool-size=1 --disable-sigusr1\n$/,
       );
     }
-    for (const command of ['health', 'messages list', 'serves']) {
+    for (const command of ['health', 'messages list', 'messages list --json', 'serves', 'finds']) {
       expect((await run(process.execPath, ...command.split(' '))).out, command).to.match(/^\d+\n$/);
     }
   });

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, openSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -115,7 +116,7 @@ describe('ruffinweb', () => {
     const receipts = ['RW-0000000001', 'RW-0000000002'];
     for (const [args, words] of [
       [['messages', 'hold', ...receipts], /^\nStopped after 0 of 2 messages: the others are as they were\.\n$/],
-      [['emails', 'resend', ...receipts], /^\nStopped after 0 of 2 emails: run it again/],
+      [['emails', 'resend', randomUUID(), randomUUID()], /^\nStopped after 0 of 2 emails: run it again/],
       [['purge'], /^\nStopped before everything was removed/m],
       [['senders', 'export', '--email', 'ada@example.test'], /^Stopped: the export is not complete/m],
     ] as const) {
@@ -185,6 +186,48 @@ describe('ruffinweb', () => {
         'Add --help to see how to use it.\n',
       ].join('\n'),
     );
+  });
+
+  it('answers a familiar verb with the right command, and exits 2', async () => {
+    const told: [typed: string, right: string][] = [
+      ['messages remove RW-4K2M9Q7T1X --yes', 'messages delete RW-4K2M9Q7T1X'],
+      ['messages remove', 'messages delete <message>'],
+      ['forms create shop --name Shop', 'forms add shop'],
+      ['emails retry RW-4K2M9Q7T1X latest', 'emails resend RW-4K2M9Q7T1X latest'],
+      ['senders search müller "', 'find müller'],
+      ['doctor', 'health --deep'],
+      ['keys status', 'health'],
+      ['version', '--version'],
+    ];
+    for (const [typed, right] of told) {
+      const run = await runHere(typed.split(' '), db);
+      expect(run, typed).to.include({ code: 2, stdout: '' });
+      expect(run.stderr.split('\n')[0], typed).to.match(
+        new RegExp(`^ruffinweb: unknown command '\\w+': ruffinweb ${right}$`),
+      );
+    }
+  });
+
+  it('knows each command that it names for a familiar verb', async () => {
+    const [{ createProgram }, { familiarVerbs }] = await Promise.all([
+      import('../../src/cli/program.ts'),
+      import('../../src/cli/session/familiar-verbs.ts'),
+    ]);
+    const program = createProgram({ env: {} } as unknown as Parameters<typeof createProgram>[0]);
+    const child = (of: typeof program | undefined, name: string) => of?.commands.find((it) => it.name() === name);
+    for (const [noun, verbs, line] of familiarVerbs) {
+      let [command, isComplete] = [program, line.startsWith('--')];
+      for (const word of line.split(' ').filter((it) => !isComplete && !it.startsWith('<'))) {
+        command = child(command, word) ?? command;
+        isComplete = command.commands.length === 0;
+      }
+      expect(isComplete, line).to.equal(true);
+      const flags = command.options.map((it) => it.long);
+      expect(flags, line).to.include.members(line.match(/--[\w-]+/g) ?? []);
+      const owner = noun === '*' || noun === '' ? program : child(program, noun);
+      expect(owner, noun).to.not.equal(undefined);
+      for (const verb of verbs.split(' ')) expect(child(owner, verb), `${noun} ${verb}`).to.equal(undefined);
+    }
   });
 
   it('exits 2 on invalid settings, 1 if the database is away', async () => {

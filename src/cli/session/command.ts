@@ -1,7 +1,8 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, type ErrorOptions, InvalidArgumentError, Option } from 'commander';
 import type { Deps } from '../terminal/deps.ts';
 import { type CommonOptions, Output } from '../terminal/output.ts';
 import { timeForms } from '../terminal/times.ts';
+import { rightCommand } from './familiar-verbs.ts';
 
 /** What a command works with. */
 export interface Call<Options = unknown> {
@@ -24,6 +25,12 @@ export class CliCommand extends Command {
 
   override createCommand(name?: string): CliCommand {
     return new CliCommand(this.#deps, name);
+  }
+
+  override error(message: string, options?: ErrorOptions): never {
+    const isUnknown = options?.code === 'commander.unknownCommand';
+    const right = isUnknown ? rightCommand(this.parent === null ? '' : this.name(), this.args) : undefined;
+    return super.error(right === undefined ? message : `error: unknown command '${this.args[0]}': ${right}`, options);
   }
 
   examples(...lines: [string, string, ...string[]]): this {

@@ -1,4 +1,5 @@
 import type { Page, PageRequest } from '../../services/paging.ts';
+import type { MessageView } from '../../services/views.ts';
 import { safeJson } from '../terminal/safe-text.ts';
 import type { Column } from '../terminal/table.ts';
 import { writePiece } from '../terminal/write-pieces.ts';
@@ -8,6 +9,11 @@ import { setExitCode } from './results.ts';
 
 /** Shown in place of a text that cannot be decrypted. */
 export const unopened = '(cannot be opened)';
+
+/** A later release may store messages without an address. */
+export function fromOf({ email, message }: Pick<MessageView, 'email' | 'message'>): string {
+  return email ?? (message === null ? unopened : '–');
+}
 
 interface PageLook<View> {
   columns: (items: readonly View[]) => readonly Column<View>[];

@@ -7,10 +7,10 @@ import type { Deps } from './deps.ts';
 export async function writePieces(
   deps: Pick<Deps, 'stdout'>,
   pieces: AsyncIterable<string>,
-  stop: AbortSignal,
+  stop?: AbortSignal,
 ): Promise<void> {
   for await (const piece of pieces) {
-    if (stop.aborted || !(await writePiece(deps.stdout, piece))) return;
+    if (stop?.aborted || !(await writePiece(deps.stdout, piece))) return;
   }
 }
 

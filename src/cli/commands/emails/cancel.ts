@@ -4,16 +4,18 @@ import { reasonColumn, resultColumn } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { aboutColumns, idColumn } from './screens.ts';
 
+export const whichEmail = 'an id as shown by "emails list"; a receipt or "latest" for the emails about that message';
+
 export function addCancelCommand(emails: CliCommand): void {
   emails
     .command('cancel')
     .description('Cancel queued, held or failed emails: they stay listed and are never sent')
-    .argument('<id...>', 'as shown by "emails list"')
+    .argument('<email...>', whichEmail)
     .option('--dry-run', 'only say what would happen')
     .option('--mask', 'hide addresses')
     .jsonOption()
     .examples(
-      'ruffinweb emails cancel 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a',
+      'ruffinweb emails cancel RW-4K2M9Q7T1X',
       `ruffinweb emails list --state queued --limit 200 --json | jq -r '.items[].id' | xargs ruffinweb emails cancel`,
     )
     .run(cancelEmails);
@@ -22,10 +24,12 @@ export function addCancelCommand(emails: CliCommand): void {
 const load = async () => ({
   ...(await import('../../../services/emails/cancel-emails.ts')),
   ...(await import('../../../services/emails/describe-emails.ts')),
+  ...(await import('../../../services/emails/find-named-emails.ts')),
 });
 
-async function cancelEmails({ deps, options, output }: Call, ids: string[]): Promise<void> {
-  const { items, about } = await runInScope(deps, load, async (scope, { cancelEmails, describeEmails }) => {
+async function cancelEmails({ deps, options, output }: Call, names: string[]): Promise<void> {
+  const { items, about } = await runInScope(deps, load, async (scope, { cancelEmails, describeEmails, ...find }) => {
+    const ids = await find.findNamedEmails(scope, names, { again: false });
     const about = await describeEmails(scope, ids);
     return { about, items: await cancelEmails(scope, ids, options.dryRun) };
   });

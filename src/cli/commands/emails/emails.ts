@@ -7,7 +7,8 @@ import { onlyGiven, type PageOptions, type PeriodOptions, periodOf } from '../..
 import { printPages } from '../../session/print-page.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { maskEmail, maskHtml, maskText } from '../../terminal/mask.ts';
-import { addCancelCommand } from './cancel.ts';
+import type { Output } from '../../terminal/output.ts';
+import { addCancelCommand, whichEmail } from './cancel.ts';
 import { addPauseCommands, warnOfPause } from './pause.ts';
 import { addTryMailCommands } from './preview-and-test.ts';
 import { addResendCommand } from './resend.ts';
@@ -33,11 +34,11 @@ export function addEmailCommands(program: CliCommand): void {
   emails
     .command('show')
     .description('Show one email with every attempt to deliver it')
-    .argument('<id>', 'as shown by "emails list"')
+    .argument('<email>', whichEmail)
     .option('--mail', 'print the mail itself, made with the current templates')
     .dataOptions()
     .examples(
-      'ruffinweb emails show 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a',
+      'ruffinweb emails show RW-4K2M9Q7T1X',
       'ruffinweb emails show 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a --mail',
     )
     .run(showEmail);
@@ -69,32 +70,49 @@ async function listEmails(call: Call<ListOptions>): Promise<void> {
   });
 }
 
-async function showEmail(call: Call<{ mail?: boolean }>, id: string): Promise<void> {
+async function showEmail(call: Call<{ mail?: boolean }>, name: string): Promise<void> {
   const { deps, options, output } = call;
   await runInScope(deps, loadEmails, async (scope, { showEmail }, context) => {
-    const found = await showEmail(scope, id);
-    const email = options.mask ? maskDetails(found) : found;
-    if (options.mail) await printMail(call, context, email);
-    else output.printResult(email, () => printEmail(output, email));
+    const { findNamedEmails } = await import('../../../services/emails/find-named-emails.ts');
+    const ids = await findNamedEmails(scope, [name]);
+    const shown: (EmailDetails & { mail?: ShownMail })[] = [];
+    for (const id of ids) {
+      const found = await showEmail(scope, id);
+      const email = options.mask ? maskDetails(found) : found;
+      shown.push(options.mail ? { ...email, mail: await readMail(call, context, email.id) } : email);
+    }
+    output.printResult(ids[0] === name ? shown[0] : { items: shown }, () => {
+      for (const [index, email] of shown.entries()) {
+        if (index > 0) output.print();
+        if (email.mail === undefined) printEmail(output, email);
+        else printMail(output, email.mail);
+      }
+    });
   });
 }
 
-/** Prints headers and text; the HTML part only as JSON, since a terminal cannot show it. */
-async function printMail({ options, output }: Call, context: Context, email: EmailDetails): Promise<void> {
+type ShownMail = Awaited<ReturnType<typeof readMail>>;
+
+async function readMail({ options }: Call, context: Context, id: string) {
   const [{ openMail }, { showMail }] = await Promise.all([
     import('../../../mailing-context.ts'),
     import('../../../services/emails/show-mail.ts'),
   ]);
   await using mailing = await openMail(context.config);
-  const mail = await showMail({ ...context, composer: mailing.composer }, email.id);
+  const mail = await showMail({ ...context, composer: mailing.composer }, id);
   const hide = (text: string) => (options.mask ? maskText(text, mail.senderNames) : text);
-  const headers = mail.headers.map(([name, value]): [string, string] => [name, hide(value)]);
-  const [text, html] = [hide(mail.text), options.mask ? maskHtml(mail.html, mail.senderNames) : mail.html];
-  output.printResult({ ...email, mail: { headers, text, html } }, () => {
-    output.printDetails(headers);
-    output.print();
-    output.printText(text.trimEnd());
-  });
+  return {
+    headers: mail.headers.map(([name, value]): [string, string] => [name, hide(value)]),
+    text: hide(mail.text),
+    html: options.mask ? maskHtml(mail.html, mail.senderNames) : mail.html,
+  };
+}
+
+/** Prints headers and text; the HTML part is only in the JSON, since a terminal cannot show it. */
+function printMail(output: Output, { headers, text }: ShownMail): void {
+  output.printDetails(headers);
+  output.print();
+  output.printText(text.trimEnd());
 }
 
 function maskDetails(email: EmailDetails): EmailDetails {

@@ -11,6 +11,7 @@ import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse, isInteractive } from '../../terminal/confirm.ts';
 import { type Output, plural } from '../../terminal/output.ts';
 import { showProgress } from '../../terminal/progress.ts';
+import { whichEmail } from './cancel.ts';
 import { warnOfPause } from './pause.ts';
 import { aboutColumns, type Described, idColumn } from './screens.ts';
 
@@ -30,7 +31,7 @@ export function addResendCommand(emails: CliCommand): void {
   emails
     .command('resend')
     .description('Send emails now: the given ones, all failed ones, or all that wait for a retry')
-    .argument('[id...]', 'as shown by "emails list"')
+    .argument('[email...]', whichEmail)
     .option('--failed', 'all failed emails, limited by the options below')
     .addOption(new Option('--queued', 'all emails that wait for a retry').conflicts('failed'))
     .addOption(new Option('--kind <kind>', 'only of this kind').choices(emailKinds))
@@ -47,19 +48,20 @@ export function addResendCommand(emails: CliCommand): void {
       'ruffinweb emails resend --failed --since 2d --kind notification --dry-run',
       'ruffinweb emails resend --queued --wait',
       'ruffinweb emails resend --failed --to office@example.com --yes',
-      'ruffinweb emails resend 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a --again',
+      'ruffinweb emails resend RW-4K2M9Q7T1X --again',
     )
     .run(resendEmails);
 }
 
 const loadResend = () => import('../../../services/emails/resend-emails.ts');
 
-async function resendEmails(call: Call<ResendOptions>, ids: string[]): Promise<void> {
+async function resendEmails(call: Call<ResendOptions>, names: string[]): Promise<void> {
   const { deps, options, output } = call;
-  const which = readWhich(ids, options);
+  const given = readWhich(names, options);
   const stop = deps.stopGently();
   const items = await runInScope(deps, loadResend, async (scope, { countResendable }) => {
-    const total = 'ids' in which ? ids.length : await countResendable(scope, which.query, options.to);
+    const which = 'ids' in given ? { ids: await findIds(scope, names, options) } : given;
+    const total = 'ids' in which ? which.ids.length : await countResendable(scope, which.query, options.to);
     if ('query' in which && total > 0 && !options.dryRun && isInteractive(deps)) {
       const emails = which.query.state === 'failed' ? 'failed email' : 'waiting email';
       const when = which.query.state === 'failed' ? 'again' : 'now';
@@ -102,6 +104,15 @@ function warnOfRefused(output: Output, items: readonly Resent[], about: Describe
   output.note(`${codes.length} of these ${were} refused for good (${which}) and will probably fail again.`);
 }
 
+async function findIds(
+  scope: Scope,
+  names: readonly string[],
+  { again = false, to }: ResendOptions,
+): Promise<string[]> {
+  const { findNamedEmails } = await import('../../../services/emails/find-named-emails.ts');
+  return await findNamedEmails(scope, names, { again, kind: to === undefined ? undefined : 'notification' });
+}
+
 async function resend(
   { deps, options }: Call<ResendOptions>,
   scope: Scope,
@@ -131,10 +142,11 @@ function readWhich(ids: string[], options: ResendOptions): Which {
     throw new Problem('argument-invalid', `--to is for notifications, not for --kind ${kind}`);
   }
   if (ids.length > 0 && (failed || queued || Object.keys(filter).length > 0)) {
-    throw new Problem('argument-invalid', 'name ids or use --failed or --queued, not both');
+    throw new Problem('argument-invalid', 'name emails or use --failed or --queued, not both');
   }
   if (ids.length > 0) return { ids };
-  if (!failed && !queued) throw new Problem('argument-invalid', 'say which emails: their ids, --failed or --queued');
+  if (!failed && !queued)
+    throw new Problem('argument-invalid', 'say which emails: receipts of messages, their ids, --failed or --queued');
   if (options.again) throw new Problem('argument-invalid', '--again is for emails named by their ids');
   return { query: { ...filter, ...toAll, state: failed ? 'failed' : 'queued' } };
 }

@@ -6,13 +6,15 @@ import { type Result, reasonColumn, resultColumn, setExitCode } from '../../sess
 import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse } from '../../terminal/confirm.ts';
 import { type Output, plural } from '../../terminal/output.ts';
-import { showSafe } from '../../terminal/safe-text.ts';
+
+export const whichMessage = 'its receipt, its id, "latest", or the address of somebody who wrote only one';
+export const manyMessages = 'receipts, ids, "latest", or addresses of people who wrote only one';
 
 export function addMessageChanges(messages: CliCommand): void {
   messages
     .command('hold')
     .description('Hold messages back, with all of their mail that has not been sent yet')
-    .argument('<message...>', 'receipts or ids')
+    .argument('<message...>', manyMessages)
     .jsonOption()
     .examples('ruffinweb messages hold RW-4K2M9Q7T1X', 'ruffinweb messages hold RW-4K2M9Q7T1X --json')
     .run((call, which: string[]) => change(call, which, 'held'));
@@ -20,18 +22,14 @@ export function addMessageChanges(messages: CliCommand): void {
   messages
     .command('delete')
     .description('Delete messages for good, with their emails; the next purge removes senders without messages')
-    .argument('<message...>', 'receipts or ids')
+    .argument('<message...>', manyMessages)
     .option('--yes', 'do not ask')
     .jsonOption()
     .examples(
       'ruffinweb messages delete RW-4K2M9Q7T1X',
       `ruffinweb messages list --status held --limit 200 --json | jq -r '.items[].id' | xargs ruffinweb messages delete --yes`,
     )
-    .run(async (call, which: string[]) => {
-      const what = which.length === 1 ? `message ${showSafe(which[0] ?? '')}` : `${which.length} messages`;
-      await confirmOrRefuse(call.deps, call.options, `Delete ${what} for good, emails included?`);
-      await change(call, which, 'deleted');
-    });
+    .run((call, which: string[]) => change(call, which, 'deleted'));
 }
 
 type ChangeWord = 'held' | 'released' | 'deleted';
@@ -41,22 +39,51 @@ export interface ChangeResult extends Result {
   receipt: string | null;
 }
 
-export async function change({ deps, output }: Call, which: readonly string[], word: ChangeWord): Promise<void> {
-  const stop = deps.stopGently();
+export async function change(call: Call, which: readonly string[], word: ChangeWord): Promise<void> {
+  const { deps, output } = call;
   const load = () => import('../../../services/messages/change-message.ts');
-  const items = await runInScope(deps, load, async (scope, { holdMessage, releaseMessage, deleteMessage }) => {
+  await runInScope(deps, load, async (scope, { holdMessage, releaseMessage, deleteMessage }) => {
     const act = { held: holdMessage, released: releaseMessage, deleted: deleteMessage }[word];
-    const done: ChangeResult[] = [];
-    for (const one of new Set(which)) {
+    const named = await nameAll(scope, which);
+    if (word === 'deleted') await askToDelete(call, named);
+    const stop = deps.stopGently();
+    const items: ChangeResult[] = [];
+    for (const one of named) {
       if (stop.aborted) break;
-      done.push(await changeOne(scope, one, word, act));
+      items.push('result' in one ? one : await changeOne(scope, one, word, act));
     }
-    return done;
+    output.printResult({ items }, () => printChanges(output, items));
+    if (stop.aborted) output.warn(explainStop(items.length, named.length));
+    const isRefused = items.some((it) => it.code !== null);
+    setExitCode(deps, stop, isRefused);
   });
-  output.printResult({ items }, () => printChanges(output, items));
-  if (stop.aborted) output.warn(explainStop(items.length, new Set(which).size));
-  const isRefused = items.some((it) => it.code !== null);
-  setExitCode(deps, stop, isRefused);
+}
+
+interface Named {
+  id: string;
+  receipt: string;
+}
+
+/** Before anything changes, since a deletion makes another message the latest. Each message comes once. */
+async function nameAll(scope: Scope, names: readonly string[]): Promise<(Named | ChangeResult)[]> {
+  const { findNamedMessage } = await import('../../../services/find-named.ts');
+  const named = new Map<string, Named | ChangeResult>();
+  for (const name of names) {
+    try {
+      const { id, receipt } = await findNamedMessage(scope, name);
+      named.set(id, { id, receipt });
+    } catch (error) {
+      named.set(name, refusalOf({ id: name, receipt: null }, error));
+    }
+  }
+  return [...named.values()];
+}
+
+async function askToDelete({ deps, options }: Call, named: readonly (Named | ChangeResult)[]): Promise<void> {
+  const [first, ...others] = named.filter((it) => !('result' in it));
+  if (first === undefined) return;
+  const what = others.length === 0 ? `message ${first.receipt}` : `${others.length + 1} messages`;
+  await confirmOrRefuse(deps, options, `Delete ${what} for good, emails included?`);
 }
 
 export function printChanges(output: Output, items: readonly ChangeResult[]): void {
@@ -67,20 +94,24 @@ export function printChanges(output: Output, items: readonly ChangeResult[]): vo
   ]);
 }
 
-/** Reports a refusal as a result, so that the other messages are still changed. */
 export async function changeOne(
   scope: Scope,
-  which: string,
+  named: Named,
   word: ChangeWord,
   act: (scope: Scope, which: string) => Promise<MessageChange>,
 ): Promise<ChangeResult> {
   try {
-    const { id, receipt, changed } = await act(scope, which);
-    return { id, receipt, result: changed ? word : `already-${word}`, code: null, reason: null };
+    const { changed } = await act(scope, named.id);
+    return { ...named, result: changed ? word : `already-${word}`, code: null, reason: null };
   } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    return { id: which, receipt: null, result: 'refused', code: error.code, reason: error.message };
+    return refusalOf(named, error);
   }
+}
+
+/** Reports a refusal as a result, so that the other messages are still changed. */
+function refusalOf(named: Pick<ChangeResult, 'id' | 'receipt'>, error: unknown): ChangeResult {
+  if (!(error instanceof Problem)) throw error;
+  return { ...named, result: 'refused', code: error.code, reason: error.message };
 }
 
 export function explainStop(done: number, asked: number): string {

@@ -9,7 +9,7 @@ import { plural } from '../../terminal/output.ts';
 import { showProgress } from '../../terminal/progress.ts';
 import { safeJson, showSafe } from '../../terminal/safe-text.ts';
 import { writePieces } from '../../terminal/write-pieces.ts';
-import { addMessageFilter, type MessageFilterOptions, messageFilterOf } from './filter.ts';
+import { addMessageFilter, type MessageFilterOptions, messageFilterOf, withSender } from './filter.ts';
 
 const formats = ['csv', 'jsonl'] as const;
 
@@ -31,10 +31,11 @@ export function addExportCommand(messages: CliCommand): void {
 }
 
 async function exportMessages({ deps, options, output }: Call<ExportOptions>): Promise<void> {
-  const filter = messageFilterOf(options);
+  const limits = messageFilterOf(options);
   const stop = deps.stopGently();
   const load = () => import('../../../services/messages/export-messages.ts');
   await runInScope(deps, load, async (scope, { countMessages, exportMessages }) => {
+    const filter = await withSender(scope, limits);
     // Before the first line is written, so that a wrong filter leaves no file with only a header.
     const [total, pages] = [await countMessages(scope, filter), await exportMessages(scope, filter)];
     // On a terminal the rows themselves show the progress.

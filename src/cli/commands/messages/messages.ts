@@ -1,18 +1,22 @@
-import type { MessageDetails } from '../../../services/messages/messages.ts';
+import type { MessageDetails, MessageFilter } from '../../../services/messages/messages.ts';
+import type { PageRequest } from '../../../services/paging.ts';
+import type { Scope } from '../../../services/scope.ts';
 import type { MessageView } from '../../../services/views.ts';
 import { heldInWords, type NoReplyReason } from '../../../words.ts';
 import type { Call, CliCommand } from '../../session/command.ts';
 import type { PageOptions } from '../../session/options.ts';
-import { printPages, unopened } from '../../session/print-page.ts';
+import { fromOf, printPages, unopened } from '../../session/print-page.ts';
+import { setExitCode } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { maskEmail, maskMessage, maskText } from '../../terminal/mask.ts';
 import type { Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import type { Column } from '../../terminal/table.ts';
 import { emailColumns } from '../emails/screens.ts';
-import { addMessageChanges } from './change.ts';
+import { loadSearch, showSearchProgress, warnOfUnopened } from '../find.ts';
+import { addMessageChanges, whichMessage } from './change.ts';
 import { addExportCommand } from './export.ts';
-import { addMessageFilter, type MessageFilterOptions, messageFilterOf } from './filter.ts';
+import { addMessageFilter, type MessageFilterOptions, messageFilterOf, withSender } from './filter.ts';
 import { addReleaseCommand } from './release.ts';
 import { addReplyCommand } from './reply.ts';
 
@@ -23,6 +27,7 @@ export function addMessageCommands(program: CliCommand): void {
 
   addMessageFilter(messages.command('list'))
     .description('List messages, newest first')
+    .option('--match <words...>', 'only with all of these words, as "find" searches them')
     .pageOptions()
     .examples(
       'ruffinweb messages list --since 2d --form contact',
@@ -33,7 +38,7 @@ export function addMessageCommands(program: CliCommand): void {
   messages
     .command('show')
     .description('Show one message in full, with its emails')
-    .argument('<message>', 'its receipt, its id, or "latest"')
+    .argument('<message>', whichMessage)
     .dataOptions()
     .examples('ruffinweb messages show latest', 'ruffinweb messages show RW-4K2M9Q7T1X --json')
     .run(showMessage);
@@ -46,23 +51,44 @@ export function addMessageCommands(program: CliCommand): void {
 
 const loadMessages = () => import('../../../services/messages/messages.ts');
 
-async function listMessages(call: Call<PageOptions & MessageFilterOptions>): Promise<void> {
+async function listMessages(call: Call<PageOptions & MessageFilterOptions & { match?: string[] }>): Promise<void> {
   const { deps, options, output } = call;
   const filter = messageFilterOf(options);
-  await runInScope(deps, loadMessages, (scope, { listMessages }) =>
-    printPages(call, (page) => listMessages(scope, { ...page, ...filter }), {
+  await runInScope(deps, loadMessages, async (scope, { listMessages }) => {
+    const limits = await withSender(scope, filter);
+    const read = (page: PageRequest) =>
+      options.match === undefined
+        ? listMessages(scope, { ...page, ...limits })
+        : readMatches(call, scope, options.match, { ...page, ...limits });
+    await printPages(call, read, {
       columns: (items) => messageColumns(output, items),
       mask: maskMessage,
       whenEmpty:
-        Object.keys(filter).length > 0 || options.cursor
+        Object.keys(filter).length > 0 || options.match || options.cursor
           ? 'No message matches. Leave out a filter to see more.'
           : 'No message yet. Post to /api/messages, or open the landing page.',
-    }),
-  );
+    });
+  });
+}
+
+async function readMatches(call: Call, scope: Scope, given: readonly string[], request: PageRequest & MessageFilter) {
+  const { deps, output } = call;
+  const { listMatches, readWords } = await loadSearch();
+  const words = readWords(given);
+  const stop = deps.stopGently();
+  using progress = await showSearchProgress(call, scope, request);
+  const { unopened, ...found } = await listMatches(scope, words, request, { stop, onProgress: progress.report });
+  progress.clear();
+  warnOfUnopened(output, unopened);
+  setExitCode(deps, stop, unopened > 0);
+  return found;
 }
 
 async function showMessage({ deps, options, output }: Call, which: string): Promise<void> {
-  const found = await runInScope(deps, loadMessages, (scope, { showMessage }) => showMessage(scope, which));
+  const found = await runInScope(deps, loadMessages, async (scope, { showMessage }) => {
+    const { findNamedMessage } = await import('../../../services/find-named.ts');
+    return await showMessage(scope, (await findNamedMessage(scope, which)).id);
+  });
   const message = options.mask ? maskDetails(found) : found;
   output.printResult(message, () => printMessage(output, message));
 }
@@ -98,11 +124,6 @@ export function messageColumns(output: Output, rows: readonly MessageView[]): Co
     { header: 'NAME', text: (it) => it.name ?? '', minWidth: 8, omit: 4 },
     { header: 'MESSAGE', text: previewOf, style: style.dim, minWidth: 16, omit: 2 },
   ];
-}
-
-/** A later release may store messages without an address. */
-function fromOf({ email, message }: MessageView): string {
-  return email ?? (message === null ? unopened : '–');
 }
 
 function previewOf({ subject, message }: MessageView): string {

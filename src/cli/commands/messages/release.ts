@@ -7,7 +7,7 @@ import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse } from '../../terminal/confirm.ts';
 import { plural } from '../../terminal/output.ts';
 import { showProgress } from '../../terminal/progress.ts';
-import { type ChangeResult, change, changeOne, explainStop, printChanges } from './change.ts';
+import { type ChangeResult, change, changeOne, explainStop, manyMessages, printChanges } from './change.ts';
 
 interface ReleaseOptions {
   reason?: Suspicion;
@@ -20,7 +20,7 @@ export function addReleaseCommand(messages: CliCommand): void {
   messages
     .command('release')
     .description('Release held messages: their mail is sent now')
-    .argument('[message...]', 'receipts or ids')
+    .argument('[message...]', manyMessages)
     .addOption(new Option('--reason <reason>', 'all that are held for this reason alone').choices(suspicions))
     .option('--all', 'all held messages')
     .option('--dry-run', 'with --reason or --all: only say what would happen')
@@ -61,9 +61,11 @@ async function releaseMany({ deps, options, output }: Call<ReleaseOptions>): Pro
     if (held.length > 0) await confirmOrRefuse(deps, options, `Release ${many}? Owners get an email about each.`);
     using progress = showProgress(deps, options, held.length, 'released');
     const done: ChangeResult[] = [];
-    for (const { id, heldSince } of held) {
+    for (const { id, receipt, heldSince } of held) {
       if (stop.aborted) break;
-      done.push(await changeOne(scope, id, 'released', () => releaseMessage(scope, id, undefined, heldSince)));
+      done.push(
+        await changeOne(scope, { id, receipt }, 'released', () => releaseMessage(scope, id, undefined, heldSince)),
+      );
       progress.report(done.length);
     }
     return done;

@@ -12,6 +12,7 @@ import { maskAddress, maskMessage, maskText } from '../../terminal/mask.ts';
 import type { Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import { warnOfPause } from '../emails/pause.ts';
+import { whichMessage } from './change.ts';
 import { editText } from './edit-text.ts';
 
 interface ReplyOptions {
@@ -24,7 +25,7 @@ export function addReplyCommand(messages: CliCommand): void {
   messages
     .command('reply')
     .description('Answer a message by mail: write in $VISUAL or $EDITOR, or give the text on stdin')
-    .argument('<message>', 'its receipt or its id')
+    .argument('<message>', whichMessage)
     .option('--text-file <file>', 'the text of the reply, in UTF-8')
     .option('--no-copy', 'no copy for the owners of the form')
     .option('--again', 'also if the same text was sent before')
@@ -40,6 +41,7 @@ export function addReplyCommand(messages: CliCommand): void {
 }
 
 const loadMessages = () => import('../../../services/messages/messages.ts');
+const loadNames = () => import('../../../services/find-named.ts');
 const loadReply = () => import('../../../services/emails/queue-reply.ts');
 
 async function reply(call: Call<ReplyOptions>, which: string): Promise<void> {
@@ -49,10 +51,9 @@ async function reply(call: Call<ReplyOptions>, which: string): Promise<void> {
     return;
   }
   const found = await runInScope(deps, loadReply, async (scope, { findAnswerable }) => {
-    const { findMessage, showMessage } = await loadMessages();
-    const { id } = await findMessage(scope, which);
+    const { id } = await (await loadNames()).findNamedMessage(scope, which);
     await findAnswerable(scope, id, options.yes ?? false);
-    return await showMessage(scope, id);
+    return await (await loadMessages()).showMessage(scope, id);
   });
   const { id, receipt } = found;
   const whenKept = (path: string) =>
@@ -97,7 +98,7 @@ async function send(call: Call<ReplyOptions>, which: string, text: string): Prom
   const { deps, options, output } = call;
   const { copy, yes = false, again = false, dryRun = false } = options;
   return await runInScope(deps, loadReply, async (scope, { queueReply }, context) => {
-    const { id } = await (await loadMessages()).findMessage(scope, which);
+    const { id } = await (await loadNames()).findNamedMessage(scope, which);
     const replied = await queueReply(scope, id, { text, copy, evenSo: yes, again, dryRun });
     if (dryRun && !replied.isRepeat) await preview(call, context, scope, replied);
     else report(call, replied);

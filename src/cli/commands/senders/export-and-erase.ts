@@ -17,8 +17,8 @@ export function addSenderRights(senders: CliCommand): void {
     .description('Print everything stored about one address as one JSON object, even if the sender is gone')
     .option('--json', 'print JSON, which is the default')
     .examples(
-      'ruffinweb senders export --email ada@example.com > ada.json',
-      `ruffinweb senders export --email ada@example.com | jq '.messages[].receivedAt'`,
+      'ruffinweb senders export ada@example.com > ada.json',
+      `ruffinweb senders export ada@example.com | jq '.messages[].receivedAt'`,
     )
     .run(exportSender);
 
@@ -28,7 +28,7 @@ export function addSenderRights(senders: CliCommand): void {
     .option('--yes', 'do not ask')
     .jsonOption()
     .examples(
-      'ruffinweb senders erase --email ada@example.com',
+      'ruffinweb senders erase ada@example.com',
       'ruffinweb senders erase --replay /safe/place/erasures.jsonl --yes',
     )
     .run(eraseSender);
@@ -41,12 +41,12 @@ export function addSenderRights(senders: CliCommand): void {
     .run(printErasures);
 }
 
-async function exportSender({ deps, options, output }: Call<WhichOptions>, id?: string): Promise<void> {
-  const which = whichOf(id, options);
+async function exportSender({ deps, options, output }: Call<WhichOptions>, name?: string): Promise<void> {
+  const which = whichOf(name, options);
   const stop = deps.stopGently();
   const load = () => import('../../../services/senders/export-sender.ts');
   await runInScope(deps, load, async (scope, { exportSender, jsonPieces }) => {
-    const everything = await exportSender(scope, which);
+    const everything = await exportSender(scope, await which(scope));
     const pieces = jsonPieces(everything, (value) => safeJson(value, { oneLine: true }));
     await writePieces(deps, pieces, stop);
   });
@@ -58,18 +58,21 @@ interface EraseOptions extends WhichOptions {
   replay?: string;
 }
 
-async function eraseSender(call: Call<EraseOptions>, id?: string): Promise<void> {
+async function eraseSender(call: Call<EraseOptions>, name?: string): Promise<void> {
   const { deps, options, output } = call;
   if (options.replay !== undefined) {
-    if (id === undefined && options.email === undefined) return await replay(call, options.replay);
+    if (name === undefined && options.email === undefined) return await replay(call, options.replay);
     throw new Problem('argument-invalid', 'name a sender or use --replay, not both');
   }
-  const which = whichOf(id, options);
-  const name = showSafe('id' in which ? which.id : which.email);
-  await confirmOrRefuse(deps, options, `Erase ${name} for good, emails included?`);
+  const which = whichOf(name, options);
   const load = () => import('../../../services/senders/erase-sender.ts');
   await runInScope(deps, load, async (scope, { eraseSender }) => {
-    const erased = await eraseSender(scope, which);
+    const { findPerson } = await import('../../../services/senders/find-person.ts');
+    const choice = await which(scope);
+    const { address } = await findPerson(scope, choice);
+    const whom = address ?? ('id' in choice ? choice.id : choice.email);
+    await confirmOrRefuse(deps, options, `Erase ${showSafe(whom)} for good, emails included?`);
+    const erased = await eraseSender(scope, choice);
     if (options.json) output.printJson(erased);
     else await printErased(output, scope, erased);
   });

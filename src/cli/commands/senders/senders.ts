@@ -28,10 +28,7 @@ export function addSenderCommands(program: CliCommand): void {
   addWhich(senders.command('show'))
     .description('Show one sender and the newest messages')
     .dataOptions()
-    .examples(
-      'ruffinweb senders show --email ada@example.com',
-      'ruffinweb senders show 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a --json',
-    )
+    .examples('ruffinweb senders show ada@example.com', 'ruffinweb senders show RW-4K2M9Q7T1X --json')
     .run(showSender);
 
   for (const [verb, { description, replies }] of Object.entries(verbs)) {
@@ -39,12 +36,9 @@ export function addSenderCommands(program: CliCommand): void {
       .description(description)
       .option('--replies', replies)
       .dataOptions()
-      .examples(
-        `ruffinweb senders ${verb} 01a20241-c5d6-7a2e-9f54-0b7c7d1e2f3a`,
-        `ruffinweb senders ${verb} --email ada@example.com --replies`,
-      )
-      .run((call: Call<ChangeOptions>, id?: string) =>
-        call.options.replies ? changeReplies(call, id, verb === 'block') : changeBlock(call, id, verb === 'block'),
+      .examples(`ruffinweb senders ${verb} RW-4K2M9Q7T1X`, `ruffinweb senders ${verb} ada@example.com --replies`)
+      .run((call: Call<ChangeOptions>, name?: string) =>
+        call.options.replies ? changeReplies(call, name, verb === 'block') : changeBlock(call, name, verb === 'block'),
       );
   }
 
@@ -87,10 +81,10 @@ async function listSenders(call: Call<ListOptions>): Promise<void> {
   await runInScope(deps, loadSenders, list, []);
 }
 
-async function showSender({ deps, options, output }: Call<WhichOptions>, id?: string): Promise<void> {
-  const which = whichOf(id, options);
+async function showSender({ deps, options, output }: Call<WhichOptions>, name?: string): Promise<void> {
+  const which = whichOf(name, options);
   const { found, newest } = await runInScope(deps, loadSenders, async (scope, { showSender }) => {
-    const found = await showSender(scope, which);
+    const found = await showSender(scope, await which(scope));
     if (options.json) return { found, newest: [] };
     const { listMessages } = await import('../../../services/messages/messages.ts');
     return { found, newest: (await listMessages(scope, { sender: found.id, limit: 5 })).items };
@@ -99,10 +93,10 @@ async function showSender({ deps, options, output }: Call<WhichOptions>, id?: st
   output.printResult(sender, () => printSender(output, sender, options.mask ? newest.map(maskMessage) : newest));
 }
 
-async function changeBlock({ deps, options, output }: Call<ChangeOptions>, id: string | undefined, isBlock: boolean) {
-  const which = whichOf(id, options);
-  const changed = await runInScope(deps, loadSenders, (scope, { blockSender, unblockSender }) =>
-    (isBlock ? blockSender : unblockSender)(scope, which),
+async function changeBlock({ deps, options, output }: Call<ChangeOptions>, name: string | undefined, isBlock: boolean) {
+  const which = whichOf(name, options);
+  const changed = await runInScope(deps, loadSenders, async (scope, { blockSender, unblockSender }) =>
+    (isBlock ? blockSender : unblockSender)(scope, await which(scope)),
   );
   const sender = options.mask ? maskSender(changed) : changed;
   output.printResult(sender, () =>
@@ -110,11 +104,15 @@ async function changeBlock({ deps, options, output }: Call<ChangeOptions>, id: s
   );
 }
 
-async function changeReplies({ deps, options, output }: Call<ChangeOptions>, id: string | undefined, isBlock: boolean) {
-  const which = whichOf(id, options);
+async function changeReplies(
+  { deps, options, output }: Call<ChangeOptions>,
+  name: string | undefined,
+  isBlock: boolean,
+) {
+  const which = whichOf(name, options);
   const load = () => import('../../../services/senders/suppress-sender.ts');
-  const changed = await runInScope(deps, load, (scope, { suppressSender, unsuppressSender }) =>
-    (isBlock ? suppressSender : unsuppressSender)(scope, which),
+  const changed = await runInScope(deps, load, async (scope, { suppressSender, unsuppressSender }) =>
+    (isBlock ? suppressSender : unsuppressSender)(scope, await which(scope)),
   );
   const shown = options.mask ? maskSender(changed) : changed;
   const what = changed.suppressedAt ? 'gets no automatic replies' : 'gets automatic replies';

@@ -1,4 +1,5 @@
 import { Problem } from '../../../problems.ts';
+import type { Scope } from '../../../services/scope.ts';
 import type { CliCommand } from '../../session/command.ts';
 
 export interface WhichOptions {
@@ -7,13 +8,21 @@ export interface WhichOptions {
 
 export function addWhich(command: CliCommand): CliCommand {
   return command
-    .argument('[id]', 'as shown by "senders list --json"')
-    .option('--email <address>', 'find the sender by address');
+    .argument('[sender]', 'an address, an id, the receipt of a message, or "latest" for who wrote last')
+    .option('--email <address>', 'the same as an address without this option');
 }
 
-/** @throws {Problem} argument-invalid */
-export function whichOf(id: string | undefined, { email }: WhichOptions): { id: string } | { email: string } {
-  if (id !== undefined && email === undefined) return { id };
-  if (email !== undefined && id === undefined) return { email };
-  throw new Problem('argument-invalid', 'say which sender: an id, or --email with an address');
+/** How to find the sender that was named. @throws {Problem} argument-invalid */
+export function whichOf(
+  name: string | undefined,
+  { email }: WhichOptions,
+): (scope: Scope) => Promise<{ id: string } | { email: string }> {
+  if ((name === undefined) === (email === undefined)) {
+    throw new Problem('argument-invalid', 'say which sender: an address, a receipt, "latest", an id, or --email');
+  }
+  return async (scope) => {
+    if (name === undefined) return { email: email ?? '' };
+    const { findNamedSender } = await import('../../../services/find-named.ts');
+    return await findNamedSender(scope, name);
+  };
 }
