@@ -474,7 +474,7 @@ describe('body of a post', () => {
       form.set('cv', new Blob(['x']), 'cv.pdf');
       const page = await http.send('/api/messages', { method: 'POST', headers: { Accept: browserAccept }, body: form });
       expect(page.status).to.equal(422);
-      expect(page.text).to.include('What I typed').and.include('cv must be text; files are not accepted');
+      expect(page.text).to.include('What I typed').and.include('Cv must be text; files are not accepted');
     });
 
     for (const [what, body] of [
