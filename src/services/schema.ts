@@ -8,7 +8,7 @@ import { Problem } from '../problems.ts';
  * @throws {Problem} schema-behind, schema-too-new
  */
 export function requireFitSchema(status: SchemaStatus): string | undefined {
-  if (status.applied.length === 0) throw new Problem('schema-behind', 'the database has no tables of this program yet');
+  if (status.applied.length === 0) throw new Problem('schema-behind', 'the database has no schema yet');
   if (status.pending.length > 0) {
     throw new Problem(
       'schema-behind',

@@ -22,7 +22,7 @@ describe('serve and deliver', () => {
     const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path, PUBLIC_URL: 'http://forms.example.test' };
     const refused = await runHere(['serve'], db, { settings });
     expect(refused).to.include({ code: 4, stdout: '' });
-    expect(refused.stderr).to.equal('the database has no tables of this program yet: run "ruffinweb serve --migrate"');
+    expect(refused.stderr).to.equal('the database has no schema yet: run "ruffinweb serve --migrate"');
 
     await using server = await RunningServer.start(settings, ['serve', '--migrate', '--no-deliver']);
     expect(server.log).to.include('migration applied').and.include('PUBLIC_URL is http://');

@@ -243,7 +243,9 @@ describe('the retry schedule', () => {
         const items: { result: string; reason: string | null }[] = JSON.parse(stdout).items;
         const skipped = items.filter((it) => it.result === 'skipped');
         expect(skipped.map((it) => it.reason)).to.deep.equal(Array(2).fill('an auto-reply of more than a day ago'));
-        expect((await run('emails', 'resend', option, '--kind', 'auto-reply')).stderr).to.include('To send skipped emails too: ruffinweb emails resend ');
+        expect((await run('emails', 'resend', option, '--kind', 'auto-reply')).stderr).to.include(
+          'To send skipped emails too: ruffinweb emails resend ',
+        );
         await deliver();
         expect(replies(), option).to.have.lengthOf(1);
         expect(smtp.messages).to.have.lengthOf(4);
