@@ -16,22 +16,37 @@ const usesOfForm = `
  * @throws {Problem} form-unknown, form-in-use, argument-invalid
  */
 export async function deleteForm(scope: Scope, slug: string): Promise<void> {
-  if (slug === defaultFormSlug) {
-    throw new Problem('argument-invalid', `"${slug}" stays, because /api/messages posts to it; close it instead`);
-  }
-  const id = await findFormId(scope, slug);
+  const id = await requireDeletable(scope, slug);
   await inTransaction(scope.em, async (em) => {
     // Waits for posts that are being stored. The next statement sees them; later posts find no form.
     await em.execute('select from forms where id = ? for update', [id]);
-    const [used] = await em.execute<{ messages: number; keys: string | null }[]>(usesOfForm, [id]);
-    if (used?.messages) {
-      const messages = used.messages === 1 ? 'a message' : `${used.messages} messages`;
-      throw new Problem('form-in-use', `the form "${slug}" has ${messages}: close it, or delete them first`);
-    }
-    if (used?.keys) throw new Problem('form-in-use', `API keys are limited to the form "${slug}": ${used.keys}`);
+    await requireUnused(em, id, slug);
     for (const table of ['reply_hours', 'notify_hours']) {
       await em.execute(`delete from ${table} where form_id = ?`, [id]);
     }
     await em.execute('delete from forms where id = ?', [id]);
   });
+}
+
+/**
+ * Finds a form that may be deleted, before somebody is asked about it.
+ *
+ * @throws {Problem} as `deleteForm`
+ */
+export async function requireDeletable(scope: Scope, slug: string): Promise<string> {
+  if (slug === defaultFormSlug) {
+    throw new Problem('argument-invalid', `"${slug}" stays, because /api/messages posts to it; close it instead`);
+  }
+  const id = await findFormId(scope, slug);
+  await requireUnused(scope.em, id, slug);
+  return id;
+}
+
+async function requireUnused(em: Scope['em'], id: string, slug: string): Promise<void> {
+  const [used] = await em.execute<{ messages: number; keys: string | null }[]>(usesOfForm, [id]);
+  if (used?.messages) {
+    const messages = used.messages === 1 ? 'a message' : `${used.messages} messages`;
+    throw new Problem('form-in-use', `the form "${slug}" has ${messages}: close it, or delete them first`);
+  }
+  if (used?.keys) throw new Problem('form-in-use', `API keys are limited to the form "${slug}": ${used.keys}`);
 }

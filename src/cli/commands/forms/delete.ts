@@ -17,7 +17,8 @@ async function deleteForm({ deps, options, output }: Call, slug: string): Promis
   await runInScope(
     deps,
     () => import('../../../services/forms/delete-form.ts'),
-    async (scope, { deleteForm }) => {
+    async (scope, { deleteForm, requireDeletable }) => {
+      await requireDeletable(scope, slug);
       await confirmOrRefuse(deps, options, `Delete the form "${slug}" for good? Pages that post to it will fail.`);
       await deleteForm(scope, slug);
     },
