@@ -75,6 +75,9 @@ describe('forms', () => {
       'first_name',
       'postCode',
       'vatID',
+      'phone-number',
+      'Last name',
+      'e-mail',
       'colour[]',
       '--captcha',
       'altcha',
@@ -89,6 +92,9 @@ describe('forms', () => {
         'First name: input name="first_name" autocomplete="given-name" required',
         'Post code: input name="postCode" autocomplete="postal-code" required',
         'VatID: input name="vatID" required',
+        'Phone number: input name="phone-number" type="tel" autocomplete="tel" required',
+        'Last name: input name="Last name" autocomplete="family-name" required',
+        'E mail: input name="e-mail" type="email" autocomplete="email" required',
         'Colour: input name="colour[]" required',
         'Message: textarea name="message" required rows="5"',
         'Leave this empty: input name="_gotcha" tabindex="-1" autocomplete="off"',
@@ -142,9 +148,11 @@ describe('forms', () => {
         ['nothing', 1, 'there is no form "nothing"'],
         ['\0', 1, 'there is no form'],
       ] as const) {
-        const screen = await confirmed(slug);
-        expect([screen.code, screen.stdout], slug).to.deep.equal([code, '']);
-        expect(screen.stderr).to.include(words);
+        // Nobody is asked about what cannot be deleted.
+        for (const screen of [await confirmed(slug), await run('delete', slug)]) {
+          expect([screen.code, screen.stdout], slug).to.deep.equal([code, '']);
+          expect(screen.stderr).to.include(words);
+        }
       }
       expect((await json('list')).items).to.have.lengthOf(2);
       expect(await json('delete', 'shop', '--yes')).to.deep.equal({ slug: 'shop', deleted: true });

@@ -13,16 +13,16 @@ export interface SnippetForm {
 
 export type SnippetSettings = Pick<Config, 'publicUrl' | 'captcha'>;
 
-/** The kind of input, and what browsers fill in, for names that many forms have. Longer names come first. */
+/** The kind of input, and what browsers fill in, for names that many forms have, without spaces and dashes. */
 const knownInputs: readonly [name: RegExp, attributes: string][] = [
   [/^email$/, 'type="email" autocomplete="email"'],
   [/^name$/, 'autocomplete="name"'],
   [/^(tele)?phone(number)?$|^tel$|^mobile$/, 'type="tel" autocomplete="tel"'],
-  [/^compan(y|yname)$|^organi[sz]ation$/, 'autocomplete="organization"'],
-  [/^first_?name$/, 'autocomplete="given-name"'],
-  [/^(last_?|sur)name$/, 'autocomplete="family-name"'],
-  [/^(street_?)?address$|^street$/, 'autocomplete="street-address"'],
-  [/^(zip|post|postal)(_?code)?$/, 'autocomplete="postal-code"'],
+  [/^company(name)?$|^organi[sz]ation$/, 'autocomplete="organization"'],
+  [/^firstname$/, 'autocomplete="given-name"'],
+  [/^(last|sur)name$/, 'autocomplete="family-name"'],
+  [/^(street)?address$|^street$/, 'autocomplete="street-address"'],
+  [/^(zip|post|postal)(code)?$/, 'autocomplete="postal-code"'],
   [/^city$|^town$/, 'autocomplete="address-level2"'],
   [/^country$/, 'autocomplete="country-name"'],
   [/^website$|^url$/, 'autocomplete="url"'],
@@ -35,7 +35,7 @@ export function snippetFields(form: SnippetForm): { name: string; label: string;
   const isNamed = aliases.name.some((it) => required.has(it));
   const names = new Set([...(isNamed ? [] : ['name']), 'email', ...required]).difference(new Set(['message']));
   return [...names, 'message'].map((name) => {
-    const known = knownInputs.find(([pattern]) => pattern.test(name.toLowerCase()))?.[1];
+    const known = knownInputs.find(([pattern]) => pattern.test(name.toLowerCase().replaceAll(/[\s_-]/g, '')))?.[1];
     const attributes = [`name="${escapeHtml(name)}"`, known, required.has(name) && 'required']
       .filter(Boolean)
       .join(' ');
