@@ -39,9 +39,13 @@ export function readDatabaseUrl(text: string): DatabaseAddress {
   };
 }
 
-/** Nothing crosses the internet in clear text unless the URL says so. A host that starts with an encoded slash is a socket. */
-function defaultSslMode({ hostname }: URL): string {
-  return /^%2f/i.test(hostname) || isOnOwnNetwork(hostname) ? 'disable' : 'verify-full';
+/**
+ * Nothing crosses the internet in clear text unless the URL says so. A certificate is there to be checked, in any network.
+ * A host that starts with an encoded slash is a socket.
+ */
+function defaultSslMode({ hostname, searchParams }: URL): string {
+  const isOurs = /^%2f/i.test(hostname) || isOnOwnNetwork(hostname);
+  return isOurs && !searchParams.has('sslrootcert') ? 'disable' : 'verify-full';
 }
 
 function readSslMode(mode: string, rootCertificate: string | null): false | TlsOptions {

@@ -381,6 +381,8 @@ describe('readConfig', () => {
   it('encrypts and verifies by default to databases outside our network', () => {
     const sslOf = (host: string, search = '') => readDatabaseUrl(`postgresql://u@${host}/x${search}`).ssl;
     for (const host of [...ownHosts, '%2Frun%2Fpg.1']) expect(sslOf(host), host).to.equal(false);
+    expect(sslOf('db', '?sslrootcert=system'), 'a certificate').to.deep.equal({ rejectUnauthorized: true });
+    expect(sslOf('db', '?sslrootcert=system&sslmode=disable')).to.equal(false);
     for (const host of foreignHosts) {
       expect(sslOf(host), host).to.deep.equal({ rejectUnauthorized: true });
       expect(sslOf(host, '?sslmode=disable'), host).to.equal(false);
