@@ -56,16 +56,25 @@ export class Problem extends Error {
   readonly captcha: string | undefined;
   /** What would make the same request succeed. */
   readonly needs: Need | undefined;
+  /** The name of a closed form. */
+  readonly form: string | null | undefined;
 
   constructor(
     code: ProblemCode,
     message: string,
-    options: { faults?: readonly FieldFault[]; captcha?: string; needs?: Need; cause?: unknown } = {},
+    options: {
+      faults?: readonly FieldFault[];
+      captcha?: string;
+      needs?: Need;
+      form?: string | null | undefined;
+      cause?: unknown;
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.faults = options.faults ?? [];
     this.captcha = options.captcha;
     this.needs = options.needs;
+    this.form = options.form;
   }
 }

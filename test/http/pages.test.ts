@@ -307,7 +307,7 @@ describe('pages and scripts', () => {
       ['POST', '/nowhere', 404, 'an address that does not exist', tellOwner],
       ['GET', '/nowhere', 404, '<h1>Nothing here</h1>'],
       ['POST', '/f/nothing', 404, 'does not exist', tellOwner, typed],
-      ['POST', '/f/old-shop', 410, '<h1>This form is closed</h1>', tellOwner, typed, 'Form: Old shop'],
+      ['POST', '/f/old-shop', 410, '<h1>This form is closed</h1>', tellOwner, typed, 'Form: Old &lt;b&gt;'],
       ['GET', '/unsubscribe?token=x', 400, '<h1>This link does not work</h1>', 'open it from the mail again'],
       ['POST', '/unsubscribe', 400, '<h1>This link does not work</h1>', 'open it from the mail again'],
     ];
@@ -323,6 +323,12 @@ describe('pages and scripts', () => {
       for (const it of words) expect(shown.text, path).to.match(typeof it === 'string' ? new RegExp(it) : it);
       expect((await ask('application/json')).headers.get('content-type'), path).to.match(/^application\/.*json/);
     }
+    const unreadable = await http.send('/api/messages', {
+      method: 'POST',
+      headers: { Accept: browserAccept, 'Content-Type': 'multipart/form-data' },
+      body: 'x',
+    });
+    expect(unreadable.text).to.include('<h1>This form does not work</h1>').and.include(tellOwner);
     const long = await postForm({ email: 'ada@example.test', message: 'x'.repeat(70_000) });
     expect(long.text).to.include('<h1>Your message is too long</h1>').and.include('shorten it');
   });

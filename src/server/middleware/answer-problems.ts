@@ -74,12 +74,12 @@ function sendProblem(ctx: KoaContext & { state: RequestState }, problem: Problem
 }
 
 /** The name of the form that was posted to, without a query; undefined if this server has not read the form yet. */
-function formNameOf(ctx: KoaContext & { state: RequestState }, { code }: Problem): string | undefined {
+function formNameOf(ctx: KoaContext & { state: RequestState }, { code, form: closed }: Problem): string | undefined {
   if (!isFormPost(ctx)) return undefined;
   const slug = ctx.params.slug ?? defaultFormSlug;
   const form = ctx.state.intake.forms.get(slug);
   // Closed forms are not remembered.
-  return form === undefined && code !== 'form-closed' ? undefined : (form?.name ?? labelOf(slug));
+  return form === undefined && code !== 'form-closed' ? undefined : (form?.name ?? closed ?? labelOf(slug));
 }
 
 /** `allowOrigins` has set the header before any limit refuses, even while the database is away. */

@@ -19,6 +19,7 @@ const postWords: WordsByCode = {
   'form-closed': ['This form is closed', `It accepts no more messages. ${tellOwner}`],
   'body-too-large': ['Your message is too long', 'Nothing was sent. Please go back, shorten it, and send it again.'],
   'body-type-unknown': [broken, `Its page sends in a way that is not supported. ${tellOwner}`],
+  'body-unreadable': [broken, `What its page sends cannot be read. ${tellOwner}`],
 };
 
 /** After opening an address. `/api/messages` takes forms, and programs with a key read from it. */
