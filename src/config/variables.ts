@@ -27,7 +27,7 @@ export const variables = {
   },
   DATABASE_URL: {
     meaning:
-      'PostgreSQL 15 or newer, with the parameters `sslmode` and `sslrootcert` of libpq and no others (`sslmode` is `verify-full` for a host outside your network, else `disable`); or `embedded`',
+      'PostgreSQL 15 or newer, with the parameters `sslmode` and `sslrootcert` of libpq and no others (`sslmode` is `verify-full` for a host outside your network or with `sslrootcert`, else `disable`); or `embedded`',
     fallback: 'embedded',
     example: 'postgresql://ruffinweb:password@db.example.com/ruffinweb?sslmode=verify-full',
     secret: true,
