@@ -23,8 +23,7 @@ import type { Deps } from './terminal/deps.ts';
 import { mayColour, widthOf, writeToStderr } from './terminal/output.ts';
 import { readVersion } from './version.ts';
 
-const docsHelp = `
-Documents: docs/ in the sources; begin with tutorial.md and cli.md.
+const docsHelp = `Documents: docs/ in the sources; begin with tutorial.md and cli.md.
 The HTTP API: /docs on your server.`;
 
 /** Makes the tree of commands. Commands load what they need when they run, so that help and errors come fast. */

@@ -97,6 +97,7 @@ describe('ruffinweb', () => {
         (it) => `${it}:`,
       ),
     );
+    expect(stdout).to.not.include('\n\n\n');
     expect(stdout).to.match(/Documents: docs\/ .*\nThe HTTP API: \/docs on your server\.\n$/);
   });
 
