@@ -3,12 +3,10 @@ import { join } from 'node:path';
 import { makeFolder, writeOnce } from '../folder.ts';
 import { readTextFile } from '../text-file.ts';
 
-/** A new `ENCRYPTION_KEYS` value with one random key. Its id is the date, with a number if that is taken. */
-export function makeKeys(now: Date, taken: readonly string[] = []): string {
-  const day = `k${now.toISOString().slice(0, 10).replaceAll('-', '')}`;
-  let id = day;
-  for (let n = 2; taken.includes(id); n++) id = `${day}-${n}`;
-  return `${id}:${randomBytes(32).toString('base64')}`;
+/** A new `ENCRYPTION_KEYS` value with one random key. Its id is the time: a database remembers the ids of all keys it ever had. */
+export function makeKeys(now: Date): string {
+  const [day, time] = now.toISOString().replaceAll(/[-:]/g, '').split(/[T.]/);
+  return `k${day}-${time}:${randomBytes(32).toString('base64')}`;
 }
 
 /** Makes the key file for a program without `ENCRYPTION_KEYS` (never in production), or reads one made meanwhile. */

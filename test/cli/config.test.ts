@@ -38,7 +38,7 @@ describe('config', () => {
     expect(shown.items.map((it: { name: string }) => it.name)).to.deep.equal(variableNames);
     const keys = shown.items.find((it: { name: string }) => it.name === 'ENCRYPTION_KEYS');
     expect(keys).to.include({ source: '.env', secret: true });
-    expect(keys.value).to.match(/^k\d{8}:\*\*\*$/);
+    expect(keys.value).to.match(/^k\d{8}-\d{6}:\*\*\*$/);
   });
 
   it('init never overwrites a file and never loses a key', async () => {

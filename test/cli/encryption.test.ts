@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import pg from 'pg';
 import { readKeys } from '../../src/config/values.ts';
 import type { Context } from '../../src/context.ts';
+import { makeKeys } from '../../src/privacy/key-file.ts';
 import { placesOf, type SealedPlace, type SealedTable, sealedTableNames } from '../../src/privacy/sealed-columns.ts';
 import { pauseQueue, readPause } from '../../src/services/delivery/pause/pause.ts';
 import { queueReply } from '../../src/services/emails/queue-reply.ts';
@@ -429,14 +430,14 @@ describe('encryption', () => {
     await using folder = await temporaryFolder();
     const file = join(folder.path, 'encryption.keys');
     const here = { DATA_DIR: folder.path, ENCRYPTION_KEYS: '' };
-    const today = `k${new Date().toISOString().slice(0, 10).replaceAll('-', '')}`;
     const ask = (args: string, settings: Settings, files: SettingFiles = {}) =>
       runHere(`encryption new-key ${args}`.trim().split(' '), { url: '' }, { settings, files });
     const first = await ask('', here);
     expect(first.stderr).to.include(`in ${file}.`).and.include('before the first start');
+    const [firstId = ''] = first.stdout.split(':');
     await writeFile(file, first.stdout);
     for (const [settings, files, source, path, words] of [
-      [here, {}, 'key-file', file, `in ${file}, beside ${today}.`],
+      [here, {}, 'key-file', file, `in ${file}, beside ${firstId}.`],
       [{ ...here, NODE_ENV: 'production' }, {}, '.env', resolve('.env'), `in ENCRYPTION_KEYS in ${resolve('.env')}.`],
       [
         { ENCRYPTION_KEYS: `${k2},${k1}` },
@@ -459,10 +460,10 @@ describe('encryption', () => {
       expect(told, words).to.deep.equal({ source, file: path });
       expect(readKeys(key, '')).to.have.lengthOf(1);
       const { stdout, stderr } = await ask('', settings, files);
-      expect(stdout).to.match(/^k\d{8}(-2)?:\S{44}\n$/);
+      expect(stdout).to.match(/^k\d{8}-\d{6}:\S{44}\n$/);
       expect(stderr).to.include(words);
     }
-    expect((await ask('', here)).stdout, 'beside a key of the same day').to.match(new RegExp(`^${today}-2:`));
+    expect(makeKeys(new Date('2026-11-22T07:33:05Z'))).to.match(/^k20261122-073305:/);
     expect(await readFile(file, 'utf8')).to.equal(first.stdout);
     expect(await readdir(folder.path)).to.deep.equal(['encryption.keys']);
   });

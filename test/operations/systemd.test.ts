@@ -108,7 +108,7 @@ describeWith(['systemd-analyze'], 'the units in deploy/systemd', () => {
     await run(join(deploy, 'set-up.sh'), [], { env });
     const keyFile = join(folder.path, 'etc/ruffinweb/credentials/ENCRYPTION_KEYS');
     const keys = await readFile(keyFile, 'utf8');
-    expect(keys).to.match(/^k\d{8}:[A-Za-z0-9+/]{43}=\n$/);
+    expect(keys).to.match(/^k\d{8}-\d{6}:[A-Za-z0-9+/]{43}=\n$/);
     await writeFile(join(folder.path, 'etc/ruffinweb/.env'), 'PORT=1\n');
     await run(join(deploy, 'set-up.sh'), [], { env });
     expect(await readFile(keyFile, 'utf8')).to.equal(keys);

@@ -23,7 +23,7 @@ async function printNewKey({ deps, output }: Call): Promise<void> {
   const keyFiles = await import('../../../privacy/key-file.ts');
   const { source, file, keys } = findPlace(deps.readSettings(), keyFiles);
   const ids = [...keys.matchAll(/(?:^|,)\s*([\w-]+):/g)].map(([, id = '']) => id);
-  const key = keyFiles.makeKeys(new Date(), ids);
+  const key = keyFiles.makeKeys(new Date());
   output.printResult({ key, source, file }, () => {
     output.print(key);
     output.note('\nNothing was written. Keep a copy of this key, apart from the backups: a lost key is lost data.');
