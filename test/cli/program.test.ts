@@ -316,7 +316,11 @@ describe('ruffinweb', () => {
       ['none', proxy.urlOf('require'), /^the database speaks no TLS/],
       ['garbage', full, /^no TLS connection to the database \(.*\): check its certificate/],
       ['expired', full, /^the certificate of the database has expired/],
-      ['good', proxy.urlOf('verify-full', null), /^the certificate .* unknown authority .*: set sslrootcert/],
+      [
+        'good',
+        proxy.urlOf('verify-full', null),
+        /^the certificate .* unknown authority .*: set sslrootcert .*, or sslmode=require if/,
+      ],
       ['good', proxy.urlOf('verify-ca', 'system'), /^the certificate .* unknown authority/],
       ['good', proxy.urlOf('verify-full', null, '127.0.0.1'), /^the certificate .* unknown authority/],
     ];

@@ -103,7 +103,7 @@ function explainHandshake(codes: readonly string[], detail: string): string | un
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID' || code === 'HOSTNAME_MISMATCH')
     return `${certificate} is for another name (${detail}): fix the host in DATABASE_URL, or use sslmode=verify-ca`;
   if (/^(?:DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/.test(code))
-    return `${certificate} is signed by an unknown authority (${detail}): set sslrootcert in DATABASE_URL to the authority's certificate`;
+    return `${certificate} is signed by an unknown authority (${detail}): set sslrootcert in DATABASE_URL to the authority's certificate, or sslmode=require if the network is private`;
   return `no TLS connection to the database (${code}: ${detail}): check its certificate, and sslmode and sslrootcert in DATABASE_URL`;
 }
 
