@@ -196,6 +196,10 @@ describe('ruffinweb', () => {
       ['forms create shop --name Shop', 'forms add shop'],
       ['emails retry RW-4K2M9Q7T1X latest', 'emails resend RW-4K2M9Q7T1X latest'],
       ['senders search müller "', 'find müller'],
+      ['messages find müller', 'find müller'],
+      ['reply latest', 'messages reply latest'],
+      ['retry', 'emails resend --failed'],
+      ['retry RW-4K2M9Q7T1X', 'emails resend RW-4K2M9Q7T1X'],
       ['doctor', 'health --deep'],
       ['keys status', 'health'],
       ['version', '--version'],
@@ -218,14 +222,14 @@ describe('ruffinweb', () => {
     const child = (of: typeof program | undefined, name: string) => of?.commands.find((it) => it.name() === name);
     for (const [noun, verbs, line] of familiarVerbs) {
       let [command, isComplete] = [program, line.startsWith('--')];
-      for (const word of line.split(' ').filter((it) => !isComplete && !it.startsWith('<'))) {
+      for (const word of line.split(' ').filter((it) => !isComplete && !/^[<[]/.test(it))) {
         command = child(command, word) ?? command;
         isComplete = command.commands.length === 0;
       }
       expect(isComplete, line).to.equal(true);
       const flags = command.options.map((it) => it.long);
       expect(flags, line).to.include.members(line.match(/--[\w-]+/g) ?? []);
-      const owner = noun === '*' || noun === '' ? program : child(program, noun);
+      const owner = noun === '' ? program : child(program, noun === '*' ? 'messages' : noun);
       expect(owner, noun).to.not.equal(undefined);
       for (const verb of verbs.split(' ')) expect(child(owner, verb), `${noun} ${verb}`).to.equal(undefined);
     }

@@ -1,14 +1,19 @@
 /**
- * Verbs of other programs, and our command that does the same: the noun (empty for none, `*` for any), the verbs, the command.
+ * Verbs of other programs, and our command that does the same: the noun (empty for none, `*` for any), the verbs, the command
+ * (in `<…>` what stands for its arguments, in `[…]` what to take without any).
  * Never aliases, so that each thing has one name in scripts and documents.
  */
 export const familiarVerbs: readonly [noun: string, verbs: string, command: string][] = [
   ['', 'create add new', 'forms add <slug>'],
   ['', 'update upgrade', 'migrate up'],
-  ['', 'retry resend', 'emails resend --failed'],
+  ['', 'retry resend', 'emails resend [--failed]'],
   ['', 'remove rm delete', 'messages delete <message>'],
   ['', 'list ls', 'messages list'],
   ['', 'show view', 'messages show <message>'],
+  ['', 'reply answer', 'messages reply <message>'],
+  ['', 'release accept', 'messages release <message>'],
+  ['', 'block', 'senders block <sender>'],
+  ['', 'erase forget', 'senders erase <sender>'],
   ['messages', 'remove rm erase', 'messages delete <message>'],
   ['messages', 'retry resend send', 'emails resend <email>'],
   ['messages', 'answer', 'messages reply <message>'],
@@ -28,7 +33,7 @@ export const familiarVerbs: readonly [noun: string, verbs: string, command: stri
   ['migrate', 'add new', 'migrate create <name>'],
   ['migrate', 'update upgrade retry', 'migrate up'],
   ['migrate', 'remove', 'migrate down'],
-  ['*', 'search grep', 'find <words>'],
+  ['*', 'find search grep', 'find <words>'],
   ['*', 'doctor', 'health --deep'],
   ['*', 'status', 'health'],
   ['*', 'logs log tail', 'watch'],
@@ -41,5 +46,5 @@ export function rightCommand(noun: string, [verb = '', ...args]: readonly string
   if (found === undefined) return undefined;
   const end = args.findIndex((arg) => !/^[\p{L}\p{N}][\p{L}\p{N}.@:+/_-]*$/u.test(arg));
   const given = args.slice(0, end === -1 ? args.length : end).join(' ');
-  return `ruffinweb ${given === '' ? found[2] : found[2].replace(/<[^>]+>/, () => given)}`;
+  return `ruffinweb ${found[2].replace(/<[^>]+>|\[(.+)\]/, (whole, otherwise = whole) => given || otherwise)}`;
 }
