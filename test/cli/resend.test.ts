@@ -370,6 +370,9 @@ describe('emails resend', () => {
   it('shows what each email is about, at 80 columns too', async () => {
     await buildMessages(context, 2);
     await settleDue(context, (it) => (it.kind === 'notification' ? mailOutcomes.refused : mailOutcomes.later));
+    await db.query(`insert into emails (id, kind, state, recipient, due_at, tries, internet_message_id, created_at)
+      select gen_random_uuid(), 'held-summary', state, recipient, due_at, tries, 'summary', created_at
+      from emails where kind = 'notification' limit 1`);
     const ids = await find('true');
     const run = async (...args: string[]) => {
       const { stdout, stderr } = await runHere(['emails', ...args, ...ids], db, { columns: 80 });
@@ -377,11 +380,12 @@ describe('emails resend', () => {
     };
     for (const command of ['resend', 'cancel']) {
       const dry = await run(command, '--dry-run');
-      expect(dry.lines).to.have.lengthOf(5);
+      expect(dry.lines).to.have.lengthOf(6);
       for (const line of dry.lines) expect(line.length, line).to.be.at.most(80);
       expect(dry.lines.join('\n'))
         .to.match(/owner@local\S+ .*RW-\w{10} .*would be/)
-        .and.match(/550 5.1/);
+        .and.match(/550 5.1/)
+        .and.match(/owner@local\S+ +held-summary +would be/);
       expect((await run(command, '--dry-run', '--mask')).lines.join('\n')).to.not.match(/owner|ada/);
       if (command === 'resend') expect(dry.stderr).to.include('2 of these were refused for good (550)');
     }
@@ -391,7 +395,11 @@ describe('emails resend', () => {
     expect(wide).to.match(
       /owner@localhost +notification +RW-\w{10} +550 5.1.1 no such user +would be cancelled +failed +\S{36}$/m,
     );
-    expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 2, 'notification failed': 2 });
+    expect(await db.emails()).to.deep.equal({
+      'auto-reply queued': 2,
+      'held-summary failed': 1,
+      'notification failed': 2,
+    });
   });
 
   it('--wait ends when all are sent or failed, with a fitting exit code', async () => {

@@ -43,14 +43,14 @@ export const idColumn = { header: 'ID', text: ({ id }: { id: string }) => id, om
 /** Emails by id. */
 export type Described = ReadonlyMap<string, DescribedEmail>;
 
-/** Columns about the email that a result is about. One without a receipt is named by its id. */
+/** Columns about the email that a result is about. One that does not exist is named as it was typed. */
 export function aboutColumns(about: Described, { mask }: Pick<CommonOptions, 'mask'>): Column<{ id: string }>[] {
   const of = (row: { id: string }) => about.get(row.id);
   const hide = (text: string) => (mask ? maskText(text) : text);
   return [
     { header: 'TO', text: (it) => hide(of(it)?.to ?? ''), minWidth: 12, omit: 2 },
     { header: 'KIND', text: (it) => of(it)?.kind ?? '', omit: 4 },
-    { header: 'RECEIPT', text: (it) => of(it)?.receipt ?? it.id },
+    { header: 'RECEIPT', text: (it) => (of(it) === undefined ? it.id : (of(it)?.receipt ?? '')) },
     { header: 'LAST ERROR', text: (it) => hide(of(it)?.lastError ?? ''), minWidth: 12, omit: 3 },
   ];
 }
