@@ -77,6 +77,6 @@ function textOf(output: Output, event: WatchEvent, pauseFact: (event: WatchEvent
     const why = reasons.length > 0 ? `: ${heldInWords(reasons)}` : '';
     return `${about}  ${form}  ${address ?? unopened}${why}`;
   }
-  const next = nextAt === null ? '' : `, again ${output.time(nextAt)}`;
+  const next = nextAt === null ? '' : `, again ${output.dueTime(nextAt)}`;
   return `${about}  ${kind} to ${address ?? unopened}${next}${event.event === 'email-sent' ? '' : `: ${said}`}`;
 }

@@ -87,10 +87,10 @@ export class Output {
     return this.#options.utc ? this.exactTime(at) : formatRelative(new Date(at), new Date());
   }
 
-  /** Like `time` for something that is waited for: `now` if its time has come. */
+  /** Like `time` for something that is waited for: `now` if its time has come, or comes within seconds. */
   dueTime(at: Date | string): string {
-    const isNow = !this.#options.utc && new Date(at).getTime() <= Date.now();
-    return isNow ? 'now' : this.time(at);
+    const time = this.time(at);
+    return !this.#options.utc && (time === 'just now' || new Date(at).getTime() <= Date.now()) ? 'now' : time;
   }
 
   /** `3 min ago`, `28 Nov 14:03` beyond a day, or the exact time with `--utc`. */
