@@ -4,7 +4,8 @@ import { reasonColumn, resultColumn } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { aboutColumns, idColumn } from './screens.ts';
 
-export const whichEmail = 'an id as shown by "emails list"; a receipt or "latest" for the emails about that message';
+export const whichEmail =
+  'an id as shown by "emails list"; a receipt, an address or "latest" for the emails about that message';
 
 export function addCancelCommand(emails: CliCommand): void {
   emails
