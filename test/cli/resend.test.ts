@@ -387,7 +387,11 @@ describe('emails resend', () => {
         .and.match(/550 5.1/)
         .and.match(/owner@local\S+ +held-summary +would be/);
       expect((await run(command, '--dry-run', '--mask')).lines.join('\n')).to.not.match(/owner|ada/);
-      if (command === 'resend') expect(dry.stderr).to.include('2 of these were refused for good (550)');
+      if (command === 'resend') {
+        expect(dry.stderr).to.include('2 of these were refused for good (550)');
+        const elsewhere = await run(command, '--to', 'eve@site.test', '--dry-run', '--mask', '--json');
+        expect(elsewhere.lines.join('\n')).to.include('instead of one to o***@localhost').and.not.include('owner');
+      }
     }
     const wide = withoutColours(
       (await runHere(['emails', 'cancel', ...ids, '--dry-run'], db, { columns: 200 })).stdout,

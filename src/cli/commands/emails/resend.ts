@@ -9,7 +9,8 @@ import { onlyGiven, type PeriodOptions, periodOf } from '../../session/options.t
 import { reasonColumn, resultColumn, setExitCode } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse, isInteractive } from '../../terminal/confirm.ts';
-import { type Output, plural } from '../../terminal/output.ts';
+import { maskText } from '../../terminal/mask.ts';
+import { type CommonOptions, type Output, plural } from '../../terminal/output.ts';
 import { showProgress } from '../../terminal/progress.ts';
 import { whichEmail } from './cancel.ts';
 import { warnOfPause } from './pause.ts';
@@ -71,7 +72,7 @@ async function resendEmails(call: Call<ResendOptions>, names: string[]): Promise
       if (options.to === undefined) warnOfRefused(output, plan, await describe(scope, plan));
       await confirmOrRefuse(deps, options, `Send ${plural(total, emails)} ${when}?`);
     }
-    const items = (await resend(call, scope, which, total, stop)).map(wordRefusal);
+    const items = (await resend(call, scope, which, total, stop)).map((it) => wordReason(it, options));
     const about = options.json ? new Map() : await describe(scope, items);
     if (!options.json && (items.length > 0 || !stop.aborted)) printResults(call, items, about);
     if (stop.aborted)
@@ -152,8 +153,9 @@ function readWhich(ids: string[], options: ResendOptions): Which {
 }
 
 /** Adds the option that would allow it to the reason for a refusal. */
-function wordRefusal({ needs, ...answer }: Resent): Resent {
-  return needs ? { ...answer, reason: `${answer.reason}${needWords[needs]}` } : answer;
+function wordReason({ needs, reason, ...answer }: Resent, { mask }: CommonOptions): Resent {
+  const words = reason && reason + (needs ? needWords[needs] : '');
+  return { ...answer, reason: words && mask ? maskText(words) : words };
 }
 
 function printResults({ options, output }: Call<ResendOptions>, results: readonly Resent[], about: Described): void {
