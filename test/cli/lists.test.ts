@@ -58,6 +58,20 @@ describe('senders, messages and emails', () => {
     }
   });
 
+  it('an empty filter, as from an unset shell variable, is refused', async () => {
+    for (const args of [
+      ['messages', 'list', '--form', ''],
+      ['messages', 'export', '--sender', ' '],
+      ['emails', 'list', '--form', ''],
+      ['emails', 'resend', '--failed', '--form', ''],
+      ['stats', '--form', ''],
+    ]) {
+      const { code, stdout, stderr } = await runHere(args, db);
+      expect([code, stdout], args.join(' ')).to.deep.equal([2, '']);
+      expect(stderr).to.include('It must not be empty.');
+    }
+  });
+
   describe('senders', () => {
     it('are listed by latest message first, page by page', async () => {
       const all = await json('senders list');

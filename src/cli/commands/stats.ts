@@ -1,5 +1,5 @@
 import type { Stats } from '../../services/health/stats.ts';
-import { type Call, type CliCommand, wholeNumber } from '../session/command.ts';
+import { type Call, type CliCommand, notEmpty, wholeNumber } from '../session/command.ts';
 import { onlyGiven } from '../session/options.ts';
 import { runInScope } from '../session/run-in-scope.ts';
 import { type Output, plural } from '../terminal/output.ts';
@@ -15,7 +15,7 @@ export function addStatsCommand(program: CliCommand): void {
     .command('stats')
     .description('Show messages per day in your time zone, how many were held, and how long delivery takes')
     .option('--days <number>', 'how many days including today, up to 366', wholeNumber(1, 366), 14)
-    .option('--form <slug>', 'only of this form')
+    .option('--form <slug>', 'only of this form', notEmpty)
     .option('--json', 'print JSON, with days in UTC')
     .examples('ruffinweb stats --days 30', `ruffinweb stats --json | jq '.delivery.p95Ms'`)
     .run(showStats);
@@ -25,7 +25,7 @@ async function showStats({ deps, options, output }: Call<StatsOptions>): Promise
   const isUtc = options.utc || options.json;
   const now = new Date();
   const days = Array.from({ length: options.days }, (_, ago) => dayBefore(now, ago, isUtc));
-  const request = { days, ...onlyGiven({ form: options.form || undefined }) };
+  const request = { days, ...onlyGiven({ form: options.form }) };
   const load = () => import('../../services/health/stats.ts');
   const stats = await runInScope(deps, load, (scope, { readStats }) => readStats(scope, request));
   output.printResult(stats, () => {

@@ -1,7 +1,7 @@
 import type { WatchEvent } from '../../services/health/read-events.ts';
 import type { Scope } from '../../services/scope.ts';
 import { heldInWords, type PauseCause } from '../../words.ts';
-import type { Call, CliCommand } from '../session/command.ts';
+import { type Call, type CliCommand, notEmpty } from '../session/command.ts';
 import { unopened } from '../session/print-page.ts';
 import { maskAddress, maskText } from '../terminal/mask.ts';
 import type { Output } from '../terminal/output.ts';
@@ -12,7 +12,7 @@ export function addWatchCommand(program: CliCommand): void {
   program
     .command('watch')
     .description('Print a line when a message is stored or held, mail is sent, retried or fails, and mail is paused')
-    .option('--form <slug>', 'only of this form; pauses concern every form')
+    .option('--form <slug>', 'only of this form; pauses concern every form', notEmpty)
     .dataOptions('print JSON Lines, one event a line')
     .addHelpText(
       'after',
@@ -37,7 +37,7 @@ async function watch(call: Call<{ form?: string }>): Promise<void> {
   let look: ((scope: Scope) => Promise<WatchEvent[]>) | undefined;
   await everySecond(call, deps.stopGently(), load, async (scope, { watchEvents, describePause }) => {
     const isFirst = look === undefined;
-    look ??= watchEvents(options.form || undefined);
+    look ??= watchEvents(options.form);
     const events = (await look(scope)).map((it) => (options.mask ? maskEvent(it) : it));
     if (isFirst) output.note('Watching what happens from now on; Ctrl-C stops.');
     const pauseFact = ({ reasons, said }: WatchEvent) =>

@@ -2,7 +2,7 @@ import { Option } from 'commander';
 import type { Context } from '../../../context.ts';
 import type { EmailDetails, EmailFilter } from '../../../services/emails/emails.ts';
 import { emailKinds, emailStates } from '../../../words.ts';
-import type { Call, CliCommand } from '../../session/command.ts';
+import { type Call, type CliCommand, notEmpty } from '../../session/command.ts';
 import { onlyGiven, type PageOptions, type PeriodOptions, periodOf } from '../../session/options.ts';
 import { printPages } from '../../session/print-page.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
@@ -22,7 +22,7 @@ export function addEmailCommands(program: CliCommand): void {
     .description('List emails, newest first')
     .addOption(new Option('--state <state>', 'only in this state').choices(emailStates))
     .addOption(new Option('--kind <kind>', 'only of this kind').choices(emailKinds))
-    .option('--form <slug>', 'only about messages of this form')
+    .option('--form <slug>', 'only about messages of this form', notEmpty)
     .periodOptions('first queued ')
     .pageOptions()
     .examples(
@@ -56,7 +56,7 @@ type ListOptions = PageOptions & PeriodOptions & Pick<EmailFilter, 'state' | 'ki
 async function listEmails(call: Call<ListOptions>): Promise<void> {
   const { deps, options, output } = call;
   const { state, kind, form } = options;
-  const filter = { ...periodOf(options), ...onlyGiven({ state, kind, form: form || undefined }) };
+  const filter = { ...periodOf(options), ...onlyGiven({ state, kind, form }) };
   await runInScope(deps, loadEmails, async (scope, { listEmails }) => {
     await warnOfPause(output, scope, options);
     await printPages(call, (page) => listEmails(scope, { ...page, ...filter }), {

@@ -4,7 +4,7 @@ import type { ResendQuery, Resent } from '../../../services/emails/resend-one.ts
 import type { Scope } from '../../../services/scope.ts';
 import { type EmailKind, emailKinds } from '../../../words.ts';
 import { needWords } from '../../session/advice.ts';
-import type { Call, CliCommand } from '../../session/command.ts';
+import { type Call, type CliCommand, notEmpty } from '../../session/command.ts';
 import { onlyGiven, type PeriodOptions, periodOf } from '../../session/options.ts';
 import { reasonColumn, resultColumn, setExitCode } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
@@ -36,7 +36,7 @@ export function addResendCommand(emails: CliCommand): void {
     .option('--failed', 'all failed emails, limited by the options below')
     .addOption(new Option('--queued', 'all emails that wait for a retry').conflicts('failed'))
     .addOption(new Option('--kind <kind>', 'only of this kind').choices(emailKinds))
-    .option('--form <slug>', 'only about messages of this form')
+    .option('--form <slug>', 'only about messages of this form', notEmpty)
     .periodOptions('first queued ')
     .option('--again', 'with ids: also emails that were cancelled, sent, or perhaps sent')
     .option('--to <address>', 'notifications only: send them to this address instead')
@@ -136,7 +136,7 @@ async function resend(
 /** @throws {Problem} argument-invalid */
 function readWhich(ids: string[], options: ResendOptions): Which {
   const { kind, form, failed, queued } = options;
-  const filter = { ...periodOf(options), ...onlyGiven({ kind, form: form || undefined }) };
+  const filter = { ...periodOf(options), ...onlyGiven({ kind, form }) };
   // Auto-replies and held summaries keep their recipients.
   const toAll = options.to !== undefined && { kind: 'notification' as const };
   if (toAll && kind !== undefined && kind !== 'notification') {
