@@ -293,6 +293,13 @@ describe('messages reply', () => {
     expect(await db.count('emails')).to.equal(0);
   });
 
+  it('that cannot be decrypted is still shown as a reply', async () => {
+    await reply('Hello');
+    await db.query(`update emails set content = 'damaged' where kind = 'reply'`);
+    const { stdout } = await here('messages', 'show', message.receipt);
+    expect(stdout.match(/reply of .*, queued\n│ \(cannot be opened\)/g)).to.have.lengthOf(1);
+  });
+
   it('holds a message back from retention while it waits', async () => {
     await db.query('update forms set retention_days = 30');
     await reply('Hello', '--no-copy');
@@ -300,7 +307,7 @@ describe('messages reply', () => {
     await db.age(message.id, 400);
     await here('purge');
     expect(await db.count('messages')).to.equal(1);
-    await deliver();
+    await db.query(`update emails set state = 'sent' where kind = 'reply'`);
     await here('purge');
     expect([await db.count('messages'), await db.count('emails')]).to.deep.equal([0, 0]);
     await db.query('update forms set retention_days = null');
