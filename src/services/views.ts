@@ -84,10 +84,13 @@ export function viewEmail(keyring: Keyring, email: LoadedEmail, now: Date) {
   };
 }
 
-/** With what an operator wrote in a reply. Null for other emails, and for an owner's copy, which says the same. */
+/** With what an operator wrote, for a reply. An owner's copy says the same, and has no text here. */
 export function viewWritten(keyring: Keyring, email: LoadedEmail & Pick<Email, 'content'>, now: Date) {
-  const text = email.sender == null ? null : openOrNull(() => openReply(keyring, email));
-  return { ...viewEmail(keyring, email, now), text };
+  const isReply = email.kind === 'reply' && email.sender != null;
+  return {
+    ...viewEmail(keyring, email, now),
+    ...(isReply && { text: openOrNull(() => openReply(keyring, email)) }),
+  };
 }
 
 export function viewAttempt(keyring: Keyring, attempt: Attempt) {

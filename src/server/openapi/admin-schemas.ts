@@ -69,7 +69,7 @@ const email = z.object({
 
 /** An email where it is shown with its message. */
 const written = email.extend({
-  text: sealed.describe('What an operator wrote in a reply; null for other emails, and for an owner’s copy.'),
+  text: sealed.optional().describe('What an operator wrote; only for a reply to the sender.'),
 });
 
 const attempt = z.object({

@@ -95,7 +95,10 @@ async function showMessage({ deps, options, output }: Call, which: string): Prom
 
 function maskDetails(message: MessageDetails): MessageDetails {
   const clientAddress = message.clientAddress && '***';
-  const emails = message.emails.map((it) => ({ ...maskEmail(it), text: it.text && maskText(it.text, message.name) }));
+  const emails = message.emails.map((it) => ({
+    ...maskEmail(it),
+    ...(it.text && { text: maskText(it.text, message.name) }),
+  }));
   return { ...maskMessage(message), clientAddress, emails };
 }
 
@@ -166,10 +169,10 @@ function printMessage(output: Output, message: MessageDetails): void {
     output.printText(text);
   }
   for (const { text, state, sentAt, createdAt } of message.emails) {
-    if (text === null) continue;
+    if (text === undefined) continue;
     output.print();
     output.print(style.dim(`reply of ${output.time(createdAt)}${sentAt === null ? `, ${state}` : ''}`));
-    output.printText(text);
+    output.printText(text ?? unopened);
   }
   if (message.emails.length > 0) {
     output.print();

@@ -83,7 +83,7 @@ function describeMessage(
   output: Output,
   { email, name, subject, message, receivedAt, emails }: MessageDetails,
 ): string {
-  const answeredAt = emails.findLast((it) => it.text !== null)?.createdAt;
+  const answeredAt = emails.findLast((it) => it.text !== undefined)?.createdAt;
   const lines = [
     '# Write the reply above that line. Nothing from that line on is sent.',
     ...(answeredAt === undefined ? [] : [`# This message was answered before: ${output.timeInFull(answeredAt)}`]),
