@@ -7,15 +7,15 @@ import type { Scope } from '../scope.ts';
 /**
  * The ids of emails that are named by their ids, or by a message for the emails about it.
  *
- * @param change leaves out emails of the message that were copied. Those of another kind, and without `again` those that
- *   are finished, are left out too if others remain.
+ * @param change leaves out emails of the message that were copied. Those of another kind, and those that are finished, are
+ *   left out too if others remain: who repeats a failed email means no sent one.
  * @returns a text that names no message as it was given.
  * @throws {Problem} message-unknown, email-unknown, argument-invalid
  */
 export async function findNamedEmails(
   scope: Scope,
   names: readonly string[],
-  change?: { again: boolean; kind?: EmailKind | undefined },
+  change?: { kind?: EmailKind | undefined },
 ): Promise<string[]> {
   const ids: string[] = [];
   for (const name of names) {
@@ -28,11 +28,10 @@ export async function findNamedEmails(
     if (all.length === 0) throw new Problem('email-unknown', `there is no email about message ${message.receipt}`);
     const copied = new Set(all.map((it) => it.resendOf?.id));
     const current = all.filter((it) => !copied.has(it.id));
-    const wanted = current.filter(
-      ({ kind, state }) =>
-        (change?.again || (state !== 'sent' && state !== 'cancelled')) && kind === (change?.kind ?? kind),
-    );
-    ids.push(...(change === undefined ? all : wanted.length > 0 ? wanted : current).map((it) => it.id));
+    const wanted = current.filter(({ kind }) => kind === (change?.kind ?? kind));
+    const unfinished = wanted.filter(({ state }) => state !== 'sent' && state !== 'cancelled');
+    const found = change === undefined ? all : [unfinished, wanted].find((it) => it.length > 0);
+    ids.push(...(found ?? current).map((it) => it.id));
   }
   return ids;
 }

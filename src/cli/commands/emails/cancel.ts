@@ -30,7 +30,7 @@ const load = async () => ({
 
 async function cancelEmails({ deps, options, output }: Call, names: string[]): Promise<void> {
   const { items, about } = await runInScope(deps, load, async (scope, { cancelEmails, describeEmails, ...find }) => {
-    const ids = await find.findNamedEmails(scope, names, { again: false });
+    const ids = await find.findNamedEmails(scope, names, {});
     const about = await describeEmails(scope, ids);
     return { about, items: await cancelEmails(scope, ids, options.dryRun) };
   });

@@ -105,13 +105,9 @@ function warnOfRefused(output: Output, items: readonly Resent[], about: Describe
   output.note(`${codes.length} of these ${were} refused for good (${which}) and will probably fail again.`);
 }
 
-async function findIds(
-  scope: Scope,
-  names: readonly string[],
-  { again = false, to }: ResendOptions,
-): Promise<string[]> {
+async function findIds(scope: Scope, names: readonly string[], { to }: ResendOptions): Promise<string[]> {
   const { findNamedEmails } = await import('../../../services/emails/find-named-emails.ts');
-  return await findNamedEmails(scope, names, { again, kind: to === undefined ? undefined : 'notification' });
+  return await findNamedEmails(scope, names, { kind: to === undefined ? undefined : 'notification' });
 }
 
 async function resend(
