@@ -7,11 +7,7 @@ import { basePathOf, pageOpener } from './open-page.ts';
 
 /** Status, heading and text of the page for each state. */
 const words: Readonly<Record<LinkState, readonly [status: number, heading: string, text: string]>> = {
-  ready: [
-    200,
-    'Deliver this message?',
-    'It was held back because it looks like spam. Press the button to get it by e-mail.',
-  ],
+  ready: [200, 'Deliver this message?', 'It was held back. Press the button to get it by e-mail.'],
   released: [200, 'Delivered', 'The message is not held any more. Its e-mail is on the way.'],
   delivered: [200, 'Already delivered', 'Somebody released this message before. There is nothing left to do.'],
   'held-again': [
