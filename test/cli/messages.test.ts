@@ -126,6 +126,7 @@ describe('messages', () => {
         ['--dry-run'],
         ['--dry-run', 'RW-4K2M9Q7T1X'],
         ['--reason', 'spam'],
+        ['--all', '--reason', 'many-links', '--yes'],
       ]) {
         expect((await run('release', ...args)).code, args.join(' ')).to.equal(2);
       }

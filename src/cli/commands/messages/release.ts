@@ -22,7 +22,7 @@ export function addReleaseCommand(messages: CliCommand): void {
     .description('Release held messages: their mail is sent now')
     .argument('[message...]', manyMessages)
     .addOption(new Option('--reason <reason>', 'all that are held for this reason alone').choices(suspicions))
-    .option('--all', 'all held messages')
+    .addOption(new Option('--all', 'all held messages').conflicts('reason'))
     .option('--dry-run', 'with --reason or --all: only say what would happen')
     .option('--yes', 'do not ask')
     .jsonOption()
