@@ -20,7 +20,7 @@ const knownReasons = Object.keys(heldReasonWords);
 /** What a summary says: the same at every attempt, except for messages that were released or deleted meanwhile. */
 export async function summariseHeld(scope: Scope, email: ClaimedEmail): Promise<HeldSummaryContent> {
   const { publicUrl, hasPublicUrl } = scope.config;
-  const rows = await listCovered(scope, email.id, maxShown);
+  const rows = await listCovered(scope, email.id);
   const { count = 0, after_ms: afterMs = null, oldest_ms: oldestMs = email.createdAt.getTime() } = rows[0] ?? {};
   return {
     count,
@@ -51,7 +51,9 @@ function readWritten(keyring: Scope['keyring'], { id, content, sender_id, sender
 
 /** Whether a summary still has messages to list. */
 export async function isAnyHeld(scope: Scope, email: Pick<ClaimedEmail, 'id'>): Promise<boolean> {
-  return (await listCovered(scope, email.id, 1)).length > 0;
+  await fillPeriods(scope.em);
+  const covered = `select from emails ${joinCovered(isOwner(notifyToSql))} where emails.id = ? limit 1`;
+  return (await scope.em.execute(covered, [notifyToOf(scope.config), email.id])).length > 0;
 }
 
 interface CoveredRow {
@@ -73,7 +75,7 @@ interface CoveredRow {
  * The held messages that a summary covers, each with the count of all of them: those with the fewest reasons first, then those
  * whose strongest reason is weak, then the newest. So a person finds what was held by mistake at the top.
  */
-async function listCovered(scope: Scope, id: string, limit: number): Promise<CoveredRow[]> {
+async function listCovered(scope: Scope, id: string): Promise<CoveredRow[]> {
   await fillPeriods(scope.em);
   return await scope.em.execute<CoveredRow[]>(
     `select count(*) over ()::int as count, ${msSql('emails.covers_after')} as after_ms,
@@ -88,7 +90,7 @@ async function listCovered(scope: Scope, id: string, limit: number): Promise<Cov
        (select max(coalesce(array_position('{${knownReasons.join(',')}}', reason), ${knownReasons.length + 1}))
         from unnest(messages.reasons) as reason),
        messages.id desc
-     limit ${limit}`,
+     limit ${maxShown}`,
     [notifyToOf(scope.config), id],
   );
 }
