@@ -7,7 +7,6 @@ import { expect } from 'chai';
 import pg from 'pg';
 import { type EmbeddedServer, joinEmbedded, startEmbedded } from '../../src/database/embedded/embedded.ts';
 import { EmbeddedNotRunning, EmbeddedOwned, EmbeddedUnavailable } from '../../src/database/embedded/errors.ts';
-import { findProcess } from '../../src/database/embedded/process-table.ts';
 import { until } from '../support/until.ts';
 
 describe('embedded PostgreSQL', () => {
@@ -139,28 +138,6 @@ describe('embedded PostgreSQL', () => {
 
       expect(next).to.include({ adopted: true, url: owner.url });
       expect(await ask(next.url, 'select answer from notes')).to.deep.equal([{ answer: 43 }]);
-    });
-
-    it('refuses to start beside a running server of release 0.2.0', async () => {
-      const startedAt = (await findProcess(process.pid))?.startedAt;
-      const file = join(dataDir, 'postgres.owner-7');
-      await writeFile(file, JSON.stringify({ pid: process.pid, startedAt }));
-
-      const error = await failureOf(startEmbedded(dataDir));
-      await rm(file);
-
-      expect(error).to.be.instanceOf(EmbeddedOwned);
-      expect(await isRunning(dataDir)).to.equal(false);
-    });
-
-    it('starts although the pid of a killed 0.2.0 server was reused', async () => {
-      const file = join(dataDir, 'postgres.owner-7');
-      await writeFile(file, JSON.stringify({ pid: process.pid, startedAt: 'before' }));
-
-      await using next = await startEmbedded(dataDir);
-      await rm(file);
-
-      expect(next).to.include({ adopted: false });
     });
 
     it('restarts on its port when it is killed under its owner', async () => {

@@ -10,7 +10,7 @@ import type pg from 'pg';
 import { makeFolder } from '../../folder.ts';
 import { account, folderOf, makeCluster, readPassword, startServer, stopServer } from './cluster.ts';
 import { EmbeddedNotRunning, EmbeddedOwned, EmbeddedUnavailable } from './errors.ts';
-import { isOwnedByOldRelease, takeOwnerLock } from './owner-lock.ts';
+import { takeOwnerLock } from './owner-lock.ts';
 import { connect, findPostmaster, isNotReady } from './postmaster.ts';
 
 const database = 'ruffinweb';
@@ -51,7 +51,6 @@ export async function startEmbedded(
   { log = () => {}, onRestart }: { log?: (line: string) => void; onRestart?: (line: string) => void } = {},
 ): Promise<EmbeddedServer> {
   const home = await openFolder(dataDir);
-  if (await isOwnedByOldRelease(home)) throw new EmbeddedOwned(home);
   const adopted = (await findPostmaster(folderOf(home))) !== undefined;
   await makeCluster(home, log);
   const owned: Owned = { lock: await startAndOwn(home) };
