@@ -36,7 +36,7 @@ const EmailSchema = defineEntity({
     resendOf: () => p.manyToOne(Email).nullable(),
     /** A summary lists the messages held after this time; empty for a recipient's first one. */
     coversAfter: p.datetime(3).nullable(),
-    /** … and up to this time; empty for other kinds, and until maintenance fills it for a summary of release 0.2.0. */
+    /** … and up to this time; empty for other kinds. */
     coversUntil: p.datetime(3).nullable(),
     /** What an operator wrote, encrypted; only for a reply. */
     content: p.blob().nullable(),

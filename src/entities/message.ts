@@ -26,7 +26,7 @@ const MessageSchema = defineEntity({
     receivedAt: p.datetime(3),
     /** When an operator held the message; empty for one that was held at its arrival. */
     heldAt: p.datetime(3).nullable(),
-    /** When a held message's owner was told about it; only then may retention delete it. See `isTold`. */
+    /** When a held message's owner was told about it; only then may retention delete it. Holding and releasing clear it. */
     toldAt: p.datetime(3).nullable(),
     /** Why the sender gets no auto-reply; empty if one was queued, and for a message of release 0.2.0. */
     noReply: p.text().$type<NoReplyReason>().nullable(),

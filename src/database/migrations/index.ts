@@ -14,6 +14,7 @@ import { ToldAt } from './20261130100000_told_at.ts';
 import { AwayAndUnsent } from './20261201100000_away_and_unsent.ts';
 import { LimitsAndDigests } from './20261201110000_limits_and_digests.ts';
 import { Replies } from './20261210100000_replies.ts';
+import { SummariesOf02 } from './20261210120000_summaries_of_0_2.ts';
 
 /**
  * Every migration, oldest first; `migrate create` adds to it. A list, not a folder listing, so that the recorded names are
@@ -36,4 +37,5 @@ export const migrations = [
   { name: '20261201100000_away_and_unsent', class: AwayAndUnsent },
   { name: '20261201110000_limits_and_digests', class: LimitsAndDigests },
   { name: '20261210100000_replies', class: Replies },
+  { name: '20261210120000_summaries_of_0_2', class: SummariesOf02 },
 ];

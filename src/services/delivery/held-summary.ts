@@ -16,9 +16,6 @@ export const overlapMs = 10_000;
 /** SQL: when a held message began to be held. */
 export const heldSince = 'coalesce(messages.held_at, messages.received_at)';
 
-/** SQL condition: an owner was told about this held message. Release 0.2.0 holds a message again without clearing `told_at`. */
-export const isTold = `coalesce(messages.told_at >= ${heldSince}, false)`;
-
 /** SQL condition: the recipient of a summary is an owner of the form. @param notifyTo SQL of `NOTIFY_TO`. */
 export function isOwner(notifyTo: string): string {
   return `emails.recipient = any(${ownersSql(notifyTo)})`;
@@ -43,7 +40,7 @@ export function tellSql(summaries: string, which: string): string {
   update messages set told_at = greatest(now(), ${heldSince})
   where id in (
     select messages.id from emails ${joinCovered(which)}
-    where emails.kind = 'held-summary' and ${summaries} and not ${isTold}
+    where emails.kind = 'held-summary' and ${summaries} and messages.told_at is null
     order by messages.id for update of messages
   )`;
 }
@@ -65,27 +62,10 @@ export async function tellCancelled(em: EntityManager, config: Config, ids: read
   const wasOwner = `exists (
       select from emails as notification where notification.message_id = messages.id
         and notification.kind = 'notification' and notification.recipient = emails.recipient)`;
-  await fillPeriods(em);
   await em.execute(tellSql('emails.id = any(?::uuid[])', `(${isOwner(notifyToSql)} or ${wasOwner})`), [
     notifyToOf(config),
     listOf(ids),
   ]);
-}
-
-/** Gives summaries that release 0.2.0 queued or resent the period they cover. */
-export async function fillPeriods(em: EntityManager): Promise<void> {
-  await em.execute(
-    `with recursive summaries as (
-       select id, lag(created_at) over (partition by recipient order by created_at)
-         - interval '${overlapMs} milliseconds' as covers_after, created_at as covers_until
-       from emails where kind = 'held-summary' and resend_of_id is null
-       union all
-       select emails.id, summaries.covers_after, summaries.covers_until
-       from summaries join emails on emails.resend_of_id = summaries.id
-     )
-     update emails set covers_after = summaries.covers_after, covers_until = summaries.covers_until
-     from summaries where emails.id = summaries.id and emails.covers_until is null`,
-  );
 }
 
 /**

@@ -6,7 +6,7 @@ import type { Scope } from '../scope.ts';
 import { openContent, openOrNull } from '../sealed-values.ts';
 import { signReleaseLink } from '../signed-links.ts';
 import type { ClaimedEmail } from './claim-due.ts';
-import { fillPeriods, heldSince, isOwner, joinCovered, notifyToOf, notifyToSql, overlapMs } from './held-summary.ts';
+import { heldSince, isOwner, joinCovered, notifyToOf, notifyToSql, overlapMs } from './held-summary.ts';
 
 /** More than a person reads through. */
 const maxShown = 50;
@@ -51,7 +51,6 @@ function readWritten(keyring: Scope['keyring'], { id, content, sender_id, sender
 
 /** Whether a summary still has messages to list. */
 export async function isAnyHeld(scope: Scope, email: Pick<ClaimedEmail, 'id'>): Promise<boolean> {
-  await fillPeriods(scope.em);
   const covered = `select from emails ${joinCovered(isOwner(notifyToSql))} where emails.id = ? limit 1`;
   return (await scope.em.execute(covered, [notifyToOf(scope.config), email.id])).length > 0;
 }
@@ -76,7 +75,6 @@ interface CoveredRow {
  * whose strongest reason is weak, then the newest. So a person finds what was held by mistake at the top.
  */
 async function listCovered(scope: Scope, id: string): Promise<CoveredRow[]> {
-  await fillPeriods(scope.em);
   return await scope.em.execute<CoveredRow[]>(
     `select count(*) over ()::int as count, ${msSql('emails.covers_after')} as after_ms,
        ${msSql('min(messages.received_at) over ()')} as oldest_ms,

@@ -2,7 +2,7 @@ import type { Config } from '../../config/config.ts';
 import type { Form } from '../../entities/index.ts';
 import type { EmailState } from '../../words.ts';
 import { dayMs } from '../clock.ts';
-import { heldSince, isTold } from '../delivery/held-summary.ts';
+import { heldSince } from '../delivery/held-summary.ts';
 import { waitsForDigest } from '../digest.ts';
 import { retentionOf } from '../forms/effective-settings.ts';
 import { idsOf } from '../paging.ts';
@@ -44,15 +44,15 @@ function hasNotification(state: EmailState): string {
 
 /**
  * SQL condition: a message is kept although it has expired. Either mail about it is still queued, or nobody was notified:
- * all its notifications failed, or they are held with the message and `isTold` is false. Sending or cancelling that mail
- * lets the message go.
+ * all its notifications failed, or they are held with the message and no owner was told about it. Sending or cancelling that
+ * mail lets the message go.
  */
 export const waitsForMail = `(
   exists (select from emails where emails.message_id = messages.id
     -- A state that only a later release knows may mean that the mail is still to be sent.
     and emails.state not in ('sent', 'failed', 'cancelled', 'held'))
   or (
-    (${hasNotification('failed')} or (status = 'held' and ${hasNotification('held')} and not ${isTold}))
+    (${hasNotification('failed')} or (status = 'held' and ${hasNotification('held')} and messages.told_at is null))
     and not ${hasNotification('sent')}
   )
   or ${waitsForDigest}

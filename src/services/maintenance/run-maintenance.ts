@@ -6,7 +6,6 @@ import { clocksDifferBy } from '../clock.ts';
 import { queueHeldSummaries } from '../delivery/held-summary.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { logNewErasures } from '../senders/replay-erasures.ts';
-import { fillOldSummaries } from './fill-old-summaries.ts';
 import { openPurgeRound, type PurgeRound, purgeTask } from './purge.ts';
 import { countWaiting } from './purge-preview.ts';
 import { resetFutureTimes } from './reset-future-times.ts';
@@ -49,7 +48,6 @@ export async function runMaintenanceOnce(context: Context, stop?: AbortSignal): 
   await resetFutureTimes(scope);
   await doAtMostEvery(scope, 'forget-expired', '10 minutes', async ({ em }) => {
     for (const statement of expired) await em.execute(statement);
-    await fillOldSummaries(em, scope.config);
     return true;
   });
   await doAtMostEvery(scope, 'held-summary', '1 day', async (inside, now, doneAt) => {
