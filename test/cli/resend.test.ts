@@ -411,13 +411,11 @@ describe('emails resend', () => {
     await settleDue(context, () => mailOutcomes.refused);
     const settings = { DATABASE_URL: db.url };
     const [failed] = await find(`kind = 'notification'`);
-    await using waiting = await RunningServer.startCommand(['emails', 'resend', failed ?? '', '--wait'], settings);
-    await until('it is queued', async () => (await find(`state = 'queued'`)).length === 1);
     await pauseQueue(openScope(context), 'hand', null);
+    await using waiting = await RunningServer.startCommand(['emails', 'resend', failed ?? '', '--wait'], settings);
     await waiting.said(/Nothing is sent: the queue was paused by hand/);
     await resumeQueue(openScope(context));
     await settleDue(context, () => mailOutcomes.later);
-    await waiting.said(/Waiting for a retry in \d+ (?:s|min):/);
     await db.makeAllDue();
     await settleDue(context, () => mailOutcomes.accepted);
     await waiting.said(/1 email sent/);

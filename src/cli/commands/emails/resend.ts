@@ -78,7 +78,7 @@ async function resendEmails(call: Call<ResendOptions>, names: string[]): Promise
     if (stop.aborted)
       output.warn(`\nStopped after ${items.length} of ${plural(total, 'email')}: run it again to continue.`);
     // Also if nothing was queued: mail that is due waits for the end of the pause too.
-    if (!options.dryRun && !options.wait) await warnOfPause(output, scope, options);
+    if (!options.dryRun) await warnOfPause(output, scope, options);
     return items;
   });
   const isRefused = items.some((it) => it.code !== null);
