@@ -55,16 +55,15 @@ export function openTemplates(options: { overrideFolder?: string; timeZone?: str
   function renderPart(name: string, values: Values): string {
     return explained(files, name, () => engineOf(name).renderSync(parsed.get(name) ?? [], values));
   }
-  const writeTime = timeWriter(options.timeZone ?? 'UTC');
   const templates: Templates = {
     files,
-    writeTime,
+    writeTime: timeWriter(options.timeZone ?? 'UTC'),
     render: (kind, values) => ({
       subject: renderPart(`${kind}.subject.liquid`, values).trim(),
       text: `${renderPart(`${kind}.text.liquid`, values).trim()}\n`,
       html: renderPart(`${kind}.html.liquid`, values),
     }),
-    preview: (kind) => templates.render(kind, withTime(examples[kind], writeTime(new Date('2026-01-01T00:00Z')))),
+    preview: (kind) => templates.render(kind, examples[kind]),
   };
 
   for (const kind of templateKinds) {
@@ -142,15 +141,6 @@ function refuseUnknownVariables(
       `${path}, line ${row}: unknown variable "${variable}"; a template of ${kind} may use ${known.join(', ')}`,
     );
   }
-}
-
-/** The examples with their time as this installation writes it. */
-function withTime<V extends Values>(values: V, time: string): V {
-  const replaced = Object.entries(values).map(([name, value]: [string, Value]) => {
-    if (Array.isArray(value)) return [name, value.map((it) => withTime(it, time))];
-    return [name, value === '1 January 2026 at 00:00 UTC' ? time : value];
-  });
-  return Object.fromEntries(replaced) as V;
 }
 
 function withoutOptional<V extends Values>(values: V): V {
