@@ -384,9 +384,9 @@ describe('suspicious message', () => {
         [`${good}&token=${good}`, incomplete],
         [encodeURIComponent(`${good}"><script>`), incomplete],
         [signLink(keyring, 'unsubscribe', Buffer.from(about, 'base64url')), incomplete],
-        [signReleaseLink(keyring, { ...link, endsAt: Date.now() - 1 }), [410, 'This link has expired']],
-        [signReleaseLink(keyring, { ...link, heldSince: 0 }), [410, 'This link is too old']],
-        [signReleaseLink(keyring, { ...link, message: randomUUID() }), [410, 'The message was deleted']],
+        [signReleaseLink(keyring, { ...link, endsAt: Date.now() - 1 }), [410, 'This link is over']],
+        [signReleaseLink(keyring, { ...link, heldSince: 0 }), [410, 'This link is over']],
+        [signReleaseLink(keyring, { ...link, message: randomUUID() }), [410, 'This link is over']],
       ] as const) {
         for (const method of ['GET', 'POST']) expect(headingOf(await open(token, method)), token).to.deep.equal(answer);
       }
@@ -395,10 +395,10 @@ describe('suspicious message', () => {
       await runHere(['messages', 'release', id], db);
       await db.query(`update emails set state = 'sent'`);
       await runHere(['messages', 'hold', id], db);
-      expect(headingOf(await open(good, 'POST'))).to.deep.equal([410, 'This link is too old']);
+      expect(headingOf(await open(good, 'POST'))).to.deep.equal([410, 'This link is over']);
       expect(await statusOf(id)).to.equal('held');
       await runHere(['messages', 'delete', receipt, '--yes'], db);
-      expect(headingOf(await open(good, 'POST'))).to.deep.equal([410, 'The message was deleted']);
+      expect(headingOf(await open(good, 'POST'))).to.deep.equal([410, 'This link is over']);
     });
 
     it('keeps its link for 14 days from the Date of the mail, also in a resent copy', async () => {
@@ -416,7 +416,7 @@ describe('suspicious message', () => {
       const { text } = await summary();
       const [token = ''] = /(?<=token=)\S+/.exec(text) ?? [];
       expect(readReleaseLink(context.keyring, token)?.endsAt).to.equal(await endsIn());
-      expect(headingOf(await open(token, 'POST'))).to.deep.equal([410, 'This link has expired']);
+      expect(headingOf(await open(token, 'POST'))).to.deep.equal([410, 'This link is over']);
       await runHere(['emails', 'resend', first.id, '--again'], db);
       const copy = await summary();
       expect(copy.id).to.not.equal(first.id);

@@ -10,13 +10,11 @@ const words: Readonly<Record<LinkState, readonly [status: number, heading: strin
   ready: [200, 'Deliver this message?', 'It was held back. Press the button to get it by e-mail.'],
   released: [200, 'Delivered', 'The message is not held any more. Its e-mail is on the way.'],
   delivered: [200, 'Already delivered', 'Somebody released this message before. There is nothing left to do.'],
-  'held-again': [
+  over: [
     410,
-    'This link is too old',
-    'The message was released and then held again. Use the link in a newer mail.',
+    'This link is over',
+    'It works for 14 days, until the message is deleted or held again. Use a newer mail, or "ruffinweb messages release" on the server.',
   ],
-  expired: [410, 'This link has expired', ''],
-  deleted: [410, 'The message was deleted', 'It cannot be delivered any more.'],
   'not-signed': [400, 'This link is incomplete', 'Copy all of it from the mail, up to the end of the line.'],
 };
 
@@ -38,7 +36,7 @@ export function createReleaseRoutes(
     ctx.status = status;
     ctx.type = 'html';
     const action = state === 'ready' ? `${basePath}/release?token=${token}` : '';
-    ctx.body = page({ title: heading, heading, text, state, action, message: message ?? null });
+    ctx.body = page({ title: heading, heading, text, action, message: message ?? null });
   };
 
   router.get('/release', keepToken, ...limit, async (ctx) => {

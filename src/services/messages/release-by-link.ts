@@ -7,9 +7,9 @@ import { releaseMessage } from './change-message.ts';
 
 /**
  * What a link "deliver this one" can do. `ready`: release the message. `delivered`: nothing, since it is not held any more.
- * `held-again`: nothing, since it was released and held again after the link was made. `deleted`: the message is gone.
+ * `over`: nothing, since its time is up, or the message was deleted, or released and held again.
  */
-export type LinkState = 'ready' | 'released' | 'delivered' | 'held-again' | 'expired' | 'deleted' | 'not-signed';
+export type LinkState = 'ready' | 'released' | 'delivered' | 'over' | 'not-signed';
 
 export interface LinkAnswer {
   state: LinkState;
@@ -22,12 +22,13 @@ export async function readLink(scope: Scope, token: string): Promise<LinkAnswer>
   const link = readReleaseLink(scope.keyring, token);
   if (link === undefined) return { state: 'not-signed' };
   const found = await scope.em.findOne(Message, { id: link.message }, { populate: ['form'], refresh: true });
-  if (found === null) return { state: 'deleted' };
+  if (found === null) return { state: 'over' };
   const { receipt, form } = found;
   const message = { receipt, form: form.name ?? form.slug, reasons: heldInWords(found.reasons) };
   if (found.status !== 'held') return { state: 'delivered', message };
-  if (found.heldSince().getTime() !== link.heldSince) return { state: 'held-again', message };
-  return { state: (await databaseNow(scope.em)).getTime() < link.endsAt ? 'ready' : 'expired', message };
+  const isSameHold = found.heldSince().getTime() === link.heldSince;
+  const isReady = isSameHold && (await databaseNow(scope.em)).getTime() < link.endsAt;
+  return { state: isReady ? 'ready' : 'over', message };
 }
 
 /** Releases the message of a link, if the link can. The token is the right to do it: it needs no login and no cookie. */
