@@ -1,11 +1,9 @@
 import { validate as isUuid } from 'uuid';
-import { Email } from '../../entities/index.ts';
-import type { AttemptOutcome } from '../../words.ts';
+import { Attempt, Email } from '../../entities/index.ts';
 import { databaseNow } from '../clock.ts';
 import { listOf } from '../ids.ts';
 import type { Scope } from '../scope.ts';
-import { openOrNull, replyPlace } from '../sealed-values.ts';
-import { type EmailView, viewEmail } from '../views.ts';
+import { type EmailView, viewAttempt, viewEmail } from '../views.ts';
 
 /** An email, and how its last attempt ended. */
 export interface DescribedEmail extends EmailView {
@@ -15,45 +13,28 @@ export interface DescribedEmail extends EmailView {
   refusedWith: number | null;
 }
 
-interface LastAttempt {
-  id: string;
-  email_id: string;
-  outcome: AttemptOutcome;
-  code: number | null;
-  reply: Buffer | null;
-}
-
 /** @returns those that exist, by id. */
 export async function describeEmails(scope: Scope, ids: readonly string[]): Promise<Map<string, DescribedEmail>> {
-  const described = new Map<string, DescribedEmail>();
+  const em = scope.em.fork();
+  const [described, now] = [new Map<string, DescribedEmail>(), await databaseNow(em)];
+  const known = ids.filter((id) => isUuid(id));
   // PostgreSQL takes at most 65,535 parameters.
-  for (let start = 0; start < ids.length; start += 1000) {
-    for (const it of await describeSome(scope, ids.slice(start, start + 1000))) described.set(it.id, it);
+  for (let start = 0; start < known.length; start += 1000) {
+    const id = { $in: known.slice(start, start + 1000) };
+    const exclude = ['message.content', 'message.clientAddress'] as const;
+    const emails = await em.find(Email, { id }, { populate: ['message.form', 'sender'], exclude });
+    const attempts = await em.find(Attempt, { email: id }, { orderBy: { finishedAt: 'asc' } });
+    const lastOf = new Map(attempts.map((it) => [it.email.id, viewAttempt(scope.keyring, it)]));
+    for (const email of emails) {
+      const { outcome = 'accepted', code = null, reply = null } = lastOf.get(email.id) ?? {};
+      described.set(email.id, {
+        ...viewEmail(scope.keyring, email, now),
+        lastError: outcome === 'accepted' ? null : (reply ?? outcome),
+        refusedWith: outcome === 'refused' ? code : null,
+      });
+    }
   }
   return described;
-}
-
-async function describeSome(scope: Scope, given: readonly string[]): Promise<DescribedEmail[]> {
-  const ids = given.filter((id) => isUuid(id));
-  const em = scope.em.fork();
-  const emails = await em.find(
-    Email,
-    { id: { $in: ids } },
-    { populate: ['message.form', 'sender'], exclude: ['message.content', 'message.clientAddress'] },
-  );
-  const attempts = await em.execute<LastAttempt[]>(
-    `select distinct on (email_id) id, email_id, outcome, code, reply from attempts
-     where email_id = any(?::uuid[]) order by email_id, finished_at desc`,
-    [listOf(ids)],
-  );
-  const lastOf = new Map(attempts.map((it) => [it.email_id, it]));
-  const now = await databaseNow(em);
-  return emails.map((email) => {
-    const { id = '', outcome, code = null, reply = null } = lastOf.get(email.id) ?? {};
-    const said = reply && openOrNull(() => scope.keyring.open(reply, replyPlace(id)));
-    const lastError = outcome === undefined || outcome === 'accepted' ? null : (said ?? outcome);
-    return { ...viewEmail(scope.keyring, email, now), lastError, refusedWith: outcome === 'refused' ? code : null };
-  });
 }
 
 /** How many of these emails were sent, and how many still wait. */
