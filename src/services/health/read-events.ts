@@ -36,11 +36,9 @@ const blank = {
 export type WatchEvent = typeof blank;
 
 /** A row has the time when its statement began, and is visible after the commit: each look goes this far back. */
-const overlapMs = 2 * 60_000;
+const overlapMs = 60_000;
 /** At most so many rows for each look; the next look reads the others. */
 const batchSize = 500;
-/** With more new rows than this within the overlap, it gets shorter. */
-const maxSeen = 5000;
 
 /**
  * Finds what happened since the first look. Keeps its place between looks, which may use different connections.
@@ -83,10 +81,7 @@ function readOnce<Row extends { id: string }>(find: Find<Row>, atOf: (row: Row) 
     const rows = await find(em, after, [...seen.keys()], formId);
     for (const row of rows) seen.set(row.id, atOf(row));
     if (rows.length < batchSize) after = new Date(Math.max(after.getTime(), now.getTime() - overlapMs));
-    for (const [id, at] of seen) {
-      if (seen.size > maxSeen && at > after) after = at;
-      if (at <= after) seen.delete(id);
-    }
+    for (const [id, at] of seen) if (at <= after) seen.delete(id);
     return rows;
   };
 }
