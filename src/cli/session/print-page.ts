@@ -1,6 +1,5 @@
 import type { Page, PageRequest } from '../../services/paging.ts';
 import type { MessageView } from '../../services/views.ts';
-import { safeJson } from '../terminal/safe-text.ts';
 import type { Column } from '../terminal/table.ts';
 import { writePiece } from '../terminal/write-pieces.ts';
 import type { Call } from './command.ts';
@@ -43,17 +42,15 @@ export async function printPages<View>(
     return;
   }
   const stop = deps.stopGently();
-  let next: string | null = null;
-  let isFirst = true;
+  const all: View[] = [];
+  let [next, isFirst]: [string | null, boolean] = [null, true];
   do {
     const page: Page<View> = await readMasked({ limit: 200, ...(next !== null && { cursor: next }) });
-    const lines = page.items.map((it) => safeJson(it, { oneLine: true })).join(',\n');
-    if (options.json) output.print(`${isFirst ? '{"items":[' : lines && ','}${lines}`);
+    if (options.json) all.push(...page.items);
     else print(page.items, isFirst);
-    isFirst = false;
-    next = page.next;
+    [next, isFirst] = [page.next, false];
     // Reads no faster than somebody takes the output.
   } while (next !== null && !stop.aborted && (await writePiece(deps.stdout, '')));
-  if (options.json) output.print(`],"next":${JSON.stringify(next)}}`);
+  if (options.json) output.printJson({ items: all, next });
   setExitCode(deps, stop);
 }
