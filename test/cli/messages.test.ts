@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
-import { listHeld, releaseMessage } from '../../src/services/messages/change-message.ts';
 import { exportMessages } from '../../src/services/messages/export-messages.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
@@ -95,16 +94,6 @@ describe('messages', () => {
           (it) => it.id,
         );
 
-      const dry = JSON.parse((await run('release', '--reason', 'many-links', '--dry-run', '--json')).stdout);
-      expect(dry.dryRun).to.equal(true);
-      expect(dry.items).to.have.lengthOf(2);
-      expect(dry.items[0]).to.deep.equal({
-        id: first?.id,
-        receipt: first?.receipt,
-        result: 'would-be-released',
-        code: null,
-        reason: null,
-      });
       const unasked = await run('release', '--reason', 'many-links');
       expect([unasked.code, unasked.stderr.trim()]).to.deep.equal([2, 'not a terminal: pass --yes']);
       const ask = (types: string, ...args: string[]) =>
@@ -123,23 +112,11 @@ describe('messages', () => {
       expect(await db.emails()).to.deep.equal({ 'notification queued': 4 });
       for (const args of [
         ['--all', 'RW-4K2M9Q7T1X'],
-        ['--dry-run'],
-        ['--dry-run', 'RW-4K2M9Q7T1X'],
         ['--reason', 'spam'],
         ['--all', '--reason', 'many-links', '--yes'],
       ]) {
         expect((await run('release', ...args)).code, args.join(' ')).to.equal(2);
       }
-    });
-
-    it('in bulk leaves alone what was held again after the question', async () => {
-      const [message] = await held();
-      const [{ heldSince } = { heldSince: new Date(0) }] = await listHeld(openScope(context));
-      await run('release', message?.id ?? '');
-      await run('hold', message?.id ?? '');
-      const change = await releaseMessage(openScope(context), message?.id ?? '', undefined, heldSince);
-      expect(change.changed).to.equal(false);
-      expect(await statuses()).to.deep.equal([{ status: 'held', reasons: ['held-by-hand'] }]);
     });
   });
 

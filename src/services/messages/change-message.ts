@@ -84,21 +84,11 @@ export async function releaseMessage(
   });
 }
 
-/**
- * The held messages, oldest first, each with the time since which it is held.
- *
- * @param reason only messages that are held for this reason alone.
- */
-export async function listHeld(
-  scope: Scope,
-  reason?: Suspicion,
-): Promise<{ id: string; receipt: string; heldSince: Date }[]> {
-  const found = await scope.em.find(
-    Message,
-    { status: 'held', ...(reason && { reasons: { $eq: [reason] } }) },
-    { fields: ['receipt', 'heldAt', 'receivedAt'], orderBy: { id: 'asc' } },
-  );
-  return found.map((it) => ({ id: it.id, receipt: it.receipt, heldSince: it.heldAt ?? it.receivedAt }));
+/** The held messages, oldest first. @param reason only those that are held for this reason alone. */
+export async function listHeld({ em }: Scope, reason?: Suspicion): Promise<{ id: string; receipt: string }[]> {
+  const where = { status: 'held', ...(reason && { reasons: { $eq: [reason] } }) } as const;
+  const found = await em.find(Message, where, { fields: ['receipt'], orderBy: { id: 'asc' } });
+  return found.map(({ id, receipt }) => ({ id, receipt }));
 }
 
 /** @param decide gets the message and its locked emails; it returns false if there is nothing to do. */

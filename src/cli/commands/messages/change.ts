@@ -29,31 +29,48 @@ export function addMessageChanges(messages: CliCommand): void {
       'ruffinweb messages delete RW-4K2M9Q7T1X',
       `ruffinweb messages list --status held --limit 200 --json | jq -r '.items[].id' | xargs ruffinweb messages delete --yes`,
     )
-    .run((call, which: string[]) => change(call, which, 'deleted'));
+    .run((call, which: string[]) => change(call, which, 'deleted', deleteQuestion));
+}
+
+function deleteQuestion([first, ...others]: readonly Pick<ChangeResult, 'receipt'>[]): string {
+  const what = others.length === 0 ? `message ${first?.receipt}` : `${others.length + 1} messages`;
+  return `Delete ${what} for good, emails included?`;
 }
 
 type ChangeWord = 'held' | 'released' | 'deleted';
 
-export interface ChangeResult extends Result {
+interface ChangeResult extends Result {
   id: string;
   receipt: string | null;
 }
 
-export async function change(call: Call, which: readonly string[], word: ChangeWord): Promise<void> {
-  const { deps, output } = call;
+/** @param which their names, or what finds them. @param question about those that were found, to ask first. */
+export async function change(
+  call: Call,
+  which: readonly string[] | ((scope: Scope) => Promise<Named[]>),
+  word: ChangeWord,
+  question?: (found: readonly Pick<ChangeResult, 'receipt'>[]) => string,
+): Promise<void> {
+  const { deps, options, output } = call;
   const load = () => import('../../../services/messages/change-message.ts');
   await runInScope(deps, load, async (scope, { holdMessage, releaseMessage, deleteMessage }) => {
     const act = { held: holdMessage, released: releaseMessage, deleted: deleteMessage }[word];
-    const named = await nameAll(scope, which);
-    if (word === 'deleted') await askToDelete(call, named);
+    const named = typeof which === 'function' ? await which(scope) : await nameAll(scope, which);
+    const found = named.filter((it) => !('result' in it));
+    if (question !== undefined && found.length > 0) await confirmOrRefuse(deps, options, question(found));
     const stop = deps.stopGently();
     const items: ChangeResult[] = [];
     for (const one of named) {
       if (stop.aborted) break;
       items.push('result' in one ? one : await changeOne(scope, one, word, act));
     }
-    output.printResult({ items }, () => printChanges(output, items));
-    if (stop.aborted) output.warn(explainStop(items.length, named.length));
+    output.printResult({ items }, () => {
+      if (items.length > 0) printChanges(output, items);
+    });
+    if (stop.aborted)
+      output.warn(
+        `\nStopped after ${items.length} of ${plural(named.length, 'message')}: the others are as they were.`,
+      );
     const isRefused = items.some((it) => it.code !== null);
     setExitCode(deps, stop, isRefused);
   });
@@ -79,14 +96,7 @@ async function nameAll(scope: Scope, names: readonly string[]): Promise<(Named |
   return [...named.values()];
 }
 
-async function askToDelete({ deps, options }: Call, named: readonly (Named | ChangeResult)[]): Promise<void> {
-  const [first, ...others] = named.filter((it) => !('result' in it));
-  if (first === undefined) return;
-  const what = others.length === 0 ? `message ${first.receipt}` : `${others.length + 1} messages`;
-  await confirmOrRefuse(deps, options, `Delete ${what} for good, emails included?`);
-}
-
-export function printChanges(output: Output, items: readonly ChangeResult[]): void {
+function printChanges(output: Output, items: readonly ChangeResult[]): void {
   output.printTable(items, [
     { header: 'RECEIPT', text: (it) => it.receipt ?? it.id },
     resultColumn(output),
@@ -94,7 +104,7 @@ export function printChanges(output: Output, items: readonly ChangeResult[]): vo
   ]);
 }
 
-export async function changeOne(
+async function changeOne(
   scope: Scope,
   named: Named,
   word: ChangeWord,
@@ -112,8 +122,4 @@ export async function changeOne(
 function refusalOf(named: Pick<ChangeResult, 'id' | 'receipt'>, error: unknown): ChangeResult {
   if (!(error instanceof Problem)) throw error;
   return { ...named, result: 'refused', code: error.code, reason: error.message };
-}
-
-export function explainStop(done: number, asked: number): string {
-  return `\nStopped after ${done} of ${plural(asked, 'message')}: the others are as they were.`;
 }
