@@ -36,7 +36,7 @@ const blank = {
 export type WatchEvent = typeof blank;
 
 /** A row has the time when its statement began, and is visible after the commit: each look goes this far back. */
-const overlapMs = 60_000;
+const overlapMs = 30_000;
 /** At most so many rows for each look; the next look reads the others. */
 const batchSize = 500;
 
@@ -80,7 +80,9 @@ function readOnce<Row extends { id: string }>(find: Find<Row>, atOf: (row: Row) 
     after ??= now;
     const rows = await find(em, after, [...seen.keys()], formId);
     for (const row of rows) seen.set(row.id, atOf(row));
-    if (rows.length < batchSize) after = new Date(Math.max(after.getTime(), now.getTime() - overlapMs));
+    const last = rows.length < batchSize ? undefined : rows.at(-1);
+    const readUntil = last === undefined ? now : atOf(last);
+    after = new Date(Math.max(after.getTime(), readUntil.getTime() - overlapMs));
     for (const [id, at] of seen) if (at <= after) seen.delete(id);
     return rows;
   };
