@@ -150,7 +150,7 @@ describe('messages reply', () => {
       [reply(''), 2, 'the text is empty: nothing was sent'],
       [reply(' \n\t\n'), 2, 'the text is empty: nothing was sent'],
       [reply('x'.repeat(20_001)), 2, 'more than 20000 characters'],
-      [reply('x'.repeat(1_000_001)), 2, 'the text is too long'],
+      [reply('x'.repeat(1_000_001)), 2, 'the text has more than 20000 characters'],
       [run([message.receipt], { input: Buffer.from('caf\xe9', 'latin1') }), 2, 'stdin, line 1: is not UTF-8'],
       [run([message.receipt, ...file(Buffer.from('caf\xe9', 'latin1'))]), 2, 'line 1: is not UTF-8'],
       [run([message.receipt, '--text-file', join(folder, 'none')]), 1, 'none cannot be used'],

@@ -7,7 +7,7 @@ import type { MailingContext } from '../../mailing-context.ts';
 import { summariseHeld } from '../delivery/summarise-held.ts';
 import { listNamed } from '../digest.ts';
 import { newEmailIdentity } from '../outbox.ts';
-import { openScope, type Scope } from '../scope.ts';
+import type { Scope } from '../scope.ts';
 import { openContent, openOrNull } from '../sealed-values.ts';
 import { composeEmail } from './compose-email.ts';
 import { findEmail } from './emails.ts';
@@ -15,18 +15,17 @@ import { findEmail } from './emails.ts';
 /**
  * Composes the mail of an email as a worker would, with the current templates and settings, and sends nothing.
  *
+ * @param given an id, or an email that is loaded with its message and perhaps not stored yet.
  * @throws {Problem} email-unknown
  * @throws {SealBroken} if a key is missing.
  */
-export async function showMail(context: Context & Pick<MailingContext, 'composer'>, id: string) {
-  const scope = openScope(context);
-  const email = (await findEmail(scope, id)) as Email;
-  await scope.em.populate(email, ['message.form', 'message.sender']);
-  return await showMailOf(context, scope, email);
-}
-
-/** The same for an email that is loaded with its message, or is not stored yet. */
-export async function showMailOf(context: Context & Pick<MailingContext, 'composer'>, scope: Scope, email: Email) {
+export async function showMail(
+  context: Context & Pick<MailingContext, 'composer'>,
+  scope: Scope,
+  given: string | Email,
+) {
+  const email = typeof given === 'string' ? ((await findEmail(scope, given)) as Email) : given;
+  if (typeof given === 'string') await scope.em.populate(email, ['message.form', 'message.sender']);
   const { message } = email;
   const digestId = email.isDigest() ? (email.digestId ?? null) : null;
   const told = digestId !== null ? await listNamed(scope.em, digestId) : message == null ? [] : [message];

@@ -1,16 +1,16 @@
 import { Option } from 'commander';
-import type { Context } from '../../../context.ts';
 import type { EmailDetails, EmailFilter } from '../../../services/emails/emails.ts';
 import { emailKinds, emailStates } from '../../../words.ts';
 import { type Call, type CliCommand, notEmpty } from '../../session/command.ts';
 import { onlyGiven, type PageOptions, type PeriodOptions, periodOf } from '../../session/options.ts';
 import { printPages } from '../../session/print-page.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
-import { maskEmail, maskHtml, maskText } from '../../terminal/mask.ts';
+import { maskEmail, maskText } from '../../terminal/mask.ts';
 import type { Output } from '../../terminal/output.ts';
 import { addCancelCommand, whichEmail } from './cancel.ts';
 import { addPauseCommands, warnOfPause } from './pause.ts';
 import { addTryMailCommands } from './preview-and-test.ts';
+import { readMail, type ShownMail } from './read-mail.ts';
 import { addResendCommand } from './resend.ts';
 import { emailColumns, printEmail } from './screens.ts';
 
@@ -79,7 +79,7 @@ async function showEmail(call: Call<{ mail?: boolean }>, name: string): Promise<
     for (const id of ids) {
       const found = await showEmail(scope, id);
       const email = options.mask ? maskDetails(found) : found;
-      shown.push(options.mail ? { ...email, mail: await readMail(call, context, email.id) } : email);
+      shown.push(options.mail ? { ...email, mail: await readMail(call, context, scope, email.id) } : email);
     }
     output.printResult(ids[0] === name ? shown[0] : { items: shown }, () => {
       for (const [index, email] of shown.entries()) {
@@ -89,23 +89,6 @@ async function showEmail(call: Call<{ mail?: boolean }>, name: string): Promise<
       }
     });
   });
-}
-
-type ShownMail = Awaited<ReturnType<typeof readMail>>;
-
-async function readMail({ options }: Call, context: Context, id: string) {
-  const [{ openMail }, { showMail }] = await Promise.all([
-    import('../../../mailing-context.ts'),
-    import('../../../services/emails/show-mail.ts'),
-  ]);
-  await using mailing = await openMail(context.config);
-  const mail = await showMail({ ...context, composer: mailing.composer }, id);
-  const hide = (text: string) => (options.mask ? maskText(text, mail.senderNames) : text);
-  return {
-    headers: mail.headers.map(([name, value]): [string, string] => [name, hide(value)]),
-    text: hide(mail.text),
-    html: options.mask ? maskHtml(mail.html, mail.senderNames) : mail.html,
-  };
 }
 
 /** Prints headers and text; the HTML part is only in the JSON, since a terminal cannot show it. */

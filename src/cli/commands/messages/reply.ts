@@ -1,5 +1,5 @@
+import { buffer } from 'node:stream/consumers';
 import type { Context } from '../../../context.ts';
-import { Problem } from '../../../problems.ts';
 import type { Replied } from '../../../services/emails/queue-reply.ts';
 import type { MessageDetails } from '../../../services/messages/messages.ts';
 import type { Scope } from '../../../services/scope.ts';
@@ -8,10 +8,11 @@ import type { Call, CliCommand } from '../../session/command.ts';
 import { unopened } from '../../session/print-page.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { isInteractive } from '../../terminal/confirm.ts';
-import { maskAddress, maskMessage, maskText } from '../../terminal/mask.ts';
+import { maskAddress, maskMessage } from '../../terminal/mask.ts';
 import type { Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import { warnOfPause } from '../emails/pause.ts';
+import { readMail } from '../emails/read-mail.ts';
 import { whichMessage } from './change.ts';
 import { editText } from './edit-text.ts';
 
@@ -62,20 +63,11 @@ async function reply(call: Call<ReplyOptions>, which: string): Promise<void> {
   await editText(deps, { fileName: `reply-${receipt}.txt`, below, whenKept }, (text) => send(call, id, text));
 }
 
-/** From stdin: far more than a reply may have, and no endless input. */
-const maxBytes = 1_000_000;
-
 /** From the file or from stdin. @throws {TextFileFault} */
 async function readGiven({ deps, options }: Call<ReplyOptions>): Promise<string> {
-  if (options.textFile !== undefined) return readTextFile(options.textFile);
-  const pieces: Buffer[] = [];
-  let size = 0;
-  for await (const piece of deps.stdin) {
-    pieces.push(Buffer.from(piece));
-    size += piece.length;
-    if (size > maxBytes) throw new Problem('argument-invalid', 'the text is too long: nothing was sent');
-  }
-  return decodeText(Buffer.concat(pieces), 'stdin');
+  return options.textFile === undefined
+    ? decodeText(await buffer(deps.stdin), 'stdin')
+    : readTextFile(options.textFile);
 }
 
 /** What the operator answers, for the lower part of the file in the editor. */
@@ -120,26 +112,14 @@ function report({ options, output }: Call<ReplyOptions>, { receipt, email, isRep
 
 const shownHeaders = ['From', 'To', 'Reply-To', 'Subject'];
 
-async function preview(
-  { options, output }: Call<ReplyOptions>,
-  context: Context,
-  scope: Scope,
-  { email, copyTo }: Replied,
-): Promise<void> {
-  const [{ openMail }, { showMailOf }] = await Promise.all([
-    import('../../../mailing-context.ts'),
-    import('../../../services/emails/show-mail.ts'),
-  ]);
-  await using mailing = await openMail(context.config);
-  const mail = await showMailOf({ ...context, composer: mailing.composer }, scope, email);
-  const hide = (it: string) => (options.mask ? maskText(it, mail.senderNames) : it);
-  const headers = mail.headers
-    .filter(([name]) => shownHeaders.includes(name))
-    .map(([name, value]): [string, string] => [name, hide(value)]);
-  const text = hide(mail.text);
-  output.printResult({ dryRun: true, mail: { headers, text }, copyTo: copyTo.map(hide) }, () => {
-    output.printDetails([...headers, ['(copy to)', copyTo.map(hide).join(', ') || null]]);
+async function preview(call: Call, context: Context, scope: Scope, { email, copyTo }: Replied): Promise<void> {
+  const { options, output } = call;
+  const mail = await readMail(call, context, scope, email);
+  const headers = mail.headers.filter(([name]) => shownHeaders.includes(name));
+  const copies = options.mask ? copyTo.map(maskAddress) : copyTo;
+  output.printResult({ dryRun: true, mail: { headers, text: mail.text }, copyTo: copies }, () => {
+    output.printDetails([...headers, ['(copy to)', copies.join(', ') || null]]);
     output.print();
-    output.printText(text.trimEnd());
+    output.printText(mail.text.trimEnd());
   });
 }
