@@ -62,7 +62,6 @@ export const timeForms = 'today, yesterday, monday, 2h, 3d, 2026-11-22 or 2026-1
  * @throws {Problem} argument-invalid
  */
 export function readMoment(option: string, text: string, now: Date, isUtc = false): Date {
-  requireKnownZone(option, text, isUtc);
   const at = readSpan(text, now, -1) ?? readDayName(text, now, isUtc) ?? readWritten(text, isUtc);
   return requireKnownYear(option, text, at, timeForms);
 }
@@ -73,7 +72,6 @@ export function readMoment(option: string, text: string, now: Date, isUtc = fals
  * @throws {Problem} argument-invalid
  */
 export function readFuture(option: string, text: string, now: Date, isUtc = false): Date {
-  requireKnownZone(option, text, isUtc);
   const at = readSpan(text, now, 1) ?? readWritten(text, isUtc);
   return requireKnownYear(option, text, at, '90d, 2027-01-01 or 2027-01-01T07:33');
 }
@@ -109,13 +107,4 @@ function requireKnownYear(option: string, text: string, at: Date | undefined, fo
   if (at === undefined) throw new Problem('argument-invalid', `${option} "${text}" is not a time: write ${forms}`);
   if (isInKnownYears(at)) return at;
   throw new Problem('argument-invalid', `${option} "${text}" is not in a year from 1970 to 9999 (UTC)`);
-}
-
-/** With a misspelt TZ, `Date` would silently take UTC. */
-function requireKnownZone(option: string, text: string, isUtc: boolean): void {
-  if (isUtc || Intl.DateTimeFormat().resolvedOptions().timeZone !== undefined) return;
-  throw new Problem(
-    'argument-invalid',
-    `${option} "${text}" needs a time zone, and TZ names none that exists: correct it, or add --utc`,
-  );
 }
