@@ -15,7 +15,7 @@ export const EncryptionKey = defineEntity({
   },
 });
 
-/** Unused since 0.3.0. Release 0.2.0 reads and writes this table, so it stays until 0.4.0. */
+/** Unused since 0.3.0. Migrations only add, so the table stays. */
 export const RetiredKey = defineEntity({
   name: 'RetiredKey',
   tableName: 'retired_keys',

@@ -1,6 +1,4 @@
 import { formatMailbox } from '../../address.ts';
-import type { MessageFilter } from '../../services/messages/messages.ts';
-import type { Scope } from '../../services/scope.ts';
 import type { MessageView } from '../../services/views.ts';
 import { type Call, type CliCommand, wholeNumber } from '../session/command.ts';
 import { fromOf } from '../session/print-page.ts';
@@ -8,7 +6,7 @@ import { setExitCode } from '../session/results.ts';
 import { runInScope } from '../session/run-in-scope.ts';
 import { maskMessage } from '../terminal/mask.ts';
 import { type Output, plural } from '../terminal/output.ts';
-import { type Progress, showProgress } from '../terminal/progress.ts';
+import { showProgress } from '../terminal/progress.ts';
 import { safeJson, showSafe } from '../terminal/safe-text.ts';
 import { cut } from '../terminal/table.ts';
 import { writePieces } from '../terminal/write-pieces.ts';
@@ -35,7 +33,7 @@ async function find(call: Call<FindOptions>, given: string[]): Promise<void> {
   await runInScope(deps, loadSearch, async (scope, { foldText, readWords, searchMessages }) => {
     const [words, filter] = [readWords(given), await withSender(scope, limits)];
     const batches = await searchMessages(scope, words, filter);
-    using progress = await showSearchProgress(call, scope, filter);
+    using progress = showProgress(deps, options, undefined, 'searched');
     let [found, searched, unopened, end] = [0, 0, 0, '; older messages were not searched'];
     const format = (view: MessageView) =>
       options.json ? `${safeJson(view, { oneLine: true })}\n` : formatHit(output, view, words, foldText);
@@ -59,12 +57,6 @@ async function find(call: Call<FindOptions>, given: string[]): Promise<void> {
     warnOfUnopened(output, unopened);
     setExitCode(deps, stop, unopened > 0);
   });
-}
-
-/** Counts the messages only for a terminal. */
-export async function showSearchProgress({ deps, options }: Call, scope: Scope, of: MessageFilter): Promise<Progress> {
-  const { countMessages } = await import('../../services/messages/export-messages.ts');
-  return showProgress(deps, options, deps.stderr.isTTY ? await countMessages(scope, of) : 0, 'searched');
 }
 
 export function warnOfUnopened(output: Output, unopened: number): void {

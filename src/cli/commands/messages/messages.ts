@@ -10,10 +10,11 @@ import { setExitCode } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { maskEmail, maskMessage, maskText } from '../../terminal/mask.ts';
 import type { Output } from '../../terminal/output.ts';
+import { showProgress } from '../../terminal/progress.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import type { Column } from '../../terminal/table.ts';
 import { emailColumns } from '../emails/screens.ts';
-import { loadSearch, showSearchProgress, warnOfUnopened } from '../find.ts';
+import { loadSearch, warnOfUnopened } from '../find.ts';
 import { addMessageChanges, whichMessage } from './change.ts';
 import { addExportCommand } from './export.ts';
 import { addMessageFilter, type MessageFilterOptions, messageFilterOf, withSender } from './filter.ts';
@@ -72,11 +73,11 @@ async function listMessages(call: Call<PageOptions & MessageFilterOptions & { ma
 }
 
 async function readMatches(call: Call, scope: Scope, given: readonly string[], request: PageRequest & MessageFilter) {
-  const { deps, output } = call;
+  const { deps, options, output } = call;
   const { listMatches, readWords } = await loadSearch();
   const words = readWords(given);
   const stop = deps.stopGently();
-  using progress = await showSearchProgress(call, scope, request);
+  using progress = showProgress(deps, options, undefined, 'searched');
   const { unopened, ...found } = await listMatches(scope, words, request, { stop, onProgress: progress.report });
   progress.clear();
   warnOfUnopened(output, unopened);
