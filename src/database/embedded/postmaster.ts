@@ -1,11 +1,12 @@
 /** The running PostgreSQL as seen from outside: its pid file, its process and its connections. */
 
+import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { EmbeddedUnavailable } from './errors.ts';
-import { findProcess } from './process-table.ts';
 
 /** The content of `postmaster.pid`. A server that has only just started has not written its port yet. */
 export interface Postmaster {
@@ -52,13 +53,19 @@ function readPidFile(text: string): Postmaster | undefined {
 
 /** Whether this process is a PostgreSQL on this folder: a postmaster works in its data directory. */
 async function isServing(pid: number, folder: string): Promise<boolean> {
-  const running = await findProcess(pid);
-  if (!running || !/(^|\/)postgres\s/.test(running.command)) return false;
+  const command = await commandOf(pid).catch(() => '');
+  if (!/(^|\/)postgres\s/.test(command)) return false;
   const [there, here] = await Promise.all(
     [`/proc/${pid}/cwd/`, folder].map((path) => stat(path).catch(() => undefined)),
   );
   if (there && here) return there.dev === here.dev && there.ino === here.ino;
-  return running.command.includes(`-D ${folder} `);
+  return command.includes(`-D ${folder} `);
+}
+
+/** The command line of a process, which a zombie has no more. macOS has no /proc. */
+async function commandOf(pid: number): Promise<string> {
+  if (process.platform === 'linux') return (await readFile(`/proc/${pid}/cmdline`, 'utf8')).replaceAll('\0', ' ');
+  return (await promisify(execFile)('ps', ['-o', 'command=', '-p', String(pid)])).stdout;
 }
 
 /**
