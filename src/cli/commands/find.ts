@@ -32,13 +32,12 @@ async function find(call: Call<FindOptions>, given: string[]): Promise<void> {
   const stop = deps.stopGently();
   await runInScope(deps, loadSearch, async (scope, { foldText, readWords, searchMessages }) => {
     const [words, filter] = [readWords(given), await withSender(scope, limits)];
-    const batches = await searchMessages(scope, words, filter);
     using progress = showProgress(deps, options, undefined, 'searched');
     let [found, searched, unopened, end] = [0, 0, 0, '; older messages were not searched'];
     const format = (view: MessageView) =>
       options.json ? `${safeJson(view, { oneLine: true })}\n` : formatHit(output, view, words, foldText);
     const pieces = async function* () {
-      for await (const batch of batches) {
+      for await (const batch of searchMessages(scope, words, filter)) {
         const hits = batch.hits.slice(0, options.limit - found);
         found += hits.length;
         searched += batch.searched;

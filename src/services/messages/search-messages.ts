@@ -43,20 +43,12 @@ export interface Batch {
  * @param words from `readWords`.
  * @throws {Problem} form-unknown, sender-unknown, argument-invalid
  */
-export async function searchMessages(
+export async function* searchMessages(
   scope: Scope,
   words: readonly string[],
   filter: MessageFilter & PageRequest = {},
-): Promise<AsyncGenerator<Batch>> {
-  return batchesOf(scope, words, await messagesWhere(scope, filter), readIdCursor(filter.cursor));
-}
-
-async function* batchesOf(
-  scope: Scope,
-  words: readonly string[],
-  where: Awaited<ReturnType<typeof messagesWhere>>,
-  start: string,
 ): AsyncGenerator<Batch> {
+  const [where, start] = [await messagesWhere(scope, filter), readIdCursor(filter.cursor)];
   const read = (before: string) =>
     scope.em
       .fork()
@@ -100,7 +92,7 @@ export async function listMatches(
   const limit = readLimit(request.limit);
   const hits: MessageView[] = [];
   let [searched, unopened] = [0, 0];
-  for await (const batch of await searchMessages(scope, words, request)) {
+  for await (const batch of searchMessages(scope, words, request)) {
     hits.push(...batch.hits);
     unopened += batch.unopened;
     searched += batch.searched;
