@@ -28,3 +28,8 @@ export function pageOpener(publicUrl: string): <Values extends object>(name: str
     return (values) => liquid.renderSync(template, { ...common, ...values }) as string;
   };
 }
+
+/** The token of a signed link; empty if there is none. A page contains it, so it may only have these characters. */
+export function tokenOf({ query: { token } }: { query: Readonly<Record<string, unknown>> }): string {
+  return typeof token === 'string' && /^[\w.-]{1,200}$/.test(token) ? token : '';
+}

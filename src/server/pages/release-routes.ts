@@ -3,7 +3,7 @@ import type { Middleware } from 'koa';
 import type { Context } from '../../context.ts';
 import { type LinkAnswer, type LinkState, readLink, releaseByLink } from '../../services/messages/release-by-link.ts';
 import type { RequestState } from '../http/request-scope.ts';
-import { basePathOf, pageOpener } from './open-page.ts';
+import { basePathOf, pageOpener, tokenOf } from './open-page.ts';
 
 /** Status, heading and text of the page for each state. */
 const words: Readonly<Record<LinkState, readonly [status: number, heading: string, text: string]>> = {
@@ -53,9 +53,3 @@ const keepToken: Middleware = async (ctx, next) => {
   ctx.set('Referrer-Policy', 'no-referrer');
   await next();
 };
-
-function tokenOf(ctx: RouterContext<RequestState>): string {
-  const { token } = ctx.query;
-  // The page contains the token, so it may only have these characters.
-  return typeof token === 'string' && /^[\w.-]{1,200}$/.test(token) ? token : '';
-}

@@ -1,10 +1,10 @@
-import Router, { type RouterContext } from '@koa/router';
+import Router from '@koa/router';
 import type { Middleware } from 'koa';
 import type { Context } from '../../context.ts';
 import { readUnsubscribeToken, unsubscribe } from '../../services/senders/suppressions.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { wantsPage } from '../http/wants-page.ts';
-import { basePathOf, pageOpener } from './open-page.ts';
+import { basePathOf, pageOpener, tokenOf } from './open-page.ts';
 
 /**
  * Lets a mailbox refuse auto-replies (RFC 8058). Virus scanners and previews follow links, so GET changes nothing and only
@@ -36,10 +36,4 @@ export function createUnsubscribeRoutes(
     }
   });
   return router;
-}
-
-function tokenOf(ctx: RouterContext<RequestState>): string {
-  const { token } = ctx.query;
-  // The page contains the token, so it may only have these characters.
-  return typeof token === 'string' && /^[\w.-]{1,200}$/.test(token) ? token : '';
 }
