@@ -54,26 +54,38 @@ export function addResendCommand(emails: CliCommand): void {
     .run(resendEmails);
 }
 
-const loadResend = () => import('../../../services/emails/resend-emails.ts');
+const load = async () => ({
+  ...(await import('../../../services/emails/resend-emails.ts')),
+  ...(await import('../../../services/emails/describe-emails.ts')),
+  ...(await import('../../../services/emails/find-named-emails.ts')),
+});
+type Services = Awaited<ReturnType<typeof load>>;
 
 async function resendEmails(call: Call<ResendOptions>, names: string[]): Promise<void> {
   const { deps, options, output } = call;
   const given = readWhich(names, options);
   const stop = deps.stopGently();
-  const items = await runInScope(deps, loadResend, async (scope, { countResendable }) => {
-    const which = 'ids' in given ? { ids: await findIds(scope, names, options) } : given;
-    const total = 'ids' in which ? which.ids.length : await countResendable(scope, which.query, options.to);
+  const items = await runInScope(deps, load, async (scope, services) => {
+    const { to } = options;
+    const kind = to === undefined ? undefined : 'notification';
+    const which = 'ids' in given ? { ids: await services.findNamedEmails(scope, names, { kind }) } : given;
+    const total = 'ids' in which ? which.ids.length : await services.countResendable(scope, which.query, to);
+    const describe = async (of: readonly Resent[]) =>
+      await services.describeEmails(
+        scope,
+        of.map((it) => it.id),
+      );
+    const send = (dryRun: boolean) =>
+      resend({ ...call, options: { ...options, dryRun } }, scope, services, which, total, stop);
     if ('query' in which && total > 0 && !options.dryRun && isInteractive(deps)) {
       const emails = which.query.state === 'failed' ? 'failed email' : 'waiting email';
       const when = which.query.state === 'failed' ? 'again' : 'now';
-      const plan = options.yes
-        ? []
-        : await resend({ ...call, options: { ...options, dryRun: true } }, scope, which, total, stop);
-      if (options.to === undefined) warnOfRefused(output, plan, await describe(scope, plan));
+      const plan = options.yes ? [] : await send(true);
+      if (to === undefined) warnOfRefused(output, plan, await describe(plan));
       await confirmOrRefuse(deps, options, `Send ${plural(total, emails)} ${when}?`);
     }
-    const items = (await resend(call, scope, which, total, stop)).map((it) => wordReason(it, options));
-    const about = options.json ? new Map() : await describe(scope, items);
+    const items = (await send(options.dryRun ?? false)).map((it) => wordReason(it, options));
+    const about = options.json ? new Map() : await describe(items);
     if (!options.json && (items.length > 0 || !stop.aborted)) printResults(call, items, about);
     if (stop.aborted)
       output.warn(`\nStopped after ${items.length} of ${plural(total, 'email')}: run it again to continue.`);
@@ -88,14 +100,6 @@ async function resendEmails(call: Call<ResendOptions>, names: string[]): Promise
   if (options.json) output.printJson({ dryRun: options.dryRun ?? false, items, ...(waited && { waited }) });
 }
 
-async function describe(scope: Scope, items: readonly Resent[]): Promise<Described> {
-  const { describeEmails } = await import('../../../services/emails/describe-emails.ts');
-  return await describeEmails(
-    scope,
-    items.map((it) => it.id),
-  );
-}
-
 /** An email that a mail server refused for good will meet the same answer. */
 function warnOfRefused(output: Output, items: readonly Resent[], about: Described): void {
   const codes = items.flatMap((it) => (it.result === 'queued' ? (about.get(it.id)?.refusedWith ?? []) : []));
@@ -105,19 +109,14 @@ function warnOfRefused(output: Output, items: readonly Resent[], about: Describe
   output.note(`${codes.length} of these ${were} refused for good (${which}) and will probably fail again.`);
 }
 
-async function findIds(scope: Scope, names: readonly string[], { to }: ResendOptions): Promise<string[]> {
-  const { findNamedEmails } = await import('../../../services/emails/find-named-emails.ts');
-  return await findNamedEmails(scope, names, { kind: to === undefined ? undefined : 'notification' });
-}
-
 async function resend(
   { deps, options }: Call<ResendOptions>,
   scope: Scope,
+  { resendEmails }: Services,
   which: Which,
   total: number,
   stop: AbortSignal,
 ): Promise<Resent[]> {
-  const { resendEmails } = await loadResend();
   using progress = showProgress(deps, options, total, 'queued');
   return await resendEmails(scope, {
     ...which,

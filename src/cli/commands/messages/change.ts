@@ -5,7 +5,7 @@ import type { Call, CliCommand } from '../../session/command.ts';
 import { type Result, reasonColumn, resultColumn, setExitCode } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse } from '../../terminal/confirm.ts';
-import { type Output, plural } from '../../terminal/output.ts';
+import { plural } from '../../terminal/output.ts';
 
 export const whichMessage = 'its receipt, its id, "latest", or the address of somebody who wrote only one';
 export const manyMessages = 'receipts, ids, "latest", or addresses of people who wrote only one';
@@ -65,7 +65,9 @@ export async function change(
       items.push('result' in one ? one : await changeOne(scope, one, word, act));
     }
     output.printResult({ items }, () => {
-      if (items.length > 0) printChanges(output, items);
+      if (items.length === 0) return;
+      const receipt = { header: 'RECEIPT', text: (it: ChangeResult) => it.receipt ?? it.id };
+      output.printTable(items, [receipt, resultColumn(output), ...reasonColumn(items)]);
     });
     if (stop.aborted)
       output.warn(
@@ -94,14 +96,6 @@ async function nameAll(scope: Scope, names: readonly string[]): Promise<(Named |
     }
   }
   return [...named.values()];
-}
-
-function printChanges(output: Output, items: readonly ChangeResult[]): void {
-  output.printTable(items, [
-    { header: 'RECEIPT', text: (it) => it.receipt ?? it.id },
-    resultColumn(output),
-    ...reasonColumn(items),
-  ]);
 }
 
 async function changeOne(
