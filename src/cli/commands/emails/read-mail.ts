@@ -1,5 +1,5 @@
 import type { Context } from '../../../context.ts';
-import type { Email } from '../../../entities/index.ts';
+import type { Replied } from '../../../services/emails/queue-reply.ts';
 import type { Scope } from '../../../services/scope.ts';
 import type { Call } from '../../session/command.ts';
 import { maskHtml, maskText } from '../../terminal/mask.ts';
@@ -7,7 +7,7 @@ import { maskHtml, maskText } from '../../terminal/mask.ts';
 export type ShownMail = Awaited<ReturnType<typeof readMail>>;
 
 /** The mail as a worker would send it, masked if that was asked for. @param given as for `showMail`. */
-export async function readMail({ options }: Call, context: Context, scope: Scope, given: string | Email) {
+export async function readMail({ options }: Call, context: Context, scope: Scope, given: string | Replied['email']) {
   const [{ openMail }, { showMail }] = await Promise.all([
     import('../../../mailing-context.ts'),
     import('../../../services/emails/show-mail.ts'),
