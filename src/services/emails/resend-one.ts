@@ -108,8 +108,7 @@ function isTooLate({ email, now }: Case): boolean {
 /** Why this release does not know the rules for an email that a later release wrote. */
 function describeUnknown({ kind, state }: Email): string | undefined {
   if (!emailKinds.includes(kind)) return `is of a kind that this release does not know: ${kind}`;
-  if (!emailStates.includes(state)) return `is in a state that this release does not know: ${state}`;
-  return undefined;
+  return emailStates.includes(state) ? undefined : `is in a state that this release does not know: ${state}`;
 }
 
 async function resendQueued(given: Case): Promise<Decision> {
@@ -146,8 +145,7 @@ async function resendFinished(given: Case): Promise<Decision> {
   // Queries select other states, so this happened since the query.
   if (isFromQuery) return skipped(`${what} meanwhile`);
   // A cancelled auto-reply is usually one that its recipient does not want.
-  const isMail = email.kind === 'notification' || email.kind === 'reply';
-  if (email.state === 'cancelled' && !isMail && email.failure !== 'too-late') {
+  if (email.state === 'cancelled' && !['notification', 'reply'].includes(email.kind) && email.failure !== 'too-late') {
     return refused(`${what}, and only a notification or a reply is sent then`);
   }
   if (email.message?.status === 'held') return refused(messageHeld);
@@ -165,12 +163,8 @@ async function resendFinished(given: Case): Promise<Decision> {
 async function sendElsewhere(given: Case, to: string): Promise<Decision> {
   const { em, email, planned } = given;
   const messageId = email.message?.id ?? '';
-  const told = await em.find(Email, {
-    message: email.message ?? null,
-    kind: 'notification',
-    recipient: to,
-    state: { $in: ['queued', 'sent'] },
-  });
+  const about = { message: email.message ?? null, kind: 'notification', recipient: to } as const;
+  const told = await em.find(Email, { ...about, state: { $in: ['queued', 'sent'] } });
   // Read before the cancelling: a digest also tells about other messages.
   const isDigest = email.isDigest();
   email.cancel();
