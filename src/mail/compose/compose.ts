@@ -3,8 +3,7 @@ import type { Mail } from '../mailer.ts';
 import { type HeldSummaryContent, summaryValues } from './held-summary.ts';
 import { escapeHtml, WebAddress } from './html.ts';
 import { cleanLine, cleanText } from './plain-text.ts';
-import { composeReply, sampleReply } from './reply.ts';
-import type { TemplateKind } from './template-variables.ts';
+import { composeReply } from './reply.ts';
 import type { Templates } from './templates.ts';
 
 /** What is stored with the email, and so stays the same at every attempt. */
@@ -175,7 +174,7 @@ export function createComposer(templates: Templates) {
     heldSummary: (envelope: Envelope, content: HeldSummaryContent) => composeHeldSummary(templates, envelope, content),
     reply: composeReply,
     test: composeTest,
-    preview: (kind: TemplateKind | 'reply') => (kind === 'reply' ? sampleReply() : templates.preview(kind)),
+    preview: templates.preview,
   };
 }
 

@@ -39,11 +39,3 @@ export function composeReply(envelope: Envelope, { receipt, subject, text, answe
     headers: copyOf === undefined ? {} : { 'X-Auto-Response-Suppress': 'DR, RN, NRN, OOF, AutoReply' },
   };
 }
-
-/** What the subject and text of a reply look like: there is no template of it. */
-export function sampleReply(): Pick<Mail, 'subject' | 'text' | 'html'> {
-  const envelope = { id: '', from: '', to: '', internetMessageId: '', date: new Date(0) };
-  const text = 'Hello Ada,\n\nwhatever you write here is sent as it is.';
-  const mail = composeReply(envelope, { receipt: 'RW-0000000000', subject: 'Hello', text, answers: [] });
-  return { subject: mail.subject, text: mail.text, html: mail.html };
-}

@@ -1,18 +1,17 @@
 import { Argument } from 'commander';
 import type { Config } from '../../../config/config.ts';
 import type { Step } from '../../../mail/mailer.ts';
-import { Problem } from '../../../problems.ts';
 import type { TestedMail } from '../../../services/emails/show-mail.ts';
-import { type EmailKind, emailKinds } from '../../../words.ts';
+import { emailKinds } from '../../../words.ts';
 import type { Call, CliCommand } from '../../session/command.ts';
 import { exitCode } from '../../session/exit-codes.ts';
 import { openConfig } from '../../session/open-context.ts';
 import type { Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 
-/** Commands that need no stored mail: show a sample, and send a test. A digest is a notification that has templates of its own. */
-const previewKinds = [...emailKinds, 'digest'] as const;
-type PreviewKind = EmailKind | 'digest';
+/** Commands that need no stored mail: show a sample, and send a test. A digest is a notification with templates of its own; a reply has none. */
+const previewKinds = [...emailKinds.filter((it) => it !== 'reply'), 'digest'] as const;
+type PreviewKind = (typeof previewKinds)[number];
 
 export function addTryMailCommands(emails: CliCommand): void {
   emails
@@ -37,7 +36,6 @@ export function addTryMailCommands(emails: CliCommand): void {
 }
 
 async function previewMail({ deps, options, output }: Call<{ html?: string }>, kind: PreviewKind): Promise<void> {
-  if (kind === 'reply' && options.html !== undefined) throw new Problem('argument-invalid', 'a reply has no HTML part');
   const { config } = await openConfig(deps);
   const { openMail } = await import('../../../mailing-context.ts');
   await using mailing = await openMail(config);
