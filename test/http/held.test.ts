@@ -288,7 +288,7 @@ describe('suspicious message', () => {
       const message = `See https://pills.test/buy or www.pills.test,\nCafe\u0301.example ${'x'.repeat(80)}`;
       const { receipt } = await hold({ name: 'Ada www.evil.test', message });
       const { text, html } = await summary();
-      expect(text).to.include('Ada www[.]evil[.]test ada@example.test');
+      expect(text).to.include('Ada www[.]evil[.]test ‹ada@example.test›');
       expect(text).to.match(/"See pills\[\.\]test\/buy or www\[\.\]pills\[\.\]test, Cafe\u0301\[\.\]example x{20}…"/);
       expect(text).to.include('Held: a hidden field was filled in, a link as a name').and.include(receipt);
       for (const part of [text, html]) {

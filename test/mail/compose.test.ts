@@ -281,6 +281,8 @@ describe('the summary', () => {
     ['http://203.0.113.7/x 203.0.113.7', '203[.]0[.]113[.]7/x 203[.]0[.]113[.]7'],
     ['http://[::1]/x http://localhost', '[::1]/x localhost'],
     ['evil\u3002example evil\uff0eexample', 'evil[\u3002]example evil[\uff0e]example'],
+    ['しています。自転車も｡はい', 'しています。自転車も｡はい'],
+    ['悪。example 悪．xn--p1ai', '悪[。]example 悪[．]xn--p1ai'],
     ['evil.\u200bexample ev\u200bil.example', 'evil[.]example evil[.]example'],
     ['\u2764.example cafe\u0301.example', '\u2764[.]example cafe\u0301[.]example'],
     ['mailto:x@evil.example', 'mailto: x@evil[.]example'],
@@ -301,8 +303,8 @@ describe('the summary', () => {
 
   it('shows an address to recognise it, but not one that looks like a web address', () => {
     for (const [address, shown] of [
-      ['first.last+tag@mail.example', 'first.last+tag@mail.example'],
-      ['evil.example/buy@mail.example', 'evil[.]example/buy@mail[.]example'],
+      ['first.last+tag@mail.example', '‹first.last+tag@mail.example›'],
+      ['evil.example/buy@mail.example', '‹evil[.]example/buy@mail[.]example›'],
     ] as const) {
       expect(summaryOf({ name: 'Ada', address, text: 'x' }).text).to.include(`\nAda ${shown}\n`);
     }

@@ -51,5 +51,6 @@ export function summaryValues(content: HeldSummaryContent, writeTime: (at: Date)
 
 /** As it is written, to recognise it. But the part before the @ may look like a web address: `pills.test/buy@example.com`. */
 function showAddress(address: string): string {
-  return /^[\w+.-]+@/.test(address) ? cleanLine(address, 254) : breakLinks(cleanLine(address, 254));
+  const shown = /^[\w+.-]+@/.test(address) ? cleanLine(address, 254) : breakLinks(cleanLine(address, 254));
+  return shown && `‹${shown}›`;
 }

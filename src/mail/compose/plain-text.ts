@@ -16,6 +16,10 @@ export function cleanLine(text: string, max: number): string {
   return cut(plainLine(text).replaceAll('=?', '= ?'), max);
 }
 
+/** Dots of host names. Between two Chinese or Japanese characters `。` ends a sentence. */
+const hostDots =
+  /(?:(?<=[^\s.\d])[.\u3002\uff0e\uff61](?=[\p{L}\p{N}])|(?<=\d)[.\u3002\uff0e\uff61](?=\p{L}))(?<![\p{scx=Han}\p{scx=Hira}\p{scx=Kana}][\u3002\uff0e\uff61](?=[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}]))/gu;
+
 /**
  * Web addresses as text that no mail program makes a link of, in a text part either: `pills[.]test/buy`. A mail of ours must
  * not carry links of strangers whose messages nobody has looked at.
@@ -24,7 +28,7 @@ export function breakLinks(line: string): string {
   return line
     .replace(/[a-z][a-z0-9+.-]*:[/\\]{2,}/gi, '')
     .replace(/\d{1,3}(?:\.\d{1,3}){3}/g, (ip) => ip.replaceAll('.', '[.]'))
-    .replace(/(?<=[^\s.\d])[.\u3002\uff0e\uff61](?=[\p{L}\p{N}])|(?<=\d)[.\u3002\uff0e\uff61](?=\p{L})/gu, '[$&]')
+    .replace(hostDots, '[$&]')
     .replace(/(?<=\p{L})[:\uff1a](?=\S)/gu, '$& ');
 }
 
