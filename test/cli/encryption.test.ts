@@ -424,6 +424,12 @@ describe('encryption', () => {
     expect((await statesOf(`${k2},${k1}`))[0]).to.equal('k2 seals 0');
     expect(await ask({ columns: 80, types: 'y\n' })).to.include({ code: 0 });
     expect((await statesOf(`${k2},${k1}`))[1]).to.equal('k1 opens 0');
+    const again = await ask({ columns: 80, types: 'y\n' });
+    expect(again.stderr).to.include('Done. Was every server and worker restarted').and.not.include('once more');
+    const only = await runHere(['encryption', 'rotate'], db, { settings: { ENCRYPTION_KEYS: k2 } });
+    expect(only).to.include({ code: 0, stderr: '\nFor a new key: ruffinweb encryption new-key\n' });
+    const { stdout } = await run('encryption status', `${k2},${k1}`, 120);
+    expect(withoutColours(stdout)).to.match(/^k2 +encrypts.*\nk1 +decrypts/m);
   });
 
   it('new-key makes a usable key, names its place and writes nothing', async () => {

@@ -55,9 +55,10 @@ async function rotate({ deps, options, output }: Call): Promise<void> {
   await runInScope(deps, load, async (scope, { countToRotate, rotateKeys }) => {
     const evenOlder = options.yes ?? false;
     const count = await countToRotate(scope, { evenOlder });
-    const { newestId } = scope.keyring;
+    const { newestId, ids } = scope.keyring;
     // We cannot see it (decision 64), and a program that still encrypts with an old key would need that key for ever.
-    await confirmOrRefuse(deps, options, `Were all servers and workers restarted with ${newestId} as the first key?`);
+    if (ids.length > 1)
+      await confirmOrRefuse(deps, options, `Were all servers and workers restarted with ${newestId} as the first key?`);
     const stop = deps.stopGently();
     using progress = showProgress(deps, options, count, 'rows encrypted again');
     const rotated = await rotateKeys(scope, { evenOlder, stop, onProgress: progress.report });
@@ -68,10 +69,18 @@ async function rotate({ deps, options, output }: Call): Promise<void> {
   });
 }
 
-const stateWords: Partial<Record<KeyState, string>> = { missing: 'MISSING', wrong: 'WRONG KEY' };
+const stateWords: Readonly<Record<KeyState, string>> = {
+  seals: 'encrypts',
+  opens: 'decrypts',
+  missing: 'MISSING',
+  wrong: 'WRONG KEY',
+};
 
 const beforeRemoval = `Before you remove an old key from ENCRYPTION_KEYS: restart every server and worker with the new key first, then run
 "ruffinweb encryption rotate" once more. Keep a copy of the old key as long as you keep backups from before.`;
+
+const afterRotation = `Done. Was every server and worker restarted since the new key came first? Then you may remove the unused keys from
+ENCRYPTION_KEYS. Keep a copy of them as long as you keep backups from before.`;
 
 function printStatus(output: Output, { keys }: EncryptionStatus, damaged: number): void {
   const { style } = output;
@@ -89,11 +98,8 @@ function printStatus(output: Output, { keys }: EncryptionStatus, damaged: number
     { header: 'KEY', text: (it) => it.id },
     {
       header: 'STATE',
-      text: ({ state }) => stateWords[state] ?? state,
-      style: (text, { state }) => {
-        if (stateWords[state]) return style.bad(text);
-        return state === 'seals' ? style.good(text) : text;
-      },
+      text: ({ state }) => stateWords[state],
+      style: (text, { state }) => (state === 'seals' ? style.good(text) : state === 'opens' ? text : style.bad(text)),
     },
     number('SENDERS', (it) => it.rows.senders),
     number('MESSAGES', (it) => it.rows.messages),
@@ -141,7 +147,9 @@ function printRotated(output: Output, { key, resealed, interrupted, unopened, ot
     if (needed) output.print(`${style.warning('keep')}    ${id}: ${reason}`);
     else output.print(`${style.good('unused')}  ${id}: no row needs it`);
   }
-  if (others.length > 0) output.note(`\n${beforeRemoval}`);
+  const isDone = resealed === 0 && unopened.count === 0 && others.every((it) => !it.needed);
+  if (others.length === 0) output.note('\nFor a new key: ruffinweb encryption new-key');
+  else output.note(`\n${isDone ? afterRotation : beforeRemoval}`);
   if (unopened.count === 0) return;
   output.warn(`\n${unopened.count} rows were left unchanged, since a value in them cannot be decrypted:`);
   for (const { table, id } of unopened.first) output.warn(`  ${table} ${id}`);

@@ -11,7 +11,7 @@ export function addNewKey(encryption: CliCommand): void {
     .run(printNewKey);
 }
 
-const steps = `1. Add it there at the end, after a comma, on every machine, and restart every server and worker. (Only one: skip this.)
+const steps = `1. Add it there at the end, after a comma, on every machine, and restart every server and worker. With a single server process, skip this step.
 2. Move it to the front there, and restart them again: now it encrypts.
 3. Encrypt everything with it: ruffinweb encryption rotate
 
