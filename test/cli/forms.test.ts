@@ -117,7 +117,7 @@ describe('forms', () => {
 
   it('say after a change that their pages must follow', async () => {
     await json('add', 'shop');
-    const hint = 'To print their HTML: ruffinweb forms html';
+    const hint = 'Change the pages that use this form. Their new HTML: ruffinweb forms html';
     for (const [args, words] of [
       [['--require', 'phone'], `${hint} shop`],
       [['--captcha', 'altcha'], `${hint} shop`],
@@ -322,7 +322,9 @@ describe('forms', () => {
       .and.match(/origins +https:\/\/shop\.test/)
       .and.match(/notify limit +60 an hour \(the default\)/);
     const table = withoutColours((await runHere(['forms', 'list'], db, { settings, columns: 90 })).stdout);
-    expect(table).to.match(/contact +open +0 +never +owner@site\.test +on +none/);
+    expect(table)
+      .to.match(/contact +open +0 +never +owner@site\.test +on +none/)
+      .and.not.include('NAME');
   });
 
   it('are rejected if invalid, and nothing changes', async () => {

@@ -47,5 +47,5 @@ export function printPageHint(output: Output, { slug }: FormView, options: Chang
   const { require, captcha, origin, slug: newSlug, reset = [] } = options;
   const isForPages = ['required', 'captcha', 'origins'].some((it) => reset.some((name) => name === it));
   if (!require && !captcha && !origin && !newSlug && !isForPages) return;
-  output.note(`\nThe pages with this form must fit. To print their HTML: ruffinweb forms html ${slug}`);
+  output.note(`\nChange the pages that use this form. Their new HTML: ruffinweb forms html ${slug}`);
 }

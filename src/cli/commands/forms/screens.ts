@@ -5,6 +5,7 @@ import type { Column } from '../../terminal/table.ts';
 
 export function printForms(output: Output, forms: readonly (FormView & Partial<ListedForm>)[]): void {
   const { style } = output;
+  const name: Column<FormView> = { header: 'NAME', text: (it) => it.name ?? '', minWidth: 8, omit: 3 };
   output.printTable(forms, [
     { header: 'SLUG', text: (it) => it.slug },
     {
@@ -13,7 +14,7 @@ export function printForms(output: Output, forms: readonly (FormView & Partial<L
       style: (text, it) => (it.state === 'open' ? style.good(text) : style.bad(text)),
     },
     ...(forms.some((it) => it.messages !== undefined) ? countColumns(output) : []),
-    { header: 'NAME', text: (it) => it.name ?? '', minWidth: 8, omit: 3 },
+    ...(forms.some((it) => it.name !== null) ? [name] : []),
     { header: 'RECIPIENTS', text: (it) => it.effective.recipients.join(' '), minWidth: 16, omit: 2 },
     { header: 'REPLY', text: (it) => onOff(it.effective.autoReply), omit: 4 },
     { header: 'CAPTCHA', text: (it) => it.effective.captcha, omit: 5 },
