@@ -270,6 +270,8 @@ describe('purge', () => {
       .to.match(/^RULE +FORM +KEPT +WOULD GO +NEXT\nmessages +contact +365 days +1/)
       .and.match(/senders +with a message +1/);
     expect(table.split('\n').every((line) => line.length <= 80)).to.equal(true);
+    const oneDay = { settings: { ...settings, RETENTION_DAYS: '1' }, columns: 80 };
+    expect(withoutColours((await runHere(['purge', '--dry-run'], db, oneDay)).stdout)).to.match(/ 1 day /);
     const program = await ruffinweb(['purge', '--older-than', '1d'], { DATABASE_URL: db.url });
     expect(program.code).to.equal(2);
     const wrong = await ruffinweb(['purge'], { DATABASE_URL: db.url, RETENTION_DAYS: '1y' });

@@ -93,7 +93,9 @@ describe('stats', () => {
     for (const columns of [60, 80, 140]) {
       const screen = withoutColours((await runHere(['stats', '--days', '3'], db, { columns })).stdout);
       for (const line of screen.split('\n')) expect(textWidth(line), line).to.be.at.most(columns);
-      expect(screen).to.include('10 messages, 2 held (20 %)\n8 emails delivered: p50 4.0 s');
+      expect(screen).to.include(
+        '10 messages, 2 held (20 %)\n8 emails delivered: half within 4.0 s, 95 % within 8.0 s\n',
+      );
       expect(screen).to.match(/ 9 {2}█+ +2 +5\.0 s +8\.0 s +8\.0 s\n/);
       expect(screen, 'a bar for one message').to.match(/ 1 {2}█+ +1\.0 s +1\.0 s +1\.0 s\n/);
       expect(screen).to.match(/ 0\n/);

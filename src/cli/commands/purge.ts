@@ -5,7 +5,7 @@ import type { Call, CliCommand } from '../session/command.ts';
 import { setExitCode } from '../session/results.ts';
 import { runInScope } from '../session/run-in-scope.ts';
 import { Refusal } from '../terminal/confirm.ts';
-import type { Output } from '../terminal/output.ts';
+import { type Output, plural } from '../terminal/output.ts';
 import { showProgress } from '../terminal/progress.ts';
 import type { Column } from '../terminal/table.ts';
 
@@ -115,5 +115,5 @@ function ruleColumns(output: Output, count: 'due' | 'removed', hasWaiting: boole
 
 function keptInWords({ days }: RuleView): string {
   if (days === null) return 'with a message';
-  return days === 0 ? 'for ever' : `${days} days`;
+  return days === 0 ? 'for ever' : plural(days, 'day');
 }

@@ -43,7 +43,7 @@ function printStats(output: Output, { days, messages, held, heldShare, delivery 
   const { style } = output;
   const share = heldShare === null ? '' : ` (${(heldShare * 100).toFixed(heldShare < 0.1 ? 1 : 0)} %)`;
   output.print(`${plural(messages, 'message')}, ${held} held${share}`);
-  const times = quantiles.map((it) => `${it} ${formatTime(delivery[`${it}Ms`])}`).join(' · ');
+  const times = `half within ${formatTime(delivery.p50Ms)}, 95 % within ${formatTime(delivery.p95Ms)}`;
   output.print(`${plural(delivery.emails, 'email')} delivered${delivery.emails > 0 ? `: ${times}` : ''}\n`);
 
   const maxMessages = Math.max(...days.map((it) => it.messages), 1);
@@ -61,7 +61,6 @@ function printStats(output: Output, { days, messages, held, heldShare, delivery 
   ]);
 }
 
-/** Half of the emails took less time than p50, 95 % less than p95. */
 const quantiles = ['p50', 'p95', 'p99'] as const;
 
 function formatTime(ms: number | null): string {
