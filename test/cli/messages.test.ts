@@ -136,9 +136,12 @@ describe('messages', () => {
         'notification held': 1,
         'notification queued': 1,
       });
+      expect((await run('show', first?.receipt ?? '')).stderr).to.include('Not spam? Send its mail: ruffinweb');
       await db.makeAllDue();
       const due = await settleDue(context, () => mailOutcomes.accepted);
       expect(due.map((email) => email.message?.id)).to.deep.equal([second?.id]);
+      await run('hold', second?.id ?? '');
+      expect((await run('show', 'latest')).stderr, 'nothing to send').to.include('Not spam? ruffinweb messages rel');
       expect((await json('hold', first?.receipt ?? '')).items[0].result).to.equal('already-held');
     });
 

@@ -180,6 +180,7 @@ function printMessage(output: Output, message: MessageDetails): void {
     const columns = emailColumns(output).filter((it) => it.header !== 'RECEIPT' && it.header !== 'FORM');
     output.printTable(message.emails, columns);
   }
-  if (message.status === 'held')
-    output.note(`\nNot spam? Send its mail: ruffinweb messages release ${message.receipt}`);
+  if (message.status !== 'held') return;
+  const hasMail = message.emails.some((it) => it.state === 'held' && it.kind !== 'auto-reply');
+  output.note(`\nNot spam?${hasMail ? ' Send its mail:' : ''} ruffinweb messages release ${message.receipt}`);
 }
