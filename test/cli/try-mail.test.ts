@@ -18,8 +18,10 @@ describe('emails preview', () => {
   it('shows each kind as text, or writes its HTML to a file', async () => {
     await using folder = await temporaryFolder();
     const settings = { DATA_DIR: folder.path };
+    const summary = await run(['emails', 'preview', 'held-summary'], settings);
+    expect(summary.stderr).to.equal('\nIt has these links once PUBLIC_URL is set.\n');
     for (const kind of ['notification', 'auto-reply', 'held-summary']) {
-      const text = await run(['emails', 'preview', kind], settings);
+      const text = await run(['emails', 'preview', kind], { ...settings, PUBLIC_URL: 'https://forms.site.test' });
       expect(text).to.include({ code: 0, stderr: '' });
       expect(text.stdout)
         .to.match(/^Subject {2}.*/)

@@ -51,6 +51,7 @@ async function previewMail({ deps, options, output }: Call<{ html?: string }>, k
     output.print();
     output.printText(mail.text.trimEnd());
   });
+  if (kind === 'held-summary' && !config.hasPublicUrl) output.note('\nIt has these links once PUBLIC_URL is set.');
 }
 
 async function testMailing({ deps, options, output }: Call<{ to: string }>): Promise<void> {
