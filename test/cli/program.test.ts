@@ -191,10 +191,17 @@ describe('ruffinweb', () => {
 
   it('answers a familiar verb with the right command, and exits 2', async () => {
     const told: [typed: string, right: string][] = [
-      ['messages remove RW-4K2M9Q7T1X --yes', 'messages delete RW-4K2M9Q7T1X'],
+      ['messages remove RW-4K2M9Q7T1X --yes', 'messages delete RW-4K2M9Q7T1X --yes'],
       ['messages remove', 'messages delete <message>'],
-      ['forms create shop --name Shop', 'forms add shop'],
+      ['forms create shop --name Shop', 'forms add shop --name Shop'],
       ['emails retry RW-4K2M9Q7T1X latest', 'emails resend RW-4K2M9Q7T1X latest'],
+      ['emails retry --failed --since 2d --more', 'emails resend --failed --since 2d'],
+      ['retry', 'emails resend <email>'],
+      ['reply latest', 'messages reply latest'],
+      ['messages block RW-4K2M9Q7T1X', 'senders block RW-4K2M9Q7T1X'],
+      ['rotate', 'encryption rotate'],
+      ['spam', 'messages list --status held'],
+      ['emails failed', 'emails list --state failed'],
       ['senders search müller "', 'find müller'],
       ['messages find müller', 'find müller'],
       ['reply latest', 'messages reply latest'],
@@ -207,10 +214,14 @@ describe('ruffinweb', () => {
     for (const [typed, right] of told) {
       const run = await runHere(typed.split(' '), db);
       expect(run, typed).to.include({ code: 2, stdout: '' });
-      expect(run.stderr.split('\n')[0], typed).to.match(
-        new RegExp(`^ruffinweb: unknown command '\\w+': ruffinweb ${right}$`),
-      );
+      expect(run.stderr, typed).to.match(new RegExp(`^ruffinweb: there is no "[a-z ]+": use ruffinweb ${right}\n$`));
     }
+    expect((await runHere(['config', 'set', 'PORT', '80'], db)).stderr).to.equal(
+      'ruffinweb: there is no "config set": change .env, then use ruffinweb config check\n',
+    );
+    expect((await runHere(['messages', 'list', 'mirjam'], db)).stderr).to.equal(
+      'ruffinweb: "messages list" takes no words: use ruffinweb find mirjam\n',
+    );
   });
 
   it('knows each command that it names for a familiar verb', async () => {

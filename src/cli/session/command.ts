@@ -29,8 +29,14 @@ export class CliCommand extends Command {
 
   override error(message: string, options?: ErrorOptions): never {
     const isUnknown = options?.code === 'commander.unknownCommand';
-    const right = isUnknown ? rightCommand(this.parent === null ? '' : this.name(), this.args) : undefined;
-    return super.error(right === undefined ? message : `error: unknown command '${this.args[0]}': ${right}`, options);
+    const isList = this.name() === 'list' && this.parent?.name() === 'messages';
+    const right = isUnknown
+      ? rightCommand(this, this.args)
+      : isList && options?.code === 'commander.excessArguments'
+        ? `error: "messages list" takes no words: use ruffinweb find ${this.args.join(' ')}`
+        : undefined;
+    if (right !== undefined) this.showHelpAfterError(false);
+    return super.error(right ?? message, options);
   }
 
   examples(...lines: [string, string, ...string[]]): this {

@@ -1,25 +1,22 @@
+import type { Command } from 'commander';
+
 /**
- * Verbs of other programs, and our command that does the same: the noun (empty for none, `*` for any), the verbs, the command
- * (in `<…>` what stands for its arguments, in `[…]` what to take without any).
- * Never aliases, so that each thing has one name in scripts and documents.
+ * Verbs of other programs, and our command that does the same: the noun (empty for none, `*` for any), the verbs, the command,
+ * where `$` is the verb. Never aliases, so that each thing has one name in scripts and documents.
  */
-export const familiarVerbs: readonly [noun: string, verbs: string, command: string][] = [
+export const familiarVerbs: readonly [noun: string, verbs: string, command: string, before?: string][] = [
   ['', 'create add new', 'forms add <slug>'],
   ['', 'update upgrade', 'migrate up'],
-  ['', 'retry resend', 'emails resend [--failed]'],
   ['', 'remove rm delete', 'messages delete <message>'],
-  ['', 'list ls', 'messages list'],
-  ['', 'show view', 'messages show <message>'],
-  ['', 'reply answer', 'messages reply <message>'],
-  ['', 'release accept', 'messages release <message>'],
-  ['', 'block', 'senders block <sender>'],
-  ['', 'erase forget', 'senders erase <sender>'],
+  ['', 'list ls inbox', 'messages list'],
+  ['', 'show view read', 'messages show <message>'],
+  ['', 'failed', 'emails list --state failed'],
   ['messages', 'remove rm erase', 'messages delete <message>'],
-  ['messages', 'retry resend send', 'emails resend <email>'],
-  ['messages', 'answer', 'messages reply <message>'],
+  ['messages', 'read view open', 'messages show <message>'],
   ['messages', 'update accept', 'messages release <message>'],
-  ['emails', 'retry send', 'emails resend <email>'],
   ['emails', 'remove rm delete', 'emails cancel <email>'],
+  ['emails', 'read view open', 'emails show <email>'],
+  ['emails', 'queued sent failed cancelled held', 'emails list --state $'],
   ['forms', 'create new', 'forms add <slug>'],
   ['forms', 'set edit update', 'forms change <slug>'],
   ['forms', 'remove rm', 'forms delete <slug>'],
@@ -30,9 +27,15 @@ export const familiarVerbs: readonly [noun: string, verbs: string, command: stri
   ['encryption', 'update', 'encryption rotate'],
   ['backup', 'add new', 'backup create <dir>'],
   ['config', 'create add new', 'config init'],
+  ['config', 'set change edit', 'config check', 'change .env, then '],
   ['migrate', 'add new', 'migrate create <name>'],
   ['migrate', 'update upgrade retry', 'migrate up'],
   ['migrate', 'remove', 'migrate down'],
+  ['*', 'retry send', 'emails resend <email>'],
+  ['*', 'answer', 'messages reply <message>'],
+  ['', 'accept', 'messages release <message>'],
+  ['', 'forget', 'senders erase <sender>'],
+  ['*', 'held spam', 'messages list --status held'],
   ['*', 'find search grep', 'find <words>'],
   ['*', 'doctor', 'health --deep'],
   ['*', 'status', 'health'],
@@ -40,11 +43,49 @@ export const familiarVerbs: readonly [noun: string, verbs: string, command: stri
   ['*', 'version', '--version'],
 ];
 
-/** The whole command to type instead, with the arguments that were typed; undefined for a verb that means nothing here. */
-export function rightCommand(noun: string, [verb = '', ...args]: readonly string[]): string | undefined {
-  const found = familiarVerbs.find(([of, verbs]) => (of === noun || of === '*') && verbs.split(' ').includes(verb));
-  if (found === undefined) return undefined;
-  const end = args.findIndex((arg) => !/^[\p{L}\p{N}][\p{L}\p{N}.@:+/_-]*$/u.test(arg));
-  const given = args.slice(0, end === -1 ? args.length : end).join(' ');
-  return `ruffinweb ${found[2].replace(/<[^>]+>|\[(.+)\]/, (whole, otherwise = whole) => given || otherwise)}`;
+/** What to type instead of a verb that this command does not have; undefined for a verb that means nothing here. */
+export function rightCommand(at: Command, [verb = '', ...args]: readonly string[]): string | undefined {
+  const program = at.parent ?? at;
+  const noun = at === program ? '' : at.name();
+  const [, , line = findElsewhere(program, verb), before = ''] =
+    familiarVerbs.find(([of, verbs]) => (of === noun || of === '*') && verbs.split(' ').includes(verb)) ?? [];
+  if (line === undefined) return undefined;
+  const target = line.split(' ').reduce((command, word) => childOf(command, word) ?? command, program);
+  const { words, flags } = sortTyped(target, args);
+  // Flags can choose the emails instead.
+  const isOptional = flags.length > 0 && target.registeredArguments.some((it) => it.variadic && !it.required);
+  const filled = line.replace(/<[^>]+>/, (slot) => (words.length > 0 ? words.join(' ') : isOptional ? '' : slot));
+  const right = [...filled.replace('$', verb).split(' '), ...flags].filter((it) => it !== '').join(' ');
+  return `error: there is no "${[noun, verb].join(' ').trim()}": ${before}use ruffinweb ${right}`;
+}
+
+/** The command of exactly one noun with this name. */
+function findElsewhere(program: Command, verb: string): string | undefined {
+  const [found, ...others] = program.commands.flatMap((it) => childOf(it, verb) ?? []);
+  if (found === undefined || others.length > 0) return undefined;
+  return [found.parent?.name(), verb, ...found.registeredArguments.map((it) => `<${it.name()}>`)].join(' ');
+}
+
+/** What can be repeated without quotes, up to the first thing that the command does not know. */
+function sortTyped(target: Command, args: readonly string[]) {
+  const typed = { words: [] as string[], flags: [] as string[] };
+  for (let at = 0; at < args.length; at++) {
+    const [arg = '', value] = args.slice(at, at + 2);
+    const option = target.options.find((it) => it.long === arg);
+    if (option === undefined && !isPlain(arg)) break;
+    if (option === undefined) typed.words.push(arg);
+    else typed.flags.push(arg);
+    if (option === undefined || option.isBoolean() || value === undefined || !isPlain(value)) continue;
+    typed.flags.push(value);
+    at++;
+  }
+  return typed;
+}
+
+function isPlain(arg: string): boolean {
+  return /^[\p{L}\p{N}][\p{L}\p{N}.@:+/_-]*$/u.test(arg);
+}
+
+function childOf(command: Command, name: string): Command | undefined {
+  return command.commands.find((it) => it.name() === name);
 }
