@@ -58,6 +58,8 @@ export class Problem extends Error {
   readonly needs: Need | undefined;
   /** The name of a closed form. */
   readonly form: string | null | undefined;
+  /** The word or address that names no single message, but can be searched for. */
+  readonly searchable: string | undefined;
 
   constructor(
     code: ProblemCode,
@@ -67,6 +69,7 @@ export class Problem extends Error {
       captcha?: string;
       needs?: Need;
       form?: string | null | undefined;
+      searchable?: string | undefined;
       cause?: unknown;
     } = {},
   ) {
@@ -76,5 +79,6 @@ export class Problem extends Error {
     this.captcha = options.captcha;
     this.needs = options.needs;
     this.form = options.form;
+    this.searchable = options.searchable;
   }
 }

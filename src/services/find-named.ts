@@ -18,6 +18,7 @@ export async function findNamedMessage(scope: Scope, name: string): Promise<Mess
   throw new Problem(
     'message-unknown',
     isLatest(name) ? 'no message has been stored yet' : `there is no message ${name}`,
+    { searchable: /^[\p{L}\p{M} ]+$/u.test(name) && !isLatest(name) ? name : undefined },
   );
 }
 
@@ -59,7 +60,9 @@ async function findOnlyMessage(scope: Scope, text: string): Promise<Message> {
   const [message, ...others] = await scope.em.find(Message, { sender }, { refresh: true, limit: 2 });
   if (message === undefined) throw new Problem('message-unknown', `there is no message from ${address}`);
   if (others.length === 0) return message;
-  throw new Problem('message-unknown', `${address} wrote several messages, so name one by its receipt`);
+  throw new Problem('message-unknown', `${address} wrote several messages, so name one by its receipt`, {
+    searchable: address,
+  });
 }
 
 function isLatest(name: string): boolean {

@@ -106,7 +106,11 @@ describe('naming a message, person or email', () => {
     }
     const several = await run('messages', 'show', 'ada@example.test');
     expect(several).to.include({ code: 1, stdout: '' });
-    expect(several.stderr).to.include('ada@example.test wrote several messages, so name one by its receipt');
+    expect(several.stderr).to.include(
+      'ada@example.test wrote several messages, so name one by its receipt: see "ruffinweb messages list --sender ada@example.test"',
+    );
+    const word = await runHere(['messages', 'show', 'Löwe'], db);
+    expect(word.stderr).to.equal('there is no message Löwe: see "ruffinweb find Löwe"');
     expect((await run('messages', 'show', 'no@example.test')).stderr).to.include('no message from no@example.test');
     const asked = await runHere(['messages', 'delete', 'latest'], db, { columns: 80, types: 'n\n' });
     expect(asked.stderr).to.include(`Delete message ${latest.receipt} for good`);

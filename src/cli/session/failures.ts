@@ -13,7 +13,7 @@ export interface Failure {
 
 export function describeFailure(error: unknown): Failure {
   if (error instanceof Problem) {
-    const hint = hints[error.code];
+    const hint = searchFor(error.searchable) ?? hints[error.code];
     const message = hint ? `${error.message}: see "${hint}"` : error.message;
     return { exitCode: exitCodeOf(error.code), message: error.needs ? message + needWords[error.needs] : message };
   }
@@ -26,6 +26,10 @@ export function describeFailure(error: unknown): Failure {
   // First who raised it: a file or our own port can fail with the code of a lost connection.
   const explained = explainSystem(error) ?? explainDatabase(error);
   return { exitCode: explained === undefined ? exitCode.ourFault : exitCode.refused, message: explained };
+}
+
+function searchFor(what: string | undefined): string | undefined {
+  return what && `ruffinweb ${what.includes('@') ? 'messages list --sender' : 'find'} ${what}`;
 }
 
 /** The command that shows what exists. */
