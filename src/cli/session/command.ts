@@ -2,7 +2,7 @@ import { Command, type ErrorOptions, InvalidArgumentError, Option } from 'comman
 import type { Deps } from '../terminal/deps.ts';
 import { type CommonOptions, Output } from '../terminal/output.ts';
 import { timeForms } from '../terminal/times.ts';
-import { rightCommand } from './familiar-verbs.ts';
+import { quoteForShell, rightCommand } from './familiar-verbs.ts';
 
 /** What a command works with. */
 export interface Call<Options = unknown> {
@@ -33,7 +33,7 @@ export class CliCommand extends Command {
     const right = isUnknown
       ? rightCommand(this, this.args)
       : isList && options?.code === 'commander.excessArguments'
-        ? `error: "messages list" takes no words: use ruffinweb find ${this.args.join(' ')}`
+        ? `error: "messages list" takes no words: use ruffinweb find ${this.args.map(quoteForShell).join(' ')}`
         : undefined;
     if (right !== undefined) this.showHelpAfterError(false);
     return super.error(right ?? message, options);
@@ -80,7 +80,6 @@ export class CliCommand extends Command {
   }
 }
 
-/** Quoted for a shell. */
 function typedAgain(command: Command, cursor: string): string {
   let root = command;
   while (root.parent !== null) root = root.parent;
@@ -88,10 +87,7 @@ function typedAgain(command: Command, cursor: string): string {
   const typed = (root as unknown as { rawArgs: string[] }).rawArgs.slice(2);
   const at = typed.findIndex((it) => /^--cursor(=|$)/.test(it));
   if (at >= 0) typed.splice(at, typed[at] === '--cursor' ? 2 : 1);
-  const quoted = [...typed, '--cursor', cursor].map((it) =>
-    /^[\w@%+=:,./-]+$/.test(it) ? it : `'${it.replaceAll("'", "'\\''")}'`,
-  );
-  return `ruffinweb ${quoted.join(' ')}`;
+  return `ruffinweb ${[...typed, '--cursor', cursor].map(quoteForShell).join(' ')}`;
 }
 
 /** Makes a parser for the value of an option. */

@@ -51,12 +51,15 @@ export function rightCommand(at: Command, [verb = '', ...args]: readonly string[
     familiarVerbs.find(([of, verbs]) => (of === noun || of === '*') && verbs.split(' ').includes(verb)) ?? [];
   if (line === undefined) return undefined;
   const target = line.split(' ').reduce((command, word) => childOf(command, word) ?? command, program);
-  const { words, flags } = sortTyped(target, args);
+  const isUnknown = (it: string) => it.startsWith('-') && !target.options.some((option) => option.long === it);
+  const known = upTo(args, isUnknown).map(quoteForShell);
+  const words = upTo(known, (it) => it.startsWith('-'));
+  const flags = known.slice(words.length);
   // Flags can choose the emails instead.
   const isOptional = flags.length > 0 && target.registeredArguments.some((it) => it.variadic && !it.required);
-  const filled = line.replace(/<[^>]+>/, (slot) => (words.length > 0 ? words.join(' ') : isOptional ? '' : slot));
-  const right = [...filled.replace('$', verb).split(' '), ...flags].filter((it) => it !== '').join(' ');
-  return `error: there is no "${[noun, verb].join(' ').trim()}": ${before}use ruffinweb ${right}`;
+  const given = (slot: string) => (words.length > 0 ? ` ${words.join(' ')}` : isOptional ? '' : slot);
+  const filled = line.replace('$', verb).replace(/ <[^>]+>/, given);
+  return `error: there is no "${[noun, verb].join(' ').trim()}": ${before}use ruffinweb ${[filled, ...flags].join(' ')}`;
 }
 
 /** The command of exactly one noun with this name. */
@@ -66,24 +69,13 @@ function findElsewhere(program: Command, verb: string): string | undefined {
   return [found.parent?.name(), verb, ...found.registeredArguments.map((it) => `<${it.name()}>`)].join(' ');
 }
 
-/** What can be repeated without quotes, up to the first thing that the command does not know. */
-function sortTyped(target: Command, args: readonly string[]) {
-  const typed = { words: [] as string[], flags: [] as string[] };
-  for (let at = 0; at < args.length; at++) {
-    const [arg = '', value] = args.slice(at, at + 2);
-    const option = target.options.find((it) => it.long === arg);
-    if (option === undefined && !isPlain(arg)) break;
-    if (option === undefined) typed.words.push(arg);
-    else typed.flags.push(arg);
-    if (option === undefined || option.isBoolean() || value === undefined || !isPlain(value)) continue;
-    typed.flags.push(value);
-    at++;
-  }
-  return typed;
+function upTo(args: readonly string[], isEnd: (arg: string) => boolean): readonly string[] {
+  const end = args.findIndex(isEnd);
+  return end === -1 ? args : args.slice(0, end);
 }
 
-function isPlain(arg: string): boolean {
-  return /^[\p{L}\p{N}][\p{L}\p{N}.@:+/_-]*$/u.test(arg);
+export function quoteForShell(arg: string): string {
+  return /^[\w\p{L}\p{M}@%+=:,./-]+$/u.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`;
 }
 
 function childOf(command: Command, name: string): Command | undefined {
