@@ -171,7 +171,9 @@ describe('forms', () => {
       const remove = async (answer: { json: { receipt: string } }) =>
         await runHere(['messages', 'delete', answer.json.receipt, '--yes'], db, { settings });
       const first = await post('one');
-      expect((await confirmed('shop')).stderr).to.include('the form "shop" has a message: close it, or delete');
+      expect((await confirmed('shop')).stderr).to.include(
+        'the form "shop" has a message: close it with "ruffinweb forms close", or delete',
+      );
       await remove(first);
       // The post has locked the form when it waits for its sender.
       const sender = await db.lockRows('senders');

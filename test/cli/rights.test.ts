@@ -160,7 +160,7 @@ describe('senders export and erase', () => {
       const yes = await at('y\n');
       expect(yes.code).to.equal(0);
       expect(yes.stdout).to.equal('erased: 2 messages and 3 emails are gone\n');
-      expect(yes.stderr).to.include('Erase ADA@example.test for good').and.include('erasures.jsonl');
+      expect(yes.stderr).to.include('for good: 2 messages, emails included?').and.include('erasures.jsonl');
       expect(await addresses()).to.deep.equal(['ada2@example.test']);
       expect((await run('erase', '--yes')).code).to.equal(2);
       expect((await run('erase', 'nothing', '--yes')).code).to.equal(1);

@@ -35,6 +35,8 @@ export const needWords: Readonly<Record<Need, string>> = {
   again: ': needs --again',
   'even-older': ', or pass --yes',
   'even-so': ': pass --yes to write anyway',
+  release: ': if it is no spam, release it first with "ruffinweb messages release"',
+  close: ': close it with "ruffinweb forms close", or delete them first',
 };
 
 /** The fix for a failed check or a pause: the settings to change, then the command to run. */

@@ -32,10 +32,13 @@ import { moment, readQuery, readSmallBody } from './read-request.ts';
 import { keysFor } from './require-key.ts';
 
 /** What the body of a refused request lacks, as the end of the refusal. */
-const needWords = { again: ': needs {"again":true}', 'even-older': '', 'even-so': '' } as const satisfies Record<
-  Need,
-  string
->;
+const needWords = {
+  again: ': needs {"again":true}',
+  'even-older': '',
+  'even-so': '',
+  release: '',
+  close: '',
+} as const satisfies Record<Need, string>;
 
 const pageQuery = { limit: z.coerce.number().exactOptional(), cursor: z.string().exactOptional() };
 const filterQuery = { since: moment.exactOptional(), until: moment.exactOptional(), form: z.string().exactOptional() };

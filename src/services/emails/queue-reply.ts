@@ -2,6 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { inTransaction } from '../../database/statement.ts';
 import { Email, Erasure, Message } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
+import type { Need } from '../../words.ts';
 import { databaseNow } from '../clock.ts';
 import { ownersOf } from '../forms/effective-settings.ts';
 import { emailChannel, newEmailIdentity } from '../outbox.ts';
@@ -79,9 +80,9 @@ function readText(given: string): string {
 export async function findAnswerable({ em, keyring }: Pick<Scope, 'em' | 'keyring'>, id: string, evenSo: boolean) {
   const message = await em.findOne(Message, { id }, { populate: ['form', 'sender'], refresh: true });
   if (message === null) throw new Problem('message-unknown', `there is no message ${id}`);
-  const refusal = (why: string, needs?: 'even-so') =>
+  const refusal = (why: string, needs?: Need) =>
     new Problem('reply-refused', `message ${message.receipt} ${why}`, needs && { needs });
-  if (message.status !== 'accepted') throw refusal(`is ${message.status}: release it first, if it is no spam`);
+  if (message.status !== 'accepted') throw refusal(`is ${message.status}`, 'release');
   // A later release may store a message without a sender.
   const sender = message.sender as Message['sender'] | null;
   const to = sender && openOrNull(() => openContent(keyring, message) && openSenderAddress(keyring, sender));

@@ -46,7 +46,7 @@ async function requireUnused(em: Scope['em'], id: string, slug: string): Promise
   const [used] = await em.execute<{ messages: number; keys: string | null }[]>(usesOfForm, [id]);
   if (used?.messages) {
     const messages = used.messages === 1 ? 'a message' : `${used.messages} messages`;
-    throw new Problem('form-in-use', `the form "${slug}" has ${messages}: close it, or delete them first`);
+    throw new Problem('form-in-use', `the form "${slug}" has ${messages}`, { needs: 'close' });
   }
   if (used?.keys) throw new Problem('form-in-use', `API keys are limited to the form "${slug}": ${used.keys}`);
 }

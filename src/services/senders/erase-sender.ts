@@ -35,14 +35,24 @@ const batchSize = 200;
  * @throws {Problem} sender-unknown, argument-invalid
  */
 export async function eraseSender(scope: Scope, which: SenderChoice): Promise<Erased> {
-  const person = await findPerson(scope, which);
-  const { sender, mailboxes } = person;
-  if (sender === null && (await scope.em.count(ReplyDay, { addressIndex: { $in: mailboxes } })) === 0) {
-    throw new Problem('sender-unknown', `nobody has written from ${person.address}`);
-  }
+  const person = await findErasable(scope, which);
   const { erasedAt, senders: _, ...gone } = await eraseUntil(scope, person);
   const logged = await noteErasures(scope, [{ addressIndex: person.addressIndex, erasedAt }]);
-  return { id: sender?.id ?? null, ...gone, erasedAt: erasedAt.toISOString(), logged };
+  return { id: person.sender?.id ?? null, ...gone, erasedAt: erasedAt.toISOString(), logged };
+}
+
+/**
+ * Finds a person about whom something is stored, before somebody is asked about it.
+ *
+ * @throws {Problem} as `eraseSender`
+ */
+export async function findErasable(scope: Scope, which: SenderChoice): Promise<Person> {
+  const person = await findPerson(scope, which);
+  const { sender, mailboxes, address } = person;
+  if (sender === null && (await scope.em.count(ReplyDay, { addressIndex: { $in: mailboxes } })) === 0) {
+    throw new Problem('sender-unknown', `nobody has written from ${address}`);
+  }
+  return person;
 }
 
 interface Gone {

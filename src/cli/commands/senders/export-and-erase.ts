@@ -1,3 +1,4 @@
+import { formatMailbox } from '../../../address.ts';
 import { Problem } from '../../../problems.ts';
 import type { Scope } from '../../../services/scope.ts';
 import type { Erased } from '../../../services/senders/erase-sender.ts';
@@ -65,13 +66,17 @@ async function eraseSender(call: Call<EraseOptions>, name?: string): Promise<voi
     throw new Problem('argument-invalid', 'name a sender or use --replay, not both');
   }
   const which = whichOf(name, options);
-  const load = () => import('../../../services/senders/erase-sender.ts');
-  await runInScope(deps, load, async (scope, { eraseSender }) => {
-    const { findPerson } = await import('../../../services/senders/find-person.ts');
+  const load = async () => ({
+    ...(await import('../../../services/senders/erase-sender.ts')),
+    ...(await import('../../../services/senders/senders.ts')),
+  });
+  await runInScope(deps, load, async (scope, { eraseSender, findErasable, showSender }) => {
     const choice = await which(scope);
-    const { address } = await findPerson(scope, choice);
-    const whom = address ?? ('id' in choice ? choice.id : choice.email);
-    await confirmOrRefuse(deps, options, `Erase ${showSafe(whom)} for good, emails included?`);
+    const { sender, address } = await findErasable(scope, choice);
+    const { name = null, email = address, messages = 0 } = sender === null ? {} : await showSender(scope, sender);
+    const whom = email === null ? String(sender?.id) : formatMailbox({ address: email, ...(name && { name }) });
+    const question = `Erase ${showSafe(whom)} for good: ${plural(messages, 'message')}, emails included?`;
+    await confirmOrRefuse(deps, options, question);
     const erased = await eraseSender(scope, choice);
     if (options.json) output.printJson(erased);
     else await printErased(output, scope, erased);

@@ -95,12 +95,21 @@ async function showSender({ deps, options, output }: Call<WhichOptions>, name?: 
 
 async function changeBlock({ deps, options, output }: Call<ChangeOptions>, name: string | undefined, isBlock: boolean) {
   const which = whichOf(name, options);
-  const changed = await runInScope(deps, loadSenders, async (scope, { blockSender, unblockSender }) =>
-    (isBlock ? blockSender : unblockSender)(scope, await which(scope)),
+  const { changed, wasBlocked } = await runInScope(
+    deps,
+    loadSenders,
+    async (scope, { blockSender, showSender, unblockSender }) => {
+      const choice = await which(scope);
+      const wasBlocked = (await showSender(scope, choice)).blockedAt !== null;
+      return { wasBlocked, changed: await (isBlock ? blockSender : unblockSender)(scope, choice) };
+    },
   );
   const sender = options.mask ? maskSender(changed) : changed;
+  const words = wasBlocked ? 'was blocked already' : 'is blocked';
   output.printResult(sender, () =>
-    output.print(`${showSafe(sender.email ?? sender.id)} is ${sender.blockedAt ? 'blocked' : 'not blocked'}`),
+    output.print(
+      `${showSafe(sender.email ?? sender.id)} ${isBlock ? `${words}: further messages are held` : 'is not blocked'}`,
+    ),
   );
 }
 
