@@ -170,7 +170,9 @@ describe('messages reply', () => {
   it('answers no held message, and blocked or erased senders only with --yes', async () => {
     await here('messages', 'hold', message.receipt);
     const held = await reply('Hello', '--yes');
-    expect(held.stderr).to.equal(`message ${message.receipt} is held: release it first, if it is no spam`);
+    expect(held.stderr).to.equal(
+      `message ${message.receipt} is held: if it is no spam, release it first with "ruffinweb messages release"`,
+    );
     await here('messages', 'release', message.receipt);
     for (const [sql, why] of [
       ['update senders set blocked_at = now()', 'is from a blocked sender'],
@@ -340,9 +342,17 @@ describe('messages reply', () => {
       const variables = { DATABASE_URL: db.url, EDITOR: editor(script), TMPDIR: join(folder, 'tmp') };
       const terminal = new TerminalProgram(command, { ...settings, ...variables });
       expect(await terminal.type(''), terminal.output).to.equal(0);
-      expect(terminal.output.trim()).to.equal('reply to ada@example.test queued');
+      expect(terminal.output.trim()).to.match(
+        new RegExp(
+          `^reply to ada@example.test queued\\s+See whether it left: ruffinweb emails show ${message.receipt}$`,
+        ),
+      );
       const seen = readFileSync(join(folder, 'seen'), 'utf8');
       expect(seen).to.match(/^\n\n# -+ >8 -+\n/);
+      expect(seen)
+        .to.include('# Saving sends it; leave it empty')
+        .and.match(/\n{7}$/)
+        .and.not.match(/^#$/m);
       expect(seen).to.include('# Ada Byron, ada@example.test wrote').and.include('\n> Hello there\n');
       expect(readFileSync(join(folder, 'modes'), 'utf8')).to.equal('600\n700\n');
       expect(left()).to.deep.equal([]);

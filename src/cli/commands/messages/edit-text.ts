@@ -9,7 +9,7 @@ import type { Deps } from '../../terminal/deps.ts';
 const cutLine = '# ------------------------ >8 ------------------------';
 
 /** Below the visitor's text: vim runs settings that it finds in the first and last five lines of a file. */
-const end = '#\n'.repeat(6);
+const end = '\n'.repeat(6);
 
 /**
  * Lets the operator write a text in their editor, in a file that nobody else can read. The file is removed, unless there is a

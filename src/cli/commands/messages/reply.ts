@@ -78,6 +78,7 @@ function describeMessage(
   const answeredAt = emails.findLast((it) => it.text !== undefined)?.createdAt;
   const lines = [
     '# Write the reply above that line. Nothing from that line on is sent.',
+    '# Saving sends it; leave it empty to send nothing.',
     ...(answeredAt === undefined ? [] : [`# This message was answered before: ${output.timeInFull(answeredAt)}`]),
     `# ${name === null ? '' : `${name}, `}${email} wrote, ${output.timeInFull(receivedAt)}:`,
     ...`${subject === null ? '' : `${subject}\n\n`}${message ?? unopened}`.split(/\r?\n/).map((it) => `> ${it}`),
@@ -105,8 +106,10 @@ function report({ options, output }: Call<ReplyOptions>, { receipt, email, isRep
   const result = isRepeat ? 'already-queued' : 'queued';
   output.printResult({ result, id: email.id, state: email.state, receipt, to, copyTo }, () => {
     const copies = copyTo.length > 0 ? `, with a copy to ${copyTo.join(', ')}` : '';
-    if (!isRepeat) output.print(`reply to ${to} queued${copies}`);
-    else output.print(`the same reply was written before (${email.state}): pass --again to send it twice`);
+    if (!isRepeat) {
+      output.print(`reply to ${to} queued${copies}`);
+      output.note(`See whether it left: ruffinweb emails show ${receipt}`);
+    } else output.print(`the same reply was written before (${email.state}): pass --again to send it twice`);
   });
 }
 
