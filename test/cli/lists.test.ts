@@ -105,7 +105,9 @@ describe('senders, messages and emails', () => {
     it('are listed by time, and only the blocked ones', async () => {
       const emails = async (args: string) =>
         (await json(`senders list ${args}`)).items.map((it: { email: string }) => it.email);
-      await run('senders block --email ada3@example.test');
+      const block = 'senders block --email ada3@example.test';
+      expect((await run(block)).stdout).to.include('is blocked: further messages are held');
+      expect((await run(block)).stdout).to.include('was blocked already');
       expect(await emails('--blocked')).to.deep.equal(['ada3@example.test']);
       await run('senders unblock --email ada3@example.test');
       expect(await emails('--blocked')).to.deep.equal([]);
@@ -277,6 +279,17 @@ describe('senders, messages and emails', () => {
       );
       expect(outputs[0]?.stdout).to.include('An odd one – first\\u{1b}]0;title\\u{7}\\u{1b}[2J second\\u{9b}31m');
       expect(outputs[4]?.stdout).to.include('Gr\\u{202e}ace');
+    });
+
+    it('say why an email failed, and how to send it again', async () => {
+      const { stdout, stderr } = await run(`messages show ${stored[4]?.receipt}`);
+      expect(withoutColours(stdout))
+        .to.match(/REASON/)
+        .and.match(/notification .*refused/)
+        .and.match(/outcome-unknown/);
+      expect(stderr)
+        .to.include(`Send it again: ruffinweb emails resend ${stored[4]?.receipt}\n`)
+        .and.include(' --again');
     });
 
     it('exit 1 if not found', async () => {
@@ -494,6 +507,7 @@ describe('senders, messages and emails', () => {
     ]);
     expect(whole.stdout).to.include('NAME').and.to.include('second\\u{9b}31m \\u{202e}gnp.exe');
     expect(narrow.stdout).to.include('MESSAGE').and.to.not.include('NAME');
+    expect(narrow.stdout).to.include('Ada Lov').and.not.include('ada5@');
   });
 
   it('say on stderr what to do if the list is empty', async () => {

@@ -14,6 +14,10 @@ export function fromOf({ email, message }: Pick<MessageView, 'email' | 'message'
   return email ?? (message === null ? unopened : '–');
 }
 
+export function previewOf({ subject, message }: Pick<MessageView, 'subject' | 'message'>): string {
+  return [subject, message?.slice(0, 300)].filter((text) => text != null).join(' – ');
+}
+
 interface PageLook<View> {
   columns: (items: readonly View[]) => readonly Column<View>[];
   mask: (view: View) => View;

@@ -81,6 +81,7 @@ async function showEmail(call: Call<{ mail?: boolean }>, name: string): Promise<
       const email = options.mask ? maskDetails(found) : found;
       shown.push(options.mail ? { ...email, mail: await readMail(call, context, scope, email.id) } : email);
     }
+    if (shown.some((it) => it.state === 'queued')) await warnOfPause(output, scope, options);
     output.printResult(ids[0] === name ? shown[0] : { items: shown }, () => {
       for (const [index, email] of shown.entries()) {
         if (index > 0) output.print();

@@ -1,5 +1,6 @@
 import type { DescribedEmail } from '../../../services/emails/describe-emails.ts';
 import type { EmailDetails } from '../../../services/emails/emails.ts';
+import type { Resent } from '../../../services/emails/resend-one.ts';
 import type { EmailView } from '../../../services/views.ts';
 import { atMostOnceKinds, type FailureReason } from '../../../words.ts';
 import { unopened } from '../../session/print-page.ts';
@@ -28,7 +29,8 @@ export function emailColumns(output: Output, rows: readonly EmailView[] = []): C
       minWidth: 16,
     },
     { header: 'KIND', text: (it) => it.kind, omit: 2 },
-    { header: 'RECEIPT', text: (it) => it.receipt ?? '' },
+    // A summary is not about one message, and on a narrow terminal there is no ID.
+    { header: 'RECEIPT', text: (it) => it.receipt ?? it.id },
     { header: 'STATE', text: stateOf, style: (text, it) => paintState(output, it)(text) },
     { header: 'WHEN', text: (it) => whenOf(output, it), omit: 1 },
     ...(rows.some((it) => it.failure !== null) ? [failure] : []),
@@ -53,6 +55,15 @@ export function aboutColumns(about: Described, { mask }: Pick<CommonOptions, 'ma
     { header: 'RECEIPT', text: (it) => (of(it) === undefined ? it.id : (of(it)?.receipt ?? '')) },
     { header: 'LAST ERROR', text: (it) => hide(of(it)?.lastError ?? ''), minWidth: 12, omit: 3 },
   ];
+}
+
+/** An email that a mail server refused for good will meet the same answer. */
+export function warnOfRefused(output: Output, items: readonly Resent[], about: Described): void {
+  const codes = items.flatMap((it) => (it.result === 'queued' ? (about.get(it.id)?.refusedWith ?? []) : []));
+  if (codes.length === 0) return;
+  const were = codes.length === 1 ? 'was' : 'were';
+  const which = [...new Set(codes)].sort().join(', ');
+  output.note(`${codes.length} of these ${were} refused for good (${which}) and will probably fail again.`);
 }
 
 function stateOf(email: EmailView): string {
@@ -130,7 +141,8 @@ function printAttempts(output: Output, attempts: Attempts): void {
 /** The maximum width of the other columns. */
 const maxWidthBeforeReply = '59 min ago  accepted  CODE  999 ms  '.length;
 
-function adviceOn({ id, state, leased, tries, kind, failure }: EmailDetails): string | null {
+/** @param name how to name it in a command, if that needs no `--again`. */
+export function adviceOn({ id, state, leased, tries, kind, failure }: EmailView, name = id): string | null {
   if (state === 'queued' && !leased && tries > 0) return `To send it now: ruffinweb emails resend ${id}`;
   if (state === 'cancelled' && failure === 'too-late') {
     return `To send it anyway: ruffinweb emails resend ${id} --again`;
@@ -138,7 +150,7 @@ function adviceOn({ id, state, leased, tries, kind, failure }: EmailDetails): st
   if (state !== 'failed') return null;
   // `resendEmails` requires this, since the visitor may already have the mail.
   const needsAgain = atMostOnceKinds.includes(kind) && failure === 'outcome-unknown';
-  return `Send it again: ruffinweb emails resend ${id}${needsAgain ? ' --again' : ''}`;
+  return `Send it again: ruffinweb emails resend ${needsAgain ? `${id} --again` : name}`;
 }
 
 const failureWords: Readonly<Record<FailureReason, string>> = {

@@ -5,7 +5,7 @@ import type { MessageView } from '../../../services/views.ts';
 import { heldInWords, type NoReplyReason } from '../../../words.ts';
 import type { Call, CliCommand } from '../../session/command.ts';
 import type { PageOptions } from '../../session/options.ts';
-import { fromOf, printPages, unopened } from '../../session/print-page.ts';
+import { fromOf, previewOf, printPages, unopened } from '../../session/print-page.ts';
 import { setExitCode } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { maskEmail, maskMessage, maskText } from '../../terminal/mask.ts';
@@ -13,7 +13,8 @@ import type { Output } from '../../terminal/output.ts';
 import { showProgress } from '../../terminal/progress.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import type { Column } from '../../terminal/table.ts';
-import { emailColumns } from '../emails/screens.ts';
+import { warnOfPause } from '../emails/pause.ts';
+import { adviceOn, emailColumns } from '../emails/screens.ts';
 import { loadSearch, warnOfUnopened } from '../find.ts';
 import { addMessageChanges, whichMessage } from './change.ts';
 import { addExportCommand } from './export.ts';
@@ -88,7 +89,9 @@ async function readMatches(call: Call, scope: Scope, given: readonly string[], r
 async function showMessage({ deps, options, output }: Call, which: string): Promise<void> {
   const found = await runInScope(deps, loadMessages, async (scope, { showMessage }) => {
     const { findNamedMessage } = await import('../../../services/find-named.ts');
-    return await showMessage(scope, (await findNamedMessage(scope, which)).id);
+    const shown = await showMessage(scope, (await findNamedMessage(scope, which)).id);
+    if (shown.emails.some((it) => it.state === 'queued')) await warnOfPause(output, scope, options);
+    return shown;
   });
   const message = options.mask ? maskDetails(found) : found;
   output.printResult(message, () => printMessage(output, message));
@@ -112,6 +115,9 @@ export function messageColumns(output: Output, rows: readonly MessageView[]): Co
     style: (text, it) => (it.status === 'held' ? style.warning(text) : text),
   };
   const why: Column<MessageView> = { header: 'WHY HELD', text: (it) => heldInWords(it.reasons), minWidth: 28 };
+  const name: Column<MessageView> = { header: 'NAME', text: (it) => it.name ?? '', minWidth: 8, omit: 4 };
+  // There is no room for names and addresses: a name says more.
+  const isNarrow = output.width < 100;
   const isMixed = rows.some((it) => it.status !== 'held');
   return [
     { header: 'RECEIPT', text: (it) => it.receipt },
@@ -120,18 +126,14 @@ export function messageColumns(output: Output, rows: readonly MessageView[]): Co
     { header: 'FORM', text: (it) => it.form, minWidth: 7, omit: 3 },
     {
       header: 'FROM',
-      text: fromOf,
+      text: (it) => (isNarrow ? it.name : null) ?? fromOf(it),
       style: (text, it) => (fromOf(it) === unopened ? style.bad(text) : text),
       minWidth: 10,
     },
     ...(isMixed ? [] : [why]),
-    { header: 'NAME', text: (it) => it.name ?? '', minWidth: 8, omit: 4 },
+    ...(isNarrow ? [] : [name]),
     { header: 'MESSAGE', text: previewOf, style: style.dim, minWidth: 16, omit: 2 },
   ];
-}
-
-function previewOf({ subject, message }: MessageView): string {
-  return [subject, message?.slice(0, 300)].filter((text) => text != null).join(' – ');
 }
 
 /** A later release may store other reasons. */
@@ -177,9 +179,13 @@ function printMessage(output: Output, message: MessageDetails): void {
   }
   if (message.emails.length > 0) {
     output.print();
-    const columns = emailColumns(output).filter((it) => it.header !== 'RECEIPT' && it.header !== 'FORM');
+    const columns = emailColumns(output, message.emails).filter(
+      (it) => it.header !== 'RECEIPT' && it.header !== 'FORM',
+    );
     output.printTable(message.emails, columns);
   }
+  const failed = message.status === 'held' ? [] : message.emails.filter((it) => it.state === 'failed');
+  for (const advice of new Set(failed.map((it) => adviceOn(it, message.receipt)))) output.note(`\n${advice}`);
   if (message.status !== 'held') return;
   const hasMail = message.emails.some((it) => it.state === 'held' && it.kind !== 'auto-reply');
   output.note(`\nNot spam?${hasMail ? ' Send its mail:' : ''} ruffinweb messages release ${message.receipt}`);
