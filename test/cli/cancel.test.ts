@@ -77,6 +77,9 @@ describe('acting on one email', () => {
       ['cancelled', null],
     ]);
     const table = await runHere(['emails', 'cancel', leased, sent ?? ''], db);
+    expect(table.stdout)
+      .to.match(/ unchanged /)
+      .and.not.match(/ refused /);
     expect(table.stdout).to.include('is being sent at this moment').and.include('was sent already');
     const narrow = withoutColours(
       (await runHere(['emails', 'cancel', queued ?? '', 'nonsense'], db, { columns: 80 })).stdout,

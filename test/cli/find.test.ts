@@ -98,6 +98,8 @@ describe('find', () => {
       expect((await runHere(['messages', 'list', '--match', word], db)).code).to.equal(2);
     }
     expect((await runHere(['find'], db)).code).to.equal(2);
+    const none = await runHere(['find', 'unicorn', 'nowhere'], db);
+    expect(none.stderr).to.match(/^0 messages found in \d+: each word must occur, so try fewer words\n/);
   });
 
   it('prints who wrote, and the text around the words', async () => {

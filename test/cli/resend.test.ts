@@ -169,9 +169,9 @@ describe('emails resend', () => {
     expect(code).to.equal(1);
     expect(items.map(({ result, code, reason }) => [result, code, reason])).to.deep.equal([
       ['refused', 'email-leased', 'is being sent at this moment'],
-      ['refused', 'email-not-resendable', 'was sent already: needs --again'],
+      ['refused', 'email-not-resendable', 'was sent: needs --again'],
       ['refused', 'email-not-resendable', 'its message is held'],
-      ['refused', 'email-not-resendable', 'was cancelled already: needs --again'],
+      ['refused', 'email-not-resendable', 'was cancelled: needs --again'],
       ['not-found', 'email-unknown', 'there is no such email'],
       ['not-found', 'email-unknown', 'there is no such email'],
     ]);
@@ -235,7 +235,21 @@ describe('emails resend', () => {
     await runHere(['emails', 'pause', '--reason', 'moving'], db);
     const { stdout, stderr } = await runHere(['emails', 'resend', '--queued'], db);
     expect(stdout.match(/RW-\w{10} .* queued /g)).to.have.lengthOf(2);
-    expect(stderr).to.include('paused by hand: moving');
+    expect(stderr).to.match(/paused by hand: moving, (just now|for \d+ s)\.\n/);
+    for (const [code, ...wait] of [[0], [1, '--wait'], [0, '--wait', '--until', '2000-01-01']] as const) {
+      const due = await runHere(['emails', 'resend', '--queued', ...wait], db);
+      expect([due.code, due.stdout], wait.join(' ')).to.deep.equal([code, '']);
+      expect(due.stderr)
+        .to.include(
+          wait.length > 1 ? 'No email waits' : '2 emails are due already: nothing to send sooner.\nNothing is sent',
+        )
+        .and.include(wait.length > 1 ? '' : '→ ruffinweb emails resume');
+    }
+    for (const show of [
+      ['messages', 'show', 'latest'],
+      ['emails', 'show', 'latest'],
+    ])
+      expect((await runHere(show, db)).stderr, show.join(' ')).to.match(/^Nothing is sent: .*moving/);
     await runHere(['emails', 'resume'], db);
   });
 

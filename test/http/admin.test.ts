@@ -553,7 +553,7 @@ describe('HTTP API with a key', () => {
         await ask('POST', `/api/emails/${sent}/cancel`, everything),
       ];
       expect([no.status, no.json.code]).to.deep.equal([409, 'email-not-resendable']);
-      expect(no.json.detail).to.equal('the email was sent already: needs {"again":true}');
+      expect(no.json.detail).to.equal('the email was sent: needs {"again":true}');
       expect([cancelSent.status, cancelSent.json.code]).to.deep.equal([409, 'email-not-cancellable']);
       const again = await ask('POST', `/api/emails/${sent}/resend`, everything, {
         body: '{"again":true}',

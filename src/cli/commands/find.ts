@@ -52,6 +52,7 @@ async function find(call: Call<FindOptions>, given: string[]): Promise<void> {
     };
     await writePieces(deps, pieces());
     progress.clear();
+    if (end === '' && found === 0 && words.length > 1) end = ': each word must occur, so try fewer words';
     output.note(`${plural(found, 'message')} found in ${searched}${end}`);
     warnOfUnopened(output, unopened);
     setExitCode(deps, stop, unopened > 0);

@@ -69,7 +69,7 @@ function lineOf(output: Output, event: WatchEvent, pauseFact: (event: WatchEvent
 
 function textOf(output: Output, event: WatchEvent, pauseFact: (event: WatchEvent) => string): string {
   if (event.event === 'queue-paused') return pauseFact(event);
-  if (event.event === 'queue-resumed') return 'mail is sent again';
+  if (event.event === 'queue-resumed') return 'mail goes out again';
   const { receipt, form, kind, address, reasons, nextAt } = event;
   const said = event.said?.replaceAll(/\s+/g, ' ') ?? 'its worker was lost';
   const about = (receipt ?? '').padEnd(13);

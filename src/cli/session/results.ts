@@ -12,9 +12,14 @@ export interface Result {
   reason: string | null;
 }
 
+/** `refused` is what a mail server says. */
+export function wordResult({ result }: Result): string {
+  return result === 'refused' ? 'unchanged' : result.replaceAll('-', ' ');
+}
+
 export function resultColumn<Row extends Result>(
   { style }: Output,
-  wordOf: (row: Row) => string = ({ result }) => result.replaceAll('-', ' '),
+  wordOf: (row: Row) => string = wordResult,
 ): Column<Row> {
   return {
     header: 'RESULT',

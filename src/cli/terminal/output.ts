@@ -89,8 +89,17 @@ export class Output {
 
   /** Like `time` for something that is waited for: `now` if its time has come, or comes within seconds. */
   dueTime(at: Date | string): string {
+    if (this.#options.utc) return this.exactTime(at);
+    const seconds = Math.ceil((new Date(at).getTime() - Date.now()) / 1000);
+    if (seconds <= 0) return 'now';
+    return seconds <= 5 ? `in ${seconds} s` : this.time(at);
+  }
+
+  /** `for 3 min`, `just now`, or `since 2026-11-22`. */
+  timeSince(at: Date | string): string {
     const time = this.time(at);
-    return !this.#options.utc && (time === 'just now' || new Date(at).getTime() <= Date.now()) ? 'now' : time;
+    if (time === 'just now') return time;
+    return time.endsWith(' ago') ? `for ${time.slice(0, -4)}` : `since ${time}`;
   }
 
   /** `3 min ago`, `28 Nov 14:03` beyond a day, or the exact time with `--utc`. */

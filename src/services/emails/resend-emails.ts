@@ -54,6 +54,15 @@ export async function countResendable(scope: Scope, query: ResendQuery, to?: str
   return await scope.em.count(Email, await resendable(scope, query, to && readRecipient(to)));
 }
 
+/** Counts the queued emails of a query that need no resend, because they are due. */
+export async function countAlreadyDue(scope: Scope, query: ResendQuery): Promise<number> {
+  if (query.state !== 'queued') return 0;
+  return await scope.em.count(Email, {
+    ...(await emailsWhere(scope, query)),
+    dueAt: { $lte: await databaseNow(scope.em) },
+  });
+}
+
 /** Mail that is due needs no resend. But during a pause it may have to go to another address. */
 async function resendable(scope: Scope, query: ResendQuery, to: string | undefined) {
   const waits = {

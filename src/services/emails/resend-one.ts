@@ -149,7 +149,7 @@ async function resendFinished(given: Case): Promise<Decision> {
     return refused(`${what}, and only a notification or a reply is sent then`);
   }
   if (email.message?.status === 'held') return refused(messageHeld);
-  if (!request.again) return refused(`${what} already`, 'again');
+  if (!request.again) return refused(what, 'again');
   const recipient = request.to ?? email.recipient ?? null;
   const waiting = await em.findOne(Email, { resendOf: email.id, state: 'queued', recipient });
   if (waiting !== null) return { result: 'already-queued', newId: waiting.id, reason: 'queued once more already' };

@@ -9,7 +9,6 @@ import { newId } from '../ids.ts';
 import { emailChannel } from '../outbox.ts';
 import { removeMessages } from '../remove-messages.ts';
 import type { Scope } from '../scope.ts';
-import { type MessageView, viewMessage } from '../views.ts';
 import { findMessage } from './messages.ts';
 
 /** Which message, and whether it changed. */
@@ -90,20 +89,6 @@ export async function listHeld({ em }: Scope, reason?: Suspicion): Promise<{ id:
   const where = { status: 'held', ...(reason && { reasons: { $eq: [reason] } }) } as const;
   const found = await em.find(Message, where, { fields: ['receipt'], orderBy: { id: 'asc' } });
   return found.map(({ id, receipt }) => ({ id, receipt }));
-}
-
-/** What `listHeld` names, for a person who decides about it. */
-export async function viewHeld({ em, keyring }: Scope, reason?: Suspicion): Promise<MessageView[]> {
-  const found = await em.find(Message, heldFor(reason), {
-    populate: ['form', 'sender'],
-    exclude: ['clientAddress'],
-    orderBy: { id: 'asc' },
-  });
-  return found.map((it) => viewMessage(keyring, it as Message));
-}
-
-function heldFor(reason: Suspicion | undefined) {
-  return { status: 'held', ...(reason && { reasons: { $eq: [reason] } }) } as const;
 }
 
 /** @param decide gets the message and its locked emails; it returns false if there is nothing to do. */

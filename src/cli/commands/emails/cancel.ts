@@ -1,6 +1,6 @@
 import type { Call, CliCommand } from '../../session/command.ts';
 import { exitCode } from '../../session/exit-codes.ts';
-import { reasonColumn, resultColumn } from '../../session/results.ts';
+import { reasonColumn, resultColumn, wordResult } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { aboutColumns, idColumn } from './screens.ts';
 
@@ -37,8 +37,8 @@ async function cancelEmails({ deps, options, output }: Call, names: string[]): P
   output.printResult({ ...(options.dryRun && { dryRun: true }), items }, () => {
     output.printTable(items, [
       ...aboutColumns(about, options),
-      resultColumn(output, ({ result }) =>
-        options.dryRun && result === 'cancelled' ? 'would be cancelled' : result.replace('-', ' '),
+      resultColumn(output, (it) =>
+        options.dryRun && it.result === 'cancelled' ? 'would be cancelled' : wordResult(it),
       ),
       { header: 'WAS', text: (it) => it.state ?? '', omit: 5 },
       ...reasonColumn(items, 24),

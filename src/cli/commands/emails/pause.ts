@@ -71,6 +71,6 @@ export async function warnOfPause(
   if (pause === null) return null;
   const reason = options.mask && pause.reason ? maskText(pause.reason) : pause.reason;
   const described = describePause({ ...pause, reason }, scope.config);
-  output.warn(`Nothing is sent: ${described.fact} (since ${output.time(pause.since)}).\n→ ${fixOf(described)}\n`);
+  output.warn(`Nothing is sent: ${described.fact}, ${output.timeSince(pause.since)}.\n→ ${fixOf(described)}\n`);
   return pause;
 }

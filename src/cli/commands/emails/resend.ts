@@ -6,15 +6,15 @@ import { type EmailKind, emailKinds } from '../../../words.ts';
 import { needWords } from '../../session/advice.ts';
 import { type Call, type CliCommand, notEmpty } from '../../session/command.ts';
 import { onlyGiven, type PeriodOptions, periodOf } from '../../session/options.ts';
-import { reasonColumn, resultColumn, setExitCode } from '../../session/results.ts';
+import { reasonColumn, resultColumn, setExitCode, wordResult } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse, isInteractive } from '../../terminal/confirm.ts';
 import { maskText } from '../../terminal/mask.ts';
-import { type CommonOptions, type Output, plural } from '../../terminal/output.ts';
+import { type CommonOptions, plural } from '../../terminal/output.ts';
 import { showProgress } from '../../terminal/progress.ts';
 import { whichEmail } from './cancel.ts';
 import { warnOfPause } from './pause.ts';
-import { aboutColumns, type Described, idColumn } from './screens.ts';
+import { aboutColumns, type Described, idColumn, warnOfRefused } from './screens.ts';
 
 interface ResendOptions extends PeriodOptions {
   failed?: boolean;
@@ -65,6 +65,7 @@ async function resendEmails(call: Call<ResendOptions>, names: string[]): Promise
   const { deps, options, output } = call;
   const given = readWhich(names, options);
   const stop = deps.stopGently();
+  let isStuck = false;
   const items = await runInScope(deps, load, async (scope, services) => {
     const { to } = options;
     const kind = to === undefined ? undefined : 'notification';
@@ -86,27 +87,20 @@ async function resendEmails(call: Call<ResendOptions>, names: string[]): Promise
     }
     const items = (await send(options.dryRun ?? false)).map((it) => wordReason(it, options));
     const about = options.json ? new Map() : await describe(items);
-    if (!options.json && (items.length > 0 || !stop.aborted)) printResults(call, items, about);
+    const due = items.length === 0 && 'query' in given ? await services.countAlreadyDue(scope, given.query) : 0;
+    if (!options.json && (items.length > 0 || !stop.aborted)) printResults(call, items, about, due);
     if (stop.aborted)
       output.warn(`\nStopped after ${items.length} of ${plural(total, 'email')}: run it again to continue.`);
     // Also if nothing was queued: mail that is due waits for the end of the pause too.
-    if (!options.dryRun) await warnOfPause(output, scope, options);
+    if (!options.dryRun && (await warnOfPause(output, scope, options)) !== null)
+      isStuck = options.wait === true && due > 0;
     return items;
   });
-  const isRefused = items.some((it) => it.code !== null);
+  const isRefused = isStuck || items.some((it) => it.code !== null);
   setExitCode(deps, stop, isRefused);
   const waitFor = items.filter((it) => /queued$/.test(it.result)).map((it) => it.newId ?? it.id);
   const waited = options.wait && (await (await import('./wait.ts')).waitForEmails(call, waitFor, stop, isRefused));
   if (options.json) output.printJson({ dryRun: options.dryRun ?? false, items, ...(waited && { waited }) });
-}
-
-/** An email that a mail server refused for good will meet the same answer. */
-function warnOfRefused(output: Output, items: readonly Resent[], about: Described): void {
-  const codes = items.flatMap((it) => (it.result === 'queued' ? (about.get(it.id)?.refusedWith ?? []) : []));
-  if (codes.length === 0) return;
-  const were = codes.length === 1 ? 'was' : 'were';
-  const which = [...new Set(codes)].sort().join(', ');
-  output.note(`${codes.length} of these ${were} refused for good (${which}) and will probably fail again.`);
 }
 
 async function resend(
@@ -153,9 +147,14 @@ function wordReason({ needs, reason, ...answer }: Resent, { mask }: CommonOption
   return { ...answer, reason: words && mask ? maskText(words) : words };
 }
 
-function printResults({ options, output }: Call<ResendOptions>, results: readonly Resent[], about: Described): void {
+function printResults(
+  { options, output }: Call<ResendOptions>,
+  results: readonly Resent[],
+  about: Described,
+  due: number,
+): void {
   if (results.length === 0) {
-    output.note(explainNothing(options));
+    output.note(explainNothing(options, due));
     return;
   }
   const newId = { header: 'NEW ID', text: (it: Resent) => it.newId ?? '', omit: 7 };
@@ -163,9 +162,7 @@ function printResults({ options, output }: Call<ResendOptions>, results: readonl
   const shown = results.map((it) => (it.reason?.startsWith('due now') ? { ...it, reason: null } : it));
   output.printTable(shown, [
     ...aboutColumns(about, options),
-    resultColumn(output, ({ result }) =>
-      options.dryRun && result === 'queued' ? 'would be queued' : result.replace('-', ' '),
-    ),
+    resultColumn(output, (it) => (options.dryRun && it.result === 'queued' ? 'would be queued' : wordResult(it))),
     ...reasonColumn(shown, 31),
     ...(results.some((it) => it.newId !== null) ? [newId] : []),
     idColumn,
@@ -187,9 +184,10 @@ function printResults({ options, output }: Call<ResendOptions>, results: readonl
   );
 }
 
-function explainNothing({ queued, to }: ResendOptions): string {
+function explainNothing({ queued, to }: ResendOptions, due: number): string {
   if (!queued) return 'No failed email matches: nothing to send again.';
-  return to === undefined
+  if (to !== undefined) return 'No queued notification goes to another address: nothing to change.';
+  return due === 0
     ? 'No email waits for a retry: nothing to send now.'
-    : 'No queued notification goes to another address: nothing to change.';
+    : `${plural(due, 'email is', 'emails are')} due already: nothing to send sooner.`;
 }
