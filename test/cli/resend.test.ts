@@ -245,6 +245,12 @@ describe('emails resend', () => {
         )
         .and.include(wait.length > 1 ? '' : '→ ruffinweb emails resume');
     }
+    await db.query(
+      `insert into emails (id, kind, state, recipient, due_at, tries, internet_message_id, created_at)
+       values ($1, 'held-summary', 'queued', 'owner@localhost', now(), 0, 'summary', now())`,
+      [unknownId],
+    );
+    expect((await runHere(['emails', 'list'], db, { columns: 80 })).stdout).to.include(unknownId);
     for (const show of [
       ['messages', 'show', 'latest'],
       ['emails', 'show', 'latest'],
