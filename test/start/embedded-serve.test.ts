@@ -145,8 +145,8 @@ describe('serve without DATABASE_URL', () => {
     const listed = await ruffinweb(['senders', 'list'], { DATA_DIR: empty.path });
     expect(listed.code).to.equal(1);
     expect(listed.stderr)
-      .to.include(`the embedded database in ${empty.path} is not running`)
-      .and.include('set DATABASE_URL, or start the server: ruffinweb serve --migrate');
+      .to.include(`there is no database in ${empty.path}: is DATA_DIR right?`)
+      .and.include('ruffinweb serve --migrate');
   });
 
   it('restarts a database that ended, and stores the next post', async () => {

@@ -84,8 +84,9 @@ function whenOf(output: Output, email: EmailView): string {
 
 /** `now, since 3 min ago (…)`, or `in 3 min (…)`. */
 function dueInFull(output: Output, at: string): string {
-  const since = output.dueTime(at) === 'now' ? 'now, since ' : '';
-  return since + output.timeInFull(at);
+  const [due, exact] = [output.dueTime(at), output.exactTime(at)];
+  if (due === 'now') return `now, since ${output.timeInFull(at)}`;
+  return due === exact ? exact : `${due} (${exact})`;
 }
 
 export function printEmail(output: Output, email: EmailDetails): void {

@@ -4,11 +4,11 @@ import { expect } from 'chai';
 import { inLongTransaction } from '../../src/database/copy.ts';
 import { migrationLock } from '../../src/database/migrate.ts';
 import { commandPatience, openOrm } from '../../src/database/orm.ts';
+import { runHere, type Screen } from '../cli/terminal.ts';
 import { submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { temporaryFolder, testKeys } from '../support/program.ts';
 import { type Api, openApi, startServerHere } from '../support/server-here.ts';
-import { runHere, type Screen } from './terminal.ts';
 
 const people = ['ada@example.test', 'grace@example.test', 'edith@example.test'];
 const ownTemplate = 'templates/notification.subject.liquid';
