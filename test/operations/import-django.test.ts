@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
 import type { Imported } from '../../src/services/django-import/import-report.ts';
+import { runHere } from '../cli/terminal.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -16,7 +17,6 @@ import {
   type OldSender,
 } from '../support/django.ts';
 import { ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
-import { runHere } from './terminal.ts';
 
 const ada: OldSender = [1, 'Ada@example.test', 'Ada'];
 const adaAgain: OldSender = [2, 'ada@EXAMPLE.test', 'A. Lovelace'];
