@@ -493,7 +493,8 @@ describe('emails resend', () => {
     await settleDue(context, () => mailOutcomes.refused);
     const args = ['emails', 'resend', '--failed'];
     const no = await runHere(args, db, { columns: 80, types: '\n' });
-    expect(no).to.include({ code: 1, stdout: '' });
+    expect(no.code).to.equal(1);
+    expect(no.stdout.match(/would be queued/g), 'what would be sent').to.have.lengthOf(6);
     expect(no.stderr).to.include('6 of these were refused for good (550) and will probably fail again.');
     expect(no.stderr).to.include('Send 6 failed emails again? [y/N]').and.to.include('nothing was changed');
     const [end, interrupt] = [

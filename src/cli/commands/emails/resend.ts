@@ -2,11 +2,11 @@ import { Option } from 'commander';
 import { Problem } from '../../../problems.ts';
 import type { ResendQuery, Resent } from '../../../services/emails/resend-one.ts';
 import type { Scope } from '../../../services/scope.ts';
-import { type EmailKind, emailKinds } from '../../../words.ts';
+import { emailKinds } from '../../../words.ts';
 import { needWords } from '../../session/advice.ts';
 import { type Call, type CliCommand, notEmpty } from '../../session/command.ts';
-import { onlyGiven, type PeriodOptions, periodOf } from '../../session/options.ts';
-import { reasonColumn, resultColumn, setExitCode, wordResult } from '../../session/results.ts';
+import { onlyGiven, periodOf } from '../../session/options.ts';
+import { setExitCode } from '../../session/results.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse, isInteractive } from '../../terminal/confirm.ts';
 import { maskText } from '../../terminal/mask.ts';
@@ -14,17 +14,7 @@ import { type CommonOptions, plural } from '../../terminal/output.ts';
 import { showProgress } from '../../terminal/progress.ts';
 import { whichEmail } from './cancel.ts';
 import { warnOfPause } from './pause.ts';
-import { aboutColumns, type Described, idColumn, warnOfRefused } from './screens.ts';
-
-interface ResendOptions extends PeriodOptions {
-  failed?: boolean;
-  queued?: boolean;
-  kind?: EmailKind;
-  form?: string;
-  again?: boolean;
-  to?: string;
-  wait?: boolean;
-}
+import { printPlan, printResults, type ResendOptions } from './resend-screens.ts';
 
 type Which = { ids: string[] } | { query: ResendQuery };
 
@@ -81,8 +71,7 @@ async function resendEmails(call: Call<ResendOptions>, names: string[]): Promise
     if ('query' in which && total > 0 && !options.dryRun && isInteractive(deps)) {
       const emails = which.query.state === 'failed' ? 'failed email' : 'waiting email';
       const when = which.query.state === 'failed' ? 'again' : 'now';
-      const plan = options.yes ? [] : await send(true);
-      if (to === undefined) warnOfRefused(output, plan, await describe(plan));
+      if (!options.yes && !options.json) await printPlan(call, await send(true), describe);
       await confirmOrRefuse(deps, options, `Send ${plural(total, emails)} ${when}?`);
     }
     const items = (await send(options.dryRun ?? false)).map((it) => wordReason(it, options));
@@ -145,49 +134,4 @@ function readWhich(ids: string[], options: ResendOptions): Which {
 function wordReason({ needs, reason, ...answer }: Resent, { mask }: CommonOptions): Resent {
   const words = reason && reason + (needs ? needWords[needs] : '');
   return { ...answer, reason: words && mask ? maskText(words) : words };
-}
-
-function printResults(
-  { options, output }: Call<ResendOptions>,
-  results: readonly Resent[],
-  about: Described,
-  due: number,
-): void {
-  if (results.length === 0) {
-    output.note(explainNothing(options, due));
-    return;
-  }
-  const newId = { header: 'NEW ID', text: (it: Resent) => it.newId ?? '', omit: 7 };
-  // That it was due later is no news for somebody who asked for it.
-  const shown = results.map((it) => (it.reason?.startsWith('due now') ? { ...it, reason: null } : it));
-  output.printTable(shown, [
-    ...aboutColumns(about, options),
-    resultColumn(output, (it) => (options.dryRun && it.result === 'queued' ? 'would be queued' : wordResult(it))),
-    ...reasonColumn(shown, 31),
-    ...(results.some((it) => it.newId !== null) ? [newId] : []),
-    idColumn,
-  ]);
-  // No hint for emails that were sent meanwhile, nor with --to, whose address knows those messages already.
-  const skipped = results.filter((it) => it.result === 'skipped' && !it.reason?.endsWith('meanwhile'));
-  if (options.to === undefined && skipped.length > 0) {
-    const ids = skipped.length > 5 ? '<id...>' : skipped.map((it) => it.id).join(' ');
-    output.note(`\nTo send skipped emails too: ruffinweb emails resend ${ids} --again`);
-  }
-  output.note('');
-  if (options.to === undefined) warnOfRefused(output, results, about);
-  const queued = results.filter((it) => it.result === 'queued').length;
-  const others = results.length - queued;
-  output.note(
-    options.dryRun
-      ? `${plural(queued, 'email')} would be queued; nothing was changed`
-      : `${plural(queued, 'email')} queued${others > 0 ? `, ${others} not` : ''}`,
-  );
-}
-
-function explainNothing({ queued, to }: ResendOptions, due: number): string {
-  if (!queued) return 'No failed email matches: nothing to send again.';
-  if (to !== undefined) return 'No queued notification goes to another address: nothing to change.';
-  return due === 0
-    ? 'No email waits for a retry: nothing to send now.'
-    : `${plural(due, 'email is', 'emails are')} due already: nothing to send sooner.`;
 }
