@@ -28,7 +28,7 @@ fi
 cd "$to/etc/ruffinweb/credentials"
 umask 077
 # Made once and never again: a lost key is lost data.
-[ -e ENCRYPTION_KEYS ] || echo "k$(date +%Y%m%d):$(head -c 32 /dev/urandom | base64 -w 0)" > ENCRYPTION_KEYS
+[ -e ENCRYPTION_KEYS ] || echo "k$(date -u +%Y%m%d-%H%M%S):$(head -c 32 /dev/urandom | base64 -w 0)" > ENCRYPTION_KEYS
 [ -e DATABASE_URL ] || echo 'postgresql://ruffinweb:password@127.0.0.1/ruffinweb' > DATABASE_URL
 [ -e SMTP_PASSWORD ] || echo 'password' > SMTP_PASSWORD
 if [ -z "$to" ]; then

@@ -14,7 +14,6 @@ import { showSafe } from '../../terminal/safe-text.ts';
 import { warnOfPause } from '../emails/pause.ts';
 import { readMail } from '../emails/read-mail.ts';
 import { whichMessage } from './change.ts';
-import { editText } from './edit-text.ts';
 
 interface ReplyOptions {
   textFile?: string;
@@ -60,6 +59,7 @@ async function reply(call: Call<ReplyOptions>, which: string): Promise<void> {
   const whenKept = (path: string) =>
     `Your text is kept in ${path}\nTo send it: ruffinweb messages reply ${receipt} --text-file ${path}`;
   const below = describeMessage(output, options.mask ? maskMessage(found) : found);
+  const { editText } = await import('./edit-text.ts');
   await editText(deps, { fileName: `reply-${receipt}.txt`, below, whenKept }, (text) => send(call, id, text));
 }
 
