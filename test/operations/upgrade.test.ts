@@ -58,6 +58,7 @@ describe('upgrading under load', () => {
       expect((await server.stop()).code).to.equal(0);
     }
     succeeded(await byOld('forms', 'add', 'shop', '--to', 'shop@site.test'));
+    await db.liftHourlyLimits();
     oldKey = printed(await byOld('keys', 'create', '--name', 'old', '--scope', 'read', 'write', '--json')).key;
     oldMigrations = await applied();
     oldServer = opened.use(await startOld());
