@@ -13,7 +13,7 @@ export interface DescribedEmail extends EmailView {
   refusedWith: number | null;
 }
 
-/** @returns those that exist, by id. */
+/** @returns the emails that exist, by id. */
 export async function describeEmails(scope: Scope, ids: readonly string[]): Promise<Map<string, DescribedEmail>> {
   const em = scope.em.fork();
   const [described, now] = [new Map<string, DescribedEmail>(), await databaseNow(em)];

@@ -7,8 +7,8 @@ import type { Scope } from '../scope.ts';
 /**
  * The ids of emails that are named by their ids, or by a message for the emails about it.
  *
- * @param change leaves out emails of the message that were copied. Those of another kind, and those that are finished, are
- *   left out too if others remain: who repeats a failed email means no sent one.
+ * @param change leaves out emails of the message that were copied. Finished emails and emails of another kind are left out
+ *   too if others remain: somebody who repeats a failed email does not mean a sent one.
  * @returns a text that names no message as it was given.
  * @throws {Problem} message-unknown, email-unknown, argument-invalid
  */

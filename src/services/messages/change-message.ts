@@ -84,7 +84,7 @@ export async function releaseMessage(
   });
 }
 
-/** The held messages, oldest first. @param reason only those that are held for this reason alone. */
+/** The held messages, oldest first. @param reason only messages that are held for this reason alone. */
 export async function listHeld({ em }: Scope, reason?: Suspicion): Promise<{ id: string; receipt: string }[]> {
   const where = { status: 'held', ...(reason && { reasons: { $eq: [reason] } }) } as const;
   const found = await em.find(Message, where, { fields: ['receipt'], orderBy: { id: 'asc' } });

@@ -44,7 +44,7 @@ interface ChangeResult extends Result {
   receipt: string | null;
 }
 
-/** @param which their names, or what finds them. @param question about those that were found, to ask first. */
+/** @param which the messages' names, or a function that finds them. @param question asked first, about the messages found. */
 export async function change(
   call: Call,
   which: readonly string[] | ((scope: Scope) => Promise<Named[]>),

@@ -106,7 +106,7 @@ function maskDetails(message: MessageDetails): MessageDetails {
   return { ...maskMessage(message), clientAddress, emails };
 }
 
-/** @param rows the rows to show. If all of them are held, they say why; otherwise those that are not accepted say so. */
+/** @param rows the rows to show. If all are held, a column says why; otherwise STATUS names the ones that are not accepted. */
 export function messageColumns(output: Output, rows: readonly MessageView[]): Column<MessageView>[] {
   const { style } = output;
   const status: Column<MessageView> = {
