@@ -40,7 +40,7 @@ describe('killing "encryption rotate" under load, six times', () => {
   it('the new key alone decrypts every message answered 201', async () => {
     const random = randomFrom(seed);
     const texts = new Map<string, string>();
-    const old = await RunningServer.start({ ...settings, ENCRYPTION_KEYS: `${k1},${k2}` });
+    await using old = await RunningServer.start({ ...settings, ENCRYPTION_KEYS: `${k1},${k2}` });
     await using fresh = await RunningServer.start({ ...settings, ENCRYPTION_KEYS: `${k2},${k1}` });
     const clients = [clientOf(old.url), clientOf(fresh.url)];
     let posts = 0;
@@ -65,7 +65,7 @@ describe('killing "encryption rotate" under load, six times', () => {
     for (let round = 0; round < 6; round++) {
       const left = await sealedWithOld();
       const limit = Math.floor(left * (0.4 + 0.55 * random()));
-      const rotating = await RunningServer.startCommand(['encryption', 'rotate', '--yes', '--json'], rotation);
+      await using rotating = await RunningServer.startCommand(['encryption', 'rotate', '--yes', '--json'], rotation);
       let ended = false;
       await until(
         'it is half-way',

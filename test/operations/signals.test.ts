@@ -29,7 +29,7 @@ describe('signals, with the embedded PostgreSQL', () => {
       AUTO_REPLY: 'off',
     };
     await placeCluster(folder.path);
-    const server = await RunningServer.start(settings, ['serve', '--migrate']);
+    await using server = await RunningServer.start(settings, ['serve', '--migrate']);
     await server.stop();
   });
   after(async () => {
