@@ -37,6 +37,24 @@ export type FailureReason = (typeof failureReasons)[number];
 export const attemptOutcomes = ['accepted', 'refused', 'later', 'unknown', 'broken', 'away'] as const;
 export type AttemptOutcome = (typeof attemptOutcomes)[number];
 
+/** What a hook is: an address for signed webhooks, or the incoming address of a chat or push service. */
+export const hookKinds = ['webhook', 'slack', 'discord', 'telegram', 'ntfy', 'apprise'] as const;
+export type HookKind = (typeof hookKinds)[number];
+
+/** What can happen that a hook is told about. */
+export const hookEvents = ['message.accepted', 'message.held', 'message.released', 'email.failed'] as const;
+export type HookEvent = (typeof hookEvents)[number];
+
+/**
+ * `active` hooks are told about new events. For `paused` ones deliveries wait. `untested` hooks never answered a test, `gone`
+ * ones said that nobody is there any more (HTTP 410): for both no new deliveries are stored.
+ */
+export const hookStates = ['active', 'paused', 'untested', 'gone'] as const;
+export type HookState = (typeof hookStates)[number];
+
+export const deliveryStates = ['queued', 'sent', 'failed', 'cancelled'] as const;
+export type DeliveryState = (typeof deliveryStates)[number];
+
 /** `held`: kept back with its emails, because it looks like spam. */
 export const messageStatuses = ['accepted', 'held'] as const;
 export type MessageStatus = (typeof messageStatuses)[number];

@@ -5,6 +5,7 @@ import { Email } from './email.ts';
 import { EncryptionKey, RetiredKey } from './encryption-key.ts';
 import { Form } from './form.ts';
 import { MessageKey, NotifyHour, RecentPost, ReplyDay, ReplyHour, ReplyLimit, UsedCaptcha } from './guard-memory.ts';
+import { Hook, HookAttempt, HookDelivery } from './hook.ts';
 import { Erasure, ImportedRow, Suppression } from './kept-after-erasure.ts';
 import { Message } from './message.ts';
 import { Sender } from './sender.ts';
@@ -17,6 +18,9 @@ export {
   Email,
   Erasure,
   Form,
+  Hook,
+  HookAttempt,
+  HookDelivery,
   MailQueue,
   Message,
   MessageKey,
@@ -51,4 +55,7 @@ export const entities: readonly EntityClass[] = [
   ApiKey,
   Erasure,
   ImportedRow,
+  Hook,
+  HookDelivery,
+  HookAttempt,
 ];

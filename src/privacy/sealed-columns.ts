@@ -7,6 +7,8 @@ export const sealedTables = {
   messages: { columns: ['content', 'client_address'], idType: 'uuid', sealedAt: 'received_at' },
   emails: { columns: ['content'], idType: 'uuid', sealedAt: 'created_at' },
   attempts: { columns: ['reply'], idType: 'uuid', sealedAt: 'finished_at' },
+  hooks: { columns: ['url', 'secret', 'former_secret'], idType: 'uuid', sealedAt: 'created_at' },
+  hook_attempts: { columns: ['reply'], idType: 'uuid', sealedAt: 'finished_at' },
   mail_queue: { columns: ['reason'], idType: 'smallint', sealedAt: 'paused_at' },
 } as const;
 

@@ -15,6 +15,7 @@ import { AwayAndUnsent } from './20261201100000_away_and_unsent.ts';
 import { LimitsAndDigests } from './20261201110000_limits_and_digests.ts';
 import { Replies } from './20261210100000_replies.ts';
 import { SummariesOf02 } from './20261210120000_summaries_of_0_2.ts';
+import { Hooks } from './20261220100000_hooks.ts';
 
 /**
  * Every migration, oldest first; `migrate create` adds to it. A list, not a folder listing, so that the recorded names are
@@ -38,4 +39,5 @@ export const migrations = [
   { name: '20261201110000_limits_and_digests', class: LimitsAndDigests },
   { name: '20261210100000_replies', class: Replies },
   { name: '20261210120000_summaries_of_0_2', class: SummariesOf02 },
+  { name: '20261220100000_hooks', class: Hooks },
 ];

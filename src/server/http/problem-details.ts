@@ -27,6 +27,9 @@ const answers = {
   'email-leased': [409, 'The email is being sent at this moment', 'a worker may be sending it'],
   'email-not-resendable': [409, 'The email cannot be sent again', 'its state does not allow it'],
   'email-not-cancellable': [409, 'The email cannot be cancelled', 'it was sent already'],
+  'hook-unknown': [404, 'There is no such hook', 'no such hook (command line)'],
+  'hook-exists': [409, 'There is already a hook with this name', 'another hook has that name (command line)'],
+  'delivery-unknown': [404, 'There is no such delivery', 'no such hook delivery (command line)'],
   'reply-refused': [
     409,
     'The message cannot be answered',

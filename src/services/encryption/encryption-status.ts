@@ -100,7 +100,10 @@ group by needed.key`;
 }
 
 function noRows(): Used {
-  return { rows: { senders: 0, messages: 0, emails: 0, attempts: 0, mail_queue: 0 }, newest: null };
+  return {
+    rows: { senders: 0, messages: 0, emails: 0, attempts: 0, hooks: 0, hook_attempts: 0, mail_queue: 0 },
+    newest: null,
+  };
 }
 
 export function sum(rows: Record<SealedTable, number>): number {
