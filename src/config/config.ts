@@ -28,6 +28,8 @@ export interface Config {
   readonly allowedOrigins: readonly string[];
   /** Whether pages of any web server on this machine may post too. */
   readonly loopbackOrigins: boolean;
+  /** Like `allowedHosts`: hooks at these hosts may be inside and use http. */
+  readonly hookAllowHosts: readonly string[];
   /** The number of proxies in front of this server. */
   readonly trustProxy: number;
   /** Undefined for no limits. */

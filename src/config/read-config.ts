@@ -43,6 +43,7 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
     allowedHosts: reader.read('ALLOWED_HOSTS', hostList, [bareHost(hostname), ...loopbackNames]),
     allowedOrigins: [origin, ...(origins ?? [])],
     loopbackOrigins: !production && origins === undefined,
+    hookAllowHosts: reader.read('HOOK_ALLOW_HOSTS', hostList, []),
     trustProxy: reader.read('TRUST_PROXY', value.wholeNumber(0, 10), 0),
     rateLimit: reader.read('RATE_LIMIT', rateLimit, { posts: 10, windowMs: 60_000 }),
     redisUrl: reader.read('REDIS_URL', value.redisUrl, undefined),

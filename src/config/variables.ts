@@ -104,6 +104,11 @@ export const variables = {
     fallback: 'the origin of PUBLIC_URL; outside production also pages on localhost',
     example: 'https://example.com, https://www.example.com',
   },
+  HOOK_ALLOW_HOSTS: {
+    meaning: 'hosts of hooks that may be inside your network and use http, separated by commas',
+    fallback: '',
+    example: 'ntfy.lan, 192.168.1.20',
+  },
   TRUST_PROXY: {
     meaning: 'number of proxies in front of the server; each must add to `X-Forwarded-For`',
     fallback: '0',

@@ -124,7 +124,7 @@ const allowed: Record<string, string[]> = {
     'liquidjs',
     'postal-mime',
   ],
-  'hooks/': ['words', 'network/', 'plain-line', 'escape-html', 'undici', 'request-filtering-agent', 'ipaddr.js'],
+  'hooks/': ['words', 'network/', 'plain-line', 'ipaddr.js'],
   'database/': [
     'folder',
     'network/',

@@ -115,7 +115,7 @@ describe('readConfig', () => {
     expect(faultsOf({ ...smtp, SMTP_HOST: '127.0.0.1' })).to.deep.equal([]);
   });
 
-  it('without ALLOWED_HOSTS, allows localhost and PUBLIC_URL', () => {
+  it('reads hosts; without ALLOWED_HOSTS, allows localhost and PUBLIC_URL', () => {
     const { allowedHosts } = readConfig({ PUBLIC_URL: 'https://Forms.Example.com:8443/base' });
     expect(allowedHosts).to.deep.equal(['forms.example.com', 'localhost', '127.0.0.1', '::1']);
     const named = readConfig({ ALLOWED_HOSTS: 'Forms.Example.com, bücher.example, [2001:DB8::1], 203.0.113.7' });
@@ -125,6 +125,9 @@ describe('readConfig', () => {
       '2001:db8::1',
       '203.0.113.7',
     ]);
+    expect(readConfig({}).hookAllowHosts).to.deep.equal([]);
+    const inside = readConfig({ HOOK_ALLOW_HOSTS: 'Ntfy.lan., 0x7f.1, [::1]' }).hookAllowHosts;
+    expect(inside).to.deep.equal(['ntfy.lan', '127.0.0.1', '::1']);
     for (const value of [
       'forms.example.com:8080',
       'a,,b',
@@ -137,6 +140,7 @@ describe('readConfig', () => {
       '[::zz]',
     ]) {
       expect(faultsOf({ ALLOWED_HOSTS: value }).length, value).to.equal(1);
+      expect(faultsOf({ HOOK_ALLOW_HOSTS: value }).length, value).to.equal(1);
     }
   });
 
