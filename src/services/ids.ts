@@ -9,6 +9,10 @@ export function newId(): string {
   return uuidv7();
 }
 
+/** SQL: the same, of the time when the transaction began. */
+export const newIdSql = `(lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0') || '7'
+    || substr(gen_random_uuid()::text, 16))::uuid`;
+
 /** Receipts are random, so two may clash, very rarely. A retry draws new ones. */
 export function isReceiptClash(error: unknown): boolean {
   const { code, constraint } = error as { code?: unknown; constraint?: unknown };

@@ -107,7 +107,7 @@ export class TestDatabase implements AsyncDisposable {
     for (let run = 1; ; run++) {
       try {
         await this.query(
-          'truncate messages, senders, reply_days, reply_hours, reply_limits, notify_hours, used_captchas, duties, suppressions cascade',
+          'truncate messages, senders, reply_days, reply_hours, reply_limits, notify_hours, used_captchas, duties, suppressions, hooks cascade',
         );
         await this.query(
           'update mail_queue set paused_at = null, cause = null, reason = null, probed_at = null, is_away = false',

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { msSql, runStatement, type Statement } from '../../database/statement.ts';
 import { atMostOnceKinds, type EmailKind, emailKinds } from '../../words.ts';
+import { failureEvents, insertDeliveries } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
 import { type Claim, type LeasedRow, leaseMs } from './job.ts';
 import { maxTries } from './retry-schedule.ts';
@@ -43,7 +44,7 @@ export interface ClaimedMessage {
 const isAtMostOnce = `emails.kind in (${atMostOnceKinds.map((it) => `'${it}'`).join(', ')})`;
 
 const claimStatement: Statement = {
-  name: 'claim_due_8',
+  name: 'claim_due_9',
   text: `
 with due as materialized (
   select id, kind, tries, is_lost, is_lost and (${isAtMostOnce} or tries >= ${maxTries}) as hopeless,
@@ -65,7 +66,9 @@ lost as (
 given_up as (
   update emails set state = 'failed', failure = 'outcome-unknown', lease_token = null
   from due where emails.id = due.id and due.hopeless
-  returning emails.id
+  returning emails.id, emails.message_id
+),
+hooked as (${insertDeliveries(failureEvents('given_up'))}
 ),
 claimed as (
   update emails set lease_token = $2::uuid, due_at = now() + ${leaseMs} * interval '1 millisecond',

@@ -5,6 +5,7 @@ import { isOutage } from '../../database/outage.ts';
 import { runStatement, type Statement } from '../../database/statement.ts';
 import type { Outcome } from '../../mail/mailer.ts';
 import { newId } from '../ids.ts';
+import { failureEvents, insertDeliveries } from '../outbox.ts';
 import { openScope, type Scope } from '../scope.ts';
 import { replyPlace } from '../sealed-values.ts';
 import { isOwner, tellSql } from './held-summary.ts';
@@ -37,12 +38,18 @@ const outcomes = columns({
  * The token is a fencing token (Kleppmann, "How to do distributed locking"): only the worker whose token the row still has
  * changes it and adds an attempt.
  */
-const settleStatement: Statement = { name: 'settle_emails_3', text: settleSql() };
+const settleStatement: Statement = { name: 'settle_emails_4', text: settleSql() };
+
+/** For batches with a failed email: also stores what hooks are told about it. */
+const hooked = `,
+hooked as (${insertDeliveries(failureEvents("(select * from settled where state = 'failed')"))}
+)`;
+const settleFailuresStatement: Statement = { name: 'settle_failures_1', text: settleSql(hooked) };
 
 /** For batches with a sent summary of held messages: also records that its recipient was told about them. */
 const settleSummariesStatement: Statement = {
-  name: 'settle_summaries_3',
-  text: settleSql(`,
+  name: 'settle_summaries_4',
+  text: settleSql(`${hooked},
 told as (${tellSql("emails.id in (select id from settled where state = 'sent')", isOwner(`$${outcomes.next}::text[]`))}
 )`),
 };
@@ -63,7 +70,7 @@ settled as (
     sent_at = case given.state when 'sent' then now() end
   from given
   where emails.id = given.email_id and emails.lease_token = given.lease_token
-  returning emails.id, emails.state
+  returning emails.id, emails.state, emails.message_id
 ),
 noted as (
   insert into attempts (id, email_id, outcome, code, reply, started_at, finished_at)
@@ -101,7 +108,9 @@ export async function settleEmails(scope: Scope, settlements: readonly Settlemen
     };
   });
   const tells = settlements.some((it) => it.email.kind === 'held-summary' && it.next.state === 'sent');
-  const settled = await runStatement<{ id: string }>(scope.em, tells ? settleSummariesStatement : settleStatement, [
+  const fails = settlements.some((it) => it.next.state === 'failed');
+  const statement = tells ? settleSummariesStatement : fails ? settleFailuresStatement : settleStatement;
+  const settled = await runStatement<{ id: string }>(scope.em, statement, [
     ...outcomes.values(rows),
     ...(tells ? [scope.config.notifyTo] : []),
   ]);

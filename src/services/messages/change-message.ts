@@ -6,7 +6,7 @@ import type { Suspicion } from '../../words.ts';
 import { databaseNow } from '../clock.ts';
 import { handOverDigests, readLeavingDigests, sentDigests } from '../digest.ts';
 import { newId } from '../ids.ts';
-import { emailChannel } from '../outbox.ts';
+import { emailChannel, failureEvents, insertDeliveries } from '../outbox.ts';
 import { removeMessages } from '../remove-messages.ts';
 import type { Scope } from '../scope.ts';
 import { findMessage } from './messages.ts';
@@ -49,8 +49,10 @@ export async function holdMessage(scope: Scope, which: string, within?: readonly
       if (isUncertain) em.create(Attempt, { id: newId(), email, outcome: 'unknown', finishedAt: now });
       else if (email.leaseToken != null) email.tries -= 1;
       // A release would send a reply a second time, which only `emails resend --again` may do.
-      if (isUncertain && email.kind === 'reply') email.giveUp('outcome-unknown');
-      else email.hold();
+      if (isUncertain && email.kind === 'reply') {
+        email.giveUp('outcome-unknown');
+        await em.execute(insertDeliveries(failureEvents('(select * from emails where id = ?)')), [email.id]);
+      } else email.hold();
     }
     return true;
   });
@@ -91,6 +93,10 @@ export async function listHeld({ em }: Scope, reason?: Suspicion): Promise<{ id:
   return found.map(({ id, receipt }) => ({ id, receipt }));
 }
 
+/** SQL: the event of a message that was held or released. */
+const statusEvent = `select case status when 'held' then 'message.held' else 'message.released' end, form_id, id, null::uuid
+  from messages where id = ?`;
+
 /** @param decide gets the message and its locked emails; it returns false if there is nothing to do. */
 async function change(
   scope: Scope,
@@ -107,6 +113,7 @@ async function change(
     if (changed) {
       await em.flush();
       await em.execute('select pg_notify(?, ?)', [emailChannel, '']);
+      await em.execute(insertDeliveries(statusEvent), [id]);
     }
     return { id, receipt, changed };
   });

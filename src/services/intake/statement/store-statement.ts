@@ -1,5 +1,5 @@
 import { msSql, type Statement } from '../../../database/statement.ts';
-import { emailChannel } from '../../outbox.ts';
+import { emailChannel, insertDeliveries } from '../../outbox.ts';
 import { countNotifications, notificationRows } from './count-notifications.ts';
 import { countReplies, joinReplies, noReplyReason, replyRows } from './count-replies.ts';
 import { everyPost, findNew, findNewWithKeys, useCaptchas } from './find-new-posts.ts';
@@ -109,6 +109,8 @@ queued as (
     }
   returning state
 ),
+hooked as (${insertDeliveries("select 'message.' || status, form_id, message_id, null::uuid from judged")}
+),
 -- Wakes the workers at the commit.
 woken as (
   select pg_notify('${emailChannel}', '') from (select 1 from queued where state = 'queued' limit 1) as any_queued
@@ -122,7 +124,7 @@ const statements = new Map<string, Statement>();
 
 /** The statement with the given parts. */
 export function storeStatement(parts: Parts): Statement {
-  const name = ['store_messages_11', ...partNames.filter((part) => parts[part])].join('_');
+  const name = ['store_messages_12', ...partNames.filter((part) => parts[part])].join('_');
   const built = statements.get(name) ?? { name, text: storeSql(parts) };
   statements.set(name, built);
   return built;
