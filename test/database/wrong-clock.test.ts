@@ -62,6 +62,22 @@ describe("after a database's clock was a year ahead", () => {
     expect((secondsOf.get(cancelled ?? '') ?? 0) / 86_400).to.be.greaterThan(364);
   });
 
+  it('deliveries to hooks become due after a lease, and hooks are no longer quiet', async () => {
+    await db.query(
+      `with added as (insert into hooks (id, name, kind, state, url, events, quiet_until, created_at)
+         select gen_random_uuid(), name, 'webhook', 'active', 'x', '{}', now() + quiet, now()
+         from (values ('year', interval '1 year'), ('day', interval '24 hours')) as given (name, quiet) returning id, name)
+       insert into hook_deliveries (id, hook_id, event, state, due_at, created_at)
+       select gen_random_uuid(), added.id, name, 'queued', now() + delay, now()
+       from added cross join (values (interval '1 year'), (interval '29 hours')) as given (delay) where name = 'year'`,
+    );
+    await runMaintenanceOnce(context);
+    const dues =
+      'select round(extract(epoch from due_at - now()) / 3600)::int as hours from hook_deliveries order by 1';
+    expect(await db.query(dues)).to.deep.equal([{ hours: 0 }, { hours: 29 }]);
+    expect(await db.query('select name from hooks where quiet_until is not null')).to.deep.equal([{ name: 'day' }]);
+  });
+
   it('periodic tasks run again', async () => {
     const [old] = await buildMessages(context, 1);
     await settleDue(context, () => mailOutcomes.accepted);

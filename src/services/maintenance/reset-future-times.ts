@@ -7,8 +7,8 @@ const tooFarAhead = `> now() + interval '1 hour'`;
 /**
  * - Periodic tasks run again at once.
  * - Records of recent posts and auto-replies are deleted.
- * - Mail due in more than two days becomes due after one lease, because a worker may have it now. No retry waits that long
- *   (max 24 hours plus jitter).
+ * - Mail and hook deliveries due in more than two days become due after one lease, because a worker may have them now. No
+ *   retry waits that long (max 24 hours plus jitter).
  */
 const resets = [
   `update duties set done_at = 'epoch' where done_at ${tooFarAhead}`,
@@ -16,8 +16,12 @@ const resets = [
   `delete from reply_days where replied_at ${tooFarAhead}`,
   `update mail_queue set probed_at = now() where probed_at ${tooFarAhead}`,
   `update mail_queue set paused_at = now() where paused_at ${tooFarAhead}`,
-  `update emails set due_at = now() + ${leaseMs} * interval '1 millisecond'
+  ...['emails', 'hook_deliveries'].map(
+    (table) => `update ${table} set due_at = now() + ${leaseMs} * interval '1 millisecond'
    where state = 'queued' and due_at > now() + interval '2 days'`,
+  ),
+  // A hook may ask us to wait for a day.
+  `update hooks set quiet_until = null where quiet_until > now() + interval '2 days'`,
 ];
 
 /**
