@@ -33,6 +33,14 @@ export async function checkStoredKeys(em: EntityManager, configured: readonly Co
   return checked;
 }
 
+/** The tables with encrypted values that this database has: an older schema lacks some. */
+export async function readSealedTables(em: EntityManager): Promise<SealedTable[]> {
+  const rows = await em.execute<{ name: SealedTable }[]>(
+    `select name from unnest('{${sealedTableNames}}'::text[]) as given (name) where to_regclass(name) is not null`,
+  );
+  return rows.map((it) => it.name);
+}
+
 /**
  * SQL: a table's ids, times and encrypted values, to read from. A column that an older schema does not have yet is null: then
  * its name means the one of `absent`.
@@ -47,7 +55,7 @@ export function sealedRows(table: SealedTable): string {
 /** @returns the number of rows with a value that this key encrypted. */
 export async function countRowsOfKey(em: EntityManager, id: string): Promise<number> {
   const prefix = prefixOf(id);
-  const counts = sealedTableNames.map((table) => {
+  const counts = (await readSealedTables(em)).map((table) => {
     const needs = sealedTables[table].columns.map(
       (it) => `substring(${it} from 1 for ${prefix.length}) = given.prefix`,
     );

@@ -9,6 +9,7 @@ import { placesOf, type SealedPlace, type SealedTable, sealedTableNames } from '
 import { pauseQueue, readPause } from '../../src/services/delivery/pause/pause.ts';
 import { queueReply } from '../../src/services/emails/queue-reply.ts';
 import { rotateKeys } from '../../src/services/encryption/rotate-keys.ts';
+import { newId } from '../../src/services/ids.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
@@ -77,6 +78,24 @@ describe('encryption', () => {
     await pauseQueue(openScope(context), 'hand', `reason ${word}`);
   }
 
+  /** A hook with an attempt. */
+  async function fillHook({ keyring }: Context): Promise<void> {
+    const [hook, attempt] = [newId(), newId()];
+    const seal = (column: 'url' | 'secret' | 'former_secret') =>
+      keyring.seal(column, { table: 'hooks', column, row: hook });
+    await db.query(
+      `insert into hooks (id, name, kind, state, url, secret, former_secret, events, created_at)
+       values ($1, 'n8n', 'webhook', 'active', $2, $3, $4, '{message.accepted}', now())`,
+      [hook, seal('url'), seal('secret'), seal('former_secret')],
+    );
+    await db.query(
+      `with delivery as (insert into hook_deliveries (id, hook_id, event, state, due_at, created_at)
+         values (gen_random_uuid(), $1, 'message.accepted', 'queued', now(), now()) returning id)
+       insert into hook_attempts (id, delivery_id, outcome, reply, finished_at) select $2, id, 'later', $3, now() from delivery`,
+      [hook, attempt, keyring.seal('reply', { table: 'hook_attempts', column: 'reply', row: attempt })],
+    );
+  }
+
   const fillWith = async (keys: string, word?: string) => {
     await using context = await contextWith(keys);
     await fill(context, word);
@@ -92,7 +111,13 @@ describe('encryption', () => {
     const { items: emails } = await json('emails list', keys);
     const tries = [];
     for (const { id } of emails) tries.push(await json(`emails show ${id}`, keys));
-    return { senders, shown, tries, pause: await readPause(openScope(context).em, context.keyring) };
+    const hooked = [];
+    for (const table of ['hooks', 'hook_attempts'] as const) {
+      for (const row of await db.query<{ id: string } & Record<string, Buffer>>(`select * from ${table}`)) {
+        for (const it of placesOf(table, row.id)) hooked.push(context.keyring.open(row[it.column] as Buffer, it));
+      }
+    }
+    return { senders, shown, tries, hooked, pause: await readPause(openScope(context).em, context.keyring) };
   }
 
   it('rotate replaces a public key in production, which else refuses', async () => {
@@ -115,12 +140,18 @@ describe('encryption', () => {
 
   it('rotate re-encrypts everything with the first key', async () => {
     await fillWith(k1);
+    {
+      await using context = await contextWith(k1);
+      await fillHook(context);
+    }
     const before = await readAll(k1);
+    expect(before.hooked).to.deep.equal(['url', 'secret', 'former_secret', 'reply']);
     expect(before.shown[0].clientAddress).to.equal('203.0.113.0/24');
     expect(before.tries[0].attempts[0].reply).to.match(/^\d{3} /);
     expect(before.pause?.reason).to.equal('reason one');
     expect(before.shown[0].emails.at(-1).text).to.match(/^reply to/);
-    const rows = { senders: 2, messages: 3, emails: 2, attempts: await db.count('attempts'), mail_queue: 1 };
+    const attempts = await db.count('attempts');
+    const rows = { senders: 2, messages: 3, emails: 2, attempts, hooks: 1, hook_attempts: 1, mail_queue: 1 };
     const total = Object.values(rows).reduce((sum, it) => sum + it);
 
     const status = await json('encryption status', `${k2},${k1}`);
@@ -479,7 +510,7 @@ describe('encryption', () => {
     await fillWith(k1);
     const missing = await run('encryption status', k2, 120);
     expect(missing.code).to.equal(4);
-    expect(withoutColours(missing.stdout)).to.match(/^k1 +MISSING +2 +3 +2 +\d+ +1 +just now +just now/m);
+    expect(withoutColours(missing.stdout)).to.match(/^k1 +MISSING +2 +3 +2 +\d+ +0 +1 +just now +just now/m);
     expect(withoutColours(missing.stderr)).to.include('Put back into ENCRYPTION_KEYS: k1');
     const wrong = await run('encryption status', key('k1', 9), 120);
     expect(wrong.code).to.equal(4);
@@ -522,7 +553,7 @@ describe('encryption', () => {
     const served = await ruffinweb(['serve', '--migrate'], { DATABASE_URL: db.url, ENCRYPTION_KEYS: key('k1', 9) });
     expect(served.code).to.equal(2);
     expect(served.stdout).to.equal('');
-    // A schema without the column of replies is counted too.
+    // A schema without the tables of hooks is counted too.
     const missing = await run('serve --migrate', k2);
     expect(missing.code).to.equal(2);
     expect(missing.stderr).to.match(/\d+ rows need key "k1", which ENCRYPTION_KEYS does not have/);
@@ -532,4 +563,4 @@ describe('encryption', () => {
   });
 });
 
-const none = { senders: 0, messages: 0, emails: 0, attempts: 0, mail_queue: 0 };
+const none = { senders: 0, messages: 0, emails: 0, attempts: 0, hooks: 0, hook_attempts: 0, mail_queue: 0 };

@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { sealedRows } from '../../database/encryption-keys.ts';
-import { placesOf, sealedTableNames, sealedTables } from '../../privacy/sealed-columns.ts';
+import { readSealedTables, sealedRows } from '../../database/encryption-keys.ts';
+import { placesOf, sealedTables } from '../../privacy/sealed-columns.ts';
 import { openOrNull } from '../sealed-values.ts';
 import { openKeyring } from './database.ts';
 import { bad, type Finding, good, type HealthParts } from './health-check.ts';
@@ -13,7 +13,7 @@ export async function checkSealed(parts: HealthParts, em: EntityManager): Promis
   const keyring = await openKeyring(parts, em);
   let tried = 0;
   const broken = new Map<string, number>();
-  for (const table of sealedTableNames) {
+  for (const table of await readSealedTables(em)) {
     const columns = sealedTables[table].columns;
     const rows = await em.execute<({ id: string } & Record<string, Uint8Array | null>)[]>(
       `select id::text, ${columns.join(', ')} from ${sealedRows(table)} order by ${table}.id desc limit ${sampledRows}`,

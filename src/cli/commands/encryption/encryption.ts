@@ -105,6 +105,7 @@ function printStatus(output: Output, { keys }: EncryptionStatus, damaged: number
     number('MESSAGES', (it) => it.rows.messages),
     { ...number('REPLIES', (it) => it.rows.emails), omit: 4 },
     number('ATTEMPTS', (it) => it.rows.attempts),
+    { ...number('HOOKS', (it) => it.rows.hooks + it.rows.hook_attempts), omit: 5 },
     { ...number('PAUSE', (it) => it.rows.mail_queue), omit: 3 },
     { header: 'LAST ROW', text: (it) => time(it.newestRowAt) },
     { header: 'ADDED', text: (it) => time(it.addedAt), omit: 2 },
