@@ -4,8 +4,10 @@ import { expect } from 'chai';
 import { inLongTransaction } from '../../src/database/copy.ts';
 import { migrationLock } from '../../src/database/migrate.ts';
 import { commandPatience, openOrm } from '../../src/database/orm.ts';
+import { newId } from '../../src/services/ids.ts';
 import { runHere, type Screen } from '../cli/terminal.ts';
 import { submission } from '../support/api.ts';
+import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { temporaryFolder, testKeys } from '../support/program.ts';
 import { type Api, openApi, startServerHere } from '../support/server-here.ts';
@@ -42,6 +44,16 @@ describe('backup', () => {
     await writeFile(file, JSON.stringify(manifest));
   };
   const tablesOf = (db: TestDatabase) => db.query(`select from pg_tables where schemaname = 'public'`);
+  /** A hook for every post. */
+  const addHook = async () => {
+    await using context = await openTestContext(api.db);
+    const id = newId();
+    await api.db.query(
+      `insert into hooks (id, name, kind, state, url, events, created_at)
+       values ($1, 'n8n', 'webhook', 'active', $2, '{message.accepted}', now())`,
+      [id, context.keyring.seal('https://n8n.test/', { table: 'hooks', column: 'url', row: id })],
+    );
+  };
   const checkOf = async (name: string) => {
     const { stdout } = await run(['health', '--json']);
     return JSON.parse(stdout).checks.find((it: { name: string }) => it.name === name);
@@ -54,6 +66,7 @@ describe('backup', () => {
     await writeFile(join(data, ownTemplate), 'Ours: {{ receipt }}');
     api = opened.use(await openApi({ DATA_DIR: data, NOTIFY_TO: 'owner@site.test' }));
     untouched = opened.use(await createDatabase());
+    await addHook();
     for (const email of people)
       expect((await api.http.post('/api/messages', submission({ email }))).status).to.equal(201);
     made = join(folder, 'made');
@@ -295,6 +308,11 @@ describe('backup', () => {
       expect(await readFile(join(settings.DATA_DIR, ownTemplate), 'utf8')).to.equal('Ours: {{ receipt }}');
       const senders = await run(['senders', 'list', '--json'], other);
       expect(JSON.parse(senders.stdout).items.map((it: { email: string }) => it.email)).to.have.members(people);
+      for (const table of ['hooks', 'hook_deliveries']) {
+        const rows = (db: TestDatabase) => db.query(`select * from ${table} order by id`);
+        expect(await rows(other), table).to.deep.equal(await rows(api.db));
+      }
+      expect((await other.query('select from hook_deliveries')).length).to.equal(3);
       expect((await run(['deliver', '--once'], other, settings)).stdout).to.include('mail is paused: 6 due');
       expect((await run(['emails', 'resume'], other)).stdout).to.equal('mail goes on\n');
       await run(['deliver', '--once'], other, settings);
