@@ -2,14 +2,16 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from './config/config.ts';
 import type { Context } from './context.ts';
+import type { HookSender } from './hooks/hook-sender.ts';
 import type { Composer } from './mail/compose/compose.ts';
 import type { Templates } from './mail/compose/templates.ts';
 import type { Mailer } from './mail/mailer.ts';
 
-/** For processes that send mail. */
+/** For processes that send mail and deliver to hooks. */
 export interface MailingContext extends Context {
   readonly mailer: Mailer;
   readonly composer: Composer;
+  readonly hookSender: HookSender;
 }
 
 /** Takes ownership of `context`, even if it fails. @throws {TemplateFault} */
@@ -17,8 +19,10 @@ export async function openMailingContext(context: Context): Promise<MailingConte
   await using opened = new AsyncDisposableStack();
   opened.use(context);
   const mail = opened.use(await openMail(context.config));
+  const { createHookSender } = await import('./hooks/https-sender.ts');
+  const hookSender = opened.use(createHookSender({ allowHosts: context.config.hookAllowHosts }));
   const owned = opened.move();
-  return { ...context, ...mail, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { ...context, ...mail, hookSender, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 /** Opens the mailer and the composer. They are loaded here because most commands need neither. @throws {TemplateFault} */

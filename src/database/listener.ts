@@ -11,16 +11,17 @@ const pingEveryMs = 20_000;
 
 export interface Listening {
   databaseUrl: string;
-  channel: string;
+  /** What to do after a notice, by channel. */
+  notices: Readonly<Record<string, () => void>>;
 }
 
 /**
- * Listens for PostgreSQL's NOTIFY on its own connection, and reconnects when that is lost. Also calls `onNotice` after
- * each connect, because it may have missed notices. Notices can get lost, so callers must poll as well.
+ * Listens for PostgreSQL's NOTIFY on its own connection, and reconnects when that is lost. Also calls every function
+ * after each connect, because it may have missed notices. Notices can get lost, so callers must poll as well.
  */
-export function listen(to: Listening, onNotice: () => void): AsyncDisposable {
+export function listen(to: Listening): AsyncDisposable {
   const stop = new AbortController();
-  const ended = keepListening(to, onNotice, stop.signal);
+  const ended = keepListening(to, stop.signal);
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();
@@ -29,15 +30,15 @@ export function listen(to: Listening, onNotice: () => void): AsyncDisposable {
   };
 }
 
-async function keepListening(to: Listening, onNotice: () => void, stop: AbortSignal): Promise<void> {
+async function keepListening(to: Listening, stop: AbortSignal): Promise<void> {
   while (!stop.aborted) {
-    if ((await listenOnce(to, onNotice, stop)) === 'pooler') return;
+    if ((await listenOnce(to, stop)) === 'pooler') return;
     await sleep(retryMs, undefined, { signal: stop }).catch(() => {});
   }
 }
 
 /** Resolves when the connection is lost, or at once behind a pooler, where listening is useless. Never throws. */
-async function listenOnce(to: Listening, onNotice: () => void, stop: AbortSignal): Promise<'gone' | 'pooler'> {
+async function listenOnce(to: Listening, stop: AbortSignal): Promise<'gone' | 'pooler'> {
   const { promise: gone, resolve: end } = Promise.withResolvers<void>();
   const onStop = () => end();
   stop.addEventListener('abort', onStop);
@@ -55,11 +56,11 @@ async function listenOnce(to: Listening, onNotice: () => void, stop: AbortSignal
     // Without a listener for errors, losing the connection would end the process.
     client.on('error', () => end());
     client.on('end', () => end());
-    client.on('notification', onNotice);
+    client.on('notification', ({ channel }) => to.notices[channel]?.());
     await client.connect();
     if (await isBehindPooler(client)) return 'pooler';
-    await client.query(`listen ${client.escapeIdentifier(to.channel)}`);
-    onNotice();
+    for (const channel of Object.keys(to.notices)) await client.query(`listen ${client.escapeIdentifier(channel)}`);
+    for (const onNotice of Object.values(to.notices)) onNotice();
     const ping = setInterval(() => {
       client.query('select 1').catch(() => cutConnection(client));
     }, pingEveryMs);

@@ -8,6 +8,7 @@ import { openRedis } from '../redis.ts';
 import { runDeliveryLoop } from '../services/delivery/delivery-loop.ts';
 import { createNewMailSignal, listenForNewMail } from '../services/delivery/new-mail-signal.ts';
 import { createEmailJob } from '../services/emails/email-job.ts';
+import { runHooks } from '../services/hooks/run-hooks.ts';
 import { openIntake } from '../services/intake/intake.ts';
 import { runMaintenance } from '../services/maintenance/run-maintenance.ts';
 import { openScope } from '../services/scope.ts';
@@ -71,9 +72,12 @@ async function openSharedCounts({ config, keyring, log }: MailingContext, opened
 }
 
 async function deliverUntilStopped(context: MailingContext, options: ServeOptions): Promise<void> {
-  const newMail = createNewMailSignal();
-  await using _listening = listenForNewMail(context, newMail);
-  await runDeliveryLoop(context, createEmailJob(context), newMail, options.stop, options.hasten);
+  const [newMail, newDeliveries] = [createNewMailSignal(), createNewMailSignal()];
+  await using _listening = listenForNewMail(context, newMail, newDeliveries);
+  await Promise.all([
+    runDeliveryLoop(context, createEmailJob(context), newMail, options.stop, options.hasten),
+    runHooks(context, newDeliveries, options.stop, options.hasten),
+  ]);
 }
 
 async function serveUntilStopped(

@@ -67,8 +67,8 @@ export function openReply(
 }
 
 /** Where an attempt's encrypted reply is stored. */
-export function replyPlace(attemptId: string): SealedPlace {
-  return { table: 'attempts', column: 'reply', row: attemptId };
+export function replyPlace(attemptId: string, table: 'attempts' | 'hook_attempts' = 'attempts'): SealedPlace {
+  return { table, column: 'reply', row: attemptId };
 }
 
 /**

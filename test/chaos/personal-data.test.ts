@@ -120,7 +120,7 @@ describe("deleting visitors' data", () => {
       scope,
       [second, first].flatMap((email) => {
         const outcome = mailOutcomes.accepted;
-        return email ? [{ email, startedAt: scope.now(), outcome, next: decideNextStep(email, outcome, 0) }] : [];
+        return email ? [{ row: email, startedAt: scope.now(), outcome, next: decideNextStep(email, outcome, 0) }] : [];
       }),
     );
     // The settling worker has the second row, and waits too.

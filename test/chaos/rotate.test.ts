@@ -78,7 +78,7 @@ describe('killing "encryption rotate" under load, six times', () => {
       if ((await rotating.stop('SIGKILL')).signal === 'SIGKILL') killed++;
     }
     console.log(`    killed ${killed} times, ${await sealedWithOld()} rows left of ${posts} posts`);
-    expect(killed).to.be.greaterThan(0);
+    expect(killed).to.be.greaterThan(3);
 
     // To the end, two at once, while the old server still encrypts with the old key.
     const both = await Promise.all([1, 2].map(() => ruffinweb(['encryption', 'rotate', '--yes', '--json'], rotation)));

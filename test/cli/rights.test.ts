@@ -175,7 +175,7 @@ describe('senders export and erase', () => {
         scope,
         emails.map((email) => {
           const outcome = mailOutcomes.accepted;
-          return { email, startedAt: scope.now(), outcome, next: decideNextStep(email, outcome, 0) };
+          return { row: email, startedAt: scope.now(), outcome, next: decideNextStep(email, outcome, 0) };
         }),
       );
       expect(settled.size).to.equal(0);

@@ -73,7 +73,7 @@ describe('a worker that loses its database connection', () => {
   }
 
   it('sends the mail later, if lost after a claim and on return', async () => {
-    const cut = proxy.cutAt('before', 'cancel_unwanted').then(() => proxy.cutAt('before', 'give_back_2'));
+    const cut = proxy.cutAt('before', 'cancel_unwanted').then(() => proxy.cutAt('before', 'return_emails_1'));
     await using _worker = await startWorker();
     await cut;
     await bothAreSentOnce();

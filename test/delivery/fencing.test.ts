@@ -52,7 +52,7 @@ describe('a lease', () => {
   const settle = async (email: Awaited<ReturnType<typeof claimDue>>['rows'][number] | undefined) => {
     if (email === undefined) throw new Error('nothing was claimed');
     return await settleEmails(scope, [
-      { email, startedAt: new Date(), outcome: accepted, next: decideNextStep(email, accepted, 0) },
+      { row: email, startedAt: new Date(), outcome: accepted, next: decideNextStep(email, accepted, 0) },
     ]);
   };
 

@@ -123,7 +123,7 @@ describe('told_at against the rule of release 0.2.0', () => {
     const settled = await settleEmails(
       scope,
       sent.map(({ id }) => ({
-        email: { id, leaseToken, kind: 'held-summary' },
+        row: { id, leaseToken, kind: 'held-summary' },
         startedAt: scope.now(),
         outcome: mailOutcomes.accepted,
         next: { state: 'sent', failure: null, waitMs: 0, counts: true },

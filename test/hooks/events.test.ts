@@ -140,7 +140,7 @@ describe("a hook's deliveries", () => {
   it('begin with the next post after the hook was added, and wake the workers', async () => {
     await post();
     const notices: number[] = [];
-    await using _listening = listen({ databaseUrl: db.url, channel: hookChannel }, () => notices.push(1));
+    await using _listening = listen({ databaseUrl: db.url, notices: { [hookChannel]: () => notices.push(1) } });
     // The first one is about the connection.
     await until('the listener is connected', () => notices.length === 1);
     await addHook('new');
@@ -237,7 +237,7 @@ describe("a hook's deliveries", () => {
       await db.query('update emails set lease_token = gen_random_uuid()');
       const outcome = mailOutcomes.refused;
       const settlements = rows.map((email) => ({
-        ...{ email, outcome, startedAt: scope.now(), next: decideNextStep(email, outcome, 0) },
+        ...{ row: email, outcome, startedAt: scope.now(), next: decideNextStep(email, outcome, 0) },
       }));
       expect((await settleEmails(scope, settlements)).size).to.equal(0);
       expect(await told()).to.deep.equal([]);

@@ -88,7 +88,7 @@ export async function settleDue(
       scope,
       emails.map((email) => {
         const outcome = outcomeOf(email);
-        return { email, startedAt: scope.now(), outcome, next: decideNextStep(email, outcome, 0) };
+        return { row: email, startedAt: scope.now(), outcome, next: decideNextStep(email, outcome, 0) };
       }),
     );
     settled.push(...emails);

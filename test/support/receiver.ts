@@ -96,6 +96,11 @@ export class Receiver implements AsyncDisposable {
     return this;
   }
 
+  /** Drops the answers that are left in the script. */
+  forget(): void {
+    this.#script.length = 0;
+  }
+
   /** Resolves when this many requests have been read. */
   async received(count = 1): Promise<readonly Received[]> {
     return until(`${count} requests`, () => this.ledger.length >= count && this.ledger);

@@ -43,13 +43,16 @@ async function deliverOnce(
     import('../../services/scope.ts'),
     import('../../services/health/readiness.ts'),
   ]);
-  const tries = await deliverUntilIdle(mailing, createEmailJob(mailing), stop, { hasten });
+  const { deliverHooksUntilIdle } = await import('../../services/hooks/run-hooks.ts');
+  const mailTries = await deliverUntilIdle(mailing, createEmailJob(mailing), stop, { hasten });
+  const tries = mailTries + (await deliverHooksUntilIdle(mailing, stop, hasten));
   const scope = openScope(mailing);
   const [paused, due] = [await warnOfPause(output, scope), await countDue(scope)];
   output.printResult({ tries, paused, due }, () => {
     if (paused !== null) output.print(`mail is paused: ${due} due`);
     else if (tries === 0) output.print('nothing is due');
-    if (tries > 0) output.print(`${plural(tries, 'try', 'tries')} made: see "ruffinweb emails list"`);
+    const where = mailTries > 0 ? 'emails list' : 'hooks deliveries list';
+    if (tries > 0) output.print(`${plural(tries, 'try', 'tries')} made: see "ruffinweb ${where}"`);
   });
   setExitCode(deps, stop);
 }
@@ -67,9 +70,10 @@ async function deliverUntilStopped(
     ]);
   output.note(`delivering to ${mailing.mailer.describes} until stopped (Ctrl-C)`);
   stop.addEventListener('abort', () => mailing.log.info('stopping: mail in flight is finished first'));
-  const newMail = createNewMailSignal();
-  await using _listening = listenForNewMail(mailing, newMail);
+  const { runHooks } = await import('../../services/hooks/run-hooks.ts');
+  const [newMail, newDeliveries] = [createNewMailSignal(), createNewMailSignal()];
+  await using _listening = listenForNewMail(mailing, newMail, newDeliveries);
   // Every process runs the maintenance; the database lets one of them do each task.
   const loop = runDeliveryLoop(mailing, createEmailJob(mailing), newMail, stop, hasten);
-  await Promise.all([loop, runMaintenance(mailing, stop)]);
+  await Promise.all([loop, runHooks(mailing, newDeliveries, stop, hasten), runMaintenance(mailing, stop)]);
 }

@@ -4,7 +4,7 @@ import type { ClearUnsent } from './clear-unsent.ts';
 import type { Job, LeasedRow } from './job.ts';
 import { startRenewingLease } from './renew-lease.ts';
 import type { NextStep } from './retry-schedule.ts';
-import type { Settle } from './settle-emails.ts';
+import type { Settle } from './settle-queue.ts';
 
 export interface AttemptOptions {
   settle: Settle;
@@ -39,8 +39,8 @@ export async function makeAttempt<Row extends LeasedRow, Content>(
     ? { state: 'queued', failure: null, waitMs: 0, counts: false }
     : job.schedule(row, outcome);
   // First pause, then free the row: otherwise another worker would run into the same error with it.
-  if (outcome.result === 'broken') await job.pause(scope, outcome);
-  const written = await options.settle({ email: row, startedAt, outcome, next });
+  if (outcome.result === 'broken') await job.pause?.(scope, outcome);
+  const written = await options.settle({ row, startedAt, outcome, next });
   if (written === 'written') report(scope, job.noun, row, outcome, next);
   else if (written === 'lease-lost') scope.log.warn('the lease was lost before the outcome could be written down');
   return outcome.result;
@@ -66,9 +66,9 @@ async function composeAndSend<Row extends LeasedRow, Content>(
     return await job.send(content, {
       signal: interrupt,
       abandon: lost.signal,
-      ...(job.isAtMostOnce(row) && { beforeText: () => clearUnsent(row) }),
+      ...(job.isAtMostOnce?.(row) && { beforeText: () => clearUnsent(row) }),
       onHandedOver: () => {
-        stopRenewing = startRenewingLease(scope, row, renewAfterMs, () => lost.abort());
+        stopRenewing = startRenewingLease(scope, job.table, row, renewAfterMs, () => lost.abort());
       },
     });
   } finally {

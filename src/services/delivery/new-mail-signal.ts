@@ -1,10 +1,15 @@
 import type { Context } from '../../context.ts';
 import { listen } from '../../database/listener.ts';
-import { emailChannel } from '../outbox.ts';
+import { emailChannel, hookChannel } from '../outbox.ts';
 
-/** Raises the signal for each email that any process queues, until it is disposed. */
-export function listenForNewMail(context: Pick<Context, 'databaseUrl'>, newMail: NewMailSignal): AsyncDisposable {
-  return listen({ databaseUrl: context.databaseUrl, channel: emailChannel }, () => newMail.raise());
+/** Raises the signals for each email and each hook's delivery that any process queues, until it is disposed. */
+export function listenForNewMail(
+  { databaseUrl }: Pick<Context, 'databaseUrl'>,
+  newMail: NewMailSignal,
+  newDeliveries: NewMailSignal,
+): AsyncDisposable {
+  const notices = { [emailChannel]: () => newMail.raise(), [hookChannel]: () => newDeliveries.raise() };
+  return listen({ databaseUrl, notices });
 }
 
 /** Wakes one waiting loop. If nobody waits, the signal is kept for the next wait. */

@@ -58,19 +58,21 @@ export function decideNextStep(
     case 'unknown':
       return atMostOnceKinds.includes(email.kind)
         ? failed('outcome-unknown')
-        : retry(email, outcome, random, 'outcome-unknown');
+        : retry(waitsMs, email.tries, outcome, random, 'outcome-unknown');
     case 'later':
-      return retry(email, outcome, random, 'schedule-ended');
+      return retry(waitsMs, email.tries, outcome, random, 'schedule-ended');
   }
 }
 
-function retry(
-  email: TriedEmail,
+/** @param waits before the second attempt, the third and so on. */
+export function retry(
+  waits: readonly number[],
+  tries: number,
   outcome: Pick<Outcome, 'retryAfterMs'>,
   random: number,
   end: FailureReason,
 ): NextStep {
-  const waitMs = waitsMs[email.tries - 1];
+  const waitMs = waits[tries - 1];
   if (waitMs === undefined) return failed(end);
   // A server may ask for a longer wait, up to a day, but not for a shorter one: "try again in 1 minute" at every attempt
   // would end the schedule within minutes.
@@ -78,7 +80,7 @@ function retry(
   return { state: 'queued', failure: null, waitMs: withJitter(Math.max(waitMs, askedMs), random), counts: true };
 }
 
-function failed(failure: FailureReason): NextStep {
+export function failed(failure: FailureReason): NextStep {
   return { state: 'failed', failure, waitMs: 0, counts: true };
 }
 

@@ -9,7 +9,7 @@ import type { Claim, Job, LeasedRow } from './job.ts';
 import { Lanes } from './lanes.ts';
 import { defaultRenewAfterMs } from './renew-lease.ts';
 import { createReturnQueue } from './return-unsent.ts';
-import { createSettleQueue, type Settle } from './settle-emails.ts';
+import { createSettleQueue, type Settle } from './settle-queue.ts';
 
 /** After a stop: how long attempts may go on, and how much longer once their mail is handed over. */
 const finishMs = 10_000;
@@ -65,11 +65,11 @@ export class Worker<Row extends LeasedRow, Content> {
     this.#stop = stop;
     this.#options = options;
     this.#lanes = new Lanes(job.lanes, () => this.#wake.resolve());
-    this.#claimed = new ClaimedAhead(job.lanes, job.needsCheck);
+    this.#claimed = new ClaimedAhead(job.lanes, job.needsCheck ?? (() => false));
     this.#scope = openScope(context);
-    this.#settle = createSettleQueue(context, this.#interrupt.signal);
+    this.#settle = createSettleQueue(context, job, this.#interrupt.signal);
     this.#clearUnsent = createClearUnsent(context);
-    this.#returns = createReturnQueue(this.#scope);
+    this.#returns = createReturnQueue(this.#scope, job.table);
     stop.addEventListener('abort', () => this.#wake.resolve(), { once: true });
   }
 
@@ -109,13 +109,16 @@ export class Worker<Row extends LeasedRow, Content> {
     this.#claimed.giveUpAll();
     this.#returns.add(this.#claimed.takeStale());
     const returned = this.#returns.returnAll().catch((error) => {
-      this.#scope.log.warn({ err: error }, 'mail that was not started could not be returned: its leases will expire');
+      this.#scope.log.warn(
+        { err: error },
+        'rows that were not started could not be returned: their leases will expire',
+      );
     });
     const { hasten } = this.#options;
     await Promise.race([attempts, grace(finishMs, hasten)]);
     this.#interrupt.abort();
     await Promise.race([attempts, grace(finishMs, hasten)]);
-    await this.#job.close();
+    await this.#job.close?.();
     await Promise.all([attempts, returned]);
   }
 
@@ -134,7 +137,7 @@ export class Worker<Row extends LeasedRow, Content> {
     if (isFirst) await this.#job.prepare(this.#scope);
     let claim = await this.#claimWithToken(limit);
     const isEmpty = claim.rows.length + claim.givenUp.length === 0;
-    if (isEmpty && (await this.#job.probe(this.#stop, { atOnce: isFirst }))) {
+    if (isEmpty && (await this.#job.probe?.(this.#stop, { atOnce: isFirst }))) {
       claim = await this.#claimWithToken(limit);
     }
     this.isPrepared = true;
@@ -158,7 +161,7 @@ export class Worker<Row extends LeasedRow, Content> {
     if (rows.length === 0) return;
     this.state = 'checking';
     try {
-      this.#claimed.letPass(await this.#job.cancelUnwanted(this.#scope, rows));
+      this.#claimed.letPass((await this.#job.cancelUnwanted?.(this.#scope, rows)) ?? new Set());
     } catch (error) {
       // Perhaps only the response was lost and some are cancelled: none of them may be sent.
       this.#claimed.letPass(new Set(rows.map((it) => it.id)));
@@ -186,13 +189,13 @@ export class Worker<Row extends LeasedRow, Content> {
     const result = await this.#lanes.follow(attempt);
     if (result === 'away') return await this.#meetAway();
     this.#claimed.countFinished();
-    // The queue is paused now, so waiting rows must not run into the same error.
-    if (result === 'broken') this.#claimed.giveUpAll();
+    // Waiting rows must not run into the same error.
+    if (this.#job.endsTurn(result)) this.#claimed.giveUpAll();
   }
 
   async #meetAway(): Promise<void> {
     await this.#lanes.othersEnd(this.#stop);
-    const found = await this.#job.confirmAway(this.#stop);
+    const found = (await this.#job.confirmAway?.(this.#stop)) ?? 'paused';
     if (found !== 'answers') this.#claimed.giveUpAll();
     if (found !== 'paused') this.#lanes.rest();
   }

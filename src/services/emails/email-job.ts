@@ -2,10 +2,11 @@ import type { Mail } from '../../mail/mailer.ts';
 import type { MailingContext } from '../../mailing-context.ts';
 import { atMostOnceKinds } from '../../words.ts';
 import { type ClaimedEmail, claimDue } from '../delivery/claim-due.ts';
-import type { Job } from '../delivery/job.ts';
+import { emailTable, type Job } from '../delivery/job.ts';
 import { pauseIfRestored } from '../delivery/pause/pause-after-restore.ts';
 import { confirmAway, pauseForServer, probeMail } from '../delivery/pause/probe-mail-server.ts';
 import { decideNextStep } from '../delivery/retry-schedule.ts';
+import { settleEmails } from '../delivery/settle-emails.ts';
 import { closeDigests } from '../digest.ts';
 import type { Scope } from '../scope.ts';
 import { replayErasureLog } from '../senders/replay-erasures.ts';
@@ -21,6 +22,7 @@ export function createEmailJob(context: MailingContext): Job<ClaimedEmail, Mail>
   let confirming: ReturnType<typeof confirmAway> | undefined;
   return {
     noun: 'email',
+    table: emailTable,
     lanes: mailer.lanes,
     async prepare(scope) {
       await pauseIfRestored(scope);
@@ -38,6 +40,8 @@ export function createEmailJob(context: MailingContext): Job<ClaimedEmail, Mail>
     },
     send: (mail, options) => mailer.send(mail, options),
     schedule: (email, outcome) => decideNextStep(email, outcome, Math.random()),
+    settle: settleEmails,
+    endsTurn: (result) => result === 'broken',
     pause: pauseForServer,
     // Lanes that meet the outage together share one probe, also one that fails a moment later.
     confirmAway(stop) {

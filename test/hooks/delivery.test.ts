@@ -1,0 +1,242 @@
+import { randomUUID } from 'node:crypto';
+import { expect } from 'chai';
+import { createHookSender } from '../../src/hooks/https-sender.ts';
+import type { MailingContext } from '../../src/mailing-context.ts';
+import { runDeliveryLoop } from '../../src/services/delivery/delivery-loop.ts';
+import { createNewMailSignal } from '../../src/services/delivery/new-mail-signal.ts';
+import { createEmailJob } from '../../src/services/emails/email-job.ts';
+import { decideDelivery } from '../../src/services/hooks/delivery-schedule.ts';
+import { createHookJob } from '../../src/services/hooks/hook-job.ts';
+import { deliverHooksUntilIdle, runHooks } from '../../src/services/hooks/run-hooks.ts';
+import { openScope } from '../../src/services/scope.ts';
+import { buildMessages } from '../support/build.ts';
+import { openTestMailing } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { buildHook, makeDeliveriesDue, queueDeliveries } from '../support/deliveries.ts';
+import { type Mischief, Receiver, type ScriptedAnswer } from '../support/receiver.ts';
+import { mailerTo } from '../support/smtp-mail.ts';
+import { startSmtpServer } from '../support/smtp-server.ts';
+import { until } from '../support/until.ts';
+
+describe("a hook's deliveries", () => {
+  let db: TestDatabase;
+  let receiver: Receiver;
+  let context: MailingContext;
+
+  before(async () => {
+    db = await createDatabase();
+    const opened = await openTestMailing(db, { NOTIFY_TO: 'owner@site.test' });
+    context = { ...opened, hookSender: createHookSender({ allowHosts: ['127.0.0.1'] }, { deadlineMs: 200 }) };
+  });
+  after(async () => {
+    await context[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
+  beforeEach(async () => {
+    receiver = await Receiver.open();
+    await db.empty();
+    await db.query('truncate hooks cascade');
+  });
+  afterEach(async () => {
+    await receiver[Symbol.asyncDispose]();
+  });
+
+  const deliver = () => deliverHooksUntilIdle(context, new AbortController().signal);
+  const rows = () =>
+    db.query<{ id: string; state: string; failure: string | null; tries: number; wait: number; leased: boolean }>(
+      `select id, state, failure, tries, extract(epoch from due_at - now())::float8 as wait, lease_token is not null as leased
+       from hook_deliveries order by created_at`,
+    );
+  const attempts = async () => {
+    const found = await db.query<{ outcome: string; code: number | null }>(
+      'select outcome, code from hook_attempts order by finished_at, outcome desc',
+    );
+    return found.map(({ outcome, code }) => (code === null ? outcome : `${outcome} ${code}`));
+  };
+  const hookState = async () => {
+    const [row] = await db.query<{ state: string; failing: boolean; quiet: number | null }>(
+      `select state, failing_since is not null as failing, extract(epoch from quiet_until - now())::float8 as quiet from hooks`,
+    );
+    return row;
+  };
+
+  const answers: [answer: ScriptedAnswer | Mischief, attempt: string, state: string, wait?: [number, number]][] = [
+    [{ status: 200 }, 'accepted 200', 'sent'],
+    [{ status: 204 }, 'accepted 204', 'sent'],
+    [{ status: 302, headers: { Location: '/elsewhere' } }, 'later 302', 'queued', [4, 6]],
+    [{ status: 400, body: 'x'.repeat(9000) }, 'later 400', 'queued', [4, 6]],
+    [{ status: 410 }, 'refused 410', 'failed'],
+    [{ status: 429, headers: { 'Retry-After': '120' } }, 'later 429', 'queued', [119, 144]],
+    [{ status: 500 }, 'later 500', 'queued', [4, 6]],
+    ['silence', 'away', 'queued', [4, 6]],
+    ['reset', 'away', 'queued', [4, 6]],
+  ];
+  for (const [answer, attempt, state, [least, most] = [-10, 0]] of answers) {
+    it(`answered by ${typeof answer === 'string' ? answer : answer.status} ${state === 'queued' ? 'come again' : 'end'}`, async () => {
+      receiver.answer(answer);
+      await buildMessages(context, 1);
+      const [id] = await queueDeliveries(db, await buildHook(db, context, receiver.url));
+      expect(await deliver()).to.equal(1);
+      const [row] = await rows();
+      expect(row).to.include({ state, tries: 1, leased: false, failure: state === 'failed' ? 'refused' : null });
+      expect(row?.wait).to.be.within(least, most);
+      expect(await attempts()).to.deep.equal([attempt]);
+      const hook = await hookState();
+      expect(hook).to.include({ state: state === 'failed' ? 'gone' : 'active', failing: state === 'queued' });
+      if (state === 'queued') expect(hook?.quiet).to.be.within(least, most);
+      await makeDeliveriesDue(db);
+      await deliver();
+      const again = state === 'queued';
+      expect(receiver.ids).to.deep.equal(again ? [id, id] : [id]);
+      if (again) expect((await rows())[0]).to.include({ state: 'sent', tries: 2 });
+      if (again) expect(await hookState()).to.deep.equal({ state: 'active', failing: false, quiet: null });
+    });
+  }
+
+  it('follow the schedule of Standard Webhooks, then fail', () => {
+    const seconds = (tries: number, random: number) => {
+      const next = decideDelivery(tries, { result: 'later' }, random);
+      return next.failure ?? next.waitMs / 1000;
+    };
+    const hours = (...counts: number[]) => counts.map((it) => it * 3600);
+    const waits = [5, 300, 1800, ...hours(2, 5, 10, 14, 20, 24), 'schedule-ended'];
+    expect(waits.map((_, index) => seconds(index + 1, 0))).to.deep.equal(waits);
+    expect(seconds(1, 0.999)).to.be.within(5.99, 6);
+    expect(decideDelivery(1, { result: 'later', retryAfterMs: 9e9 }, 0).waitMs, 'a day at most').to.equal(86_400_000);
+  });
+
+  it('of a failing hook are tried one at a time, and not while it is quiet', async () => {
+    receiver.always = { status: 500 };
+    await buildMessages(context, 4);
+    await queueDeliveries(db, await buildHook(db, context, receiver.url));
+    expect(await deliver(), 'one in each lane').to.equal(2);
+    expect(await deliver(), 'quiet').to.equal(0);
+    await makeDeliveriesDue(db);
+    expect(await deliver()).to.equal(1);
+    // Four minutes of failures: a minute of quiet.
+    await db.query(`update hooks set quiet_until = null, failing_since = now() - interval '4 minutes'`);
+    expect(await deliver()).to.equal(1);
+    expect((await hookState())?.quiet).to.be.within(55, 60);
+  });
+
+  it('that were claimed ahead are returned when the hook begins to fail', async () => {
+    receiver.answer(...Array.from({ length: 6 }, () => ({}))).always = { status: 500 };
+    await buildMessages(context, 20);
+    await queueDeliveries(db, await buildHook(db, context, receiver.url));
+    await deliver();
+    // One more in each lane, and a claim that was under way. Four were claimed ahead.
+    expect(receiver.ledger.length).to.be.within(7, 10);
+    expect((await rows()).filter((it) => it.leased)).to.deep.equal([]);
+  });
+
+  it('wait while the hook is paused, or the database was restored', async () => {
+    await buildMessages(context, 2);
+    const hook = await buildHook(db, context, receiver.url);
+    await queueDeliveries(db, hook);
+    await db.query(`update hooks set state = 'paused'`);
+    expect(await deliver()).to.equal(0);
+    const claimed = await createHookJob(context, hook).claim(openScope(context), 2, randomUUID());
+    expect(claimed.rows, 'also for a worker that has not heard of it').to.deep.equal([]);
+    await db.query(`update hooks set state = 'active'`);
+    await db.query(`update mail_queue set paused_at = now(), cause = 'restored'`);
+    expect(await deliver()).to.equal(0);
+    // A pause of mail for another cause is none of hooks.
+    await db.query(`update mail_queue set cause = 'broken'`);
+    expect(await deliver()).to.equal(2);
+  });
+
+  it('of a dead worker are made again, under the same id', async () => {
+    await buildMessages(context, 1);
+    const [id] = await queueDeliveries(db, await buildHook(db, context, receiver.url));
+    await db.query('update hook_deliveries set lease_token = gen_random_uuid(), tries = 10');
+    expect(await deliver()).to.equal(1);
+    expect(receiver.ids).to.deep.equal([id]);
+    expect(await attempts()).to.deep.equal(['unknown', 'accepted 200']);
+    expect((await rows())[0]).to.include({ state: 'sent', tries: 11 });
+  });
+
+  it('use the address, secrets and content that the hook has at the attempt', async () => {
+    receiver.answer({ status: 500 });
+    await buildMessages(context, 1, () => ({ name: 'Ada', message: 'é"\n'.repeat(3000) }));
+    const hook = await buildHook(db, context, 'http://127.0.0.1:1/');
+    await queueDeliveries(db, hook);
+    await deliver();
+    await makeDeliveriesDue(db);
+    await db.query('update hooks set url = $1', [hook.seal('url', `${receiver.url}/first`)]);
+    await deliver();
+    await makeDeliveriesDue(db);
+    const former = hook.seal('former_secret', hook.secret);
+    await db.query(
+      `update hooks set url = $1, former_secret = $2, former_until = now() + interval '1 day', with_content = true`,
+      [hook.seal('url', `${receiver.url}/second`), former],
+    );
+    await deliver();
+    const [first, second] = receiver.ledger;
+    expect([first?.path, second?.path]).to.deep.equal(['/first', '/second']);
+    expect(String(first?.headers['webhook-signature']).split(' ')).to.have.lengthOf(1);
+    expect(String(second?.headers['webhook-signature']).split(' ')).to.have.lengthOf(2);
+    const [{ data }, { data: more }] = [JSON.parse(first?.body ?? ''), JSON.parse(second?.body ?? '')];
+    expect(data).to.have.keys('receipt', 'messageId', 'receivedAt', 'form', 'command');
+    expect(data.command).to.equal(`ruffinweb messages show ${data.receipt}`);
+    expect(more).to.include({ truncated: true });
+    expect(more.content).to.include({ name: 'Ada', address: 'ada@example.test' });
+    expect(Buffer.byteLength(second?.body ?? '')).to.be.within(12_000, 20_000);
+  });
+
+  it('reach chat and push services as plain words', async () => {
+    await buildMessages(context, 1);
+    const hook = await buildHook(db, context, receiver.url, { kind: 'apprise', withContent: true });
+    await queueDeliveries(db, hook, 'message.held');
+    await db.query(`update messages set reasons = '{many-links}'`);
+    await deliver();
+    const [{ receipt }] = (await db.query<{ receipt: string }>('select receipt from messages')) as [
+      { receipt: string },
+    ];
+    const { title, body } = JSON.parse(receiver.ledger[0]?.body ?? '{}');
+    expect(title).to.equal(`Held message ${receipt} at contact`);
+    expect(body).to.include('many links').and.include('Hello there').and.include(`messages show ${receipt}`);
+  });
+
+  it('to a dead hook delay neither another hook nor mail, nor a stop', async () => {
+    await using smtp = await startSmtpServer();
+    await using dead = await Receiver.open();
+    dead.always = 'silence';
+    await buildMessages(context, 6);
+    await db.query(`delete from emails where kind = 'auto-reply'`);
+    await queueDeliveries(db, await buildHook(db, context, dead.url));
+    const living = await buildHook(db, context, receiver.url);
+    await queueDeliveries(db, living);
+    await using mailer = mailerTo(smtp);
+    await using hookSender = createHookSender({ allowHosts: ['127.0.0.1'] });
+    const patient = { ...context, mailer, hookSender };
+    const [stop, hasten] = [new AbortController(), new AbortController()];
+    const signals = [createNewMailSignal(), createNewMailSignal()] as const;
+    const running = Promise.all([
+      runDeliveryLoop(patient, createEmailJob(patient), signals[0], stop.signal, hasten.signal),
+      runHooks(patient, signals[1], stop.signal, hasten.signal),
+    ]);
+    await dead.received(2);
+    await receiver.received(6);
+    await until('mail is sent', async () => (await db.emails())['notification sent'] === 6);
+    // Paused and resumed while its worker runs.
+    await db.query(`update hooks set state = 'paused' where id = $1`, [living.id]);
+    signals[1].raise();
+    await queueDeliveries(db, living);
+    signals[1].raise();
+    await db.query(`update hooks set state = 'active' where id = $1`, [living.id]);
+    await until('the rest arrives', async () => {
+      signals[1].raise();
+      return (await rows()).filter((it) => it.state === 'sent').length === 12;
+    });
+    expect(receiver.ledger).to.have.lengthOf(12);
+    stop.abort();
+    hasten.abort();
+    await running;
+    expect(dead.ledger).to.have.lengthOf(2);
+    const left = (await rows()).filter((it) => it.state !== 'sent');
+    expect(left).to.have.lengthOf(6);
+    for (const row of left) expect(row).to.include({ state: 'queued', tries: 0, leased: false });
+    const [asked] = await db.query('select from hooks where failing_since is not null');
+    expect(asked, 'a stop says nothing about the hook').to.equal(undefined);
+  });
+});
