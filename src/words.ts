@@ -130,6 +130,7 @@ export type Advice =
   | 'settle-failed'
   | 'settle-failed-notifications'
   | 'look-at-held'
+  | 'look-at-hooks'
   | 'look-at-keys'
   | 'tell-owners'
   | 'purge-regularly'

@@ -9,6 +9,7 @@ import { addFindCommand } from './commands/find.ts';
 import { addFormCommands } from './commands/forms/forms.ts';
 import { addHealthCommand } from './commands/health/health.ts';
 import { addHelpCommands } from './commands/help.ts';
+import { addHookCommands } from './commands/hooks/hooks.ts';
 import { addImportCommands } from './commands/import.ts';
 import { addKeyCommands } from './commands/keys.ts';
 import { addMessageCommands } from './commands/messages/messages.ts';
@@ -61,6 +62,7 @@ export function createProgram(deps: Deps): Command {
   addMessageCommands(program);
   addSenderCommands(program);
   addEmailCommands(program);
+  addHookCommands(program);
   addWatchCommand(program);
   addStatsCommand(program);
   program.commandsGroup('Run the server:');

@@ -1,7 +1,7 @@
 // Entities as the command line and the HTTP API show them. Times are ISO 8601 in UTC. Kinds, states and reasons are shown
 // as they are stored, including those that only a later release knows. What cannot be decrypted is null.
 
-import type { Attempt, Email, Message, Sender } from '../entities/index.ts';
+import type { Attempt, Email, HookAttempt, Message, Sender } from '../entities/index.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 import { openContent, openOrNull, openReply, openSenderAddress, openSenderName, replyPlace } from './sealed-values.ts';
 
@@ -93,13 +93,18 @@ export function viewWritten(keyring: Keyring, email: LoadedEmail & Pick<Email, '
   };
 }
 
-export function viewAttempt(keyring: Keyring, attempt: Attempt) {
+/** An attempt to send an email or a hook's delivery. */
+export function viewAttempt(
+  keyring: Keyring,
+  attempt: Attempt | HookAttempt,
+  table: 'attempts' | 'hook_attempts' = 'attempts',
+) {
   const { reply } = attempt;
   return {
     outcome: attempt.outcome,
     code: attempt.code ?? null,
     /** Null also if the worker died before there was a reply. */
-    reply: reply == null ? null : openOrNull(() => keyring.open(reply, replyPlace(attempt.id))),
+    reply: reply == null ? null : openOrNull(() => keyring.open(reply, replyPlace(attempt.id, table))),
     startedAt: attempt.startedAt?.toISOString() ?? null,
     finishedAt: attempt.finishedAt.toISOString(),
   };

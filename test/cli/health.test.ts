@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import type { Health } from '../../src/services/health/health.ts';
 import type { HealthCheck } from '../../src/services/health/health-check.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
+import { buildDelivery } from '../support/build-delivery.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { refuseTables } from '../support/no-space.ts';
@@ -24,6 +25,7 @@ describe('health', () => {
     'queue',
     'failed',
     'held',
+    'hooks',
     'retention',
     'templates',
     'mail',
@@ -193,7 +195,7 @@ describe('health', () => {
     expect(seen('failed')).to.include({ status: 'fail', fact });
   });
 
-  it('counts from the time a message was held', async () => {
+  it('counts from the time a message was held, and names hooks with faults', async () => {
     await using db = await createDatabase();
     await using context = await openTestContext(db);
     const [message] = await buildMessages(context, 1);
@@ -202,6 +204,25 @@ describe('health', () => {
     expect((await look(db)).seen('held')).to.include({ status: 'ok', fact: '1 held, 0 of them longer than a day' });
     await db.query(`update messages set held_at = now() - interval '2 days'`);
     expect((await look(db)).seen('held').status).to.equal('warn');
+    expect((await look(db)).seen('hooks')).to.include({ status: 'ok', fact: 'none' });
+    await buildDelivery(db, context, { hook: 'own', outcome: 'later', code: 500, reply: 'oops' });
+    await db.query(`update hook_deliveries set created_at = now() - interval '200 seconds'`);
+    await db.query(`update hooks set failing_since = now() - interval '14 minutes'`);
+    const fact = '1 hook, 1 queued, the oldest for 3 min';
+    expect((await look(db)).seen('hooks')).to.include({ status: 'ok', fact });
+    await db.query(`update hooks set failing_since = now() - interval '20 minutes'`);
+    await buildDelivery(db, context, {
+      hook: 'past',
+      hookState: 'gone',
+      state: 'failed',
+      outcome: 'refused',
+      code: 410,
+    });
+    const { seen } = await look(db);
+    expect(seen('hooks').status).to.equal('warn');
+    expect(seen('hooks').fact).to.equal(
+      '2 hooks, 1 queued, the oldest for 3 min; own has failed for 20 min: 500 oops; past is gone; 1 to past failed in the last 7 days',
+    );
   });
 
   it('warns about overdue messages, and if nothing purges', async () => {
@@ -228,7 +249,7 @@ describe('health', () => {
     await using context = await openTestContext(db);
     await buildMessages(context, 1);
     const away = await look(db, { DATABASE_URL: 'postgresql://u:secret@127.0.0.1:1/x' });
-    expect(away.failing).to.deep.equal(names.slice(0, 10));
+    expect(away.failing).to.deep.equal(names.slice(0, 11));
     expect(away.seen('database').fact).to.include('ECONNREFUSED').and.to.not.include('secret');
     expect(away.seen('disk').status).to.equal('ok');
 

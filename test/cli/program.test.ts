@@ -200,6 +200,8 @@ describe('ruffinweb', () => {
       ['reply latest', 'messages reply latest'],
       ['messages block RW-4K2M9Q7T1X', 'senders block RW-4K2M9Q7T1X'],
       ['rotate', 'encryption rotate'],
+      ['pause', 'emails pause'],
+      ['hooks set slack --url https://example.com/', 'hooks change slack --url https://example.com/'],
       ['spam', 'messages list --status held'],
       ['emails failed', 'emails list --state failed'],
       ['senders search müller "', `find müller '"'`],

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { textWidth } from '../../src/cli/terminal/text-width.ts';
 import type { Stats } from '../../src/services/health/stats.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
+import { buildDelivery } from '../support/build-delivery.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import * as past from '../support/past.ts';
@@ -22,6 +23,8 @@ describe('stats', () => {
       `update emails set sent_at = created_at + n * interval '1 second'
        from (select id, row_number() over (order by id) as n from emails where state = 'sent') as sent where sent.id = emails.id`,
     );
+    const [post] = await db.query<{ id: string }>('select id from messages limit 1');
+    for (const state of ['sent', 'queued'] as const) await buildDelivery(db, context, { state, messageId: post?.id });
     const [first] = await db.query<{ id: string }>(
       `select message_id as id from emails where state = 'sent' order by id limit 1`,
     );
@@ -51,6 +54,7 @@ describe('stats', () => {
       held: 2,
       heldShare: 0.2,
       delivery: { emails: 8, p50Ms: 4000, p95Ms: 8000, p99Ms: 8000 },
+      hookDeliveries: 1,
       days: [
         { day: day(0), messages: 9, held: 2, delivery: { emails: 7, p50Ms: 5000, p95Ms: 8000, p99Ms: 8000 } },
         { day: day(1), messages: 0, held: 0, delivery: none },
@@ -61,7 +65,8 @@ describe('stats', () => {
   });
 
   it('can be limited to a form and to days', async () => {
-    expect(await stats('--form', 'shop')).to.deep.include({ form: 'shop', messages: 0, heldShare: null });
+    const none = { form: 'shop', messages: 0, heldShare: null, hookDeliveries: 0 };
+    expect(await stats('--form', 'shop')).to.deep.include(none);
     expect((await stats('--days', '1')).messages).to.equal(9);
     expect((await stats('--form', 'contact')).messages).to.equal(10);
     const runs = await Promise.all([
@@ -94,7 +99,7 @@ describe('stats', () => {
       const screen = withoutColours((await runHere(['stats', '--days', '3'], db, { columns })).stdout);
       for (const line of screen.split('\n')) expect(textWidth(line), line).to.be.at.most(columns);
       expect(screen).to.include(
-        '10 messages, 2 held (20 %)\n8 emails delivered: half within 4.0 s, 95 % within 8.0 s\n',
+        '10 messages, 2 held (20 %)\n8 emails delivered: half within 4.0 s, 95 % within 8.0 s\n1 delivered to hooks\n',
       );
       expect(screen).to.match(/ 9 {2}█+ +2 +5\.0 s +8\.0 s +8\.0 s\n/);
       expect(screen, 'a bar for one message').to.match(/ 1 {2}█+ +1\.0 s +1\.0 s +1\.0 s\n/);

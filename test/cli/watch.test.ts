@@ -5,6 +5,7 @@ import { pauseQueue, resumeQueue } from '../../src/services/delivery/pause/pause
 import { newId } from '../../src/services/ids.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
+import { buildDelivery } from '../support/build-delivery.ts';
 import { programPath } from '../support/built-program.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -73,6 +74,10 @@ describe('watch', () => {
     await settleDue(context, (it) => (it.kind === 'notification' ? mailOutcomes.later : mailOutcomes.refused));
     await db.makeAllDue();
     await settleDue(context, () => mailOutcomes.accepted);
+    const about = { hook: 'slack', messageId: held?.id } as const;
+    await buildDelivery(db, context, { ...about, outcome: 'later', code: 500, reply: 'oops bob@example.test' });
+    await buildDelivery(db, context, { ...about, state: 'failed', outcome: 'refused', code: 410, reply: 'gone' });
+    await buildDelivery(db, context, { ...about, state: 'sent', outcome: 'accepted', code: 200, reply: 'ok' });
     await pauseQueue(openScope(context), 'hand', 'ask bob@example.test');
     await until('the pause is seen', () => json.output.includes('queue-paused'));
     proxy.mode = 'refuse';
@@ -95,18 +100,23 @@ describe('watch', () => {
       messageId: held?.id,
       emailId: null,
       kind: null,
+      hook: null,
+      deliveryId: null,
       address: 'eve@example.test',
       reasons: ['honeypot'],
       said: null,
       nextAt: null,
     });
-    const told = events().map((it) => [it.event, it.kind, it.address, it.said]);
+    const told = events().map((it) => [it.event, it.kind, it.hook ?? it.address, it.said]);
     expect(told).to.have.deep.members([
       ['message-held', null, 'eve@example.test', null],
       ['message-stored', null, null, null],
       ['email-retried', 'notification', 'owner@localhost', '450 4.2.0 greylisted'],
       ['email-failed', 'auto-reply', 'ada@example.test', '550 5.1.1 no such user'],
       ['email-sent', 'notification', 'owner@localhost', '250 2.0.0 ok'],
+      ['hook-retried', 'message.accepted', 'slack', 'oops bob@example.test'],
+      ['hook-failed', 'message.accepted', 'slack', 'gone'],
+      ['hook-delivered', 'message.accepted', 'slack', 'ok'],
       ['queue-paused', null, null, 'ask bob@example.test'],
       ['email-retried', 'notification', 'owner@localhost', null],
       ['queue-resumed', null, null, null],
@@ -117,6 +127,9 @@ describe('watch', () => {
     for (const line of [
       /\d\d:\d\d:\d\d {2}held {5}RW-\w{10} {2}contact {2}e\*\*\*@example.test: a hidden field was filled in/,
       /retry {4}RW-\w{10} {2}notification to o\*\*\*@localhost(, again (now|in \d+ (s|min)))?: 450 4.2.0 greylisted/,
+      /retry {4}RW-\w{10} {2}message.accepted to slack, again in \d+ min: oops b\*\*\*@example.test/,
+      /failed {3}RW-\w{10} {2}message.accepted to slack: gone/,
+      /told {5}RW-\w{10} {2}message.accepted to slack/,
       /paused {3}the queue was paused by hand: ask b\*\*\*@example.test/,
       /resumed {2}mail goes out again/,
     ]) {

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { runHere } from '../cli/terminal.ts';
 import { type Client, clientOf, submission } from '../support/api.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
+import { buildDelivery } from '../support/build-delivery.ts';
 import { openTestContext } from '../support/context.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Api, openApi, type ServerHere, startServerHere } from '../support/server-here.ts';
@@ -89,11 +90,16 @@ describe('/metrics', () => {
     await db.query(`update emails set created_at = now() - interval '3 hours' where state = 'queued'`);
     await db.query(`update attempts set started_at = finished_at - interval '400 milliseconds'`);
 
+    await buildDelivery(db, context, { outcome: 'later', code: 500 });
+    await buildDelivery(db, context, { state: 'failed', outcome: 'refused', code: 410 });
+    await db.query(`update hook_deliveries set created_at = now() - interval '1 hour'`);
+
     const seen = await until(
       'the tries are counted',
       async () => {
         const numbers = await scrape();
-        return numbers.get('ruffinweb_tries_total{result="unknown"}') === 3 && numbers;
+        const isCounted = numbers.get('ruffinweb_hook_tries_total{result="later"}') === 1;
+        return numbers.get('ruffinweb_tries_total{result="unknown"}') === 3 && isCounted && numbers;
       },
       20_000,
     );
@@ -114,6 +120,10 @@ describe('/metrics', () => {
       seen.get(`ruffinweb_tries_total{result="${it}"}`),
     );
     expect(tries).to.deep.equal([1, 1, 1, 3, 0, 0]);
+    for (const [state, count] of Object.entries({ queued: 1, failed: 1, cancelled: 0, sent: undefined }))
+      expect(seen.get(`ruffinweb_hook_deliveries{state="${state}"}`), state).to.equal(count);
+    expect(seen.get('ruffinweb_oldest_queued_hook_delivery_seconds')).to.be.within(3600, 3700);
+    expect(seen.get('ruffinweb_hook_tries_total{result="refused"}')).to.equal(1);
     expect(seen.get('ruffinweb_send_seconds_bucket{le="0.25"}')).to.equal(0);
     expect(seen.get('ruffinweb_send_seconds_bucket{le="0.5"}')).to.equal(1);
 

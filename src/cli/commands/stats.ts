@@ -39,12 +39,14 @@ const maxBarWidth = 60;
 /** The maximum width of the other columns. */
 const widthBesideBar = 58;
 
-function printStats(output: Output, { days, messages, held, heldShare, delivery }: Stats): void {
+function printStats(output: Output, { days, messages, held, heldShare, delivery, hookDeliveries }: Stats): void {
   const { style } = output;
   const share = heldShare === null ? '' : ` (${(heldShare * 100).toFixed(heldShare < 0.1 ? 1 : 0)} %)`;
   output.print(`${plural(messages, 'message')}, ${held} held${share}`);
   const times = `half within ${formatTime(delivery.p50Ms)}, 95 % within ${formatTime(delivery.p95Ms)}`;
-  output.print(`${plural(delivery.emails, 'email')} delivered${delivery.emails > 0 ? `: ${times}` : ''}\n`);
+  output.print(`${plural(delivery.emails, 'email')} delivered${delivery.emails > 0 ? `: ${times}` : ''}`);
+  if (hookDeliveries > 0) output.print(`${hookDeliveries} delivered to hooks`);
+  output.print();
 
   const maxMessages = Math.max(...days.map((it) => it.messages), 1);
   const room = Math.max(8, Math.min(maxBarWidth, output.width - widthBesideBar));

@@ -11,7 +11,9 @@ import { writePiece } from '../terminal/write-pieces.ts';
 export function addWatchCommand(program: CliCommand): void {
   program
     .command('watch')
-    .description('Print a line when a message is stored or held, mail is sent, retried or fails, and mail is paused')
+    .description(
+      "Print a line when a message is stored or held, mail or a hook's delivery is sent, retried or fails, and mail is paused",
+    )
     .option('--form <slug>', 'only of this form; pauses concern every form', notEmpty)
     .dataOptions('print JSON Lines, one event a line')
     .addHelpText(
@@ -57,6 +59,9 @@ const words: Readonly<Record<WatchEvent['event'], [word: string, paint: 'good' |
   'email-sent': ['sent', 'good'],
   'email-retried': ['retry', 'warning'],
   'email-failed': ['failed', 'bad'],
+  'hook-delivered': ['told', 'good'],
+  'hook-retried': ['retry', 'warning'],
+  'hook-failed': ['failed', 'bad'],
   'queue-paused': ['paused', 'bad'],
   'queue-resumed': ['resumed', 'good'],
 };
@@ -70,13 +75,14 @@ function lineOf(output: Output, event: WatchEvent, pauseFact: (event: WatchEvent
 function textOf(output: Output, event: WatchEvent, pauseFact: (event: WatchEvent) => string): string {
   if (event.event === 'queue-paused') return pauseFact(event);
   if (event.event === 'queue-resumed') return 'mail goes out again';
-  const { receipt, form, kind, address, reasons, nextAt } = event;
-  const said = event.said?.replaceAll(/\s+/g, ' ') ?? 'its worker was lost';
+  const { receipt, form, kind, address, hook, reasons, nextAt } = event;
+  const said = event.said?.replaceAll(/\s+/g, ' ').slice(0, 500) ?? 'its worker was lost';
   const about = (receipt ?? '').padEnd(13);
   if (kind === null) {
     const why = reasons.length > 0 ? `: ${heldInWords(reasons)}` : '';
     return `${about}  ${form}  ${address ?? unopened}${why}`;
   }
   const next = nextAt === null ? '' : `, again ${output.dueTime(nextAt)}`;
-  return `${about}  ${kind} to ${address ?? unopened}${next}${event.event === 'email-sent' ? '' : `: ${said}`}`;
+  const isDone = event.event === 'email-sent' || event.event === 'hook-delivered';
+  return `${about}  ${kind} to ${hook ?? address ?? unopened}${next}${isDone ? '' : `: ${said}`}`;
 }

@@ -16,6 +16,8 @@ export const adviceWords: Readonly<Record<Advice, string>> = {
   'settle-failed': settleFailed('ruffinweb emails list --state failed'),
   'settle-failed-notifications': settleFailed('ruffinweb emails list --state failed --kind notification'),
   'look-at-held': 'ruffinweb messages list --status held',
+  'look-at-hooks':
+    'ruffinweb hooks list, then ruffinweb hooks test <name>; ruffinweb hooks deliveries resend --failed, or cancel --failed',
   'look-at-keys': 'ruffinweb encryption status',
   'tell-owners':
     'ruffinweb emails resend --failed, which includes summaries of held messages, or cancel the emails that nobody needs',

@@ -39,6 +39,8 @@ const hints: Partial<Record<ProblemCode, string>> = {
   'email-unknown': 'ruffinweb emails list',
   'form-unknown': 'ruffinweb forms list',
   'key-unknown': 'ruffinweb keys list',
+  'hook-unknown': 'ruffinweb hooks list',
+  'delivery-unknown': 'ruffinweb hooks deliveries list',
   'keys-wrong': 'ruffinweb encryption rotate --help',
 };
 

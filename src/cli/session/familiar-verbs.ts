@@ -20,6 +20,9 @@ export const familiarVerbs: readonly [noun: string, verbs: string, command: stri
   ['forms', 'create new', 'forms add <slug>'],
   ['forms', 'set edit update', 'forms change <slug>'],
   ['forms', 'remove rm', 'forms delete <slug>'],
+  ['hooks', 'create new', 'hooks add <url>'],
+  ['hooks', 'set edit update', 'hooks change <name>'],
+  ['hooks', 'rm delete', 'hooks remove <name>'],
   ['senders', 'remove rm delete', 'senders erase <sender>'],
   ['keys', 'add new', 'keys create --name <name> --scope read'],
   ['keys', 'remove rm delete', 'keys revoke <key>'],
@@ -62,10 +65,10 @@ export function rightCommand(at: Command, [verb = '', ...args]: readonly string[
   return `error: there is no "${[noun, verb].join(' ').trim()}": ${before}use ruffinweb ${[filled, ...flags].join(' ')}`;
 }
 
-/** The command of exactly one noun with this name. */
+/** The command with this name, of the noun that help names first. */
 function findElsewhere(program: Command, verb: string): string | undefined {
-  const [found, ...others] = program.commands.flatMap((it) => childOf(it, verb) ?? []);
-  if (found === undefined || others.length > 0) return undefined;
+  const [found] = program.commands.flatMap((it) => childOf(it, verb) ?? []);
+  if (found === undefined) return undefined;
   return [found.parent?.name(), verb, ...found.registeredArguments.map((it) => `<${it.name()}>`)].join(' ');
 }
 

@@ -57,3 +57,7 @@ export function maskMessage<View extends MessageView>(view: View): View {
 export function maskEmail<View extends EmailView>(view: View): View {
   return { ...view, to: view.to && maskAddress(view.to) };
 }
+
+export function maskAttempt<View extends { reply: string | null }>(view: View): View {
+  return { ...view, reply: view.reply && maskText(view.reply) };
+}

@@ -2,6 +2,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { checkBackup } from './backup.ts';
 import { checkDatabase, checkDurability, checkKeyring, checkSchema, checkWrites, noSchema } from './database.ts';
 import { bad, type Finding, type HealthCheck, type HealthParts, type HealthStatus } from './health-check.ts';
+import { checkHooks } from './hooks.ts';
 import { checkDisk, checkFiles, checkProxies, checkRedis, checkSettings } from './machine.ts';
 import { checkFailed, checkHeld, checkMail, checkQueue, checkTemplates } from './mail.ts';
 import { checkRetention } from './retention.ts';
@@ -37,6 +38,7 @@ export async function checkHealth(parts: HealthParts, options: { deep?: boolean 
     queue: ask((em) => checkQueue(parts, em)),
     failed: ask(checkFailed),
     held: ask(checkHeld),
+    hooks: ask((em) => checkHooks(parts, em)),
     retention: ask((em) => checkRetention(parts, em)),
     backup: database.status === 'fail' ? undefined : checkBackup(parts.database().fork()),
     templates: run(parts, () => checkTemplates(parts), 'fix that file, or delete it to use ours'),

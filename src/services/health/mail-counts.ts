@@ -1,6 +1,8 @@
 import { msSql, runStatement, type Statement } from '../../database/statement.ts';
 import {
   type AttemptOutcome,
+  type DeliveryState,
+  deliveryStates,
   type EmailKind,
   type EmailState,
   emailKinds,
@@ -20,6 +22,11 @@ export interface MailCounts {
   heldMessages: number;
   oldestHeldSeconds: number;
   pausedFor: PauseCause | null;
+  /** Every state except `sent`. */
+  hookDeliveries: { state: DeliveryState; count: number }[];
+  oldestQueuedDeliverySeconds: number;
+  /** Attempts that finished after `since`, as with emails. */
+  hookTries: { outcome: AttemptOutcome }[];
   /** Attempts that finished after `since`, in any process. */
   tries: { outcome: AttemptOutcome; seconds: number | null }[];
   /** Pass it as `since` the next time. */
@@ -32,9 +39,15 @@ export interface MailCounts {
  */
 const settledAfter = `interval '5 seconds'`;
 
+function triesOf(table: string): string {
+  return `(select coalesce(json_agg(json_build_object(
+      'outcome', outcome, 'seconds', extract(epoch from finished_at - started_at)::float8)), '[]')
+    from ${table} where finished_at > coalesce(to_timestamp($1::float8 / 1000), now() - $2::float8 * interval '1 millisecond') and finished_at <= now() - ${settledAfter})`;
+}
+
 /** Counts only unsent emails. They stay few, and the index on states finds them. */
 export const mailCountsStatement: Statement = {
-  name: 'numbers_5',
+  name: 'numbers_6',
   text: `
 select
   (select coalesce(json_agg(json_build_object('kind', kind, 'state', state, 'count', n)), '[]')
@@ -45,9 +58,12 @@ select
   (select count(*)::int from messages where status = 'held') as held,
   (select coalesce(extract(epoch from now() - min(${heldSince})), 0)::float8 from messages where status = 'held') as oldest_held,
   (select case when cause = 'broken' and is_away then 'away' else cause end from mail_queue where paused_at is not null) as paused,
-  (select coalesce(json_agg(json_build_object(
-      'outcome', outcome, 'seconds', extract(epoch from finished_at - started_at)::float8)), '[]')
-    from attempts where finished_at > coalesce(to_timestamp($1::float8 / 1000), now() - $2::float8 * interval '1 millisecond') and finished_at <= now() - ${settledAfter}) as tries,
+  ${triesOf('attempts')} as tries,
+  (select coalesce(json_agg(json_build_object('state', state, 'count', n)), '[]')
+    from (select state, count(*) as n from hook_deliveries where state < 'sent' or state > 'sent' group by state) as by_state) as hook_deliveries,
+  (select coalesce(extract(epoch from now() - min(coalesce(requeued_at, hook_deliveries.created_at))), 0)::float8
+    from hook_deliveries join hooks on hooks.id = hook_id where hook_deliveries.state = 'queued' and hooks.state = 'active') as oldest_queued_delivery,
+  ${triesOf('hook_attempts')} as hook_tries,
   ${msSql(`now() - ${settledAfter}`)} as until_ms`,
 };
 
@@ -59,6 +75,9 @@ interface MailCountsRow {
   oldest_held: number;
   paused: PauseCause | null;
   tries: MailCounts['tries'];
+  hook_deliveries: MailCounts['hookDeliveries'];
+  oldest_queued_delivery: number;
+  hook_tries: MailCounts['hookTries'];
   until_ms: number;
 }
 
@@ -88,6 +107,11 @@ export async function readMailCounts(scope: Scope, since: Date | { agoMs: number
     heldMessages: row.held,
     oldestHeldSeconds: Math.max(0, row.oldest_held),
     pausedFor: row.paused,
+    hookDeliveries: deliveryStates
+      .filter((state) => state !== 'sent')
+      .map((state) => ({ state, count: row.hook_deliveries.find((it) => it.state === state)?.count ?? 0 })),
+    oldestQueuedDeliverySeconds: Math.max(0, row.oldest_queued_delivery),
+    hookTries: row.hook_tries,
     tries: row.tries,
     until: new Date(row.until_ms),
   };

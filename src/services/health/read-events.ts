@@ -1,9 +1,9 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { Attempt, Message } from '../../entities/index.ts';
-import type { EmailKind } from '../../words.ts';
+import { Attempt, HookAttempt, Message } from '../../entities/index.ts';
 import { databaseNow } from '../clock.ts';
 import { readPause } from '../delivery/pause/pause.ts';
 import { findFormId } from '../forms/forms.ts';
+import { type DeliveryView, viewDelivery } from '../hooks/deliveries.ts';
 import { idsOf } from '../paging.ts';
 import type { Scope } from '../scope.ts';
 import { viewAttempt, viewEmail, viewMessage } from '../views.ts';
@@ -17,20 +17,26 @@ const blank = {
     | 'email-sent'
     | 'email-retried'
     | 'email-failed'
+    | 'hook-delivered'
+    | 'hook-retried'
+    | 'hook-failed'
     | 'queue-paused'
     | 'queue-resumed',
   form: null as string | null,
   receipt: null as string | null,
   messageId: null as string | null,
   emailId: null as string | null,
-  kind: null as EmailKind | null,
+  /** The kind of email, or which event a hook is told about. */
+  kind: null as string | null,
+  hook: null as string | null,
+  deliveryId: null as string | null,
   /** The message's sender, or the email's recipient. */
   address: null as string | null,
-  /** Why a message is held, an email failed, or the queue is paused. */
+  /** Why a message is held, an email or a delivery failed, or the queue is paused. */
   reasons: [] as readonly string[],
-  /** What the mail server said, or the operator who paused the queue. */
+  /** What the mail server or the hook said, or the operator who paused the queue. */
   said: null as string | null,
-  /** When the email is tried again. */
+  /** When the email or the delivery is tried again. */
   nextAt: null as string | null,
 };
 export type WatchEvent = typeof blank;
@@ -50,6 +56,7 @@ export function watchEvents(form: string | undefined): (scope: Scope) => Promise
   let pausedFor = '';
   const readMessages = readOnce(findMessages, (it) => it.receivedAt);
   const readAttempts = readOnce(findAttempts, (it) => it.finishedAt);
+  const readHookAttempts = readOnce(findHookAttempts, (it) => it.finishedAt);
   return async (scope) => {
     const { keyring } = scope;
     const em = scope.em.fork();
@@ -58,6 +65,7 @@ export function watchEvents(form: string | undefined): (scope: Scope) => Promise
     const events = [
       ...(await readMessages(em, now, formId)).map((it) => messageEvent(scope, it)),
       ...(await readAttempts(em, now, formId)).map((it) => attemptEvent(scope, it, now)),
+      ...(await readHookAttempts(em, now, formId)).map((it) => hookEvent(scope, it, now)),
     ].sort((a, b) => (a.at < b.at ? -1 : 1));
     const pause = await readPause(em, keyring);
     const paused = pause === null ? '' : `${pause.cause} ${pause.since}`;
@@ -108,6 +116,18 @@ const findAttempts: Find<Attempt> = (em, after, seen, form) =>
     },
   ) as Promise<Attempt[]>;
 
+const findHookAttempts: Find<HookAttempt> = (em, after, seen, form) =>
+  em.find(
+    HookAttempt,
+    { id: { $nin: seen }, finishedAt: { $gt: after }, ...(form && { delivery: { message: { form } } }) },
+    {
+      populate: ['delivery.hook', 'delivery.message.form'],
+      exclude: ['delivery.message.content', 'delivery.message.clientAddress'],
+      orderBy: { finishedAt: 'asc' },
+      limit: batchSize,
+    },
+  ) as Promise<HookAttempt[]>;
+
 function messageEvent({ keyring }: Scope, message: Message): WatchEvent {
   const { id, receivedAt: at, status, form, receipt, email: address, reasons } = viewMessage(keyring, message);
   const event = status === 'held' ? 'message-held' : 'message-stored';
@@ -117,10 +137,27 @@ function messageEvent({ keyring }: Scope, message: Message): WatchEvent {
 function attemptEvent({ keyring }: Scope, attempt: Attempt, now: Date): WatchEvent {
   const { outcome, finishedAt: at, reply: said } = viewAttempt(keyring, attempt);
   const email = viewEmail(keyring, attempt.email, now);
-  const { id: emailId, kind, to: address, form, receipt, messageId, state, failure, dueAt } = email;
+  const { id: emailId, kind, to: address, form, receipt, messageId } = email;
   const about = { ...blank, at, form, receipt, messageId, emailId, kind, address, said };
-  if (outcome === 'accepted') return { ...about, event: 'email-sent' };
-  const isFailed = outcome === 'refused' || state === 'failed';
-  if (isFailed) return { ...about, event: 'email-failed', reasons: failure === null ? [] : [failure] };
-  return { ...about, event: 'email-retried', nextAt: state === 'queued' ? dueAt : null };
+  const [event, more] = stepOf(outcome, email);
+  return { ...about, event: `email-${event === 'delivered' ? 'sent' : event}`, ...more };
+}
+
+function hookEvent({ keyring }: Scope, attempt: HookAttempt, now: Date): WatchEvent {
+  const { outcome, finishedAt: at, reply: said } = viewAttempt(keyring, attempt, 'hook_attempts');
+  const delivery = viewDelivery(attempt.delivery, now);
+  const { id: deliveryId, hook, event: kind, receipt, messageId, emailId } = delivery;
+  const form = attempt.delivery.message?.form.slug ?? null;
+  const about = { ...blank, at, form, receipt, messageId, emailId, kind, hook, deliveryId, said };
+  const [event, more] = stepOf(outcome, delivery);
+  return { ...about, event: `hook-${event}`, ...more };
+}
+
+/** What an attempt meant for an email or a delivery, which is shown as it is now. */
+function stepOf(outcome: string, now: Pick<DeliveryView, 'failure' | 'dueAt'> & { state: string }) {
+  const { state, failure, dueAt } = now;
+  if (outcome === 'accepted') return ['delivered', {}] as const;
+  if (outcome === 'refused' || state === 'failed')
+    return ['failed', { reasons: failure === null ? [] : [failure] }] as const;
+  return ['retried', { nextAt: state === 'queued' ? dueAt : null }] as const;
 }

@@ -1,4 +1,5 @@
 import { msSql } from '../../database/statement.ts';
+import { HookDelivery } from '../../entities/index.ts';
 import type { Day } from '../clock.ts';
 import { findFormId } from '../forms/forms.ts';
 import { idsOf } from '../paging.ts';
@@ -29,6 +30,8 @@ export interface Stats extends Counts {
   /** From 0 to 1; null without messages. */
   heldShare: number | null;
   delivery: DeliveryTimes;
+  /** How many deliveries of these days hooks accepted. */
+  hookDeliveries: number;
   days: (Counts & { day: string; delivery: DeliveryTimes })[];
 }
 
@@ -54,6 +57,7 @@ export async function readStats(scope: Scope, request: { days: readonly Day[]; f
     held,
     heldShare: messages === 0 ? null : held / messages,
     delivery: times.get(null) ?? nothing,
+    hookDeliveries: await countHookDeliveries(scope, starts, form),
     days,
   };
 }
@@ -71,6 +75,15 @@ async function countByDay(scope: Scope, starts: readonly Date[], form: string | 
     [arrayOf(starts), lowestId(starts), firstOf(starts), form, form],
   );
   return new Map(rows.map(({ day, messages, held }) => [day, { messages, held }]));
+}
+
+async function countHookDeliveries({ em }: Scope, starts: readonly Date[], form: string | null): Promise<number> {
+  return await em.count(HookDelivery, {
+    state: 'sent',
+    ...(form !== null && { message: { form } }),
+    id: { $gte: lowestId(starts) },
+    createdAt: { $gte: new Date(firstOf(starts)) },
+  });
 }
 
 /** By the day on which the email was created; the key null has the total. */

@@ -5,7 +5,7 @@ import { type Call, type CliCommand, notEmpty } from '../../session/command.ts';
 import { onlyGiven, type PageOptions, type PeriodOptions, periodOf } from '../../session/options.ts';
 import { printPages } from '../../session/print-page.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
-import { maskEmail, maskText } from '../../terminal/mask.ts';
+import { maskAttempt, maskEmail } from '../../terminal/mask.ts';
 import type { Output } from '../../terminal/output.ts';
 import { addCancelCommand, whichEmail } from './cancel.ts';
 import { addPauseCommands, warnOfPause } from './pause.ts';
@@ -100,6 +100,5 @@ function printMail(output: Output, { headers, text }: ShownMail): void {
 }
 
 function maskDetails(email: EmailDetails): EmailDetails {
-  const attempts = email.attempts.map((it) => ({ ...it, reply: it.reply && maskText(it.reply) }));
-  return { ...maskEmail(email), attempts };
+  return { ...maskEmail(email), attempts: email.attempts.map(maskAttempt) };
 }

@@ -5,7 +5,7 @@ import type { EmailView } from '../../../services/views.ts';
 import { atMostOnceKinds, type FailureReason } from '../../../words.ts';
 import { unopened } from '../../session/print-page.ts';
 import { maskText } from '../../terminal/mask.ts';
-import type { CommonOptions, Output } from '../../terminal/output.ts';
+import type { CommonOptions, Fact, Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import type { Column } from '../../terminal/table.ts';
 import { textWidth } from '../../terminal/text-width.ts';
@@ -13,13 +13,6 @@ import { textWidth } from '../../terminal/text-width.ts';
 /** @param rows the rows to show; reasons have a column only if there is one. */
 export function emailColumns(output: Output, rows: readonly EmailView[] = []): Column<EmailView>[] {
   const { style } = output;
-  const failure: Column<EmailView> = {
-    header: 'REASON',
-    text: (it) => it.failure ?? '',
-    style: style.bad,
-    minWidth: 8,
-    omit: 3,
-  };
   return [
     {
       header: 'TO',
@@ -31,12 +24,29 @@ export function emailColumns(output: Output, rows: readonly EmailView[] = []): C
     { header: 'KIND', text: (it) => it.kind, omit: 2 },
     // A summary is not about one message, and on a narrow terminal there is no ID.
     { header: 'RECEIPT', text: (it) => it.receipt ?? it.id },
+    ...jobColumns(output, rows),
+    { header: 'FORM', text: (it) => it.form ?? '', minWidth: 7, omit: 8 },
+    idColumn,
+  ];
+}
+
+/** An email, or a hook's delivery. */
+type Job = Pick<EmailView, 'state' | 'leased' | 'dueAt' | 'createdAt' | 'sentAt' | 'failure' | 'tries'>;
+
+/** How far each one is. */
+export function jobColumns<Row extends Job>(output: Output, rows: readonly Row[]): Column<Row>[] {
+  const failure: Column<Row> = {
+    header: 'REASON',
+    text: (it) => it.failure ?? '',
+    style: output.style.bad,
+    minWidth: 8,
+    omit: 3,
+  };
+  return [
     { header: 'STATE', text: stateOf, style: (text, it) => paintState(output, it)(text) },
     { header: 'WHEN', text: (it) => whenOf(output, it), omit: 1 },
     ...(rows.some((it) => it.failure !== null) ? [failure] : []),
     { header: 'TRIES', text: (it) => String(it.tries), align: 'right', omit: 7 },
-    { header: 'FORM', text: (it) => it.form ?? '', minWidth: 7, omit: 8 },
-    idColumn,
   ];
 }
 
@@ -66,18 +76,18 @@ export function warnOfRefused(output: Output, items: readonly Resent[], about: D
   output.note(`${codes.length} of these ${were} refused for good (${which}) and will probably fail again.`);
 }
 
-function stateOf(email: EmailView): string {
+function stateOf(email: Pick<Job, 'state' | 'leased'>): string {
   return email.state === 'queued' && email.leased ? 'sending' : email.state;
 }
 
-function paintState({ style }: Output, email: EmailView): (text: string) => string {
+function paintState({ style }: Output, email: Job): (text: string) => string {
   if (email.state === 'sent') return style.good;
   if (email.state === 'failed') return style.bad;
   return email.state === 'queued' ? style.warning : style.dim;
 }
 
 /** When it was sent, is due, or was created. */
-function whenOf(output: Output, email: EmailView): string {
+function whenOf(output: Output, email: Job): string {
   if (email.state === 'queued') return email.leased ? 'now' : `due ${output.dueTime(email.dueAt)}`;
   return output.timeInList(email.sentAt ?? email.createdAt);
 }
@@ -91,26 +101,38 @@ function dueInFull(output: Output, at: string): string {
 
 export function printEmail(output: Output, email: EmailDetails): void {
   const { style } = output;
-  const queued = email.state === 'queued' && !email.leased;
-  output.printDetails([
-    ['id', email.id, style.bold],
-    ['state', stateOf(email), paintState(output, email)],
-    ['reason', email.failure && describeFailure(email.failure), style.bad],
+  printJob(output, email, email.failure && describeFailure(email.failure), [
     ['to', email.to ?? unopened, email.to === null ? style.bad : undefined],
     ['kind', email.digest ? `${email.kind}, the digest of messages beyond the hourly limit` : email.kind],
     ['form', email.form],
     ['message', email.receipt],
-    ['created', output.timeInFull(email.createdAt)],
-    ['due', queued ? dueInFull(output, email.dueAt) : null],
-    ['sent', email.sentAt && output.timeInFull(email.sentAt)],
-    ['tries', String(email.tries)],
     ['resend of', email.resendOf],
   ]);
-  output.print();
-  if (email.attempts.length === 0) output.note('Not tried yet.');
-  else printAttempts(output, email.attempts);
   const advice = adviceOn(email);
   if (advice !== null) output.note(`\n${advice}`);
+}
+
+/** With its attempts. @param facts what is particular about it. */
+export function printJob(
+  output: Output,
+  job: Job & { id: string; attempts: Attempts },
+  reason: string | null,
+  facts: readonly Fact[],
+): void {
+  const queued = job.state === 'queued' && !job.leased;
+  output.printDetails([
+    ['id', job.id, output.style.bold],
+    ['state', stateOf(job), paintState(output, job)],
+    ['reason', reason, output.style.bad],
+    ...facts,
+    ['created', output.timeInFull(job.createdAt)],
+    ['due', queued ? dueInFull(output, job.dueAt) : null],
+    ['sent', job.sentAt && output.timeInFull(job.sentAt)],
+    ['tries', String(job.tries)],
+  ]);
+  output.print();
+  if (job.attempts.length === 0) output.note('Not tried yet.');
+  else printAttempts(output, job.attempts);
 }
 
 type Attempts = EmailDetails['attempts'];
