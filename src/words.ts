@@ -135,6 +135,7 @@ export type Advice =
   | 'tell-owners'
   | 'purge-regularly'
   | 'back-up'
+  | 'test-alerts'
   | 'migrate-up'
   | 'migrate-down-first';
 

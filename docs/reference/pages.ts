@@ -6,6 +6,7 @@ import { readConfig } from '../../src/config/read-config.ts';
 import { variable, variableNames } from '../../src/config/variables.ts';
 import { problemKinds } from '../../src/server/http/problem-details.ts';
 import { createMetrics } from '../../src/server/middleware/metrics.ts';
+import { conditions, databaseAway } from '../../src/services/alerts/conditions.ts';
 
 /** A file that is written from the program itself. */
 export interface Page {
@@ -20,6 +21,7 @@ export function referencePages(): Page[] {
     page('settings', 'Every setting', settings()),
     page('problems', 'Every refusal', problems()),
     page('metrics', 'Every metric', metrics()),
+    page('alerts', 'Every alert', alerts()),
     { path: '.env.example', text: envExample() },
   ];
 }
@@ -139,6 +141,19 @@ function metrics(): string[] {
     ...table(
       ['name', 'type', 'labels', 'what it is'],
       ours.map((it) => [code(it.name), String(it.type), it.labelNames.map(code).join(', '), it.help]),
+    ),
+  ];
+}
+
+function alerts(): string[] {
+  return [
+    'What `ALERT_URL` and `ALERT_TO` are told, and how often: [monitoring](../operating/monitoring.md#be-told-without-mail).',
+    '',
+    ...table(
+      ['condition', 'true when', 'says', 'at its end', 'what to do'],
+      [databaseAway, ...conditions].map((it) => {
+        return [code(it.name), it.when, it.alert, it.recovered, it.todo.replace(/"([^"]+)"/g, '`$1`')];
+      }),
     ),
   ];
 }

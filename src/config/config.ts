@@ -1,6 +1,7 @@
 import type { Mailbox } from '../address.ts';
 import type { CaptchaKind } from '../captcha/kinds.ts';
 import type { Secret } from '../secret.ts';
+import type { HookKind } from '../words.ts';
 import { type VariableName, variable } from './variables.ts';
 
 /** All settings. Read once, never changed. */
@@ -46,6 +47,9 @@ export interface Config {
   readonly dkimSelector: string | undefined;
   readonly dnsServer: string | undefined;
   readonly metricsToken: Secret | undefined;
+  /** Where the operator is told that mail is in trouble. */
+  readonly alertUrl: Secret<{ kind: Exclude<HookKind, 'webhook'>; url: string }> | undefined;
+  readonly alertTo: string | undefined;
   readonly log: {
     readonly level: (typeof logLevels)[number];
     /** Undefined for `pretty` on a terminal, else `json`. */

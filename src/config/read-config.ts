@@ -3,6 +3,7 @@ import { type Mailbox, readMailbox } from '../address.ts';
 import { captchaKinds } from '../captcha/kinds.ts';
 import { isLoopback } from '../network/ip-network.ts';
 import { Secret } from '../secret.ts';
+import { alertUrl } from './alert-url.ts';
 import {
   type CaptchaConfig,
   type Config,
@@ -28,6 +29,7 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
   const port = reader.read('PORT', value.wholeNumber(0, 65_535), 3000);
   const publicUrl = reader.read('PUBLIC_URL', value.webAddress, `http://localhost:${port}`);
   const { hostname, origin } = new URL(publicUrl);
+  const hookAllowHosts = reader.read('HOOK_ALLOW_HOSTS', hostList, []);
   const origins = reader.read('ALLOWED_ORIGINS', originList, undefined);
 
   const settings: Omit<Config, 'warnings'> = {
@@ -43,7 +45,7 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
     allowedHosts: reader.read('ALLOWED_HOSTS', hostList, [bareHost(hostname), ...loopbackNames]),
     allowedOrigins: [origin, ...(origins ?? [])],
     loopbackOrigins: !production && origins === undefined,
-    hookAllowHosts: reader.read('HOOK_ALLOW_HOSTS', hostList, []),
+    hookAllowHosts,
     trustProxy: reader.read('TRUST_PROXY', value.wholeNumber(0, 10), 0),
     rateLimit: reader.read('RATE_LIMIT', rateLimit, { posts: 10, windowMs: 60_000 }),
     redisUrl: reader.read('REDIS_URL', value.redisUrl, undefined),
@@ -53,6 +55,8 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
     dkimSelector: reader.read('DKIM_SELECTOR', value.dkimSelector, undefined),
     dnsServer: reader.read('DNS_SERVER', value.dnsServer, undefined),
     metricsToken: reader.read('METRICS_TOKEN', value.tokenText, undefined),
+    alertUrl: reader.read('ALERT_URL', alertUrl(hookAllowHosts), undefined),
+    alertTo: reader.read('ALERT_TO', value.oneAddress, undefined),
     log: {
       level: reader.read('LOG_LEVEL', value.oneOf(...logLevels), 'info'),
       format: reader.read('LOG_FORMAT', value.oneOf('json', 'pretty'), undefined),

@@ -161,6 +161,18 @@ export const variables = {
     example: '<16 or more random characters>',
     secret: true,
   },
+  ALERT_URL: {
+    meaning:
+      'a chat or push service that is told when mail is in trouble: an incoming address of Slack, Discord, Telegram (`…/sendMessage?chat_id=…`) or ntfy.sh; for another host, `slack+`, `ntfy+` or `apprise+` stands before it',
+    fallback: '',
+    example: 'ntfy+https://push.example.com/a-secret-topic',
+    secret: true,
+  },
+  ALERT_TO: {
+    meaning: 'an address that is told the same by mail; its mailbox should be on another mail server than SMTP_HOST',
+    fallback: '',
+    example: 'operator@example.org',
+  },
   LOG_LEVEL: { meaning: '`trace`, `debug`, `info`, `warn`, `error` or `silent`', fallback: 'info', example: 'debug' },
   LOG_FORMAT: {
     meaning: '`json` or `pretty`; the log goes to stderr',

@@ -9,9 +9,10 @@ import { Hook, HookAttempt, HookDelivery } from './hook.ts';
 import { Erasure, ImportedRow, Suppression } from './kept-after-erasure.ts';
 import { Message } from './message.ts';
 import { Sender } from './sender.ts';
-import { Duty, MailQueue } from './shared-state.ts';
+import { Alert, Duty, MailQueue } from './shared-state.ts';
 
 export {
+  Alert,
   ApiKey,
   Attempt,
   Duty,
@@ -58,4 +59,5 @@ export const entities: readonly EntityClass[] = [
   Hook,
   HookDelivery,
   HookAttempt,
+  Alert,
 ];

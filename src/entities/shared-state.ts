@@ -1,4 +1,4 @@
-import { defineEntity, p } from '@mikro-orm/core';
+import { defineEntity, type InferEntity, p } from '@mikro-orm/core';
 import { storedPauseCauses } from '../words.ts';
 
 /** The state of the queue that all workers share: one row. */
@@ -35,3 +35,19 @@ export const Duty = defineEntity({
     doneAt: p.datetime(3),
   },
 });
+
+/** A condition that the operator is told about. The row stays when it has ended. */
+export const Alert = defineEntity({
+  name: 'Alert',
+  tableName: 'alerts',
+  properties: {
+    condition: p.string().length(128).primary(),
+    /** Empty while all is well. */
+    since: p.datetime(3).nullable(),
+    /** When the alert, its last reminder or "recovered" was sent. Before `since`, the alert is still to be sent. */
+    toldAt: p.datetime(3).nullable(),
+    /** What did not take the last of these, and what it answered. */
+    error: p.text().nullable(),
+  },
+});
+export type Alert = InferEntity<typeof Alert>;

@@ -5,6 +5,7 @@ import { grace } from '../grace.ts';
 import type { Log } from '../log.ts';
 import type { MailingContext } from '../mailing-context.ts';
 import { openRedis } from '../redis.ts';
+import { watchConditions } from '../services/alerts/watch-conditions.ts';
 import { runDeliveryLoop } from '../services/delivery/delivery-loop.ts';
 import { createNewMailSignal, listenForNewMail } from '../services/delivery/new-mail-signal.ts';
 import { createEmailJob } from '../services/emails/email-job.ts';
@@ -61,6 +62,7 @@ export async function serve(given: MailingContext, options: ServeOptions): Promi
 
   // Each process runs the maintenance; the database lets only one do each task.
   const work = [serveUntilStopped(server, state, context.log, options), runMaintenance(context, options.stop)];
+  work.push(watchConditions(context, options.stop));
   if (options.deliver) work.push(deliverUntilStopped(context, options));
   await Promise.all(work);
 }

@@ -27,6 +27,7 @@ describe('health', () => {
     'held',
     'hooks',
     'retention',
+    'alerts',
     'templates',
     'mail',
     'files',

@@ -40,6 +40,15 @@ describe("after a database's clock was a year ahead", () => {
     await db.query('truncate recent_posts, message_keys');
   });
 
+  it('alerts are told again', async () => {
+    await db.query(`insert into alerts (condition, since, told_at)
+      values ('paused', now() + interval '1 year', now() + interval '1 year'), ('held', now(), now())`);
+    await runMaintenanceOnce(context);
+    expect(await db.query('select condition from alerts where since is null and told_at is null')).to.deep.equal([
+      { condition: 'paused' },
+    ]);
+  });
+
   it('queued mail becomes due after a lease', async () => {
     await buildMessages(context, 3);
     await settleDue(context, () => mailOutcomes.later);

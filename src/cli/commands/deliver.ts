@@ -68,6 +68,7 @@ async function deliverUntilStopped(
       import('../../services/delivery/new-mail-signal.ts'),
       import('../../services/maintenance/run-maintenance.ts'),
     ]);
+  const { watchConditions } = await import('../../services/alerts/watch-conditions.ts');
   output.note(`delivering to ${mailing.mailer.describes} until stopped (Ctrl-C)`);
   stop.addEventListener('abort', () => mailing.log.info('stopping: mail in flight is finished first'));
   const { runHooks } = await import('../../services/hooks/run-hooks.ts');
@@ -75,5 +76,10 @@ async function deliverUntilStopped(
   await using _listening = listenForNewMail(mailing, newMail, newDeliveries);
   // Every process runs the maintenance; the database lets one of them do each task.
   const loop = runDeliveryLoop(mailing, createEmailJob(mailing), newMail, stop, hasten);
-  await Promise.all([loop, runHooks(mailing, newDeliveries, stop, hasten), runMaintenance(mailing, stop)]);
+  await Promise.all([
+    loop,
+    runHooks(mailing, newDeliveries, stop, hasten),
+    runMaintenance(mailing, stop),
+    watchConditions(mailing, stop),
+  ]);
 }

@@ -24,6 +24,7 @@ export const adviceWords: Readonly<Record<Advice, string>> = {
   'purge-regularly': 'keep "ruffinweb serve" or "ruffinweb deliver" running, or run "ruffinweb purge" once a day',
   'back-up':
     'ruffinweb backup create <dir>, then "ruffinweb backup verify <dir>"; the timer ruffinweb-backup does both every night',
+  'test-alerts': 'ruffinweb health --alert-test',
   'migrate-up': 'ruffinweb migrate up',
   'migrate-down-first': 'start that release, or run its "ruffinweb migrate down" first',
 };

@@ -16,6 +16,7 @@ import { LimitsAndDigests } from './20261201110000_limits_and_digests.ts';
 import { Replies } from './20261210100000_replies.ts';
 import { SummariesOf02 } from './20261210120000_summaries_of_0_2.ts';
 import { Hooks } from './20261220100000_hooks.ts';
+import { Alerts } from './20261220110000_alerts.ts';
 
 /**
  * Every migration, oldest first; `migrate create` adds to it. A list, not a folder listing, so that the recorded names are
@@ -40,4 +41,5 @@ export const migrations = [
   { name: '20261210100000_replies', class: Replies },
   { name: '20261210120000_summaries_of_0_2', class: SummariesOf02 },
   { name: '20261220100000_hooks', class: Hooks },
+  { name: '20261220110000_alerts', class: Alerts },
 ];

@@ -1,7 +1,8 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import { checkAlerts } from './alerts.ts';
 import { checkBackup } from './backup.ts';
 import { checkDatabase, checkDurability, checkKeyring, checkSchema, checkWrites, noSchema } from './database.ts';
-import { bad, type Finding, type HealthCheck, type HealthParts, type HealthStatus } from './health-check.ts';
+import { bad, type Finding, good, type HealthCheck, type HealthParts, type HealthStatus } from './health-check.ts';
 import { checkHooks } from './hooks.ts';
 import { checkDisk, checkFiles, checkProxies, checkRedis, checkSettings } from './machine.ts';
 import { checkFailed, checkHeld, checkMail, checkQueue, checkTemplates } from './mail.ts';
@@ -14,6 +15,9 @@ export interface Health {
   status: HealthStatus;
   checks: HealthCheck[];
 }
+
+/** No warning: many operators watch in another way. */
+const noAlerts = good('ALERT_URL is not set: nobody is told when mail is in trouble');
 
 /**
  * Checks everything that delivery depends on. It changes no row, and a failed check does not hide another.
@@ -37,10 +41,11 @@ export async function checkHealth(parts: HealthParts, options: { deep?: boolean 
     sealed: ask((em) => checkSealed(parts, em)),
     queue: ask((em) => checkQueue(parts, em)),
     failed: ask(checkFailed),
-    held: ask(checkHeld),
+    held: ask((em) => checkHeld(em)),
     hooks: ask((em) => checkHooks(parts, em)),
     retention: ask((em) => checkRetention(parts, em)),
     backup: database.status === 'fail' ? undefined : checkBackup(parts.database().fork()),
+    alerts: (parts.config.alertUrl ?? parts.config.alertTo) ? ask((em) => checkAlerts(parts, em)) : noAlerts,
     templates: run(parts, () => checkTemplates(parts), 'fix that file, or delete it to use ours'),
     mail: run(parts, () => checkMail(parts)),
     files: run(parts, () => checkFiles(parts)),

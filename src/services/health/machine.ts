@@ -4,7 +4,7 @@ import { bad, type Finding, good, type HealthParts } from './health-check.ts';
 
 const mebibyte = 1024 * 1024;
 
-export async function checkDisk(parts: HealthParts): Promise<Finding> {
+export async function checkDisk(parts: Pick<HealthParts, 'config'>): Promise<Finding> {
   const { dataDir } = parts.config;
   const disk = await statfs(dataDir).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;

@@ -88,15 +88,16 @@ export async function checkFailed(em: EntityManager): Promise<Finding> {
   return bad('fail', `${fact}; an owner was not notified about ${about}`, null, 'settle-failed-notifications');
 }
 
-/** A message held by mistake means that a person waits for an answer. */
-export async function checkHeld(em: EntityManager): Promise<Finding> {
+/** A message held by mistake means that a person waits for an answer. @param days after which it is a warning */
+export async function checkHeld(em: EntityManager, days = 1): Promise<Finding> {
   const [row] = await em.execute<{ held: number; old: number }[]>(
-    `select count(*)::int as held, (count(*) filter (where ${heldSince} < now() - interval '1 day'))::int as old
+    `select count(*)::int as held, (count(*) filter (where ${heldSince} < now() - ? * interval '1 day'))::int as old
      from messages where status = 'held'`,
+    [days],
   );
   const { held = 0, old = 0 } = row ?? {};
   if (held === 0) return good('none');
-  const fact = `${held} held, ${old} of them longer than a day`;
+  const fact = `${held} held, ${old} of them longer than ${days === 1 ? 'a day' : `${days} days`}`;
   return old === 0 ? good(fact) : bad('warn', fact, null, 'look-at-held');
 }
 

@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { readSealedTables, sealedRows } from '../../database/encryption-keys.ts';
+import type { Keyring } from '../../privacy/keyring.ts';
 import { placesOf, sealedTables } from '../../privacy/sealed-columns.ts';
 import { openOrNull } from '../sealed-values.ts';
 import { openKeyring } from './database.ts';
@@ -10,7 +11,10 @@ const sampledRows = 20;
 
 /** Whether encrypted values can be decrypted: their key may be missing, or something has changed them. */
 export async function checkSealed(parts: HealthParts, em: EntityManager): Promise<Finding> {
-  const keyring = await openKeyring(parts, em);
+  return await checkSamples(em, await openKeyring(parts, em));
+}
+
+export async function checkSamples(em: EntityManager, keyring: Keyring | undefined): Promise<Finding> {
   let tried = 0;
   const broken = new Map<string, number>();
   for (const table of await readSealedTables(em)) {

@@ -12,6 +12,7 @@ const tooFarAhead = `> now() + interval '1 hour'`;
  */
 const resets = [
   `update duties set done_at = 'epoch' where done_at ${tooFarAhead}`,
+  `update alerts set since = null, told_at = null where greatest(since, told_at) ${tooFarAhead}`,
   `delete from recent_posts where stored_at ${tooFarAhead}`,
   `delete from reply_days where replied_at ${tooFarAhead}`,
   `update mail_queue set probed_at = now() where probed_at ${tooFarAhead}`,

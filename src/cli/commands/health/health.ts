@@ -19,10 +19,12 @@ export function addHealthCommand(program: CliCommand): void {
     .option('--deep', 'also SPF, DKIM, DMARC and MX of the From domain, SMTP step by step, ports, and the clock')
     .option('--watch', 'repeat the checks until stopped')
     .option('--every <seconds>', 'with --watch: seconds between checks (default: 10)', wholeNumber(1, 3600))
+    .option('--alert-test', 'only send a test to ALERT_URL and ALERT_TO')
     .jsonOption()
     .examples(
       'ruffinweb health --deep',
       'ruffinweb health --watch --every 5',
+      'ruffinweb health --alert-test',
       `ruffinweb health --json | jq -r '.checks[] | select(.status != "ok") | .fact'`,
     )
     .run(checkHealth);
@@ -32,11 +34,15 @@ interface HealthOptions {
   deep?: boolean;
   watch?: boolean;
   every?: number;
+  alertTest?: boolean;
 }
 
-async function checkHealth({ deps, options, output }: Call<HealthOptions>): Promise<void> {
-  const { deep = false, watch, every, json } = options;
+async function checkHealth(call: Call<HealthOptions>): Promise<void> {
+  const { deps, options, output } = call;
+  const { deep = false, watch, every, json, alertTest } = options;
+  if (alertTest && (deep || watch)) throw new Problem('argument-invalid', '--alert-test checks nothing else');
   if (every !== undefined && !watch) throw new Problem('argument-invalid', '--every needs --watch');
+  if (alertTest) return await (await import('./alert-test.ts')).testAlerts(call);
   const { config, log } = await openConfig(deps);
   const [{ openHealthParts }, { checkHealth }] = await Promise.all([
     import('./open-parts.ts'),

@@ -1,0 +1,24 @@
+import { Problem } from '../../../problems.ts';
+import type { Call } from '../../session/command.ts';
+import { exitCode } from '../../session/exit-codes.ts';
+import { openConfig } from '../../session/open-context.ts';
+import { showSafe } from '../../terminal/safe-text.ts';
+
+/** Needs no database, so it works while that is away. */
+export async function testAlerts({ deps, output }: Call): Promise<void> {
+  const { config } = await openConfig(deps);
+  const [{ openMailer }, { createHookSender }, { tellOperator }] = await Promise.all([
+    import('../../../mailing-context.ts'),
+    import('../../../hooks/https-sender.ts'),
+    import('../../../services/alerts/tell.ts'),
+  ]);
+  await using mailer = await openMailer(config);
+  await using hookSender = createHookSender({ allowHosts: config.hookAllowHosts });
+  const notice = { title: `${new URL(config.publicUrl).host}: a test of alerts`, lines: ['Nothing is wrong.'] };
+  const answers = await tellOperator({ config, mailer, hookSender, now: () => new Date() }, notice);
+  if (answers.length === 0) throw new Problem('argument-invalid', 'set ALERT_URL or ALERT_TO first');
+  output.printResult(answers, () => {
+    for (const { from, isTaken, said } of answers) output.print(`${isTaken ? '✓' : '✗'} ${from}: ${showSafe(said)}`);
+  });
+  deps.setExitCode(answers.every((it) => it.isTaken) ? exitCode.done : exitCode.unhealthy);
+}

@@ -1,0 +1,381 @@
+import { readFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { inspect } from 'node:util';
+import { expect } from 'chai';
+import type { ConfigFaulty } from '../../src/config/config.ts';
+import { readConfig } from '../../src/config/read-config.ts';
+import type { MailingContext } from '../../src/mailing-context.ts';
+import { checkCertificate } from '../../src/services/alerts/certificate.ts';
+import { conditions, databaseAway } from '../../src/services/alerts/conditions.ts';
+import { Watch, watchConditions } from '../../src/services/alerts/watch-conditions.ts';
+import type { Health } from '../../src/services/health/health.ts';
+import { runHere } from '../cli/terminal.ts';
+import { buildMessages } from '../support/build.ts';
+import { openTestMailing, recordStatements } from '../support/context.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { allowEverything, refuseTables } from '../support/no-space.ts';
+import * as past from '../support/past.ts';
+import { type Settings, temporaryFolder } from '../support/program.ts';
+import { Receiver } from '../support/receiver.ts';
+import { startServerHere } from '../support/server-here.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
+
+const flipContent = `update messages set content = set_byte(content, length(content) - 1, 255 - get_byte(content, length(content) - 1))`;
+
+/** How to begin and end each condition by hand. `contact` has three messages. */
+const faults: Record<
+  string,
+  [begin: (db: TestDatabase) => Promise<unknown>, end: (db: TestDatabase) => Promise<unknown>]
+> = {
+  paused: [
+    (db) => db.query(`update mail_queue set cause = 'hand', paused_at = now() - interval '11 minutes'`),
+    (db) => db.query('update mail_queue set cause = null, paused_at = null'),
+  ],
+  unsent: [(db) => past.agedEmails(db, '16 minutes'), (db) => past.agedEmails(db, '-16 minutes')],
+  failed: [
+    (db) =>
+      db.query(`with failed as (update emails set state = 'failed', failure = 'refused' where id = (
+            select max(id::text)::uuid from emails where kind = 'notification') returning id)
+          insert into attempts (id, email_id, outcome, finished_at) select gen_random_uuid(), id, 'refused', now() from failed`),
+    (db) => db.query(`update emails set state = 'cancelled' where state = 'failed'`),
+  ],
+  held: [
+    (db) => db.query(`update messages set status = 'held', held_at = now() - interval '49 hours'`),
+    (db) => db.query(`update messages set status = 'accepted', held_at = null`),
+  ],
+  keys: [(db) => db.query(flipContent), (db) => db.query(flipContent)],
+  writes: [(db) => refuseTables(db, '53100'), allowEverything],
+  backup: [
+    (db) => db.query(`insert into duties (name, done_at) values ('backup-verified', now() - interval '3 days')`),
+    (db) => db.query(`update duties set done_at = now() where name = 'backup-verified'`),
+  ],
+  hooks: [
+    (db) =>
+      db.query(`insert into hooks (id, name, kind, state, url, events, failing_since, created_at)
+          values (gen_random_uuid(), 'zap', 'webhook', 'active', '', '{}', now() - interval '61 minutes', now())`),
+    (db) => db.query('delete from hooks'),
+  ],
+};
+
+describe('alerts', () => {
+  let db: TestDatabase;
+  let receiver: Receiver;
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+  let context: MailingContext;
+  const stop = new AbortController();
+
+  const settings = (): Settings => ({
+    ALERT_URL: `ntfy+${receiver.url}/topic-of-tests`,
+    HOOK_ALLOW_HOSTS: '127.0.0.1',
+    DATA_DIR: folder.path,
+    PUBLIC_URL: 'http://forms.example.test',
+  });
+
+  before(async () => {
+    [db, receiver, folder] = await Promise.all([createDatabase(), Receiver.open(), temporaryFolder()]);
+    context = await openTestMailing(db, settings());
+    await buildMessages(context, 3);
+  });
+  after(async () => {
+    for (const it of [context, receiver, folder, db]) await it[Symbol.asyncDispose]();
+  });
+  beforeEach(async () => {
+    receiver.ledger.length = 0;
+    receiver.always = {};
+    await db.query('truncate alerts');
+  });
+
+  const newWatch = (given: Partial<MailingContext> = {}) => new Watch({ ...context, ...given }, stop.signal);
+
+  /** One look of each, as a minute after the last. */
+  const look = async (...watches: Watch[]) => {
+    await db.query(`update duties set done_at = done_at - interval '1 minute' where name = 'alerts'`);
+    await Promise.all(watches.map((it) => it.look()));
+  };
+
+  /** The titles that arrived since the last call, without the host. */
+  const titles = () => said().map((it) => it.title);
+  const said = () =>
+    receiver.ledger.splice(0).map((it) => {
+      const { title, message, priority } = JSON.parse(it.body) as { title: string; message: string; priority: number };
+      expect(it.body).not.to.match(/ada|hello|owner@/i);
+      const [site, ...words] = title.split(': ');
+      expect(site).to.equal('forms.example.test');
+      return { title: words.join(': '), message, priority };
+    });
+
+  const wordsOf = (name: string) => conditions.find((it) => it.name === name);
+
+  it('tells each condition once, and its end', async () => {
+    const watch = newWatch();
+    await look(watch);
+    expect(titles(), 'all is well').to.deep.equal([]);
+    for (const [begin] of Object.values(faults)) await begin(db);
+    await look(watch);
+    expect(titles(), 'perhaps it ends by itself').to.deep.equal([]);
+    await look(watch);
+    const told = said();
+    await look(watch);
+    expect(titles(), 'nothing is new').to.deep.equal([]);
+    const names = Object.keys(faults);
+    expect(told.map((it) => it.title)).to.deep.equal(names.map((it) => wordsOf(it)?.alert));
+    expect(told.map((it) => it.priority))
+      .to.include(4)
+      .and.not.include(3);
+    expect(told[0]?.message).to.match(
+      /^Found: the queue was paused by hand, for 11 min\.\nTo do: run "ruffinweb health".*\nIt has lasted \d+ s, at \d{4}-/,
+    );
+    expect(told[3]?.message).to.include('3 held, 3 of them longer than 2 days');
+    for (const [, end] of Object.values(faults)) await end(db);
+    await look(watch);
+    expect(titles()).to.deep.equal(names.map((it) => wordsOf(it)?.recovered));
+    await look(watch);
+    expect(titles()).to.deep.equal([]);
+  });
+
+  it('tells a full disk for each machine, and forgets one that ended in time', async () => {
+    const { config } = context;
+    // Nothing is free there.
+    const full = newWatch({ config: { ...config, dataDir: '/proc' } });
+    const fine = newWatch();
+    for (const it of [full, fine, full]) await look(it);
+    expect(titles()).to.deep.equal([]);
+    await look(full, newWatch({ config: { ...config, dataDir: '/proc' } }));
+    expect(titles()).to.deep.equal(['the disk is almost full']);
+    expect(await db.query('select condition from alerts where since is not null')).to.deep.equal([
+      { condition: `disk ${hostname()}` },
+    ]);
+    await look(fine);
+    expect(titles()).to.deep.equal(['the disk has space again']);
+  });
+
+  it('tells a certificate that is wrong, ends soon, or does not answer', async () => {
+    await using https = await Receiver.open({ https: true });
+    const check = (now: Date, address = https.url) => checkCertificate(address, now, stop.signal);
+    const now = new Date();
+    expect(await check(now)).to.equal('no valid certificate: DEPTH_ZERO_SELF_SIGNED_CERT');
+    expect(await check(now, receiver.url), 'no https').to.equal(undefined);
+    expect(await check(now, 'https://127.0.0.1:1')).to.equal('no valid certificate: ECONNREFUSED');
+    const before = getCACertificates();
+    setDefaultCACertificates([readFileSync(new URL('../support/tls/cert.pem', import.meta.url), 'utf8')]);
+    try {
+      expect(await check(now)).to.equal(undefined);
+      const end = Date.parse('2126-10-29T07:54:17Z');
+      expect(await check(new Date(end - 15.5 * 86_400_000))).to.equal(undefined);
+      expect(await check(new Date(end - 14.5 * 86_400_000))).to.equal('it ends in 14 days');
+    } finally {
+      setDefaultCACertificates(before);
+    }
+  });
+
+  it('tells once from two servers and after a restart, and again after a day', async () => {
+    const two = [newWatch(), newWatch()] as const;
+    await faults.held?.[0](db);
+    await look(...two);
+    for (const it of two) await it.look();
+    expect(titles(), 'a minute has not passed').to.deep.equal([]);
+    await look(...two);
+    await look(newWatch());
+    expect(titles()).to.deep.equal(['held messages wait for you']);
+    await db.query(`update alerts set since = since - interval '1 day', told_at = told_at - interval '1 day'`);
+    await look(...two);
+    await look(...two);
+    expect(titles()).to.deep.equal(['still: held messages wait for you']);
+    await faults.held?.[1](db);
+    await look(...two);
+    await look(...two);
+    expect(titles()).to.deep.equal(['no message has been held for 2 days']);
+  });
+
+  it('sends again what nobody took, less often each time, and shows why', async () => {
+    let minutes = 0;
+    const watch = newWatch({ now: () => new Date(Date.now() + minutes * 60_000) });
+    receiver.always = { status: 500, body: 'broken today' };
+    await faults.paused?.[0](db);
+    await look(watch);
+    const counts: number[] = [];
+    for (minutes = 0; minutes < 5; minutes++) {
+      await look(watch);
+      counts.push(receiver.ledger.length);
+    }
+    expect(counts).to.deep.equal([1, 2, 2, 3, 3]);
+    const health = async () => {
+      const { stdout } = await runHere(['health', '--json'], db, { settings: settings() });
+      return (JSON.parse(stdout) as Health).checks.find((it) => it.name === 'alerts');
+    };
+    const { host } = new URL(receiver.url);
+    expect(await health()).to.include({ status: 'warn', fix: 'ruffinweb health --alert-test' });
+    expect((await health())?.fact).to.equal(`sent to ${host}; none yet; the last error: ALERT_URL: 500 broken today`);
+    receiver.always = {};
+    receiver.ledger.length = 0;
+    minutes = 60;
+    await look(watch);
+    await look(watch);
+    expect(titles()).to.deep.equal(['mail is paused']);
+    expect((await health())?.fact).to.match(/; the last \d s ago$/);
+    await faults.paused?.[1](db);
+  });
+
+  it('waits for the process that is telling, and ends at once with it', async () => {
+    const stopSlow = new AbortController();
+    const slow = new Watch(context, stopSlow.signal);
+    await faults.paused?.[0](db);
+    await look(slow);
+    receiver.answer('silence');
+    const looking = look(slow);
+    await receiver.received(1);
+    await look(newWatch());
+    expect(titles()).to.deep.equal(['mail is paused']);
+    stopSlow.abort();
+    await looking;
+    await look(newWatch());
+    expect(titles(), 'nobody took it').to.deep.equal(['mail is paused']);
+    await faults.paused?.[1](db);
+  });
+
+  it('tells once even if that cannot be written, and writes it later', async () => {
+    const watch = newWatch();
+    await faults.paused?.[0](db);
+    await look(watch);
+    await db.query(`create function refuse_told() returns trigger language plpgsql as
+        $$ begin raise exception 'could not extend file' using errcode = '53100'; end $$;
+      create trigger refuse_told before update on alerts for each row execute function refuse_told()`);
+    for (let looks = 0; looks < 3; looks++) await look(watch);
+    expect(titles()).to.deep.equal(['mail is paused', databaseAway.alert]);
+    await db.query('drop trigger refuse_told on alerts');
+    await look(watch);
+    await look(newWatch());
+    expect(titles()).to.deep.equal([databaseAway.recovered]);
+    await faults.paused?.[1](db);
+  });
+
+  it('sends to ALERT_TO past the queue, and one of both is enough', async () => {
+    const watch = newWatch({ config: readConfig({ ...settings(), ALERT_TO: 'operator@elsewhere.test' }) });
+    receiver.answer('reset');
+    await faults.paused?.[0](db);
+    for (let looks = 0; looks < 3; looks++) await look(watch);
+    await faults.paused?.[1](db);
+    await look(watch);
+    expect(titles()).to.deep.equal(['mail is paused', 'mail is sent again']);
+    const mails = (await readdir(join(folder.path, 'mail'))).filter((it) => it.includes('-alert-'));
+    expect(mails).to.have.lengthOf(2);
+    const texts = mails.map((it) => readFileSync(join(folder.path, 'mail', it), 'utf8')).join('');
+    expect(texts).to.include('To: operator@elsewhere.test').and.include('Subject: forms.example.test: mail is paused');
+    expect(await db.count('emails'), 'not by the queue').to.equal(6);
+  });
+
+  it('tells from each server that the database is away, and back', async () => {
+    await using proxy = await TcpProxy.before(db.url);
+    const away = await openTestMailing({ url: proxy.urlOf(db.url) } as TestDatabase, settings());
+    const two = [new Watch(away, stop.signal), new Watch(away, stop.signal)];
+    await look(...two);
+    proxy.mode = 'refuse';
+    await look(...two);
+    expect(titles()).to.deep.equal([]);
+    await look(...two);
+    await look(...two);
+    const told = said();
+    expect(told.map((it) => it.title)).to.deep.equal(Array(2).fill(databaseAway.alert));
+    expect(told[0]?.message).to.include(`seen from ${hostname()}, and each server that sees it says so`);
+    proxy.mode = 'pass';
+    await look(...two);
+    await look(...two);
+    expect(titles()).to.deep.equal(Array(2).fill('the database takes messages again'));
+    await away[Symbol.asyncDispose]();
+  });
+
+  it('tells that the database is read-only', async () => {
+    const other = await openTestMailing(db, settings());
+    const watch = new Watch(other, stop.signal);
+    await db.query(`alter database ${db.name} set default_transaction_read_only = on`);
+    await watch.look();
+    await watch.look();
+    await db.query(`set transaction read write; alter database ${db.name} set default_transaction_read_only = off`);
+    expect(titles()).to.deep.equal([databaseAway.alert]);
+    await other[Symbol.asyncDispose]();
+  });
+
+  it('is done by a server that delivers nothing, and does not hold up its stop', async () => {
+    await faults.paused?.[0](db);
+    await look(newWatch());
+    await db.query('delete from duties');
+    receiver.answer('silence');
+    {
+      await using _server = await startServerHere({ ...settings(), DATABASE_URL: db.url }, { deliver: false });
+      await receiver.received(1);
+    }
+    expect(titles()).to.deep.equal(['mail is paused']);
+    expect(await db.query(`select from alerts where condition = 'paused' and told_at is null`)).to.have.lengthOf(1);
+    await faults.paused?.[1](db);
+  });
+
+  it('asks nothing if neither address is set', async () => {
+    const config = readConfig({ DATA_DIR: folder.path });
+    const statements = await recordStatements(context);
+    await watchConditions({ ...context, config }, stop.signal);
+    expect(statements).to.deep.equal([]);
+    const { stdout } = await runHere(['health', '--json'], db, { settings: { DATA_DIR: folder.path } });
+    const found = (JSON.parse(stdout) as Health).checks.find((it) => it.name === 'alerts');
+    expect(found).to.include({ status: 'ok' });
+    expect(found?.fact).to.match(/^ALERT_URL is not set/);
+  });
+
+  it('health --alert-test says what each address answered, without a database', async () => {
+    const nowhere = { url: 'postgresql://u@127.0.0.1:1/x' };
+    const run = (given: Settings) => runHere(['health', '--alert-test'], nowhere, { settings: given });
+    const both = { ...settings(), ALERT_TO: 'operator@elsewhere.test' };
+    receiver.always = { body: 'thanks' };
+    const fine = await run(both);
+    expect(fine.code).to.equal(0);
+    expect(fine.stdout).to.match(/^✓ ALERT_URL: 200 thanks\n✓ ALERT_TO: written to \S+-alert-\S+\.eml\n$/);
+    expect(titles()).to.deep.equal(['a test of alerts']);
+    receiver.always = { status: 403, body: 'no\u001b[31m' };
+    const refused = await run(both);
+    expect(refused.code).to.equal(4);
+    expect(refused.stdout).to.match(/^✗ ALERT_URL: 403 no \[31m\n✓ ALERT_TO/);
+    const unset = await run({ DATA_DIR: folder.path });
+    expect([unset.code, unset.stderr]).to.deep.equal([2, 'set ALERT_URL or ALERT_TO first']);
+  });
+
+  it('refuses a wrong ALERT_URL or ALERT_TO at the start, without quoting it', () => {
+    const secret = 'T0P-S3CRET';
+    const wrongs = (env: Settings) => {
+      try {
+        readConfig(env);
+        return 'nothing';
+      } catch (error) {
+        expect(inspect(error)).not.to.include(secret);
+        return (error as ConfigFaulty).faults.map((it) => `${it.variable} ${it.wrong}`).join();
+      }
+    };
+    const addresses: [string, RegExp][] = [
+      [`https://hooks.slack.com/services/${secret}`, /^nothing$/],
+      [`slack+https://chat.example.com/hooks/${secret}`, /^nothing$/],
+      [`apprise+http://10.0.0.5/notify/${secret}`, /^nothing$/],
+      [`apprise+http://10.0.0.6/notify/${secret}`, /cannot be used: http works only for hosts in HOOK_ALLOW_HOSTS/],
+      [`ntfy+https://127.0.0.1/${secret}`, /cannot be used: .*not public/],
+      [`ntfy+https://0x7f.1/${secret}`, /cannot be used: .*not public/],
+      [`http://ntfy.sh/${secret}`, /cannot be used: http works only/],
+      [`https://chat.example.com/${secret}`, /^ALERT_URL must be an https address, or slack\+, /],
+      [`webhook+https://chat.example.com/${secret}`, /must be an https address, or/],
+      [`ntfy+ftp://push.example.com/${secret}`, /must be an https address, or/],
+      [`https://api.telegram.org/bot${secret}/getMe`, /cannot be used: This is not an address for telegram/],
+      [`ntfy+https://u:${secret}@push.example.com/x`, /cannot be used: .*password/],
+      [secret, /must be an https address, or/],
+    ];
+    for (const [address, says] of addresses) {
+      expect(wrongs({ ALERT_URL: address, HOOK_ALLOW_HOSTS: '10.0.0.5' }), address).to.match(says);
+    }
+    expect(wrongs({ ALERT_TO: 'a@b.test, c@d.test' })).to.equal('ALERT_TO must be one e-mail address');
+    const config = readConfig({ ALERT_URL: `https://ntfy.sh/${secret}` });
+    expect(inspect(config) + JSON.stringify(config)).not.to.include(secret);
+  });
+
+  it('config show hides ALERT_URL', async () => {
+    const { stdout } = await runHere(['config', 'show', '--json'], db, { settings: settings() });
+    expect(stdout).to.include('ALERT_URL').and.not.include('topic-of-tests');
+  });
+});
