@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { clientOf, submission } from '../support/api.ts';
 import { createDatabase } from '../support/database.ts';
@@ -7,6 +8,7 @@ import { type Block, blocksOf, documents, scriptOf } from '../support/documents.
 import { freePort } from '../support/machine-programs.ts';
 import { RunningServer, ruffinweb, type Settings, testKeys } from '../support/program.ts';
 import { Reader } from '../support/reader.ts';
+import { Receiver } from '../support/receiver.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
@@ -71,6 +73,7 @@ async function beginner(opened: AsyncDisposableStack, blocks: Block[]): Promise<
 async function operator(opened: AsyncDisposableStack, blocks: Block[]): Promise<void> {
   const db = opened.use(await createDatabase());
   const smtp = opened.use(await startSmtpServer());
+  const outside = opened.use(await Receiver.open({ https: true }));
   const [port, second] = [await freePort(), await freePort()];
   const url = `http://127.0.0.1:${port}`;
   const settings: Settings = {
@@ -82,6 +85,9 @@ async function operator(opened: AsyncDisposableStack, blocks: Block[]): Promise<
     MAIL_FROM: 'Example Contact <forms@example.com>',
     NOTIFY_TO: 'owner@example.com',
     ENCRYPTION_KEYS: testKeys,
+    HOOK_ALLOW_HOSTS: '127.0.0.1',
+    ALERT_URL: `ntfy+${outside.url}/alerts`,
+    NODE_EXTRA_CA_CERTS: fileURLToPath(new URL('../support/tls/cert.pem', import.meta.url)),
   };
   opened.use(await RunningServer.start({ ...settings, PORT: String(port) }));
   const posted = await clientOf(url).post('/api/messages', submission());
@@ -90,6 +96,8 @@ async function operator(opened: AsyncDisposableStack, blocks: Block[]): Promise<
     ['https://forms.example.com', url],
     ['RW-FA0FRZPJVK', posted.json.receipt],
     ['rw_…', JSON.parse(made.stdout).key],
+    ['ALERT_URL=https://ntfy.sh', `ALERT_URL=ntfy+${outside.url}`],
+    ...['hooks.example.com', 'hooks.slack.com', 'ntfy.sh'].map((host) => [`https://${host}`, outside.url] as const),
   ]);
   const reader = opened.use(await Reader.open({ ...settings, PORT: String(second) }));
   for (const block of blocks) await reader.follow(block, replacements);

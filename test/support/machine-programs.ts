@@ -18,6 +18,7 @@ const packages = {
   curl: 'curl',
   pg_dump: 'postgresql-client',
   pg_ctl: 'postgresql',
+  python3: 'python3',
 } as const;
 
 export type MachineProgram = keyof typeof packages;
