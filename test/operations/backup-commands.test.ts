@@ -484,7 +484,7 @@ describe('backup', () => {
       [
         'an unknown column',
         (dir) => manifestOf(dir, (it) => Object.assign((it.tables as object[])[0] ?? {}, { columns: ['No'] })),
-        'are not those of its migrations (api_keys.No)',
+        'are not those of its migrations (alerts.No)',
       ],
       ['a missing table', (dir) => rm(table(dir)), 'is missing'],
       ['a missing template', (dir) => rm(join(dir, 'files', ownTemplate)), 'is missing'],
