@@ -105,7 +105,7 @@ describe('a large import', () => {
     }
 
     async function startAndWait(atLeast: number): Promise<RunningServer> {
-      await using command = await RunningServer.startCommand(['import', 'django', where, '--json'], settings);
+      const command = await RunningServer.startCommand(['import', 'django', where, '--json'], settings);
       await until(`${atLeast} are taken`, async () => (await db.count('messages')) >= atLeast, 60_000);
       return command;
     }
