@@ -1,10 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { checkMailDomain, openResolver } from '../../src/services/health/deep/mail-domain.ts';
+import { checkClock, deepChecks } from '../../src/services/health/deep/smtp-and-clock.ts';
 import type { Health } from '../../src/services/health/health.ts';
 import type { HealthCheck, HealthParts } from '../../src/services/health/health-check.ts';
-import { checkMailDomain, openResolver } from '../../src/services/health/mail-domain.ts';
-import { checkClock, deepChecks } from '../../src/services/health/smtp-and-clock.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase } from '../support/database.ts';

@@ -2,13 +2,13 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { checkAlerts } from './alerts.ts';
 import { checkBackup } from './backup.ts';
 import { checkDatabase, checkDurability, checkKeyring, checkSchema, checkWrites, noSchema } from './database.ts';
+import { checkClock, deepChecks } from './deep/smtp-and-clock.ts';
 import { bad, type Finding, good, type HealthCheck, type HealthParts, type HealthStatus } from './health-check.ts';
 import { checkHooks } from './hooks.ts';
 import { checkDisk, checkFiles, checkProxies, checkRedis, checkSettings } from './machine.ts';
 import { checkFailed, checkHeld, checkMail, checkQueue, checkTemplates } from './mail.ts';
 import { checkRetention } from './retention.ts';
 import { checkSealed } from './sealed.ts';
-import { checkClock, deepChecks } from './smtp-and-clock.ts';
 
 export interface Health {
   /** The worst status of all checks. */

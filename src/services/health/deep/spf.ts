@@ -1,5 +1,5 @@
 import type { Resolver } from 'node:dns/promises';
-import { bad, type Finding, good } from './health-check.ts';
+import { bad, type Finding, good } from '../health-check.ts';
 
 /** RFC 7208 §4.6.4: receivers treat a record that needs more as broken. */
 const maxLookups = 10;

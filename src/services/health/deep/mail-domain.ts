@@ -1,5 +1,5 @@
 import { Resolver } from 'node:dns/promises';
-import { bad, type Finding, good } from './health-check.ts';
+import { bad, type Finding, good } from '../health-check.ts';
 import { absentAsEmpty, checkSpf, readTexts } from './spf.ts';
 
 /** The domain of MAIL_FROM. Its DNS records decide whether receivers believe our mail. */

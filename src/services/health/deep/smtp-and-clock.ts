@@ -1,10 +1,10 @@
 import { connect } from 'node:net';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { domainOf } from '../../address.ts';
-import type { Step } from '../../mail/mailer.ts';
-import { databaseNow, dayMs } from '../clock.ts';
-import { bad, type Finding, good, type HealthParts } from './health-check.ts';
-import { fixMailServer } from './mail.ts';
+import { domainOf } from '../../../address.ts';
+import type { Step } from '../../../mail/mailer.ts';
+import { databaseNow, dayMs } from '../../clock.ts';
+import { bad, type Finding, good, type HealthParts } from '../health-check.ts';
+import { fixMailServer } from '../mail.ts';
 import { checkMailDomain, openResolver } from './mail-domain.ts';
 
 /** Checks that ask the DNS or try ports. They take seconds. */
