@@ -286,6 +286,19 @@ describe('hooks', () => {
       expect(new Set(receiver.ids)).to.deep.equal(new Set([ids[0]]));
     });
 
+    it('change or go with their hook while no post waits', async () => {
+      const event = await db.lockRows('hooks', 'key share');
+      expect(await run('change', 'own', '--events', 'email.failed')).to.include({ code: 0 });
+      await event.release();
+      const delivery = await db.lockRows('hook_deliveries');
+      const removed = run('remove', 'own', '--yes');
+      await db.waitingForLocks(1);
+      await db.query('select from hooks for key share nowait');
+      await delivery.release();
+      expect(await removed).to.include({ code: 0 });
+      expect((await json('list')).value.items).to.deep.equal([]);
+    });
+
     it('go with their hook, after a question', async () => {
       const asked = await runHere(['hooks', 'remove', 'own'], db, { settings, columns: 100, types: 'y\n' });
       expect(asked.stderr).to.include('with 3 queued deliveries?');

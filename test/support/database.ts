@@ -173,10 +173,10 @@ export class TestDatabase implements AsyncDisposable {
     };
   }
 
-  /** Nobody else can change a row of this table until it is released. */
-  async lockRows(table: string): Promise<{ release(): Promise<void> }> {
+  /** Nobody else can change a row of this table, or with `key share` its key, until it is released. */
+  async lockRows(table: string, mode: 'update' | 'key share' = 'update'): Promise<{ release(): Promise<void> }> {
     const client = await this.#pool.connect();
-    await client.query(`begin; select from ${table} for update`);
+    await client.query(`begin; select from ${table} for ${mode}`);
     return {
       async release() {
         await client.query('rollback');

@@ -1,4 +1,4 @@
-import { type EntityManager, LockMode } from '@mikro-orm/postgresql';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import { inTransaction } from '../../database/statement.ts';
 import { Form, Hook } from '../../entities/index.ts';
 import type { HookSender } from '../../hooks/hook-sender.ts';
@@ -41,10 +41,8 @@ export async function addHook(scope: Scope, settings: HookSettings & { url: stri
 }
 
 /** @throws {Problem} hook-unknown */
-export async function findHook(em: EntityManager, name: string, lockMode?: LockMode.PESSIMISTIC_WRITE): Promise<Hook> {
-  const hook = namePattern.test(name)
-    ? await em.findOne(Hook, { name }, { refresh: true, ...(lockMode && { lockMode }) })
-    : null;
+export async function findHook(em: EntityManager, name: string): Promise<Hook> {
+  const hook = namePattern.test(name) ? await em.findOne(Hook, { name }, { refresh: true }) : null;
   if (hook === null) throw new Problem('hook-unknown', `there is no hook ${name}`);
   return hook;
 }
@@ -88,19 +86,21 @@ async function viewHooks(scope: Scope, hooks: readonly Hook[]) {
   }));
 }
 
-/** Changes a hook under a lock, which events wait for, and wakes the workers. */
+/** Changes a hook and wakes the workers. Two changes follow each other; events, which lock the hook's key, do not wait. */
 async function updateHook(
   scope: Scope,
   name: string,
   change: (hook: Hook, inside: Scope) => Promise<Partial<Hook>> | Partial<Hook>,
 ): Promise<HookView> {
-  return await inTransaction(scope.em, async (em) => {
-    const hook = await findHook(em, name, LockMode.PESSIMISTIC_WRITE);
+  const changed = await inTransaction(scope.em, async (em) => {
+    await em.execute('select from hooks where id = ? for no key update', [(await findHook(em, name)).id]);
+    const hook = await findHook(em, name);
     Object.assign(hook, await change(hook, { ...scope, em }));
     await em.flush();
     await em.execute('select pg_notify(?, ?)', [hookChannel, '']);
-    return (await viewHooks({ ...scope, em }, [hook]))[0] as HookView;
+    return hook.name;
   });
+  return await showHook(scope, changed);
 }
 
 /** @throws {Problem} hook-unknown, hook-exists, form-unknown, argument-invalid */
@@ -145,7 +145,17 @@ export async function testHook(scope: Scope, sender: HookSender, name: string) {
   return { hook, test };
 }
 
-/** Deletes a hook with its deliveries. @throws {Problem} hook-unknown */
+const deleteSome = `delete from hook_deliveries
+  where id in (select id from hook_deliveries where hook_id = ? limit 1000) returning id`;
+
+/**
+ * Deletes a hook with its deliveries. It is told about nothing more before the deliveries go, some at a time, so that no
+ * post waits for them. If this is stopped, a repetition goes on.
+ *
+ * @throws {Problem} hook-unknown
+ */
 export async function removeHook(scope: Scope, name: string): Promise<void> {
-  await scope.em.nativeDelete(Hook, { id: (await findHook(scope.em, name)).id });
+  const { id } = await updateHook(scope, name, () => ({ state: 'gone' }));
+  while ((await scope.em.execute<unknown[]>(deleteSome, [id])).length > 0);
+  await scope.em.nativeDelete(Hook, { id });
 }
