@@ -202,6 +202,12 @@ describe('ruffinweb', () => {
       ['rotate', 'encryption rotate'],
       ['pause', 'emails pause'],
       ['hooks set slack --url https://example.com/', 'hooks change slack --url https://example.com/'],
+      ['hooks resend --failed', 'hooks deliveries resend --failed'],
+      ['hooks retry', 'hooks deliveries resend <delivery>'],
+      ['hooks cancel 01a20241-c5d6', 'hooks deliveries cancel 01a20241-c5d6'],
+      ['hooks deliveries retry --failed', 'hooks deliveries resend --failed'],
+      ['hooks deliveries rm x', 'hooks deliveries cancel x'],
+      ['hooks rotate crm', 'hooks rotate-secret crm'],
       ['spam', 'messages list --status held'],
       ['emails failed', 'emails list --state failed'],
       ['senders search müller "', `find müller '"'`],
@@ -241,7 +247,8 @@ describe('ruffinweb', () => {
       expect(isComplete, line).to.equal(true);
       const flags = command.options.map((it) => it.long);
       expect(flags, line).to.include.members(line.match(/--[\w-]+/g) ?? []);
-      const owner = noun === '' ? program : child(program, noun === '*' ? 'messages' : noun);
+      const names = noun === '*' ? ['messages'] : noun.split(' ').filter((it) => it !== '');
+      const owner = names.reduce<typeof program | undefined>(child, program);
       expect(owner, noun).to.not.equal(undefined);
       for (const verb of verbs.split(' ')) expect(child(owner, verb), `${noun} ${verb}`).to.equal(undefined);
     }

@@ -23,6 +23,11 @@ export const familiarVerbs: readonly [noun: string, verbs: string, command: stri
   ['hooks', 'create new', 'hooks add <url>'],
   ['hooks', 'set edit update', 'hooks change <name>'],
   ['hooks', 'rm delete', 'hooks remove <name>'],
+  ['hooks', 'rotate', 'hooks rotate-secret <name>'],
+  ['hooks', 'resend retry send', 'hooks deliveries resend <delivery>'],
+  ['hooks', 'cancel', 'hooks deliveries cancel <delivery>'],
+  ['hooks deliveries', 'retry send', 'hooks deliveries resend <delivery>'],
+  ['hooks deliveries', 'remove rm delete', 'hooks deliveries cancel <delivery>'],
   ['senders', 'remove rm delete', 'senders erase <sender>'],
   ['keys', 'add new', 'keys create --name <name> --scope read'],
   ['keys', 'remove rm delete', 'keys revoke <key>'],
@@ -48,8 +53,8 @@ export const familiarVerbs: readonly [noun: string, verbs: string, command: stri
 
 /** What to type instead of a verb that this command does not have; undefined for a verb that means nothing here. */
 export function rightCommand(at: Command, [verb = '', ...args]: readonly string[]): string | undefined {
-  const program = at.parent ?? at;
-  const noun = at === program ? '' : at.name();
+  let [program, noun] = [at, ''];
+  for (; program.parent !== null; program = program.parent) noun = `${program.name()} ${noun}`.trim();
   const [, , line = findElsewhere(program, verb), before = ''] =
     familiarVerbs.find(([of, verbs]) => (of === noun || of === '*') && verbs.split(' ').includes(verb)) ?? [];
   if (line === undefined) return undefined;
