@@ -1,12 +1,5 @@
 import { defineEntity, type InferEntity, p } from '@mikro-orm/core';
-import {
-  attemptOutcomes,
-  deliveryStates,
-  type FailureReason,
-  failureReasons,
-  hookKinds,
-  hookStates,
-} from '../words.ts';
+import { attemptOutcomes, deliveryStates, failureReasons, hookKinds, hookStates } from '../words.ts';
 import { Email } from './email.ts';
 import { Message } from './message.ts';
 
@@ -42,7 +35,8 @@ export const Hook = defineEntity({
 });
 export type Hook = InferEntity<typeof Hook>;
 
-const HookDeliverySchema = defineEntity({
+/** One event on its way to one hook. The row is the job, as with an email. */
+export const HookDelivery = defineEntity({
   name: 'HookDelivery',
   tableName: 'hook_deliveries',
   properties: {
@@ -75,36 +69,7 @@ const HookDeliverySchema = defineEntity({
   ],
 });
 
-/** One event on its way to one hook. The row is the job, as with an email. */
-export class HookDelivery extends HookDeliverySchema.class {
-  /** Whether a worker may be sending this right now. `now` is the database's time. */
-  isLeased(now: Date): boolean {
-    return this.leaseToken != null && this.dueAt > now;
-  }
-
-  /** Queues it with a new retry schedule, under the same id. */
-  queueAgain(now: Date): void {
-    this.state = 'queued';
-    this.requeuedAt = now;
-    this.failure = null;
-    this.leaseToken = null;
-    this.tries = 0;
-    this.dueAt = now;
-  }
-
-  giveUp(failure: FailureReason): void {
-    this.state = 'failed';
-    this.failure = failure;
-    this.leaseToken = null;
-  }
-
-  cancel(): void {
-    this.state = 'cancelled';
-    this.leaseToken = null;
-  }
-}
-
-HookDeliverySchema.setClass(HookDelivery);
+export type HookDelivery = InferEntity<typeof HookDelivery>;
 
 /** One attempt to deliver an event, with the answer. */
 export const HookAttempt = defineEntity({

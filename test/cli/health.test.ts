@@ -207,9 +207,8 @@ describe('health', () => {
     expect((await look(db)).seen('held').status).to.equal('warn');
     expect((await look(db)).seen('hooks')).to.include({ status: 'ok', fact: 'none' });
     await buildDelivery(db, context, { hook: 'own', outcome: 'later', code: 500, reply: 'oops' });
-    await db.query(`update hook_deliveries set created_at = now() - interval '200 seconds'`);
     await db.query(`update hooks set failing_since = now() - interval '14 minutes'`);
-    const fact = '1 hook, 1 queued, the oldest for 3 min';
+    const fact = '1 hook, 1 queued';
     expect((await look(db)).seen('hooks')).to.include({ status: 'ok', fact });
     await db.query(`update hooks set failing_since = now() - interval '20 minutes'`);
     await buildDelivery(db, context, {
@@ -221,9 +220,7 @@ describe('health', () => {
     });
     const { seen } = await look(db);
     expect(seen('hooks').status).to.equal('warn');
-    expect(seen('hooks').fact).to.equal(
-      '2 hooks, 1 queued, the oldest for 3 min; own has failed for 20 min: 500 oops; past is gone; 1 to past failed in the last 7 days',
-    );
+    expect(seen('hooks').fact).to.equal('2 hooks, 1 queued; own has failed for 20 min; past is gone; 1 to past failed');
   });
 
   it('warns about overdue messages, and if nothing purges', async () => {

@@ -11,9 +11,7 @@ import { writePiece } from '../terminal/write-pieces.ts';
 export function addWatchCommand(program: CliCommand): void {
   program
     .command('watch')
-    .description(
-      "Print a line when a message is stored or held, mail or a hook's delivery is sent, retried or fails, and mail is paused",
-    )
+    .description('Print a line for each message, each attempt to send mail or tell a hook, and each pause of mail')
     .option('--form <slug>', 'only of this form; pauses concern every form', notEmpty)
     .dataOptions('print JSON Lines, one event a line')
     .addHelpText(

@@ -97,25 +97,26 @@ function mailMetrics(registry: Registry) {
     'How long the oldest held message has been held; 0 if none is held',
   );
   const paused = gauge('queue_paused', '1 while the queue is paused for this cause', ['cause']);
-  const hooks = gauge('hook_deliveries', 'Unsent deliveries to hooks by state; failed ones wait for a person', [
+  const hooks = gauge('hook_deliveries', 'Queued and failed deliveries to hooks; failed ones wait for a person', [
     'state',
   ]);
   const oldestDelivery = gauge(
     'oldest_queued_hook_delivery_seconds',
     'How long the oldest delivery to an active hook has waited, also while it is postponed; 0 if none waits',
   );
-  const since = 'of all processes, since this one started';
-  const counter = (name: string, help: string) =>
-    new Counter({ name: `ruffinweb_${name}`, help: `${help}: ${since}`, labelNames: ['result'], registers });
-  const tries = counter('tries_total', 'Finished attempts to deliver an email, by result');
-  const hookTries = counter('hook_tries_total', 'Finished attempts to deliver to a hook, by result');
+  const tries = new Counter({
+    name: 'ruffinweb_tries_total',
+    help: 'Finished attempts to deliver an email, by result: of all processes, since this one started',
+    labelNames: ['result'],
+    registers,
+  });
   const seconds = new Histogram({
     name: 'ruffinweb_send_seconds',
     help: 'Duration of attempts that the mail server accepted',
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
     registers,
   });
-  for (const result of attemptOutcomes) for (const it of [tries, hookTries]) it.inc({ result }, 0);
+  for (const result of attemptOutcomes) tries.inc({ result }, 0);
   return {
     set(counts: MailCounts): void {
       // Remove kinds, states and causes of a later release that are gone.
@@ -128,9 +129,8 @@ function mailMetrics(registry: Registry) {
       paused.reset();
       for (const cause of pauseCauses) paused.set({ cause }, 0);
       if (counts.pausedFor !== null) paused.set({ cause: counts.pausedFor }, 1);
-      for (const { state, count } of counts.hookDeliveries) hooks.set({ state }, count);
+      for (const [state, count] of Object.entries(counts.hookDeliveries)) hooks.set({ state }, count);
       oldestDelivery.set(counts.oldestQueuedDeliverySeconds);
-      for (const { outcome } of counts.hookTries) hookTries.inc({ result: outcome });
       for (const it of counts.tries) {
         tries.inc({ result: it.outcome });
         if (it.outcome === 'accepted' && it.seconds !== null) seconds.observe(it.seconds);

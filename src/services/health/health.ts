@@ -42,7 +42,7 @@ export async function checkHealth(parts: HealthParts, options: { deep?: boolean 
     queue: ask((em) => checkQueue(parts, em)),
     failed: ask(checkFailed),
     held: ask((em) => checkHeld(em)),
-    hooks: ask((em) => checkHooks(parts, em)),
+    hooks: ask((em) => checkHooks(em)),
     retention: ask((em) => checkRetention(parts, em)),
     backup: database.status === 'fail' ? undefined : checkBackup(parts.database().fork()),
     alerts: (parts.config.alertUrl ?? parts.config.alertTo) ? ask((em) => checkAlerts(parts, em)) : noAlerts,

@@ -1,8 +1,6 @@
 import { msSql, runStatement, type Statement } from '../../database/statement.ts';
 import {
   type AttemptOutcome,
-  type DeliveryState,
-  deliveryStates,
   type EmailKind,
   type EmailState,
   emailKinds,
@@ -22,11 +20,8 @@ export interface MailCounts {
   heldMessages: number;
   oldestHeldSeconds: number;
   pausedFor: PauseCause | null;
-  /** Every state except `sent`. */
-  hookDeliveries: { state: DeliveryState; count: number }[];
+  hookDeliveries: { queued: number; failed: number };
   oldestQueuedDeliverySeconds: number;
-  /** Attempts that finished after `since`, as with emails. */
-  hookTries: { outcome: AttemptOutcome }[];
   /** Attempts that finished after `since`, in any process. */
   tries: { outcome: AttemptOutcome; seconds: number | null }[];
   /** Pass it as `since` the next time. */
@@ -38,12 +33,6 @@ export interface MailCounts {
  * that a late commit does not fall between two reads.
  */
 const settledAfter = `interval '5 seconds'`;
-
-function triesOf(table: string): string {
-  return `(select coalesce(json_agg(json_build_object(
-      'outcome', outcome, 'seconds', extract(epoch from finished_at - started_at)::float8)), '[]')
-    from ${table} where finished_at > coalesce(to_timestamp($1::float8 / 1000), now() - $2::float8 * interval '1 millisecond') and finished_at <= now() - ${settledAfter})`;
-}
 
 /** Counts only unsent emails. They stay few, and the index on states finds them. */
 export const mailCountsStatement: Statement = {
@@ -58,12 +47,13 @@ select
   (select count(*)::int from messages where status = 'held') as held,
   (select coalesce(extract(epoch from now() - min(${heldSince})), 0)::float8 from messages where status = 'held') as oldest_held,
   (select case when cause = 'broken' and is_away then 'away' else cause end from mail_queue where paused_at is not null) as paused,
-  ${triesOf('attempts')} as tries,
-  (select coalesce(json_agg(json_build_object('state', state, 'count', n)), '[]')
-    from (select state, count(*) as n from hook_deliveries where state < 'sent' or state > 'sent' group by state) as by_state) as hook_deliveries,
+  (select coalesce(json_agg(json_build_object(
+      'outcome', outcome, 'seconds', extract(epoch from finished_at - started_at)::float8)), '[]')
+    from attempts where finished_at > coalesce(to_timestamp($1::float8 / 1000), now() - $2::float8 * interval '1 millisecond') and finished_at <= now() - ${settledAfter}) as tries,
+  (select json_build_object('queued', count(*) filter (where state = 'queued'), 'failed', count(*) filter (where state = 'failed'))
+    from hook_deliveries where state in ('queued', 'failed')) as hook_deliveries,
   (select coalesce(extract(epoch from now() - min(coalesce(requeued_at, hook_deliveries.created_at))), 0)::float8
     from hook_deliveries join hooks on hooks.id = hook_id where hook_deliveries.state = 'queued' and hooks.state = 'active') as oldest_queued_delivery,
-  ${triesOf('hook_attempts')} as hook_tries,
   ${msSql(`now() - ${settledAfter}`)} as until_ms`,
 };
 
@@ -77,7 +67,6 @@ interface MailCountsRow {
   tries: MailCounts['tries'];
   hook_deliveries: MailCounts['hookDeliveries'];
   oldest_queued_delivery: number;
-  hook_tries: MailCounts['hookTries'];
   until_ms: number;
 }
 
@@ -107,11 +96,8 @@ export async function readMailCounts(scope: Scope, since: Date | { agoMs: number
     heldMessages: row.held,
     oldestHeldSeconds: Math.max(0, row.oldest_held),
     pausedFor: row.paused,
-    hookDeliveries: deliveryStates
-      .filter((state) => state !== 'sent')
-      .map((state) => ({ state, count: row.hook_deliveries.find((it) => it.state === state)?.count ?? 0 })),
+    hookDeliveries: row.hook_deliveries,
     oldestQueuedDeliverySeconds: Math.max(0, row.oldest_queued_delivery),
-    hookTries: row.hook_tries,
     tries: row.tries,
     until: new Date(row.until_ms),
   };

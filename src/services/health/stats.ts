@@ -57,7 +57,12 @@ export async function readStats(scope: Scope, request: { days: readonly Day[]; f
     held,
     heldShare: messages === 0 ? null : held / messages,
     delivery: times.get(null) ?? nothing,
-    hookDeliveries: await countHookDeliveries(scope, starts, form),
+    hookDeliveries: await scope.em.count(HookDelivery, {
+      state: 'sent',
+      ...(form !== null && { message: { form } }),
+      id: { $gte: lowestId(starts) },
+      createdAt: { $gte: new Date(firstOf(starts)) },
+    }),
     days,
   };
 }
@@ -75,15 +80,6 @@ async function countByDay(scope: Scope, starts: readonly Date[], form: string | 
     [arrayOf(starts), lowestId(starts), firstOf(starts), form, form],
   );
   return new Map(rows.map(({ day, messages, held }) => [day, { messages, held }]));
-}
-
-async function countHookDeliveries({ em }: Scope, starts: readonly Date[], form: string | null): Promise<number> {
-  return await em.count(HookDelivery, {
-    state: 'sent',
-    ...(form !== null && { message: { form } }),
-    id: { $gte: lowestId(starts) },
-    createdAt: { $gte: new Date(firstOf(starts)) },
-  });
 }
 
 /** By the day on which the email was created; the key null has the total. */

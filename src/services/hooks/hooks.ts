@@ -1,43 +1,107 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { inTransaction } from '../../database/statement.ts';
 import { Form, Hook } from '../../entities/index.ts';
-import type { HookSender } from '../../hooks/hook-sender.ts';
-import { describeHookUrl } from '../../hooks/hook-url.ts';
+import { checkHookUrl, describeHookUrl, kindOfUrl } from '../../hooks/hook-url.ts';
+import { createHookSender } from '../../hooks/https-sender.ts';
 import { newHookSecret } from '../../hooks/webhook.ts';
 import { Problem } from '../../problems.ts';
+import type { HookEvent, HookKind, HookState } from '../../words.ts';
 import { databaseNow, dayMs } from '../clock.ts';
+import { findFormId } from '../forms/forms.ts';
 import { newId } from '../ids.ts';
 import { hookChannel } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
 import { openOrNull } from '../sealed-values.ts';
 import { composeTest } from './compose-delivery.ts';
-import { type HookSettings, namePattern, openOfHook, readSettings, sealForHook } from './hook-settings.ts';
 
 /** Each event looks at every hook. */
 const maxHooks = 20;
 
+/** Held messages are mostly spam. */
+const defaultEvents: HookEvent[] = ['message.accepted', 'message.released', 'email.failed'];
+
+const namePattern = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
+
+export interface HookSettings {
+  name?: string;
+  url?: string;
+  /** Without it the URL's host decides. */
+  kind?: HookKind;
+  state?: HookState;
+  events?: HookEvent[];
+  /** Slugs; null for every form. */
+  forms?: string[] | null;
+  withContent?: boolean;
+  /** For hosts that the configuration names. */
+  allowHttp?: boolean;
+  /** The one before it signs for another day. */
+  secret?: string;
+}
+
 /**
- * Stores a hook that is told about nothing until it has answered a test.
+ * Stores a hook. An untested one is told about nothing. Without a name it gets that of its host or kind.
  *
  * @returns also the secret of a signed webhook, which is encrypted from now on.
  * @throws {Problem} argument-invalid, hook-exists, form-unknown
  */
-export async function addHook(scope: Scope, settings: HookSettings & { url: string }) {
-  const names = (await scope.em.find(Hook, {}, { fields: ['name'] })).map((it) => it.name);
-  if (names.length >= maxHooks) throw new Problem('argument-invalid', `there may be at most ${maxHooks} hooks`);
-  const createdAt = await databaseNow(scope.em);
-  const blank = { name: '', kind: 'webhook', state: 'untested', url: Buffer.of(), events: [], createdAt } as const;
-  const hook = scope.em.create(Hook, { id: newId(), ...blank, events: [] }, { persist: false });
-  Object.assign(hook, await readSettings(scope, hook, { events: null, ...settings }));
-  const isSigned = hook.kind === 'webhook';
-  const host = /[a-z0-9](?:[a-z0-9.-]{0,58}[a-z0-9])?/.exec(new URL(settings.url).hostname)?.[0];
-  const base = isSigned && host ? host : hook.kind;
-  const free = [base, ...names.map((_, index) => `${base}-${index + 2}`)].find((it) => !names.includes(it));
-  hook.name ||= free ?? hook.id;
-  const secret = isSigned ? newHookSecret() : null;
-  hook.secret = secret === null ? null : sealForHook(scope, hook, 'secret', secret);
+export async function addHook(scope: Scope, given: HookSettings & { url: string; state: HookState }) {
+  if ((await scope.em.count(Hook)) >= maxHooks)
+    throw new Problem('argument-invalid', `there may be at most ${maxHooks} hooks`);
+  const kind = given.kind ?? kindOfUrl(given.url) ?? 'webhook';
+  const name = (kind === 'webhook' ? URL.parse(given.url)?.hostname : null) ?? kind;
+  const secret = kind === 'webhook' ? { secret: newHookSecret() } : {};
+  const blank = { id: newId(), name: '', kind, state: given.state, url: Buffer.of(), events: defaultEvents };
+  const hook = scope.em.create(Hook, { ...blank, createdAt: await databaseNow(scope.em) }, { persist: false });
+  Object.assign(hook, await readSettings(scope, hook, { name, ...given, ...secret }));
   await scope.em.persist(hook).flush();
-  return { hook: await showHook(scope, hook.name), secret };
+  return { secret: null, ...secret, ...(await showHook(scope, hook.name)) };
+}
+
+/** The given settings, as they are stored. @throws {Problem} hook-exists, form-unknown, argument-invalid */
+async function readSettings(scope: Scope, hook: Hook, given: HookSettings): Promise<Partial<Hook>> {
+  const { name = hook.name, state, url, events = hook.events, forms, withContent = hook.withContent, secret } = given;
+  if (!namePattern.test(name))
+    throw new Problem('argument-invalid', 'a --name has up to 64 lower-case letters, digits, dots, - and _');
+  if (name !== hook.name && (await scope.em.count(Hook, { name })) > 0)
+    throw new Problem('hook-exists', `the hook "${name}" already exists: give another --name`);
+  const changes: Partial<Hook> = { name, events: [...new Set(events)], withContent };
+  if (forms !== undefined) changes.formIds = forms;
+  if (forms) changes.formIds = await Array.fromAsync(new Set(forms), async (slug) => await findFormId(scope, slug));
+  if (state !== undefined) changes.state = state;
+  if (state !== undefined || url !== undefined) Object.assign(changes, { failingSince: null, quietUntil: null });
+  if (url !== undefined) {
+    changes.kind = given.kind ?? kindOfUrl(url) ?? hook.kind;
+    changes.url = seal(scope, hook, 'url', readUrl(scope, changes.kind, url, given.allowHttp ?? false));
+  }
+  if (secret === undefined) return changes;
+  if (hook.kind !== 'webhook')
+    throw new Problem('argument-invalid', `"${name}" has no secret: only signed webhooks have one`);
+  const former = hook.secret && seal(scope, hook, 'former_secret', open(scope, hook, 'secret', hook.secret));
+  const formerUntil = former && new Date((await databaseNow(scope.em)).getTime() + dayMs);
+  return {
+    ...changes,
+    secret: seal(scope, hook, 'secret', secret),
+    formerSecret: former ?? null,
+    formerUntil: formerUntil ?? null,
+  };
+}
+
+function readUrl({ config }: Scope, kind: HookKind, text: string, allowHttp: boolean): string {
+  try {
+    return checkHookUrl(kind, text, { allowHosts: config.hookAllowHosts, allowHttp }).href;
+  } catch (error) {
+    throw new Problem('argument-invalid', (error as Error).message);
+  }
+}
+
+type Sealed = 'url' | 'secret' | 'former_secret';
+
+function seal({ keyring }: Scope, { id }: Hook, column: Sealed, text: string): Buffer {
+  return keyring.seal(text, { table: 'hooks', column, row: id });
+}
+
+function open({ keyring }: Scope, { id }: Hook, column: Sealed, sealed: Uint8Array): string {
+  return keyring.open(sealed, { table: 'hooks', column, row: id });
 }
 
 /** @throws {Problem} hook-unknown */
@@ -49,12 +113,11 @@ export async function findHook(em: EntityManager, name: string): Promise<Hook> {
 
 /** @throws {Problem} hook-unknown */
 export async function showHook(scope: Scope, name: string): Promise<HookView> {
-  const [view] = await viewHooks(scope, [await findHook(scope.em, name)]);
-  return view as HookView;
+  return (await viewHooks(scope, [await findHook(scope.em, name)]))[0] as HookView;
 }
 
 export async function listHooks(scope: Scope): Promise<HookView[]> {
-  return await viewHooks(scope, await scope.em.find(Hook, {}, { orderBy: { name: 'asc' }, refresh: true }));
+  return await viewHooks(scope, await scope.em.find(Hook, {}, { orderBy: { name: 'asc' } }));
 }
 
 export type HookView = Awaited<ReturnType<typeof viewHooks>>[number];
@@ -63,39 +126,42 @@ export type HookView = Awaited<ReturnType<typeof viewHooks>>[number];
 async function viewHooks(scope: Scope, hooks: readonly Hook[]) {
   const forms = await scope.em.find(Form, {}, { fields: ['slug'] });
   const slugs = new Map(forms.map((form) => [form.id, form.slug]));
-  const rows = await scope.em.execute<{ hook_id: string; state: string; n: number }[]>(
-    `select hook_id, state, count(*)::int as n from hook_deliveries where state in ('queued', 'failed') group by 1, 2`,
-  );
-  const count = (hook: Hook, state: string) => rows.find((it) => it.hook_id === hook.id && it.state === state)?.n ?? 0;
+  const count = await countUnsent(scope.em);
   return hooks.map((hook) => ({
     id: hook.id,
     name: hook.name,
     kind: hook.kind,
     state: hook.state,
     /** Only the host: addresses of chat services are secrets. */
-    address: openOrNull(() => describeHookUrl(openOfHook(scope, hook, 'url') ?? '')),
+    address: openOrNull(() => describeHookUrl(open(scope, hook, 'url', hook.url))),
     events: hook.events,
     forms: hook.formIds?.map((id) => slugs.get(id) ?? '(deleted form)') ?? null,
     withContent: hook.withContent,
     queued: count(hook, 'queued'),
     failed: count(hook, 'failed'),
     failingSince: hook.failingSince?.toISOString() ?? null,
-    /** Until then the secret before the last rotation signs too. */
-    formerSecretUntil: hook.formerUntil && hook.formerUntil > scope.now() ? hook.formerUntil.toISOString() : null,
     createdAt: hook.createdAt.toISOString(),
   }));
 }
 
-/** Changes a hook and wakes the workers. Two changes follow each other; events, which lock the hook's key, do not wait. */
-async function updateHook(
-  scope: Scope,
-  name: string,
-  change: (hook: Hook, inside: Scope) => Promise<Partial<Hook>> | Partial<Hook>,
-): Promise<HookView> {
+/** Counts deliveries that were not sent. */
+export async function countUnsent(em: EntityManager) {
+  const rows = await em.execute<{ key: string; n: number }[]>(
+    `select hook_id || state as key, count(*)::int as n from hook_deliveries where state in ('queued', 'failed') group by 1`,
+  );
+  return (hook: Hook, state: 'queued' | 'failed'): number => rows.find(({ key }) => key === hook.id + state)?.n ?? 0;
+}
+
+/**
+ * Changes a hook and wakes the workers. Two changes follow each other; events, which lock the hook's key, do not wait.
+ *
+ * @throws {Problem} hook-unknown, hook-exists, form-unknown, argument-invalid
+ */
+export async function changeHook(scope: Scope, name: string, settings: HookSettings): Promise<HookView> {
   const changed = await inTransaction(scope.em, async (em) => {
     await em.execute('select from hooks where id = ? for no key update', [(await findHook(em, name)).id]);
     const hook = await findHook(em, name);
-    Object.assign(hook, await change(hook, { ...scope, em }));
+    Object.assign(hook, await readSettings({ ...scope, em }, hook, settings));
     await em.flush();
     await em.execute('select pg_notify(?, ?)', [hookChannel, '']);
     return hook.name;
@@ -103,46 +169,19 @@ async function updateHook(
   return await showHook(scope, changed);
 }
 
-/** @throws {Problem} hook-unknown, hook-exists, form-unknown, argument-invalid */
-export async function changeHook(scope: Scope, name: string, settings: HookSettings): Promise<HookView> {
-  return await updateHook(scope, name, (hook, inside) => readSettings(inside, hook, settings));
-}
-
-/** `active` for any hook; `paused` lets the deliveries of an active one wait. @throws {Problem} hook-unknown, argument-invalid */
-export async function setHookState(scope: Scope, name: string, state: 'active' | 'paused'): Promise<HookView> {
-  return await updateHook(scope, name, (hook) => {
-    if (state === 'paused' && !['active', 'paused'].includes(hook.state))
-      throw new Problem('argument-invalid', `the hook "${name}" is ${hook.state}, and told about nothing`);
-    return { state, quietUntil: null };
-  });
-}
-
 /** Makes another secret; both sign for a day. @throws {Problem} hook-unknown, argument-invalid */
-export async function rotateSecret(scope: Scope, name: string): Promise<{ hook: HookView; secret: string }> {
+export async function rotateSecret(scope: Scope, name: string): Promise<HookView & { secret: string }> {
   const secret = newHookSecret();
-  const hook = await updateHook(scope, name, async (it, { em }) => {
-    const former = openOfHook(scope, it, 'secret');
-    if (it.kind !== 'webhook' || former === null)
-      throw new Problem('argument-invalid', `"${name}" has no secret: only signed webhooks have one`);
-    return {
-      secret: sealForHook(scope, it, 'secret', secret),
-      formerSecret: sealForHook(scope, it, 'former_secret', former),
-      formerUntil: new Date((await databaseNow(em)).getTime() + dayMs),
-    };
-  });
-  return { hook, secret };
+  return { ...(await changeHook(scope, name, { secret })), secret };
 }
 
 /** Sends a test. A hook that accepts it is active from now on, unless it is paused. @throws {Problem} hook-unknown */
-export async function testHook(scope: Scope, sender: HookSender, name: string) {
-  const test = await sender.send(composeTest(scope, await findHook(scope.em, name)));
-  if (test.result !== 'accepted') return { hook: await showHook(scope, name), test };
-  const hook = await updateHook(scope, name, ({ state }) => ({
-    state: state === 'paused' ? 'paused' : 'active',
-    failingSince: null,
-    quietUntil: null,
-  }));
-  return { hook, test };
+export async function testHook(scope: Scope, name: string) {
+  await using sender = createHookSender({ allowHosts: scope.config.hookAllowHosts });
+  const { result, code = null, reply } = await sender.send(composeTest(scope, await findHook(scope.em, name)));
+  const hook = await showHook(scope, name);
+  const starts = result === 'accepted' && hook.state !== 'paused';
+  return { ...(starts ? await changeHook(scope, name, { state: 'active' }) : hook), test: { result, code, reply } };
 }
 
 const deleteSome = `delete from hook_deliveries
@@ -155,7 +194,7 @@ const deleteSome = `delete from hook_deliveries
  * @throws {Problem} hook-unknown
  */
 export async function removeHook(scope: Scope, name: string): Promise<void> {
-  const { id } = await updateHook(scope, name, () => ({ state: 'gone' }));
+  const { id } = await changeHook(scope, name, { state: 'gone' });
   while ((await scope.em.execute<unknown[]>(deleteSome, [id])).length > 0);
   await scope.em.nativeDelete(Hook, { id });
 }

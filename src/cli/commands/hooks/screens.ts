@@ -31,7 +31,6 @@ export function printHook(output: Output, hook: HookView): void {
     ['events', hook.events.join(', ')],
     ['forms', hook.forms?.join(', ') ?? 'all'],
     ['content', hook.withContent ? 'what visitors wrote too' : 'none of what visitors wrote'],
-    ['former secret', hook.formerSecretUntil && `signs until ${output.exactTime(hook.formerSecretUntil)}`],
     ['deliveries', `${hook.queued} queued, ${hook.failed} failed`],
     ['created', output.timeInFull(hook.createdAt)],
   ]);
