@@ -94,11 +94,8 @@ export function viewWritten(keyring: Keyring, email: LoadedEmail & Pick<Email, '
 }
 
 /** An attempt to send an email or a hook's delivery. */
-export function viewAttempt(
-  keyring: Keyring,
-  attempt: Attempt | HookAttempt,
-  table: 'attempts' | 'hook_attempts' = 'attempts',
-) {
+export function viewAttempt(keyring: Keyring, attempt: Attempt | HookAttempt) {
+  const table = 'delivery' in attempt ? 'hook_attempts' : 'attempts';
   const { reply } = attempt;
   return {
     outcome: attempt.outcome,

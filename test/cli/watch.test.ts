@@ -116,7 +116,7 @@ describe('watch', () => {
       ['email-sent', 'notification', 'owner@localhost', '250 2.0.0 ok'],
       ['hook-retried', 'message.accepted', 'slack', 'oops bob@example.test'],
       ['hook-failed', 'message.accepted', 'slack', 'gone'],
-      ['hook-delivered', 'message.accepted', 'slack', 'ok'],
+      ['hook-sent', 'message.accepted', 'slack', 'ok'],
       ['queue-paused', null, null, 'ask bob@example.test'],
       ['email-retried', 'notification', 'owner@localhost', null],
       ['queue-resumed', null, null, null],

@@ -57,7 +57,7 @@ const words: Readonly<Record<WatchEvent['event'], [word: string, paint: 'good' |
   'email-sent': ['sent', 'good'],
   'email-retried': ['retry', 'warning'],
   'email-failed': ['failed', 'bad'],
-  'hook-delivered': ['told', 'good'],
+  'hook-sent': ['told', 'good'],
   'hook-retried': ['retry', 'warning'],
   'hook-failed': ['failed', 'bad'],
   'queue-paused': ['paused', 'bad'],
@@ -81,6 +81,6 @@ function textOf(output: Output, event: WatchEvent, pauseFact: (event: WatchEvent
     return `${about}  ${form}  ${address ?? unopened}${why}`;
   }
   const next = nextAt === null ? '' : `, again ${output.dueTime(nextAt)}`;
-  const isDone = event.event === 'email-sent' || event.event === 'hook-delivered';
+  const isDone = /-sent$/.test(event.event);
   return `${about}  ${kind} to ${hook ?? address ?? unopened}${next}${isDone ? '' : `: ${said}`}`;
 }

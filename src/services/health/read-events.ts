@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Attempt, HookAttempt, Message } from '../../entities/index.ts';
+import type { Keyring } from '../../privacy/keyring.ts';
 import { databaseNow } from '../clock.ts';
 import { readPause } from '../delivery/pause/pause.ts';
 import { findFormId } from '../forms/forms.ts';
@@ -17,7 +18,7 @@ const blank = {
     | 'email-sent'
     | 'email-retried'
     | 'email-failed'
-    | 'hook-delivered'
+    | 'hook-sent'
     | 'hook-retried'
     | 'hook-failed'
     | 'queue-paused'
@@ -135,29 +136,26 @@ function messageEvent({ keyring }: Scope, message: Message): WatchEvent {
 }
 
 function attemptEvent({ keyring }: Scope, attempt: Attempt, now: Date): WatchEvent {
-  const { outcome, finishedAt: at, reply: said } = viewAttempt(keyring, attempt);
-  const email = viewEmail(keyring, attempt.email, now);
-  const { id: emailId, kind, to: address, form, receipt, messageId } = email;
-  const about = { ...blank, at, form, receipt, messageId, emailId, kind, address, said };
-  const [event, more] = stepOf(outcome, email);
-  return { ...about, event: `email-${event === 'delivered' ? 'sent' : event}`, ...more };
+  const { id: emailId, kind, to: address, form, ...email } = viewEmail(keyring, attempt.email, now);
+  const event = stepOf(keyring, attempt, email);
+  return { ...event, event: `email-${event.event}`, form, emailId, kind, address };
 }
 
 function hookEvent({ keyring }: Scope, attempt: HookAttempt, now: Date): WatchEvent {
-  const { outcome, finishedAt: at, reply: said } = viewAttempt(keyring, attempt, 'hook_attempts');
-  const delivery = viewDelivery(attempt.delivery, now);
-  const { id: deliveryId, hook, event: kind, receipt, messageId, emailId } = delivery;
+  const { id: deliveryId, event: kind, hook, emailId, ...delivery } = viewDelivery(attempt.delivery, now);
+  const event = stepOf(keyring, attempt, delivery);
   const form = attempt.delivery.message?.form.slug ?? null;
-  const about = { ...blank, at, form, receipt, messageId, emailId, kind, hook, deliveryId, said };
-  const [event, more] = stepOf(outcome, delivery);
-  return { ...about, event: `hook-${event}`, ...more };
+  return { ...event, event: `hook-${event.event}`, form, emailId, kind, hook, deliveryId };
 }
 
+type Job = Pick<DeliveryView, 'failure' | 'dueAt' | 'receipt' | 'messageId'> & { state: string };
+
 /** What an attempt meant for an email or a delivery, which is shown as it is now. */
-function stepOf(outcome: string, now: Pick<DeliveryView, 'failure' | 'dueAt'> & { state: string }) {
-  const { state, failure, dueAt } = now;
-  if (outcome === 'accepted') return ['delivered', {}] as const;
-  if (outcome === 'refused' || state === 'failed')
-    return ['failed', { reasons: failure === null ? [] : [failure] }] as const;
-  return ['retried', { nextAt: state === 'queued' ? dueAt : null }] as const;
+function stepOf(keyring: Keyring, attempt: Attempt | HookAttempt, { state, failure, dueAt, receipt, messageId }: Job) {
+  const { outcome, finishedAt: at, reply: said } = viewAttempt(keyring, attempt);
+  const about = { ...blank, at, receipt, messageId, said };
+  if (outcome === 'accepted') return { ...about, event: 'sent' as const };
+  const isFailed = outcome === 'refused' || state === 'failed';
+  if (isFailed) return { ...about, event: 'failed' as const, reasons: failure === null ? [] : [failure] };
+  return { ...about, event: 'retried' as const, nextAt: state === 'queued' ? dueAt : null };
 }

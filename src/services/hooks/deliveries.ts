@@ -55,7 +55,7 @@ export async function showDelivery(scope: Scope, id: string) {
   const attempts = await scope.em.find(HookAttempt, { delivery: id }, { orderBy: { finishedAt: 'asc', id: 'asc' } });
   return {
     ...viewDelivery(delivery, await databaseNow(scope.em)),
-    attempts: attempts.map((it) => viewAttempt(scope.keyring, it, 'hook_attempts')),
+    attempts: attempts.map((it) => viewAttempt(scope.keyring, it)),
   };
 }
 

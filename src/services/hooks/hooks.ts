@@ -61,9 +61,9 @@ export async function addHook(scope: Scope, given: HookSettings & { url: string;
 async function readSettings(scope: Scope, hook: Hook, given: HookSettings): Promise<Partial<Hook>> {
   const { name = hook.name, state, url, events = hook.events, forms, withContent = hook.withContent, secret } = given;
   if (!namePattern.test(name))
-    throw new Problem('argument-invalid', 'a --name has up to 64 lower-case letters, digits, dots, - and _');
+    throw new Problem('argument-invalid', 'a name has up to 64 lower-case letters, digits, dots, - and _');
   if (name !== hook.name && (await scope.em.count(Hook, { name })) > 0)
-    throw new Problem('hook-exists', `the hook "${name}" already exists: give another --name`);
+    throw new Problem('hook-exists', `the hook "${name}" already exists: choose another name`);
   const changes: Partial<Hook> = { name, events: [...new Set(events)], withContent };
   if (forms !== undefined) changes.formIds = forms;
   if (forms) changes.formIds = await Array.fromAsync(new Set(forms), async (slug) => await findFormId(scope, slug));

@@ -23,16 +23,15 @@ export function addDeliveryCommands(hooks: CliCommand): void {
       .description(description)
       .option('--hook <name>', 'only to this hook', notEmpty)
       .periodOptions('happened ');
-  const addChange = (act: 'resend' | 'cancel', description: string) =>
+  const addChange = (act: 'resend' | 'cancel', description: string) => {
+    const command = `ruffinweb hooks deliveries ${act}`;
     filtered(act, description)
       .argument('[delivery...]', whichDelivery)
       .option('--failed', 'all failed ones, limited by the options above')
       .jsonOption()
-      .examples(
-        `ruffinweb hooks deliveries ${act} --failed --since 2d`,
-        `ruffinweb hooks deliveries ${act} ${exampleId}`,
-      )
+      .examples(`${command} --failed --since 2d`, `${command} ${exampleId}`)
       .run(resendOrCancel(act));
+  };
 
   filtered('list', 'List deliveries, newest first')
     .addOption(new Option('--state <state>', 'only in this state').choices(deliveryStates))
