@@ -22,16 +22,10 @@ const defaultEvents: HookEvent[] = ['message.accepted', 'message.released', 'ema
 
 const namePattern = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
 
-export interface HookSettings {
-  name?: string;
+/** The kind comes from the URL's host if it is left out, and `forms` are slugs, or null for all. */
+export interface HookSettings extends Partial<Pick<Hook, 'name' | 'kind' | 'state' | 'events' | 'withContent'>> {
   url?: string;
-  /** Without it the URL's host decides. */
-  kind?: HookKind;
-  state?: HookState;
-  events?: HookEvent[];
-  /** Slugs; null for every form. */
   forms?: string[] | null;
-  withContent?: boolean;
   /** For hosts that the configuration names. */
   allowHttp?: boolean;
   /** The one before it signs for another day. */

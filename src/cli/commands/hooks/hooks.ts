@@ -5,11 +5,11 @@ import { type HookKind, hookEvents, hookKinds } from '../../../words.ts';
 import type { Call, CliCommand } from '../../session/command.ts';
 import { exitCode } from '../../session/exit-codes.ts';
 import { onlyGiven } from '../../session/options.ts';
+import { unopened } from '../../session/print-page.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse } from '../../terminal/confirm.ts';
 import { type Output, plural } from '../../terminal/output.ts';
 import { addDeliveryCommands } from './deliveries.ts';
-import { printHook, printHooks } from './screens.ts';
 
 export function addHookCommands(program: CliCommand): void {
   const hooks = program.command('hooks').description('Tell chats, phones and programs about messages and failed mail');
@@ -158,4 +158,38 @@ async function removeHook({ deps, options, output }: Call, name: string): Promis
     await removeHook(scope, name);
     output.printResult({ name, removed: true, queued }, () => output.print(`The hook "${name}" was removed, ${what}.`));
   });
+}
+
+function printHooks(output: Output, hooks: readonly HookView[]): void {
+  output.printTable(hooks, [
+    { header: 'NAME', text: (it) => it.name },
+    { header: 'KIND', text: (it) => it.kind, omit: 3 },
+    { header: 'STATE', text: stateOf, style: (text, it) => paintState(output, it)(text) },
+    { header: 'ADDRESS', text: (it) => it.address ?? unopened, minWidth: 8, omit: 4 },
+    { header: 'QUEUED', text: (it) => String(it.queued || ''), align: 'right', omit: 1 },
+    { header: 'FAILED', text: (it) => String(it.failed || ''), align: 'right', omit: 2, style: output.style.bad },
+  ]);
+}
+
+function stateOf({ state, failingSince }: HookView): string {
+  return state === 'active' && failingSince !== null ? 'failing' : state;
+}
+
+function paintState({ style }: Output, hook: HookView): (text: string) => string {
+  return stateOf(hook) === 'active' ? style.good : hook.state === 'paused' ? style.warning : style.bad;
+}
+
+function printHook(output: Output, hook: HookView): void {
+  output.printDetails([
+    ['name', hook.name, output.style.bold],
+    ['kind', hook.kind],
+    ['state', stateOf(hook), paintState(output, hook)],
+    ['failing since', hook.failingSince && output.timeInFull(hook.failingSince)],
+    ['address', hook.address ?? unopened],
+    ['events', hook.events.join(', ')],
+    ['forms', hook.forms?.join(', ') ?? 'all'],
+    ['content', hook.withContent ? 'what visitors wrote too' : 'none of what visitors wrote'],
+    ['deliveries', `${hook.queued} queued, ${hook.failed} failed`],
+    ['created', output.timeInFull(hook.createdAt)],
+  ]);
 }
