@@ -114,7 +114,8 @@ describe('hooks', () => {
 
   it('refuse what cannot work, and store nothing', async () => {
     await add('--name', 'own', '--untested');
-    const [http] = [urlOf('/x')];
+    const http = urlOf('/x');
+    await add('--name', 'other', '--untested');
     for (const [args, text, code] of [
       [['add', http], /https/, 2],
       [['add', 'https://ada:pw@example.test/'], /password/, 2],
@@ -128,6 +129,7 @@ describe('hooks', () => {
       [['add', http, '--allow-http', '--name', 'own'], /"own" already exists/, 1],
       [['add', http, '--allow-http', '--name', 'Own !'], /lower-case/, 2],
       [['change', 'own', '--form', 'shop', '--all-forms'], /cannot be used/, 2],
+      [['change', 'own', '--name', 'other'], /"other" already exists/, 1],
       [['change', 'own', '--name', ''], /a name has/, 2],
       [['change', 'own', '--url', 'https://10.0.0.1/'], /not public/, 2],
       [['show', 'nope'], /there is no hook nope.*ruffinweb hooks list/, 1],
@@ -144,9 +146,9 @@ describe('hooks', () => {
       expect(refused, args.join(' ')).to.include({ code, stdout: '' });
       expect(refused.stderr).to.not.include('ada:pw');
     }
-    expect((await json('list')).value.items).to.have.lengthOf(1);
+    expect((await json('list')).value.items).to.have.lengthOf(2);
     await db.query(`insert into hooks (id, name, kind, state, url, events, created_at)
-      select gen_random_uuid(), 'n' || n, 'slack', 'untested', '', '{}', now() from generate_series(1, 19) as n`);
+      select gen_random_uuid(), 'n' || n, 'slack', 'untested', '', '{}', now() from generate_series(1, 18) as n`);
     expect((await run('add', http, '--allow-http')).stderr).to.include('at most 20 hooks');
   });
 

@@ -1,4 +1,4 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
+import { type EntityManager, UniqueConstraintViolationException } from '@mikro-orm/postgresql';
 import { inTransaction } from '../../database/statement.ts';
 import { Form, Hook } from '../../entities/index.ts';
 import { checkHookUrl, describeHookUrl, kindOfUrl } from '../../hooks/hook-url.ts';
@@ -47,17 +47,15 @@ export async function addHook(scope: Scope, given: HookSettings & { url: string;
   const blank = { id: newId(), name: '', kind, state: given.state, url: Buffer.of(), events: defaultEvents };
   const hook = scope.em.create(Hook, { ...blank, createdAt: await databaseNow(scope.em) }, { persist: false });
   Object.assign(hook, await readSettings(scope, hook, { name, ...given, ...secret }));
-  await scope.em.persist(hook).flush();
+  await store(scope.em.persist(hook), hook);
   return { secret: null, ...secret, ...(await showHook(scope, hook.name)) };
 }
 
-/** The given settings, as they are stored. @throws {Problem} hook-exists, form-unknown, argument-invalid */
+/** The given settings, as they are stored. @throws {Problem} form-unknown, argument-invalid */
 async function readSettings(scope: Scope, hook: Hook, given: HookSettings): Promise<Partial<Hook>> {
   const { name = hook.name, state, url, events = hook.events, forms, withContent = hook.withContent, secret } = given;
   if (!namePattern.test(name))
     throw new Problem('argument-invalid', 'a name has up to 64 lower-case letters, digits, dots, - and _');
-  if (name !== hook.name && (await scope.em.count(Hook, { name })) > 0)
-    throw new Problem('hook-exists', `the hook "${name}" already exists: choose another name`);
   const changes: Partial<Hook> = { name, events: [...new Set(events)], withContent };
   if (forms !== undefined) changes.formIds = forms;
   if (forms) changes.formIds = await Array.fromAsync(new Set(forms), async (slug) => await findFormId(scope, slug));
@@ -78,6 +76,14 @@ async function readSettings(scope: Scope, hook: Hook, given: HookSettings): Prom
     formerSecret: former ?? null,
     formerUntil: formerUntil ?? null,
   };
+}
+
+/** Two operators may choose the same name at once. @throws {Problem} hook-exists */
+async function store(em: EntityManager, { name }: Hook): Promise<void> {
+  await em.flush().catch((error: unknown) => {
+    if (!(error instanceof UniqueConstraintViolationException)) throw error;
+    throw new Problem('hook-exists', `the hook "${name}" already exists: choose another name`);
+  });
 }
 
 function readUrl({ config }: Scope, kind: HookKind, text: string, allowHttp: boolean): string {
@@ -156,7 +162,7 @@ export async function changeHook(scope: Scope, name: string, settings: HookSetti
     await em.execute('select from hooks where id = ? for no key update', [(await findHook(em, name)).id]);
     const hook = await findHook(em, name);
     Object.assign(hook, await readSettings({ ...scope, em }, hook, settings));
-    await em.flush();
+    await store(em, hook);
     await em.execute('select pg_notify(?, ?)', [hookChannel, '']);
     return hook.name;
   });
