@@ -228,7 +228,7 @@ describe('hooks', () => {
 
     it('are resent by id or query, and cancelled, if no worker has them', async () => {
       const none = await run('deliveries', 'resend', '--failed', '--until', '1h');
-      expect(none).to.deep.equal({ code: 0, stdout: '', stderr: '\n0 deliveries were queued again.\n' });
+      expect(none).to.deep.equal({ code: 0, stdout: '', stderr: 'No failed delivery matches.\n' });
       expect(states(await deliveries('resend', '--failed', '--since', '1h'))).to.deep.equal([1, '2 queued']);
       const [again] = await db.query(
         'select state, failure, tries, due_at <= now() as due from hook_deliveries where id = $1',

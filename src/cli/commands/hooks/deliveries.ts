@@ -103,7 +103,8 @@ function resendOrCancel(act: 'resend' | 'cancel') {
     const which = isByQuery ? { ...filter, state: 'failed' as const } : { ids };
     const { changed, items } = await runInScope(deps, load, (scope, it) => it.resendOrCancel(scope, act, which));
     output.printResult({ changed, items }, () => {
-      if (items.length > 0) output.printTable(items, columns(output, items));
+      if (items.length === 0) return output.note('No failed delivery matches.');
+      output.printTable(items, columns(output, items));
       const done = act === 'resend' ? 'queued again' : 'cancelled';
       output.note(`\n${plural(changed, 'delivery was', 'deliveries were')} ${done}.`);
       if (changed < items.length) output.note('The others were sent, or are being sent at this moment.');
