@@ -1,17 +1,17 @@
 import type { LookupAddress } from 'node:dns';
-import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import { isTlsError } from '../network/tls-error.ts';
 import { plainLine } from '../plain-line.ts';
+import { findAddresses } from './find-addresses.ts';
 import type { HookOutcome, HookRequest, HookSender } from './hook-sender.ts';
 import { bareHost, explainNotAllowed } from './hook-url.ts';
 
 /** Each request has its own connection, to the addresses that were checked for it. */
 export function createHookSender(
   { allowHosts }: { allowHosts: readonly string[] },
-  { deadlineMs = 20_000, resolve = (host: string) => lookup(host, { all: true }) } = {},
+  { deadlineMs = 20_000, resolve = (host: string) => findAddresses(host, allowHosts) } = {},
 ): HookSender {
   return {
     async send(request, { signal } = {}) {

@@ -1,11 +1,14 @@
+import { Resolver } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { expect } from 'chai';
 import { isAllowedAddress } from '../../src/hooks/allowed-address.ts';
+import { findAddresses } from '../../src/hooks/find-addresses.ts';
 import type { HookOutcome } from '../../src/hooks/hook-sender.ts';
 import { checkHookUrl, describeHookUrl, kindOfUrl } from '../../src/hooks/hook-url.ts';
 import { createHookSender } from '../../src/hooks/https-sender.ts';
 import type { HookKind } from '../../src/words.ts';
+import { DnsServer } from '../support/dns-server.ts';
 import { type Mischief, Receiver, type ScriptedAnswer } from '../support/receiver.ts';
 import { until } from '../support/until.ts';
 
@@ -171,6 +174,34 @@ describe('addresses that a hook may reach', () => {
     expect(results).to.deep.equal(['accepted', 'away', 'accepted', 'away']);
     expect({ lookups, connections: receiver.connections }).to.deep.equal({ lookups: 4, connections: 2 });
     expect(receiver.ledger[0]?.headers.host).to.equal(`inside.example:${receiver.port}`);
+  });
+});
+
+describe('the addresses of a host', () => {
+  it('come from DNS, without a thread for a name that is not answered', async () => {
+    const zone = {
+      'both.test A': ['192.0.2.1', '192.0.2.2'],
+      'both.test AAAA': ['2001:db8::1'],
+      'six.test AAAA': ['::1'],
+    };
+    await using dns = await DnsServer.start(zone);
+    dns.mute = 'mute.test';
+    const find = (host: string, allow: string[] = []) => {
+      const resolver = new Resolver({ timeout: 50, tries: 1 });
+      resolver.setServers([dns.address]);
+      return findAddresses(host, allow, resolver);
+    };
+    expect(await find('both.test')).to.deep.equal(await at('192.0.2.1', '192.0.2.2', '2001:db8::1')());
+    expect(await find('six.test')).to.deep.equal(await at('::1')());
+    const failure = await find('mute.test').catch((error: NodeJS.ErrnoException) => error);
+    expect(failure).to.include({ code: 'ETIMEOUT' });
+    // A name of our own, as in the hosts file.
+    expect(await find('localhost')).to.deep.include({ address: '127.0.0.1', family: 4 });
+    expect(dns.asked).to.include('localhost A');
+    dns.asked.length = 0;
+    expect(await find('localhost', ['localhost'])).to.deep.include({ address: '127.0.0.1', family: 4 });
+    expect(await find('192.0.2.9')).to.deep.equal(await at('192.0.2.9')());
+    expect(dns.asked).to.deep.equal([]);
   });
 });
 
