@@ -49,6 +49,11 @@ async function post(url: URL, sent: HookRequest, to: LookupAddress[], signal: Ab
   const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, options);
   // An abort raises a second error, after the one below.
   request.on('error', () => {});
+  // Otherwise an answer of 101 would not count as one.
+  request.on('upgrade', (response, socket) => {
+    socket.destroy();
+    request.emit('response', response);
+  });
   const answered = once(request, 'response', { signal });
   request.end(sent.body);
   const [response] = (await answered) as [IncomingMessage];

@@ -245,6 +245,10 @@ describe('a hook sender', () => {
       ],
       [{ status: 304 }, { result: 'later', code: 304, reply: '' }],
       [
+        { status: 101, headers: { connection: 'upgrade', upgrade: 'websocket' } },
+        { result: 'later', code: 101, reply: '' },
+      ],
+      [
         { status: 400, body: 'a\r\n\x1b[31mb\0' },
         { result: 'later', code: 400, reply: 'a [31mb' },
       ],
