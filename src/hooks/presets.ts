@@ -42,7 +42,8 @@ const presets: Record<PresetKind, Preset> = {
     const topic = url.pathname.slice(1);
     // JSON is posted to the root.
     url.pathname = '/';
-    const message = cut(text || title, 4096, undefined, Buffer.byteLength);
+    // It takes 4096 bytes of text, and 8192 of JSON: many quotes would exceed these.
+    const message = cut(text || title, 4096, undefined, (it) => Buffer.byteLength(JSON.stringify(it)) - 2);
     const extras = urgent ? { priority: 4, tags: ['rotating_light'] } : {};
     return { topic, title: cut(title, 250), message, ...extras };
   },
@@ -60,10 +61,12 @@ const presets: Record<PresetKind, Preset> = {
 /** Cuts text so that it fits when it is escaped, and never inside an escape. */
 function cut(text: string, max: number, escapeText = (it: string) => it, size = (it: string) => it.length): string {
   let kept = '';
+  let left = max - size('…');
   for (const char of text) {
-    const longer = kept + escapeText(char);
-    if (size(longer) > max - size('…')) return `${kept}…`;
-    kept = longer;
+    const escaped = escapeText(char);
+    left -= size(escaped);
+    if (left < 0) return `${kept}…`;
+    kept += escaped;
   }
   return kept;
 }
