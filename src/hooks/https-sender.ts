@@ -2,6 +2,7 @@ import type { LookupAddress } from 'node:dns';
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
+import querystring from 'node:querystring';
 import { isTlsError } from '../network/tls-error.ts';
 import { plainLine } from '../plain-line.ts';
 import { findAddresses } from './find-addresses.ts';
@@ -78,9 +79,12 @@ async function readStart(response: IncomingMessage): Promise<string> {
 }
 
 /** Error pages often repeat the path, and that may be a secret. */
-function withoutAddress(text: string, { href, pathname, search, searchParams }: URL): string {
-  const parts = [href, pathname + search, pathname, search, ...pathname.split('/'), ...searchParams.values()];
-  return parts.filter((it) => it.length > 3).reduce((rest, part) => rest.replaceAll(part, '…'), text);
+function withoutAddress(text: string, { href, host, pathname, search }: URL): string {
+  const words = [host, ...`${pathname}${search}`.split(/[/?&=]/)];
+  const parts = [href, pathname + search, pathname, search, ...words].flatMap((it) => [it, querystring.unescape(it)]);
+  // The longest first: a part may begin with a shorter one.
+  const secrets = parts.filter((it) => it.length > 3).sort((a, b) => b.length - a.length);
+  return secrets.reduce((rest, part) => rest.replaceAll(part, '…'), text);
 }
 
 function readRetryAfter(header = ''): number {

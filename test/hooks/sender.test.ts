@@ -337,6 +337,11 @@ describe('a hook sender', () => {
     const path = `/hooks/${secret}?chat_id=-100200300`;
     const body = `<h1>Not found</h1>${receiver.url}${path} ${path} /hooks/${secret} ${secret} -100200300`;
     const echo = await post({ status: 404, body }, { path });
+    const written = await post(
+      { status: 404, body: 'hooks-T0K3N is wrong, and so are T0K3N/2, T0K3N%2F2, T0K3N+3 and T0K3N%2b3' },
+      { path: '/hooks/hooks-T0K3N?a=T0K3N%2F2&b=T0K3N%2b3' },
+    );
+    expect(written.reply).to.equal('… is wrong, and so are …, …, … and …');
     expect(echo.reply).to.include('Not found');
     const closed = await Receiver.open();
     const gone = closed.url;
