@@ -7,6 +7,7 @@ import pg from 'pg';
 import { joinEmbedded } from '../../src/database/embedded/embedded.ts';
 import { type Answer, browserAccept, type Client, clientOf } from '../support/api.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
+import { Receiver } from '../support/receiver.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { TraceSearch } from '../support/traces.ts';
 import { until } from '../support/until.ts';
@@ -15,8 +16,10 @@ import { until } from '../support/until.ts';
 const mark = 'Qwyxal';
 const address = (name: string) => `${name}.${mark}@${mark.toLowerCase()}-domain.test`;
 const clientAddresses = ['198.51.100.213', '2001:db8:5eed:77::41'];
+/** Parts of the addresses of a hook and of ALERT_URL. */
+const [hookToken, alertToken] = ['Zoqhook7wid', 'Zoqalert9wid'];
 /** The networks too: the part of an IP address that is stored. */
-const search = new TraceSearch([mark, `${mark}é☃`, '198.51.100.', '2001:db8:5eed']);
+const search = new TraceSearch([mark, `${mark}é☃`, '198.51.100.', '2001:db8:5eed', hookToken, alertToken]);
 
 const token = 'token-of-the-test';
 
@@ -26,7 +29,11 @@ const token = 'token-of-the-test';
  */
 describe("visitors' data in plain text", () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+  let outside: Awaited<ReturnType<typeof temporaryFolder>>;
   let smtp: SmtpServer;
+  let receiver: Receiver;
+  /** Of a signed webhook; shown once. */
+  let hookSecret: TraceSearch | undefined;
   let server: RunningServer;
   let worker: RunningServer;
   let http: Client;
@@ -34,13 +41,19 @@ describe("visitors' data in plain text", () => {
   let databaseUrl: string;
   let settings: Settings;
   const found: string[] = [];
-  const look = (where: string, content: Buffer | string) => found.push(...search.findIn(where, content));
+  const look = (where: string, content: Buffer | string) =>
+    found.push(...search.findIn(where, content), ...(hookSecret?.findIn(where, content) ?? []));
 
   before(async () => {
     folder = await temporaryFolder();
     await mkdir(join(folder.path, 'tmp'));
     smtp = await startSmtpServer();
+    receiver = await Receiver.open();
+    outside = await temporaryFolder();
+    await writeFile(join(outside.path, 'alert'), `ntfy+${receiver.url}/${alertToken}`);
     settings = {
+      HOOK_ALLOW_HOSTS: '127.0.0.1',
+      ALERT_URL_FILE: join(outside.path, 'alert'),
       DATA_DIR: join(folder.path, 'data'),
       TMPDIR: join(folder.path, 'tmp'),
       SMTP_HOST: smtp.host,
@@ -80,6 +93,8 @@ describe("visitors' data in plain text", () => {
     await worker?.[Symbol.asyncDispose]();
     await server?.stop();
     await smtp?.[Symbol.asyncDispose]();
+    await receiver?.[Symbol.asyncDispose]();
+    await outside?.[Symbol.asyncDispose]();
     await folder?.[Symbol.asyncDispose]();
   });
 
@@ -121,6 +136,23 @@ describe("visitors' data in plain text", () => {
     );
     return Object.fromEntries(rows.map((row) => [row.state, row.count]));
   };
+
+  it('appears nowhere after hooks were made, also those that are refused', async () => {
+    const url = `${receiver.url}/${hookToken}?token=${hookToken}`;
+    const add = ['hooks', 'add', url, '--allow-http', '--with-content', '--json'];
+    const { secret, name } = JSON.parse(await command([...add, '--name', 'one', '--events', 'message.accepted']));
+    hookSecret = new TraceSearch([secret.slice('whsec_'.length)]);
+    receiver.always = { status: 500, body: `Cannot POST ${url}` };
+    await command(['hooks', 'add', `${receiver.url}/${hookToken}`, '--ntfy', '--allow-http', '--name', 'two'], 4);
+    look('hooks', await command(['hooks', 'list', '--json']));
+    for (const it of [name, 'two']) look(`the hook ${it}`, await command(['hooks', 'show', it, '--json']));
+    await command(['hooks', 'resume', 'two']);
+    await command(['hooks', 'rotate-secret', name]);
+    look('the settings', await command(['config', 'show', '--json']));
+    receiver.always = { status: 500, body: `{"topic":"${alertToken}"}` };
+    look('the alert', await command(['health', '--alert-test'], 4));
+    receiver.always = { status: 500, body: `Cannot POST ${url} ${mark} ${address('echo')}` };
+  });
 
   it('appears nowhere after posts of every kind, by every route', async () => {
     await post('/api/messages', fields('json'), 201, { 'X-Forwarded-For': clientAddresses[1] as string });
@@ -219,6 +251,12 @@ describe("visitors' data in plain text", () => {
     await command(['stats']);
     await command(['purge', '--dry-run']);
     await command(['encryption', 'status']);
+    const deliveries = JSON.parse(await command(['hooks', 'deliveries', 'list', '--json'])).items;
+    look('deliveries', JSON.stringify(deliveries));
+    const tried = deliveries.find((it: { tries: number }) => it.tries > 0);
+    const shown = await command(['hooks', 'deliveries', 'show', tried.id]);
+    expect(shown).to.include(`Cannot POST`).and.to.include(mark).and.not.to.include(hookToken);
+    look('health', await command(['health', '--json']));
     // The last test searches it with all other files.
     await command(['backup', 'create', join(folder.path, 'backup')]);
     await command(['backup', 'verify', join(folder.path, 'backup')]);
