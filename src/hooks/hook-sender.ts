@@ -5,6 +5,8 @@ export interface HookRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+  /** The address that the operator gave, if `url` lacks parts of it. No answer is shown with a part of it. */
+  readonly address?: string;
 }
 
 /** How one attempt ended. The same shape as the outcome of a mail. */

@@ -59,7 +59,7 @@ async function post(url: URL, sent: HookRequest, to: LookupAddress[], signal: Ab
   request.end(sent.body);
   const [response] = (await answered) as [IncomingMessage];
   const { statusCode: code = 0, headers } = response;
-  const reply = withoutAddress(plainLine(await readStart(response)), url);
+  const reply = withoutAddress(plainLine(await readStart(response)), new URL(sent.address ?? url));
   if (code >= 200 && code < 300) return { result: 'accepted', code, reply };
   if (code === 410) return { result: 'refused', code, reply };
   const waitMs = code === 429 || code === 503 ? readRetryAfter(headers['retry-after']) : 0;

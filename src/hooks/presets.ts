@@ -8,7 +8,8 @@ export function presetRequest(kind: PresetKind, url: string, { title, lines, urg
   const target = new URL(url);
   const text = lines.flatMap((it) => it.split(/[\r\n]+/)).map(plainLine);
   const content = presets[kind](target, plainLine(title), text.join('\n'), urgent);
-  return { url: target.href, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(content) };
+  const headers = { 'Content-Type': 'application/json' };
+  return { url: target.href, headers, body: JSON.stringify(content), address: url };
 }
 
 type PresetKind = Exclude<HookKind, 'webhook'>;

@@ -7,6 +7,7 @@ import { findAddresses } from '../../src/hooks/find-addresses.ts';
 import type { HookOutcome } from '../../src/hooks/hook-sender.ts';
 import { checkHookUrl, describeHookUrl, kindOfUrl } from '../../src/hooks/hook-url.ts';
 import { createHookSender } from '../../src/hooks/https-sender.ts';
+import { presetRequest } from '../../src/hooks/presets.ts';
 import type { HookKind } from '../../src/words.ts';
 import { DnsServer } from '../support/dns-server.ts';
 import { type Mischief, Receiver, type ScriptedAnswer } from '../support/receiver.ts';
@@ -341,6 +342,16 @@ describe('a hook sender', () => {
       { status: 404, body: 'hooks-T0K3N is wrong, and so are T0K3N/2, T0K3N%2F2, T0K3N+3 and T0K3N%2b3' },
       { path: '/hooks/hooks-T0K3N?a=T0K3N%2F2&b=T0K3N%2b3' },
     );
+    // ntfy answers with the topic, which is a secret, and Telegram with the chat.
+    await using sending = createHookSender({ allowHosts });
+    for (const [kind, address] of [
+      ['ntfy', '/T0K3N'],
+      ['telegram', '/bot1:A/sendMessage?chat_id=T0K3N'],
+    ] as const) {
+      receiver.answer({ body: '{"topic":"T0K3N","title":"Disk"}' });
+      const request = presetRequest(kind, receiver.url + address, { title: 'Disk', lines: [] });
+      expect((await sending.send(request)).reply).to.equal('{"topic":"…","title":"Disk"}');
+    }
     expect(written.reply).to.equal('… is wrong, and so are …, …, … and …');
     expect(echo.reply).to.include('Not found');
     const closed = await Receiver.open();
