@@ -20,7 +20,7 @@ export async function openMailingContext(context: Context): Promise<MailingConte
   opened.use(context);
   const mail = opened.use(await openMail(context.config));
   const { createHookSender } = await import('./hooks/https-sender.ts');
-  const hookSender = opened.use(createHookSender({ allowHosts: context.config.hookAllowHosts }));
+  const hookSender = createHookSender({ allowHosts: context.config.hookAllowHosts });
   const owned = opened.move();
   return { ...context, ...mail, hookSender, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

@@ -1,15 +1,11 @@
 import { isIP } from 'node:net';
+import { bareHost } from '../hooks/hook-url.ts';
 import { readOrigin } from '../network/origin.ts';
 import type { RateLimit } from './config.ts';
 import { list, text } from './values.ts';
 
 /** Names of this machine in URLs that its own browser uses. */
 export const loopbackNames = ['localhost', '127.0.0.1', '::1'];
-
-/** An IPv6 address in a URL has brackets; here it has none. */
-export function bareHost(hostname: string): string {
-  return hostname.replace(/^\[|\]$/g, '');
-}
 
 export const hostList = list((part) => {
   const name = bareHost(part);
@@ -19,7 +15,7 @@ export const hostList = list((part) => {
   if (url === null || url.hostname.includes('*')) {
     throw new Error(`must be host names separated by commas, without scheme and port; "${part}" is not one`);
   }
-  return bareHost(url.hostname).replace(/\.$/, '');
+  return bareHost(url.hostname);
 });
 
 export const originList = list((part) => {

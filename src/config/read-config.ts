@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { type Mailbox, readMailbox } from '../address.ts';
 import { captchaKinds } from '../captcha/kinds.ts';
+import { bareHost } from '../hooks/hook-url.ts';
 import { isLoopback } from '../network/ip-network.ts';
 import { Secret } from '../secret.ts';
 import { alertUrl } from './alert-url.ts';
@@ -13,7 +14,7 @@ import {
   logLevels,
   type SmtpConfig,
 } from './config.ts';
-import { bareHost, hostList, loopbackNames, originList, rateLimit } from './hosts-and-limits.ts';
+import { hostList, loopbackNames, originList, rateLimit } from './hosts-and-limits.ts';
 import * as value from './values.ts';
 import { type VariableName, variable, variableNames } from './variables.ts';
 import { findWarnings } from './warnings.ts';

@@ -24,7 +24,7 @@ export interface HookOutcome {
   readonly retryAfterMs?: number;
 }
 
-export interface HookSender extends AsyncDisposable {
+export interface HookSender {
   /** Never throws. Ends within 20 seconds, and at once when `signal` is aborted. */
   send(request: HookRequest, options?: { signal?: AbortSignal }): Promise<HookOutcome>;
 }

@@ -34,7 +34,7 @@ export function checkHookUrl(
   if (url.username !== '' || url.password !== '') {
     throw new Error('The URL contains a user name or password. Use a token in its path or query.');
   }
-  const host = bareHost(url);
+  const host = bareHost(url.hostname);
   const fault = explainNotAllowed(url, allowHosts, isIP(host) === 0 ? [] : [{ address: host }]);
   if (fault !== null) throw new Error(fault);
   const [shape, example] = services[kind] ?? [];
@@ -44,14 +44,14 @@ export function checkHookUrl(
 
 /** @param all every address of the host. One that is not allowed is enough. */
 export function explainNotAllowed(url: URL, allowHosts: readonly string[], all: { address: string }[]): string | null {
-  const inside = allowHosts.includes(bareHost(url));
+  const inside = allowHosts.includes(bareHost(url.hostname));
   if (url.protocol !== 'https:' && !inside) return 'http works only for hosts in HOOK_ALLOW_HOSTS: use https.';
   if (all.every(({ address }) => isAllowedAddress(address, inside))) return null;
   if (inside) return 'The host has a link-local, metadata or reserved address, which is never allowed.';
   return 'The host has an address that is not public. If it is your own, add it to HOOK_ALLOW_HOSTS.';
 }
 
-/** The URL standard has already turned 0x7f.1 and 2130706433 into 127.0.0.1. */
-export function bareHost(url: URL): string {
-  return url.hostname.replace(/^\[|\]$|\.$/g, '');
+/** Without the brackets of IPv6. The URL standard has already turned 0x7f.1 and 2130706433 into 127.0.0.1. */
+export function bareHost(hostname: string): string {
+  return hostname.replace(/^\[|\]$|\.$/g, '');
 }

@@ -22,7 +22,7 @@ export function createHookSender(
         stop.throwIfAborted();
         const url = new URL(request.url);
         // A lookup cannot be stopped, but nobody waits for it.
-        const addresses: LookupAddress[] = await Promise.race([resolve(bareHost(url)), once(stop, 'abort')]);
+        const addresses: LookupAddress[] = await Promise.race([resolve(bareHost(url.hostname)), once(stop, 'abort')]);
         stop.throwIfAborted();
         const fault = explainNotAllowed(url, allowHosts, addresses);
         return fault === null ? await post(url, request, addresses, stop) : { result: 'away', reply: fault };
@@ -31,7 +31,6 @@ export function createHookSender(
         return { result: 'away', reply: stop.aborted ? 'Stopped before the answer came.' : explainError(error) };
       }
     },
-    async [Symbol.asyncDispose]() {},
   };
 }
 

@@ -207,7 +207,7 @@ describe("a hook's deliveries", () => {
     const living = await buildHook(db, context, receiver.url);
     await queueDeliveries(db, living);
     await using mailer = mailerTo(smtp);
-    await using hookSender = createHookSender({ allowHosts: ['127.0.0.1'] });
+    const hookSender = createHookSender({ allowHosts: ['127.0.0.1'] });
     const patient = { ...context, mailer, hookSender };
     const [stop, hasten] = [new AbortController(), new AbortController()];
     const signals = [createNewMailSignal(), createNewMailSignal()] as const;

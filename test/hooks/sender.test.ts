@@ -102,7 +102,7 @@ describe('addresses that a hook may reach', () => {
   });
 
   it('are checked in every way of writing them in a URL', async () => {
-    await using sender = createHookSender({ allowHosts: [] });
+    const sender = createHookSender({ allowHosts: [] });
     const hosts = [
       '127.0.0.1',
       '127.1',
@@ -151,11 +151,11 @@ describe('addresses that a hook may reach', () => {
   it('are refused for a name with one public and one inside address', async () => {
     await using receiver = await Receiver.open();
     for (const addresses of [['8.8.8.8', '127.0.0.1'], ['127.0.0.1', '2606:4700::1'], ['::ffff:127.0.0.1']]) {
-      await using sender = createHookSender({ allowHosts: [] }, { resolve: at(...addresses) });
+      const sender = createHookSender({ allowHosts: [] }, { resolve: at(...addresses) });
       const outcome = await sender.send(message(`https://hook.example:${receiver.port}/`));
       expect(outcome.reply).to.include('not public');
     }
-    await using sender = createHookSender({ allowHosts }, { resolve: at('127.0.0.1', '169.254.169.254') });
+    const sender = createHookSender({ allowHosts }, { resolve: at('127.0.0.1', '169.254.169.254') });
     const outcome = await sender.send(message(`http://inside.example:${receiver.port}/`));
     expect(outcome.reply).to.include('never allowed');
     expect(receiver.connections).to.equal(0);
@@ -165,7 +165,7 @@ describe('addresses that a hook may reach', () => {
     await using receiver = await Receiver.open();
     const answers = ['127.0.0.1', '169.254.169.254', '127.0.0.1'];
     let lookups = 0;
-    await using sender = createHookSender(
+    const sender = createHookSender(
       { allowHosts },
       { resolve: async () => at(answers[lookups++] ?? '169.254.169.254')() },
     );
@@ -209,7 +209,7 @@ describe('the addresses of a host', () => {
 describe('a hook sender', () => {
   let receiver: Receiver;
   const post = async (answer: ScriptedAnswer | Mischief, { path = '/', deadlineMs = 20_000 } = {}) => {
-    await using sender = createHookSender({ allowHosts }, { deadlineMs });
+    const sender = createHookSender({ allowHosts }, { deadlineMs });
     receiver.answer(answer);
     return await sender.send(message(receiver.url + path));
   };
@@ -301,7 +301,7 @@ describe('a hook sender', () => {
   });
 
   it('ends at once when it is stopped', async () => {
-    await using sender = createHookSender({ allowHosts });
+    const sender = createHookSender({ allowHosts });
     const stop = new AbortController();
     receiver.always = 'silence';
     const sending = sender.send(message(receiver.url), { signal: stop.signal });
@@ -310,7 +310,7 @@ describe('a hook sender', () => {
     const stopped = { result: 'away', reply: 'Stopped before the answer came.' };
     expect(await sending).to.deep.equal(stopped);
     expect(await sender.send(message(receiver.url), { signal: stop.signal })).to.deep.equal(stopped);
-    await using deaf = createHookSender({ allowHosts }, { deadlineMs: 50, resolve: () => new Promise(() => {}) });
+    const deaf = createHookSender({ allowHosts }, { deadlineMs: 50, resolve: () => new Promise(() => {}) });
     expect((await deaf.send(message(receiver.url))).reply).to.include('No answer');
     expect(receiver.ledger).to.have.length(1);
   });
@@ -318,7 +318,7 @@ describe('a hook sender', () => {
   it('checks certificates', async () => {
     await using secure = await Receiver.open({ https: true });
     const resolve = at('127.0.0.1');
-    await using sender = createHookSender({ allowHosts: [...allowHosts, 'localhost'] }, { resolve });
+    const sender = createHookSender({ allowHosts: [...allowHosts, 'localhost'] }, { resolve });
     const send = async (url: string) => (await sender.send(message(`${url}:${secure.port}/`))).reply;
     const failed = 'The certificate is not valid, or TLS failed';
     expect(await send('https://localhost')).to.equal(`${failed} (DEPTH_ZERO_SELF_SIGNED_CERT).`);
@@ -343,7 +343,7 @@ describe('a hook sender', () => {
       { path: '/hooks/hooks-T0K3N?a=T0K3N%2F2&b=T0K3N%2b3' },
     );
     // ntfy answers with the topic, which is a secret, and Telegram with the chat.
-    await using sending = createHookSender({ allowHosts });
+    const sending = createHookSender({ allowHosts });
     for (const [kind, address] of [
       ['ntfy', '/T0K3N'],
       ['telegram', '/bot1:A/sendMessage?chat_id=T0K3N'],
@@ -357,7 +357,7 @@ describe('a hook sender', () => {
     const closed = await Receiver.open();
     const gone = closed.url;
     await closed[Symbol.asyncDispose]();
-    await using sender = createHookSender({ allowHosts });
+    const sender = createHookSender({ allowHosts });
     const replies = [echo.reply, (await post('reset', { path })).reply];
     for (const url of [
       gone + path,
@@ -377,7 +377,7 @@ describe('a hook sender', () => {
   });
 
   it('needs the host to be allowed for http, each time', async () => {
-    await using sender = createHookSender({ allowHosts: [] });
+    const sender = createHookSender({ allowHosts: [] });
     const outcome = await sender.send(message(`http://8.8.8.8:${receiver.port}/`));
     expect(outcome.reply).to.equal('http works only for hosts in HOOK_ALLOW_HOSTS: use https.');
   });

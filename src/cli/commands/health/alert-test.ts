@@ -13,7 +13,7 @@ export async function testAlerts({ deps, output }: Call): Promise<void> {
     import('../../../services/alerts/tell.ts'),
   ]);
   await using mailer = await openMailer(config);
-  await using hookSender = createHookSender({ allowHosts: config.hookAllowHosts });
+  const hookSender = createHookSender({ allowHosts: config.hookAllowHosts });
   const notice = { title: `${new URL(config.publicUrl).host}: a test of alerts`, lines: ['Nothing is wrong.'] };
   const answers = await tellOperator({ config, mailer, hookSender, now: () => new Date() }, notice);
   if (answers.length === 0) throw new Problem('argument-invalid', 'set ALERT_URL or ALERT_TO first');
