@@ -95,6 +95,7 @@ function readRetryAfter(header = ''): number {
 function explainError(error: unknown): string {
   const { code = 'unknown error' } = error as NodeJS.ErrnoException;
   if (code === 'ENOTFOUND') return 'The host does not exist.';
+  if (/^(EAI_AGAIN|ESERVFAIL|ETIMEOUT)$/.test(code)) return 'No name server answers for the host.';
   if (code === 'ECONNREFUSED') return 'The host refuses connections.';
   if (code === 'ECONNRESET') return 'The connection was cut before an answer came.';
   if (code.startsWith('HPE_')) return 'The answer is not HTTP.';

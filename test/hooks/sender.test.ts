@@ -196,6 +196,8 @@ describe('the addresses of a host', () => {
     expect(await find('six.test')).to.deep.equal(await at('::1')());
     const failure = await find('mute.test').catch((error: NodeJS.ErrnoException) => error);
     expect(failure).to.include({ code: 'ETIMEOUT' });
+    const mute = createHookSender({ allowHosts }, { resolve: () => Promise.reject(failure) });
+    expect((await mute.send(message('https://mute.test'))).reply).to.equal('No name server answers for the host.');
     // A name of our own, as in the hosts file.
     expect(await find('localhost')).to.deep.include({ address: '127.0.0.1', family: 4 });
     expect(dns.asked).to.include('localhost A');
