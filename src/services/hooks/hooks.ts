@@ -177,7 +177,7 @@ export async function rotateSecret(scope: Scope, name: string): Promise<HookView
 
 /** Sends a test. A hook that accepts it is active from now on, unless it is paused. @throws {Problem} hook-unknown */
 export async function testHook(scope: Scope, name: string) {
-  await using sender = createHookSender({ allowHosts: scope.config.hookAllowHosts });
+  const sender = createHookSender({ allowHosts: scope.config.hookAllowHosts });
   const { result, code = null, reply } = await sender.send(composeTest(scope, await findHook(scope.em, name)));
   const hook = await showHook(scope, name);
   const starts = result === 'accepted' && hook.state !== 'paused';
