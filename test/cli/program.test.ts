@@ -208,6 +208,8 @@ describe('ruffinweb', () => {
       ['hooks deliveries retry --failed', 'hooks deliveries resend --failed'],
       ['hooks deliveries rm x', 'hooks deliveries cancel x'],
       ['hooks rotate crm', 'hooks rotate-secret crm'],
+      ['hooks unpause slack', 'hooks resume slack'],
+      ['hooks deliveries failed', 'hooks deliveries list --state failed'],
       ['spam', 'messages list --status held'],
       ['emails failed', 'emails list --state failed'],
       ['senders search müller "', `find müller '"'`],
