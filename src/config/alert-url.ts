@@ -11,7 +11,9 @@ export function alertUrl(allowHosts: readonly string[]) {
     const [, prefix, url = ''] = /^(?:([a-z]+)\+)?(https?:.*)$/.exec(value) ?? [];
     const kind = presets.find((it) => it === (prefix ?? kindOfUrl(url)));
     if (kind === undefined)
-      throw new Error(`must be an https address, or ${presets.join('+, ')}+ and one of that service`);
+      throw new Error(
+        `must be an https address of Slack, Discord, Telegram or ntfy.sh; put ${presets.join('+, ')}+ before any other`,
+      );
     try {
       checkHookUrl(kind, url, { allowHosts, allowHttp: true });
     } catch (error) {

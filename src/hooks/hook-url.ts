@@ -29,7 +29,7 @@ export function checkHookUrl(
 ): URL {
   const url = URL.parse(text);
   if (url === null || text.length > 2000 || !(allowHttp ? /^https?:/ : /^https:/).test(url.href)) {
-    throw new Error('The URL must start with https:// and have at most 2000 characters.');
+    throw new Error('The URL must start with https:// (http:// needs --allow-http) and have at most 2000 characters.');
   }
   if (url.username !== '' || url.password !== '') {
     throw new Error('The URL contains a user name or password. Use a token in its path or query.');
@@ -45,7 +45,8 @@ export function checkHookUrl(
 /** @param all every address of the host. One that is not allowed is enough. */
 export function explainNotAllowed(url: URL, allowHosts: readonly string[], all: { address: string }[]): string | null {
   const inside = allowHosts.includes(bareHost(url.hostname));
-  if (url.protocol !== 'https:' && !inside) return 'http works only for hosts in HOOK_ALLOW_HOSTS: use https.';
+  if (url.protocol !== 'https:' && !inside)
+    return 'http works only for hosts in HOOK_ALLOW_HOSTS: use https, or add the host there.';
   if (all.every(({ address }) => isAllowedAddress(address, inside))) return null;
   if (inside) return 'The host has a link-local, metadata or reserved address, which is never allowed.';
   return 'The host has an address that is not public. If it is your own, add it to HOOK_ALLOW_HOSTS.';

@@ -359,12 +359,12 @@ describe('alerts', () => {
       [`ntfy+https://127.0.0.1/${secret}`, /cannot be used: .*not public/],
       [`ntfy+https://0x7f.1/${secret}`, /cannot be used: .*not public/],
       [`http://ntfy.sh/${secret}`, /cannot be used: http works only/],
-      [`https://chat.example.com/${secret}`, /^ALERT_URL must be an https address, or slack\+, /],
-      [`webhook+https://chat.example.com/${secret}`, /must be an https address, or/],
-      [`ntfy+ftp://push.example.com/${secret}`, /must be an https address, or/],
+      [`https://chat.example.com/${secret}`, /^ALERT_URL must be an https address of Slack, .* put slack\+, /],
+      [`webhook+https://chat.example.com/${secret}`, /must be an https address of/],
+      [`ntfy+ftp://push.example.com/${secret}`, /must be an https address of/],
       [`https://api.telegram.org/bot${secret}/getMe`, /cannot be used: This is not an address for telegram/],
       [`ntfy+https://u:${secret}@push.example.com/x`, /cannot be used: .*password/],
-      [secret, /must be an https address, or/],
+      [secret, /must be an https address of/],
     ];
     for (const [address, says] of addresses) {
       expect(wrongs({ ALERT_URL: address, HOOK_ALLOW_HOSTS: '10.0.0.5' }), address).to.match(says);

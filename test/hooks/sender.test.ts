@@ -381,7 +381,7 @@ describe('a hook sender', () => {
   it('needs the host to be allowed for http, each time', async () => {
     const sender = createHookSender({ allowHosts: [] });
     const outcome = await sender.send(message(`http://8.8.8.8:${receiver.port}/`));
-    expect(outcome.reply).to.equal('http works only for hosts in HOOK_ALLOW_HOSTS: use https.');
+    expect(outcome.reply).to.equal('http works only for hosts in HOOK_ALLOW_HOSTS: use https, or add the host there.');
   });
 });
 
