@@ -29,7 +29,7 @@ export function addHookCommands(program: CliCommand): void {
   }
   add
     .description('Add a hook and send a test: once that is answered with 2xx, the hook is active')
-    .argument('<url>', 'where to post; signed webhooks, except to Slack, Discord, Telegram and ntfy.sh')
+    .argument('<url>', 'where to post; Slack, Discord, Telegram and ntfy.sh are recognized, others get signed webhooks')
     .option('--untested', 'make it active without a test')
     .jsonOption()
     .examples(
@@ -70,7 +70,7 @@ function addSettings(command: CliCommand): CliCommand {
     .addOption(events.choices(hookEvents))
     .option('--form <slug...>', 'only about messages of these forms')
     .option('--with-content', 'send what visitors wrote too')
-    .option('--allow-http', 'without TLS, to a host in HOOK_ALLOW_HOSTS');
+    .option('--allow-http', 'let the URL start with http://, for a host in HOOK_ALLOW_HOSTS');
 }
 
 function settingsOf(options: SettingOptions): HookSettings {
@@ -112,7 +112,7 @@ async function addHook(call: Call<SettingOptions>, url: string): Promise<void> {
 
 function printSecret(output: Output, secret: string): void {
   output.print(secret);
-  output.note('\nIt is shown only this time. With it the receiver checks the signatures (Standard Webhooks).');
+  output.note('\nThis secret is shown only this time. With it your program verifies signatures (Standard Webhooks).');
 }
 
 async function testHook(call: Call, name: string): Promise<void> {
