@@ -129,7 +129,7 @@ describe('watch', () => {
       /retry {4}RW-\w{10} {2}notification to o\*\*\*@localhost(, again (now|in \d+ (s|min)))?: 450 4.2.0 greylisted/,
       /retry {4}RW-\w{10} {2}message.accepted to slack, again in \d+ min: oops b\*\*\*@example.test/,
       /failed {3}RW-\w{10} {2}message.accepted to slack: gone/,
-      /told {5}RW-\w{10} {2}message.accepted to slack/,
+      /sent {5}RW-\w{10} {2}message.accepted to slack/,
       /paused {3}the queue was paused by hand: ask b\*\*\*@example.test/,
       /resumed {2}mail goes out again/,
     ]) {

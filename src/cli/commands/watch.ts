@@ -57,7 +57,7 @@ const words: Readonly<Record<WatchEvent['event'], [word: string, paint: 'good' |
   'email-sent': ['sent', 'good'],
   'email-retried': ['retry', 'warning'],
   'email-failed': ['failed', 'bad'],
-  'hook-sent': ['told', 'good'],
+  'hook-sent': ['sent', 'good'],
   'hook-retried': ['retry', 'warning'],
   'hook-failed': ['failed', 'bad'],
   'queue-paused': ['paused', 'bad'],
