@@ -110,7 +110,7 @@ describe('health', () => {
     const warned = await look(db);
     expect(warned.status).to.equal('warn');
     expect(warned.seen('queue')).to.include({ status: 'warn', fact: '2 queued, the oldest overdue by 5 min' });
-    expect(warned.seen('failed')).to.include({ status: 'warn', fact: '2 emails in the last 7 days' });
+    expect(warned.seen('failed')).to.include({ status: 'warn', fact: '2 failed emails in the last 7 days' });
     expect(warned.seen('failed').fix).to.include('ruffinweb emails resend --failed');
     await db.query(`update emails set due_at = now() - interval '20 minutes' where state = 'queued'`);
     expect((await look(db)).failing).to.deep.equal(['queue']);
@@ -165,7 +165,9 @@ describe('health', () => {
     await settleDue(context, (email) => (email.kind === 'notification' ? mailOutcomes.refused : mailOutcomes.accepted));
     const { failing, seen } = await look(db);
     expect(failing).to.deep.equal(['failed']);
-    expect(seen('failed').fact).to.equal('2 emails in the last 7 days; an owner was not notified about 2 messages');
+    expect(seen('failed').fact).to.equal(
+      '2 failed emails in the last 7 days; an owner was not notified about 2 messages',
+    );
     expect(seen('failed').fix).to.include('--kind notification').and.include('emails resend --failed');
     expect(seen('failed').fix).to.include('emails cancel').and.include('after 7 days');
 
@@ -174,7 +176,7 @@ describe('health', () => {
     ).map((it) => it.id);
     await runHere(['emails', 'resend', first], db);
     expect((await look(db)).seen('failed').fact).to.equal(
-      '1 email in the last 7 days; an owner was not notified about 1 message',
+      '1 failed email in the last 7 days; an owner was not notified about 1 message',
     );
     await settleDue(context, () => mailOutcomes.refused);
     await runHere(['emails', 'cancel', second], db);
@@ -192,7 +194,7 @@ describe('health', () => {
       email.kind === 'notification' && ++notifications === 1 ? mailOutcomes.accepted : mailOutcomes.refused,
     );
     const { seen } = await look(db);
-    const fact = '3 emails in the last 7 days; an owner was not notified about 1 message';
+    const fact = '3 failed emails in the last 7 days; an owner was not notified about 1 message';
     expect(seen('failed')).to.include({ status: 'fail', fact });
   });
 

@@ -125,7 +125,7 @@ export const conditions: readonly Condition[] = [
     when: 'a hook has failed for an hour, or is gone (410)',
     alert: 'a hook does not get its deliveries',
     recovered: 'every hook gets its deliveries',
-    todo: 'run "ruffinweb hooks list"',
+    todo: 'run "ruffinweb hooks list", and "ruffinweb hooks test" for each that fails or is gone',
     find: async ({ em }) => {
       const [row] = await em.execute<{ hooks: number }[]>(
         `select count(*)::int as hooks from hooks

@@ -82,7 +82,7 @@ export async function checkFailed(em: EntityManager): Promise<Finding> {
   const { emails = 0, unnotified = 0 } = row ?? {};
   const when = `in the last ${failedDays} days`;
   if (emails === 0) return good(`none ${when}`);
-  const fact = `${emails} ${emails === 1 ? 'email' : 'emails'} ${when}`;
+  const fact = `${emails} failed ${emails === 1 ? 'email' : 'emails'} ${when}`;
   if (unnotified === 0) return bad('warn', fact, null, 'settle-failed');
   const about = `${unnotified} ${unnotified === 1 ? 'message' : 'messages'}`;
   return bad('fail', `${fact}; an owner was not notified about ${about}`, null, 'settle-failed-notifications');
