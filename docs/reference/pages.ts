@@ -150,9 +150,10 @@ function alerts(): string[] {
     'What `ALERT_URL` and `ALERT_TO` are told, and how often: [monitoring](../operating/monitoring.md#be-told-without-mail).',
     '',
     ...table(
-      ['condition', 'true when', 'says', 'at its end', 'what to do'],
-      [databaseAway, ...conditions].map((it) => {
-        return [code(it.name), it.when, it.alert, it.recovered, it.todo.replace(/"([^"]+)"/g, '`$1`')];
+      ['condition', 'true when', 'title'],
+      Object.entries({ database: databaseAway, ...conditions }).map(([name, { when, alert }]) => {
+        // The name of the disk's row has the machine's behind it.
+        return [code(name.replace(/ .*/, '')), when, alert];
       }),
     ),
   ];

@@ -44,7 +44,7 @@ export const Alert = defineEntity({
     condition: p.string().length(128).primary(),
     /** Empty while all is well. */
     since: p.datetime(3).nullable(),
-    /** When the alert, its last reminder or "recovered" was sent. Before `since`, the alert is still to be sent. */
+    /** When the alert, its last reminder or its end was sent. Before `since`, the alert is still to be sent. */
     toldAt: p.datetime(3).nullable(),
     /** What did not take the last of these, and what it answered. */
     error: p.text().nullable(),

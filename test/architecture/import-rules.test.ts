@@ -298,7 +298,7 @@ describe('the source tree', () => {
   it('names commands and options only in the HTTP server and the CLI', () => {
     const naming = where(/ruffinweb [a-z]+|["'` ]--[a-z]/).filter((it) => it.startsWith('services/'));
     // What a hook or the operator is told leaves through no door, and says what to do.
-    const told = ['services/hooks/compose-delivery.ts', 'services/alerts/conditions.ts'];
+    const told = ['services/hooks/compose-delivery.ts', 'services/alerts/watch-conditions.ts'];
     expect(naming.filter((it) => !told.includes(it))).to.deep.equal([]);
   });
 

@@ -76,10 +76,6 @@ async function deliverUntilStopped(
   await using _listening = listenForNewMail(mailing, newMail, newDeliveries);
   // Every process runs the maintenance; the database lets one of them do each task.
   const loop = runDeliveryLoop(mailing, createEmailJob(mailing), newMail, stop, hasten);
-  await Promise.all([
-    loop,
-    runHooks(mailing, newDeliveries, stop, hasten),
-    runMaintenance(mailing, stop),
-    watchConditions(mailing, stop),
-  ]);
+  const others = [runHooks(mailing, newDeliveries, stop, hasten), watchConditions(mailing, stop)];
+  await Promise.all([loop, runMaintenance(mailing, stop), ...others]);
 }

@@ -4,12 +4,7 @@ import { Migration } from '@mikro-orm/migrations';
 export class Alerts extends Migration {
   override up(): void {
     this.addSql(`create table "alerts" (
-        "condition" varchar(128) not null,
-        "since" timestamptz(3) null,
-        "told_at" timestamptz(3) null,
-        "error" text null,
-        primary key ("condition")
-      )`);
+        "condition" varchar(128) primary key, "since" timestamptz(3), "told_at" timestamptz(3), "error" text)`);
   }
 
   override down(): void {

@@ -16,30 +16,28 @@ export interface Answer {
   said: string;
 }
 
-/** Sends to each address that is set. Never throws. */
-export async function tellOperator(parts: Parts, notice: Notice, stop?: AbortSignal): Promise<Answer[]> {
-  const { alertUrl, alertTo } = parts.config;
-  const sending: Promise<Answer>[] = [];
-  if (alertUrl !== undefined) sending.push(post(parts, alertUrl.reveal(), notice, stop));
-  if (alertTo !== undefined) sending.push(mailTo(parts, alertTo, notice, stop));
-  return await Promise.all(sending);
+/** Sends to each address that is set, with the site in the title. Never throws. */
+export async function tellOperator(parts: Parts, { title, ...rest }: Notice, stop?: AbortSignal): Promise<Answer[]> {
+  const notice = { ...rest, title: `${new URL(parts.config.publicUrl).host}: ${title}` };
+  return (await Promise.all([post(parts, notice, stop), mail(parts, notice, stop)])).flat();
 }
 
-type AlertUrl = ReturnType<NonNullable<Config['alertUrl']>['reveal']>;
-
-async function post(parts: Parts, { kind, url }: AlertUrl, notice: Notice, signal?: AbortSignal): Promise<Answer> {
-  const outcome = await parts.hookSender.send(presetRequest(kind, url, notice), signal && { signal });
-  const said = plainLine(`${outcome.code ?? ''} ${outcome.reply}`).slice(0, 200);
-  return { from: 'ALERT_URL', isTaken: outcome.result === 'accepted', said };
+async function post({ config, hookSender }: Parts, notice: Notice, signal?: AbortSignal): Promise<Answer[]> {
+  if (config.alertUrl === undefined) return [];
+  const { kind, url } = config.alertUrl.reveal();
+  const { result, code = '', reply } = await hookSender.send(presetRequest(kind, url, notice), signal && { signal });
+  return [{ from: 'ALERT_URL', isTaken: result === 'accepted', said: plainLine(`${code} ${reply}`).slice(0, 200) }];
 }
 
 /** Not by the queue, which may be paused, and on a connection of its own, since all others may hang. */
-async function mailTo({ config, mailer, now }: Parts, to: string, { title, lines }: Notice, stop?: AbortSignal) {
-  const about = { ...newEmailIdentity(config), kind: 'alert', from: formatMailbox(config.mailFrom), to, date: now() };
-  const headers = { 'Auto-Submitted': 'auto-generated' };
-  const mail = { ...about, headers, subject: title, text: `${[title, '', ...lines].join('\n')}\n`, html: '' };
-  const tooLate = grace(90_000, stop).then(() => undefined);
-  const walk = await Promise.race([mailer.walk(mail, () => {}), tooLate]);
-  const said = plainLine(walk?.outcome.reply ?? 'no answer in time').slice(0, 200);
-  return { from: 'ALERT_TO' as const, isTaken: walk?.outcome.result === 'accepted', said };
+async function mail(parts: Parts, { title, lines }: Notice, stop?: AbortSignal): Promise<Answer[]> {
+  const { alertTo: to, mailFrom } = parts.config;
+  if (to === undefined) return [];
+  const about = { ...newEmailIdentity(parts.config), kind: 'alert', from: formatMailbox(mailFrom), to };
+  const text = { subject: title, text: `${[title, '', ...lines].join('\n')}\n`, html: '' };
+  const sent = { ...about, ...text, date: parts.now(), headers: { 'Auto-Submitted': 'auto-generated' } };
+  const tooLate = grace(30_000, stop).then(() => undefined);
+  const outcome = (await Promise.race([parts.mailer.walk(sent, () => {}), tooLate]))?.outcome;
+  const said = plainLine(outcome?.reply ?? 'no answer in time').slice(0, 200);
+  return [{ from: 'ALERT_TO', isTaken: outcome?.result === 'accepted', said }];
 }

@@ -1,9 +1,9 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { checkAlerts } from './alerts.ts';
+import { checkAlerts, noAlerts } from './alerts.ts';
 import { checkBackup } from './backup.ts';
 import { checkDatabase, checkDurability, checkKeyring, checkSchema, checkWrites, noSchema } from './database.ts';
 import { checkClock, deepChecks } from './deep/smtp-and-clock.ts';
-import { bad, type Finding, good, type HealthCheck, type HealthParts, type HealthStatus } from './health-check.ts';
+import { bad, type Finding, type HealthCheck, type HealthParts, type HealthStatus } from './health-check.ts';
 import { checkHooks } from './hooks.ts';
 import { checkDisk, checkFiles, checkProxies, checkRedis, checkSettings } from './machine.ts';
 import { checkFailed, checkHeld, checkMail, checkQueue, checkTemplates } from './mail.ts';
@@ -15,9 +15,6 @@ export interface Health {
   status: HealthStatus;
   checks: HealthCheck[];
 }
-
-/** No warning: many operators watch in another way. */
-const noAlerts = good('ALERT_URL is not set: nobody is told when mail is in trouble');
 
 /**
  * Checks everything that delivery depends on. It changes no row, and a failed check does not hide another.
