@@ -62,7 +62,7 @@ async function expectNothingLost(url: string, load: PostLoad, smtp: SmtpServer):
 
 describeWith(['pg_ctl'], 'a PostgreSQL under load', () => {
   it('may be restarted, and may crash: nothing acknowledged is lost', async () => {
-    await using postgres = await MachinePostgres.start();
+    await using postgres = await MachinePostgres.open();
     await using smtp = await startSmtpServer();
     const url = postgres.urlOf('postgres');
     await using server = await RunningServer.start(settingsFor(url, smtp), ['serve', '--migrate']);

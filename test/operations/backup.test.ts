@@ -198,7 +198,7 @@ describeWith(['pg_dump', 'pg_ctl'], `${drill}, on Debian's PostgreSQL`, () => {
   let two: MachinePostgres;
 
   before(async () => {
-    [one, two] = [opened.use(await MachinePostgres.start()), opened.use(await MachinePostgres.start())];
+    [one, two] = [opened.use(await MachinePostgres.open()), opened.use(await MachinePostgres.open())];
   });
   after(async () => {
     await opened.disposeAsync();

@@ -17,31 +17,30 @@ export class MachinePostgres implements AsyncDisposable {
     this.port = port;
   }
 
-  static async start(): Promise<MachinePostgres> {
+  static async open(): Promise<MachinePostgres> {
     const folder = await mkdtemp(join(tmpdir(), 'ruffinweb-postgres-'));
     const files = join(folder, 'files');
     await mkdir(files, { mode: 0o700 });
     const server = new MachinePostgres(folder, await choosePrefix(files), await freePort());
     await server.#run('initdb', '-D', files, '--username=owner', '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8');
-    const options = `-p ${server.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off`;
-    await server.#run('pg_ctl', 'start', '-w', '-s', '-D', files, '-l', join(folder, 'log'), '-o', options);
+    await server.start();
     return server;
   }
 
+  async start(): Promise<void> {
+    const options = `-p ${this.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off`;
+    const log = join(this.#folder, 'log');
+    await this.#run('pg_ctl', 'start', '-w', '-s', '-D', join(this.#folder, 'files'), '-l', log, '-o', options);
+  }
+
   /** `fast` ends all connections; `immediate` is a crash, after which it recovers. */
+  async stop(mode: 'fast' | 'immediate'): Promise<void> {
+    await this.#run('pg_ctl', 'stop', '-w', '-s', '-m', mode, '-D', join(this.#folder, 'files'));
+  }
+
   async restart(mode: 'fast' | 'immediate'): Promise<void> {
-    await this.#run(
-      'pg_ctl',
-      'restart',
-      '-w',
-      '-s',
-      '-m',
-      mode,
-      '-D',
-      join(this.#folder, 'files'),
-      '-l',
-      join(this.#folder, 'log'),
-    );
+    await this.stop(mode);
+    await this.start();
   }
 
   /** The URL of `database`, whether it exists or not. */
@@ -55,7 +54,7 @@ export class MachinePostgres implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#run('pg_ctl', 'stop', '-w', '-s', '-m', 'immediate', '-D', join(this.#folder, 'files'));
+    await this.stop('immediate').catch(() => {});
     await rm(this.#folder, { recursive: true, force: true });
   }
 
