@@ -57,7 +57,7 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
     dnsServer: reader.read('DNS_SERVER', value.dnsServer, undefined),
     metricsToken: reader.read('METRICS_TOKEN', value.tokenText, undefined),
     alertUrl: reader.read('ALERT_URL', alertUrl(hookAllowHosts), undefined),
-    alertTo: reader.read('ALERT_TO', value.oneAddress, undefined),
+    alertTo: reader.read('ALERT_TO', value.mailbox, undefined)?.address,
     log: {
       level: reader.read('LOG_LEVEL', value.oneOf(...logLevels), 'info'),
       format: reader.read('LOG_FORMAT', value.oneOf('json', 'pretty'), undefined),

@@ -150,12 +150,6 @@ export const addressList = list((part) => {
   return address;
 }).transform(eachAddressOnce);
 
-export const oneAddress = text((value) => {
-  const address = readAddress(value, { localDomain: true });
-  if (address === undefined) throw new Error('must be one e-mail address');
-  return address;
-});
-
 export const keyList = list((part): KeyConfig => {
   const [, id, secret] = /^([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/]{43}=)$/.exec(part) ?? [];
   if (id === undefined || secret === undefined) {

@@ -415,7 +415,9 @@ describe('alerts', () => {
     for (const [address, says] of addresses) {
       expect(wrongs({ ALERT_URL: address, HOOK_ALLOW_HOSTS: '10.0.0.5' }), address).to.match(says);
     }
-    expect(wrongs({ ALERT_TO: 'a@b.test, c@d.test' })).to.equal('ALERT_TO must be one e-mail address');
+    expect(wrongs({ ALERT_TO: 'a@b.test, c@d.test' })).to.equal(
+      'ALERT_TO must be an address, or a name followed by an address in angle brackets',
+    );
     const config = readConfig({ ALERT_URL: `https://ntfy.sh/${secret}` });
     expect(inspect(config) + JSON.stringify(config)).not.to.include(secret);
   });
