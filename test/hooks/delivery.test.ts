@@ -7,10 +7,12 @@ import { createNewMailSignal } from '../../src/services/delivery/new-mail-signal
 import { createEmailJob } from '../../src/services/emails/email-job.ts';
 import { decideDelivery } from '../../src/services/hooks/delivery-schedule.ts';
 import { createHookJob } from '../../src/services/hooks/hook-job.ts';
+import { composeDelivery } from '../../src/services/hooks/compose-delivery.ts';
 import { deliverHooksUntilIdle, runHooks } from '../../src/services/hooks/run-hooks.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
+import { sealContent } from '../../src/services/sealed-values.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { buildHook, makeDeliveriesDue, queueDeliveries } from '../support/deliveries.ts';
 import { type Mischief, Receiver, type ScriptedAnswer } from '../support/receiver.ts';
@@ -179,7 +181,7 @@ describe("a hook's deliveries", () => {
     expect(data).to.have.keys('receipt', 'messageId', 'receivedAt', 'form', 'command');
     expect(data.command).to.equal(`ruffinweb messages show ${data.receipt}`);
     expect(more).to.include({ truncated: true });
-    expect(more.content).to.include({ name: 'Ada', address: 'ada@example.test' });
+    expect(more.content).to.include({ name: 'Ada', email: 'ada@example.test' });
     expect(Buffer.byteLength(second?.body ?? '')).to.be.within(12_000, 20_000);
   });
 
@@ -204,6 +206,39 @@ describe("a hook's deliveries", () => {
     await buildMessages(context, 6);
     await db.query(`delete from emails where kind = 'auto-reply'`);
     await queueDeliveries(db, await buildHook(db, context, dead.url));
+  it('carry no more than 20 kB, in any characters, with the names of fields as over HTTP', async () => {
+    const hook = {
+      ...(await buildHook(db, context, receiver.url, { withContent: true })),
+      kind: 'webhook',
+      withContent: true,
+    };
+    const [row] = await db.query('select url, secret from hooks');
+    const bodies = new Map<string, number>();
+    for (const char of ['a', 'é', '漢', '😀', '"', '\\', '\n', '\u2028', '\ud800', '\u007f', '<']) {
+      const text = (count: number) => char.repeat(count);
+      const extra = Array.from({ length: 30 }, (_, n) => [`${n}${text(62)}`, text(2000)] as [string, string]);
+      extra[0] = ['__proto__', 'x'];
+      const content = { address: 'ada@example.test', name: text(200), subject: text(200), text: text(10_000), extra };
+      const id = randomUUID();
+      const message = { ...{ id, receipt: 'RW-4K2M9Q7T1X', status: 'accepted', receivedAt: new Date(), sender: null } };
+      const form = { slug: text(60), name: text(200) };
+      const delivery = { id, event: 'message.accepted', createdAt: new Date() };
+      const { body } = composeDelivery(
+        openScope(context),
+        { ...hook, ...row } as never,
+        {
+          ...{ ...delivery, message: { ...message, form, content: sealContent(context.keyring, id, content) } },
+        } as never,
+      );
+      bodies.set(char, Buffer.byteLength(body));
+      const { data } = JSON.parse(body);
+      expect(data.truncated).to.equal(true);
+      expect(data.content).to.have.keys('email', 'name', 'subject', 'message', 'extra');
+      expect(Object.entries(data.content.extra)).to.have.lengthOf(30).and.deep.include(['__proto__', 'x']);
+    }
+    for (const [char, size] of bodies) expect(size, JSON.stringify(char)).to.be.within(8000, 20_000);
+  });
+
     const living = await buildHook(db, context, receiver.url);
     await queueDeliveries(db, living);
     await using mailer = mailerTo(smtp);

@@ -26,7 +26,9 @@ export function composeDelivery(scope: Scope, hook: Hook, delivery: HookDelivery
   const reasons = type === 'message.held' ? message?.reasons : undefined;
   const failed = email ? { id: email.id, kind: email.kind, failure: email.failure } : undefined;
   const command = email ? `ruffinweb emails show ${email.id}` : `ruffinweb messages show ${message?.receipt}`;
-  const written = hook.withContent && message ? cutContent(openContent(scope.keyring, message)) : undefined;
+  // A hook may be told about failed mail, but not about held messages.
+  const mayShow = hook.withContent && (message?.status === 'accepted' || type === 'message.held');
+  const written = mayShow && message ? cutContent(openContent(scope.keyring, message)) : undefined;
   const about = message && { receipt: message.receipt, messageId: message.id, receivedAt: message.receivedAt };
   const data = { ...about, form, reasons, email: failed, command, ...written };
   const what = email ? `Not delivered: ${email.kind}` : (titles[type] ?? 'New message');
@@ -61,16 +63,18 @@ function makeRequest({ keyring, now }: Scope, hook: Hook, event: Event, notice: 
   return webhookRequest(url, event, [...open('secret', hook.secret), ...open('former_secret', former)], now());
 }
 
-/** Cuts every text to the same length, so that all of them fit. */
-function cutContent(whole: StoredContent): { content: StoredContent; truncated?: boolean } {
+/** Named as over HTTP. Cuts every text to the same length, so that all of them fit. */
+function cutContent({ address: email, name, subject, text: message, extra }: StoredContent) {
+  const whole = { email, name, subject, message, extra: Object.fromEntries(extra) };
   for (let max = maxContentBytes; ; max = Math.floor(max * 0.8)) {
     const cut = (_key: string, it: unknown) => (typeof it === 'string' ? it.slice(0, max).toWellFormed() : it);
     const text = JSON.stringify(whole, cut);
     if (max > 0 && Buffer.byteLength(text) > maxContentBytes) continue;
-    return { content: JSON.parse(text) as StoredContent, ...(max < maxContentBytes && { truncated: true }) };
+    return { content: JSON.parse(text) as typeof whole, ...(max < maxContentBytes && { truncated: true }) };
   }
 }
 
-function describeWritten({ name = '', address, subject, text, extra }: StoredContent): (string | undefined)[] {
-  return [`${name} <${address ?? ''}>`, subject, text, ...extra.map(([field, value]) => `${field}: ${value}`)];
+function describeWritten({ email, name, subject, message, extra }: ReturnType<typeof cutContent>['content']) {
+  const fields = Object.entries(extra).map(([field, value]) => `${field}: ${value}`);
+  return [`${name ?? ''} <${email ?? ''}>`, subject, message, ...fields];
 }
