@@ -203,6 +203,34 @@ describe("a hook's deliveries", () => {
     }
   });
 
+  it('of a message that is held by hand before they leave are cancelled; its release is told', async () => {
+    await addHook('all');
+    const [sent, held, sending] = [await post(), await post({ message: '2' }), await post({ message: '3' })];
+    await db.query(`update hook_deliveries set state = 'sent' where message_id = $1`, [sent.id]);
+    const lease = `update hook_deliveries set lease_token = gen_random_uuid(), due_at = now() + $2 * interval '1 minute'
+      where message_id = $1`;
+    await db.query(lease, [held.id, -1]);
+    await db.query(lease, [sending.id, 1]);
+    await settleDue(context, () => mailOutcomes.accepted);
+    for (const { id } of [sent, held, sending]) await holdMessage(openScope(context), id);
+    const states = async () => {
+      const rows = await db.query(
+        `select event || ' ' || hook_deliveries.state as line from hook_deliveries where message_id = any($1) order by message_id, event`,
+        [[sent.id, held.id, sending.id]],
+      );
+      return rows.map((it) => it.line);
+    };
+    expect(await states()).to.deep.equal([
+      ...['message.accepted sent', 'message.held queued', 'message.accepted cancelled', 'message.held queued'],
+      ...['message.accepted queued', 'message.held queued'],
+    ]);
+    expect((await runHere(['messages', 'release', held.id], db)).code).to.equal(0);
+    await holdMessage(openScope(context), held.id);
+    expect((await states()).filter((it) => it.startsWith('message.released'))).to.deep.equal([
+      'message.released cancelled',
+    ]);
+  });
+
   describe('tell when an email failed', () => {
     const sent = async () =>
       await db.query('select event, message_id, email_id from hook_deliveries order by email_id');

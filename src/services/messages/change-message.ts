@@ -23,7 +23,7 @@ export interface MessageChange {
 const heldByHand: Suspicion = 'held-by-hand';
 
 /**
- * Holds a message, and all of its mail that has not been sent.
+ * Holds a message, and all of its mail that has not been sent. Hooks that were not told about it yet are not told.
  *
  * @param which an id or a receipt.
  * @param within ids of forms; a message of any other form counts as unknown.
@@ -97,6 +97,11 @@ export async function listHeld({ em }: Scope, reason?: Suspicion): Promise<{ id:
 const statusEvent = `select case status when 'held' then 'message.held' else 'message.released' end, form_id, id, null::uuid
   from messages where id = ?`;
 
+/** SQL: a held message is not told about. Its release is another event. */
+const cancelUntold = `update hook_deliveries set state = 'cancelled', lease_token = null
+  where message_id = ? and state = 'queued' and event in ('message.accepted', 'message.released')
+    and (lease_token is null or due_at <= now())`;
+
 /** @param decide gets the message and its locked emails; it returns false if there is nothing to do. */
 async function change(
   scope: Scope,
@@ -112,6 +117,7 @@ async function change(
     const changed = await decide(message, emails, await databaseNow(em), em);
     if (changed) {
       await em.flush();
+      if (message.status === 'held') await em.execute(cancelUntold, [id]);
       await em.execute('select pg_notify(?, ?)', [emailChannel, '']);
       await em.execute(insertDeliveries(statusEvent), [id]);
     }
