@@ -1,18 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import { createHookSender } from '../../src/hooks/https-sender.ts';
+import { createLog } from '../../src/log.ts';
+import type { Outcome } from '../../src/mail/mailer.ts';
 import type { MailingContext } from '../../src/mailing-context.ts';
 import { runDeliveryLoop } from '../../src/services/delivery/delivery-loop.ts';
 import { createNewMailSignal } from '../../src/services/delivery/new-mail-signal.ts';
 import { createEmailJob } from '../../src/services/emails/email-job.ts';
+import { composeDelivery } from '../../src/services/hooks/compose-delivery.ts';
 import { decideDelivery } from '../../src/services/hooks/delivery-schedule.ts';
 import { createHookJob } from '../../src/services/hooks/hook-job.ts';
-import { composeDelivery } from '../../src/services/hooks/compose-delivery.ts';
 import { deliverHooksUntilIdle, runHooks } from '../../src/services/hooks/run-hooks.ts';
 import { openScope } from '../../src/services/scope.ts';
+import { sealContent } from '../../src/services/sealed-values.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
-import { sealContent } from '../../src/services/sealed-values.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { buildHook, makeDeliveriesDue, queueDeliveries } from '../support/deliveries.ts';
 import { type Mischief, Receiver, type ScriptedAnswer } from '../support/receiver.ts';
@@ -28,7 +30,7 @@ describe("a hook's deliveries", () => {
   before(async () => {
     db = await createDatabase();
     const opened = await openTestMailing(db, { NOTIFY_TO: 'owner@site.test' });
-    context = { ...opened, hookSender: createHookSender({ allowHosts: ['127.0.0.1'] }, { deadlineMs: 200 }) };
+    context = { ...opened, hookSender: createHookSender({ allowHosts: ['127.0.0.1'] }, { deadlineMs: 1000 }) };
   });
   after(async () => {
     await context[Symbol.asyncDispose]();
@@ -157,6 +159,25 @@ describe("a hook's deliveries", () => {
     expect((await rows())[0]).to.include({ state: 'sent', tries: 11 });
   });
 
+  it('do not judge a hook by the answer of the address that it had before', async () => {
+    await buildMessages(context, 2);
+    const hook = await buildHook(db, context, receiver.url);
+    await queueDeliveries(db, hook);
+    const [job, scope] = [createHookJob(context, hook), openScope(context)];
+    const { rows: claimed } = await job.claim(scope, 2, randomUUID());
+    const refused: Outcome = { result: 'refused', code: 410, reply: '' };
+    for (const [row, url, state] of [
+      [claimed[0], hook.seal('url', `${receiver.url}/new`), 'active'],
+      [claimed[1], (await db.query<{ url: Buffer }>('select url from hooks'))[0]?.url, 'gone'],
+    ] as const) {
+      if (row === undefined) throw new Error('nothing was claimed');
+      await db.query('update hooks set url = $1', [url]);
+      const settlement = { row, startedAt: new Date(), outcome: refused, next: job.schedule(row, refused) };
+      expect((await job.settle(scope, [settlement])).size).to.equal(1);
+      expect((await hookState())?.state).to.equal(state);
+    }
+  });
+
   it('use the address, secrets and content that the hook has at the attempt', async () => {
     receiver.answer({ status: 500 });
     await buildMessages(context, 1, () => ({ name: 'Ada', message: 'é"\n'.repeat(3000) }));
@@ -185,27 +206,6 @@ describe("a hook's deliveries", () => {
     expect(Buffer.byteLength(second?.body ?? '')).to.be.within(12_000, 20_000);
   });
 
-  it('reach chat and push services as plain words', async () => {
-    await buildMessages(context, 1);
-    const hook = await buildHook(db, context, receiver.url, { kind: 'apprise', withContent: true });
-    await queueDeliveries(db, hook, 'message.held');
-    await db.query(`update messages set reasons = '{many-links}'`);
-    await deliver();
-    const [{ receipt }] = (await db.query<{ receipt: string }>('select receipt from messages')) as [
-      { receipt: string },
-    ];
-    const { title, body } = JSON.parse(receiver.ledger[0]?.body ?? '{}');
-    expect(title).to.equal(`Held message ${receipt} at contact`);
-    expect(body).to.include('many links').and.include('Hello there').and.include(`messages show ${receipt}`);
-  });
-
-  it('to a dead hook delay neither another hook nor mail, nor a stop', async () => {
-    await using smtp = await startSmtpServer();
-    await using dead = await Receiver.open();
-    dead.always = 'silence';
-    await buildMessages(context, 6);
-    await db.query(`delete from emails where kind = 'auto-reply'`);
-    await queueDeliveries(db, await buildHook(db, context, dead.url));
   it('carry no more than 20 kB, in any characters, with the names of fields as over HTTP', async () => {
     const hook = {
       ...(await buildHook(db, context, receiver.url, { withContent: true })),
@@ -239,6 +239,45 @@ describe("a hook's deliveries", () => {
     for (const [char, size] of bodies) expect(size, JSON.stringify(char)).to.be.within(8000, 20_000);
   });
 
+  it('reach chat and push services as plain words', async () => {
+    await buildMessages(context, 1);
+    const hook = await buildHook(db, context, receiver.url, { kind: 'apprise', withContent: true });
+    await queueDeliveries(db, hook, 'message.held');
+    await db.query(`update messages set reasons = '{many-links}'`);
+    await deliver();
+    const [{ receipt }] = (await db.query<{ receipt: string }>('select receipt from messages')) as [
+      { receipt: string },
+    ];
+    const { title, body } = JSON.parse(receiver.ledger[0]?.body ?? '{}');
+    expect(title).to.equal(`Held message ${receipt} at contact`);
+    expect(body).to.include('many links').and.include('Hello there').and.include(`messages show ${receipt}`);
+  });
+
+  it('wait while the hooks cannot be read, which is logged once, and then go on', async () => {
+    await buildMessages(context, 1);
+    await queueDeliveries(db, await buildHook(db, context, receiver.url));
+    const lines: string[] = [];
+    const log = createLog({ level: 'error', format: 'json' }, { write: (line) => lines.push(line) });
+    const [stop, signal] = [new AbortController(), createNewMailSignal()];
+    await db.query('alter table hooks rename to away');
+    const running = runHooks({ ...context, log }, signal, stop.signal);
+    await until('it is logged', () => lines.length > 0);
+    signal.raise();
+    await db.query('alter table away rename to hooks');
+    signal.raise();
+    await receiver.received(1);
+    stop.abort();
+    await running;
+    expect(lines.filter((it) => it.includes('hooks wait: the database does not answer'))).to.have.lengthOf(1);
+  });
+
+  it('to a dead hook delay neither another hook nor mail, nor a stop', async () => {
+    await using smtp = await startSmtpServer();
+    await using dead = await Receiver.open();
+    dead.always = 'silence';
+    await buildMessages(context, 6);
+    await db.query(`delete from emails where kind = 'auto-reply'`);
+    await queueDeliveries(db, await buildHook(db, context, dead.url));
     const living = await buildHook(db, context, receiver.url);
     await queueDeliveries(db, living);
     await using mailer = mailerTo(smtp);

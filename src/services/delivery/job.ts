@@ -28,8 +28,8 @@ export interface JobTable {
 export const emailTable: JobTable = { rows: 'emails', attempts: 'attempts', reference: 'email_id' };
 
 /** How one attempt ended, and what follows from it. */
-export interface Settlement {
-  row: Pick<LeasedRow, 'id' | 'leaseToken' | 'kind'>;
+export interface Settlement<Row = Pick<LeasedRow, 'id' | 'leaseToken' | 'kind'>> {
+  row: Row;
   startedAt: Date;
   outcome: Outcome;
   next: NextStep;

@@ -21,31 +21,37 @@ const claimStatement: Statement = {
   name: 'claim_deliveries_1',
   text: `
 with due as materialized (
-  select deliveries.id, lease_token is not null as is_lost
-  from hook_deliveries as deliveries join hooks on hooks.id = hook_id
-  where hook_id = $1::uuid and deliveries.state = 'queued' and due_at <= now()
+  select id, lease_token is not null as is_lost from hook_deliveries
+  where hook_id = $1::uuid and state = 'queued' and due_at <= now()
     -- A later release may queue events that this one cannot compose.
     and event = any($4::text[])
-    and hooks.state = 'active' and (quiet_until is null or quiet_until <= now())
-    and not exists (select from mail_queue where cause = 'restored')
-    and (failing_since is null or not exists (
-      select from hook_deliveries where hook_id = $1 and state = 'queued' and lease_token is not null and due_at > now()))
   order by due_at
-  limit (select case when failing_since is null then $2::int else 1 end from hooks where id = $1)
-  for update of deliveries skip locked
+  -- With 0, PostgreSQL reads no row, however many wait.
+  limit (select case
+    when state <> 'active' or quiet_until > now() or exists (select from mail_queue where cause = 'restored') then 0
+    when failing_since is null then $2::int
+    when exists (
+      select from hook_deliveries where hook_id = $1 and state = 'queued' and lease_token is not null and due_at > now()) then 0
+    else 1 end from hooks where id = $1)
+  for update skip locked
 ),
 lost as (
   insert into hook_attempts (id, delivery_id, outcome, finished_at)
   select gen_random_uuid(), id, 'unknown', now() from due where is_lost
 )
 update hook_deliveries set lease_token = $3::uuid, due_at = now() + ${leaseMs} * interval '1 millisecond', tries = tries + 1
-from due where hook_deliveries.id = due.id
-returning hook_deliveries.id, event as kind, tries`,
+where id = any(array(select id from due))
+returning id, event as kind, tries, (select url from hooks where id = $1) as url`,
 };
 
-const [hookId, rowId, result, askedMs] = [0, 1, 2, 3].map((it) => `$${outcomes.next + it}`);
+interface ClaimedDelivery extends LeasedRow {
+  /** The hook's encrypted address at the claim. */
+  readonly url: Buffer;
+}
 
-/** Also writes down how the hook is, by one of the outcomes. */
+const [hookId, rowId, result, askedMs, url] = [0, 1, 2, 3, 4].map((it) => `$${outcomes.next + it}`);
+
+/** Also writes down how the hook is, by one of the outcomes; not if it has another address by now. */
 const settleStatement: Statement = {
   name: 'settle_deliveries_1',
   text: settleSql(
@@ -57,7 +63,7 @@ hook as (
     failing_since = case when ${result} in ('later', 'away') then coalesce(failing_since, now()) end,
     quiet_until = case when ${result} in ('later', 'away') then now() + greatest(${askedMs} * interval '1 millisecond',
       least(interval '60 seconds', now() - coalesce(failing_since, now()) + interval '5 seconds')) end
-  where id = ${hookId}::uuid and exists (select from settled where id = ${rowId}::uuid)
+  where id = ${hookId}::uuid and url = ${url}::bytea and exists (select from settled where id = ${rowId}::uuid)
     and (${result} <> 'accepted' or failing_since is not null or quiet_until is not null)
 )`,
   ),
@@ -67,7 +73,7 @@ hook as (
 export function createHookJob(
   { hookSender }: Pick<MailingContext, 'hookSender'>,
   hook: Pick<Hook, 'id' | 'name'>,
-): Job<LeasedRow, HookRequest> {
+): Job<ClaimedDelivery, HookRequest> {
   return {
     noun: 'delivery',
     table,
@@ -78,7 +84,7 @@ export function createHookJob(
     },
     async claim(scope, limit, leaseToken) {
       const values = [hook.id, limit, leaseToken, [...hookEvents]];
-      const rows = await runStatement<Omit<LeasedRow, 'leaseToken'>>(scope.em, claimStatement, values);
+      const rows = await runStatement<Omit<ClaimedDelivery, 'leaseToken'>>(scope.em, claimStatement, values);
       return { rows: rows.map((row) => ({ ...row, leaseToken })), givenUp: [] };
     },
     tags: () => ({ hook: hook.name }),
@@ -89,7 +95,7 @@ export function createHookJob(
     },
     send: (request, { signal }) => hookSender.send(request, signal && { signal }),
     schedule: ({ tries }, outcome) => decideDelivery(tries, outcome, Math.random()),
-    settle: (scope, settlements) => settleDeliveries(scope, hook, settlements),
+    settle: (scope, settlements: readonly Settlement<ClaimedDelivery>[]) => settleDeliveries(scope, hook, settlements),
     endsTurn: (outcome) => outcome !== 'accepted',
   };
 }
@@ -97,13 +103,14 @@ export function createHookJob(
 async function settleDeliveries(
   scope: Scope,
   { id, name }: Pick<Hook, 'id' | 'name'>,
-  settlements: readonly Settlement[],
+  settlements: readonly Settlement<ClaimedDelivery>[],
 ) {
   // An attempt that a stop ended, or without a request, says nothing about the hook.
   const last = settlements.findLast(({ next, outcome }) => next.counts && (outcome.result !== 'later' || outcome.code));
-  const more = [id, last?.row.id ?? null, last?.outcome.result ?? null, last?.outcome.retryAfterMs ?? 0];
+  const { row, outcome } = last ?? {};
+  const more = [id, row?.id ?? null, outcome?.result ?? null, outcome?.retryAfterMs ?? 0, row?.url ?? null];
   const settled = await settleRows(scope, table, settleStatement, settlements, more);
-  if (last?.outcome.result === 'refused' && settled.has(last.row.id)) {
+  if (outcome?.result === 'refused' && settled.has(row?.id ?? '')) {
     scope.log.error({ hook: name }, 'the hook is gone: it answered 410, so nothing is sent to it until it is resumed');
   }
   return settled;

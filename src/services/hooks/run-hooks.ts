@@ -1,6 +1,8 @@
 import type { MailingContext } from '../../mailing-context.ts';
+import { hookKinds } from '../../words.ts';
 import { deliverUntilIdle, runDeliveryLoop } from '../delivery/delivery-loop.ts';
 import { createNewMailSignal, type NewMailSignal } from '../delivery/new-mail-signal.ts';
+import { listOf } from '../ids.ts';
 import { openScope } from '../scope.ts';
 import { createHookJob } from './hook-job.ts';
 
@@ -49,6 +51,7 @@ export async function deliverHooksUntilIdle(context: MailingContext, stop: Abort
 }
 
 async function readActive(context: MailingContext) {
-  const active = `select id, name from hooks where state = 'active'`;
-  return await openScope(context).em.execute<{ id: string; name: string }[]>(active);
+  // A later release may know further kinds.
+  const active = `select id, name from hooks where state = 'active' and kind = any(?::text[])`;
+  return await openScope(context).em.execute<{ id: string; name: string }[]>(active, [listOf(hookKinds)]);
 }
