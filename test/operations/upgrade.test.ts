@@ -10,6 +10,7 @@ import {
   temporaryFolder,
   testKeys,
 } from '../support/program.ts';
+import { Receiver } from '../support/receiver.ts';
 import { earlierReleases, type UnpackedRelease, unpackRelease } from '../support/releases.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
@@ -49,6 +50,7 @@ describe('upgrading under load', () => {
       SMTP_PORT: String(smtp.port),
       MAIL_FROM: 'Site <site@site.test>',
       NOTIFY_TO: 'owner@site.test',
+      HOOK_ALLOW_HOSTS: '127.0.0.1',
     };
     for (const release of earlierReleases) {
       old = opened.use(await unpackRelease(release));
@@ -153,6 +155,48 @@ describe('upgrading under load', () => {
     expect(ids).to.have.lengthOf(await db.count('emails'));
     expect(new Set(ids).size, 'each Message-ID once').to.equal(ids.length);
     console.log(`    ${acknowledged.length} messages, ${ids.length} mails`);
+  });
+
+  it('the old release works beside hooks, and deletes what they wait to be told about', async () => {
+    await using receiver = await Receiver.open();
+    succeeded(await byNew('hooks', 'add', receiver.url, '--name', 'crm', '--allow-http'));
+    succeeded(await byNew('hooks', 'pause', 'crm'));
+    const bodyOf = (email: string) => submission({ email, message: `Written by ${email}` });
+    const deliveries = async () =>
+      await db.query<{ id: string; receipt: string }>(
+        'select messages.id, receipt from hook_deliveries join messages on messages.id = message_id',
+      );
+    const emailed = async () =>
+      await until('mail is sent', async () => !(await emailStates()).some((it) => it !== 'sent'), 60_000);
+    const removals: [string, (receipt: string, email: string) => string[]][] = [
+      ['deleted@example.test', (receipt) => ['messages', 'delete', receipt, '--yes']],
+      ['erased@example.test', (_, email) => ['senders', 'erase', '--email', email, '--yes']],
+      ['purged@example.test', () => ['purge']],
+    ];
+    for (const [email, removal] of removals) {
+      const sent = await clientOf(newServer.url).post('/api/messages', bodyOf(email));
+      expect(sent.status, sent.text).to.equal(201);
+      await emailed();
+      for (const act of ['hold', 'release']) succeeded(await byOld('messages', act, sent.json.receipt));
+      const [row] = await deliveries();
+      expect(row?.receipt).to.equal(sent.json.receipt);
+      if (removal('', '').includes('purge')) {
+        const older = await db.age(row?.id ?? '', 8);
+        await db.query('update hook_deliveries set message_id = $1', [older]);
+      }
+      const args = removal(sent.json.receipt, email);
+      succeeded(await ruffinweb(args, { ...settings, RETENTION_DAYS: '7' }, '', old.program));
+      expect(await deliveries(), args.join(' ')).to.deep.equal([]);
+    }
+    // The old server tells no hook, and its worker leaves their deliveries alone.
+    await post(oldServer, '/api/messages', { message: 'Not told' });
+    await post(newServer, '/api/messages', { message: 'Told' });
+    succeeded(await byOld('deliver', '--once'));
+    expect(await deliveries()).to.have.lengthOf(1);
+    succeeded(await byNew('hooks', 'resume', 'crm'));
+    const told = await receiver.received(2);
+    expect(told.map((it) => JSON.parse(it.body).type)).to.deep.equal(['test', 'message.accepted']);
+    succeeded(await byNew('hooks', 'remove', 'crm', '--yes'));
   });
 
   it('the old release decrypts what the new one encrypted with a new key', async () => {
