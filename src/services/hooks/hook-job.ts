@@ -44,10 +44,8 @@ where id = any(array(select id from due))
 returning id, event as kind, tries, (select url from hooks where id = $1) as url`,
 };
 
-interface ClaimedDelivery extends LeasedRow {
-  /** The hook's encrypted address at the claim. */
-  readonly url: Buffer;
-}
+/** With the hook's encrypted address at the claim. */
+type ClaimedDelivery = LeasedRow & { readonly url: Buffer };
 
 const [hookId, rowId, result, askedMs, url] = [0, 1, 2, 3, 4].map((it) => `$${outcomes.next + it}`);
 
