@@ -12,6 +12,7 @@ import { type Part, printResult, writeResult } from './support/report.ts';
 const parts: Record<string, () => Promise<Part>> = {
   accept: async () => (await import('./accept.ts')).accept,
   deliver: async () => (await import('./deliver.ts')).deliver,
+  hooks: async () => (await import('./hooks.ts')).hooks,
   cli: async () => (await import('./cli.ts')).cli,
   list: async () => (await import('./list.ts')).list,
   find: async () => (await import('./find.ts')).find,

@@ -32,7 +32,7 @@ export interface Queue extends AsyncDisposable {
   countQueued(): Promise<number>;
   /** Stores a message with one notification, and resolves when it is committed. */
   storeOne(): Promise<void>;
-  startWorker(): Promise<AsyncDisposable>;
+  startWorker(): Promise<AsyncDisposable & { readonly pid: number }>;
 }
 
 export async function openQueue(url: string, smtpPort: number, folder: string): Promise<Queue> {
