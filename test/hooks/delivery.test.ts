@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
+import { Hook } from '../../src/entities/index.ts';
 import { createHookSender } from '../../src/hooks/https-sender.ts';
 import { createLog } from '../../src/log.ts';
 import type { Outcome } from '../../src/mail/mailer.ts';
@@ -12,7 +13,7 @@ import { decideDelivery } from '../../src/services/hooks/delivery-schedule.ts';
 import { createHookJob } from '../../src/services/hooks/hook-job.ts';
 import { deliverHooksUntilIdle, runHooks } from '../../src/services/hooks/run-hooks.ts';
 import { openScope } from '../../src/services/scope.ts';
-import { sealContent } from '../../src/services/sealed-values.ts';
+import { type MessageContent, sealContent } from '../../src/services/sealed-values.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -206,37 +207,56 @@ describe("a hook's deliveries", () => {
     expect(Buffer.byteLength(second?.body ?? '')).to.be.within(12_000, 20_000);
   });
 
-  it('carry no more than 20 kB, in any characters, with the names of fields as over HTTP', async () => {
-    const hook = {
-      ...(await buildHook(db, context, receiver.url, { withContent: true })),
-      kind: 'webhook',
-      withContent: true,
+  describe('with content', () => {
+    /** The body about a message that is not stored, so that it may have any content. */
+    const compose = async (
+      content: Partial<MessageContent>,
+      event: string = 'message.accepted',
+      status = 'accepted',
+    ) => {
+      await buildHook(db, context, receiver.url, { withContent: true });
+      const scope = openScope(context);
+      const [hook] = await scope.em.find(Hook, {});
+      const [id, text] = [randomUUID(), content.text ?? 'Hello'];
+      const sealed = sealContent(context.keyring, id, { address: 'ada@example.test', text, extra: [], ...content });
+      const form = { slug: text.slice(0, 64), name: text.slice(0, 200) };
+      const message = {
+        id,
+        receipt: 'RW-4K2M9Q7T1X',
+        status,
+        receivedAt: new Date(),
+        content: sealed,
+        reasons: [],
+        form,
+      };
+      return composeDelivery(scope, hook as Hook, { id, event, createdAt: new Date(), message } as never).body;
     };
-    const [row] = await db.query('select url, secret from hooks');
-    const bodies = new Map<string, number>();
-    for (const char of ['a', 'é', '漢', '😀', '"', '\\', '\n', '\u2028', '\ud800', '\u007f', '<']) {
-      const text = (count: number) => char.repeat(count);
-      const extra = Array.from({ length: 30 }, (_, n) => [`${n}${text(62)}`, text(2000)] as [string, string]);
-      extra[0] = ['__proto__', 'x'];
-      const content = { address: 'ada@example.test', name: text(200), subject: text(200), text: text(10_000), extra };
-      const id = randomUUID();
-      const message = { ...{ id, receipt: 'RW-4K2M9Q7T1X', status: 'accepted', receivedAt: new Date(), sender: null } };
-      const form = { slug: text(60), name: text(200) };
-      const delivery = { id, event: 'message.accepted', createdAt: new Date() };
-      const { body } = composeDelivery(
-        openScope(context),
-        { ...hook, ...row } as never,
-        {
-          ...{ ...delivery, message: { ...message, form, content: sealContent(context.keyring, id, content) } },
-        } as never,
-      );
-      bodies.set(char, Buffer.byteLength(body));
-      const { data } = JSON.parse(body);
-      expect(data.truncated).to.equal(true);
-      expect(data.content).to.have.keys('email', 'name', 'subject', 'message', 'extra');
-      expect(Object.entries(data.content.extra)).to.have.lengthOf(30).and.deep.include(['__proto__', 'x']);
+
+    it('have at most 20 kB in any characters, and the names of fields as over HTTP', async () => {
+      for (const char of ['a', 'é', '漢', '😀', '"', '\\', '\n', '\u2028', '\ud800', '\u007f', '<']) {
+        const text = (count: number) => char.repeat(count);
+        const extra = Array.from({ length: 30 }, (_, n): [string, string] => [`${n}${text(62)}`, text(2000)]);
+        extra[0] = ['__proto__', 'x'];
+        const body = await compose({ name: text(200), subject: text(200), text: text(10_000), extra });
+        expect(Buffer.byteLength(body), JSON.stringify(char)).to.be.within(8000, 20_000);
+        const { content, truncated } = JSON.parse(body).data;
+        expect(truncated).to.equal(true);
+        expect(content).to.have.keys('email', 'name', 'subject', 'message', 'extra');
+        expect(Object.entries(content.extra)).to.have.lengthOf(30).and.deep.include(['__proto__', 'x']);
+        await db.query('truncate hooks cascade');
+      }
+    });
+
+    for (const [event, status, shown] of [
+      ['message.accepted', 'held', false],
+      ['email.failed', 'held', false],
+      ['email.failed', 'accepted', true],
+      ['message.held', 'held', true],
+    ] as const) {
+      it(`${shown ? 'tell' : 'hide'} it after ${event} of a message that is ${status}`, async () => {
+        expect((await compose({}, event, status)).includes('"content"')).to.equal(shown);
+      });
     }
-    for (const [char, size] of bodies) expect(size, JSON.stringify(char)).to.be.within(8000, 20_000);
   });
 
   it('reach chat and push services as plain words', async () => {

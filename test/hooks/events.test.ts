@@ -203,7 +203,7 @@ describe("a hook's deliveries", () => {
     }
   });
 
-  it('of a message that is held by hand before they leave are cancelled; its release is told', async () => {
+  it('are cancelled when their message is held by hand before they leave', async () => {
     await addHook('all');
     const [sent, held, sending] = [await post(), await post({ message: '2' }), await post({ message: '3' })];
     await db.query(`update hook_deliveries set state = 'sent' where message_id = $1`, [sent.id]);
