@@ -1,16 +1,9 @@
-import { randomUUID } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'chai';
-import pg from 'pg';
-import type { Outcome } from '../../src/mail/mailer.ts';
 import type { MailingContext } from '../../src/mailing-context.ts';
-import { createHookJob } from '../../src/services/hooks/hook-job.ts';
-import { removeHook } from '../../src/services/hooks/hooks.ts';
-import { openScope } from '../../src/services/scope.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { buildHook, makeDeliveriesDue, queueDeliveries } from '../support/deliveries.ts';
+import { buildHook, makeDeliveriesDue } from '../support/deliveries.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
 import { randomFrom } from '../support/random.ts';
 import { Receiver } from '../support/receiver.ts';
@@ -85,31 +78,4 @@ describe('a worker of hooks that is killed under load', () => {
     const [lost] = await db.query(`select count(*)::int from hook_attempts where outcome = 'unknown'`);
     console.log(`    ${receiver.ledger.length} requests for ${rows.length} deliveries, lost: ${JSON.stringify(lost)}`);
   }).timeout(60_000 + kills * 10_000);
-
-  it('lets a hook be removed while its outcome is written down', async () => {
-    const hook = await buildHook(db, context, receiver.url);
-    await buildMessages(context, 3, (index) => ({ email: `r${index}@example.test`, message: `To remove ${index}` }));
-    await queueDeliveries(db, hook);
-    const [job, scope] = [createHookJob(context, hook), openScope(context)];
-    const [row] = (await job.claim(scope, 1, randomUUID())).rows;
-    if (row === undefined) throw new Error('nothing was claimed');
-    const blocker = new pg.Client(db.url);
-    await blocker.connect();
-    await blocker.query('begin');
-    await blocker.query('select from hook_deliveries where hook_id = $1 and id <> $2 for update', [hook.id, row.id]);
-    // Has the hook, and waits for the other deliveries.
-    const removed = removeHook(openScope(context), hook.name);
-    await db.waitingForLocks(1);
-    // Has its delivery, and waits for the hook. It looks for a deadlock only once, before there is one.
-    const outcome: Outcome = { result: 'away', reply: 'no answer' };
-    const settled = job.settle(scope, [
-      { row, startedAt: new Date(), outcome, next: { state: 'queued', failure: null, waitMs: 5000, counts: true } },
-    ]);
-    await db.waitingForLocks(2);
-    await pause(1200);
-    await blocker.query('commit');
-    await blocker.end();
-    await Promise.all([removed, settled]);
-    expect(await db.query('select from hooks where id = $1', [hook.id])).to.deep.equal([]);
-  });
 });

@@ -7,6 +7,7 @@ import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { decideNextStep } from '../../src/services/delivery/retry-schedule.ts';
 import { settleEmails } from '../../src/services/delivery/settle-emails.ts';
 import { queueReply } from '../../src/services/emails/queue-reply.ts';
+import { removeHook } from '../../src/services/hooks/hooks.ts';
 import { purge } from '../../src/services/maintenance/purge.ts';
 import { holdMessage } from '../../src/services/messages/change-message.ts';
 import { hookChannel } from '../../src/services/outbox.ts';
@@ -161,6 +162,19 @@ describe("a hook's deliveries", () => {
     await posted;
     expect(await told()).to.deep.equal([]);
     expect(await db.count('messages')).to.equal(1);
+  });
+
+  it('of a hook that is removed with many others keep no post waiting', async () => {
+    await addHook('all');
+    await post();
+    const worker = await db.lockRows('hook_deliveries');
+    const removed = removeHook(openScope(context), 'all');
+    await db.waitingForLocks(1);
+    await post({ message: 'Meanwhile' });
+    await worker.release();
+    await removed;
+    expect(await told()).to.deep.equal([]);
+    expect(await db.query('select from hooks')).to.deep.equal([]);
   });
 
   describe('tell when a message', () => {
