@@ -30,7 +30,7 @@ async function measure(machine: Machine): Promise<Result> {
     without: async () => await drain(queue, postmaster),
     with: async () => {
       const url = 'http://127.0.0.1:9/';
-      await addHook(openScope(context), { name: 'dead', url, kind: 'webhook', allowHttp: true });
+      await addHook(openScope(context), { name: 'dead', url, kind: 'webhook', state: 'active', allowHttp: true });
       await query(
         queue.url,
         `with active as (update hooks set state = 'active' returning id)

@@ -81,8 +81,8 @@ async function readStart(response: IncomingMessage): Promise<string> {
 function withoutAddress(text: string, { href, host, pathname, search }: URL): string {
   const words = [host, ...`${pathname}${search}`.split(/[/?&=]/)];
   const parts = [href, pathname + search, pathname, search, ...words].flatMap((it) => [it, querystring.unescape(it)]);
-  // The longest first: a part may begin with a shorter one.
-  const secrets = parts.filter((it) => it.length > 3).sort((a, b) => b.length - a.length);
+  // The longest first: a part may begin with a shorter one. Short ones are words such as `true`.
+  const secrets = parts.filter((it) => it.length > 4).sort((a, b) => b.length - a.length);
   return secrets.reduce((rest, part) => rest.replaceAll(part, '…'), text);
 }
 

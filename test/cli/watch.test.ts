@@ -75,7 +75,7 @@ describe('watch', () => {
     await db.makeAllDue();
     await settleDue(context, () => mailOutcomes.accepted);
     const about = { hook: 'slack', messageId: held?.id } as const;
-    await buildDelivery(db, context, { ...about, outcome: 'later', code: 500, reply: 'oops bob@example.test' });
+    await buildDelivery(db, context, { ...about, outcome: 'later', code: 500, reply: '500 oops bob@example.test' });
     await buildDelivery(db, context, { ...about, state: 'failed', outcome: 'refused', code: 410, reply: 'gone' });
     await buildDelivery(db, context, { ...about, state: 'sent', outcome: 'accepted', code: 200, reply: 'ok' });
     await pauseQueue(openScope(context), 'hand', 'ask bob@example.test');
@@ -114,9 +114,9 @@ describe('watch', () => {
       ['email-retried', 'notification', 'owner@localhost', '450 4.2.0 greylisted'],
       ['email-failed', 'auto-reply', 'ada@example.test', '550 5.1.1 no such user'],
       ['email-sent', 'notification', 'owner@localhost', '250 2.0.0 ok'],
-      ['hook-retried', 'message.accepted', 'slack', 'oops bob@example.test'],
-      ['hook-failed', 'message.accepted', 'slack', 'gone'],
-      ['hook-sent', 'message.accepted', 'slack', 'ok'],
+      ['hook-retried', 'message.accepted', 'slack', '500 oops bob@example.test'],
+      ['hook-failed', 'message.accepted', 'slack', '410 gone'],
+      ['hook-sent', 'message.accepted', 'slack', '200 ok'],
       ['queue-paused', null, null, 'ask bob@example.test'],
       ['email-retried', 'notification', 'owner@localhost', null],
       ['queue-resumed', null, null, null],

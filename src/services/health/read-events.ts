@@ -145,7 +145,8 @@ function hookEvent({ keyring }: Scope, attempt: HookAttempt, now: Date): WatchEv
   const { id: deliveryId, event: kind, hook, emailId, ...delivery } = viewDelivery(attempt.delivery, now);
   const event = stepOf(keyring, attempt, delivery);
   const form = attempt.delivery.message?.form.slug ?? null;
-  return { ...event, event: `hook-${event.event}`, form, emailId, kind, hook, deliveryId };
+  const said = [attempt.code, event.said].filter(Boolean).join(' ') || null;
+  return { ...event, event: `hook-${event.event}`, form, emailId, kind, hook, deliveryId, said };
 }
 
 type Job = Pick<DeliveryView, 'failure' | 'dueAt' | 'receipt' | 'messageId'> & { state: string };

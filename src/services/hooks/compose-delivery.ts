@@ -32,12 +32,13 @@ export function composeDelivery(scope: Scope, hook: Hook, delivery: HookDelivery
   const about = message && { receipt: message.receipt, messageId: message.id, receivedAt: message.receivedAt };
   const data = { ...about, form, reasons, email: failed, command, ...written };
   const what = email ? `Not delivered: ${email.kind}` : (titles[type] ?? 'New message');
+  // A phone shows the first lines only.
   const lines = [
-    timeWriter(scope.config.timeZone)(at),
+    ...(written ? describeWritten(written.content) : []),
     reasons && `Held: ${heldInWords(reasons)}`,
     email?.failure && `Failed: ${email.failure}`,
+    timeWriter(scope.config.timeZone)(at),
     command,
-    ...(written ? describeWritten(written.content) : []),
   ].filter((it) => it != null);
   const title = message ? `${what} ${message.receipt} at ${message.form.name ?? message.form.slug}` : what;
   return makeRequest(scope, hook, { id, type, at, data }, { title, lines, urgent: type === 'email.failed' });
@@ -76,5 +77,5 @@ function cutContent({ address: email, name, subject, text: message, extra }: Sto
 
 function describeWritten({ email, name, subject, message, extra }: ReturnType<typeof cutContent>['content']) {
   const fields = Object.entries(extra).map(([field, value]) => `${field}: ${value}`);
-  return [`${name ?? ''} <${email ?? ''}>`, subject, message, ...fields];
+  return [`${name ?? ''} <${email ?? ''}>`, subject, message, ...fields, ''];
 }

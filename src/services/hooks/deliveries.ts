@@ -22,6 +22,8 @@ export function viewDelivery(delivery: HookDelivery, now: Date) {
   return {
     id: delivery.id,
     hook: delivery.hook.name,
+    /** Only an active hook is sent to. */
+    hookState: delivery.hook.state,
     event: delivery.event,
     state: delivery.state,
     receipt: delivery.message?.receipt ?? null,

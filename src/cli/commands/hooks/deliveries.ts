@@ -67,10 +67,17 @@ function columns(output: Output, items: readonly DeliveryView[]): Column<Deliver
     { header: 'HOOK', text: (it) => it.hook },
     { header: 'EVENT', text: (it) => it.event, omit: 6 },
     { header: 'RECEIPT', text: (it) => it.receipt ?? '', omit: 4 },
-    ...jobColumns(output, items),
+    ...jobColumns(output, items).map((column) => ({
+      ...column,
+      text: (it: DeliveryView) => (column.header === 'WHEN' ? waitsFor(it) : undefined) ?? column.text(it),
+    })),
     // Never left out: nothing else names a delivery.
     { header: 'ID', text: (it) => it.id },
   ];
+}
+
+function waitsFor({ state, hook, hookState }: DeliveryView): string | undefined {
+  return state === 'queued' && hookState !== 'active' ? `while ${hook} is ${hookState}` : undefined;
 }
 
 async function listDeliveries(call: Call<PageOptions & FilterOptions>): Promise<void> {
@@ -90,6 +97,8 @@ async function showDelivery({ deps, options, output }: Call, id: string): Promis
   output.printResult(delivery, () => {
     const { hook, event, receipt, emailId, failure } = delivery;
     printJob(output, delivery, failure, Object.entries({ hook, event, message: receipt, email: emailId }));
+    const waits = waitsFor(delivery);
+    if (waits) output.note(`\nIt waits ${waits}: ruffinweb hooks test ${hook}`);
     if (delivery.state === 'failed') output.note(`\nSend it again: ruffinweb hooks deliveries resend ${id}`);
   });
 }

@@ -192,4 +192,7 @@ function printHook(output: Output, hook: HookView): void {
     ['deliveries', `${hook.queued} queued, ${hook.failed} failed`],
     ['created', output.timeInFull(hook.createdAt)],
   ]);
+  const { name, state } = hook;
+  if (state === 'gone' || state === 'untested')
+    output.note(`\nNothing is stored for it. When it answers again: ruffinweb hooks test ${name}`);
 }
