@@ -75,7 +75,7 @@ describe('watch', () => {
     await db.makeAllDue();
     await settleDue(context, () => mailOutcomes.accepted);
     const about = { hook: 'slack', messageId: held?.id } as const;
-    await buildDelivery(db, context, { ...about, outcome: 'later', code: 500, reply: '500 oops bob@example.test' });
+    await buildDelivery(db, context, { ...about, outcome: 'later', code: 500, reply: 'oops bob@example.test' });
     await buildDelivery(db, context, { ...about, state: 'failed', outcome: 'refused', code: 410, reply: 'gone' });
     await buildDelivery(db, context, { ...about, state: 'sent', outcome: 'accepted', code: 200, reply: 'ok' });
     await pauseQueue(openScope(context), 'hand', 'ask bob@example.test');
