@@ -127,8 +127,8 @@ describe('watch', () => {
     for (const line of [
       /\d\d:\d\d:\d\d {2}held {5}RW-\w{10} {2}contact {2}e\*\*\*@example.test: a hidden field was filled in/,
       /retry {4}RW-\w{10} {2}notification to o\*\*\*@localhost(, again (now|in \d+ (s|min)))?: 450 4.2.0 greylisted/,
-      /retry {4}RW-\w{10} {2}message.accepted to slack, again in \d+ min: oops b\*\*\*@example.test/,
-      /failed {3}RW-\w{10} {2}message.accepted to slack: gone/,
+      /retry {4}RW-\w{10} {2}message.accepted to slack, again in \d+ min: 500 oops b\*\*\*@example.test/,
+      /failed {3}RW-\w{10} {2}message.accepted to slack: 410 gone/,
       /sent {5}RW-\w{10} {2}message.accepted to slack/,
       /paused {3}the queue was paused by hand: ask b\*\*\*@example.test/,
       /resumed {2}mail goes out again/,

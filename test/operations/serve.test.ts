@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect } from 'chai';
+import { runHere } from '../cli/terminal.ts';
 import { clientOf, submission } from '../support/api.ts';
 import { programPath } from '../support/built-program.ts';
 import { createDatabase } from '../support/database.ts';
@@ -13,7 +14,6 @@ import { freePort } from '../support/machine-programs.ts';
 import { RunningServer, ruffinweb, temporaryFolder, testSettings } from '../support/program.ts';
 import { openUnreadPipe } from '../support/unread-pipe.ts';
 import { until } from '../support/until.ts';
-import { runHere } from './terminal.ts';
 
 describe('serve and deliver', () => {
   it('serve --migrate updates the schema; --no-deliver sends none', async () => {
