@@ -36,8 +36,7 @@ export interface WorkerOptions {
  * - sending: its rows are in the lanes, one in each, or wait for a lane. Attempts also go on during all other states.
  * - stopping: returns what waits, lets attempts finish, and then ends them.
  *
- * It claims as many rows ahead as it finished within the last second. So it claims by the dozen while mail flows, and
- * claims nothing early when mail trickles or the mail server is slow.
+ * It claims as many rows ahead as it finished within the last second: dozens while mail flows, none if it trickles.
  */
 export class Worker<Row extends LeasedRow, Content> {
   readonly #context: Context;
@@ -109,10 +108,7 @@ export class Worker<Row extends LeasedRow, Content> {
     this.#claimed.giveUpAll();
     this.#returns.add(this.#claimed.takeStale());
     const returned = this.#returns.returnAll().catch((error) => {
-      this.#scope.log.warn(
-        { err: error },
-        'rows that were not started could not be returned: their leases will expire',
-      );
+      this.#scope.log.warn({ err: error }, 'rows that were not started wait until their leases expire');
     });
     const { hasten } = this.#options;
     await Promise.race([attempts, grace(finishMs, hasten)]);
