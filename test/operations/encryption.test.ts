@@ -11,12 +11,12 @@ import { queueReply } from '../../src/services/emails/queue-reply.ts';
 import { rotateKeys } from '../../src/services/encryption/rotate-keys.ts';
 import { newId } from '../../src/services/ids.ts';
 import { openScope } from '../../src/services/scope.ts';
+import { runHere, type SettingFiles, withoutColours } from '../cli/terminal.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { ruffinweb, type Settings, temporaryFolder, testKeys } from '../support/program.ts';
 import { until } from '../support/until.ts';
-import { runHere, type SettingFiles, withoutColours } from './terminal.ts';
 
 const key = (id: string, byte: number) => `${id}:${Buffer.alloc(32, byte).toString('base64')}`;
 const [k1, k2, k3] = [key('k1', 1), key('k2', 2), key('k3', 3)];
