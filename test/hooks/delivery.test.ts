@@ -14,6 +14,7 @@ import { createHookJob } from '../../src/services/hooks/hook-job.ts';
 import { deliverHooksUntilIdle, runHooks } from '../../src/services/hooks/run-hooks.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { type MessageContent, sealContent } from '../../src/services/sealed-values.ts';
+import { runHere } from '../cli/terminal.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
@@ -75,6 +76,8 @@ describe("a hook's deliveries", () => {
     [{ status: 500 }, 'later 500', 'queued', [4, 6]],
     ['silence', 'away', 'queued', [4, 6]],
     ['reset', 'away', 'queued', [4, 6]],
+    ['garbage', 'away', 'queued', [4, 6]],
+    ['endless', 'accepted 200', 'sent'],
   ];
   for (const [answer, attempt, state, [least, most] = [-10, 0]] of answers) {
     it(`answered by ${typeof answer === 'string' ? answer : answer.status} ${state === 'queued' ? 'come again' : 'end'}`, async () => {
@@ -86,6 +89,10 @@ describe("a hook's deliveries", () => {
       expect(row).to.include({ state, tries: 1, leased: false, failure: state === 'failed' ? 'refused' : null });
       expect(row?.wait).to.be.within(least, most);
       expect(await attempts()).to.deep.equal([attempt]);
+      const shown = await runHere(['hooks', 'deliveries', 'show', `${id}`, '--json'], db);
+      const [{ outcome, code, reply }] = JSON.parse(shown.stdout).attempts;
+      expect(code === null ? outcome : `${outcome} ${code}`).to.equal(attempt);
+      expect(reply.length).to.be.within(attempt === 'away' ? 1 : 0, 4096);
       const hook = await hookState();
       expect(hook).to.include({ state: state === 'failed' ? 'gone' : 'active', failing: state === 'queued' });
       if (state === 'queued') expect(hook?.quiet).to.be.within(least, most);
