@@ -38,7 +38,9 @@ export const attemptOutcomes = ['accepted', 'refused', 'later', 'unknown', 'brok
 export type AttemptOutcome = (typeof attemptOutcomes)[number];
 
 /** What a hook is: an address for signed webhooks, or the incoming address of a chat or push service. */
-export const hookKinds = ['webhook', 'slack', 'discord', 'telegram', 'ntfy', 'apprise'] as const;
+export const presetKinds = ['slack', 'discord', 'telegram', 'ntfy', 'apprise'] as const;
+export type PresetKind = (typeof presetKinds)[number];
+export const hookKinds = ['webhook', ...presetKinds] as const;
 export type HookKind = (typeof hookKinds)[number];
 
 /** What can happen that a hook is told about. */

@@ -1,18 +1,16 @@
 import { checkHookUrl, kindOfUrl } from '../hooks/hook-url.ts';
 import { Secret } from '../secret.ts';
-import { hookKinds } from '../words.ts';
+import { presetKinds } from '../words.ts';
 import { text } from './values.ts';
-
-const presets = hookKinds.filter((it) => it !== 'webhook');
 
 /** The address of a known service, or one with the name of its kind before it: `ntfy+https://…`. No error quotes it. */
 export function alertUrl(allowHosts: readonly string[]) {
   return text((value) => {
     const [, prefix, url = ''] = /^(?:([a-z]+)\+)?(https?:.*)$/.exec(value) ?? [];
-    const kind = presets.find((it) => it === (prefix ?? kindOfUrl(url)));
+    const kind = presetKinds.find((it) => it === (prefix ?? kindOfUrl(url)));
     if (kind === undefined)
       throw new Error(
-        `must be an https address of Slack, Discord, Telegram or ntfy.sh; put ${presets.join('+, ')}+ before any other`,
+        `must be an https address of Slack, Discord, Telegram or ntfy.sh; put ${presetKinds.join('+, ')}+ before any other`,
       );
     try {
       checkHookUrl(kind, url, { allowHosts, allowHttp: true });

@@ -1,5 +1,5 @@
 import { plainLine } from '../plain-line.ts';
-import type { HookKind } from '../words.ts';
+import type { PresetKind } from '../words.ts';
 import type { HookRequest } from './hook-sender.ts';
 import type { Notice } from './notice.ts';
 
@@ -12,7 +12,6 @@ export function presetRequest(kind: PresetKind, url: string, { title, lines, urg
   return { url: target.href, headers, body: JSON.stringify(content), address: url };
 }
 
-type PresetKind = Exclude<HookKind, 'webhook'>;
 type Preset = (url: URL, title: string, text: string, urgent: boolean) => object;
 
 const presets: Record<PresetKind, Preset> = {

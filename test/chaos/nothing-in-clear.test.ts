@@ -137,7 +137,7 @@ describe("visitors' data in plain text", () => {
     return Object.fromEntries(rows.map((row) => [row.state, row.count]));
   };
 
-  it('appears nowhere after hooks were made, also those that are refused', async () => {
+  it('appears nowhere after hooks were made, and others refused', async () => {
     const url = `${receiver.url}/${hookToken}?token=${hookToken}`;
     const add = ['hooks', 'add', url, '--allow-http', '--with-content', '--json'];
     const { secret, name } = JSON.parse(await command([...add, '--name', 'one', '--events', 'message.accepted']));

@@ -112,7 +112,7 @@ const examples = new Map(
   blocksOf('docs/webhooks.md').flatMap(({ file, text }) => (file ? [[file, JSON.parse(text)] as const] : [])),
 );
 
-describe('the examples of what a hook receives', () => {
+describe('the examples of deliveries', () => {
   it('have the fields that deliveries have', async () => {
     await using stack = new AsyncDisposableStack();
     const db = stack.use(await createDatabase());

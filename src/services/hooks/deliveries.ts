@@ -78,7 +78,7 @@ async function deliveriesWhere(scope: Scope, filter: DeliveryFilter) {
 }
 
 /**
- * Sends deliveries again under their own ids, or cancels them: they are kept then. Leaves out those that a worker may be
+ * Sends deliveries again under their own ids, or cancels them: they are kept then. Leaves out any that a worker may be
  * sending, and does not cancel sent ones.
  *
  * @returns the deliveries as they are now, the oldest first, and how many of them were changed.

@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import type { HookSettings, HookView } from '../../../services/hooks/hooks.ts';
 import type { Scope } from '../../../services/scope.ts';
-import { type HookKind, hookEvents, hookKinds } from '../../../words.ts';
+import { type HookKind, hookEvents, presetKinds } from '../../../words.ts';
 import type { Call, CliCommand } from '../../session/command.ts';
 import { exitCode } from '../../session/exit-codes.ts';
 import { onlyGiven } from '../../session/options.ts';
@@ -23,8 +23,8 @@ export function addHookCommands(program: CliCommand): void {
       .run(act);
 
   const add = addSettings(hooks.command('add'));
-  for (const kind of presets) {
-    const others = presets.filter((it) => it !== kind);
+  for (const kind of presetKinds) {
+    const others = presetKinds.filter((it) => it !== kind);
     add.addOption(new Option(`--${kind}`, `post in the format of ${kind}`).conflicts(others));
   }
   add
@@ -58,8 +58,6 @@ export function addHookCommands(program: CliCommand): void {
   addDeliveryCommands(hooks);
 }
 
-const presets = hookKinds.filter((it) => it !== 'webhook');
-
 type SettingOptions = Omit<HookSettings, 'kind' | 'forms'> &
   Partial<Record<HookKind | 'untested' | 'allForms' | 'withoutContent', true>> & { form?: string[] };
 
@@ -75,7 +73,7 @@ function addSettings(command: CliCommand): CliCommand {
 
 function settingsOf(options: SettingOptions): HookSettings {
   const { name, url, events, form, allForms, withContent, withoutContent, allowHttp } = options;
-  const kind = presets.find((it) => options[it]);
+  const kind = presetKinds.find((it) => options[it]);
   const forms = allForms ? null : form;
   return onlyGiven({ name, url, kind, events, forms, withContent: withoutContent ? false : withContent, allowHttp });
 }
@@ -188,7 +186,7 @@ function printHook(output: Output, hook: HookView): void {
     ['address', hook.address ?? unopened],
     ['events', hook.events.join(', ')],
     ['forms', hook.forms?.join(', ') ?? 'all'],
-    ['content', hook.withContent ? 'what visitors wrote too' : 'none of what visitors wrote'],
+    ['content', hook.withContent ? 'with what visitors wrote' : 'without what visitors wrote'],
     ['deliveries', `${hook.queued} queued, ${hook.failed} failed`],
     ['created', output.timeInFull(hook.createdAt)],
   ]);
