@@ -29,7 +29,6 @@ export class SmtpLane {
   readonly #connection: ConnectionOptions;
   readonly #idleMs: number;
   #transport: Transport | undefined;
-  #usedAt = 0;
 
   constructor(connection: ConnectionOptions, idleMs: number) {
     this.#connection = connection;
@@ -50,8 +49,8 @@ export class SmtpLane {
   }
 
   async #try(built: Built, stops: Stops): Promise<{ outcome: Outcome; stale: boolean }> {
-    // After this time the connection is sending QUIT, and a server that does not answer would delay the mail.
-    if (performance.now() - this.#usedAt >= this.#idleMs) this.close();
+    // It has sent QUIT, and a server that does not answer would delay the mail.
+    if (this.#transport?.isLeaving() === true) this.close();
     this.#transport ??= openTransport(this.#connection, this.#idleMs);
     const transport = this.#transport;
     const progress = transport.startProgress(stops.handedOver);
@@ -87,7 +86,6 @@ export class SmtpLane {
       // A text that is still held back must not leave after the attempt.
       if (mayStart) stop.abort();
       transport.endProgress();
-      this.#usedAt = performance.now();
       stops.hard.removeEventListener('abort', stopHard);
       stops.soft.removeEventListener('abort', stopSoft);
     }
@@ -106,6 +104,8 @@ interface Transport {
   /** Ends the mail: from now on, silence closes the connection again. */
   endProgress(): void;
   send(built: Built, signal: AbortSignal, mayStart?: () => Promise<boolean>): Promise<string>;
+  /** Whether the connection was not used for so long that it is being closed. */
+  isLeaving(): boolean;
   close(): void;
 }
 
@@ -114,9 +114,11 @@ function openTransport(connection: ConnectionOptions, idleMs: number): Transport
   let progress = { ...notBegun };
   let tellHandedOver = () => {};
   let isGreeting = watchGreeting();
+  let isLeaving = false;
   const note = (entry: unknown, line: unknown) => {
     const tnx = (entry as { tnx?: unknown } | null)?.tnx;
     if (tnx === 'dns') progress.connected = true;
+    if (tnx === 'client' && line === 'QUIT') isLeaving = true;
     if (isGreeting(tnx, line)) progress.greeted = true;
     if (tnx === 'send') {
       progress.began = true;
@@ -157,6 +159,7 @@ function openTransport(connection: ConnectionOptions, idleMs: number): Transport
           error ? reject(error) : resolve(info?.response ?? ''),
         );
       }),
+    isLeaving: () => isLeaving,
     close: () => transport.close({ force: true }),
   };
 }
