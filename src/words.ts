@@ -57,18 +57,34 @@ export type HookState = (typeof hookStates)[number];
 export const deliveryStates = ['queued', 'sent', 'failed', 'cancelled'] as const;
 export type DeliveryState = (typeof deliveryStates)[number];
 
+/** What a form's field may hold. */
+export const fieldTypes = ['text', 'email', 'number', 'choice', 'choices', 'checkbox'] as const;
+export type FieldType = (typeof fieldTypes)[number];
+
+/** Languages of mails and of pages for visitors: each has a catalogue in `languages/`. */
+export const languages = ['en', 'de'] as const;
+export type Language = (typeof languages)[number];
+
+/** An operator's text: one for all languages, or one for each. */
+export type Translated = string | Readonly<Partial<Record<Language, string>>>;
+
+/** `auto` is the language of the page that the form is on. */
+export const formLanguages = [...languages, 'auto'] as const;
+export type FormLanguage = (typeof formLanguages)[number];
+
 /** `held`: kept back with its emails, because it looks like spam. */
 export const messageStatuses = ['accepted', 'held'] as const;
 export type MessageStatus = (typeof messageStatuses)[number];
 
 /**
- * Why a message gets no auto-reply. The form sends none; the message was held; mail to the address would reach a program or
- * a list; the mailbox's owner wants none, or got one within a day; or the hourly limit of the form, the client's network or
+ * Why a message gets no auto-reply. The form sends none; the message was held, or has no address; mail to the address would
+ * reach a program or a list; the mailbox's owner wants none, or got one within a day; or the hourly limit of the form, the client's network or
  * the recipient's domain was reached.
  */
 export const noReplyReasons = [
   'off',
   'held',
+  'no-address',
   'address',
   'opted-out',
   'mailbox-limit',

@@ -1,7 +1,7 @@
 import type { Mailbox } from '../address.ts';
 import type { CaptchaKind } from '../captcha/kinds.ts';
 import type { Secret } from '../secret.ts';
-import type { HookKind } from '../words.ts';
+import type { HookKind, Language } from '../words.ts';
 import { type VariableName, variable } from './variables.ts';
 
 /** All settings. Read once, never changed. */
@@ -43,6 +43,7 @@ export interface Config {
   readonly retentionDays: number;
   /** Of times in mails and on pages. */
   readonly timeZone: string;
+  readonly language: Language;
   /** To check the DNS records of the From domain. */
   readonly dkimSelector: string | undefined;
   readonly dnsServer: string | undefined;

@@ -4,6 +4,7 @@ import { captchaKinds } from '../captcha/kinds.ts';
 import { bareHost } from '../hooks/hook-url.ts';
 import { isLoopback } from '../network/ip-network.ts';
 import { Secret } from '../secret.ts';
+import { languages } from '../words.ts';
 import { alertUrl } from './alert-url.ts';
 import {
   type CaptchaConfig,
@@ -53,6 +54,7 @@ export function readConfig(env: Environment, unread: readonly ConfigFault[] = []
     encryptionKeys: reader.read('ENCRYPTION_KEYS', production ? value.productionKeyList : value.keyList, undefined),
     retentionDays: reader.read('RETENTION_DAYS', value.dayCount, 0),
     timeZone: reader.read('TIME_ZONE', value.timeZone, 'UTC'),
+    language: reader.read('LANGUAGE', value.oneOf(...languages), 'en'),
     dkimSelector: reader.read('DKIM_SELECTOR', value.dkimSelector, undefined),
     dnsServer: reader.read('DNS_SERVER', value.dnsServer, undefined),
     metricsToken: reader.read('METRICS_TOKEN', value.tokenText, undefined),

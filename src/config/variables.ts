@@ -145,6 +145,11 @@ export const variables = {
     fallback: 'UTC',
     example: 'Europe/Berlin',
   },
+  LANGUAGE: {
+    meaning: 'the language of mails and of pages for visitors: `en` or `de`; a form can have its own',
+    fallback: 'en',
+    example: 'de',
+  },
   DKIM_SELECTOR: {
     meaning: 'name of the DKIM key that your mail service signs with, for `health --deep`',
     fallback: 'common names are tried',

@@ -1,6 +1,38 @@
 // biome-ignore lint/correctness/noUnusedImports: it names the property that the types of `em.create` look at
 import { defineEntity, type OptionalProps, p } from '@mikro-orm/core';
 import { captchaKinds } from '../captcha/kinds.ts';
+import { type FieldType, formLanguages, type Translated } from '../words.ts';
+
+/** A field that a form declares. */
+export interface FormField {
+  name: string;
+  /** For people; empty means that it is made from the name. */
+  label?: Translated | undefined;
+  type: FieldType;
+  required?: boolean | undefined;
+  /** For a text in characters, for choices how many; else the value of the number. */
+  min?: number | undefined;
+  max?: number | undefined;
+  /** Only these may be chosen. */
+  choices?: readonly string[] | undefined;
+}
+
+/** Messages with this value in this field are for these owners instead of the form's. */
+export interface FormRoute {
+  field: string;
+  value: string;
+  to: readonly string[];
+}
+
+/** Texts of the operator's own, in place of ours. `{receipt}`, `{form}` and `{site}` stand for values. */
+export interface FormWords {
+  autoReplySubject?: Translated | undefined;
+  autoReplyText?: Translated | undefined;
+  /** May also contain `{sender}`. */
+  notificationSubject?: Translated | undefined;
+  thanksHeading?: Translated | undefined;
+  thanksText?: Translated | undefined;
+}
 
 const FormSchema = defineEntity({
   name: 'Form',
@@ -21,8 +53,24 @@ const FormSchema = defineEntity({
     origins: p.array().columnType('text[]').nullable(),
     /** Where browsers without JavaScript go after a post; empty means our own page. */
     redirectUrl: p.text().nullable(),
-    /** Required fields besides `email` and `message`. */
+    /** Required fields besides those that every form requires. */
     requiredFields: p.array().columnType('text[]').nullable(),
+    /** Which of `email` and `message` may be missing. */
+    optionalFields: p.array().columnType('text[]').nullable(),
+    /** The fields that the form declares, or `any`: whatever comes. Empty means `email`, `message` and others as text. */
+    fields: p.json<'any' | FormField[]>().nullable(),
+    /** Which of several fields of type `email` is the sender's address. */
+    emailField: p.text().nullable(),
+    routes: p.json<FormRoute[]>().nullable(),
+    /** From then on it accepts nothing. */
+    closesAt: p.datetime(3).nullable(),
+    /** How many messages it accepts, held ones included. */
+    messageLimit: p.integer().nullable(),
+    /** What visitors are told when it is closed or full. */
+    closedText: p.text().nullable(),
+    /** Empty means `LANGUAGE`. */
+    language: p.enum(formLanguages).nullable(),
+    words: p.json<FormWords>().nullable(),
     /** How many days its messages are kept, 0 for ever; empty means `RETENTION_DAYS`. */
     retentionDays: p.integer().nullable(),
     /** How many notifications an hour each owner gets, 0 for no limit; empty means 60. */

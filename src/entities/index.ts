@@ -11,6 +11,7 @@ import { Message } from './message.ts';
 import { Sender } from './sender.ts';
 import { Alert, Duty, MailQueue } from './shared-state.ts';
 
+export type { FormField, FormRoute, FormWords } from './form.ts';
 export {
   Alert,
   ApiKey,

@@ -12,8 +12,8 @@ const MessageSchema = defineEntity({
     /** `RW-` and ten Crockford base-32 characters: the reference that visitor, owner, log and operator all see. */
     receipt: p.string().length(13).unique(),
     form: () => p.manyToOne(Form),
-    /** Read by a query of its own: a later release may store messages without a sender, and a join would leave them out. */
-    sender: () => p.manyToOne(Sender).strategy('select-in'),
+    /** Empty if no address was given. Read by a query of its own, since a join would leave these messages out. */
+    sender: () => p.manyToOne(Sender).nullable().deleteRule('no action').strategy('select-in'),
     status: p.enum(messageStatuses),
     /** Why the message is held; empty for an accepted one. */
     reasons: p.array().columnType('text[]').defaultRaw("'{}'"),
@@ -30,17 +30,25 @@ const MessageSchema = defineEntity({
     toldAt: p.datetime(3).nullable(),
     /** Why the sender gets no auto-reply; empty if one was queued, and for a message of release 0.2.0. */
     noReply: p.text().$type<NoReplyReason>().nullable(),
+    /** Keyed hashes, as hex, of the addresses in its form's other fields of type `email`: erasing finds it by them. */
+    otherAddresses: p.array().columnType('text[]').nullable(),
   },
   indexes: [
     { properties: ['sender', 'id'] },
     { properties: ['form', 'id'] },
     { properties: ['status', 'id'] },
     { properties: ['textIndex', 'receivedAt'], where: 'text_index is not null', name: 'messages_text_index' },
+    {
+      properties: ['otherAddresses'],
+      type: 'gin',
+      where: 'other_addresses is not null',
+      name: 'messages_other_addresses_index',
+    },
     { properties: ['id'], where: 'client_address is not null', name: 'messages_client_address_index' },
   ],
 });
 
-/** A stored post, from one sender to one form. */
+/** A stored post to one form, from one sender if an address was given. */
 export class Message extends MessageSchema.class {
   /** For a held message. The same in SQL: `heldSince` in `held-summary.ts`. */
   heldSince(): Date {

@@ -33,9 +33,8 @@ export async function findNamedSender(scope: Scope, name: string): Promise<{ id:
   if (isUuid(text) && (await scope.em.count(Sender, { id: text })) > 0) return { id: text };
   const message = isMessageName(text) ? await findNamedMessage(scope, text) : await lookUpMessage(scope, text);
   if (message === null) throw new Problem('sender-unknown', `there is no sender ${name}`);
-  // A later release may store messages without a sender.
-  const sender = message.sender as Sender | null;
-  if (sender === null) throw new Problem('sender-unknown', `message ${message.receipt} has no sender`);
+  const { sender } = message;
+  if (sender == null) throw new Problem('sender-unknown', `message ${message.receipt} has no sender`);
   return { id: sender.id };
 }
 

@@ -3,29 +3,30 @@ import type { Message } from '../entities/index.ts';
 import type { Keyring } from '../privacy/keyring.ts';
 import type { SealedPlace } from '../privacy/sealed-columns.ts';
 import { SealBroken } from '../privacy/sealing.ts';
+import type { Language } from '../words.ts';
 
 /** What a visitor wrote. It is encrypted as one JSON text, so every character comes back as it was posted. */
 export interface MessageContent {
-  address: string;
+  address?: string;
   name?: string;
   subject?: string;
+  /** Empty if there was no message. */
   text: string;
   /** Further fields, in the order they were posted. */
   extra: [name: string, value: string][];
+  /** Of the page, if the form follows it. */
+  language?: Language;
 }
 
 export function sealContent(keyring: Keyring, messageId: string, content: MessageContent): Buffer {
   return keyring.seal(JSON.stringify(content), contentPlace(messageId));
 }
 
-/** What was stored; a later release may store messages without an address. */
-export type StoredContent = Omit<MessageContent, 'address'> & { address?: string };
-
-/** A message with its sender, who must have been loaded. A later release may store a message without one. */
+/** A message with its sender, who must have been loaded if there is one. */
 export interface SealedMessage {
   id: string;
   content: Uint8Array;
-  sender?: { id: string; address: Uint8Array } | null;
+  sender?: { id: string; address: Uint8Array } | null | undefined;
 }
 
 /**
@@ -34,9 +35,9 @@ export interface SealedMessage {
  *
  * @throws {SealBroken} also if the sender's address is not the one in the content.
  */
-export function openContent(keyring: Keyring, { id, content, sender }: SealedMessage): StoredContent {
+export function openContent(keyring: Keyring, { id, content, sender }: SealedMessage): MessageContent {
   // The encryption is authenticated: this is what `sealContent` wrote.
-  const opened = JSON.parse(keyring.open(content, contentPlace(id))) as StoredContent;
+  const opened = JSON.parse(keyring.open(content, contentPlace(id))) as MessageContent;
   const address = sender && openOrNull(() => openSenderAddress(keyring, sender));
   // An address whose key is missing must not hide the message.
   if (address == null || normaliseAddress(address) === normaliseAddress(opened.address ?? '')) return opened;

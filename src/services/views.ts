@@ -47,8 +47,8 @@ export function viewMessage(keyring: Keyring, message: Message) {
     message: content?.text ?? null,
     extra: content === null ? null : (Object.fromEntries(content.extra) as Record<string, string>),
     receivedAt: message.receivedAt.toISOString(),
-    /** Null if a later release stored it without a sender. */
-    senderId: (message.sender as Message['sender'] | null)?.id ?? null,
+    /** Null for a message without an address. */
+    senderId: message.sender?.id ?? null,
   };
 }
 

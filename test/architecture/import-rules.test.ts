@@ -47,6 +47,7 @@ const plain = [
   'grace',
   'captcha/kinds',
   'config/variables',
+  'languages/',
 ];
 
 /** What every wing of services may import: the shared files of services, and every layer below services. */
@@ -80,6 +81,7 @@ const door = [
   'time-zone',
   'captcha/kinds',
   'config/variables',
+  'languages/',
   'koa',
   '@koa/',
   'zod',
@@ -95,6 +97,7 @@ const allowed: Record<string, string[]> = {
   'entities/': ['@mikro-orm/core', 'captcha/kinds', 'words'],
   'captcha/': ['altcha-lib', 'altcha-lib/'],
   words: [],
+  'languages/': ['words'],
   'escape-html': [],
   problems: ['words'],
   secret: [],
@@ -112,6 +115,7 @@ const allowed: Record<string, string[]> = {
   'privacy/': ['folder', 'text-file'],
   'mail/': [
     'words',
+    'languages/',
     'folder',
     'text-file',
     'network/',
@@ -139,7 +143,7 @@ const allowed: Record<string, string[]> = {
   context: ['config/', 'captcha/', 'database/', 'privacy/', 'type log'],
   'mailing-context': ['config/', 'context', 'mail/', 'hooks/'],
   'services/': below,
-  'services/forms/': below,
+  'services/forms/': [...below, 'zod', 'yaml'],
   'services/senders/': below,
   'services/intake/': [...below, 'services/forms/', 'services/senders/'],
   'services/delivery/': [...below, 'services/forms/'],

@@ -63,6 +63,7 @@ describe('posts stored in one batch', () => {
         notify: draw(2) ? ['owner@site.test', 'a@site.test'] : ['a@site.test', 'owner@site.test'],
         idempotencyKey: draw(2) ? `key-${draw(1000)}-${n % 7}` : undefined,
         captchaUse: draw(2) ? { id: `captcha-${draw(5000)}`, expiresAt: new Date(Date.now() + 60_000) } : undefined,
+        otherAddresses: [],
         notifyLimit: 50,
         noReply: undefined,
       };
@@ -135,6 +136,7 @@ describe('posts stored in one batch', () => {
       notify: ['owner@site.test'],
       idempotencyKey: undefined,
       captchaUse: undefined,
+      otherAddresses: [],
       notifyLimit: 0,
       noReply: undefined,
     });

@@ -220,6 +220,15 @@ describe('forms', () => {
       captcha: null,
       redirectUrl: null,
       requiredFields: null,
+      optionalFields: null,
+      fields: null,
+      emailField: null,
+      routes: null,
+      closesAt: null,
+      messageLimit: null,
+      closedText: null,
+      language: null,
+      words: null,
       origins: null,
       retentionDays: null,
       notifyLimit: null,
@@ -229,6 +238,7 @@ describe('forms', () => {
         captcha: 'none',
         retentionDays: 0,
         notifyLimit: 60,
+        language: 'en',
       },
       createdAt: plain.createdAt,
       closedAt: null,
@@ -276,6 +286,7 @@ describe('forms', () => {
       captcha: 'altcha',
       retentionDays: 30,
       notifyLimit: 0,
+      language: 'en',
     });
     const { name, recipients, captcha } = plain;
     expect(await json('change', 'contact', '--reset', 'name', 'recipients', 'captcha')).to.deep.equal({

@@ -9,7 +9,7 @@ import { setExitCode } from './results.ts';
 /** Shown in place of a text that cannot be decrypted. */
 export const unopened = '(cannot be opened)';
 
-/** A later release may store messages without an address. */
+/** A message may have no address. */
 export function fromOf({ email, message }: Pick<MessageView, 'email' | 'message'>): string {
   return email ?? (message === null ? unopened : '–');
 }

@@ -17,6 +17,7 @@ import { Replies } from './20261210100000_replies.ts';
 import { SummariesOf02 } from './20261210120000_summaries_of_0_2.ts';
 import { Hooks } from './20261220100000_hooks.ts';
 import { Alerts } from './20261220110000_alerts.ts';
+import { AnyForm } from './20261230100000_any_form.ts';
 
 /**
  * Every migration, oldest first; `migrate create` adds to it. A list, not a folder listing, so that the recorded names are
@@ -42,4 +43,5 @@ export const migrations = [
   { name: '20261210120000_summaries_of_0_2', class: SummariesOf02 },
   { name: '20261220100000_hooks', class: Hooks },
   { name: '20261220110000_alerts', class: Alerts },
+  { name: '20261230100000_any_form', class: AnyForm },
 ];

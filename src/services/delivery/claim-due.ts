@@ -28,7 +28,7 @@ export interface ClaimedMessage {
   receipt: string;
   content: Buffer;
   receivedAt: Date;
-  /** Null if a later release stored the message without one. */
+  /** Null for a message without an address. */
   sender: { id: string; address: Buffer } | null;
   form: { slug: string; name: string | null; recipients: string[] | null };
 }

@@ -18,7 +18,7 @@ export type OldFault = keyof typeof oldFaults;
 /** A row that can be imported. */
 export interface TakeableMessage {
   oldId: bigint;
-  content: MessageContent;
+  content: MessageContent & { address: string };
   date: OldDate;
   /** Recognises the row when the import runs again. */
   print: Buffer;

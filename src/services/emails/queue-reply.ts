@@ -83,10 +83,9 @@ export async function findAnswerable({ em, keyring }: Pick<Scope, 'em' | 'keyrin
   const refusal = (why: string, needs?: Need) =>
     new Problem('reply-refused', `message ${message.receipt} ${why}`, needs && { needs });
   if (message.status !== 'accepted') throw refusal(`is ${message.status}`, 'release');
-  // A later release may store a message without a sender.
-  const sender = message.sender as Message['sender'] | null;
+  const { sender } = message;
   const to = sender && openOrNull(() => openContent(keyring, message) && openSenderAddress(keyring, sender));
-  if (sender === null || to === null) throw refusal('has no address, or cannot be decrypted');
+  if (sender == null || to == null) throw refusal('has no address, or cannot be decrypted');
   if (evenSo) return { message, to };
   if (sender.blockedAt != null) throw refusal('is from a blocked sender', 'even-so');
   const erased = await em.findOne(Erasure, { addressIndex: Buffer.from(sender.addressIndex) });

@@ -48,7 +48,8 @@ export async function showMail(
             receipt: message.receipt,
             content: Buffer.from(message.content),
             receivedAt: message.receivedAt,
-            sender: message.sender && { id: message.sender.id, address: Buffer.from(message.sender.address) },
+            sender:
+              message.sender == null ? null : { id: message.sender.id, address: Buffer.from(message.sender.address) },
             form: {
               slug: message.form.slug,
               name: message.form.name ?? null,

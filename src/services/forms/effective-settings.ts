@@ -1,6 +1,7 @@
 import type { CaptchaKind } from '../../captcha/kinds.ts';
 import type { Config } from '../../config/config.ts';
 import type { Form } from '../../entities/index.ts';
+import type { Language } from '../../words.ts';
 import type { Scope } from '../scope.ts';
 
 /** The captcha of a form. */
@@ -16,6 +17,20 @@ export function ownersOf(config: Config, form: Pick<Form, 'recipients'>): readon
 /** SQL: the owners as an array, for a row of `forms`. @param notifyTo SQL for `NOTIFY_TO`. */
 export function ownersSql(notifyTo: string): string {
   return `(case when cardinality(forms.recipients) > 0 then forms.recipients else ${notifyTo} end)`;
+}
+
+/**
+ * The language of a form's mails and pages.
+ *
+ * @param page of the page that a message was posted from, for forms that follow it.
+ */
+export function languageOf(
+  config: Pick<Config, 'language'>,
+  form: Pick<Form, 'language'>,
+  page: Language | undefined,
+): Language {
+  const { language } = form;
+  return language == null || language === 'auto' ? ((language && page) ?? config.language) : language;
 }
 
 /** How many days a form's messages are kept; 0 means for ever. */

@@ -1,6 +1,7 @@
 import { msSql } from '../../database/statement.ts';
 import type { Scope } from '../scope.ts';
-import { type FormView, listForms } from './form-settings.ts';
+import { listForms } from './form-settings.ts';
+import type { FormView } from './view-form.ts';
 
 /** A form with what was posted to it and is still stored. */
 export interface ListedForm extends FormView {

@@ -7,7 +7,7 @@ import { timeWriter } from '../../time-zone.ts';
 import { heldInWords } from '../../words.ts';
 import { newId } from '../ids.ts';
 import type { Scope } from '../scope.ts';
-import { openContent, type StoredContent } from '../sealed-values.ts';
+import { type MessageContent, openContent } from '../sealed-values.ts';
 
 /** Of what a visitor wrote, as JSON. So the whole body stays under 20 kB. */
 const maxContentBytes = 16_000;
@@ -65,7 +65,7 @@ function makeRequest({ keyring, now }: Scope, hook: Hook, event: Event, notice: 
 }
 
 /** Named as over HTTP. Cuts every text to the same length, so that all of them fit. */
-function cutContent({ address: email, name, subject, text: message, extra }: StoredContent) {
+function cutContent({ address: email, name, subject, text: message, extra }: MessageContent) {
   const whole = { email, name, subject, message, extra: Object.fromEntries(extra) };
   for (let max = maxContentBytes; ; max = Math.floor(max * 0.8)) {
     const cut = (_key: string, it: unknown) => (typeof it === 'string' ? it.slice(0, max).toWellFormed() : it);

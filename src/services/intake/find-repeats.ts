@@ -22,7 +22,8 @@ export function postIdentity(
   content: MessageContent,
   idempotencyKey: string | undefined,
 ): Omit<PostIdentity, 'form_id'> {
-  const posted = { ...content, address: normaliseAddress(content.address) };
+  const { address } = content;
+  const posted = { ...content, ...(address !== undefined && { address: normaliseAddress(address) }) };
   return {
     key: idempotencyKey === undefined ? null : keyring.keyIndex(idempotencyKey),
     // Older releases wrote "key" here; the hash must stay the same.

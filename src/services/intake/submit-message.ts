@@ -1,5 +1,6 @@
 import type { Form } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
+import type { NoReplyReason } from '../../words.ts';
 import { captchaOf, notifyLimitOf, ownersOf } from '../forms/effective-settings.ts';
 import { refuseForeignOrigin } from '../forms/origins.ts';
 import type { Scope } from '../scope.ts';
@@ -64,12 +65,18 @@ function judge(
     formId: form.id,
     formVersion: form.version,
     content,
+    otherAddresses: [],
     clientAddress: submission.clientAddress,
     idempotencyKey: submission.idempotencyKey,
     notify,
     notifyLimit: notifyLimitOf(form),
-    noReply: isOff ? 'off' : mayReplyTo(content.address, ownAddresses) ? undefined : 'address',
+    noReply: isOff ? 'off' : whyNoReplyTo(content.address, ownAddresses),
   };
+}
+
+function whyNoReplyTo(address: string | undefined, own: readonly string[]): NoReplyReason | undefined {
+  if (address === undefined) return 'no-address';
+  return mayReplyTo(address, own) ? undefined : 'address';
 }
 
 function settle(form: Form, result: StoreResult): Submitted {

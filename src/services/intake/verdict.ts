@@ -13,6 +13,8 @@ export interface Verdict {
   /** The version of the form that it was judged by. */
   formVersion: string;
   content: MessageContent;
+  /** Addresses in other fields of type `email`, to find the message when one of them is erased. */
+  otherAddresses: readonly string[];
   clientAddress: string | undefined;
   status: MessageStatus;
   reasons: readonly string[];

@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import type { FormView } from '../../../services/forms/form-settings.ts';
+import type { FormView } from '../../../services/forms/view-form.ts';
 import type { Scope } from '../../../services/scope.ts';
 import type { Call, CliCommand } from '../../session/command.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
@@ -80,7 +80,7 @@ async function listForms({ deps, output }: Call): Promise<void> {
 
 async function addForm({ deps, options, output }: Call<SettingOptions>, slug: string): Promise<void> {
   const { form, snippet } = await runInScope(deps, loadForms, async (scope, { addForm }) => {
-    const added = await addForm(scope, slug, settingsOf(options));
+    const added = await addForm(scope, slug, settingsOf(options, new Date()));
     const { formSnippet } = await import('../../../services/forms/form-snippet.ts');
     return { form: added, snippet: formSnippet(scope.config, added) };
   });
@@ -98,7 +98,7 @@ async function showForm({ deps, output }: Call, slug: string): Promise<void> {
 
 async function changeForm(call: Call<ChangeOptions>, slug: string): Promise<void> {
   const { deps, options, output } = call;
-  const changes = changesOf(options);
+  const changes = changesOf(options, new Date());
   const { before, form } = await runInScope(deps, loadForms, async (scope, { showForm, changeForm }) => {
     const before = await showForm({ ...scope, em: scope.em.fork() }, slug);
     if (changes.retentionDays !== undefined)

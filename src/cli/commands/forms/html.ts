@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import type { FormView } from '../../../services/forms/form-settings.ts';
+import type { FormView } from '../../../services/forms/view-form.ts';
 import type { Call, CliCommand } from '../../session/command.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import type { Output } from '../../terminal/output.ts';

@@ -1,5 +1,5 @@
-import type { FormView } from '../../../services/forms/form-settings.ts';
 import type { ListedForm } from '../../../services/forms/list-forms.ts';
+import type { FormView } from '../../../services/forms/view-form.ts';
 import { type Output, plural } from '../../terminal/output.ts';
 import type { Column } from '../../terminal/table.ts';
 
@@ -43,7 +43,7 @@ export function printForm(output: Output, form: FormView): void {
     ['auto-reply', `${onOff(effective.autoReply)}${inherited(form.autoReply, 'AUTO_REPLY')}`],
     ['captcha', `${effective.captcha}${inherited(form.captcha, 'CAPTCHA')}`],
     ['redirect', form.redirectUrl ?? 'our thank-you page'],
-    ['required', ['email', 'message', ...(form.requiredFields ?? [])].join(', ')],
+    ['required', [...new Set(['email', 'message', ...(form.requiredFields ?? [])])].join(', ')],
     ['origins', form.origins?.join(', ') ?? 'from ALLOWED_ORIGINS'],
     ['retention', `${daysInWords(effective.retentionDays)}${inherited(form.retentionDays, 'RETENTION_DAYS')}`],
     ['notify limit', `${limitInWords(effective.notifyLimit)}${form.notifyLimit === null ? ' (the default)' : ''}`],

@@ -140,6 +140,7 @@ export function messageColumns(output: Output, rows: readonly MessageView[]): Co
 const noReplyWords: Readonly<Record<NoReplyReason, string>> = {
   off: 'the form sends none',
   held: 'the message was held',
+  'no-address': 'the message has no address',
   address: 'mail to this address reaches a program, a list or ourselves',
   'opted-out': 'this mailbox wants none',
   'mailbox-limit': 'this mailbox got one within a day',

@@ -3,6 +3,7 @@ import { normaliseAddress } from '../../../address.ts';
 import { columns } from '../../../database/columns.ts';
 import { sortLocks } from '../../../database/locks.ts';
 import { coarseNetwork } from '../../../network/ip-network.ts';
+import type { Keyring } from '../../../privacy/keyring.ts';
 import { makeReceipt, newId } from '../../ids.ts';
 import { newEmailIdentity } from '../../outbox.ts';
 import type { Scope } from '../../scope.ts';
@@ -36,6 +37,7 @@ export const posts = columns(
     reasons: 'text',
     content: 'bytea',
     text_index: 'bytea',
+    other_addresses: 'text',
     client_address: 'bytea',
     no_reply: 'text',
     notify_limit: 'int',
@@ -67,9 +69,7 @@ export function prepareRow(scope: Scope, verdict: Verdict, n: number) {
   const { keyring, config } = scope;
   const { content, clientAddress, captchaUse } = verdict;
   const messageId = newId();
-  const senderId = newId();
-  const address = normaliseAddress(content.address);
-  const addressIndex = keyring.addressIndex(address);
+  const sender = content.address === undefined ? noSender : prepareSender(keyring, content.address, content.name);
   const text = comparableText(content.text);
   return {
     n,
@@ -79,17 +79,13 @@ export function prepareRow(scope: Scope, verdict: Verdict, n: number) {
     ...postIdentity(keyring, verdict.formId, content, verdict.idempotencyKey),
     captcha_id: captchaUse?.id ?? null,
     captcha_expires_ms: captchaUse?.expiresAt.getTime() ?? null,
-    sender_id: senderId,
-    address_index: addressIndex,
-    address: keyring.seal(content.address, { table: 'senders', column: 'address', row: senderId }),
-    name:
-      content.name === undefined
-        ? null
-        : keyring.seal(content.name, { table: 'senders', column: 'name', row: senderId }),
+    ...sender,
     receipt: makeReceipt(),
     status: verdict.status,
     reasons: verdict.reasons.join(','),
     content: sealContent(keyring, messageId, content),
+    other_addresses:
+      verdict.otherAddresses.map((it) => keyring.addressIndex(normaliseAddress(it)).toString('hex')).join(',') || null,
     text_index: text.length < minTellingText ? null : keyring.textIndex(text),
     client_address:
       clientAddress === undefined
@@ -102,28 +98,34 @@ export function prepareRow(scope: Scope, verdict: Verdict, n: number) {
       return { post: n, id, recipient, internet_message_id: internetMessageId };
     }),
     replies:
-      verdict.noReply === undefined && verdict.status === 'accepted'
-        ? [prepareReply(scope, verdict, n, addressIndex)]
+      verdict.noReply === undefined && verdict.status === 'accepted' && content.address !== undefined
+        ? [prepareReply(scope, content.address, verdict.clientAddress, n)]
         : [],
   };
 }
 
+/** A message without an address has no sender. */
+const noSender = { sender_id: null, address_index: null, address: null, name: null };
+
+function prepareSender(keyring: Keyring, address: string, name: string | undefined) {
+  const id = newId();
+  return {
+    sender_id: id,
+    address_index: keyring.addressIndex(normaliseAddress(address)),
+    address: keyring.seal(address, { table: 'senders', column: 'address', row: id }),
+    name: name === undefined ? null : keyring.seal(name, { table: 'senders', column: 'name', row: id }),
+  };
+}
+
 /** An auto-reply with keyed hashes of all that it is counted by. */
-function prepareReply(
-  { keyring, config }: Scope,
-  { content, clientAddress }: Verdict,
-  post: number,
-  addressIndex: Buffer,
-) {
-  const address = normaliseAddress(content.address);
-  const [mailbox, formerMailbox] = mailboxesForLimits(address);
+function prepareReply({ keyring, config }: Scope, address: string, clientAddress: string | undefined, post: number) {
+  const [mailbox, formerMailbox] = mailboxesForLimits(normaliseAddress(address));
   const domain = domainForLimits(mailbox);
-  const indexOf = (it: string) => (it === address ? addressIndex : keyring.addressIndex(it));
   const { id, internetMessageId } = newEmailIdentity(config);
   return {
     post,
-    reply_index: indexOf(mailbox),
-    former_index: formerMailbox === undefined ? null : indexOf(formerMailbox),
+    reply_index: keyring.addressIndex(mailbox),
+    former_index: formerMailbox === undefined ? null : keyring.addressIndex(formerMailbox),
     network: clientAddress === undefined ? null : keyring.limitIndex(`replies ${coarseNetwork(clientAddress)}`),
     domain: domain === undefined ? null : keyring.limitIndex(`replies @${domain}`),
     reply_id: id,
@@ -162,7 +164,8 @@ function createCounter(): (key: Buffer | null) => number {
 function lockKeys(rows: readonly Row[]): Buffer {
   const keys: bigint[] = [];
   for (const row of rows) {
-    keys.push(row.address_index.readBigInt64BE(0), repeatLock(row), row.fingerprint.readBigInt64BE(8));
+    keys.push(repeatLock(row), row.fingerprint.readBigInt64BE(8));
+    if (row.address_index !== null) keys.push(row.address_index.readBigInt64BE(0));
     if (row.captcha_id !== null) keys.push(createHash('sha256').update(row.captcha_id).digest().readBigInt64BE(0));
     for (const reply of row.replies) keys.push(reply.reply_index.readBigInt64BE(0));
   }

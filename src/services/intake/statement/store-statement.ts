@@ -9,22 +9,22 @@ import { posts } from './store-rows.ts';
 const newestOfText = 1000;
 
 /**
- * Finds a third other sender of the same long text within a day. Three lookups follow each other, and each ends at its first
- * match, so a text from thousands of senders costs three rows.
+ * Finds a third other person who sent the same long text within a day. Three lookups follow each other, and each ends at its
+ * first match, so a text from thousands of people costs three rows. Each message without a sender counts as another person.
  */
-const thirdOtherSender = `
-    select third.sender_id as third_sender_id
-    from (${otherSender('found.id')}) as first
-      cross join lateral (${otherSender('found.id, first.sender_id')}) as second
-      cross join lateral (${otherSender('found.id, first.sender_id, second.sender_id')}) as third`;
+const thirdOtherPerson = `
+    select third.person as third_person
+    from (${otherPerson('coalesce(found.id, won.message_id)')}) as first
+      cross join lateral (${otherPerson('coalesce(found.id, won.message_id), first.person')}) as second
+      cross join lateral (${otherPerson('coalesce(found.id, won.message_id), first.person, second.person')}) as third`;
 
-function otherSender(than: string): string {
+function otherPerson(than: string): string {
   return `
-      select sender_id from (
-        select sender_id from messages
+      select person from (
+        select coalesce(messages.sender_id, messages.id) as person from messages
         where messages.text_index = written.text_index and received_at > now() - interval '1 day'
         order by received_at desc limit ${newestOfText}
-      ) as newest where sender_id not in (${than})
+      ) as newest where person not in (${than})
       limit 1`;
 }
 
@@ -65,12 +65,13 @@ posted as materialized (
     left join form_versions on form_versions.id = given.form_id and version = given.form_version
 ),
 ${captchas ? useCaptchas : everyPost}${keys ? findNewWithKeys : findNew}
--- The sender of each address, new or known. A known sender keeps its encrypted columns, since they are bound to its id.
+-- The sender of each address, new or known; a post without an address has none. A known sender keeps its encrypted columns, since they are bound to its id.
 found as (
   insert into senders (id, address_index, address, name, message_count, first_message_at, last_message_at)
   select distinct on (address_index)
     sender_id, address_index, address, name, count(*) over (partition by address_index), now(), now()
   from won join ${posts.as('writer', 'sender_id', 'address_index', 'address', 'name')} using (n)
+  where address_index is not null
   order by address_index, n
   on conflict (address_index) do update set
     message_count = senders.message_count + excluded.message_count,
@@ -79,21 +80,23 @@ found as (
 ),
 -- Holds posts of blocked senders, and texts that many senders sent.
 judged as materialized (
-  select n, form_id, message_id, found.id as found_id, receipt, content, text_index, client_address,
+  select n, form_id, message_id, found.id as found_id, receipt, content, text_index, other_addresses, client_address,
     no_reply, notify_limit,
-    case when blocked_at is not null or third_sender_id is not null then 'held' else status end as status,
+    case when blocked_at is not null or third_person is not null then 'held' else status end as status,
     string_to_array(reasons, ',')
       || case when blocked_at is not null then array['sender-blocked'] else '{}' end
-      || case when third_sender_id is not null then array['same-text-from-many'] else '{}' end as reasons
+      || case when third_person is not null then array['same-text-from-many'] else '{}' end as reasons
   from won
-    join ${posts.as('written', 'address_index', 'receipt', 'status', 'reasons', 'content', 'text_index', 'client_address', 'no_reply', 'notify_limit')} using (n)
-    join found using (address_index)
-    left join lateral (${thirdOtherSender}) as others on true
+    join ${posts.as('written', 'address_index', 'receipt', 'status', 'reasons', 'content', 'text_index', 'other_addresses', 'client_address', 'no_reply', 'notify_limit')} using (n)
+    left join found using (address_index)
+    left join lateral (${thirdOtherPerson}) as others on true
 ),
 ${replies ? countReplies : ''}
 stored as (
-  insert into messages (id, receipt, form_id, sender_id, status, reasons, content, text_index, client_address, received_at, no_reply)
-  select message_id, receipt, judged.form_id, found_id, judged.status, reasons, content, text_index, client_address, now(),
+  insert into messages (id, receipt, form_id, sender_id, status, reasons, content, text_index, other_addresses,
+    client_address, received_at, no_reply)
+  select message_id, receipt, judged.form_id, found_id, judged.status, reasons, content, text_index,
+    string_to_array(other_addresses, ','), client_address, now(),
     ${replies ? noReplyReason : "coalesce(no_reply, 'held')"}
   from judged${replies ? joinReplies : ''}
   returning id, received_at
@@ -124,7 +127,7 @@ const statements = new Map<string, Statement>();
 
 /** The statement with the given parts. */
 export function storeStatement(parts: Parts): Statement {
-  const name = ['store_messages_12', ...partNames.filter((part) => parts[part])].join('_');
+  const name = ['store_messages_13', ...partNames.filter((part) => parts[part])].join('_');
   const built = statements.get(name) ?? { name, text: storeSql(parts) };
   statements.set(name, built);
   return built;

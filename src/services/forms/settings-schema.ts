@@ -1,0 +1,75 @@
+import * as z from 'zod';
+import type { FormField } from '../../entities/index.ts';
+import { fieldTypes, formLanguages, languages } from '../../words.ts';
+import { fieldLimits } from './fields.ts';
+
+// What the settings with parts may hold. One that is wrong in itself is refused here; the other settings in `read-settings.ts`.
+
+/** Max fields of type `email`: each one but the sender's is stored as a keyed hash too. */
+const maxEmailFields = 5;
+
+const text = (max: number) => z.string().trim().min(1).max(max);
+const translated = (max: number) => z.union([text(max), z.partialRecord(z.enum(languages), text(max))]);
+
+const fieldName = z
+  .string()
+  .regex(/^[^_\p{Cc}\p{Zl}\p{Zp}\s][^\p{Cc}\p{Zl}\p{Zp}]*$/u, 'cannot be the name of a field')
+  .max(fieldLimits.extraName);
+
+export const fieldSchema = z
+  .strictObject({
+    name: fieldName.describe('As in the HTML of the page.'),
+    label: translated(100).optional().describe('For people: in mails, on pages and in errors.'),
+    type: z.enum(fieldTypes).optional().describe('Without it, text; for the field "email", email.'),
+    required: z.boolean().optional(),
+    min: z.number().optional().describe('Smallest number, or fewest characters or choices.'),
+    max: z.number().optional().describe('Largest number, or most characters or choices.'),
+    choices: z.array(text(200)).min(1).max(200).optional(),
+  })
+  .transform((field): FormField => ({ ...field, type: field.type ?? (field.name === 'email' ? 'email' : 'text') }))
+  .superRefine(({ name, type, min, max, choices }, context) => {
+    const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
+    const hasChoices = type === 'choice' || type === 'choices';
+    if (hasChoices !== (choices !== undefined)) {
+      refuse('choices', hasChoices ? 'is required for this type' : 'is only for the types choice and choices');
+    }
+    if (choices !== undefined && new Set(choices).size < choices.length) refuse('choices', 'names a choice twice');
+    const isMeasured = type === 'text' || type === 'number' || type === 'choices';
+    if (!isMeasured && (min ?? max) !== undefined) refuse(min === undefined ? 'max' : 'min', 'is not for this type');
+    if (type !== 'number' && [min, max].some((it) => it !== undefined && (!Number.isInteger(it) || it < 0))) {
+      refuse(min === undefined ? 'max' : 'min', 'must be a whole number from 0');
+    }
+    if (min !== undefined && max !== undefined && min > max) refuse('min', 'is greater than max');
+    if (name === 'email' && type !== 'email') refuse('type', 'must be email for this name');
+    if (['message', 'name', 'subject'].includes(name) && type !== 'text') refuse('type', 'must be text for this name');
+  });
+
+export const fieldsSchema = z.union([
+  z.literal('any'),
+  z
+    .array(fieldSchema)
+    .min(1)
+    .max(fieldLimits.extraFields)
+    .superRefine((fields, context) => {
+      const refuse = (message: string) => context.addIssue({ code: 'custom', message });
+      const names = fields.map((it) => it.name);
+      const twice = names.find((name, index) => names.indexOf(name) !== index);
+      if (twice !== undefined) refuse(`names the field "${twice}" twice`);
+      const emails = fields.filter((it) => it.type === 'email');
+      if (emails.length > maxEmailFields) refuse(`has more than ${maxEmailFields} fields of type email`);
+    }),
+]);
+
+export const routesSchema = z
+  .array(z.strictObject({ field: fieldName, value: text(200), to: z.array(text(254)).min(1).max(20) }))
+  .max(50);
+
+export const wordsSchema = z.strictObject({
+  autoReplySubject: translated(200).optional(),
+  autoReplyText: translated(5000).optional(),
+  notificationSubject: translated(200).optional(),
+  thanksHeading: translated(100).optional(),
+  thanksText: translated(2000).optional(),
+});
+
+export const languageSchema = z.enum(formLanguages);

@@ -1,0 +1,47 @@
+import type { Form } from '../../entities/index.ts';
+import type { Scope } from '../scope.ts';
+import { captchaOf, notifyLimitOf, ownersOf, retentionOf } from './effective-settings.ts';
+import { defaultFormSlug } from './forms.ts';
+
+export type FormView = ReturnType<typeof viewForm>;
+
+/** A form as the command line shows it. Times are ISO 8601 in UTC. */
+export function viewForm(scope: Scope, form: Form) {
+  const { config } = scope;
+  return {
+    id: form.id,
+    slug: form.slug,
+    name: form.name ?? null,
+    state: form.isOpen ? ('open' as const) : ('closed' as const),
+    /** The URL to post to. */
+    address: `${config.publicUrl}${form.slug === defaultFormSlug ? '/api/messages' : `/api/forms/${form.slug}/messages`}`,
+    recipients: form.recipients ?? null,
+    autoReply: form.autoReply ?? null,
+    captcha: form.captcha ?? null,
+    redirectUrl: form.redirectUrl ?? null,
+    requiredFields: form.requiredFields ?? null,
+    optionalFields: form.optionalFields ?? null,
+    fields: form.fields ?? null,
+    emailField: form.emailField ?? null,
+    routes: form.routes ?? null,
+    closesAt: form.closesAt?.toISOString() ?? null,
+    messageLimit: form.messageLimit ?? null,
+    closedText: form.closedText ?? null,
+    language: form.language ?? null,
+    words: form.words ?? null,
+    origins: form.origins ?? null,
+    retentionDays: form.retentionDays ?? null,
+    notifyLimit: form.notifyLimit ?? null,
+    /** The settings that apply, including the environment's. */
+    effective: {
+      recipients: ownersOf(config, form),
+      autoReply: form.autoReply ?? config.autoReply,
+      captcha: captchaOf(scope, form),
+      retentionDays: retentionOf(config, form),
+      notifyLimit: notifyLimitOf(form),
+      language: form.language ?? config.language,
+    },
+    createdAt: form.createdAt.toISOString(),
+    closedAt: form.closedAt?.toISOString() ?? null,
+  };
+}
