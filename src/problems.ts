@@ -1,4 +1,4 @@
-import type { Need } from './words.ts';
+import type { FormLanguage, Need } from './words.ts';
 
 /** What is wrong with one field of a submission. */
 export interface FieldFault {
@@ -61,6 +61,10 @@ export class Problem extends Error {
   readonly needs: Need | undefined;
   /** The name of a closed form. */
   readonly form: string | null | undefined;
+  /** The operator's words for visitors of a closed form. */
+  readonly closedText: string | undefined;
+  /** The language setting of a closed form. */
+  readonly language: FormLanguage | null | undefined;
   /** The word or address that names no single message, but can be searched for. */
   readonly searchable: string | undefined;
 
@@ -72,6 +76,8 @@ export class Problem extends Error {
       captcha?: string;
       needs?: Need;
       form?: string | null | undefined;
+      closedText?: string | undefined;
+      language?: FormLanguage | null | undefined;
       searchable?: string | undefined;
       cause?: unknown;
     } = {},
@@ -82,6 +88,8 @@ export class Problem extends Error {
     this.captcha = options.captcha;
     this.needs = options.needs;
     this.form = options.form;
+    this.closedText = options.closedText;
+    this.language = options.language;
     this.searchable = options.searchable;
   }
 }

@@ -121,9 +121,12 @@ export const heldReasonWords: Readonly<Record<Suspicion, string>> = {
   'held-by-hand': 'held by hand',
 };
 
-/** A later release may store other reasons. */
-export function heldInWords(reasons: readonly string[]): string {
-  return reasons.map((it) => heldReasonWords[it as Suspicion] ?? it).join(', ');
+/** A later release may store other reasons. @param words of another language than English. */
+export function heldInWords(
+  reasons: readonly string[],
+  words: Readonly<Record<string, string>> = heldReasonWords,
+): string {
+  return reasons.map((it) => words[it] ?? it).join(', ');
 }
 
 /**

@@ -35,7 +35,7 @@ export function createApp(
   app.use(refuseUnknownHosts(context.config.allowedHosts));
   app.use(allowOrigins(context, routes));
   app.use(routes.routes());
-  app.use(createPageRoutes(pages, limit).routes());
+  app.use(createPageRoutes(context.config, pages, limit).routes());
   app.use(createUnsubscribeRoutes(context, limit).routes());
   app.use(createReleaseRoutes(context, limit).routes());
   app.use(metrics.routes.routes());

@@ -349,19 +349,21 @@ describeInBrowser('a form', (browser) => {
   it("shows the server's message when the form is closed", async () => {
     await using landing = await openLanding(browser());
     const { page } = landing;
+    const closed =
+      'This form is closed. It accepts no more messages. Nothing was sent. Please tell the site’s owner another way.';
     await db.query('update forms set closed_at = now()');
     try {
       await fill(page);
       await send(page);
       await isIn(page, 'failed');
-      expect(await status(page)).to.equal('Not sent: this form is closed.');
+      expect(await status(page)).to.equal(closed);
       // At this address an error is listed among the field errors, without a field name.
       await page.evaluate(`document.forms[0].setAttribute('action', '/f/contact')`);
       const again = page.waitForResponse('**/f/contact');
       await send(page);
       await again;
       await isIn(page, 'failed');
-      expect(await status(page)).to.equal('This form is closed.');
+      expect(await status(page)).to.equal(closed);
     } finally {
       await db.query('update forms set closed_at = null');
     }

@@ -149,7 +149,7 @@ describe('limits, at 3 posts an hour', () => {
     expect(answer.headers.get('access-control-expose-headers')).to.include('RateLimit').and.include('Retry-After');
     expect(answer.headers.get('content-security-policy')).to.include("default-src 'none'");
     const formspree = await post(address, submission(), '/f/contact');
-    expect(formspree.json.errors[0].message).to.match(/^Too many messages/);
+    expect(formspree.json.errors[0].message).to.match(/^Too many requests.* in \d+ minutes\.$/);
     expect((await post(address, submission(), '/api/message/')).json.detail).to.match(/^Too many messages/);
   });
 

@@ -81,7 +81,7 @@ describe('post of many values', () => {
       expect(body.text.length).to.be.within(largest * 0.6, largest);
       const page = await postForPage(body);
       expect(page.status).to.equal(422);
-      expect(page.text).to.include('There must be no more than 100 values.').and.not.include('typed');
+      expect(page.text).to.include('It has more values than are accepted.').and.not.include('typed');
       expect(inputsIn(page.text)).to.be.empty;
       expect(page.text.length).to.be.below(2000);
       expect(await db.count('messages')).to.equal(0);

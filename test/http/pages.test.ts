@@ -5,13 +5,36 @@ import { gunzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { minify } from 'terser';
 import { readConfig } from '../../src/config/read-config.ts';
+import de from '../../src/languages/de.json' with { type: 'json' };
+import en from '../../src/languages/en.json' with { type: 'json' };
 import { Problem } from '../../src/problems.ts';
 import { describeProblem, problemKinds } from '../../src/server/http/problem-details.ts';
-import { openPages } from '../../src/server/pages/pages.ts';
+import { openPages, type RefusedPost } from '../../src/server/pages/pages.ts';
 import { scriptSettings } from '../../src/server/pages/script-settings.ts';
+import { labelOf } from '../../src/services/forms/fields.ts';
+import { languages } from '../../src/words.ts';
 import { browserAccept, type Client } from '../support/api.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Api, openApi, type ServerHere } from '../support/server-here.ts';
+
+const refusedPost: RefusedPost = {
+  posted: new Map([
+    ['email', 'ada@example.test'],
+    ['message', 'Hi'],
+    ['topic', 'x'],
+  ]),
+  isPost: true,
+  language: 'en',
+  label: labelOf,
+  wait: 0,
+  closedText: undefined,
+  hidesOrigin: false,
+  form: 'The <shop>',
+  action: '/base/api/messages',
+  fromKnownPage: true,
+  next: undefined,
+  captcha: undefined,
+};
 
 const source = new URL('../../src/server/pages/assets/form.js', import.meta.url);
 
@@ -45,10 +68,10 @@ describe('pages and scripts', () => {
   });
 
   describe('/form.js', () => {
-    it('has less than 6 KB and may be loaded by any page', async () => {
+    it('has less than 6 KB and 600 bytes a language, and may be loaded by any page', async () => {
       const { status, headers, text } = await http.get('/form.js');
       expect(status).to.equal(200);
-      expect(Buffer.byteLength(text)).to.be.below(6 * 1024);
+      expect(Buffer.byteLength(text)).to.be.below(6 * 1024 + languages.length * 600);
       expect(Number(headers.get('content-length'))).to.be.below(Buffer.byteLength(text) / 1.9);
       expect(headers.get('content-type')).to.equal('text/javascript; charset=utf-8');
       expect(headers.get('cross-origin-resource-policy')).to.equal('cross-origin');
@@ -75,7 +98,10 @@ describe('pages and scripts', () => {
     it('is the current output of "npm run shrink"', async () => {
       const options = JSON.parse(await readFile(new URL('../../terser.json', import.meta.url), 'utf8'));
       const { code } = await minify(await readFile(source, 'utf8'), options);
-      expect((await http.get('/form.js')).text.trim()).to.equal(code?.trim());
+      const served = (await http.get('/form.js')).text.trim();
+      const sentences = /(?<==)\["en",\{.*?\}\}\]/.exec(served)?.[0] ?? '';
+      expect(served.replace(sentences, 'RUFFINWEB_LANGUAGES')).to.equal(code?.trim());
+      expect(JSON.parse(sentences)).to.deep.equal(['en', { en: en.script, de: de.script }]);
     });
 
     it('does nothing that a strict Content-Security-Policy forbids', async () => {
@@ -258,16 +284,7 @@ describe('pages and scripts', () => {
         openPages(readConfig({ PUBLIC_URL: 'http://localhost:8080/base' })).problem(
           describeProblem(new Problem('captcha-required', 'this form asks for a solved captcha'), 'id'),
           {
-            posted: new Map([
-              ['email', 'ada@example.test'],
-              ['message', 'Hi'],
-              ['topic', 'x'],
-            ]),
-            isPost: true,
-            form: 'The <shop>',
-            action: '/base/api/messages',
-            fromKnownPage: true,
-            next: undefined,
+            ...refusedPost,
             captcha,
           },
         );
@@ -345,4 +362,145 @@ describe('pages and scripts', () => {
       await db.query('alter table forms rename column slug_away to slug');
     }
   });
+
+  describe('in German', () => {
+    const ada = { email: 'ada@example.test', message: 'Hallo' };
+    const usual = 'RW-7Q2M4XK9TB';
+    // Of English sentences that none of these pages may have.
+    const englishTexts = textsOf([en.pages, en.problems]).flatMap((it) =>
+      it.split(/\{\w+\}/).map((part) => part.trim()),
+    );
+    const leftovers = (html: string) =>
+      englishTexts.filter(
+        (it) => it.length > 8 && !textsOf([de]).some((own) => own.includes(it)) && html.includes(escaped(it)),
+      );
+    const send = (path: string, fields: Record<string, string>, accept = browserAccept) =>
+      http.send(path, { method: 'POST', headers: { Accept: accept }, body: new URLSearchParams(fields) });
+
+    before(async () => {
+      await db.query(`insert into forms (id, slug, name, language, captcha, words, closed_at) values
+        (gen_random_uuid(), 'laden', 'Der <Laden>', 'de', null, null, null),
+        (gen_random_uuid(), 'zu', 'Zu', 'de', null, null, now()),
+        (gen_random_uuid(), 'robot', null, 'de', 'altcha', null, null),
+        (gen_random_uuid(), 'hosted', null, 'de', 'turnstile', null, null),
+        (gen_random_uuid(), 'seite', null, 'auto', null, null, null),
+        (gen_random_uuid(), 'worte', 'Fest <&>', 'auto', null, '${JSON.stringify({
+          thanksHeading: { de: 'Danke, {form}!', en: 'Thanks, {form}!' },
+          thanksText: 'Erste <b>Zeile</b>\n{receipt} von {site} für {name}',
+        })}', null)`);
+    });
+
+    it('thanks, with the form and the language in the address only where needed', async () => {
+      const plain = await send('/api/messages', ada);
+      expect(plain.headers.get('location')).to.match(/^\/base\/thanks\?receipt=RW-\w{10}$/);
+      const fixed = await send('/api/forms/laden/messages', ada);
+      expect(fixed.headers.get('location')).to.match(/^\/base\/thanks\?receipt=RW-\w{10}&form=laden$/);
+      const english = await send('/f/seite', { ...ada, _language: 'xx' });
+      expect(english.headers.get('location')).to.match(/&form=seite&language=en$/);
+      const follows = await send('/f/seite', { ...ada, message: 'Hallo noch einmal', _language: 'de-AT' });
+      expect(follows.headers.get('location')).to.match(/&form=seite&language=de$/);
+      for (const { headers } of [fixed, follows]) {
+        const { text } = await page((headers.get('location') ?? '').replace('/base', ''));
+        expect(text).to.include('<html lang="de">').and.include('<h1>Vielen Dank</h1>').and.include('Ihr Zeichen');
+        expect(leftovers(text)).to.deep.equal([]);
+      }
+    });
+
+    it('thanks in the words of the form, with everything escaped', async () => {
+      const { text } = await page(`/thanks?receipt=${usual}&form=worte&language=de`);
+      expect(text)
+        .to.include('<h1>Danke, Fest &lt;&amp;&gt;!</h1>')
+        .and.include('<title>Danke, Fest &lt;&amp;&gt;!</title>');
+      expect(text).to.include(
+        `<p class="lines">Erste &lt;b&gt;Zeile&lt;/b&gt;\n${usual} von localhost:8080 für {name}</p>`,
+      );
+      expect((await page('/thanks?form=worte&language=fr')).text).to.include('<h1>Thanks, Fest &lt;&amp;&gt;!</h1>');
+      for (const slug of ['nirgends', '', '<b>', 'x'.repeat(2000), '%00', 'worte&form=worte', '__proto__']) {
+        const { status, text } = await page(`/thanks?receipt=${usual}&form=${slug}&language=de`);
+        expect([status, text.includes('<h1>Thank you</h1>')], slug).to.deep.equal([200, true]);
+      }
+    });
+
+    it('thanks while the form cannot be read', async () => {
+      await db.query('alter table forms rename column slug to slug_away');
+      try {
+        const { status, text } = await page(`/thanks?receipt=${usual}&form=laden`);
+        expect([status, text.includes(usual), text.includes('<h1>Vielen Dank</h1>')]).to.deep.equal([200, true, true]);
+      } finally {
+        await db.query('alter table forms rename column slug_away to slug');
+      }
+    });
+
+    it('has no English sentence on a page about a refusal', async () => {
+      const own = { Accept: browserAccept };
+      const refused: Record<string, Promise<{ text: string }>> = {
+        correct: send('/f/laden', { name: 'Ada', message: '', subject: 'x\ny' }),
+        robots: send('/f/robot', ada),
+        'captcha elsewhere': send('/f/hosted', ada),
+        closed: send('/f/zu', ada),
+        'follows the page': send('/f/seite', { _language: 'de' }),
+        'many values': send('/f/laden', Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`a${i}`, 'b']))),
+        long: send('/f/laden', { ...ada, message: 'x'.repeat(70_000) }),
+        foreign: http.send('/f/laden', {
+          method: 'POST',
+          headers: { ...own, Origin: 'https://evil.test' },
+          body: new URLSearchParams(ada),
+        }),
+        hidden: http.send('/f/laden', {
+          method: 'POST',
+          headers: { ...own, Origin: 'null' },
+          body: new URLSearchParams(ada),
+        }),
+        type: http.send('/f/laden', { method: 'POST', headers: { ...own, 'Content-Type': 'text/plain' }, body: 'x' }),
+      };
+      for (const [name, answer] of Object.entries(refused)) {
+        const { text } = await answer;
+        expect(text, name).to.include('<html lang="de">');
+        expect(leftovers(text), name).to.deep.equal([]);
+      }
+      const { text } = await send('/f/laden', { name: 'Ada', message: '', subject: 'x\ny' });
+      expect(text)
+        .to.include('Formular: Der &lt;Laden&gt;')
+        .and.include('>Nachricht</label>')
+        .and.include('>Betreff</label>');
+    });
+
+    it('has words for every refusal in the language of the server', () => {
+      const pages = openPages(readConfig({ LANGUAGE: 'de', PUBLIC_URL: 'http://localhost:8080/base' }));
+      for (const { code } of problemKinds) {
+        for (const isPost of [true, false]) {
+          const text = pages.problem(describeProblem(new Problem(code, 'englisch'), 'id'), {
+            ...refusedPost,
+            isPost,
+            language: 'de',
+            posted: undefined,
+          });
+          expect(text, code)
+            .to.include('<html lang="de">')
+            .and.not.include('englisch')
+            .and.not.match(/\{\w+\}/);
+          expect(leftovers(text), code).to.deep.equal([]);
+        }
+      }
+    });
+
+    it('tells programs what a visitor may read, and stays English for them', async () => {
+      const { json } = await send('/api/forms/zu/messages', ada, 'application/json');
+      expect(json).to.include({ title: 'This form is closed', detail: 'this form is closed' });
+      expect(json.visitor).to.deep.equal({
+        language: 'de',
+        text: `${de.problems['form-closed'].heading}. ${de.problems['form-closed'].text}`,
+      });
+      expect((await send('/f/zu', ada, 'application/json')).json.errors[0].message).to.equal(json.visitor.text);
+      expect((await http.post('/f/laden', {})).json.errors[0].message).to.equal('Das Formular ist leer.');
+    });
+  });
 });
+
+function textsOf(value: unknown): string[] {
+  return typeof value === 'string' ? [value] : Object.values(value as object).flatMap(textsOf);
+}
+
+function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll("'", '&#39;').replaceAll('"', '&#34;');
+}

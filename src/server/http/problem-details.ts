@@ -1,4 +1,5 @@
 import type { FieldFault, Problem, ProblemCode } from '../../problems.ts';
+import type { Language } from '../../words.ts';
 
 /** HTTP status, title and cause of each refusal. The cause is for the documentation. */
 const answers = {
@@ -58,6 +59,8 @@ export interface ProblemDetails {
   /** The same id as in the log and in the `X-Request-Id` header. */
   requestId: string;
   errors?: readonly FieldFault[];
+  /** After a post: what to tell the visitor, in the language of the form. */
+  visitor?: { language: Language; text: string };
 }
 
 export function describeProblem(problem: Problem, requestId: string): ProblemDetails {

@@ -1,13 +1,17 @@
 import type { Context as KoaContext, Middleware } from 'koa';
 import { isOutage } from '../../database/outage.ts';
+import { readLanguage } from '../../languages/languages.ts';
 import { Problem } from '../../problems.ts';
-import { labelOf } from '../../services/forms/fields.ts';
+import { languageOf } from '../../services/forms/effective-settings.ts';
+import { labelIn, labelOf } from '../../services/forms/fields.ts';
 import { defaultFormSlug } from '../../services/forms/forms.ts';
 import { describeProblem } from '../http/problem-details.ts';
 import type { RequestState } from '../http/request-scope.ts';
+import { thanksPath } from '../http/thanks-path.ts';
 import { isFormPost, wantsPage } from '../http/wants-page.ts';
 import { basePathOf } from '../pages/open-page.ts';
 import type { Pages } from '../pages/pages.ts';
+import { wordsForVisitors } from '../pages/visitor-words.ts';
 import { dialectOf } from '../posts/dialects/index.ts';
 
 /** `Retry-After` while the database is away, in seconds. */
@@ -49,37 +53,62 @@ function sendProblem(ctx: KoaContext & { state: RequestState }, problem: Problem
   const details = describeProblem(problem, ctx.state.requestId);
   ctx.state.problem = problem.code;
   ctx.status = details.status;
+  const { posted, next, scope } = ctx.state;
+  const { config } = scope;
+  const form = formOf(ctx);
+  const language = languageOf(
+    config,
+    { language: form?.language ?? problem.language },
+    readLanguage(posted?.get('_language')),
+  );
+  const refused = {
+    isPost: ctx.method === 'POST',
+    wait: Number(ctx.response.get('Retry-After')),
+    closedText: problem.closedText,
+    language,
+  };
   if (wantsPage(ctx)) {
     ctx.type = 'html';
     // The public address may have a path that the proxy removes.
-    const action = basePathOf(ctx.state.scope.config.publicUrl) + ctx.path;
-    const { posted, next } = ctx.state;
+    const basePath = basePathOf(config.publicUrl);
     const page = pages.problem(details, {
-      isPost: ctx.method === 'POST',
+      ...refused,
       posted,
-      form: formNameOf(ctx, problem),
-      action,
+      form: formNameOf(ctx, problem, form),
+      label: (field) => labelIn(form ?? {}, field, language),
+      action: basePath + ctx.path,
       fromKnownPage: isFromKnownPage(ctx),
-      next,
+      hidesOrigin: ctx.headers.origin === 'null',
+      next: next ?? (form && basePath + thanksPath(config, form, posted)),
       captcha: problem.captcha,
     });
     // Node sends bytes in half the time of a string, and this page can be 400 KB.
     ctx.body = Buffer.from(page);
   } else {
-    const { status, type, body } = dialectOf(ctx.path).problem(details, ctx.state.posted);
+    if (isFormPost(ctx)) {
+      const { heading, text } = wordsForVisitors(details, { ...refused, isRead: posted !== undefined });
+      details.visitor = { language, text: problem.closedText ?? `${heading}. ${text}` };
+    }
+    const { status, type, body } = dialectOf(ctx.path).problem(details, posted);
     ctx.status = status ?? details.status;
     ctx.body = JSON.stringify(body);
     ctx.type = type;
   }
 }
 
-/** The name of the form that was posted to, without a query; undefined if this server has not read the form yet. */
-function formNameOf(ctx: KoaContext & { state: RequestState }, { code, form: closed }: Problem): string | undefined {
-  if (!isFormPost(ctx)) return undefined;
-  const slug = ctx.params.slug ?? defaultFormSlug;
-  const form = ctx.state.intake.forms.get(slug);
-  // Closed forms are not remembered.
-  return form === undefined && code !== 'form-closed' ? undefined : (form?.name ?? closed ?? labelOf(slug));
+/** The form that was posted to; undefined if this server has not read it yet, or it is closed. */
+function formOf(ctx: KoaContext & { state: RequestState }) {
+  return isFormPost(ctx) ? ctx.state.intake.forms.get(ctx.params.slug ?? defaultFormSlug) : undefined;
+}
+
+/** The name of that form, without a query. */
+function formNameOf(
+  ctx: KoaContext,
+  { code, form: closed }: Problem,
+  form: ReturnType<typeof formOf>,
+): string | undefined {
+  if (form === undefined && (code !== 'form-closed' || !isFormPost(ctx))) return undefined;
+  return form?.name ?? closed ?? labelOf(ctx.params.slug ?? defaultFormSlug);
 }
 
 /** `allowOrigins` has set the header before any limit refuses, even while the database is away. */

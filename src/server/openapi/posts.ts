@@ -110,7 +110,8 @@ export const postFormspree: Operation = {
       ],
     }),
     '5XX': answer('The message may have been stored. Post the same again: it is stored once.', 'FormspreeRefused', {
-      errors: [{ message: 'The fault is ours and was logged.' }],
+      error: 'The fault is ours and was logged.',
+      errors: [{ message: 'That did not work. The fault is on our side; please try again in a few minutes.' }],
     }),
   },
 };

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { solutionFields } from '../../captcha/kinds.ts';
 import { fieldLimits, knownFields } from '../../services/forms/fields.ts';
+import { languages } from '../../words.ts';
 import { problemKinds } from '../http/problem-details.ts';
 import type { Schema } from './document.ts';
 
@@ -94,6 +95,10 @@ const answerShapes = {
       )
       .optional()
       .describe('Every invalid field, with `fields-invalid`.'),
+    visitor: z
+      .object({ language: z.enum(languages), text: text.describe('Sentences to show.') })
+      .optional()
+      .describe('After a post: what to tell the visitor, in the language of the form.'),
   }),
   Challenge: z.looseObject({
     parameters: z

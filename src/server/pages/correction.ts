@@ -1,6 +1,8 @@
 import { solutionFields } from '../../captcha/kinds.ts';
-import { aliases, labelOf } from '../../services/forms/fields.ts';
+import { catalogueOf } from '../../languages/languages.ts';
+import { aliases } from '../../services/forms/fields.ts';
 import { nameInFault } from '../../services/intake/check-fields.ts';
+import type { Language } from '../../words.ts';
 import type { ProblemDetails } from '../http/problem-details.ts';
 
 const knownFields = [
@@ -13,7 +15,13 @@ const knownFields = [
 const solutions = new Set<string>(Object.values(solutionFields));
 
 /** The values of the correction page: everything that was typed, and what is wrong with each field. */
-export function correction(details: ProblemDetails, posted: ReadonlyMap<string, unknown>) {
+export function correction(
+  details: ProblemDetails,
+  posted: ReadonlyMap<string, unknown>,
+  language: Language,
+  label: (field: string) => string,
+) {
+  const words = catalogueOf(language).pages;
   // Faults shorten long names, so look the posted name up. The first fault of a field wins.
   const postedNames = new Map([...posted.keys()].toReversed().map((name) => [nameInFault(name), name]));
   const faults = new Map(
@@ -24,7 +32,7 @@ export function correction(details: ProblemDetails, posted: ReadonlyMap<string, 
     .map((field) => {
       const names = [field.name, ...aliases[field.name]];
       const given = names.some((name) => posted.has(name));
-      return { ...field, label: labelOf(field.name), given, value: typed(posted, names), fault: faultOf(...names) };
+      return { ...field, label: label(field.name), given, value: typed(posted, names), fault: faultOf(...names) };
     })
     .filter(({ given, fault }) => given || fault !== '');
   const shown = new Set<string>(known.flatMap(({ name }) => [name, ...aliases[name]]));
@@ -36,12 +44,12 @@ export function correction(details: ProblemDetails, posted: ReadonlyMap<string, 
     .map((name) => {
       const value = typed(posted, [name]);
       const type = value.includes('\n') || value.length > 100 ? 'textarea' : 'text';
-      return { name, label: labelOf(nameInFault(name)), type, autocomplete: 'off', value, fault: faultOf(name) };
+      return { name, label: label(nameInFault(name)), type, autocomplete: 'off', value, fault: faultOf(name) };
     });
   const captcha = details.code !== 'fields-invalid';
   const fields = [...known, ...faulty];
   return {
-    title: captcha ? 'One more step' : 'Please correct your message',
+    title: captcha ? words.oneMoreStep : words.correctTitle,
     captcha,
     fields,
     faults: fields.filter(({ fault }) => fault !== ''),
@@ -56,11 +64,14 @@ export function asInputs(posted: ReadonlyMap<string, unknown>): { name: string; 
 }
 
 /** What was typed, for the visitor to copy: no instructions and no captcha solution. */
-export function typedTexts(posted: ReadonlyMap<string, unknown>): { label: string; value: string }[] {
+export function typedTexts(
+  posted: ReadonlyMap<string, unknown>,
+  label: (field: string) => string,
+): { label: string; value: string }[] {
   return [...posted.keys()]
     .filter((name) => !name.startsWith('_') && !solutions.has(name))
     .map((name) => ({
-      label: labelOf(name),
+      label: label(name),
       value: typed(posted, [name]),
     }))
     .filter(({ value }) => value.trim() !== '');

@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs';
 import Router from '@koa/router';
 import type { Middleware } from 'koa';
+import type { Config } from '../../config/config.ts';
+import { catalogueOf, readLanguage } from '../../languages/languages.ts';
+import { languageOf } from '../../services/forms/effective-settings.ts';
+import { findForm } from '../../services/forms/forms.ts';
 import { readReceipt } from '../../services/ids.ts';
+import { type Language, languages } from '../../words.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import type { Pages } from './pages.ts';
 import { sendStatic, staticFile } from './static-files.ts';
@@ -19,7 +24,7 @@ const assets = [
 const someMinutes = 'public, max-age=300';
 
 /** Pages for people, and the files that these pages and other sites' forms load. */
-export function createPageRoutes(pages: Pages, limit: readonly Middleware[]): Router<RequestState> {
+export function createPageRoutes(config: Config, pages: Pages, limit: readonly Middleware[]): Router<RequestState> {
   const router = new Router<RequestState>();
   const html = 'text/html; charset=utf-8';
   const files = [
@@ -34,7 +39,7 @@ export function createPageRoutes(pages: Pages, limit: readonly Middleware[]): Ro
     ...assets.map(({ path, anywhere, file, type }) => ({
       path,
       anywhere,
-      file: staticFile(readFileSync(new URL(`./assets/${file}`, import.meta.url)), type, someMinutes),
+      file: staticFile(readAsset(file, config.language), type, someMinutes),
     })),
   ];
   for (const { path, anywhere, file } of files) {
@@ -44,10 +49,32 @@ export function createPageRoutes(pages: Pages, limit: readonly Middleware[]): Ro
       sendStatic(ctx, file);
     });
   }
-  router.get('/thanks', ...limit, (ctx) => {
-    const receipt = typeof ctx.query.receipt === 'string' ? readReceipt(ctx.query.receipt) : undefined;
+  router.get('/thanks', ...limit, async (ctx) => {
+    const { receipt, form: slug, language: page } = ctx.query;
+    const form = typeof slug === 'string' ? await findFormOrRemembered(ctx.state, slug) : undefined;
+    const language = languageOf(config, form ?? {}, readLanguage(page));
     ctx.type = 'html';
-    ctx.body = pages.thanks(receipt, ctx.get('Referer'));
+    ctx.body = pages.thanks(
+      typeof receipt === 'string' ? readReceipt(receipt) : undefined,
+      ctx.get('Referer'),
+      language,
+      form,
+    );
   });
   return router;
+}
+
+/** Puts the sentences of all languages into `form.js`. */
+function readAsset(file: string, language: Language): string {
+  const sentences = Object.fromEntries(languages.map((it) => [it, catalogueOf(it).script]));
+  const json = JSON.stringify([language, sentences]);
+  return readFileSync(new URL(`./assets/${file}`, import.meta.url), 'utf8').replace('RUFFINWEB_LANGUAGES', () => json);
+}
+
+/** The message is stored: its visitor is thanked even if the database is away. */
+async function findFormOrRemembered({ scope, intake }: RequestState, slug: string) {
+  return await findForm(scope, slug).catch((error: unknown) => {
+    scope.log.warn({ err: error }, 'the thank-you page could not read its form');
+    return intake.forms.get(slug);
+  });
 }

@@ -1,5 +1,8 @@
 import type { Config } from '../../config/config.ts';
+import { catalogueOf, fill, inLanguage } from '../../languages/languages.ts';
 import type { ProblemCode } from '../../problems.ts';
+import { labelOf } from '../../services/forms/fields.ts';
+import type { Language, Translated } from '../../words.ts';
 import { maxValues } from '../http/body-limits.ts';
 import { type ProblemDetails, problemKinds } from '../http/problem-details.ts';
 import { describeApi } from '../openapi/describe-api.ts';
@@ -9,7 +12,7 @@ import { hasMailbox } from './mailbox-routes.ts';
 import { basePathOf, pageOpener } from './open-page.ts';
 import { scriptSettings } from './script-settings.ts';
 import { snippets } from './snippets.ts';
-import { wordsForVisitors } from './visitor-words.ts';
+import { type Refused, wordsForVisitors } from './visitor-words.ts';
 
 /** HTML documents for visitors and newcomers. */
 export interface Pages {
@@ -17,8 +20,11 @@ export interface Pages {
   readonly docs: string;
   /** The OpenAPI document as JSON. */
   readonly openapi: string;
-  /** @param from the page that the visitor came from; empty if the browser does not say. */
-  thanks(receipt: string | undefined, from: string): string;
+  /**
+   * @param from the page that the visitor came from; empty if the browser does not say.
+   * @param form with words of its own.
+   */
+  thanks(receipt: string | undefined, from: string, language: Language, form?: ThankingForm | null): string;
   /**
    * For any refusal. If the visitor can correct the post, the page is a form with what was posted. After a 5xx or a limit, it
    * can send the post again. A page that may not post must not be able to do so through ours: its visitor can only copy what
@@ -27,16 +33,25 @@ export interface Pages {
   problem(details: ProblemDetails, refused: RefusedPost): string;
 }
 
-export interface RefusedPost {
-  isPost: boolean;
+interface ThankingForm {
+  slug: string;
+  name?: string | null | undefined;
+  words?: { thanksHeading?: Translated | undefined; thanksText?: Translated | undefined } | null | undefined;
+}
+
+export interface RefusedPost extends Omit<Refused, 'isRead'> {
   /** Undefined if it was not read, or is not a post. */
   posted: ReadonlyMap<string, unknown> | undefined;
   /** The form's name for visitors, if it is known. */
   form: string | undefined;
+  /** The label of a field of the form. */
+  label: (field: string) => string;
   /** The path that it was posted to. */
   action: string;
   /** Whether it came from a page that may post to some form, or from no page. */
   fromKnownPage: boolean;
+  /** Whether the page hides its origin from us. */
+  hidesOrigin: boolean;
   /** The allowed page to go to after the post is stored; undefined for ours. */
   next: string | undefined;
   /** The captcha to solve, if its solution was missing or wrong. */
@@ -63,21 +78,25 @@ export function openPages(config: Config): Pages {
       ...apiReference(api),
     }),
     openapi: JSON.stringify(api, null, 2),
-    thanks: (receipt, from) =>
+    thanks: (receipt, from, language, form) =>
       thanks({
-        title: 'Thank you',
+        language,
+        ...thanksWords(config, receipt ?? '', language, form),
         receipt: receipt ?? '',
         back: siteOf(from) ?? null,
         // The link has no key, so it does not open the mailbox for strangers.
         mailbox: hasMailbox(config),
       }),
     problem(details, refused) {
-      const { posted, form, action, next, captcha } = refused;
-      const corrected = posted && isCorrectable(details.code, captcha) ? correction(details, posted) : undefined;
+      const { posted, form, action, next, captcha, language } = refused;
+      const corrected =
+        posted && isCorrectable(details.code, captcha)
+          ? correction(details, posted, language, refused.label)
+          : undefined;
       // Missing fields are added to what was posted. A form with too many values would be refused again.
       return corrected !== undefined && corrected.fields.length + corrected.hidden.length <= maxValues
-        ? correct({ form: form ?? '', action, next: next ?? `${basePath}/thanks`, ...corrected })
-        : problem({ form: form ?? '', action, ...refusal(details, refused) });
+        ? correct({ language, form: form ?? '', action, next: next ?? `${basePath}/thanks`, ...corrected })
+        : problem({ language, form: form ?? '', action, ...refusal(details, refused) });
     },
   };
 }
@@ -87,22 +106,36 @@ function isCorrectable(code: ProblemCode, captcha: string | undefined): boolean 
   return code === 'fields-invalid' || (/^captcha-/.test(code) && captcha === 'altcha');
 }
 
-function refusal(details: ProblemDetails, { isPost, posted, fromKnownPage }: RefusedPost) {
+function thanksWords(config: Config, receipt: string, language: Language, form: ThankingForm | null | undefined) {
+  const { thanks, stored } = catalogueOf(language).pages;
+  const own = form?.words;
+  const values = {
+    receipt,
+    form: form ? (form.name ?? labelOf(form.slug)) : '',
+    site: new URL(config.publicUrl).host,
+  };
+  return {
+    title: fill(inLanguage(own?.thanksHeading ?? thanks, language), values),
+    text: fill(inLanguage(own?.thanksText ?? stored, language), values),
+  };
+}
+
+function refusal(details: ProblemDetails, refused: RefusedPost) {
+  const { posted, fromKnownPage, hidesOrigin, label, language } = refused;
   const isOurFault = details.status >= 500;
   const isForeign = details.code === 'origin-refused';
   const isSendable = isOurFault || details.code === 'rate-limited';
   const isLost = isForeign || ['form-unknown', 'form-closed'].includes(details.code);
-  const [heading, detail] = wordsForVisitors(details, isPost, posted !== undefined);
+  const { heading, text } = wordsForVisitors(details, { ...refused, isRead: posted !== undefined });
+  const { originHidden, originRefused } = catalogueOf(language).pages;
   return {
     title: heading,
     heading,
     status: details.status,
-    detail,
-    for_owner: isForeign,
-    typed: (isLost || (isSendable && !fromKnownPage)) && posted !== undefined ? typedTexts(posted) : [],
-    how_on: /^captcha-/.test(details.code)
-      ? 'Nothing was sent. Please go back to the form, solve the captcha there, and send it again; what you typed should still be there.'
-      : '',
+    text,
+    for_owner: isForeign ? (hidesOrigin ? originHidden : originRefused) : '',
+    typed: (isLost || (isSendable && !fromKnownPage)) && posted !== undefined ? typedTexts(posted, label) : [],
+    is_captcha: /^captcha-/.test(details.code),
     request_id: isOurFault ? details.requestId : '',
     again: isSendable && fromKnownPage && posted !== undefined ? asInputs(posted) : [],
   };

@@ -1,6 +1,7 @@
 import Router from '@koa/router';
 import type { Middleware } from 'koa';
 import type { Context } from '../../context.ts';
+import { catalogueOf } from '../../languages/languages.ts';
 import { readUnsubscribeToken, unsubscribe } from '../../services/senders/suppressions.ts';
 import type { RequestState } from '../http/request-scope.ts';
 import { wantsPage } from '../http/wants-page.ts';
@@ -16,13 +17,16 @@ export function createUnsubscribeRoutes(
 ): Router<RequestState> {
   const router = new Router<RequestState>();
   const basePath = basePathOf(config.publicUrl);
-  const page = pageOpener(config.publicUrl)<{ title: string; action: string }>('unsubscribe');
+  const { language } = config;
+  const title = catalogueOf(language).pages.stopTitle;
+  const render = pageOpener(config.publicUrl)('unsubscribe');
+  const page = (action: string) => render({ language, title, action });
 
   router.get('/unsubscribe', ...limit, (ctx) => {
     const token = tokenOf(ctx);
     readUnsubscribeToken(ctx.state.scope.keyring, token);
     ctx.type = 'html';
-    ctx.body = page({ title: 'No more confirmations', action: `${basePath}/unsubscribe?token=${token}` });
+    ctx.body = page(`${basePath}/unsubscribe?token=${token}`);
   });
 
   // The body does not matter: the token is enough, and mail programs send different bodies.
@@ -30,7 +34,7 @@ export function createUnsubscribeRoutes(
     await unsubscribe(ctx.state.scope, tokenOf(ctx));
     if (wantsPage(ctx)) {
       ctx.type = 'html';
-      ctx.body = page({ title: 'No more confirmations', action: '' });
+      ctx.body = page('');
     } else {
       ctx.body = { status: 'ok' };
     }

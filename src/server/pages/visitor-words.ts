@@ -1,49 +1,39 @@
-import type { ProblemCode } from '../../problems.ts';
+import { catalogueOf, fill } from '../../languages/languages.ts';
+import type { Language } from '../../words.ts';
 import type { ProblemDetails } from '../http/problem-details.ts';
 
-type Words = [heading: string, detail: string];
-type WordsByCode = Partial<Record<ProblemCode, Words>>;
+/** The request that was refused. */
+export interface Refused {
+  isPost: boolean;
+  /** Whether a post was read, so that it may have been stored. */
+  isRead: boolean;
+  /** Seconds until the client may try again; 0 if the answer does not say. */
+  wait: number;
+  /** The operator's words for a closed form. */
+  closedText: string | undefined;
+  language: Language;
+}
 
-const broken = 'This form does not work';
-const tellOwner = 'Nothing was sent. Please tell the site’s owner another way.';
-const noPage: Words = [
-  'There is no page here',
-  'This address is for forms and programs. To write a message, please go back to the page with the form.',
-];
+interface Words {
+  heading: string;
+  text: string;
+}
 
-/** After a post. The API's words are for those who make the page; visitors get these. */
-const postWords: WordsByCode = {
-  'route-unknown': [broken, `Its page sends to an address that does not exist. ${tellOwner}`],
-  'method-not-allowed': [broken, `Its page sends to an address that takes no forms. ${tellOwner}`],
-  'form-unknown': [broken, `The form that its page sends to does not exist. ${tellOwner}`],
-  'form-closed': ['This form is closed', `It accepts no more messages. ${tellOwner}`],
-  'body-too-large': ['Your message is too long', 'Nothing was sent. Please go back, shorten it, and send it again.'],
-  'body-type-unknown': [broken, `Its page sends in a way that is not supported. ${tellOwner}`],
-  'body-unreadable': [broken, `What its page sends cannot be read. ${tellOwner}`],
-};
+/** The API's words are for those who make the page; visitors get these. */
+export function wordsForVisitors({ code, status, errors }: ProblemDetails, refused: Refused): Words {
+  const { isPost, isRead, wait, closedText, language } = refused;
+  const { problems } = catalogueOf(language);
+  const known: Readonly<Record<string, Words>> = problems;
+  if (status >= 500) return problems[isRead ? 'our-fault-posted' : 'our-fault'];
+  // `/api/messages` takes forms, and programs with a key read from it.
+  const visited = code === 'route-unknown' ? 'page-unknown' : code === 'method-not-allowed' ? 'no-page' : code;
+  const posted = errors?.[0]?.code === 'too-many' ? 'too-many' : code;
+  const { heading, text } = known[isPost ? posted : visited] ?? problems[isPost ? 'body-type-unknown' : 'no-page'];
+  if (code === 'form-closed') return { heading, text: closedText ?? text };
+  return { heading, text: fill(text, { time: duration(wait, language) }) };
+}
 
-/** After opening an address. `/api/messages` takes forms, and programs with a key read from it. */
-const visitWords: WordsByCode = {
-  'route-unknown': ['Nothing here', 'There is no page at this address.'],
-  'method-not-allowed': noPage,
-  'key-required': noPage,
-};
-
-/** @param isRead whether a post was read, so that it may have been stored. */
-export function wordsForVisitors(
-  { code, status, title, detail }: ProblemDetails,
-  isPost: boolean,
-  isRead: boolean,
-): Words {
-  const ours = 'The fault is on our side; please try again in a';
-  if (status >= 500) {
-    const stored = `Your message may not have been stored. ${ours} moment: the same message is never stored twice.`;
-    return ['That did not work', isRead ? stored : `${ours} few minutes.`];
-  }
-  const heading = code.startsWith('captcha-')
-    ? 'One more step'
-    : code === 'argument-invalid'
-      ? 'This link does not work'
-      : title;
-  return (isPost ? postWords : visitWords)[code] ?? [heading, `${detail[0]?.toUpperCase()}${detail.slice(1)}.`];
+function duration(seconds: number, language: Language): string {
+  const [count, unit] = seconds > 90 ? [Math.ceil(seconds / 60), 'minute'] : [Math.max(1, seconds), 'second'];
+  return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(count);
 }

@@ -6,6 +6,7 @@ import { submitMessage } from '../../services/intake/submit-message.ts';
 import type { Scope } from '../../services/scope.ts';
 import { bodyLimit } from '../http/body-limits.ts';
 import type { RequestState } from '../http/request-scope.ts';
+import { thanksPath } from '../http/thanks-path.ts';
 import { wantsPage } from '../http/wants-page.ts';
 import { dialectOf } from './dialects/index.ts';
 import { readSubmission } from './read-submission.ts';
@@ -26,13 +27,13 @@ export async function takeSubmission(ctx: RouterContext<RequestState>, formSlug:
   const stored = await submitMessage(scope, intake, submission);
   ctx.state.stored = { message: stored.id, receipt: stored.receipt, repeated: stored.repeated };
 
-  const thanks = `${scope.config.publicUrl}/thanks?receipt=${stored.receipt}`;
+  const thanks = `${scope.config.publicUrl}${thanksPath(scope.config, stored.form, submission.values, stored.receipt)}`;
   if (isPage) {
     ctx.status = 303;
     ctx.set('Location', ctx.state.next ?? thanks.slice(new URL(thanks).origin.length));
     ctx.body = '';
   } else {
-    const next = ctx.state.next ?? stored.redirectUrl ?? thanks;
+    const next = ctx.state.next ?? stored.form.redirectUrl ?? thanks;
     const { status, body } = dialectOf(ctx.path).stored({ stored, submission, next });
     ctx.status = status;
     ctx.body = body;

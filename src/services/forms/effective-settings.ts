@@ -26,7 +26,7 @@ export function ownersSql(notifyTo: string): string {
  */
 export function languageOf(
   config: Pick<Config, 'language'>,
-  form: Pick<Form, 'language'>,
+  form: Partial<Pick<Form, 'language'>>,
   page: Language | undefined,
 ): Language {
   const { language } = form;

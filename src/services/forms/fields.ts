@@ -1,3 +1,7 @@
+import type { Form } from '../../entities/index.ts';
+import { catalogueOf, inLanguage } from '../../languages/languages.ts';
+import type { Language } from '../../words.ts';
+
 /** Maximum lengths in characters (Unicode code points), and the maximum number of extra fields. */
 export const fieldLimits = {
   message: 10_000,
@@ -37,6 +41,14 @@ export const aliases: Readonly<Record<KnownField, readonly string[]>> = {
   name: ['first_name', 'firstName'],
   subject: ['_subject'],
 };
+
+/** A field's label in a language: as declared, else ours, else made from its name. */
+export function labelIn({ fields }: Partial<Pick<Form, 'fields'>>, name: string, language: Language): string {
+  const declared = Array.isArray(fields) ? fields.find((it) => it.name === name)?.label : undefined;
+  const { labels } = catalogueOf(language);
+  if (declared !== undefined) return inLanguage(declared, language);
+  return Object.hasOwn(labels, name) ? labels[name as KnownField] : labelOf(name);
+}
 
 /** A field's name as a label for people: `Phone` for `phone`, `First name` for `first_name` and `firstName`. */
 export function labelOf(name: string): string {

@@ -16,7 +16,8 @@ export async function findForm(scope: Scope, slug: string): Promise<Form | null>
 export async function findOpenForm(scope: Scope, slug: string): Promise<Form> {
   const form = await findForm(scope, slug);
   if (form === null) throw new Problem('form-unknown', 'there is no such form');
-  if (!form.isOpen) throw new Problem('form-closed', 'this form is closed', { form: form.name });
+  if (!form.isOpen)
+    throw new Problem('form-closed', 'this form is closed', { form: form.name, language: form.language });
   return form;
 }
 

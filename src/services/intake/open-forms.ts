@@ -35,9 +35,14 @@ export async function withOpenForm<T>(
 }
 
 async function readForm(scope: Scope, remembered: RememberedForms, slug: string): Promise<Form> {
-  remembered.delete(slug);
-  // A fork has no cached form, and is garbage afterwards.
-  const form = await findOpenForm({ ...scope, em: scope.em.fork() }, slug);
-  remembered.set(slug, form);
-  return form;
+  try {
+    // A fork has no cached form, and is garbage afterwards.
+    const form = await findOpenForm({ ...scope, em: scope.em.fork() }, slug);
+    remembered.set(slug, form);
+    return form;
+  } catch (error) {
+    // During an outage it is still good for the language of the page about it.
+    if (error instanceof Problem) remembered.delete(slug);
+    throw error;
+  }
 }

@@ -13,10 +13,9 @@ import type { Intake } from './intake.ts';
 import { withOpenForm } from './open-forms.ts';
 import type { Stored, StoreResult, Verdict } from './verdict.ts';
 
-/** What was stored, and the page to send the visitor to. */
+/** What was stored, and the form. */
 export interface Submitted extends Stored {
-  /** undefined means our own thank-you page. */
-  redirectUrl: string | undefined;
+  form: Form;
   /** Whether it was stored before. Then this is the answer to that first post. */
   repeated: boolean;
 }
@@ -82,7 +81,7 @@ function whyNoReplyTo(address: string | undefined, own: readonly string[]): NoRe
 function settle(form: Form, result: StoreResult): Submitted {
   if ('refused' in result) throw result.refused;
   const { stored, repeated } = result;
-  return { ...stored, repeated, redirectUrl: form.redirectUrl ?? undefined };
+  return { ...stored, repeated, form };
 }
 
 /**

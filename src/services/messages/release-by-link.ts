@@ -1,6 +1,7 @@
 import { Message } from '../../entities/index.ts';
-import { heldInWords } from '../../words.ts';
+import type { Language } from '../../words.ts';
 import { databaseNow } from '../clock.ts';
+import { languageOf } from '../forms/effective-settings.ts';
 import type { Scope } from '../scope.ts';
 import { readReleaseLink } from '../signed-links.ts';
 import { releaseMessage } from './change-message.ts';
@@ -14,7 +15,7 @@ export type LinkState = 'ready' | 'released' | 'delivered' | 'over' | 'not-signe
 export interface LinkAnswer {
   state: LinkState;
   /** The message; undefined if it does not exist or we did not sign the link. */
-  message?: { receipt: string; form: string; reasons: string };
+  message?: { receipt: string; form: string; reasons: readonly string[]; language: Language };
 }
 
 /** Says what a link can do, and changes nothing. */
@@ -24,7 +25,8 @@ export async function readLink(scope: Scope, token: string): Promise<LinkAnswer>
   const found = await scope.em.findOne(Message, { id: link.message }, { populate: ['form'], refresh: true });
   if (found === null) return { state: 'over' };
   const { receipt, form } = found;
-  const message = { receipt, form: form.name ?? form.slug, reasons: heldInWords(found.reasons) };
+  const language = languageOf(scope.config, form, undefined);
+  const message = { receipt, form: form.name ?? form.slug, reasons: found.reasons, language };
   if (found.status !== 'held') return { state: 'delivered', message };
   const isSameHold = found.heldSince().getTime() === link.heldSince;
   const isReady = isSameHold && (await databaseNow(scope.em)).getTime() < link.endsAt;

@@ -1,9 +1,11 @@
 // Upgrades every <form data-ruffinweb>, also one that is put into the page later: posts without leaving the page,
 // shows faults at their fields, solves the captcha, and never posts the same form twice. Where this script does not
 // run the form posts by itself, and nothing is lost but comfort. What can be set on a form is listed on /docs.
-// Served is form.min.js, which "npm run shrink" makes of this.
+// Served is form.min.js, which "npm run shrink" makes of this, with the sentences of all languages.
 (() => {
   const server = document.currentScript?.src;
+  // The server puts them here: its own language, and the sentences of each language.
+  const [usual, languages] = RUFFINWEB_LANGUAGES;
   const busy = new WeakSet();
   const fillings = new WeakMap();
   const marks = new Map();
@@ -28,7 +30,7 @@
       event.preventDefault();
       mark(field, field.getAttribute('data-invalid') || field.validationMessage);
       if ([...form.elements].find((it) => it.willValidate && !it.validity.valid) !== field) return;
-      say(form, 'invalid', text(form, 'correct', 'Please correct what is marked.'));
+      say(form, 'invalid', text(form, 'correct', wordsFor(form).correct));
       field.focus();
     },
     true,
@@ -40,6 +42,8 @@
     if (fillings.get(form)?.content !== content) fillings.set(form, { content, key: newKey() });
     // How long the page has been there tells people from programs; no part of what is sent, and so not of the key.
     data.set('_elapsed', Math.round(performance.now()));
+    const language = languageOf(form);
+    if (language && !data.has('_language')) data.set('_language', language);
     const buttons = [...form.elements].filter((it) => it.type === 'submit' && !it.disabled);
     const lock = (on) => {
       for (const it of buttons) it.disabled = on;
@@ -48,7 +52,7 @@
 
     lock(true);
     for (const field of [...marks.keys()]) if (field.form === form) unmark(field);
-    say(form, 'sending', text(form, 'sending', 'Sending…'));
+    say(form, 'sending', text(form, 'sending', wordsFor(form).sending));
     // An attribute, since a field called "action" would stand in front of the property.
     const action = submitter?.getAttribute('formaction') || form.getAttribute('action') || '';
     const answer = await deliver(form, action, data, fillings.get(form).key).catch(() => undefined);
@@ -109,7 +113,8 @@
     fillings.delete(form);
     HTMLFormElement.prototype.reset.call(form);
     const { receipt = '' } = answer;
-    const thanks = `Thank you! Your message has arrived.${receipt && ' Your reference is {receipt}.'}`;
+    const { sent, reference } = wordsFor(form);
+    const thanks = receipt ? `${sent} ${reference}` : sent;
     say(form, 'sent', text(form, 'success', thanks).replace('{receipt}', receipt)).focus();
     if (!tell(form, 'sent', answer)) return;
     const next = form.getAttribute('data-redirect');
@@ -123,35 +128,54 @@
 
   function explain(form, answer) {
     const lines = [];
+    // All in the language that the server answers in, which need not be that of the page.
+    const { language = languageOf(form), text: told } = answer?.visitor ?? {};
+    const words = wordsIn(language);
     let first;
-    for (const { field: name, code, message } of answer?.errors ?? []) {
+    for (const { field: name, code, message, label = name } of answer?.errors ?? []) {
       let field = form.elements.namedItem(name);
       if (field instanceof RadioNodeList) field = field[0];
       if (field?.willValidate) {
-        mark(field, text(field, code) || text(form, code, `This ${message}.`));
+        mark(field, text(field, code) || text(form, code, words.fault.replace('{message}', message)));
         first ??= field;
-      } else lines.push(name ? `${name} ${message}.` : `${message}.`.replace('..', '.'));
+      } else lines.push(name ? `${label} ${message}.` : `${message}.`.replace('..', '.'));
     }
-    if (first) lines.unshift(text(form, 'correct', 'Please correct what is marked.'));
+    if (first) lines.unshift(text(form, 'correct', words.correct));
     if (!answer) {
-      lines.push(text(form, 'lost', 'The connection was lost. Everything you typed is still here; please try again.'));
+      lines.push(text(form, 'lost', words.lost));
     } else if ([409, 429, 503].includes(answer.status)) {
-      const time = answer.wait > 0 ? duration(form, answer.wait) : '';
-      const later = text(form, 'later', `That did not work. Please try again ${time ? 'in {time}' : 'in a moment'}.`);
+      const time = answer.wait > 0 ? duration(language, answer.wait) : '';
+      const later = text(form, 'later', time ? words.later : words.soon);
       lines.splice(0, lines.length, later.replace('{time}', time));
     } else if (!lines[0]) {
-      const what = /^4/.test(answer.status) ? 'Not sent' : 'That did not work';
-      lines.push(text(form, 'failed', `${what}: ${answer.detail ?? 'something went wrong at the server'}.`));
+      lines.push(text(form, 'failed', told ?? answer.detail ?? words.failed));
     }
     const status = say(form, first ? 'invalid' : 'failed', lines.join(' '));
     (first ?? status).focus();
     tell(form, 'refused', answer);
   }
 
-  function duration(form, seconds) {
+  // The nearest one, such as de-AT.
+  function languageOf(form) {
+    return form.closest('[lang]')?.lang;
+  }
+
+  function wordsFor(form) {
+    return wordsIn(languageOf(form));
+  }
+
+  function wordsIn(tag) {
+    return languages[nameOf(tag)];
+  }
+
+  function nameOf(tag) {
+    const name = tag?.toLowerCase().split('-')[0];
+    return Object.hasOwn(languages, name) ? name : usual;
+  }
+
+  function duration(language, seconds) {
     const [count, unit] = seconds > 90 ? [Math.ceil(seconds / 60), 'minute'] : [Math.ceil(seconds), 'second'];
-    const language = form.closest('[lang]')?.lang || 'en';
-    return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(count);
+    return new Intl.NumberFormat(nameOf(language), { style: 'unit', unit, unitDisplay: 'long' }).format(count);
   }
 
   function mark(field, message) {

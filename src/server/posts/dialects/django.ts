@@ -1,4 +1,6 @@
+import { catalogueOf, fill } from '../../../languages/languages.ts';
 import type { FieldFault } from '../../../problems.ts';
+import type { Language } from '../../../words.ts';
 import type { ProblemDetails } from '../../http/problem-details.ts';
 import { type Dialect, sentence } from './dialect.ts';
 
@@ -15,7 +17,10 @@ export const django: Dialect = {
   problem: (details) => ({
     ...(details.code === 'fields-invalid' && { status: 400 }),
     type: 'application/json; charset=utf-8',
-    body: details.errors === undefined ? { detail: detailOf(details) } : byField(details.errors),
+    body:
+      details.errors === undefined
+        ? { detail: detailOf(details) }
+        : byField(details.errors, details.visitor?.language ?? 'en'),
   }),
 };
 
@@ -25,14 +30,15 @@ function detailOf(details: ProblemDetails): string {
     : sentence(details.detail);
 }
 
-function byField(faults: readonly FieldFault[]): Record<string, string[]> {
+function byField(faults: readonly FieldFault[], language: Language): Record<string, string[]> {
   const named = Map.groupBy(faults, ({ field }) => field || 'non_field_errors');
-  return Object.fromEntries([...named].map(([field, all]) => [field, all.map(textOf)]));
+  return Object.fromEntries([...named].map(([field, all]) => [field, all.map((it) => textOf(it, language))]));
 }
 
 /** In the framework's words if it has some, because frontends show them. */
-function textOf({ field, code, message }: FieldFault): string {
-  if (code === 'missing') return 'This field is required.';
-  if (code === 'invalid' && field === 'email') return 'Enter a valid email address.';
-  return field === '' ? sentence(message) : `This field ${message}.`;
+function textOf({ field, code, message }: FieldFault, language: Language): string {
+  const { fieldRequired, emailInvalid, thisField } = catalogueOf(language).pages;
+  if (code === 'missing') return fieldRequired;
+  if (code === 'invalid' && field === 'email') return emailInvalid;
+  return field === '' ? sentence(message) : fill(thisField, { message });
 }

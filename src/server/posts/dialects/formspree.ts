@@ -1,3 +1,4 @@
+import { catalogueOf } from '../../../languages/languages.ts';
 import type { FieldFault, ProblemCode } from '../../../problems.ts';
 import type { ProblemDetails } from '../../http/problem-details.ts';
 import { type Dialect, sentence } from './dialect.ts';
@@ -30,9 +31,10 @@ interface FormspreeError {
 function errorsOf(details: ProblemDetails, posted: ReadonlyMap<string, unknown> | undefined): FormspreeError[] {
   if (details.errors === undefined) {
     const code = formCodes[details.code];
-    return [{ ...(code && { code }), message: sentence(details.detail) }];
+    return [{ ...(code && { code }), message: details.visitor?.text ?? sentence(details.detail) }];
   }
-  if (posted?.size === 0) return [{ code: 'EMPTY', message: 'The form is empty.' }];
+  if (posted?.size === 0)
+    return [{ code: 'EMPTY', message: catalogueOf(details.visitor?.language ?? 'en').pages.emptyForm }];
   return details.errors.map(({ field, ...fault }) => ({
     ...codeOf({ field, ...fault }, posted),
     ...(field !== '' && { field }),
