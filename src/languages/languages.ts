@@ -13,7 +13,9 @@ export function catalogueOf(language: Language): Catalogue {
 
 /** Puts values in the place of `{name}`. A name without a value stays as it is. */
 export function fill(sentence: string, values: Readonly<Record<string, string>>): string {
-  return sentence.replaceAll(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  return sentence.replaceAll(/\{(\w+)\}/g, (whole, name) =>
+    Object.hasOwn(values, name) ? (values[name] ?? '') : whole,
+  );
 }
 
 /** The language of a tag as in HTML's `lang`, such as `de-AT`; undefined if there is no catalogue for it. */
