@@ -42,7 +42,10 @@ describeInBrowser('a form whose server requires a captcha', (browser) => {
   }
 
   const refuse = (route: Route, code: string) =>
-    route.fulfill({ status: 403, json: { code, status: 403, detail: 'a captcha must be solved' } });
+    route.fulfill({
+      status: 403,
+      json: { code, status: 403, visitor: { language: 'en', text: 'A captcha must be solved.' } },
+    });
   const store = (route: Route) => route.fulfill({ status: 201, json: { id: 'x', receipt: 'RW-7Q2M4XK9TB' } });
 
   for (const [algorithm, deriveKey, cost] of algorithms) {
@@ -131,7 +134,7 @@ describeInBrowser('a form whose server requires a captcha', (browser) => {
     await page.goto(server.url);
     await fillAndSend(page);
     await page.waitForSelector('[data-ruffinweb=failed]');
-    expect(await page.textContent('[data-ruffinweb-status]')).to.equal('Not sent: a captcha must be solved.');
+    expect(await page.textContent('[data-ruffinweb-status]')).to.equal('A captcha must be solved.');
   });
 
   describe('served by our server', () => {

@@ -6,6 +6,7 @@ import { describeInBrowser, openPage } from '../support/browser.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer } from '../support/program.ts';
+import { startServerHere } from '../support/server-here.ts';
 import { contactPage, openSite } from '../support/static-site.ts';
 import { until } from '../support/until.ts';
 
@@ -502,6 +503,94 @@ describeInBrowser('a form', (browser) => {
       await isIn(page, 'sent');
       expect(await db.count('messages')).to.equal(1);
       expect(faults).to.deep.equal([]);
+    });
+  });
+
+  describe('in German', () => {
+    const closed =
+      'Dieses Formular ist geschlossen. Es nimmt keine Nachrichten mehr an. Es wurde nichts gesendet. Bitte sagen Sie es dem Betreiber der Website auf anderem Weg.';
+    const pageIn = (lang: string, url: string, options = {}) =>
+      contactPage(url, options).replace('lang="en"', lang === '' ? '' : `lang="${lang}"`);
+
+    it('follows the nearest lang and tells the server; the page’s own words win', async () => {
+      await db.query(`update forms set language = 'auto'`);
+      try {
+        const own = `<input type="hidden" name="_language" value="de-CH">`;
+        await using site = await openSite({
+          '/': pageIn('de-AT', server.url),
+          '/own': pageIn('en', server.url, { form: 'lang="DE" data-success="Merci {receipt}"', fields: own }),
+          '/other': pageIn('fr', server.url),
+        });
+        await using watched = await openPage(browser());
+        const { page, faults } = watched;
+        const posts = postsOf(page);
+        await page.goto(site.url);
+        await send(page);
+        expect(await status(page)).to.equal('Bitte korrigieren Sie, was markiert ist.');
+        await fill(page, 'ada@localhost');
+        await send(page);
+        await isIn(page, 'invalid');
+        expect(await page.textContent('.ruffinweb-fault')).to.match(/^Das .*\.$/);
+        await fill(page);
+        await send(page);
+        await isIn(page, 'sent');
+        const [row] = await db.query<{ receipt: string }>('select receipt from messages');
+        expect(await status(page)).to.equal(
+          `Vielen Dank! Ihre Nachricht ist angekommen. Ihr Zeichen ist ${row?.receipt}.`,
+        );
+        await page.goto(`${site.url}/own`);
+        await fill(page, 'ada@example.test', 'Noch eine');
+        await send(page);
+        await isIn(page, 'sent');
+        expect(await status(page)).to.match(/^Merci RW-/);
+        await page.goto(`${site.url}/other`);
+        await fill(page, 'ada@example.test', 'Et encore');
+        await send(page);
+        await isIn(page, 'sent');
+        expect(await status(page)).to.match(/^Thank you!/);
+        const told = posts.map((it) => it.postDataJSON()._language);
+        expect(told).to.deep.equal(['de-AT', 'de-AT', 'de-CH', 'fr']);
+        expect(faults).to.deep.equal([]);
+      } finally {
+        await db.query('update forms set language = null');
+      }
+    });
+
+    it('says what went wrong, all in the language that the server answers in', async () => {
+      await using german = await startServerHere({ DATABASE_URL: db.url, LANGUAGE: 'de' });
+      await using site = await openSite({ '/': pageIn('', german.url), '/english': pageIn('en', german.url) });
+      await using watched = await openPage(browser());
+      const { page } = watched;
+      const exposed = { 'Access-Control-Expose-Headers': 'Retry-After', 'Retry-After': '3600' };
+      const answers = [
+        [undefined, 'Die Verbindung ging verloren. Ihre Eingaben sind noch da; bitte versuchen Sie es noch einmal.'],
+        [{ status: 429, json: {}, headers: exposed }, 'Bitte versuchen Sie es in 60 Minuten noch einmal.'],
+        [{ status: 503, json: {} }, 'Bitte versuchen Sie es gleich noch einmal.'],
+        [{ status: 200, body: '' }, 'Das hat nicht geklappt: Auf dem Server ging etwas schief.'],
+      ] as const;
+      for (const [answer, words] of answers) {
+        await page.goto(site.url);
+        await page.route('**/api/messages', (route) =>
+          answer === undefined ? route.abort('connectionreset') : route.fulfill(answer),
+        );
+        await fill(page);
+        await send(page);
+        await isIn(page, 'failed');
+        expect(await status(page)).to.include(words);
+        await page.unroute('**/api/messages');
+      }
+      await db.query('update forms set closed_at = now()');
+      try {
+        for (const path of ['/', '/english']) {
+          await page.goto(site.url + path);
+          await fill(page);
+          await send(page);
+          await isIn(page, 'failed');
+          expect(await status(page), path).to.equal(closed);
+        }
+      } finally {
+        await db.query('update forms set closed_at = null');
+      }
     });
   });
 

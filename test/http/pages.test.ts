@@ -114,7 +114,13 @@ describe('pages and scripts', () => {
       const code = await readFile(source, 'utf8');
       const texts = [...code.matchAll(/text\((?:form|field), '([a-z-]+)'/g)].map((it) => `data-${it[1]}`);
       const attributes = [...code.matchAll(/'(data-[a-z-]+)'/g)].map((it) => it[1]);
-      const used = new Set([...texts, ...attributes, 'action', ...['missing', 'too-long'].map((it) => `data-${it}`)]);
+      const used = new Set([
+        ...texts,
+        ...attributes,
+        'action',
+        'lang',
+        ...['missing', 'too-long'].map((it) => `data-${it}`),
+      ]);
       expect(scriptSettings.flatMap((it) => it.names).toSorted()).to.deep.equal([...used].toSorted());
     });
   });

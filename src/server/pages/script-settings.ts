@@ -2,6 +2,10 @@
 export const scriptSettings = [
   { names: ['data-ruffinweb'], does: 'Turns the script on for this form. Afterwards it contains the form’s state.' },
   { names: ['action'], does: 'Where the form posts to, with or without the script.' },
+  {
+    names: ['lang'],
+    does: 'On the form or around it, as on `<html>`: the language of these texts, `en` or `de`; otherwise the server’s `LANGUAGE`. Posted as `_language`.',
+  },
   { names: ['data-success'], does: 'Text once the message is stored; `{receipt}` is replaced by its reference.' },
   {
     names: ['data-redirect'],
