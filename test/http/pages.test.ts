@@ -101,7 +101,13 @@ describe('pages and scripts', () => {
       const served = (await http.get('/form.js')).text.trim();
       const sentences = /(?<==)\["en",\{.*?\}\}\]/.exec(served)?.[0] ?? '';
       expect(served.replace(sentences, 'RUFFINWEB_LANGUAGES')).to.equal(code?.trim());
-      expect(JSON.parse(sentences)).to.deep.equal(['en', { en: en.script, de: de.script }]);
+      expect(JSON.parse(sentences)).to.deep.equal([
+        'en',
+        {
+          en: { ...en.script, language: 'en' },
+          de: { ...de.script, language: 'de' },
+        },
+      ]);
     });
 
     it('does nothing that a strict Content-Security-Policy forbids', async () => {
@@ -459,6 +465,7 @@ describe('pages and scripts', () => {
         }),
         type: http.send('/f/laden', { method: 'POST', headers: { ...own, 'Content-Type': 'text/plain' }, body: 'x' }),
       };
+      expect((await refused['robots'])?.text).to.include('data-redirect="/base/thanks?form=robot"');
       for (const [name, answer] of Object.entries(refused)) {
         const { text } = await answer;
         expect(text, name).to.include('<html lang="de">');
@@ -499,6 +506,14 @@ describe('pages and scripts', () => {
       });
       expect((await send('/f/zu', ada, 'application/json')).json.errors[0].message).to.equal(json.visitor.text);
       expect((await http.post('/f/laden', {})).json.errors[0].message).to.equal('Das Formular ist leer.');
+      await db.query(`update forms set language = 'de' where slug = 'contact'`);
+      try {
+        const { json: fields } = await http.post('/api/message/', { email: 'ada@' });
+        expect(fields.message).to.deep.equal(['Dieses Feld ist erforderlich.']);
+        expect(fields.email).to.deep.equal(['Geben Sie eine gültige E-Mail-Adresse ein.']);
+      } finally {
+        await db.query(`update forms set language = null where slug = 'contact'`);
+      }
     });
   });
 });

@@ -1,12 +1,7 @@
 import { readLanguage } from '../../languages/languages.ts';
 import { languageOf } from '../../services/forms/effective-settings.ts';
-import type { FormLanguage, Language } from '../../words.ts';
-
-interface Form {
-  slug: string;
-  language?: FormLanguage | null | undefined;
-  words?: object | null | undefined;
-}
+import type { Submitted } from '../../services/intake/submit-message.ts';
+import type { Language } from '../../words.ts';
 
 /**
  * Our thank-you page after a post to a form, under the public address. It is told the form and the language only where its words
@@ -14,7 +9,7 @@ interface Form {
  */
 export function thanksPath(
   config: { language: Language },
-  form: Form,
+  form: Pick<Submitted['form'], 'slug' | 'language' | 'words'>,
   posted: ReadonlyMap<string, unknown> | undefined,
   receipt?: string,
 ): string {

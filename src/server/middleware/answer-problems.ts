@@ -56,16 +56,13 @@ function sendProblem(ctx: KoaContext & { state: RequestState }, problem: Problem
   const { posted, next, scope } = ctx.state;
   const { config } = scope;
   const form = formOf(ctx);
-  const language = languageOf(
-    config,
-    { language: form?.language ?? problem.language },
-    readLanguage(posted?.get('_language')),
-  );
+  const language = languageOf(config, form ?? problem, readLanguage(posted?.get('_language')));
   const refused = {
     isPost: ctx.method === 'POST',
     wait: Number(ctx.response.get('Retry-After')),
     closedText: problem.closedText,
     language,
+    label: (field: string) => labelIn(form ?? {}, field, language),
   };
   if (wantsPage(ctx)) {
     ctx.type = 'html';
@@ -75,7 +72,6 @@ function sendProblem(ctx: KoaContext & { state: RequestState }, problem: Problem
       ...refused,
       posted,
       form: formNameOf(ctx, problem, form),
-      label: (field) => labelIn(form ?? {}, field, language),
       action: basePath + ctx.path,
       fromKnownPage: isFromKnownPage(ctx),
       hidesOrigin: ctx.headers.origin === 'null',
@@ -102,11 +98,7 @@ function formOf(ctx: KoaContext & { state: RequestState }) {
 }
 
 /** The name of that form, without a query. */
-function formNameOf(
-  ctx: KoaContext,
-  { code, form: closed }: Problem,
-  form: ReturnType<typeof formOf>,
-): string | undefined {
+function formNameOf(ctx: KoaContext, { code, form: closed }: Problem, form: ReturnType<typeof formOf>) {
   if (form === undefined && (code !== 'form-closed' || !isFormPost(ctx))) return undefined;
   return form?.name ?? closed ?? labelOf(ctx.params.slug ?? defaultFormSlug);
 }

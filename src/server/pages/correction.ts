@@ -2,8 +2,8 @@ import { solutionFields } from '../../captcha/kinds.ts';
 import { catalogueOf } from '../../languages/languages.ts';
 import { aliases } from '../../services/forms/fields.ts';
 import { nameInFault } from '../../services/intake/check-fields.ts';
-import type { Language } from '../../words.ts';
 import type { ProblemDetails } from '../http/problem-details.ts';
+import type { Refused } from './visitor-words.ts';
 
 const knownFields = [
   { name: 'name', type: 'text', autocomplete: 'name' },
@@ -18,8 +18,7 @@ const solutions = new Set<string>(Object.values(solutionFields));
 export function correction(
   details: ProblemDetails,
   posted: ReadonlyMap<string, unknown>,
-  language: Language,
-  label: (field: string) => string,
+  { language, label }: Pick<Refused, 'language' | 'label'>,
 ) {
   const words = catalogueOf(language).pages;
   // Faults shorten long names, so look the posted name up. The first fault of a field wins.
@@ -64,16 +63,10 @@ export function asInputs(posted: ReadonlyMap<string, unknown>): { name: string; 
 }
 
 /** What was typed, for the visitor to copy: no instructions and no captcha solution. */
-export function typedTexts(
-  posted: ReadonlyMap<string, unknown>,
-  label: (field: string) => string,
-): { label: string; value: string }[] {
+export function typedTexts(posted: ReadonlyMap<string, unknown>, label: Refused['label']) {
   return [...posted.keys()]
     .filter((name) => !name.startsWith('_') && !solutions.has(name))
-    .map((name) => ({
-      label: label(name),
-      value: typed(posted, [name]),
-    }))
+    .map((name) => ({ label: label(name), value: typed(posted, [name]) }))
     .filter(({ value }) => value.trim() !== '');
 }
 

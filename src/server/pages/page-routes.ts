@@ -51,30 +51,19 @@ export function createPageRoutes(config: Config, pages: Pages, limit: readonly M
   }
   router.get('/thanks', ...limit, async (ctx) => {
     const { receipt, form: slug, language: page } = ctx.query;
-    const form = typeof slug === 'string' ? await findFormOrRemembered(ctx.state, slug) : undefined;
+    const { scope, intake } = ctx.state;
+    // The message is stored: its visitor is thanked even if the database is away.
+    const form = typeof slug === 'string' ? await findForm(scope, slug).catch(() => intake.forms.get(slug)) : undefined;
     const language = languageOf(config, form ?? {}, readLanguage(page));
     ctx.type = 'html';
-    ctx.body = pages.thanks(
-      typeof receipt === 'string' ? readReceipt(receipt) : undefined,
-      ctx.get('Referer'),
-      language,
-      form,
-    );
+    ctx.body = pages.thanks(readReceipt(String(receipt)), ctx.get('Referer'), language, form);
   });
   return router;
 }
 
 /** Puts the sentences of all languages into `form.js`. */
 function readAsset(file: string, language: Language): string {
-  const sentences = Object.fromEntries(languages.map((it) => [it, catalogueOf(it).script]));
+  const sentences = Object.fromEntries(languages.map((it) => [it, { ...catalogueOf(it).script, language: it }]));
   const json = JSON.stringify([language, sentences]);
   return readFileSync(new URL(`./assets/${file}`, import.meta.url), 'utf8').replace('RUFFINWEB_LANGUAGES', () => json);
-}
-
-/** The message is stored: its visitor is thanked even if the database is away. */
-async function findFormOrRemembered({ scope, intake }: RequestState, slug: string) {
-  return await findForm(scope, slug).catch((error: unknown) => {
-    scope.log.warn({ err: error }, 'the thank-you page could not read its form');
-    return intake.forms.get(slug);
-  });
 }

@@ -2,7 +2,8 @@ import type { Config } from '../../config/config.ts';
 import { catalogueOf, fill, inLanguage } from '../../languages/languages.ts';
 import type { ProblemCode } from '../../problems.ts';
 import { labelOf } from '../../services/forms/fields.ts';
-import type { Language, Translated } from '../../words.ts';
+import type { Submitted } from '../../services/intake/submit-message.ts';
+import type { Language } from '../../words.ts';
 import { maxValues } from '../http/body-limits.ts';
 import { type ProblemDetails, problemKinds } from '../http/problem-details.ts';
 import { describeApi } from '../openapi/describe-api.ts';
@@ -33,19 +34,13 @@ export interface Pages {
   problem(details: ProblemDetails, refused: RefusedPost): string;
 }
 
-interface ThankingForm {
-  slug: string;
-  name?: string | null | undefined;
-  words?: { thanksHeading?: Translated | undefined; thanksText?: Translated | undefined } | null | undefined;
-}
+type ThankingForm = Pick<Submitted['form'], 'slug' | 'name' | 'words'>;
 
 export interface RefusedPost extends Omit<Refused, 'isRead'> {
   /** Undefined if it was not read, or is not a post. */
   posted: ReadonlyMap<string, unknown> | undefined;
   /** The form's name for visitors, if it is known. */
   form: string | undefined;
-  /** The label of a field of the form. */
-  label: (field: string) => string;
   /** The path that it was posted to. */
   action: string;
   /** Whether it came from a page that may post to some form, or from no page. */
@@ -90,9 +85,7 @@ export function openPages(config: Config): Pages {
     problem(details, refused) {
       const { posted, form, action, next, captcha, language } = refused;
       const corrected =
-        posted && isCorrectable(details.code, captcha)
-          ? correction(details, posted, language, refused.label)
-          : undefined;
+        posted && isCorrectable(details.code, captcha) ? correction(details, posted, refused) : undefined;
       // Missing fields are added to what was posted. A form with too many values would be refused again.
       return corrected !== undefined && corrected.fields.length + corrected.hidden.length <= maxValues
         ? correct({ language, form: form ?? '', action, next: next ?? `${basePath}/thanks`, ...corrected })
@@ -109,11 +102,7 @@ function isCorrectable(code: ProblemCode, captcha: string | undefined): boolean 
 function thanksWords(config: Config, receipt: string, language: Language, form: ThankingForm | null | undefined) {
   const { thanks, stored } = catalogueOf(language).pages;
   const own = form?.words;
-  const values = {
-    receipt,
-    form: form ? (form.name ?? labelOf(form.slug)) : '',
-    site: new URL(config.publicUrl).host,
-  };
+  const values = { receipt, form: form?.name ?? labelOf(form?.slug ?? ''), site: new URL(config.publicUrl).host };
   return {
     title: fill(inLanguage(own?.thanksHeading ?? thanks, language), values),
     text: fill(inLanguage(own?.thanksText ?? stored, language), values),

@@ -12,6 +12,8 @@ export interface Refused {
   /** The operator's words for a closed form. */
   closedText: string | undefined;
   language: Language;
+  /** The label of a field of the form. */
+  label: (field: string) => string;
 }
 
 interface Words {

@@ -129,8 +129,8 @@
   function explain(form, answer) {
     const lines = [];
     // All in the language that the server answers in, which need not be that of the page.
-    const { language = languageOf(form), text: told } = answer?.visitor ?? {};
-    const words = wordsIn(language);
+    const { language: answered, text: told } = answer?.visitor ?? {};
+    const words = wordsFor(form, answered);
     let first;
     for (const { field: name, code, message, label = name } of answer?.errors ?? []) {
       let field = form.elements.namedItem(name);
@@ -144,7 +144,7 @@
     if (!answer) {
       lines.push(text(form, 'lost', words.lost));
     } else if ([409, 429, 503].includes(answer.status)) {
-      const time = answer.wait > 0 ? duration(language, answer.wait) : '';
+      const time = answer.wait > 0 ? duration(words.language, answer.wait) : '';
       const later = text(form, 'later', time ? words.later : words.soon);
       lines.splice(0, lines.length, later.replace('{time}', time));
     } else if (!lines[0]) {
@@ -157,25 +157,17 @@
 
   // The nearest one, such as de-AT.
   function languageOf(form) {
-    return form.closest('[lang]')?.lang;
+    return form.closest('[lang]')?.getAttribute('lang');
   }
 
-  function wordsFor(form) {
-    return wordsIn(languageOf(form));
-  }
-
-  function wordsIn(tag) {
-    return languages[nameOf(tag)];
-  }
-
-  function nameOf(tag) {
+  function wordsFor(form, tag = languageOf(form)) {
     const name = tag?.toLowerCase().split('-')[0];
-    return Object.hasOwn(languages, name) ? name : usual;
+    return languages[Object.hasOwn(languages, name) ? name : usual];
   }
 
   function duration(language, seconds) {
     const [count, unit] = seconds > 90 ? [Math.ceil(seconds / 60), 'minute'] : [Math.ceil(seconds), 'second'];
-    return new Intl.NumberFormat(nameOf(language), { style: 'unit', unit, unitDisplay: 'long' }).format(count);
+    return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(count);
   }
 
   function mark(field, message) {
