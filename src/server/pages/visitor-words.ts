@@ -32,10 +32,16 @@ export function wordsForVisitors({ code, status, errors }: ProblemDetails, refus
   const posted = errors?.[0]?.code === 'too-many' ? 'too-many' : code;
   const { heading, text } = known[isPost ? posted : visited] ?? problems[isPost ? 'body-type-unknown' : 'no-page'];
   if (code === 'form-closed') return { heading, text: closedText ?? text };
-  return { heading, text: fill(text, { time: duration(wait, language) }) };
+  return { heading, text: code === 'rate-limited' ? fill(text, { time: duration(wait, language) }) : text };
 }
+
+/** Making one takes as long as half a refusal. */
+const formats = new Map<string, Intl.NumberFormat>();
 
 function duration(seconds: number, language: Language): string {
   const [count, unit] = seconds > 90 ? [Math.ceil(seconds / 60), 'minute'] : [Math.max(1, seconds), 'second'];
-  return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(count);
+  const key = `${language} ${unit}`;
+  const format = formats.get(key) ?? new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' });
+  formats.set(key, format);
+  return format.format(count);
 }
