@@ -57,6 +57,9 @@ export type HookState = (typeof hookStates)[number];
 export const deliveryStates = ['queued', 'sent', 'failed', 'cancelled'] as const;
 export type DeliveryState = (typeof deliveryStates)[number];
 
+/** A form's name in URLs. */
+export const slugPattern = /^[a-z0-9-]{1,64}$/;
+
 /** What a form's field may hold. */
 export const fieldTypes = ['text', 'email', 'number', 'choice', 'choices', 'checkbox'] as const;
 export type FieldType = (typeof fieldTypes)[number];

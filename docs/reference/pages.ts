@@ -7,6 +7,8 @@ import { variable, variableNames } from '../../src/config/variables.ts';
 import { problemKinds } from '../../src/server/http/problem-details.ts';
 import { createMetrics } from '../../src/server/middleware/metrics.ts';
 import { conditions, databaseAway } from '../../src/services/alerts/conditions.ts';
+import { code, table } from './markdown.ts';
+import { templates } from './templates.ts';
 
 /** A file that is written from the program itself. */
 export interface Page {
@@ -22,6 +24,7 @@ export function referencePages(): Page[] {
     page('problems', 'Every refusal', problems()),
     page('metrics', 'Every metric', metrics()),
     page('alerts', 'Every alert', alerts()),
+    page('templates', 'Every variable of a template', templates()),
     { path: '.env.example', text: envExample() },
   ];
 }
@@ -173,15 +176,6 @@ function envExample(): string {
 
 ${entries.join('\n\n')}
 `;
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const line = (cells: readonly string[]) => `| ${cells.map((it) => it.replaceAll('|', '\\|')).join(' | ')} |`;
-  return [line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)];
-}
-
-function code(text: string): string {
-  return text === '' ? '' : `\`${text}\``;
 }
 
 function sentence(text: string): string {

@@ -103,7 +103,7 @@ const allowed: Record<string, string[]> = {
   secret: [],
   address: [],
   'plain-line': [],
-  'time-zone': [],
+  'time-zone': ['type words'],
   'network/': [],
   'text-file': [],
   folder: [],

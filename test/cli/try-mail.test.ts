@@ -64,6 +64,61 @@ describe('emails preview', () => {
   });
 });
 
+describe('emails preview --form', () => {
+  it("shows the form's labels, words and templates, in each language", async () => {
+    await using db = await createDatabase();
+    await using folder = await temporaryFolder();
+    const settings = { DATA_DIR: folder.path, MAIL_FROM: 'Das Haus <haus@site.test>' };
+    const here = (...args: string[]) => runHere(['emails', 'preview', ...args], db, { settings });
+    const fields = [
+      { name: 'name', type: 'text', label: { en: 'Guest', de: 'Gast' } },
+      { name: 'contact', type: 'email', label: { de: 'Ihre E-Mail' } },
+      { name: 'coming', type: 'checkbox', label: { en: 'Coming', de: 'Ich komme' } },
+      { name: 'meal', type: 'choice', choices: ['Fisch', 'Reis'] },
+      { name: 'days', type: 'choices', choices: ['Fr', 'Sa', 'So'] },
+      { name: 'seats', type: 'number', min: 3 },
+    ];
+    const words = { autoReplyText: { en: 'See you', de: 'Bis bald, {site}' }, notificationSubject: '{sender}: {form}' };
+    await runHere(['forms', 'add', 'feier', '--name', 'Fest', '--language', 'auto'], db);
+    await db.query('update forms set fields = $1, words = $2 where slug = $3', [
+      ...[JSON.stringify(fields), JSON.stringify(words), 'feier'],
+    ]);
+    const german = await here('notification', '--form', 'feier', '--language', 'de');
+    expect(german).to.include({ code: 0, stderr: '' });
+    expect(german.stdout).to.include('Subject  Ada: Fest\n').and.include('│ Ada hat ein Formular ausgefüllt\n');
+    for (const line of [
+      'Gast: +Ada',
+      'Ihre E-Mail: ada@example.com',
+      'Ich komme: ja',
+      'Meal: Fisch',
+      'Days: Fr, Sa',
+      'Seats: 3',
+    ]) {
+      expect(german.stdout).to.match(new RegExp(`^│ ${line}$`, 'm'));
+    }
+    expect(german.stdout.match(/ada@example\.com/g), 'once').to.have.lengthOf(1);
+    expect((await here('notification', '--form', 'feier')).stdout)
+      .to.match(/^│ Guest: +Ada$/m)
+      .and.match(/^│ Coming: yes$/m);
+    expect((await here('auto-reply', '--form', 'feier', '--language', 'de')).stdout).to.include(
+      '│ Bis bald, Das Haus\n',
+    );
+    await mkdir(join(folder.path, 'templates', 'feier'), { recursive: true });
+    await writeFile(join(folder.path, 'templates', 'feier', 'digest.subject.liquid'), 'Own {{ count }}');
+    await writeFile(
+      join(folder.path, 'templates', 'feier', 'auto-reply.text.liquid'),
+      '{{ t.thanks }} | {{ own_text }}',
+    );
+    expect((await here('digest', '--form', 'feier')).stdout).to.match(/^Subject {2}Own 2\n/);
+    expect((await here('auto-reply', '--form', 'feier')).stdout).to.include('│ Thank you for your message | See you\n');
+    expect((await here('auto-reply', '--language', 'de')).stdout).to.include('│ Vielen Dank');
+    const unknown = await here('auto-reply', '--form', 'nobody');
+    expect(unknown.code).to.not.equal(0);
+    expect(unknown.stderr).to.include('there is no form "nobody"');
+    expect((await here('auto-reply', '--language', 'fr')).code).to.equal(2);
+  });
+});
+
 describe('emails test', () => {
   it('sends one mail and reports each step', async () => {
     await using smtp = await startSmtpServer({ auth: { user: 'site', password: 'p4ss' } });

@@ -104,6 +104,60 @@ describe('delivery', () => {
       .and.not.match(/ada@example|Canary|owner@site/);
   });
 
+  it("writes mail in a form's language, words and labels", async () => {
+    const hostile = 'CANARY {receipt} {{ receipt }} {sender}\r\nBcc: x@evil.test, https://evil.test';
+    // A link as a name would be held.
+    const line = hostile.replace(/\r\n|, https.*/g, ' ').trim();
+    await runHere(['forms', 'add', 'feier', '--name', 'Sommerfest', '--language', 'de'], db);
+    const fields = [
+      { name: 'email', type: 'email', label: { de: 'Für Rückfragen' } },
+      { name: 'message', type: 'text' },
+      { name: 'coming', type: 'checkbox', label: { en: 'Coming', de: 'Ich komme' } },
+      { name: 'meal', type: 'text', label: 'Essen' },
+    ];
+    const words = {
+      autoReplySubject: { de: 'Bis bald bei {form},\r\nBcc: y@evil.test {receipt} {sender}', en: 'no' },
+      autoReplyText: 'Nummer {receipt}, {form}, {site}.\n\n<b>Weg</b>: https://site.test/weg',
+      notificationSubject: '{sender} kommt zu {form} {receipt}',
+    };
+    await db.query('update forms set fields = $1, words = $2 where slug = $3', [
+      ...[JSON.stringify(fields), JSON.stringify(words), 'feier'],
+    ]);
+    const values = {
+      name: line,
+      subject: line,
+      message: hostile,
+      coming: 'yes',
+      meal: hostile,
+      '<i>evil.test': hostile,
+    };
+    const answer = await clientOf(quiet.url).post('/api/forms/feier/messages', submission(values));
+    expect(answer.status, answer.text).to.equal(201);
+    await deliverOnce();
+
+    const mails = await Promise.all(smtp.messages.map(async (it) => ({ to: it.to[0], mail: await it.parsed() })));
+    const notice = mails.find((it) => it.to === 'owner@site.test')?.mail;
+    const reply = mails.find((it) => it.to === 'ada@example.test')?.mail;
+    const { receipt } = answer.json;
+    expect(reply?.subject).to.equal(`Bis bald bei Sommerfest, Bcc: y@evil.test ${receipt} {sender}`);
+    expect(reply?.text).to.include(`Vielen Dank für Ihre Nachricht\n\nNummer ${receipt}, Sommerfest, Site.\n\n<b>Weg`);
+    expect(reply?.text)
+      .to.include(`Ihre Vorgangsnummer: ${receipt}`)
+      .and.match(/automatisch[\s\S]*\/unsubscribe\?token=/);
+    // The operator's own address becomes a link in mail programs, but their text is no markup.
+    expect(reply?.html).to.include('<html lang="de"').and.include('&lt;b&gt;Weg&lt;/b&gt;: https://site.test/weg');
+    for (const it of mails) expect(it.mail.headers.map((header) => header.key)).to.not.include('bcc');
+    expect(JSON.stringify(reply)).to.not.match(/CANARY|evil\.test(?! RW)|Essen|Rückfragen/);
+    expect(notice?.subject).to.match(
+      /^CANARY \{receipt\} \{\{ receipt \}\} \{sender\} Bcc: .* kommt zu Sommerfest RW-\S+$/,
+    );
+    expect(notice?.text)
+      .to.match(/hat Ihnen geschrieben\n\nName: {5}CANARY/)
+      .and.match(/Für Rückfragen: ada@example\.test\nFormular: Sommerfest\nEingang: {2}\d+\. \p{L}+ \d{4} um /u)
+      .and.include('\nIch komme: ja\nEssen: CANARY');
+    expect(notice?.html).to.include('>Nachricht</p>').and.include('<bdi>&lt;i&gt;evil<span>.</span>test</bdi>');
+  });
+
   it("notifies a form's own recipients; the first gets replies", async () => {
     const owners = ['shop@shop.test', 'second@shop.test'];
     await runHere(['forms', 'add', 'shop', '--name', 'The <shop>', '--to', ...owners], db);

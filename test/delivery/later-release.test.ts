@@ -50,6 +50,7 @@ describe('rows of a later release on the same database', () => {
       drop constraint emails_failure_check`);
     await db.query('alter table attempts drop constraint attempts_outcome_check');
     await db.query('alter table mail_queue drop constraint mail_queue_cause_check');
+    await db.query('alter table forms drop constraint forms_language_check');
   });
   after(async () => {
     await context[Symbol.asyncDispose]();
@@ -96,10 +97,30 @@ describe('rows of a later release on the same database', () => {
     });
     expect(await idOf(`kind = 'confirmation' and tries = 0 and lease_token is null`)).to.be.a('string');
     const [mail] = mails;
-    expect(mail?.subject).to.include('Somebody').and.include(message.receipt);
+    expect(mail?.subject)
+      .to.match(/^New message: contact/i)
+      .and.include(message.receipt);
+    expect(mail?.text).to.match(/^Somebody wrote to you\n/);
     expect(mail).to.not.have.any.keys('replyTo', 'inReplyTo');
     expect(mail?.text).to.include('Hello').and.not.include('E-mail:').and.not.include('goes to the sender');
     expect(mail?.html).to.not.include('E-mail').and.not.include('goes to the sender');
+  });
+
+  it("are written in the page's language if the form follows it and it is known", async () => {
+    const id = (await idOf(`kind = 'notification' and state = 'queued'`)) ?? '';
+    for (const [form, page, words] of [
+      ['auto', 'de', 'Jemand hat Ihnen geschrieben'],
+      ['auto', 'fr', 'Somebody wrote to you'],
+      ['auto', undefined, 'Somebody wrote to you'],
+      ['de', 'en', 'Jemand hat Ihnen geschrieben'],
+      ['fr', 'de', 'Somebody wrote to you'],
+      [null, 'de', 'Somebody wrote to you'],
+    ] as const) {
+      const content = { text: 'Hello', extra: [], language: page } as unknown as MessageContent;
+      await db.query('update messages set content = $1', [sealContent(context.keyring, message.id, content)]);
+      await db.query('update forms set language = $1', [form]);
+      expect((await here('emails', 'show', id, '--mail')).stdout, `${form} ${page}`).to.include(words);
+    }
   });
 
   it('are listed, shown and exported as they are stored', async () => {

@@ -23,6 +23,9 @@ const envelope: Envelope = {
   date: new Date('2026-11-22T07:33:01Z'),
 };
 const message: NotificationContent = {
+  language: 'en',
+  siteName: 'Example Studio',
+  labels: { name: 'Name', email: 'E-mail', subject: 'Subject', message: null },
   receipt: 'RW-7K3M9QX2TA',
   formSlug: 'contact',
   formName: 'Contact',
@@ -35,6 +38,8 @@ const message: NotificationContent = {
   threadId: '<0193-sender@forms.example.test>',
 };
 const reply: AutoReplyContent = {
+  language: 'en',
+  formSlug: 'contact',
   receipt: 'RW-7K3M9QX2TA',
   siteName: 'Example Studio',
   siteUrl: 'https://www.example.test',
@@ -87,7 +92,7 @@ See https://engine.example/a?b=1&c=2
 company: Engines & Sons
 
 Your answer to this mail goes to the sender. It was sent by the form
-"contact" at https://forms.example.test/
+“contact” at https://forms.example.test/
 `);
     expect(parsed.text?.trimEnd()).to.equal(mail.text.trimEnd());
     expect(parsed.html?.trimEnd()).to.equal(mail.html.trimEnd());
@@ -119,6 +124,45 @@ Your answer to this mail goes to the sender. It was sent by the form
     expect(mail.text).to.include('Form:     contact').and.to.not.include('Name:').and.to.not.include('Subject:');
     expect(mail.html).to.not.include('>Name<');
     expect(names).to.not.include('references');
+  });
+
+  it('shows a message without text, name or address, in each language', async () => {
+    const answers = [{ name: 'Ich komme', value: 'ja' }];
+    const { formName, subject, threadId, ...least } = message;
+    const facts = { ...least, ...{ formSlug: 'rsvp', message: ' \n', sender: {}, extra: answers } };
+    expect([formName, subject, threadId]).to.not.include(undefined);
+    const english = composeNotification(templates, envelope, facts);
+    expect(english).to.include({ subject: 'New message: rsvp [RW-7K3M9QX2TA]' }).and.not.have.property('replyTo');
+    expect(english.text).to.equal(`Somebody filled in a form
+
+Form:     rsvp
+Received: 22 November 2026 at 07:33 UTC
+Receipt:  RW-7K3M9QX2TA
+
+----------------------------------------------------------------------
+
+Ich komme: ja
+
+It was sent by the form “rsvp” at https://forms.example.test/
+`);
+    expect(english.html).to.not.match(/white-space:pre-wrap[^>]*><\/td>|class="quote"/);
+    expect(english.html).to.match(/aria-hidden="true">Ich komme<span>:<\/span> ja<|aria-hidden="true">Ich komme: ja</);
+    const german = composeNotification(templates, envelope, { ...facts, language: 'de', sender: { name: 'Ada' } });
+    expect(german.subject).to.equal('Neue Nachricht von Ada [RW-7K3M9QX2TA]');
+    expect(german.text).to.equal(`Ada hat ein Formular ausgefüllt
+
+Name:     Ada
+Formular: rsvp
+Eingang:  22. November 2026 um 07:33 UTC
+Vorgang:  RW-7K3M9QX2TA
+
+----------------------------------------------------------------------
+
+Ich komme: ja
+
+Gesendet vom Formular „rsvp“ auf https://forms.example.test/
+`);
+    expect(german.html).to.include('<html lang="de"').and.include('<bdi>Ada</bdi> hat ein Formular ausgefüllt</h1>');
   });
 
   it('turns nothing that a visitor wrote into markup or links', () => {
@@ -363,6 +407,54 @@ describe('the auto-reply', () => {
       'href="https://www.example.test/"',
       'href="https://forms.example.test/unsubscribe/0193?t=abc"',
     ]);
+  });
+
+  it('is written in German', () => {
+    const { subject, text, html } = composeAutoReply(templates, own, { ...reply, language: 'de' });
+    expect(subject).to.equal('Example Studio hat Ihre Nachricht erhalten [RW-7K3M9QX2TA]');
+    expect(text).to.equal(`Vielen Dank für Ihre Nachricht
+
+Sie ist am 22. November 2026 um 07:33 UTC bei Example Studio eingegangen.
+Ein Mensch wird sie lesen. Wenn eine Antwort nötig ist, schreiben wir an
+diese Adresse.
+
+Ihre Vorgangsnummer: RW-7K3M9QX2TA
+Bitte nennen Sie sie, wenn Sie noch einmal schreiben.
+
+https://www.example.test/
+
+----------------------------------------------------------------------
+Diese Bestätigung wurde automatisch gesendet, weil diese Adresse im
+Kontaktformular eingetragen wurde. Wenn Sie das nicht waren, hat sich
+jemand bei seiner Adresse vertippt, und Sie müssen nichts tun.
+
+Keine Bestätigungen mehr an diese Adresse senden:
+https://forms.example.test/unsubscribe/0193?t=abc
+`);
+    expect(html)
+      .to.include('<html lang="de"')
+      .and.not.match(/\{\w+\}|undefined/);
+  });
+
+  it('says what it said before there were languages', () => {
+    expect(composeAutoReply(templates, own, reply).text).to.equal(`Thank you for your message
+
+It reached Example Studio on 22 November 2026 at 07:33 UTC.
+A person will read it. If it needs a reply, we will write to this address.
+
+Your receipt: RW-7K3M9QX2TA
+Please quote it if you write again.
+
+https://www.example.test/
+
+----------------------------------------------------------------------
+This confirmation was sent automatically, because this address was
+entered in the contact form. If that was not you, somebody mistyped
+their address, and you need not do anything.
+
+Stop sending confirmations to this address:
+https://forms.example.test/unsubscribe/0193?t=abc
+`);
   });
 
   it('has no unsubscribe link without an unsubscribe URL', async () => {

@@ -3,9 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { escapeHtml, WebAddress } from '../../src/mail/compose/html.ts';
-import { openTemplates, TemplateFault } from '../../src/mail/compose/templates.ts';
+import { TemplateFault } from '../../src/mail/compose/template-files.ts';
+import { examples } from '../../src/mail/compose/template-variables.ts';
+import { openTemplates } from '../../src/mail/compose/templates.ts';
 
 const values = {
+  ...{ language: 'en', t: examples['auto-reply'].t, own_subject: null, own_text: null },
   receipt: 'RW-1',
   site_name: 'Example',
   site_url: new WebAddress('https://example.com'),
@@ -57,6 +60,11 @@ describe('templates', () => {
       ['America/New_York', '31 January 2026 at 18:05 GMT-5', '31 July 2026 at 19:05 GMT-4'],
       ['Asia/Kolkata', '1 February 2026 at 04:35 GMT+5:30', '1 August 2026 at 04:35 GMT+5:30'],
     ];
+    const { writeTime: inZone } = openTemplates({ timeZone: 'Europe/Berlin' });
+    expect([inZone(winter, 'de'), inZone(summer, 'de')]).to.deep.equal([
+      '1. Februar 2026 um 00:05 MEZ',
+      '1. August 2026 um 01:05 MESZ',
+    ]);
     for (const [zone, ...texts] of written) {
       const { writeTime } = openTemplates(zone === undefined ? {} : { timeZone: zone });
       expect([writeTime(winter), writeTime(summer)]).to.deep.equal(texts);
@@ -95,6 +103,73 @@ describe('templates', () => {
     expect(html).to.match(/^<html><b>ACME<\/b>[\s\S]*Thank you for your message[\s\S]*<\/html>\s*$/);
   });
 
+  it('of a form are for that form only, and go before the general ones', async () => {
+    for (const name of ['shop', 'later-form', '.git']) await mkdir(join(folder, name));
+    await writeFile(join(folder, '.git', 'nonsense.liquid'), '{{ nothing }}');
+    await writeFile(join(folder, 'shop', 'auto-reply.text.liquid'), '{% render "_sign.liquid" %} {{ t.thanks }}');
+    await writeFile(join(folder, 'shop', 'readme.md'), 'no template');
+    await writeFile(join(folder, '_sign.liquid'), 'General');
+    await writeFile(join(folder, 'auto-reply.subject.liquid'), 'For all {{ receipt }}');
+
+    const templates = openTemplates({ overrideFolder: folder });
+    const render = (slug: string) => templates.of(slug).render('auto-reply', values);
+    expect(render('shop')).to.include({ subject: 'For all RW-1', text: 'General Thank you for your message\n' });
+    expect(render('other')).to.deep.equal(templates.render('auto-reply', values));
+    expect(render('later-form').text).to.include('Please quote it');
+
+    await writeFile(join(folder, 'shop', '_sign.liquid'), 'Shop');
+    expect(openTemplates({ overrideFolder: folder }).of('shop').render('auto-reply', values).text).to.match(/^Shop /);
+  });
+
+  for (const [place, text, words] of [
+    ['shop/auto-reply.txt.liquid', '', /shop.auto-reply\.txt\.liquid: there is no template with this name; there are/],
+    ['shop/held-summary.text.liquid', '', /shop.held-summary\.text\.liquid: there is no template with this name/],
+    [
+      'shop/auto-reply.text.liquid',
+      'a\n{{ message }}',
+      /shop.auto-reply\.text\.liquid, line 2: unknown variable "message"/,
+    ],
+    ['shop/_part.liquid', '{% if %}', /no fault was found/],
+    [
+      'shop/auto-reply.text.liquid',
+      '{% if language == "de" %}{{ t.nothing }}{% endif %}',
+      /undefined variable: t\.nothing/,
+    ],
+    ['My Shop/auto-reply.text.liquid', 'a', /My Shop: not the slug of a form; name the folder after a form/],
+    ['Shop/auto-reply.text.liquid', 'a', /Shop: not the slug of a form/],
+  ] as const) {
+    it(`of a form are checked at start: ${place} with ${JSON.stringify(text)}`, async () => {
+      await mkdir(join(folder, place.split('/')[0] ?? ''));
+      expect(await fault({ [place]: text }).catch((error) => error.message)).to.match(words);
+    });
+  }
+
+  it('from before there were languages and labels work unchanged', async () => {
+    const before = {
+      'notification.subject.liquid': 'New message from {{ sender }} [{{ receipt }}]',
+      'notification.text.liquid': `{{ sender }}{% if sender_name %}, {{ sender_name }}{% endif %}{% if subject %}: {{ subject }}{% endif %}
+{{ message }}{% for field in extra %}
+{{ field.name }}: {{ field.value }}{% endfor %}`,
+      'layout.html.liquid': '<html lang="en">{% block content %}{% endblock %}</html>',
+    };
+    for (const [name, text] of Object.entries(before)) await writeFile(join(folder, name), text);
+    const { render } = openTemplates({ overrideFolder: folder });
+    const given = { ...examples.notification, own_subject: null };
+    expect(render('notification', given)).to.include({
+      subject: 'New message from Ada [RW-0000000000]',
+      text: 'Ada, Ada: Hello\nHello,\nhow are you?\nCompany: Engines\n',
+    });
+    const nothing = {
+      ...given,
+      sender: 'Somebody',
+      sender_name: null,
+      sender_address: null,
+      subject: null,
+      message: null,
+    };
+    expect(render('notification', nothing).text).to.equal('Somebody\n\nCompany: Engines\n');
+  });
+
   it('name the file and line of a syntax error', async () => {
     const message = await fault({ 'auto-reply.text.liquid': 'Hello\n\n{% if receipt %}\nno end' });
 
@@ -108,7 +183,7 @@ describe('templates', () => {
     });
 
     expect(message).to.equal(
-      `${join(folder, 'auto-reply.html.liquid')}, line 2: unknown variable "message"; a template of auto-reply may use receipt, site_name, site_url, site_host, received_at, unsubscribe_url`,
+      `${join(folder, 'auto-reply.html.liquid')}, line 2: unknown variable "message"; a template of auto-reply may use language, t, own_subject, own_text, receipt, site_name, site_url, site_host, received_at, unsubscribe_url`,
     );
   });
 

@@ -1,9 +1,12 @@
 import { isPlainAddress } from '../../address.ts';
+import { catalogueOf, fill, inLanguage } from '../../languages/languages.ts';
+import type { Language, Translated } from '../../words.ts';
 import type { Mail } from '../mailer.ts';
 import { type HeldSummaryContent, summaryValues } from './held-summary.ts';
-import { escapeHtml, WebAddress } from './html.ts';
+import { escapeHtml, OwnText, WebAddress } from './html.ts';
 import { cleanLine, cleanText } from './plain-text.ts';
 import { composeReply } from './reply.ts';
+import { examples } from './template-variables.ts';
 import type { Templates } from './templates.ts';
 
 /** What is stored with the email, and so stays the same at every attempt. */
@@ -17,30 +20,41 @@ export interface Envelope {
   readonly date: Date;
 }
 
-export interface NotificationContent {
+/** What notifications and auto-replies contain; nothing of it comes from the visitor. */
+interface CommonContent {
+  readonly language: Language;
   readonly receipt: string;
   readonly formSlug: string;
-  readonly formName?: string;
+  readonly formName?: string | null | undefined;
+  readonly siteName: string;
   readonly receivedAt: Date;
+  /** The subject in the form's own words. */
+  readonly ownSubject?: Translated | undefined;
+}
+
+export interface NotificationContent extends CommonContent {
+  /** What the form calls these fields; `message` only if it declares it. */
+  readonly labels: Readonly<Record<'name' | 'email' | 'subject', string> & { message: string | null }>;
   /** Empty for a message without a sender. */
-  readonly sender: { readonly address?: string; readonly name?: string };
-  readonly subject?: string;
+  readonly sender: { readonly address?: string | undefined; readonly name?: string | undefined };
+  readonly subject?: string | undefined;
+  /** Empty if there is none. */
   readonly message: string;
+  /** By label. */
   readonly extra: ReadonlyArray<{ readonly name: string; readonly value: string }>;
   readonly publicUrl: string;
   /** A Message-ID for this sender, `<sender-uuid@host>`: mail programs then show one thread per sender. */
-  readonly threadId?: string;
+  readonly threadId?: string | undefined;
 }
 
 /**
  * All that an auto-reply may contain. Nothing comes from the visitor, not even a name: anybody can type in any address, and
  * must not be able to send words to it.
  */
-export interface AutoReplyContent {
-  readonly receipt: string;
-  readonly siteName: string;
+export interface AutoReplyContent extends CommonContent {
+  /** The text in the form's own words. */
+  readonly ownText?: Translated | undefined;
   readonly siteUrl: string;
-  readonly receivedAt: Date;
   readonly unsubscribeUrl?: string;
 }
 
@@ -55,23 +69,38 @@ const toOwner = {
   'X-Auto-Response-Suppress': 'DR, RN, NRN, OOF, AutoReply',
 };
 
+/** What the templates of both get; `{sender}` stays in the sentences, since an auto-reply has none. */
+function commonValues(templates: Templates, content: CommonContent) {
+  const { language, receipt, formSlug: slug } = content;
+  const form = cleanLine(content.formName ?? '', 100) || slug;
+  const site = cleanLine(content.siteName, 100);
+  const time = templates.writeTime(content.receivedAt, language);
+  const fillIn = (text: Translated) => fill(inLanguage(text, language), { receipt, form, slug, site, time });
+  const t = Object.fromEntries(Object.entries(catalogueOf(language).mail).map(([key, it]) => [key, fillIn(it)]));
+  const own_subject = fillIn(content.ownSubject ?? '') || null;
+  return { form, site, fillIn, values: { language, t, receipt, received_at: time, own_subject } };
+}
+
 /** The mail that tells an owner about a new message. Pure. */
 export function composeNotification(templates: Templates, envelope: Envelope, content: NotificationContent): Mail {
   const { sender } = content;
+  const { form, values } = commonValues(templates, content);
   const senderName = cleanLine(sender.name ?? '', 200) || null;
   const address = cleanLine(sender.address ?? '', 254) || null;
-  const parts = templates.render('notification', {
-    receipt: content.receipt,
+  const extra = content.extra.map(({ name, value }) => ({ name: cleanLine(name, 100), value: cleanText(value) }));
+  const message = cleanText(content.message);
+  const parts = templates.of(content.formSlug).render('notification', {
+    ...values,
     form_slug: content.formSlug,
-    form_name: cleanLine(content.formName ?? '', 100) || content.formSlug,
-    received_at: templates.writeTime(content.receivedAt),
-    sender: cleanLine(senderName ?? address ?? 'Somebody', maxSenderInSubject),
+    form_name: form,
+    sender: cleanLine(senderName ?? address ?? values.t.somebody ?? '', maxSenderInSubject),
+    labels: content.labels,
     sender_name: senderName,
     sender_address: address,
     subject: cleanLine(content.subject ?? '', 200) || null,
-    message: cleanText(content.message),
-    preview: cleanLine(content.message, 140),
-    extra: content.extra.map(({ name, value }) => ({ name: cleanLine(name, 100), value: cleanText(value) })),
+    message: message.trim() === '' ? null : message,
+    preview: cleanLine(message.trim() || extra.map(({ name, value }) => `${name}: ${value}`).join(', '), 140),
+    extra,
     public_url: new WebAddress(content.publicUrl),
     public_host: new URL(content.publicUrl).host,
   });
@@ -87,12 +116,13 @@ export function composeNotification(templates: Templates, envelope: Envelope, co
 /** The mail that tells a sender that the message arrived. Pure. */
 export function composeAutoReply(templates: Templates, envelope: Envelope, content: AutoReplyContent): Mail {
   const unsubscribe = content.unsubscribeUrl === undefined ? null : new WebAddress(content.unsubscribeUrl);
-  const parts = templates.render('auto-reply', {
-    receipt: content.receipt,
-    site_name: cleanLine(content.siteName, 100),
+  const { site, values, fillIn } = commonValues(templates, content);
+  const parts = templates.of(content.formSlug).render('auto-reply', {
+    ...values,
+    own_text: content.ownText === undefined ? null : new OwnText(cleanText(fillIn(content.ownText))),
+    site_name: site,
     site_url: new WebAddress(content.siteUrl),
     site_host: new URL(content.siteUrl).host,
-    received_at: templates.writeTime(content.receivedAt),
     unsubscribe_url: unsubscribe,
   });
   return {
@@ -115,7 +145,7 @@ export interface DigestContent {
   /** How many messages there are, including messages that are not named. */
   readonly count: number;
   readonly formSlug: string;
-  readonly formName?: string;
+  readonly formName?: string | null | undefined;
   /** Oldest first. Name and address are empty if there is none. */
   readonly messages: ReadonlyArray<{
     readonly receipt: string;
@@ -129,7 +159,8 @@ export interface DigestContent {
 /** The mail that names the messages beyond a form's hourly limit on notifications. Pure. */
 export function composeDigest(templates: Templates, envelope: Envelope, content: DigestContent): Mail {
   const more = content.count - content.messages.length;
-  const parts = templates.render('digest', {
+  const parts = templates.of(content.formSlug).render('digest', {
+    language: 'en',
     count: String(content.count),
     since: templates.writeTime(content.messages[0]?.receivedAt ?? envelope.date),
     form_slug: content.formSlug,
@@ -174,7 +205,8 @@ export function createComposer(templates: Templates) {
     heldSummary: (envelope: Envelope, content: HeldSummaryContent) => composeHeldSummary(templates, envelope, content),
     reply: composeReply,
     test: composeTest,
-    preview: templates.preview,
+    /** A digest or a summary of examples. */
+    preview: (kind: 'digest' | 'held-summary', formSlug: string) => templates.of(formSlug).render(kind, examples[kind]),
   };
 }
 

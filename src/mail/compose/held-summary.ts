@@ -28,6 +28,7 @@ const maxExcerpt = 80;
 export function summaryValues(content: HeldSummaryContent, writeTime: (at: Date) => string) {
   const more = content.count - content.messages.length;
   return {
+    language: 'en',
     count: String(content.count),
     since: writeTime(content.since),
     items: content.messages.map((it) => ({

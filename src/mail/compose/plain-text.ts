@@ -16,6 +16,16 @@ export function cleanLine(text: string, max: number): string {
   return cut(plainLine(text).replaceAll('=?', '= ?'), max);
 }
 
+/** Breaks a paragraph of a text part into lines. */
+export function wrap(text: string, columns = 70): string {
+  return text.replace(new RegExp(`(.{1,${columns}})(?: |$)`, 'gm'), '$1\n').trimEnd();
+}
+
+/** The first column of a text part: `Name:     `. */
+export function writeLabel(text: string): string {
+  return `${text}: `.padEnd(10);
+}
+
 /** Dots of host names. Between two Chinese or Japanese characters `。` ends a sentence. */
 const hostDots =
   /(?:(?<=[^\s.\d])[.\u3002\uff0e\uff61](?=[\p{L}\p{N}])|(?<=\d)[.\u3002\uff0e\uff61](?=\p{L}))(?<![\p{scx=Han}\p{scx=Hira}\p{scx=Kana}][\u3002\uff0e\uff61](?=[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}]))/gu;

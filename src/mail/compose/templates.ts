@@ -1,32 +1,27 @@
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Liquid, type Template } from 'liquidjs';
-import { readTextFile, TextFileFault } from '../../text-file.ts';
+import { readTextFile } from '../../text-file.ts';
 import { timeWriter } from '../../time-zone.ts';
+import { type Language, languages } from '../../words.ts';
 import { escapeHtml } from './html.ts';
-import { examples, optional, type TemplateKind, templateKinds, type Value, type Values } from './template-variables.ts';
+import { wrap, writeLabel } from './plain-text.ts';
+import { findTemplateFiles, parts, readOrFault, TemplateFault, type TemplateFiles } from './template-files.ts';
+import { examples, optional, type TemplateKind, templateKinds, type Value } from './template-variables.ts';
 
-const parts = ['subject', 'text', 'html'] as const;
-const layout = 'layout.html.liquid';
-const names = new Set([layout, ...templateKinds.flatMap((kind) => parts.map((part) => `${kind}.${part}.liquid`))]);
+type ValuesOf<K extends TemplateKind> = Readonly<Record<keyof (typeof examples)[K], Value>>;
+type Rendered = Record<(typeof parts)[number], string>;
 
-/** A template cannot be used. The message says which file, which line and why. */
-export class TemplateFault extends Error {
-  override name = 'TemplateFault';
+/** The templates of all forms, or of one form that has its own. */
+interface TemplateSet {
+  /** The path of each template's file. */
+  readonly files: TemplateFiles;
+  render<K extends TemplateKind>(kind: K, values: ValuesOf<K>): Rendered;
 }
 
-export interface Templates {
-  /** The path of each template's file. */
-  readonly files: ReadonlyMap<string, string>;
-  render<K extends TemplateKind>(
-    kind: K,
-    values: Readonly<Record<keyof (typeof examples)[K], Value>>,
-  ): { subject: string; text: string; html: string };
+export interface Templates extends TemplateSet {
+  /** The templates of a form. */
+  of(formSlug: string): TemplateSet;
   /** A time for people, in the zone that the mails have. */
-  writeTime(at: Date): string;
-  /** Renders with the example of each variable. */
-  preview(kind: TemplateKind): { subject: string; text: string; html: string };
+  writeTime(at: Date, language?: Language): string;
 }
 
 /**
@@ -37,33 +32,42 @@ export interface Templates {
  *   unknown name.
  */
 export function openTemplates(options: { overrideFolder?: string; timeZone?: string } = {}): Templates {
-  const files = findFiles(options.overrideFolder);
+  const { general, ofForms } = findTemplateFiles(options.overrideFolder);
+  const set = openSet(general);
+  const sets = new Map([...ofForms].map(([slug, files]) => [slug, openSet(files)]));
+  const writers = Object.fromEntries(languages.map((it) => [it, timeWriter(options.timeZone ?? 'UTC', it)]));
+  return {
+    ...set,
+    of: (formSlug) => sets.get(formSlug) ?? set,
+    writeTime: (at, language = 'en') => writers[language]?.(at) ?? '',
+  };
+}
+
+function openSet(files: TemplateFiles): TemplateSet {
   const sources: Record<string, string> = Object.create(null);
   for (const [name, path] of files) sources[name] = readOrFault(path, () => readTextFile(path));
 
   const engines = { html: createEngine(sources, escapeHtml), plain: createEngine(sources) };
   // No template may skip the escaping.
   delete engines.html.filters.raw;
+  engines.plain.registerFilter('label', writeLabel);
+  engines.plain.registerFilter('wrap', wrap);
 
   const parsed = new Map<string, Template[]>();
   const engineOf = (name: string) => (name.endsWith('.html.liquid') ? engines.html : engines.plain);
-  for (const name of names) {
-    if (name === layout) continue;
-    explained(files, name, () => parsed.set(name, engineOf(name).parseFileSync(name)));
-  }
+  const names = templateKinds.flatMap((kind) => parts.map((part) => `${kind}.${part}.liquid`));
+  for (const name of names) explained(files, name, () => parsed.set(name, engineOf(name).parseFileSync(name)));
 
-  function renderPart(name: string, values: Values): string {
+  function renderPart(name: string, values: ValuesOf<TemplateKind>): string {
     return explained(files, name, () => engineOf(name).renderSync(parsed.get(name) ?? [], values));
   }
-  const templates: Templates = {
+  const set: TemplateSet = {
     files,
-    writeTime: timeWriter(options.timeZone ?? 'UTC'),
     render: (kind, values) => ({
       subject: renderPart(`${kind}.subject.liquid`, values).trim(),
       text: `${renderPart(`${kind}.text.liquid`, values).trim()}\n`,
       html: renderPart(`${kind}.html.liquid`, values),
     }),
-    preview: (kind) => templates.render(kind, examples[kind]),
   };
 
   for (const kind of templateKinds) {
@@ -71,47 +75,13 @@ export function openTemplates(options: { overrideFolder?: string; timeZone?: str
       const name = `${kind}.${part}.liquid`;
       refuseUnknownVariables(files, name, engineOf(name), parsed.get(name) ?? [], kind);
     }
-    templates.render(kind, examples[kind]);
-    templates.render(kind, withoutOptional(examples[kind]));
-  }
-  return templates;
-}
-
-const ownFolder = fileURLToPath(new URL('templates/', import.meta.url));
-
-function findFiles(overrideFolder: string | undefined): Map<string, string> {
-  const files = new Map<string, string>([...names].map((name) => [name, join(ownFolder, name)]));
-  const folder = overrideFolder ?? '';
-  for (const name of overrideFolder === undefined ? [] : readOrFault(folder, () => listFolder(folder))) {
-    if (!name.endsWith('.liquid')) continue;
-    const path = join(folder, name);
-    if (!names.has(name) && !name.startsWith('_')) {
-      throw new TemplateFault(
-        `${path}: there is no template with this name; there are ${[...names].join(', ')}, and partials beginning with "_"`,
-      );
+    for (const language of languages) {
+      const example = { ...examples[kind], language };
+      set.render(kind, example);
+      set.render(kind, withoutOptional(example));
     }
-    files.set(name, path);
   }
-  return files;
-}
-
-/** @returns nothing if the folder does not exist. */
-function listFolder(folder: string): string[] {
-  try {
-    return readdirSync(folder).sort();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-function readOrFault<T>(path: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof TextFileFault) throw new TemplateFault(error.message);
-    throw new TemplateFault(`${path}: cannot be read (${(error as Error).message})`);
-  }
+  return set;
 }
 
 function createEngine(sources: Record<string, string>, outputEscape?: (value: unknown) => string): Liquid {
@@ -125,7 +95,7 @@ function createEngine(sources: Record<string, string>, outputEscape?: (value: un
 }
 
 function refuseUnknownVariables(
-  files: ReadonlyMap<string, string>,
+  files: TemplateFiles,
   name: string,
   engine: Liquid,
   template: Template[],
@@ -143,7 +113,7 @@ function refuseUnknownVariables(
   }
 }
 
-function withoutOptional<V extends Values>(values: V): V {
+function withoutOptional<V extends Readonly<Record<string, Value>>>(values: V): V {
   const missing = Object.keys(values).filter((name) => optional.includes(name));
   return {
     ...values,
@@ -153,7 +123,7 @@ function withoutOptional<V extends Values>(values: V): V {
 }
 
 /** Turns errors of liquidjs into ones that name the file as the operator knows it. */
-function explained<T>(files: ReadonlyMap<string, string>, name: string, run: () => T): T {
+function explained<T>(files: TemplateFiles, name: string, run: () => T): T {
   try {
     return run();
   } catch (error) {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { msSql, runStatement, type Statement } from '../../database/statement.ts';
+import type { Form } from '../../entities/index.ts';
 import { atMostOnceKinds, type EmailKind, emailKinds } from '../../words.ts';
 import { failureEvents, insertDeliveries } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
@@ -30,7 +31,7 @@ export interface ClaimedMessage {
   receivedAt: Date;
   /** Null for a message without an address. */
   sender: { id: string; address: Buffer } | null;
-  form: { slug: string; name: string | null; recipients: string[] | null };
+  form: Pick<Form, 'slug' | 'name' | 'recipients' | 'fields' | 'emailField' | 'routes' | 'language' | 'words'>;
 }
 
 /**
@@ -44,7 +45,7 @@ export interface ClaimedMessage {
 const isAtMostOnce = `emails.kind in (${atMostOnceKinds.map((it) => `'${it}'`).join(', ')})`;
 
 const claimStatement: Statement = {
-  name: 'claim_due_9',
+  name: 'claim_due_10',
   text: `
 with due as materialized (
   select id, kind, tries, is_lost, is_lost and (${isAtMostOnce} or tries >= ${maxTries}) as hopeless,
@@ -83,13 +84,14 @@ select claimed.id, claimed.kind, claimed.tries, claimed.internet_message_id, cla
   ${msSql('coalesce(claimed.requeued_at, claimed.created_at)')} as scheduled_ms,
   messages.id as message_id, messages.receipt, messages.content,
   ${msSql('messages.received_at')} as received_ms,
-  senders.id as sender_id, senders.address, forms.slug, forms.name as form_name, forms.recipients as form_recipients
+  senders.id as sender_id, senders.address, forms.slug, forms.name as form_name, forms.recipients as form_recipients,
+  forms.fields, forms.email_field, forms.routes, forms.language, forms.words
 from claimed
   left join messages on messages.id = claimed.message_id
   left join senders on senders.id = messages.sender_id
   left join forms on forms.id = messages.form_id
 union all
-select id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null from given_up`,
+select id, ${Array(22).fill('null').join(', ')} from given_up`,
 };
 
 interface ClaimRow {
@@ -112,6 +114,11 @@ interface ClaimRow {
   slug: string;
   form_name: string | null;
   form_recipients: string[] | null;
+  fields: Form['fields'];
+  email_field: string | null;
+  routes: Form['routes'];
+  language: Form['language'];
+  words: Form['words'];
 }
 
 /**
@@ -153,7 +160,10 @@ function describe(row: ClaimRow, kind: EmailKind, leaseToken: string): ClaimedEm
             content: row.content,
             receivedAt: new Date(row.received_ms),
             sender: row.sender_id === null || row.address === null ? null : { id: row.sender_id, address: row.address },
-            form: { slug: row.slug, name: row.form_name, recipients: row.form_recipients },
+            form: {
+              ...{ slug: row.slug, name: row.form_name, recipients: row.form_recipients, fields: row.fields },
+              ...{ emailField: row.email_field, routes: row.routes, language: row.language, words: row.words },
+            },
           },
   };
 }

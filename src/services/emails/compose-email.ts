@@ -1,17 +1,23 @@
 import { domainOf, formatMailbox } from '../../address.ts';
+import type { Config } from '../../config/config.ts';
+import { catalogueOf } from '../../languages/languages.ts';
 import type { Envelope } from '../../mail/compose/compose.ts';
 import type { Mail } from '../../mail/mailer.ts';
 import type { MailingContext } from '../../mailing-context.ts';
+import type { Language } from '../../words.ts';
 import type { ClaimedEmail, ClaimedMessage } from '../delivery/claim-due.ts';
 import { summariseHeld } from '../delivery/summarise-held.ts';
 import { listNamed, type NamedMessage } from '../digest.ts';
-import { ownersOf } from '../forms/effective-settings.ts';
+import { languageOf, ownersOf } from '../forms/effective-settings.ts';
+import { labelIn } from '../forms/fields.ts';
 import type { Scope } from '../scope.ts';
-import { openContent, openOrNull, openSenderAddress } from '../sealed-values.ts';
+import { type MessageContent, openContent, openOrNull, openSenderAddress } from '../sealed-values.ts';
 import { unsubscribeToken } from '../senders/suppressions.ts';
 import { composeReply } from './compose-reply.ts';
 
 type ComposingContext = Pick<MailingContext, 'config' | 'keyring' | 'composer'>;
+/** What a mail needs about a message, besides the text. */
+type AboutMessage = Pick<ClaimedMessage, 'receipt' | 'receivedAt' | 'form'>;
 
 /** Composes the mail of an email row. An auto-reply contains nothing that a visitor wrote. @throws {SealBroken} */
 export async function composeEmail(context: ComposingContext, scope: Scope, email: ClaimedEmail): Promise<Mail> {
@@ -39,18 +45,26 @@ function composeAutoReply(
   envelope: Envelope,
   message: ClaimedMessage,
 ): Mail {
-  if (message.sender === null) throw new Error('the message has no sender to reply to');
-  const to = openSenderAddress(keyring, message.sender);
+  const { form, sender } = message;
+  if (sender === null) throw new Error('the message has no sender to reply to');
+  const to = openSenderAddress(keyring, sender);
+  const unsubscribeUrl = `${config.publicUrl}/unsubscribe?token=${unsubscribeToken(keyring, to)}`;
+  // Nothing else of the content is used.
+  const page = form.language === 'auto' ? openOrNull(() => openContent(keyring, message).language) : undefined;
   return composer.autoReply(
-    { ...envelope, to, replyTo: ownersOf(config, message.form)[0] ?? config.mailFrom.address },
-    {
-      receipt: message.receipt,
-      receivedAt: message.receivedAt,
-      siteName: config.mailFrom.name ?? new URL(config.publicUrl).hostname,
-      siteUrl: config.publicUrl,
-      unsubscribeUrl: `${config.publicUrl}/unsubscribe?token=${unsubscribeToken(keyring, to)}`,
-    },
+    { ...envelope, to, replyTo: ownersOf(config, form)[0] ?? config.mailFrom.address },
+    describeAutoReply(config, message, unsubscribeUrl, page),
   );
+}
+
+/** @param page the language of the page that the message was posted from. */
+export function describeAutoReply(config: Config, about: AboutMessage, unsubscribeUrl: string, page?: Language | null) {
+  const { words } = about.form;
+  return {
+    ...describeMessage(config, about, page),
+    ...{ ownSubject: words?.autoReplySubject, ownText: words?.autoReplyText },
+    ...{ siteUrl: config.publicUrl, unsubscribeUrl },
+  };
 }
 
 function composeNotice(
@@ -58,22 +72,42 @@ function composeNotice(
   envelope: Envelope,
   message: ClaimedMessage,
 ): Mail {
-  const content = openContent(keyring, message);
   return composer.notification(envelope, {
-    receipt: message.receipt,
-    receivedAt: message.receivedAt,
-    formSlug: message.form.slug,
-    ...(message.form.name !== null && { formName: message.form.name }),
-    sender: {
-      ...(content.address !== undefined && { address: content.address }),
-      ...(content.name !== undefined && { name: content.name }),
-    },
-    ...(content.subject !== undefined && { subject: content.subject }),
-    message: content.text,
-    extra: content.extra.map(([fieldName, value]) => ({ name: fieldName, value })),
-    publicUrl: config.publicUrl,
+    ...describeNotice(config, message, openContent(keyring, message)),
     ...(message.sender && { threadId: `<${message.sender.id}@${domainOf(config.mailFrom.address)}>` }),
   });
+}
+
+/** A notification shows labels in place of the fields' names. */
+export function describeNotice(config: Config, about: AboutMessage, content: MessageContent) {
+  const { form } = about;
+  const { address, name, subject, extra } = content;
+  const common = describeMessage(config, about, content.language);
+  const label = (field: string) => labelIn(form, field, common.language);
+  const typeOf = (field: string) =>
+    Array.isArray(form.fields) ? form.fields.find((it) => it.name === field)?.type : undefined;
+  const sentences = catalogueOf(common.language).mail;
+  // It is shown once, as the sender's address.
+  const addressField = extra.find(([field, value]) => typeOf(field) === 'email' && value === address)?.[0] ?? 'email';
+  return {
+    ...common,
+    ...{ ownSubject: form.words?.notificationSubject, publicUrl: config.publicUrl },
+    ...{ sender: { address, name }, subject, message: content.text },
+    labels: {
+      ...{ name: label('name'), email: label(addressField), subject: label('subject') },
+      message: typeOf('message') ? label('message') : null,
+    },
+    extra: extra.flatMap(([field, value]) => {
+      const isTick = typeOf(field) === 'checkbox' && (value === 'yes' || value === 'no');
+      return field === addressField ? [] : [{ name: label(field), value: isTick ? sentences[value] : value }];
+    }),
+  };
+}
+
+function describeMessage(config: Config, { receipt, receivedAt, form }: AboutMessage, page?: Language | null) {
+  const siteName = config.mailFrom.name ?? new URL(config.publicUrl).hostname;
+  const language = languageOf(config, form, page ?? undefined);
+  return { language, receipt, receivedAt, siteName, formSlug: form.slug, formName: form.name };
 }
 
 function composeDigest(
@@ -86,7 +120,7 @@ function composeDigest(
   return composer.digest(envelope, {
     count: named[0]?.count ?? 0,
     formSlug: form.slug,
-    ...(form.name !== null && { formName: form.name }),
+    formName: form.name,
     messages: named.map((it) => {
       // Only its own message must be readable: one of the others must not keep the rest back.
       const content = it.id === message.id ? openContent(keyring, it) : openOrNull(() => openContent(keyring, it));

@@ -50,11 +50,7 @@ export async function showMail(
             receivedAt: message.receivedAt,
             sender:
               message.sender == null ? null : { id: message.sender.id, address: Buffer.from(message.sender.address) },
-            form: {
-              slug: message.form.slug,
-              name: message.form.name ?? null,
-              recipients: message.form.recipients ?? null,
-            },
+            form: message.form,
           },
   };
   const mail = await composeEmail(context, scope, claimed);

@@ -1,6 +1,7 @@
 import type { CaptchaKind } from '../../captcha/kinds.ts';
 import type { Config } from '../../config/config.ts';
 import type { Form } from '../../entities/index.ts';
+import { readLanguage } from '../../languages/languages.ts';
 import type { Language } from '../../words.ts';
 import type { Scope } from '../scope.ts';
 
@@ -29,8 +30,8 @@ export function languageOf(
   form: Partial<Pick<Form, 'language'>>,
   page: Language | undefined,
 ): Language {
-  const { language } = form;
-  return language == null || language === 'auto' ? ((language && page) ?? config.language) : language;
+  // A later release may have stored a language that this one does not know.
+  return readLanguage(form.language === 'auto' ? page : form.language) ?? config.language;
 }
 
 /** How many days a form's messages are kept; 0 means for ever. */

@@ -1,11 +1,10 @@
 import { Form } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
+import { slugPattern } from '../../words.ts';
 import type { Scope } from '../scope.ts';
 
 /** The slug of the form that `/api/messages` posts to. */
 export const defaultFormSlug = 'contact';
-
-const slugPattern = /^[a-z0-9-]{1,64}$/;
 
 /** Finds a form, open or closed. It does not query for an invalid slug: PostgreSQL rejects text that contains NUL. */
 export async function findForm(scope: Scope, slug: string): Promise<Form | null> {

@@ -1,30 +1,34 @@
-import { Argument } from 'commander';
+import { Argument, Option } from 'commander';
 import type { Config } from '../../../config/config.ts';
 import type { Step } from '../../../mail/mailer.ts';
+import type { PreviewKind } from '../../../services/emails/preview-mail.ts';
 import type { TestedMail } from '../../../services/emails/show-mail.ts';
-import { emailKinds } from '../../../words.ts';
-import type { Call, CliCommand } from '../../session/command.ts';
+import { emailKinds, type Language, languages } from '../../../words.ts';
+import { type Call, type CliCommand, notEmpty } from '../../session/command.ts';
 import { exitCode } from '../../session/exit-codes.ts';
 import { openConfig } from '../../session/open-context.ts';
+import { runInScope } from '../../session/run-in-scope.ts';
 import type { Output } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 
 /** Commands that need no stored mail: show a sample, and send a test. A digest is a notification with templates of its own; a reply has none. */
-const previewKinds = [...emailKinds.filter((it) => it !== 'reply'), 'digest'] as const;
-type PreviewKind = (typeof previewKinds)[number];
+const previewKinds: readonly PreviewKind[] = [...emailKinds.filter((it) => it !== 'reply'), 'digest'];
 
 export function addTryMailCommands(emails: CliCommand): void {
   emails
     .command('preview')
     .description('Show a sample mail, made with your templates in DATA_DIR/templates or the built-in ones')
     .addArgument(new Argument('<kind>').choices(previewKinds))
+    .option('--form <slug>', 'with the templates, words and labels of this form', notEmpty)
+    .addOption(new Option('--language <language>', 'of an auto-reply or notification').choices(languages))
     .option('--html <file>', 'write the HTML part to this file instead')
     .jsonOption()
     .examples(
       'ruffinweb emails preview notification',
+      'ruffinweb emails preview auto-reply --form shop --language de',
       'ruffinweb emails preview auto-reply --html /tmp/auto-reply.html',
     )
-    .run(previewMail);
+    .run(previewSample);
 
   emails
     .command('test')
@@ -35,18 +39,29 @@ export function addTryMailCommands(emails: CliCommand): void {
     .run(testMailing);
 }
 
-async function previewMail({ deps, options, output }: Call<{ html?: string }>, kind: PreviewKind): Promise<void> {
+const loadForms = () => import('../../../services/forms/form-settings.ts');
+
+type PreviewOptions = { html?: string; form?: string; language?: Language };
+
+async function previewSample({ deps, options, output }: Call<PreviewOptions>, kind: PreviewKind): Promise<void> {
   const { config } = await openConfig(deps);
-  const { openMail } = await import('../../../mailing-context.ts');
+  const { form: slug, language } = options;
+  const form =
+    slug === undefined ? {} : await runInScope(deps, loadForms, (scope, { showForm }) => showForm(scope, slug));
+  const [{ openMail }, { previewMail }] = await Promise.all([
+    import('../../../mailing-context.ts'),
+    import('../../../services/emails/preview-mail.ts'),
+  ]);
   await using mailing = await openMail(config);
-  const mail = mailing.composer.preview(kind);
+  const mail = previewMail({ ...mailing, config }, kind, { ...form, ...(language && { language }) });
   if (options.html !== undefined) {
     const { writeFile } = await import('node:fs/promises');
     await writeFile(options.html, mail.html);
     output.note(`written to ${options.html}: open it in a browser`);
     return;
   }
-  output.printResult({ kind, ...mail }, () => {
+  const { subject, text, html } = mail;
+  output.printResult({ kind, subject, text, html }, () => {
     output.printDetails([['Subject', mail.subject]]);
     output.print();
     output.printText(mail.text.trimEnd());

@@ -1,0 +1,51 @@
+import { formatMailbox } from '../../address.ts';
+import type { FormField } from '../../entities/index.ts';
+import type { MailingContext } from '../../mailing-context.ts';
+import type { EmailKind } from '../../words.ts';
+import type { ClaimedMessage } from '../delivery/claim-due.ts';
+import { knownFields } from '../forms/fields.ts';
+import type { MessageContent } from '../sealed-values.ts';
+import { describeAutoReply, describeNotice } from './compose-email.ts';
+
+export type PreviewKind = Exclude<EmailKind, 'reply'> | 'digest';
+type MailForm = ClaimedMessage['form'];
+
+const usualForm = { slug: 'contact', name: 'Contact', recipients: null, fields: null, emailField: null, routes: null };
+const usual = { address: 'ada@example.com', name: 'Ada', subject: 'Hello', text: 'Hello,\nhow are you?' };
+
+/** A mail about a made-up message, with the form's templates, words and labels. */
+export function previewMail(
+  { config, composer }: Pick<MailingContext, 'config' | 'composer'>,
+  kind: PreviewKind,
+  given: Partial<MailForm>,
+): { subject: string; text: string; html: string } {
+  const form = { ...usualForm, language: null, words: null, ...given };
+  const about = { form, receipt: 'RW-0000000000', receivedAt: new Date('2026-01-01T00:00:00Z') };
+  const ids = { id: 'preview', internetMessageId: '<preview@example.com>', date: about.receivedAt };
+  const envelope = { ...ids, from: formatMailbox(config.mailFrom), to: 'you@example.com' };
+  if (kind === 'notification') {
+    return composer.notification(envelope, describeNotice(config, about, sampleContent(form.fields)));
+  }
+  return kind === 'auto-reply'
+    ? composer.autoReply(envelope, describeAutoReply(config, about, `${config.publicUrl}/unsubscribe`))
+    : composer.preview(kind, form.slug);
+}
+
+function sampleContent(fields: MailForm['fields']): MessageContent {
+  if (!Array.isArray(fields)) return { ...usual, extra: [['company', 'Engines']] };
+  const has = (name: string) => fields.some((it) => it.name === name);
+  return {
+    ...(fields.some((it) => it.type === 'email') && { address: usual.address }),
+    ...(has('name') && { name: usual.name }),
+    ...(has('subject') && { subject: usual.subject }),
+    text: has('message') ? usual.text : '',
+    extra: fields.filter((it) => !Object.hasOwn(knownFields, it.name)).map((it) => [it.name, sampleValue(it)]),
+  };
+}
+
+function sampleValue({ type, min, choices = [] }: FormField): string {
+  if (type === 'text') return 'Engines';
+  if (type === 'number') return String(min ?? 2);
+  if (type === 'email') return usual.address;
+  return type === 'checkbox' ? 'yes' : choices.slice(0, type === 'choices' ? 2 : 1).join(', ');
+}
