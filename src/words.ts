@@ -164,4 +164,4 @@ export type Advice =
   | 'migrate-down-first';
 
 /** What a refused request lacks. The command line and the server name their own option for it. */
-export type Need = 'again' | 'even-older' | 'even-so' | 'release' | 'close';
+export type Need = 'again' | 'even-older' | 'even-so' | 'release' | 'close' | 'closes';

@@ -85,10 +85,10 @@ const FormSchema = defineEntity({
 /** One public form. An empty setting means the environment's. */
 export class Form extends FormSchema.class {
   /** Only for the types of `em.create`: computed properties are not given. */
-  declare [OptionalProps]?: 'isOpen' | 'version';
+  declare [OptionalProps]?: 'version';
 
-  get isOpen(): boolean {
-    return this.closedAt == null;
+  isOpenAt(now: Date): boolean {
+    return this.closedAt == null && (this.closesAt == null || now < this.closesAt);
   }
 
   close(now: Date): void {

@@ -298,6 +298,12 @@ describe('the source tree', () => {
     expect(naming.filter((it) => !told.includes(it))).to.deep.equal([]);
   });
 
+  it('gives each advisory lock a number of its own', () => {
+    const numbers = files.flatMap((it) => readFileSync(join(src, it), 'utf8').match(/\b7_226_9\d\d\b/g) ?? []);
+    expect(numbers.length).to.be.greaterThan(5);
+    expect(new Set(numbers)).to.have.lengthOf(numbers.length);
+  });
+
   it('keeps SQL out of the HTTP server and the CLI', () => {
     expect(
       where(/\b(select|insert into|update|delete from)\b .*\b(from|values|set|where)\b/i).filter((it) =>

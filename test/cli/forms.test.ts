@@ -226,6 +226,7 @@ describe('forms', () => {
       routes: null,
       closesAt: null,
       messageLimit: null,
+      left: null,
       closedText: null,
       language: null,
       words: null,
@@ -300,6 +301,62 @@ describe('forms', () => {
     await json('change', 'contact', '--reset', ...others);
     expect((await json('list')).items).to.deep.equal([{ ...plain, messages: 0, held: 0, lastMessageAt: null }]);
     expect((await json('list')).next).to.equal(null);
+  });
+
+  it('show their routes, what is left of a limit, and when they close', async () => {
+    const routes = ['topic=sales -> sales@site.test, Anna@site.test, SALES@site.test', 'topic=a=b -> b@site.test'];
+    const added = await json('add', 'shop', '--route', ...routes, '--limit', '2', '--closes', '2090-12-24T18:00Z');
+    expect(added).to.deep.include({
+      routes: [
+        { field: 'topic', value: 'sales', to: ['sales@site.test', 'Anna@site.test'] },
+        { field: 'topic', value: 'a=b', to: ['b@site.test'] },
+      ],
+      ...{ state: 'open', closesAt: '2090-12-24T18:00:00.000Z', messageLimit: 2, left: 2 },
+    });
+    await using context = await openTestContext(db);
+    await buildMessages(context, 3, (index) => (index === 2 ? { _gotcha: 'x' } : {}));
+    await db.query(`update messages set form_id = (select id from forms where slug = 'shop')`);
+    expect((await json('list')).items.map((it: { left: number | null }) => it.left)).to.deep.equal([null, 0]);
+    expect(await json('change', 'shop', '--limit', '5')).to.include({ left: 2 });
+    expect((await run('list')).stdout).to.match(/shop +open, 2 left, closes 2090-12-24 /);
+    const { stdout } = await run('show', 'shop');
+    expect(stdout).to.match(/routes +topic=sales -> sales@site.test, Anna@site.test; topic=a=b -> b@site.test\n/);
+    expect(stdout)
+      .to.match(/limit +5 messages, 2 left\n/)
+      .and.match(/closes +2090-12-24 \(/);
+
+    expect(await json('change', 'shop', '--closes', '2026-01-01')).to.include({ state: 'closed' });
+    const closed = await run('change', 'shop', '--reopen');
+    expect(closed).to.include({ code: 2, stdout: '' });
+    expect(closed.stderr).to.include('--closes').and.include('--reset closes');
+    expect(await json('change', 'shop', '--reopen', '--reset', 'closes', 'limit', 'routes')).to.deep.include({
+      ...{ state: 'open', closesAt: null, messageLimit: null, left: null, routes: null },
+    });
+  });
+
+  it('refuse routes and limits that cannot work', async () => {
+    const many = (count: number, text: (n: number) => string) => Array.from({ length: count }, (_, n) => text(n));
+    for (const [args, words] of [
+      [['topic'], "It must be like 'topic=sales -> sales@example.com'"],
+      [['topic=sales'], 'It must be like'],
+      [['-> a@site.test'], 'It must be like'],
+      [['topic=sales ->'], 'It must be like'],
+      [['topic=sales -> '], 'routes.0.to.0: is empty'],
+      [['topic= -> a@site.test'], 'routes.0.value: is empty'],
+      [['_topic=sales -> a@site.test'], 'routes.0.field: cannot be the name of a field'],
+      [['topic=sales -> a@site.test,'], 'routes.0.to.1: is empty'],
+      [['topic=sales -> a@site.test, nobody'], '"nobody" is not an e-mail address'],
+      [['topic=sales -> a@site.test b@site.test'], 'is not an e-mail address'],
+      [[`topic=sales -> ${many(21, (n) => `a${n}@site.test`).join(',')}`], 'has more than 20 addresses'],
+      [many(51, (n) => `topic=${n} -> a@site.test`), 'routes: there are more than 50'],
+      [['topic=a -> a@site.test', '--limit', '0'], 'whole number from 1'],
+      [['topic=a -> a@site.test', '--closes', 'soon'], 'is not a time'],
+    ] as [string[], string][]) {
+      const refused = await run('change', 'contact', '--route', ...args);
+      expect([refused.code, refused.stdout], args[0]).to.deep.equal([2, '']);
+      expect(refused.stderr.replaceAll(/\s+/g, ' ')).to.include(words);
+    }
+    expect(await json('show', 'contact')).to.include({ routes: null, messageLimit: null, closesAt: null });
   });
 
   it('say before a change what will be deleted or refused', async () => {

@@ -104,6 +104,29 @@ describe('CAPTCHA=altcha', () => {
     expect(await db.count('messages')).to.equal(1);
   });
 
+  it('counts places of a form with a limit only for solved posts, and answers repeats', async () => {
+    await db.query(
+      `insert into forms (id, slug, captcha, message_limit) values (gen_random_uuid(), 'seats', 'altcha', 2)`,
+    );
+    const headers = (key: string) => ({ 'Idempotency-Key': key });
+    const post = async (changes: Record<string, unknown>, key: string) =>
+      await http.post('/api/forms/seats/messages', submission(changes), headers(key));
+    expect((await post({ altcha: 'wrong' }, 'a')).json.code).to.equal('captcha-wrong');
+    const altcha = await solve(http, 'seats');
+    const first = await post({ altcha }, 'a');
+    expect((await post({ altcha, message: 'Again' }, 'b')).json.code, 'used before').to.equal('captcha-wrong');
+    const last = await solve(http, 'seats');
+    const answers = await Promise.all(['b', 'b', 'c'].map((key) => post({ altcha: last, message: key }, key)));
+    const codes = answers.map((it) => it.json.code ?? it.status).sort();
+    expect(codes).to.be.deep.oneOf([
+      [201, 201, 'form-closed'],
+      [201, 'form-closed', 'form-closed'],
+    ]);
+    expect((await post({ altcha }, 'a')).text).to.equal(first.text);
+    expect((await post({ altcha: await solve(http, 'seats') }, 'd')).json.code).to.equal('form-closed');
+    expect(await db.count('messages')).to.equal(2);
+  });
+
   it("rejects wrong, forged and modified solutions, and other forms' ones", async () => {
     const good = JSON.parse(Buffer.from(await solve(http), 'base64').toString());
     const faulty = [

@@ -21,7 +21,8 @@ describe('POST /api/messages', () => {
   });
   afterEach(async () => {
     await db.empty();
-    await db.query('update forms set closed_at = null, recipients = null, auto_reply = null');
+    await db.query(`update forms set closed_at = null, closes_at = null, message_limit = null, closed_text = null,
+      recipients = null, auto_reply = null`);
   });
 
   it('stores the message and queues a mail per owner and one auto-reply', async () => {
@@ -192,12 +193,33 @@ describe('POST /api/messages', () => {
       });
     }
 
-    it('to a closed form: 410', async () => {
-      await db.query('update forms set closed_at = now()');
-      const answer = await http.post('/api/messages', submission());
-      expect(answer.status).to.equal(410);
-      expect(answer.json.code).to.equal('form-closed');
-    });
+    for (const [what, setting] of [
+      ['a closed form', 'closed_at = now()'],
+      ['a form whose time is over', 'closes_at = now()'],
+      ['a full form', 'message_limit = 0'],
+    ] as const) {
+      it(`to ${what}: 410, in the owner's words`, async () => {
+        await db.query(`update forms set ${setting}`);
+        const plain = await http.post('/api/messages', submission());
+        expect([plain.status, plain.json.code]).to.deep.equal([410, 'form-closed']);
+        const closedText = 'Sold out – see <b>shop.test</b>!';
+        await db.query('update forms set closed_text = $1', [closedText]);
+        const own = await http.post('/api/messages', submission());
+        expect(own.json).to.include({ status: 410, code: 'form-closed', detail: closedText });
+        expect(own.json.visitor).to.deep.equal({ language: 'en', text: closedText });
+        const formspree = await http.post('/f/contact', submission());
+        expect([formspree.status, formspree.json]).to.deep.equal([
+          410,
+          { error: closedText, errors: [{ code: 'INACTIVE', message: closedText }] },
+        ]);
+        const django = await http.post('/api/message', submission());
+        expect([django.status, django.json]).to.deep.equal([410, { detail: closedText }]);
+        const body = new URLSearchParams({ email: 'ada@example.test', message: 'My long text' });
+        const page = await http.send('/api/messages', { method: 'POST', headers: { Accept: browserAccept }, body });
+        expect(page.status).to.equal(410);
+        expect(page.text).to.include('Sold out – see &lt;b&gt;shop.test&lt;/b&gt;!').and.include('My long text');
+      });
+    }
 
     it('from a browser: with a safe page that keeps the text and marks errors', async () => {
       const answer = await http.send('/api/messages', {

@@ -40,6 +40,7 @@ export const needWords: Readonly<Record<Need, string>> = {
   'even-so': ': pass --yes to write anyway',
   release: ': if it is no spam, release it first with "ruffinweb messages release"',
   close: ': close it with "ruffinweb forms close", or delete them first',
+  closes: ': set another time with --closes, or remove it with --reset closes',
 };
 
 /** The fix for a failed check or a pause: the settings to change, then the command to run. */

@@ -1,8 +1,10 @@
 import { Migration } from '@mikro-orm/migrations';
+import { lockTablesOfPosts } from './20261210100000_replies.ts';
 
 /** Forms with fields, routes, limits and words of their own, and messages without a sender. */
 export class AnyForm extends Migration {
   override up(): void {
+    this.addSql(lockTablesOfPosts);
     this.addSql(`alter table "forms" add "optional_fields" text[] null, add "fields" jsonb null, add "email_field" text null,
       add "routes" jsonb null, add "closes_at" timestamptz(3) null, add "message_limit" int null, add "closed_text" text null,
       add "language" text null, add "words" jsonb null`);
@@ -17,6 +19,7 @@ export class AnyForm extends Migration {
 
   /** Messages without a sender stay: release 0.3.0 can read them. */
   override down(): void {
+    this.addSql(lockTablesOfPosts);
     this.addSql(`alter table "messages" drop column "other_addresses"`);
     this.addSql(`do $$ begin
         if not exists (select from messages where sender_id is null) then

@@ -38,6 +38,7 @@ const needWords = {
   'even-so': '',
   release: '',
   close: '',
+  closes: '',
 } as const satisfies Record<Need, string>;
 
 const pageQuery = { limit: z.coerce.number().exactOptional(), cursor: z.string().exactOptional() };

@@ -19,7 +19,7 @@ const answers = {
   'idempotency-key-reused': [422, 'The Idempotency-Key belongs to another post', 'the key was used for another post'],
   'repeat-in-progress': [409, 'The same post is being stored at this moment', 'the first one is not stored yet'],
   'form-unknown': [404, 'There is no such form', 'no form of that name'],
-  'form-closed': [410, 'This form is closed', 'the form accepts no more messages'],
+  'form-closed': [410, 'This form is closed', 'the form accepts no more messages: it is closed or full'],
   'form-exists': [409, 'There is already a form with this name', 'another form has that slug (command line)'],
   'form-in-use': [409, 'The form cannot be deleted', 'it has messages, or an API key is limited to it (command line)'],
   'sender-unknown': [404, 'There is no such sender', 'no such sender'],

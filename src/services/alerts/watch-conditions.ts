@@ -13,7 +13,7 @@ import { tellOperator } from './tell.ts';
 const minuteMs = 60_000;
 
 /** Key of the advisory lock of a look. Any constant number would do. */
-const lookLock = 7_226_948;
+const lookLock = 7_226_949;
 
 /** What the operator knows about a condition. */
 type Told = Pick<Alert, 'since' | 'toldAt' | 'error'>;

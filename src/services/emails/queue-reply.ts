@@ -4,7 +4,7 @@ import { Email, Erasure, Message } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import type { Need } from '../../words.ts';
 import { databaseNow } from '../clock.ts';
-import { ownersOf } from '../forms/effective-settings.ts';
+import { recipientsOf } from '../forms/effective-settings.ts';
 import { emailChannel, newEmailIdentity } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
 import { openContent, openOrNull, openReply, openSenderAddress, sealReply } from '../sealed-values.ts';
@@ -45,11 +45,11 @@ export async function queueReply(scope: Scope, messageId: string, request: Reply
     await em.execute('select from emails where message_id = ? order by id for update', [messageId]);
     await em.execute('select from messages where id = ? for no key update', [messageId]);
     const inside = { ...scope, em };
-    const { message, to } = await findAnswerable(inside, messageId, request.evenSo);
+    const { message, to, content } = await findAnswerable(inside, messageId, request.evenSo);
     const { receipt } = message;
     const found = request.again ? undefined : await findSame(inside, messageId, text);
     if (found !== undefined) return { receipt, to, copyTo: [], email: found, isRepeat: true };
-    const copyTo = request.copy ? [...ownersOf(scope.config, message.form)] : [];
+    const copyTo = request.copy ? [...recipientsOf(scope.config, message.form, content)] : [];
     const now = await databaseNow(em);
     const { internetMessageId } = newEmailIdentity(scope.config);
     const create = (recipient: string | null): Email => {
@@ -84,13 +84,14 @@ export async function findAnswerable({ em, keyring }: Pick<Scope, 'em' | 'keyrin
     new Problem('reply-refused', `message ${message.receipt} ${why}`, needs && { needs });
   if (message.status !== 'accepted') throw refusal(`is ${message.status}`, 'release');
   const { sender } = message;
-  const to = sender && openOrNull(() => openContent(keyring, message) && openSenderAddress(keyring, sender));
-  if (sender == null || to == null) throw refusal('has no address, or cannot be decrypted');
-  if (evenSo) return { message, to };
+  const content = openOrNull(() => openContent(keyring, message));
+  const to = sender && content && openOrNull(() => openSenderAddress(keyring, sender));
+  if (sender == null || content === null || to == null) throw refusal('has no address, or cannot be decrypted');
+  if (evenSo) return { message, to, content };
   if (sender.blockedAt != null) throw refusal('is from a blocked sender', 'even-so');
   const erased = await em.findOne(Erasure, { addressIndex: Buffer.from(sender.addressIndex) });
   if (erased !== null) throw refusal('is from somebody who was erased before', 'even-so');
-  return { message, to };
+  return { message, to, content };
 }
 
 /** A reply to this message with the same text, unless it was cancelled. */

@@ -1,18 +1,39 @@
+import { eachAddressOnce } from '../../address.ts';
 import type { CaptchaKind } from '../../captcha/kinds.ts';
 import type { Config } from '../../config/config.ts';
-import type { Form } from '../../entities/index.ts';
+import type { Form, FormRoute } from '../../entities/index.ts';
 import { readLanguage } from '../../languages/languages.ts';
 import type { Language } from '../../words.ts';
 import type { Scope } from '../scope.ts';
+import type { MessageContent } from '../sealed-values.ts';
 
 /** The captcha of a form. */
 export function captchaOf(scope: Pick<Scope, 'config'>, form: Pick<Form, 'captcha'>): CaptchaKind {
   return form.captcha ?? scope.config.captcha.kind;
 }
 
-/** Who gets the notifications about a form's messages. */
+/** Who owns a form's messages, unless a route says otherwise. */
 export function ownersOf(config: Config, form: Pick<Form, 'recipients'>): readonly string[] {
   return form.recipients?.length ? form.recipients : config.notifyTo;
+}
+
+/** Who gets the notifications about one message: all recipients of the routes that match it, or else the form's. */
+export function recipientsOf(
+  config: Config,
+  form: Pick<Form, 'recipients' | 'routes' | 'fields'>,
+  content: MessageContent,
+): readonly string[] {
+  const matching = (form.routes ?? []).filter((route) => isRouted(form, route, content));
+  return matching.length > 0 ? eachAddressOnce(matching.flatMap((it) => it.to)) : ownersOf(config, form);
+}
+
+/** Compares the stored text of the field. Several choices are stored as one text, and each of them counts. */
+function isRouted({ fields }: Pick<Form, 'fields'>, { field, value }: FormRoute, content: MessageContent): boolean {
+  const { address: email, name, subject, text: message, extra } = content;
+  const stored = new Map<string, string | undefined>([...extra, ...Object.entries({ email, name, subject, message })]);
+  const text = stored.get(field);
+  const isList = Array.isArray(fields) && fields.some((it) => it.name === field && it.type === 'choices');
+  return text === value || (isList && text !== undefined && `, ${text}, `.includes(`, ${value}, `));
 }
 
 /** SQL: the owners as an array, for a row of `forms`. @param notifyTo SQL for `NOTIFY_TO`. */

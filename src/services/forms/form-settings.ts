@@ -9,12 +9,12 @@ import { type FormView, viewForm } from './view-form.ts';
 /** Every form, in alphabetical order. */
 export async function listForms(scope: Scope): Promise<FormView[]> {
   const forms = await scope.em.find(Form, {}, { orderBy: { slug: 'asc' } });
-  return forms.map((form) => viewForm(scope, form));
+  return await Promise.all(forms.map((form) => viewWithLeft(scope, form)));
 }
 
 /** @throws {Problem} form-unknown */
 export async function showForm(scope: Scope, slug: string): Promise<FormView> {
-  return viewForm(scope, await requireForm(scope, slug));
+  return await viewWithLeft(scope, await requireForm(scope, slug));
 }
 
 /** @throws {Problem} form-exists, argument-invalid */
@@ -22,7 +22,7 @@ export async function addForm(scope: Scope, slug: string, settings: Partial<Form
   await requireFreeSlug(scope, slug);
   const form = scope.em.create(Form, { id: newId(), slug, createdAt: scope.now(), ...readSettings(scope, settings) });
   await scope.em.flush();
-  return viewForm(scope, form);
+  return await viewWithLeft(scope, form);
 }
 
 /**
@@ -45,10 +45,23 @@ export async function changeForm(
     form.slug = newSlug;
   }
   Object.assign(form, readSettings(scope, settings));
-  if (open === true) form.reopen();
+  if (open === true) {
+    form.reopen();
+    if (!form.isOpenAt(scope.now())) {
+      throw new Problem('argument-invalid', `"${slug}" closed at ${form.closesAt?.toISOString()}`, { needs: 'closes' });
+    }
+  }
   if (open === false) form.close(scope.now());
   await scope.em.flush();
-  return viewForm(scope, form);
+  return await viewWithLeft(scope, form);
+}
+
+async function viewWithLeft(scope: Scope, form: Form): Promise<FormView> {
+  const { id, messageLimit: limit } = form;
+  if (limit == null) return viewForm(scope, form);
+  const sql = 'select count(*)::int as messages from messages where form_id = ?';
+  const [counted] = await scope.em.execute<{ messages: number }[]>(sql, [id]);
+  return viewForm(scope, form, Math.max(0, limit - (counted?.messages ?? 0)));
 }
 
 async function requireForm(scope: Scope, slug: string): Promise<Form> {

@@ -15,9 +15,13 @@ export async function findForm(scope: Scope, slug: string): Promise<Form | null>
 export async function findOpenForm(scope: Scope, slug: string): Promise<Form> {
   const form = await findForm(scope, slug);
   if (form === null) throw new Problem('form-unknown', 'there is no such form');
-  if (!form.isOpen)
-    throw new Problem('form-closed', 'this form is closed', { form: form.name, language: form.language });
+  if (!form.isOpenAt(scope.now())) throw formClosed(form);
   return form;
+}
+
+/** In the operator's words, if there are some. */
+export function formClosed({ name, language, closedText }: Form, fact = 'this form is closed'): Problem {
+  return new Problem('form-closed', closedText ?? fact, { form: name, language, closedText: closedText ?? undefined });
 }
 
 /** What a shell may complete; needs no keys and no entities. A database may hold anything, and a shell must not run it. */

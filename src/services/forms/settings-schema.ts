@@ -8,7 +8,7 @@ import { fieldLimits } from './fields.ts';
 /** Max fields of type `email`: each one but the sender's is stored as a keyed hash too. */
 const maxEmailFields = 5;
 
-const text = (max: number) => z.string().trim().min(1).max(max);
+const text = (max: number) => z.string().trim().min(1, 'is empty').max(max, `is longer than ${max} characters`);
 const translated = (max: number) => z.union([text(max), z.partialRecord(z.enum(languages), text(max))]);
 
 const fieldName = z
@@ -60,9 +60,11 @@ export const fieldsSchema = z.union([
     }),
 ]);
 
+const addresses = z.array(text(254)).min(1, 'is empty').max(20, 'has more than 20 addresses');
+
 export const routesSchema = z
-  .array(z.strictObject({ field: fieldName, value: text(200), to: z.array(text(254)).min(1).max(20) }))
-  .max(50);
+  .array(z.strictObject({ field: fieldName, value: text(200), to: addresses }))
+  .max(50, 'there are more than 50');
 
 export const wordsSchema = z.strictObject({
   autoReplySubject: translated(200).optional(),

@@ -5,14 +5,14 @@ import { defaultFormSlug } from './forms.ts';
 
 export type FormView = ReturnType<typeof viewForm>;
 
-/** A form as the command line shows it. Times are ISO 8601 in UTC. */
-export function viewForm(scope: Scope, form: Form) {
+/** A form as the command line shows it. Times are ISO 8601 in UTC. @param left of its limit, if it has one. */
+export function viewForm(scope: Scope, form: Form, left: number | null = null) {
   const { config } = scope;
   return {
     id: form.id,
     slug: form.slug,
     name: form.name ?? null,
-    state: form.isOpen ? ('open' as const) : ('closed' as const),
+    state: form.isOpenAt(scope.now()) ? ('open' as const) : ('closed' as const),
     /** The URL to post to. */
     address: `${config.publicUrl}${form.slug === defaultFormSlug ? '/api/messages' : `/api/forms/${form.slug}/messages`}`,
     recipients: form.recipients ?? null,
@@ -26,6 +26,8 @@ export function viewForm(scope: Scope, form: Form) {
     routes: form.routes ?? null,
     closesAt: form.closesAt?.toISOString() ?? null,
     messageLimit: form.messageLimit ?? null,
+    /** How many more messages it accepts; null without a limit. */
+    left,
     closedText: form.closedText ?? null,
     language: form.language ?? null,
     words: form.words ?? null,

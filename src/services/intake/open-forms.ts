@@ -21,6 +21,8 @@ export async function withOpenForm<T>(
   take: (form: Form) => Promise<T>,
 ): Promise<T> {
   let form = remembered.get(slug);
+  // Its time may have come since it was read.
+  if (!form?.isOpenAt(scope.now())) form = undefined;
   for (;;) {
     const judgedBy = form ?? (await readForm(scope, remembered, slug));
     try {

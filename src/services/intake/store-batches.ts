@@ -16,6 +16,9 @@ export interface BatchLimits {
 
 const defaultLimits: BatchLimits = { maxInFlight: 2, maxPosts: 200, maxWaiting: 2000 };
 
+/** For a form with a limit. Its posts wait for each other here, so that they take one connection. */
+export const oneByOne: BatchLimits = { ...defaultLimits, maxInFlight: 1, maxPosts: 1 };
+
 /** Max wait until a post's statement starts, in milliseconds. Together with the statement it must stay below five seconds. */
 const maxWaitMs = 1500;
 

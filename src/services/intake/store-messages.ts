@@ -1,5 +1,5 @@
 import { requestPatience } from '../../database/orm.ts';
-import { runStatement } from '../../database/statement.ts';
+import { runStatement, runTogether, type Statement } from '../../database/statement.ts';
 import { Problem } from '../../problems.ts';
 import { isReceiptClash } from '../ids.ts';
 import type { Scope } from '../scope.ts';
@@ -15,16 +15,18 @@ const maxRepeatWaitMs = 5000;
  * Stores messages with their senders and emails in one statement: all are committed when this returns, and none if it
  * throws.
  *
+ * @param verdicts one at a time, if its form has a limit.
  * @param since when the first post arrived, by `performance.now()`. A repeat of a post that is still being stored waits for
  *   it, until five seconds after this.
  * @returns one result for each verdict, in the same order.
- * @throws {Problem} repeat-in-progress
+ * @throws {Problem} repeat-in-progress, form-closed
  */
 export async function storeMessages(
   scope: Scope,
   verdicts: readonly Verdict[],
   since = performance.now(),
 ): Promise<StoreResult[]> {
+  const limit = verdicts[0]?.limit;
   let clashes = 0;
   for (;;) {
     const rows = verdicts.map((verdict, index) => prepareRow(scope, verdict, index + 1));
@@ -34,7 +36,9 @@ export async function storeMessages(
         keys: rows.some((row) => row.key !== null),
         replies: rows.some((row) => row.replies.length > 0),
       });
-      const stored = await runStatement<StoredRow>(scope.em, statement, bind(rows));
+      const stored = await (limit === undefined
+        ? runStatement<StoredRow>(scope.em, statement, bind(rows))
+        : runIfNotFull(scope, limit, statement, rows));
       const results = await answerAll(scope, rows, new Map(stored.map((it) => [it.n, it])));
       // These repeated something that was gone a moment later: a key became a day old, or a message was deleted. They are
       // not stored, so try again.
@@ -47,6 +51,11 @@ export async function storeMessages(
       );
       return results.map((result, index) => result ?? (again[unexplained.indexOf(index)] as StoreResult));
     } catch (error) {
+      if (error === limit?.whenFull) {
+        const [repeat] = await findRepeats(scope, rows);
+        if (repeat === undefined) throw error;
+        return [repeat];
+      }
       if (isReceiptClash(error) && ++clashes < 3) continue;
       // With several posts, we cannot know which one waits. `store-batches.ts` then stores them one by one.
       if (!isLockTimeout(error) || rows.length > 1 || !(await isRepeatBeingStored(scope, rows))) throw error;
@@ -55,6 +64,37 @@ export async function storeMessages(
       }
     }
   }
+}
+
+/** First number of the locks of forms. Two forms may share a lock, which costs only time. Any constant number would do. */
+const formLock = 7_226_950;
+
+const lockForm: Statement = { name: 'lock_form_1', text: `select pg_advisory_xact_lock(${formLock}, hashtext($1))` };
+
+// In the order of an index, or PostgreSQL may look for a few rows in the whole table.
+const countMessages: Statement = {
+  name: 'is_form_full_1',
+  text: 'select count(*) >= $2::int as is_full from (select from messages where form_id = $1 order by id limit $2) as counted',
+};
+
+/**
+ * Runs the storing statement for one post, unless its form is full. The form's lock comes before all other locks, and a
+ * transaction takes one such lock, so it cannot deadlock. The next statement sees the messages of those who had it before.
+ */
+async function runIfNotFull(
+  scope: Scope,
+  { messages, whenFull }: NonNullable<Verdict['limit']>,
+  statement: Statement,
+  rows: readonly Row[],
+): Promise<StoredRow[]> {
+  const stored = await runTogether(scope.em, async (ask) => {
+    const formId = rows[0]?.form_id;
+    await ask(lockForm, [formId]);
+    const [form] = await ask<{ is_full: boolean }>(countMessages, [formId, messages]);
+    return form?.is_full ? undefined : await ask<StoredRow>(statement, bind(rows));
+  });
+  if (stored === undefined) throw whenFull;
+  return stored;
 }
 
 /** The statement's answer for one row; `received_ms` is null if it was not stored. */

@@ -1,7 +1,8 @@
 import type { Form } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import type { NoReplyReason } from '../../words.ts';
-import { captchaOf, notifyLimitOf, ownersOf } from '../forms/effective-settings.ts';
+import { captchaOf, notifyLimitOf, ownersOf, recipientsOf } from '../forms/effective-settings.ts';
+import { formClosed } from '../forms/forms.ts';
 import { refuseForeignOrigin } from '../forms/origins.ts';
 import type { Scope } from '../scope.ts';
 import type { MessageContent } from '../sealed-values.ts';
@@ -56,8 +57,8 @@ function judge(
   guarded: GuardVerdict,
 ): Verdict {
   const { config } = scope;
-  const notify = ownersOf(config, form);
-  const ownAddresses = [config.mailFrom.address, ...config.notifyTo, ...notify];
+  const owners = [...ownersOf(config, form), ...(form.routes ?? []).flatMap((it) => it.to)];
+  const ownAddresses = [config.mailFrom.address, ...config.notifyTo, ...owners];
   const isOff = !(form.autoReply ?? config.autoReply);
   return {
     ...guarded,
@@ -67,8 +68,12 @@ function judge(
     otherAddresses: [],
     clientAddress: submission.clientAddress,
     idempotencyKey: submission.idempotencyKey,
-    notify,
+    notify: recipientsOf(config, form, content),
     notifyLimit: notifyLimitOf(form),
+    limit:
+      form.messageLimit == null
+        ? undefined
+        : { messages: form.messageLimit, whenFull: formClosed(form, 'this form is full') },
     noReply: isOff ? 'off' : whyNoReplyTo(content.address, ownAddresses),
   };
 }

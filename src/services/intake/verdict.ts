@@ -26,6 +26,8 @@ export interface Verdict {
   captchaUse: { id: string; expiresAt: Date } | undefined;
   /** How many notifications an hour an owner gets; 0 for no limit. */
   notifyLimit: number;
+  /** How many messages its form accepts, and the refusal of further ones; undefined for any number. */
+  limit?: { messages: number; whenFull: Problem } | undefined;
   /** Why no auto-reply may go out. If undefined, the database checks its own limits. */
   noReply: NoReplyReason | undefined;
 }

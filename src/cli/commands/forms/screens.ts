@@ -10,8 +10,11 @@ export function printForms(output: Output, forms: readonly (FormView & Partial<L
     { header: 'SLUG', text: (it) => it.slug },
     {
       header: 'STATE',
-      text: (it) => it.state,
-      style: (text, it) => (it.state === 'open' ? style.good(text) : style.bad(text)),
+      text: ({ state, left, closesAt }) => {
+        const closes = closesAt !== null && state === 'open' && `closes ${output.timeInList(closesAt)}`;
+        return [state, left !== null && `${left} left`, closes].filter(Boolean).join(', ');
+      },
+      style: (text, it) => (it.state === 'open' && it.left !== 0 ? style.good(text) : style.bad(text)),
     },
     ...(forms.some((it) => it.messages !== undefined) ? countColumns(output) : []),
     ...(forms.some((it) => it.name !== null) ? [name] : []),
@@ -33,6 +36,7 @@ function countColumns(output: Output): Column<Partial<ListedForm>>[] {
 
 export function printForm(output: Output, form: FormView): void {
   const { effective } = form;
+  const routes = form.routes?.map(({ field, value, to }) => `${field}=${value} -> ${to.join(', ')}`);
   const inherited = (own: unknown, variable: string) => (own === null ? ` (from ${variable})` : '');
   output.printDetails([
     ['slug', form.slug, output.style.bold],
@@ -40,6 +44,7 @@ export function printForm(output: Output, form: FormView): void {
     ['state', form.state, form.state === 'open' ? output.style.good : output.style.bad],
     ['address', form.address],
     ['recipients', `${effective.recipients.join(', ')}${inherited(form.recipients, 'NOTIFY_TO')}`],
+    ['routes', routes?.join('; ')],
     ['auto-reply', `${onOff(effective.autoReply)}${inherited(form.autoReply, 'AUTO_REPLY')}`],
     ['captcha', `${effective.captcha}${inherited(form.captcha, 'CAPTCHA')}`],
     ['redirect', form.redirectUrl ?? 'our thank-you page'],
@@ -47,6 +52,9 @@ export function printForm(output: Output, form: FormView): void {
     ['origins', form.origins?.join(', ') ?? 'from ALLOWED_ORIGINS'],
     ['retention', `${daysInWords(effective.retentionDays)}${inherited(form.retentionDays, 'RETENTION_DAYS')}`],
     ['notify limit', `${limitInWords(effective.notifyLimit)}${form.notifyLimit === null ? ' (the default)' : ''}`],
+    ['limit', form.messageLimit === null ? null : `${plural(form.messageLimit, 'message')}, ${form.left} left`],
+    ['closes', form.closesAt && output.timeInFull(form.closesAt)],
+    ['closed text', form.closedText],
     ['created', output.timeInFull(form.createdAt)],
     ['closed', form.closedAt && output.timeInFull(form.closedAt)],
     ['id', form.id, output.style.dim],

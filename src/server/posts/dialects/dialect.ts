@@ -19,7 +19,7 @@ export interface StoredPost {
   next: string;
 }
 
-/** Capital letter first, full stop last. */
+/** Capital letter first, full stop last, unless the operator's own words have an end. */
 export function sentence(text: string): string {
-  return `${text[0]?.toUpperCase()}${text.slice(1)}.`;
+  return `${text[0]?.toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`;
 }
