@@ -3,8 +3,10 @@ import type { FormLanguage, Need } from './words.ts';
 /** What is wrong with one field of a submission. */
 export interface FieldFault {
   field: string;
-  code: 'missing' | 'too-long' | 'invalid' | 'too-many' | 'file';
+  code: 'missing' | 'too-long' | 'invalid' | 'too-many' | 'file' | 'choice' | 'range';
   message: string;
+  /** For people, if the form declares the field. */
+  label?: string;
 }
 
 /** Every refusal. The server translates it into an HTTP status, the command line into an exit code. */

@@ -11,7 +11,7 @@ import { checkFields } from '../../src/services/intake/check-fields.ts';
 const router = new Router<RequestState>();
 router.post('/api/messages', async (ctx) => {
   const submission = await readSubmission(ctx, 'contact');
-  const { text } = checkFields(submission.values);
+  const { text } = checkFields(submission.values).content;
   ctx.status = 201;
   ctx.body = { id: randomUUID(), receipt: `RW-${text.length}`, receivedAt: new Date().toISOString() };
 });

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { deleteForm } from '../../src/services/forms/delete-form.ts';
+import { addForm } from '../../src/services/forms/form-settings.ts';
 import { checkFields } from '../../src/services/intake/check-fields.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { browserAccept, type Client, clientOf, submission } from '../support/api.ts';
@@ -196,11 +197,69 @@ describe('forms', () => {
     });
   });
 
-  it('list mailboxes once, and no field that is always required', async () => {
+  it('show declared fields, and print fitting inputs for them', async () => {
+    await using context = await openTestContext(db, settings);
+    await addForm(openScope(context), 'rsvp', {
+      fields: [
+        { name: 'guest', type: 'text', label: { en: 'Your {name}', de: 'Ihr Name' }, required: true, min: 2, max: 20 },
+        { name: 'seats', type: 'number', min: 1, max: 8 },
+        { name: 'dish', type: 'choice', choices: ['Fish', '<{Meat}>'], required: true },
+        { name: 'days', type: 'choices', choices: ['Fri', 'Sat'], max: 1 },
+        { name: 'terms', type: 'checkbox', required: true },
+        { name: 'contact', type: 'email' },
+        { name: 'story', type: 'text', max: 1000 },
+      ],
+    });
+    const snippet = (await json('html', 'rsvp')).snippet;
+    expect(snippet.split('\n').slice(1, 8)).to.deep.equal([
+      '  <label>Your {name} <input name="guest" minlength="2" maxlength="20" required></label>',
+      '  <label>Seats <input name="seats" type="number" step="any" min="1" max="8"></label>',
+      '  <label>Dish <select name="dish" required><option value=""></option><option>Fish</option><option>&lt;{Meat}&gt;</option></select></label>',
+      '  <label>Days <select name="days" multiple><option>Fri</option><option>Sat</option></select></label>',
+      '  <label>Terms <input name="terms" type="checkbox" value="yes" required></label>',
+      '  <label>Contact <input name="contact" type="email" autocomplete="email"></label>',
+      '  <label>Story <textarea name="story" maxlength="1000" rows="5"></textarea></label>',
+    ]);
+    const react = (await json('html', 'rsvp', '--react')).snippet;
+    for (const part of [
+      `<label>Your {'{'}name{'}'} <input name="guest" minLength="2" maxLength="20" required /></label>`,
+      `<option>&lt;{'{'}Meat{'}'}&gt;</option></select></label>`,
+      '<textarea name="story" maxLength="1000" rows={5} /></label>',
+    ]) {
+      expect(react).to.include(part);
+    }
+    const { stdout } = await run('show', 'rsvp');
+    expect(stdout.replaceAll(/\s+/g, ' ')).to.include(
+      'fields guest (text, 2–20); seats (number, 1–8); dish (choice, Fish, <{Meat}>); days (choices, –1, Fri, Sat); ' +
+        'terms (checkbox); contact (email, the sender); story (text, –1000) required guest, dish, terms',
+    );
+  });
+
+  it('say which servers may run if messages may lack an address or a text', async () => {
+    const note = 'no server older than 0.3.0 may be running';
+    for (const [said, ...args] of [
+      [true, 'add', 'a', '--fields', 'any'],
+      [true, 'add', 'b', '--optional', 'email'],
+      [false, 'change', 'b', '--optional', 'email,message'],
+      [false, 'change', 'b', '--reset', 'optional'],
+      [true, 'change', 'b', '--optional', 'message'],
+      [false, 'add', 'c', '--fields', 'any', '--require', 'email', 'message'],
+      [false, 'add', 'd', '--require', 'company'],
+    ] as const) {
+      const { code, stderr } = await run(...args);
+      expect([code, stderr.includes(note)], args.join(' ')).to.deep.equal([0, said]);
+    }
+    expect((await run('show', 'a')).stdout).to.match(/^fields +any\nrequired +nothing$/m);
+  });
+
+  it('list mailboxes and required fields once', async () => {
     const twice = ['Shop@site.test', 'b@site.test', 'shop@SITE.test', 'shop@site.test'];
-    const form = await json('add', 'shop', '--to', ...twice, '--require', 'email', 'company', 'message');
-    expect(form).to.deep.include({ recipients: ['Shop@site.test', 'b@site.test'], requiredFields: ['company'] });
-    expect(await json('change', 'shop', '--require', 'email')).to.deep.include({ requiredFields: null });
+    const form = await json('add', 'shop', '--to', ...twice, '--require', 'email', 'company', 'email');
+    expect(form).to.deep.include({
+      recipients: ['Shop@site.test', 'b@site.test'],
+      requiredFields: ['email', 'company'],
+    });
+    expect(form.effective.requiredFields).to.deep.equal(['email', 'message', 'company']);
     const shown = await runHere(['forms', 'show', 'contact', '--json'], db, {
       settings: { ...settings, NOTIFY_TO: twice.join(', ') },
     });
@@ -240,6 +299,8 @@ describe('forms', () => {
         retentionDays: 0,
         notifyLimit: 60,
         language: 'en',
+        requiredFields: ['email', 'message'],
+        emailField: 'email',
       },
       createdAt: plain.createdAt,
       closedAt: null,
@@ -288,6 +349,8 @@ describe('forms', () => {
       retentionDays: 30,
       notifyLimit: 0,
       language: 'en',
+      requiredFields: ['email', 'message', 'company'],
+      emailField: 'email',
     });
     const { name, recipients, captcha } = plain;
     expect(await json('change', 'contact', '--reset', 'name', 'recipients', 'captcha')).to.deep.equal({
@@ -295,7 +358,10 @@ describe('forms', () => {
       name,
       recipients,
       captcha,
-      effective: { ...plain.effective, autoReply: false, retentionDays: 30, notifyLimit: 0 },
+      effective: {
+        ...{ ...plain.effective, autoReply: false, retentionDays: 30, notifyLimit: 0 },
+        requiredFields: ['email', 'message', 'company'],
+      },
     });
     const others = ['auto-reply', 'redirect', 'required', 'origins', 'retention', 'notify-limit'];
     await json('change', 'contact', '--reset', ...others);
@@ -491,7 +557,7 @@ describe('forms', () => {
   it('name a missing field once, even if it is also invalid', () => {
     const faults = (values: Record<string, unknown>, required: string[]) => {
       try {
-        checkFields(new Map(Object.entries(submission(values))), required);
+        checkFields(new Map(Object.entries(submission(values))), { requiredFields: required });
         return [];
       } catch (error) {
         return (error as { faults: { field: string; code: string }[] }).faults.map((it) => `${it.field} ${it.code}`);

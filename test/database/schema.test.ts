@@ -51,6 +51,20 @@ describe('migrations', () => {
     expect(applied.flat()).to.deep.equal(migrations.map((it) => it.name));
   });
 
+  it('go back with messages without a sender, and keep them', async () => {
+    await using db = await createDatabase();
+    const orm = await openOrm(db.url, commandPatience);
+    await db.query(`insert into messages (id, receipt, form_id, status, content, other_addresses, received_at)
+      select gen_random_uuid(), 'RW-0000000000', id, 'accepted', '', '{00}', now() from forms`);
+    while (!(await migrateDown(orm)).includes('20261230100000_any_form'));
+    expect(await db.query('select sender_id, receipt from messages')).to.deep.equal([
+      { sender_id: null, receipt: 'RW-0000000000' },
+    ]);
+    await migrateUp(orm);
+    await orm.close();
+    expect(await db.query('select other_addresses from messages')).to.deep.equal([{ other_addresses: null }]);
+  });
+
   it('can all be reverted one by one and applied again', async () => {
     await using db = await createDatabase();
     const orm = await openOrm(db.url, commandPatience);

@@ -16,6 +16,7 @@ describe("Formspree's own client (@formspree/core) with only its endpoint change
     api = await openApi({ PUBLIC_URL: 'https://forms.example.test', ALLOWED_ORIGINS: 'https://site.example.test' });
     ({ db, server, http } = api);
     await db.query(`insert into forms (id, slug, closed_at) values (gen_random_uuid(), 'closed', now())`);
+    await db.query(`insert into forms (id, slug, required_fields) values (gen_random_uuid(), 'strict', '{message}')`);
   });
   after(async () => {
     await api[Symbol.asyncDispose]();
@@ -48,18 +49,28 @@ describe("Formspree's own client (@formspree/core) with only its endpoint change
     expect(await db.emails()).to.deep.equal({ 'auto-reply queued': 1, 'notification queued': 1 });
   });
 
+  it('sends a form without message or address, and it is stored', async () => {
+    const sent = await submit('contact', formData({ email: 'ada@example.test', topic: 'Sales' }));
+    expect(sent.kind).to.equal('success');
+    expect((await submit('contact', { topic: 'Sales', _subject: '' })).kind).to.equal('success');
+    expect(await db.query('select sender_id is null as has_no_sender from messages order by id')).to.deep.equal([
+      { has_no_sender: false },
+      { has_no_sender: true },
+    ]);
+  });
+
   it('sends an object, with _next to one of our sites', async () => {
     const result = await submit('contact', submission({ _next: 'https://site.example.test/danke' }));
     expect((result as SubmissionSuccess).next).to.equal('https://site.example.test/danke');
   });
 
   it('shows each error at its field, with a code that the client knows', async () => {
-    const error = await refused('contact', { email: 'ada@', name: '' });
+    const error = await refused('strict', { email: 'ada@', name: '' });
     expect(error.getAllFieldErrors()).to.deep.equal([
       ['email', [{ code: 'TYPE_EMAIL', message: 'must be a single e-mail address, like ada@example.com' }]],
       ['message', [{ code: 'REQUIRED_FIELD_MISSING', message: 'is required' }]],
     ]);
-    const blank = await refused('contact', formData({ _replyto: 'ada@', message: ' ' }));
+    const blank = await refused('strict', formData({ _replyto: 'ada@', message: ' ' }));
     expect(blank.getFieldErrors('_replyto')[0]?.code).to.equal('TYPE_EMAIL');
     expect(blank.getFieldErrors('message')[0]?.code).to.equal('REQUIRED_FIELD_EMPTY');
     const long = await refused('contact', submission({ name: 'x'.repeat(201) }));
@@ -74,6 +85,9 @@ describe("Formspree's own client (@formspree/core) with only its endpoint change
 
   it('shows errors about the whole form above it', async () => {
     expect((await refused('contact', {})).getFormErrors()).to.deep.equal([
+      { code: 'EMPTY', message: 'The form is empty.' },
+    ]);
+    expect((await refused('contact', { topic: ' ', _gotcha: '' })).getFormErrors()).to.deep.equal([
       { code: 'EMPTY', message: 'The form is empty.' },
     ]);
     expect((await refused('nowhere', submission())).getFormErrors()).to.deep.equal([

@@ -72,6 +72,7 @@ function sendProblem(ctx: KoaContext & { state: RequestState }, problem: Problem
       ...refused,
       posted,
       form: formNameOf(ctx, problem, form),
+      settings: form,
       action: basePath + ctx.path,
       fromKnownPage: isFromKnownPage(ctx),
       hidesOrigin: ctx.headers.origin === 'null',

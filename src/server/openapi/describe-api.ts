@@ -46,7 +46,12 @@ export function describeApi(publicUrl: string): OpenApi {
       '/readyz': { get: posts.getReady },
     },
     components: {
-      schemas: { Submission: submissionSchema(), ...answerSchemas(), ...adminSchemas() },
+      schemas: {
+        Submission: submissionSchema(),
+        AnySubmission: submissionSchema([]),
+        ...answerSchemas(),
+        ...adminSchemas(),
+      },
       securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'A key from `ruffinweb keys create`.' } },
     },
   };

@@ -13,12 +13,12 @@ export const answer = (description: string, schema: string, example?: unknown): 
 });
 
 /** The body of a post, as each type of form. */
-export const formBody = (example: unknown): NonNullable<Operation['requestBody']> => ({
+export const formBody = (example: unknown, schema = 'Submission'): NonNullable<Operation['requestBody']> => ({
   required: true,
   content: Object.fromEntries(
     ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'].map((type) => [
       type,
-      { schema: ref('Submission'), example },
+      { schema: ref(schema), example },
     ]),
   ),
 });

@@ -55,6 +55,7 @@ export const postMessageToForm: Operation = {
   operationId: 'postMessageToForm',
   summary: 'Send a message to another form',
   parameters: [slug, idempotencyKey],
+  requestBody: formBody(ada, 'AnySubmission'),
 };
 
 export const getCaptcha: Operation = {
@@ -97,7 +98,7 @@ export const postFormspree: Operation = {
   description:
     'For `@formspree/core`, `@formspree/ajax` and `@formspree/react`, and for plain forms made for Formspree.',
   parameters: [slug, idempotencyKey],
-  requestBody: formBody(ada),
+  requestBody: formBody(ada, 'AnySubmission'),
   responses: {
     200: answer('Stored.', 'FormspreeSent', {
       ok: true,

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { solutionFields } from '../../captcha/kinds.ts';
-import { fieldLimits, knownFields } from '../../services/forms/fields.ts';
+import { alwaysRequired, fieldLimits, knownFields } from '../../services/forms/fields.ts';
 import { languages } from '../../words.ts';
 import { problemKinds } from '../http/problem-details.ts';
 import type { Schema } from './document.ts';
@@ -24,6 +24,7 @@ const instructions: Record<string, string> = {
   _honey: 'Another name of `_gotcha`.',
   _charset_:
     'As a hidden field, the browser fills in the encoding of the page. Multipart and urlencoded are read in it.',
+  _language: 'The language of the page, for forms that follow it; `/form.js` sets it.',
   _elapsed: 'Milliseconds since the form was shown; `/form.js` sets it. A time too short for a person looks like spam.',
   ...Object.fromEntries(
     Object.entries(solutionFields).map(([kind, name]) => [
@@ -35,8 +36,8 @@ const instructions: Record<string, string> = {
   ),
 };
 
-/** The body of a post: what `checkFields` accepts, with its limits. */
-export function submissionSchema(): Schema {
+/** The body of a post: what `checkFields` accepts, with its limits. A form may require other fields. */
+export function submissionSchema(required: readonly string[] = alwaysRequired): Schema {
   const known = Object.entries(knownFields).map(([name, { limit }]): [string, Schema] => [
     name,
     {
@@ -49,7 +50,7 @@ export function submissionSchema(): Schema {
   const others = Object.entries(instructions).map(([name, description]) => [name, { type: 'string', description }]);
   return {
     type: 'object',
-    required: Object.entries(knownFields).flatMap(([name, rule]) => ('required' in rule ? [name] : [])),
+    ...(required.length > 0 && { required: [...required] }),
     properties: Object.fromEntries([...known, ...others]),
     additionalProperties: {
       type: ['string', 'number', 'boolean', 'null', 'array'],
@@ -89,8 +90,9 @@ const answerShapes = {
       .array(
         z.object({
           field: text.describe('The field’s name; empty if the whole post is wrong.'),
-          code: z.enum(['missing', 'too-long', 'invalid', 'too-many', 'file']),
-          message: text.describe('What is wrong, to be read after the field’s name.'),
+          code: z.enum(['missing', 'too-long', 'invalid', 'too-many', 'file', 'choice', 'range']),
+          message: text.describe('What is wrong, to be read after the field’s name or label.'),
+          label: text.optional().describe('For people, if the form declares the field.'),
         }),
       )
       .optional()

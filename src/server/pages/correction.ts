@@ -1,7 +1,7 @@
 import { solutionFields } from '../../captcha/kinds.ts';
 import { catalogueOf } from '../../languages/languages.ts';
-import { aliases } from '../../services/forms/fields.ts';
-import { nameInFault } from '../../services/intake/check-fields.ts';
+import { aliases, type DeclaredField, declaredFields, type FieldRules } from '../../services/forms/fields.ts';
+import { nameInFault } from '../../services/intake/read-value.ts';
 import type { ProblemDetails } from '../http/problem-details.ts';
 import type { Refused } from './visitor-words.ts';
 
@@ -12,13 +12,28 @@ const knownFields = [
   { name: 'message', type: 'textarea', autocomplete: 'off' },
 ] as const;
 
+const aliasesOf = new Map<string, readonly string[]>(Object.entries(aliases));
+
+/** The input for a declared field. */
+function inputOf(field: DeclaredField) {
+  const known = knownFields.find((it) => it.name === field.name);
+  const { type, max = 0, choices } = field;
+  const ownType = type === 'text' && max > 200 ? 'textarea' : choices ? 'select' : type;
+  return { ...field, autocomplete: 'off', ...known, type: known?.type ?? ownType, isMultiple: type === 'choices' };
+}
+
 const solutions = new Set<string>(Object.values(solutionFields));
 
-/** The values of the correction page: everything that was typed, and what is wrong with each field. */
+/**
+ * The values of the correction page: everything that was typed, and what is wrong with each field.
+ *
+ * @param form empty if this server has not read it yet.
+ */
 export function correction(
   details: ProblemDetails,
   posted: ReadonlyMap<string, unknown>,
-  { language, label }: Pick<Refused, 'language' | 'label'>,
+  form: FieldRules = {},
+  { language, label: labelFor }: Pick<Refused, 'language' | 'label'>,
 ) {
   const words = catalogueOf(language).pages;
   // Faults shorten long names, so look the posted name up. The first fault of a field wins.
@@ -27,14 +42,19 @@ export function correction(
     details.errors?.toReversed().map(({ field, message }) => [postedNames.get(field) ?? field, message]),
   );
   const faultOf = (...names: string[]) => names.map((name) => faults.get(name)).find((it) => it !== undefined) ?? '';
-  const known = knownFields
+  const isEmpty = details.errors?.some((it) => it.field === '' && it.code === 'missing');
+  const known = (declaredFields(form)?.map(inputOf) ?? knownFields)
     .map((field) => {
-      const names = [field.name, ...aliases[field.name]];
+      const names = [field.name, ...(aliasesOf.get(field.name) ?? [])];
       const given = names.some((name) => posted.has(name));
-      return { ...field, label: label(field.name), given, value: typed(posted, names), fault: faultOf(...names) };
+      const label = labelFor(field.name);
+      const [value, texts] = [typed(posted, names), names.flatMap((name) => textsOf(posted.get(name)))];
+      // A number input would lose a text that is no number.
+      const type = field.type === 'number' && Number.isNaN(Number(value)) ? 'text' : field.type;
+      return { ...field, type, label, given, texts, value, fault: faultOf(...names) };
     })
-    .filter(({ given, fault }) => given || fault !== '');
-  const shown = new Set<string>(known.flatMap(({ name }) => [name, ...aliases[name]]));
+    .filter(({ given, fault }) => given || isEmpty || fault !== '');
+  const shown = new Set<string>(known.flatMap(({ name }) => [name, ...(aliasesOf.get(name) ?? [])]));
   // Includes required fields that were not posted.
   const named = [...faults.keys()].filter((name) => name !== '').toReversed();
   const others = [...new Set([...posted.keys(), ...named])].filter((name) => !shown.has(name));
@@ -43,7 +63,8 @@ export function correction(
     .map((name) => {
       const value = typed(posted, [name]);
       const type = value.includes('\n') || value.length > 100 ? 'textarea' : 'text';
-      return { name, label: label(nameInFault(name)), type, autocomplete: 'off', value, fault: faultOf(name) };
+      const label = labelFor(nameInFault(name));
+      return { name, label, type, autocomplete: 'off', value, fault: faultOf(name) };
     });
   const captcha = details.code !== 'fields-invalid';
   const fields = [...known, ...faulty];

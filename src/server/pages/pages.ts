@@ -1,7 +1,7 @@
 import type { Config } from '../../config/config.ts';
 import { catalogueOf, fill, inLanguage } from '../../languages/languages.ts';
 import type { ProblemCode } from '../../problems.ts';
-import { labelOf } from '../../services/forms/fields.ts';
+import { type FieldRules, labelOf } from '../../services/forms/fields.ts';
 import type { Submitted } from '../../services/intake/submit-message.ts';
 import type { Language } from '../../words.ts';
 import { maxValues } from '../http/body-limits.ts';
@@ -41,6 +41,8 @@ export interface RefusedPost extends Omit<Refused, 'isRead'> {
   posted: ReadonlyMap<string, unknown> | undefined;
   /** The form's name for visitors, if it is known. */
   form: string | undefined;
+  /** Its settings, if this server has read them. */
+  settings?: FieldRules | undefined;
   /** The path that it was posted to. */
   action: string;
   /** Whether it came from a page that may post to some form, or from no page. */
@@ -83,9 +85,9 @@ export function openPages(config: Config): Pages {
         mailbox: hasMailbox(config),
       }),
     problem(details, refused) {
-      const { posted, form, action, next, captcha, language } = refused;
+      const { posted, form, action, next, captcha, language, settings } = refused;
       const corrected =
-        posted && isCorrectable(details.code, captcha) ? correction(details, posted, refused) : undefined;
+        posted && isCorrectable(details.code, captcha) ? correction(details, posted, settings, refused) : undefined;
       // Missing fields are added to what was posted. A form with too many values would be refused again.
       return corrected !== undefined && corrected.fields.length + corrected.hidden.length <= maxValues
         ? correct({ language, form: form ?? '', action, next: next ?? `${basePath}/thanks`, ...corrected })

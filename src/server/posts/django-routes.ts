@@ -14,9 +14,9 @@ export function addDjangoRoutes(router: Router<RequestState>, limits: Limits): v
   router.post('/api/sender', ...limits.requests, async (ctx) => {
     const { scope } = ctx.state;
     const submission = await readSubmission(ctx, defaultFormSlug);
-    const content = checkSubmission(scope, await findOpenForm(scope, defaultFormSlug), submission);
+    const { content } = checkSubmission(scope, await findOpenForm(scope, defaultFormSlug), submission);
     ctx.status = 201;
-    ctx.body = { name: content.name ?? '', email: content.address };
+    ctx.body = { name: content.name ?? '', email: content.address ?? '' };
   });
 
   router.post('/api/message', ...limits.posts, (ctx) => takeSubmission(ctx, defaultFormSlug));

@@ -1,7 +1,7 @@
 import { MIMEType } from 'node:util';
 import busboy from 'busboy';
 import { Problem } from '../../problems.ts';
-import { filePart } from '../../services/intake/check-fields.ts';
+import { filePart } from '../../services/intake/read-value.ts';
 import { maxValues, tooManyValues } from '../http/body-limits.ts';
 import { type PartHeaders, prepareParts } from './busboy-internals.ts';
 import { charsetField, decodeAs, decoderOfPage, decodeUtf8 } from './charsets.ts';

@@ -6,6 +6,7 @@ import { bodyLimit, bodyTooLarge, maxValues, tooManyValues } from '../http/body-
 import type { RequestState } from '../http/request-scope.ts';
 import { wantsPage } from '../http/wants-page.ts';
 import { decodeUtf8 } from './charsets.ts';
+import { dialectOf } from './dialects/index.ts';
 import { readMultipart } from './read-multipart.ts';
 import { readUrlencoded } from './read-urlencoded.ts';
 
@@ -27,6 +28,7 @@ export async function readSubmission(ctx: Context & { state: RequestState }, for
     clientAddress: ctx.state.clientAddress,
     origin: ctx.req.headers.origin,
     idempotencyKey: ctx.get('Idempotency-Key') || undefined,
+    takesAnyFields: dialectOf(ctx.path).takesAnyFields,
   };
 }
 

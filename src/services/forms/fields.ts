@@ -1,4 +1,4 @@
-import type { Form } from '../../entities/index.ts';
+import type { Form, FormField } from '../../entities/index.ts';
 import { catalogueOf, inLanguage } from '../../languages/languages.ts';
 import type { Language } from '../../words.ts';
 
@@ -42,9 +42,36 @@ export const aliases: Readonly<Record<KnownField, readonly string[]>> = {
   subject: ['_subject'],
 };
 
+/** The settings that say which fields a form takes, and in which language it names them. */
+export type FieldRules = Partial<
+  Pick<Form, 'fields' | 'optionalFields' | 'requiredFields' | 'emailField' | 'language'>
+>;
+export type DeclaredField = FormField;
+
+/** The fields that a form declares, if it does. */
+export function declaredFields({ fields }: Pick<FieldRules, 'fields'>): readonly DeclaredField[] | undefined {
+  return Array.isArray(fields) ? fields : undefined;
+}
+
+/** The names of a form's required fields. */
+export function requiredOf({ fields, optionalFields, requiredFields }: FieldRules): string[] {
+  const declared = declaredFields({ fields });
+  const own = declared
+    ? declared.filter((it) => it.required).map((it) => it.name)
+    : alwaysRequired.filter((it) => fields !== 'any' && !optionalFields?.includes(it));
+  return [...new Set([...own, ...(requiredFields ?? [])])];
+}
+
+/** The field with the sender's address; undefined if a form declares none. */
+export function senderFieldOf(form: FieldRules): string | undefined {
+  const emails = declaredFields(form)?.flatMap((it) => (it.type === 'email' ? [it.name] : [])) ?? ['email'];
+  const named = emails.find((it) => it === form.emailField) ?? emails.find((it) => it === 'email');
+  return named ?? (emails.length === 1 ? emails[0] : undefined);
+}
+
 /** A field's label in a language: as declared, else ours, else made from its name. */
-export function labelIn({ fields }: Partial<Pick<Form, 'fields'>>, name: string, language: Language): string {
-  const declared = Array.isArray(fields) ? fields.find((it) => it.name === name)?.label : undefined;
+export function labelIn(form: Pick<FieldRules, 'fields'>, name: string, language: Language): string {
+  const declared = declaredFields(form)?.find((it) => it.name === name)?.label;
   const { labels } = catalogueOf(language);
   if (declared !== undefined) return inLanguage(declared, language);
   return Object.hasOwn(labels, name) ? labels[name as KnownField] : labelOf(name);

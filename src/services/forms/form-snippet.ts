@@ -1,17 +1,17 @@
 import type { CaptchaKind } from '../../captcha/kinds.ts';
 import type { Config } from '../../config/config.ts';
 import { escapeHtml } from '../../escape-html.ts';
-import { aliases, labelOf } from './fields.ts';
+import { languageOf } from './effective-settings.ts';
+import { aliases, type DeclaredField, declaredFields, type FieldRules, labelIn, requiredOf } from './fields.ts';
 
 /** The form that a snippet posts to. Without a slug it is the default form, and the script looks up its captcha. */
-export interface SnippetForm {
+export interface SnippetForm extends FieldRules {
   slug?: string;
   address: string;
-  requiredFields?: readonly string[] | null;
   effective: { captcha: CaptchaKind };
 }
 
-export type SnippetSettings = Pick<Config, 'publicUrl' | 'captcha'>;
+export type SnippetSettings = Pick<Config, 'publicUrl' | 'captcha' | 'language'>;
 
 /** The kind of input, and what browsers fill in, for names that many forms have, without spaces and dashes. */
 const knownInputs: readonly [name: RegExp, attributes: string][] = [
@@ -28,19 +28,46 @@ const knownInputs: readonly [name: RegExp, attributes: string][] = [
   [/^website$|^url$/, 'autocomplete="url"'],
 ];
 
-/** The visible fields of a form: its required ones, and the sender's name. The message comes last. */
-export function snippetFields(form: SnippetForm): { name: string; label: string; attributes: string }[] {
-  const required = new Set([...(form.requiredFields ?? []), 'email', 'message']);
+/** The visible fields of a form: as declared, else its required ones and the sender's name. The control is HTML. */
+export function snippetFields(settings: SnippetSettings, form: SnippetForm) {
+  const required = new Set(requiredOf(form));
+  const language = languageOf(settings, form, undefined);
+  return (declaredFields(form) ?? usualFields(required)).map((field) => ({
+    name: field.name,
+    label: labelIn(form, field.name, language),
+    control: controlOf(field, required.has(field.name)),
+  }));
+}
+
+/** The message comes last. */
+function usualFields(required: ReadonlySet<string>): DeclaredField[] {
   // A first name alone would count as the name, but not beside a field "name".
   const isNamed = aliases.name.some((it) => required.has(it));
   const names = new Set([...(isNamed ? [] : ['name']), 'email', ...required]).difference(new Set(['message']));
-  return [...names, 'message'].map((name) => {
-    const known = knownInputs.find(([pattern]) => pattern.test(name.toLowerCase().replaceAll(/[\s_-]/g, '')))?.[1];
-    const attributes = [`name="${escapeHtml(name)}"`, known, required.has(name) && 'required']
-      .filter(Boolean)
-      .join(' ');
-    return { name, label: labelOf(name), attributes };
-  });
+  return [...names, 'message'].map((name) => ({ name, type: 'text' }));
+}
+
+const kindsOfControl = {
+  email: 'type="email" autocomplete="email"',
+  number: 'type="number" step="any"',
+  checkbox: 'type="checkbox" value="yes"',
+  choices: 'multiple',
+};
+
+function controlOf({ name, type, min, max, choices }: DeclaredField, isRequired: boolean): string {
+  const known = knownInputs.find(([pattern]) => pattern.test(name.toLowerCase().replaceAll(/[\s_-]/g, '')))?.[1];
+  const kinds = { ...kindsOfControl, text: known, choice: undefined };
+  const limits = Object.entries({ min, max }).flatMap(([limit, value]) =>
+    choices || value === undefined ? [] : [`${limit}${type === 'text' ? 'length' : ''}="${value}"`],
+  );
+  const given = [`name="${escapeHtml(name)}"`, kinds[type], ...limits, isRequired && 'required'];
+  const attributes = given.filter(Boolean).join(' ');
+  if (choices) {
+    const options = choices.map((it) => `<option>${escapeHtml(it)}</option>`);
+    return `<select ${attributes}>${type === 'choice' ? '<option value=""></option>' : ''}${options.join('')}</select>`;
+  }
+  const isLong = name === 'message' || (type === 'text' && (max ?? 0) > 200);
+  return isLong ? `<textarea ${attributes} rows="5"></textarea>` : `<input ${attributes}>`;
 }
 
 /** Hosted captchas: where their script is, and the class of the element that becomes the widget. */
@@ -57,17 +84,18 @@ export function hostedCaptcha({ effective }: SnippetForm): keyof typeof widgets 
 }
 
 /** What a form contains, as lines of HTML, and the scripts that it needs after it. */
-export function formParts({ captcha }: SnippetSettings, form: SnippetForm): { fields: string[]; scripts: string[] } {
+export function formParts(settings: SnippetSettings, form: SnippetForm): { fields: string[]; scripts: string[] } {
   const kind = hostedCaptcha(form);
-  const fields = snippetFields(form).map(({ name, label, attributes }) => {
-    const field = name === 'message' ? `<textarea ${attributes} rows="5"></textarea>` : `<input ${attributes}>`;
-    return `  <label>${escapeHtml(label)} ${field}</label>`;
-  });
+  const fields = snippetFields(settings, form).map(
+    ({ label, control }) => `  <label>${escapeHtml(label)} ${control}</label>`,
+  );
   fields.push(
     '  <div hidden><label>Leave this empty <input name="_gotcha" tabindex="-1" autocomplete="off"></label></div>',
   );
   if (kind)
-    fields.push(`  <div class="${widgets[kind].element}" data-sitekey="${escapeHtml(captcha.siteKey ?? '')}"></div>`);
+    fields.push(
+      `  <div class="${widgets[kind].element}" data-sitekey="${escapeHtml(settings.captcha.siteKey ?? '')}"></div>`,
+    );
   fields.push('  <button>Send message</button>');
   return { fields, scripts: kind ? [`<script src="${widgets[kind].script}" async defer></script>`] : [] };
 }

@@ -7,7 +7,7 @@ import { Problem } from '../../problems.ts';
 import type { FormLanguage } from '../../words.ts';
 import { readRecipient } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
-import { alwaysRequired, fieldLimits } from './fields.ts';
+import { alwaysRequired, declaredFields, type FieldRules, fieldLimits, senderFieldOf } from './fields.ts';
 import { fieldsSchema, languageSchema, routesSchema, wordsSchema } from './settings-schema.ts';
 
 /** The settings of a form. Null means the environment's setting, if there is one. */
@@ -53,7 +53,7 @@ export function readSettings(scope: Scope, settings: Partial<FormSettings>) {
     ...(captcha !== undefined && { captcha: captcha === null ? null : readCaptcha(scope, captcha) }),
     ...(redirectUrl !== undefined && { redirectUrl: redirectUrl === null ? null : readRedirect(redirectUrl) }),
     ...(requiredFields !== undefined && {
-      requiredFields: requiredFields?.length ? readRequired(requiredFields) : null,
+      requiredFields: requiredFields?.length ? [...new Set(requiredFields.map(readField))] : null,
     }),
     ...(origins !== undefined && { origins: origins?.length ? [...new Set(origins.map(requireOrigin))] : null }),
     ...(retentionDays !== undefined && { retentionDays: retentionDays === null ? null : readDays(retentionDays) }),
@@ -72,6 +72,15 @@ export function readSettings(scope: Scope, settings: Partial<FormSettings>) {
     }),
     ...(words !== undefined && { words: words === null ? null : readParts('words', wordsSchema, words) }),
   };
+}
+
+/** Several fields of type `email` need one that is the sender's. @throws {Problem} argument-invalid */
+export function requireSenderField(form: FieldRules): void {
+  const emails = declaredFields(form)?.flatMap((it) => (it.type === 'email' ? [it.name] : []));
+  const isNamed = form.emailField == null || emails?.includes(form.emailField);
+  if (emails === undefined || (isNamed && (emails.length < 2 || senderFieldOf(form) !== undefined))) return;
+  const choice = emails.join(' or ') || 'there is none';
+  throw new Problem('argument-invalid', `emailField: name the field of type email with the sender: ${choice}`);
 }
 
 function readName(name: string): string {
@@ -98,12 +107,6 @@ function readField(text: string): string {
   const isPlain = name.length <= fieldLimits.extraName && /^[^\p{Cc}\p{Zl}\p{Zp}]+$/u.test(name);
   if (isPlain && !name.startsWith('_')) return name;
   throw new Problem('argument-invalid', `"${text}" cannot be a field: use up to 64 characters, and no _ at the start`);
-}
-
-/** Leaves out the fields that every form requires. */
-function readRequired(texts: readonly string[]): string[] | null {
-  const names = new Set(texts.map(readField)).difference(new Set(alwaysRequired));
-  return names.size > 0 ? [...names] : null;
 }
 
 function readOptional(texts: readonly string[]): string[] {

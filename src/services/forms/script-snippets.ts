@@ -14,19 +14,24 @@ export function fetchSnippet(settings: SnippetSettings, form: SnippetForm): stri
 
 /** A React component. With a hosted captcha, its widget has to be put into it. */
 export function reactSnippet(settings: SnippetSettings, form: SnippetForm): string {
-  const fields = snippetFields(form);
+  const fields = snippetFields(settings, form);
   const kind = hostedCaptcha(form);
   return fill('react.jsx', {
     labels: [fields.map(({ name, label }) => `${quote(name)}: ${quote(label)}`).join(', ')],
     address: [quote(form.address)],
-    fields: fields.map(({ name, label, attributes }) => {
-      const given = attributes.replace('autocomplete=', 'autoComplete=');
-      const field = name === 'message' ? `<textarea ${given} rows={5} />` : `<input ${given} />`;
-      return `<label>${escapeHtml(label).replaceAll(/[{}]/g, (it) => `{'${it}'}`)} ${field}</label>`;
-    }),
+    fields: fields.map(({ label, control }) => asJsx(`<label>${escapeHtml(label)} ${control}</label>`)),
     widget: kind ? [`{/* put the widget of ${kind} here: it adds a field to the form */}`] : [],
     ...solving(settings, form),
   });
+}
+
+/** JSX has other names of attributes, closes every element, and reads braces outside of attributes. */
+function asJsx(html: string): string {
+  return html
+    .replaceAll(/(?<=>[^<]*)[{}]/g, (it) => `{'${it}'}`)
+    .replaceAll(/\b(auto)c(?=omplete=)|\b(min|max)l(?=ength=)/g, (it) => it.slice(0, -1) + it.slice(-1).toUpperCase())
+    .replace('rows="5"></textarea>', 'rows={5} />')
+    .replace(/(<input [^>]*)>/, '$1 />');
 }
 
 /** Lines that put a solved captcha of ours into `body`. */

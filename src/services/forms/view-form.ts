@@ -1,6 +1,7 @@
 import type { Form } from '../../entities/index.ts';
 import type { Scope } from '../scope.ts';
 import { captchaOf, notifyLimitOf, ownersOf, retentionOf } from './effective-settings.ts';
+import { requiredOf, senderFieldOf } from './fields.ts';
 import { defaultFormSlug } from './forms.ts';
 
 export type FormView = ReturnType<typeof viewForm>;
@@ -42,6 +43,8 @@ export function viewForm(scope: Scope, form: Form, left: number | null = null) {
       retentionDays: retentionOf(config, form),
       notifyLimit: notifyLimitOf(form),
       language: form.language ?? config.language,
+      requiredFields: requiredOf(form),
+      emailField: senderFieldOf(form) ?? null,
     },
     createdAt: form.createdAt.toISOString(),
     closedAt: form.closedAt?.toISOString() ?? null,

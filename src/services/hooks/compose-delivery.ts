@@ -77,5 +77,6 @@ function cutContent({ address: email, name, subject, text: message, extra }: Mes
 
 function describeWritten({ email, name, subject, message, extra }: ReturnType<typeof cutContent>['content']) {
   const fields = Object.entries(extra).map(([field, value]) => `${field}: ${value}`);
-  return [`${name ?? ''} <${email ?? ''}>`, subject, message, ...fields, ''];
+  const from = email === undefined ? name : `${name ?? ''} <${email}>`;
+  return [from, subject, message || undefined, ...fields, ''];
 }

@@ -1,8 +1,22 @@
-import { readAddress } from '../../address.ts';
+import { eachAddressOnce, normaliseAddress, readAddress } from '../../address.ts';
 import { solutionFields } from '../../captcha/kinds.ts';
-import { type FieldFault, Problem } from '../../problems.ts';
-import { aliases, fieldLimits, type KnownField, knownFields, type Rule } from '../forms/fields.ts';
+import type { FormField } from '../../entities/index.ts';
+import { Problem } from '../../problems.ts';
+import type { Language } from '../../words.ts';
+import {
+  aliases,
+  alwaysRequired,
+  declaredFields,
+  type FieldRules,
+  fieldLimits,
+  type KnownField,
+  knownFields,
+  type Rule,
+  requiredOf,
+  senderFieldOf,
+} from '../forms/fields.ts';
 import type { MessageContent } from '../sealed-values.ts';
+import { checkLength, Faults, hasControls, holdsFile, isGiven, readDeclared, readText, shownOf } from './read-value.ts';
 
 /** What a visitor posted, not yet checked. */
 export interface Submission {
@@ -14,59 +28,108 @@ export interface Submission {
   idempotencyKey: string | undefined;
   /** The browser's `Origin` header; programs send none. */
   origin?: string | undefined;
+  /** By Formspree's protocol: nothing is required but what a form itself says. */
+  takesAnyFields?: true | undefined;
 }
 
-/** Replaces a file among the values of a submission. Forms accept only text. */
-export const filePart = Symbol('a file');
+/** A submission that a form accepts. */
+export interface Checked {
+  content: MessageContent;
+  /** Addresses in other fields of type `email`. */
+  otherAddresses: readonly string[];
+}
 
 /** Max number of files that an error names. */
 const maxFilesNamed = 10;
 
 const extraField: Rule = { limit: fieldLimits.extraValue, untrimmed: true };
 
-/** Names that never become an extra field. */
+/** Names that never become an extra field, unless a form declares them. */
 const takenNames = new Set<string>([...Object.entries(aliases).flat(2), ...Object.values(solutionFields)]);
+
+interface Post {
+  posted: ReadonlyMap<string, unknown>;
+  required: readonly string[];
+  faults: Faults;
+  /** The fields that the form declares, by name. */
+  declared: ReadonlyMap<string, FormField> | undefined;
+}
 
 /**
  * Checks posted values against what a form accepts. Pure.
  *
- * @param required fields that must be given in addition to `email` and `message`.
+ * @param language of the faults.
  * @throws {Problem} fields-invalid, naming every fault at once, but only the first ten files.
  */
-export function checkFields(posted: ReadonlyMap<string, unknown>, required: readonly string[] = []): MessageContent {
-  const faults: FieldFault[] = [];
+export function checkFields(
+  posted: ReadonlyMap<string, unknown>,
+  form: FieldRules = {},
+  { language = 'en', takesAnyFields }: { language?: Language; takesAnyFields?: true | undefined } = {},
+): Checked {
+  const faults = new Faults(form, language);
+  const declared = declaredFields(form);
+  const required = requiredIn(form, takesAnyFields);
+  const post = { posted, required, faults, declared: declared && new Map(declared.map((it) => [it.name, it])) };
   const files = [...posted].filter(([, value]) => holdsFile(value));
-  for (const [name] of files.slice(0, maxFilesNamed)) {
-    faults.push({ field: nameInFault(name), code: 'file', message: 'must be text; files are not accepted' });
+  for (const [name] of files.slice(0, maxFilesNamed)) faults.add(name, 'file', 'file');
+  const email = readKnown(post, 'email');
+  const given = email === undefined ? undefined : readAddress(email);
+  if (email !== undefined && given === undefined) {
+    faults.add(nameGiven(posted, 'email') ?? 'email', 'invalid', 'address');
   }
-  const email = readKnown(posted, 'email', faults);
-  const address = email === undefined ? undefined : readAddress(email);
-  if (email !== undefined && address === undefined) {
-    const field = nameGiven(posted, 'email') ?? 'email';
-    faults.push({ field, code: 'invalid', message: 'must be a single e-mail address, like ada@example.com' });
-  }
-  const text = readKnown(posted, 'message', faults);
-  const name = readKnown(posted, 'name', faults);
-  const subject = readKnown(posted, 'subject', faults);
-  const extra = readExtra(posted, faults);
+  const text = readKnown(post, 'message') ?? '';
+  const name = readKnown(post, 'name');
+  const subject = readKnown(post, 'subject');
+  const extra = readExtra(post);
   for (const field of required) {
-    const given = isKnown(field) ? nameGiven(posted, field) !== undefined : isGiven(shownOf(posted.get(field)));
-    const isKnownFault = faults.some((it) => it.field === field);
-    if (!given && !isKnownFault) faults.push({ field, code: 'missing', message: 'is required' });
+    const value = posted.get(isKnown(field) ? (nameGiven(posted, field) ?? field) : field);
+    const isFault = faults.list.some((it) => it.field === field);
+    if (!isGiven(shownOf(value)) && !isFault) faults.add(field, 'missing', 'missing');
   }
-  if (faults.length > 0 || address === undefined || text === undefined) {
-    throw new Problem('fields-invalid', 'some fields are missing or not valid', { faults });
+  const isEmpty =
+    (given ?? name ?? subject) === undefined && text === '' && extra.every(([, value]) => value.trim() === '');
+  if (isEmpty && faults.list.length === 0) faults.add('', 'missing', 'empty');
+  if (faults.list.length > 0) {
+    throw new Problem('fields-invalid', 'some fields are missing or not valid', { faults: faults.list });
   }
-  return { address, ...(name && { name }), ...(subject && { subject }), text, extra };
+  const { address = given, others = [] } = declared ? addressesIn(form, extra, given) : {};
+  const content = { ...(address && { address }), ...(name && { name }), ...(subject && { subject }), text, extra };
+  return { content, otherAddresses: others };
+}
+
+function requiredIn(form: FieldRules, takesAnyFields = false): readonly string[] {
+  if (takesAnyFields && form.fields == null) return form.requiredFields ?? [];
+  const isPlain = (form.fields ?? form.optionalFields ?? form.requiredFields) == null;
+  return isPlain ? alwaysRequired : requiredOf(form);
+}
+
+/**
+ * The addresses in the declared fields.
+ *
+ * @param given the sender's address, if `email` or `_replyto` has it.
+ */
+function addressesIn(
+  form: FieldRules,
+  extra: MessageContent['extra'],
+  given?: string,
+): { address?: string | undefined; others?: string[] } {
+  const names = new Set(declaredFields(form)?.flatMap((it) => (it.type === 'email' ? [it.name] : [])));
+  const found = new Map(extra.flatMap(([name, value]) => (names.has(name) ? [[name, readAddress(value) ?? '']] : [])));
+  const address = given ?? found.get(senderFieldOf(form) ?? '');
+  const isSender = (it: string) => address !== undefined && normaliseAddress(it) === normaliseAddress(address);
+  return { address, others: eachAddressOnce([...found.values()]).filter((it) => !isSender(it)) };
 }
 
 /** @returns undefined if the field is missing or invalid; then a fault is added. */
-function readKnown(posted: ReadonlyMap<string, unknown>, field: KnownField, faults: FieldFault[]): string | undefined {
-  const rule: Rule = knownFields[field];
+function readKnown({ posted, required, declared, faults }: Post, field: KnownField): string | undefined {
   const name = nameGiven(posted, field);
-  if (name !== undefined) return readText(name, posted.get(name), rule, faults);
-  if (rule.required && !holdsFile(posted.get(field))) faults.push({ field, code: 'missing', message: 'is required' });
-  return undefined;
+  if (name === undefined) {
+    const isMissing = 'required' in knownFields[field] && required.includes(field) && !holdsFile(posted.get(field));
+    return isMissing ? faults.add(field, 'missing', 'missing') : undefined;
+  }
+  const text = readText(name, posted.get(name), knownFields[field], faults);
+  const own = declared?.get(field);
+  return own === undefined || text === undefined ? text : checkLength(text, { ...own, name }, faults);
 }
 
 /** The name under which a known field was given. A fault must use that name. */
@@ -74,86 +137,36 @@ function nameGiven(posted: ReadonlyMap<string, unknown>, field: KnownField): str
   return isGiven(posted.get(field)) ? field : aliases[field].find((name) => isGiven(posted.get(name)));
 }
 
-function readExtra(posted: ReadonlyMap<string, unknown>, faults: FieldFault[]): [string, string][] {
+function readExtra({ posted, declared, faults }: Post): [name: string, value: string][] {
   const others: [string, unknown][] = [];
   for (const [name, value] of posted) {
-    if (!takenNames.has(name) && !name.startsWith('_') && !holdsFile(value)) others.push([name, value]);
+    const isTaken = takenNames.has(name) && (isKnown(name) || !declared?.has(name));
+    if (!isTaken && !name.startsWith('_') && !holdsFile(value)) others.push([name, value]);
   }
-  if (others.length > fieldLimits.extraFields) {
-    const message = `there must be no more than ${fieldLimits.extraFields} further fields`;
-    faults.push({ field: '', code: 'too-many', message });
+  if (others.length - (declared?.size ?? 0) > fieldLimits.extraFields) {
+    faults.add('', 'too-many', 'fieldCount', { max: fieldLimits.extraFields });
     return [];
   }
   return others.flatMap(([name, value]): [string, string][] => {
-    const field = nameInFault(name);
-    if (name.length > fieldLimits.extraName || hasControls(name)) {
-      const message = `must have a name of at most ${fieldLimits.extraName} plain characters`;
-      faults.push({ field, code: 'invalid', message });
-      return [];
-    }
-    const shown = shownOf(value);
-    if (shown === null || shown === '') return [];
-    if (typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER) {
-      // JSON.parse has already lost its last digits.
-      faults.push({ field, code: 'invalid', message: 'is too large a number to be kept exactly; send it as text' });
-      return [];
-    }
-    const text = readText(field, shown, extraField, faults);
+    const text = readExtraField(name, value, declared?.get(name), faults);
     return text === undefined ? [] : [[name, text]];
   });
 }
 
-/**
- * The text to store for an extra field. Programs send numbers and booleans, which are stored as the visitor saw them. Check
- * boxes and lists can send several texts under one name.
- */
-function shownOf(value: unknown): unknown {
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (!Array.isArray(value) || !value.every((it) => typeof it === 'string')) return value;
-  return value.filter((it) => it.trim() !== '').join(', ');
-}
-
-/** @returns undefined, and adds a fault, if the value breaks the rule. */
-function readText(field: string, value: unknown, rule: Rule, faults: FieldFault[]): string | undefined {
-  if (typeof value !== 'string') {
-    faults.push({ field, code: 'invalid', message: 'must be one text' });
-    return undefined;
+/** @returns undefined if there is nothing to store. */
+function readExtraField(name: string, value: unknown, own: FormField | undefined, faults: Faults): string | undefined {
+  if (name.length > fieldLimits.extraName || hasControls(name)) {
+    return faults.add(name, 'invalid', 'fieldName', { max: fieldLimits.extraName });
   }
-  const before = faults.length;
-  const text = rule.untrimmed ? value : value.trim();
-  if (isLongerThan(text, rule.limit)) {
-    faults.push({ field, code: 'too-long', message: `must be no longer than ${rule.limit} characters` });
+  const shown = shownOf(value);
+  if (shown === null || shown === '' || (own && !isGiven(shown))) return undefined;
+  // JSON.parse has already lost its last digits.
+  if (typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER) {
+    return faults.add(name, 'invalid', 'largeNumber');
   }
-  if (rule.oneLine && hasControls(text)) {
-    faults.push({ field, code: 'invalid', message: 'must be one line without control characters' });
-  }
-  return faults.length === before ? text : undefined;
+  return own ? readDeclared(own, value, faults) : readText(name, shown, extraField, faults);
 }
 
 function isKnown(field: string): field is KnownField {
   return Object.hasOwn(knownFields, field);
-}
-
-function isGiven(value: unknown): boolean {
-  const isBlank = value === undefined || value === null || (typeof value === 'string' && value.trim() === '');
-  return !isBlank && !holdsFile(value);
-}
-
-function holdsFile(value: unknown): boolean {
-  return value === filePart || (Array.isArray(value) && value.includes(filePart));
-}
-
-/** A field's name as faults show it: a long name is cut. */
-export function nameInFault(name: string): string {
-  return name.slice(0, fieldLimits.extraName);
-}
-
-/** Compares code points. Each is one or two units long, so most texts need no counting. */
-function isLongerThan(text: string, limit: number): boolean {
-  return text.length > limit && (text.length > 2 * limit || [...text].length > limit);
-}
-
-/** C0 and C1 control characters, DEL, and the Unicode line and paragraph separators. */
-function hasControls(value: string): boolean {
-  return /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(value);
 }

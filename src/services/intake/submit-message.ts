@@ -1,13 +1,13 @@
 import type { Form } from '../../entities/index.ts';
+import { readLanguage } from '../../languages/languages.ts';
 import { Problem } from '../../problems.ts';
 import type { NoReplyReason } from '../../words.ts';
-import { captchaOf, notifyLimitOf, ownersOf, recipientsOf } from '../forms/effective-settings.ts';
+import { captchaOf, languageOf, notifyLimitOf, ownersOf, recipientsOf } from '../forms/effective-settings.ts';
 import { formClosed } from '../forms/forms.ts';
 import { refuseForeignOrigin } from '../forms/origins.ts';
 import type { Scope } from '../scope.ts';
-import type { MessageContent } from '../sealed-values.ts';
 import { mayReplyTo } from '../senders/reply-rules.ts';
-import { checkFields, type Submission } from './check-fields.ts';
+import { type Checked, checkFields, type Submission } from './check-fields.ts';
 import { findRepeats, postIdentity } from './find-repeats.ts';
 import { type CaptchaVerdicts, type GuardVerdict, guardSubmission } from './guard-submission.ts';
 import type { Intake } from './intake.ts';
@@ -31,7 +31,8 @@ export interface Submitted extends Stored {
 export async function submitMessage(scope: Scope, intake: Intake, submission: Submission): Promise<Submitted> {
   const captchas: CaptchaVerdicts = new Map();
   return await withOpenForm(scope, intake.forms, submission.formSlug, async (form) => {
-    const content = checkSubmission(scope, form, submission);
+    const checked = checkSubmission(scope, form, submission);
+    const { content } = checked;
     checkIdempotencyKey(submission.idempotencyKey);
     if (captchaOf(scope, form) !== 'none') {
       // The first post has used the captcha up. Without a captcha, the statement that stores finds repeats itself.
@@ -40,7 +41,7 @@ export async function submitMessage(scope: Scope, intake: Intake, submission: Su
       if (repeat !== undefined) return settle(form, repeat);
     }
     const guarded = await guardSubmission(scope, form, submission, content, captchas);
-    return settle(form, await intake.store(judge(scope, form, submission, content, guarded)));
+    return settle(form, await intake.store(judge(scope, form, submission, checked, guarded)));
   });
 }
 
@@ -53,7 +54,7 @@ function judge(
   scope: Scope,
   form: Form,
   submission: Submission,
-  content: MessageContent,
+  { content, otherAddresses }: Checked,
   guarded: GuardVerdict,
 ): Verdict {
   const { config } = scope;
@@ -65,7 +66,7 @@ function judge(
     formId: form.id,
     formVersion: form.version,
     content,
-    otherAddresses: [],
+    otherAddresses,
     clientAddress: submission.clientAddress,
     idempotencyKey: submission.idempotencyKey,
     notify: recipientsOf(config, form, content),
@@ -94,11 +95,11 @@ function settle(form: Form, result: StoreResult): Submitted {
  *
  * @throws {Problem} origin-refused, fields-invalid
  */
-export function checkSubmission(
-  { config }: Pick<Scope, 'config'>,
-  form: Pick<Form, 'origins' | 'requiredFields'>,
-  submission: Submission,
-): MessageContent {
+export function checkSubmission({ config }: Pick<Scope, 'config'>, form: Form, submission: Submission): Checked {
   refuseForeignOrigin(config, form, submission.origin);
-  return checkFields(submission.values, form.requiredFields ?? []);
+  const page = form.language === 'auto' ? readLanguage(submission.values.get('_language')) : undefined;
+  const language = languageOf(config, form, page);
+  const checked = checkFields(submission.values, form, { language, takesAnyFields: submission.takesAnyFields });
+  if (page !== undefined) checked.content.language = page;
+  return checked;
 }

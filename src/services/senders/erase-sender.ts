@@ -1,12 +1,12 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { inTransaction, msSql } from '../../database/statement.ts';
-import { ReplyDay } from '../../entities/index.ts';
+import { Message, ReplyDay } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import { listOf } from '../ids.ts';
 import { removeMessages } from '../remove-messages.ts';
 import type { Scope } from '../scope.ts';
 import { noteErasures } from './erasure-log.ts';
-import { findPerson, type Person } from './find-person.ts';
+import { findPerson, messagesWithAddress, type Person, withAddress } from './find-person.ts';
 import type { SenderChoice } from './senders.ts';
 
 /** What was deleted. */
@@ -26,7 +26,7 @@ export interface Erased {
 const batchSize = 200;
 
 /**
- * Erases a person: the sender, every message, its emails with their attempts, and the marks of repeated posts. A block
+ * Erases a person: the sender, every message from or with the address, its emails with their attempts, and the marks of repeated posts. A block
  * ends; auto-replies that were turned off stay off. A keyed hash of the address and the time also stay, so that the
  * erasure can be repeated after a restore.
  *
@@ -48,8 +48,11 @@ export async function eraseSender(scope: Scope, which: SenderChoice): Promise<Er
  */
 export async function findErasable(scope: Scope, which: SenderChoice): Promise<Person> {
   const person = await findPerson(scope, which);
-  const { sender, mailboxes, address } = person;
-  if (sender === null && (await scope.em.count(ReplyDay, { addressIndex: { $in: mailboxes } })) === 0) {
+  const { sender, mailboxes, address, addressIndex } = person;
+  const isTraceless = async () =>
+    (await scope.em.count(ReplyDay, { addressIndex: { $in: mailboxes } })) === 0 &&
+    (await scope.em.count(Message, withAddress(addressIndex))) === 0;
+  if (sender === null && (await isTraceless())) {
     throw new Problem('sender-unknown', `nobody has written from ${address}`);
   }
   return person;
@@ -91,9 +94,9 @@ async function eraseBatch(
 ): Promise<Gone & { erasedAt: Date | undefined }> {
   const lockedAt = await lockAddress(em, addressIndex);
   const found = await em.execute<{ id: string }[]>(
-    `select messages.id from messages join senders on senders.id = sender_id
-     where address_index = ? and received_at <= ?::timestamptz order by messages.id limit ${batchSize}`,
-    [addressIndex, until ?? 'infinity'],
+    `select id from messages join (${messagesWithAddress}) as found using (id)
+     where received_at <= ?::timestamptz order by id limit ${batchSize}`,
+    [addressIndex, addressIndex.toString('hex'), until ?? 'infinity'],
   );
   const ids = found.map((it) => it.id);
   const [counted] = await em.execute<{ emails: number; underway: number }[]>(

@@ -1,3 +1,4 @@
+import type { FilterQuery } from '@mikro-orm/core';
 import {
   Attempt,
   Email,
@@ -23,7 +24,7 @@ import {
   viewWritten,
   type WrittenView,
 } from '../views.ts';
-import { findPerson } from './find-person.ts';
+import { findPerson, withAddress } from './find-person.ts';
 import type { SenderChoice } from './senders.ts';
 
 /** Everything stored about one address, except its messages. Times are ISO 8601 in UTC. */
@@ -69,12 +70,14 @@ const pageSize = 50;
  */
 export async function exportSender(scope: Scope, which: SenderChoice): Promise<SenderExport> {
   const { sender, address, addressIndex, mailboxes } = await findPerson(scope, which);
-  const [[suppression], [reply], erasure] = await Promise.all([
+  const where = { $or: [...(sender ? [{ sender: sender.id }] : []), withAddress(addressIndex)] };
+  const [[suppression], [reply], erasure, messages] = await Promise.all([
     scope.em.fork().find(Suppression, { addressIndex: { $in: mailboxes } }),
     scope.em.fork().find(ReplyDay, { addressIndex: { $in: mailboxes } }),
     scope.em.fork().findOne(Erasure, { addressIndex }),
+    scope.em.fork().count(Message, where),
   ]);
-  if (sender === null && !suppression && !reply && !erasure) {
+  if (sender === null && !suppression && !reply && !erasure && messages === 0) {
     throw new Problem('sender-unknown', `nothing is stored about ${address}`);
   }
   return {
@@ -85,7 +88,7 @@ export async function exportSender(scope: Scope, which: SenderChoice): Promise<S
       lastAutoReplyAt: reply?.repliedAt.toISOString() ?? null,
       erasedAt: erasure?.erasedAt.toISOString() ?? null,
     },
-    messages: pagesOf(scope, sender?.id),
+    messages: pagesOf(scope, where),
   };
 }
 
@@ -109,14 +112,13 @@ export async function* jsonPieces(
   yield ']}\n';
 }
 
-async function* pagesOf(scope: Scope, sender: string | undefined): AsyncGenerator<ExportedMessage[]> {
-  if (sender === undefined) return;
+async function* pagesOf(scope: Scope, where: FilterQuery<Message>): AsyncGenerator<ExportedMessage[]> {
   const pages = walkById((after) =>
     scope.em
       .fork()
       .find(
         Message,
-        { sender, id: { $gt: after } },
+        { $and: [where, { id: { $gt: after } }] },
         { populate: ['form', 'sender'], orderBy: { id: 'asc' }, limit: pageSize },
       ),
   );

@@ -4,7 +4,7 @@ import type { Scope } from '../../../services/scope.ts';
 import type { Call, CliCommand } from '../../session/command.ts';
 import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse } from '../../terminal/confirm.ts';
-import { plural } from '../../terminal/output.ts';
+import { type Output, plural } from '../../terminal/output.ts';
 import { addFormDelete } from './delete.ts';
 import { addFormHtml, printPageHint, printSnippet } from './html.ts';
 import { addSettings, type ChangeOptions, changesOf, resettable, type SettingOptions, settingsOf } from './options.ts';
@@ -88,6 +88,7 @@ async function addForm({ deps, options, output }: Call<SettingOptions>, slug: st
     const recipients = form.effective.recipients.join(', ');
     output.note(`The form "${slug}" was added. Posts go to ${form.address}, and mail to ${recipients}.\n`);
     printSnippet(output, snippet);
+    noteIncomplete(output, form);
   });
 }
 
@@ -111,7 +112,16 @@ async function changeForm(call: Call<ChangeOptions>, slug: string): Promise<void
     if (required.length > 0)
       output.note(`\nPosts without ${required.join(', ')} are refused from now on: add what is missing to each page.`);
     printPageHint(output, form, options);
+    noteIncomplete(output, form, before);
   });
+}
+
+/** @param before the form before a change. */
+function noteIncomplete(output: Output, form: FormView, before?: FormView): void {
+  const isComplete = ({ effective: { requiredFields, emailField } }: FormView) =>
+    ['message', emailField].every((it) => it !== null && requiredFields.includes(it));
+  if (isComplete(form) || (before && !isComplete(before))) return;
+  output.note('\nIts messages may have no address or no text: no server older than 0.3.0 may be running.');
 }
 
 /** A shorter retention deletes messages at the next purge. */

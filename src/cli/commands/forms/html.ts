@@ -44,8 +44,10 @@ export function printSnippet(output: Output, snippet: string): void {
 
 /** After a change that the form's pages must follow: says so, with the command that prints the new HTML. */
 export function printPageHint(output: Output, { slug }: FormView, options: ChangeOptions): void {
-  const { require, captcha, origin, slug: newSlug, reset = [] } = options;
-  const isForPages = ['required', 'captcha', 'origins'].some((it) => reset.some((name) => name === it));
-  if (!require && !captcha && !origin && !newSlug && !isForPages) return;
+  const { require, fields, optional, captcha, origin, slug: newSlug, reset = [] } = options;
+  const isForPages = ['required', 'fields', 'optional', 'captcha', 'origins'].some((it) =>
+    reset.some((name) => name === it),
+  );
+  if (!require && !fields && !optional && !captcha && !origin && !newSlug && !isForPages) return;
   output.note(`\nChange the pages that use this form. Their new HTML: ruffinweb forms html ${slug}`);
 }

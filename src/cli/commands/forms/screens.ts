@@ -48,7 +48,8 @@ export function printForm(output: Output, form: FormView): void {
     ['auto-reply', `${onOff(effective.autoReply)}${inherited(form.autoReply, 'AUTO_REPLY')}`],
     ['captcha', `${effective.captcha}${inherited(form.captcha, 'CAPTCHA')}`],
     ['redirect', form.redirectUrl ?? 'our thank-you page'],
-    ['required', [...new Set(['email', 'message', ...(form.requiredFields ?? [])])].join(', ')],
+    ['fields', fieldsInWords(form)],
+    ['required', effective.requiredFields.join(', ') || 'nothing'],
     ['origins', form.origins?.join(', ') ?? 'from ALLOWED_ORIGINS'],
     ['retention', `${daysInWords(effective.retentionDays)}${inherited(form.retentionDays, 'RETENTION_DAYS')}`],
     ['notify limit', `${limitInWords(effective.notifyLimit)}${form.notifyLimit === null ? ' (the default)' : ''}`],
@@ -59,6 +60,17 @@ export function printForm(output: Output, form: FormView): void {
     ['closed', form.closedAt && output.timeInFull(form.closedAt)],
     ['id', form.id, output.style.dim],
   ]);
+}
+
+/** Empty for a form that declares none. */
+function fieldsInWords({ fields, effective }: FormView): string | null {
+  if (fields === null || fields === 'any') return fields;
+  return fields
+    .map(({ name, type, min, max, choices = [] }) => {
+      const range = (min ?? max) === undefined ? [] : [`${min ?? ''}–${max ?? ''}`];
+      return `${name} (${[type, ...range, ...(name === effective.emailField ? ['the sender'] : []), ...choices].join(', ')})`;
+    })
+    .join('; ');
 }
 
 function daysInWords(days: number): string {

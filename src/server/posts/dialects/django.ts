@@ -9,8 +9,8 @@ export const django: Dialect = {
   stored: ({ stored, submission: { values } }) => ({
     status: 201,
     body: {
-      message: values.get('message'),
-      message_sender: values.get('email') || values.get('_replyto'),
+      message: values.get('message') ?? '',
+      message_sender: values.get('email') || values.get('_replyto') || '',
       date: [values.get('date')].flat().join(', ') || stored.receivedAt.toISOString(),
     },
   }),

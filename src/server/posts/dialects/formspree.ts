@@ -15,6 +15,7 @@ const formCodes: Partial<Record<ProblemCode, string>> = {
  * `errors` or `error` a refusal. They show an error with a `field` at that field, any other above the form.
  */
 export const formspree: Dialect = {
+  takesAnyFields: true,
   stored: ({ next }) => ({ status: 200, body: { ok: true, next } }),
   problem: (details, posted) => ({
     type: 'application/json; charset=utf-8',
@@ -33,7 +34,8 @@ function errorsOf(details: ProblemDetails, posted: ReadonlyMap<string, unknown> 
     const code = formCodes[details.code];
     return [{ ...(code && { code }), message: details.visitor?.text ?? sentence(details.detail) }];
   }
-  if (posted?.size === 0)
+  const isEmpty = details.errors.some(({ field, code }) => field === '' && code === 'missing');
+  if (isEmpty || posted?.size === 0)
     return [{ code: 'EMPTY', message: catalogueOf(details.visitor?.language ?? 'en').pages.emptyForm }];
   return details.errors.map(({ field, ...fault }) => ({
     ...codeOf({ field, ...fault }, posted),
@@ -50,6 +52,8 @@ function codeOf({ field, code }: FieldFault, posted: ReadonlyMap<string, unknown
       return { code: field === 'email' || field === '_replyto' ? 'TYPE_EMAIL' : 'TYPE_TEXT' };
     case 'file':
       return { code: 'NO_FILE_UPLOADS' };
+    case 'choice':
+    case 'range':
     case 'too-long':
     case 'too-many':
       return {};

@@ -166,6 +166,9 @@ function lockKeys(rows: readonly Row[]): Buffer {
   for (const row of rows) {
     keys.push(repeatLock(row), row.fingerprint.readBigInt64BE(8));
     if (row.address_index !== null) keys.push(row.address_index.readBigInt64BE(0));
+    // An erasure takes the lock of one address, and finds messages by any of theirs.
+    for (const index of row.other_addresses?.split(',') ?? [])
+      keys.push(BigInt.asIntN(64, BigInt(`0x${index.slice(0, 16)}`)));
     if (row.captcha_id !== null) keys.push(createHash('sha256').update(row.captcha_id).digest().readBigInt64BE(0));
     for (const reply of row.replies) keys.push(reply.reply_index.readBigInt64BE(0));
   }

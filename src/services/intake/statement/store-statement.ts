@@ -78,17 +78,21 @@ found as (
     last_message_at = greatest(senders.last_message_at, excluded.last_message_at)
   returning id, address_index, blocked_at
 ),
--- Holds posts of blocked senders, and texts that many senders sent.
+-- Holds posts of blocked senders, also with their address in another field, and texts that many senders sent.
 judged as materialized (
   select n, form_id, message_id, found.id as found_id, receipt, content, text_index, other_addresses, client_address,
     no_reply, notify_limit,
-    case when blocked_at is not null or third_person is not null then 'held' else status end as status,
+    case when is_blocked or third_person is not null then 'held' else status end as status,
     string_to_array(reasons, ',')
-      || case when blocked_at is not null then array['sender-blocked'] else '{}' end
+      || case when is_blocked then array['sender-blocked'] else '{}' end
       || case when third_person is not null then array['same-text-from-many'] else '{}' end as reasons
   from won
     join ${posts.as('written', 'address_index', 'receipt', 'status', 'reasons', 'content', 'text_index', 'other_addresses', 'client_address', 'no_reply', 'notify_limit')} using (n)
     left join found using (address_index)
+    cross join lateral (select blocked_at is not null or (other_addresses is not null and exists (
+      select from senders where senders.blocked_at is not null
+        and address_index = any(select decode(it, 'hex') from unnest(string_to_array(other_addresses, ',')) as it)
+    )) as is_blocked) as block
     left join lateral (${thirdOtherPerson}) as others on true
 ),
 ${replies ? countReplies : ''}
