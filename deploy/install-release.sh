@@ -13,7 +13,9 @@
 #   KEEP           how many releases are kept             3
 #
 # Migrations only expand, so the release before runs on the schema of the new one: going back leaves the schema alone.
-# It may be killed at any moment and run again. Exits 1 where the old release answers again, 3 where nothing answers.
+# If the release holds a forms.yaml, it is checked first, and applied when the new release answers.
+# It may be killed at any moment and run again. Exits 1 where the old release answers again, 3 where nothing answers,
+# 4 where the new one answers, but forms.yaml was not applied.
 set -euo pipefail
 
 root=${ROOT:-/opt/ruffinweb}
@@ -135,8 +137,16 @@ fi
 unpack "$1"
 ruffinweb=${RUFFINWEB:-/usr/local/bin/ruffinweb}
 "$ruffinweb" config check >&2 || { say "the settings do not suit $(basename "$RUFFINWEB_RELEASE"); nothing was changed"; exit 1; }
+forms="$RUFFINWEB_RELEASE/forms.yaml"
+if [ -f "$forms" ]; then
+  "$ruffinweb" forms validate "$forms" >&2 || { say "forms.yaml cannot be used; nothing was changed"; exit 1; }
+fi
 "$ruffinweb" migrate up >&2 || { say "the migrations failed, and each of them was taken back; the release that runs goes on"; exit 1; }
 "$ruffinweb" migrate check >&2 || { say "the schema does not fit; the release that runs goes on"; exit 1; }
 touch "$RUFFINWEB_RELEASE"
 switch_to "$RUFFINWEB_RELEASE"
 tidy
+# No older server may run by then: it would not know every setting.
+if [ -f "$forms" ]; then
+  "$ruffinweb" forms apply "$forms" --yes >&2 || { say "forms.yaml was not applied: run ruffinweb forms apply $forms"; exit 4; }
+fi

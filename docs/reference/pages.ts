@@ -7,6 +7,7 @@ import { variable, variableNames } from '../../src/config/variables.ts';
 import { problemKinds } from '../../src/server/http/problem-details.ts';
 import { createMetrics } from '../../src/server/middleware/metrics.ts';
 import { conditions, databaseAway } from '../../src/services/alerts/conditions.ts';
+import { formFileJsonSchema } from '../../src/services/forms/file/schema.ts';
 import { code, table } from './markdown.ts';
 import { templates } from './templates.ts';
 
@@ -26,6 +27,7 @@ export function referencePages(): Page[] {
     page('alerts', 'Every alert', alerts()),
     page('templates', 'Every variable of a template', templates()),
     { path: '.env.example', text: envExample() },
+    { path: 'docs/reference/forms.schema.json', text: `${JSON.stringify(formFileJsonSchema(), null, 2)}\n` },
   ];
 }
 

@@ -536,7 +536,7 @@ describeInBrowser('a form', (browser) => {
         await isIn(page, 'sent');
         const [row] = await db.query<{ receipt: string }>('select receipt from messages');
         expect(await status(page)).to.equal(
-          `Vielen Dank! Ihre Nachricht ist angekommen. Ihr Zeichen ist ${row?.receipt}.`,
+          `Vielen Dank! Ihre Nachricht ist angekommen. Ihre Vorgangsnummer ist ${row?.receipt}.`,
         );
         await page.goto(`${site.url}/own`);
         await fill(page, 'ada@example.test', 'Noch eine');

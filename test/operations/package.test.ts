@@ -58,6 +58,7 @@ describe('packed file', () => {
       'LICENSE',
       'CHANGELOG.md',
       'bin/ruffinweb.js',
+      'docs/reference/forms.schema.json',
       'dist/third-party-licences.txt',
       'dist/cli/*.js',
       ...copied.flat(),

@@ -29,6 +29,7 @@ export const exitCodeOfName: Readonly<Record<string, number>> = {
   ConfigFaulty: misused,
   SettingsUnreadable: misused,
   TextFileFault: misused,
+  FormFileFaulty: misused,
   KeysWrong: misused,
   BackupKeysWrong: misused,
   TemplateFault: misused,

@@ -45,7 +45,7 @@ const pageSize = 250;
  */
 export async function importDjango(scope: Scope, old: OldDatabase, request: ImportRequest): Promise<Imported> {
   const { dryRun = false, stop } = request;
-  await checkTimeZone(scope, request.timeZone);
+  checkTimeZone(request.timeZone);
   const formId = await findFormId(scope, request.form);
   const form = await scope.em.findOneOrFail(Form, { id: formId });
   await using _lock = dryRun ? undefined : await lockImports(scope);
@@ -92,8 +92,7 @@ async function readPage(
   report: Imported,
   request: ImportRequest,
 ): Promise<TakeableMessage[]> {
-  const dates = await readOldDates(
-    scope,
+  const dates = readOldDates(
     rows.map((row) => row.date ?? ''),
     request.timeZone,
   );

@@ -1,8 +1,8 @@
 import { normaliseAddress, readAddress } from '../../address.ts';
 import type { OldMessage } from '../../database/django/old-database.ts';
 import type { Keyring } from '../../privacy/keyring.ts';
+import type { WrittenTime } from '../../time-zone.ts';
 import type { MessageContent } from '../sealed-values.ts';
-import type { OldDate } from './read-old-date.ts';
 
 /** Why a row cannot be imported, as an operator reads it after "message 17:". */
 export const oldFaults = {
@@ -19,7 +19,7 @@ export type OldFault = keyof typeof oldFaults;
 export interface TakeableMessage {
   oldId: bigint;
   content: MessageContent & { address: string };
-  date: OldDate;
+  date: WrittenTime;
   /** Recognises the row when the import runs again. */
   print: Buffer;
 }
@@ -36,7 +36,7 @@ const maxAheadMs = 24 * 3_600_000;
  */
 export function readOldMessage(
   row: OldMessage,
-  date: OldDate | undefined,
+  date: WrittenTime | undefined,
   now: Date,
   keyring: Keyring,
 ): TakeableMessage | { faults: OldFault[] } {

@@ -17,15 +17,18 @@ const usesOfForm = `
  */
 export async function deleteForm(scope: Scope, slug: string): Promise<void> {
   const id = await requireDeletable(scope, slug);
-  await inTransaction(scope.em, async (em) => {
-    // Waits for posts that are being stored. The next statement sees them; later posts find no form.
-    await em.execute('select from forms where id = ? for update', [id]);
-    await requireUnused(em, id, slug);
-    for (const table of ['reply_hours', 'notify_hours']) {
-      await em.execute(`delete from ${table} where form_id = ?`, [id]);
-    }
-    await em.execute('delete from forms where id = ?', [id]);
-  });
+  await inTransaction(scope.em, async (em) => await removeForm(em, id, slug));
+}
+
+/** The same, in the caller's transaction. @throws {Problem} form-in-use */
+export async function removeForm(em: Scope['em'], id: string, slug: string): Promise<void> {
+  // Waits for posts that are being stored. The next statement sees them; later posts find no form.
+  await em.execute('select from forms where id = ? for update', [id]);
+  await requireUnused(em, id, slug);
+  for (const table of ['reply_hours', 'notify_hours']) {
+    await em.execute(`delete from ${table} where form_id = ?`, [id]);
+  }
+  await em.execute('delete from forms where id = ?', [id]);
 }
 
 /**

@@ -72,9 +72,13 @@ async function requireForm(scope: Scope, slug: string): Promise<Form> {
   return form;
 }
 
+/** @throws {Problem} argument-invalid */
+export function requireSlug(slug: string): void {
+  if (/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/.test(slug)) return;
+  throw new Problem('argument-invalid', `"${slug}" cannot be a slug: use up to 64 lower-case letters, digits and -`);
+}
+
 async function requireFreeSlug(scope: Scope, slug: string): Promise<void> {
-  if (!/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/.test(slug)) {
-    throw new Problem('argument-invalid', `"${slug}" cannot be a slug: use up to 64 lower-case letters, digits and -`);
-  }
+  requireSlug(slug);
   if ((await scope.em.count(Form, { slug })) > 0) throw new Problem('form-exists', `the form "${slug}" already exists`);
 }

@@ -8,7 +8,7 @@ import type { FormLanguage } from '../../words.ts';
 import { readRecipient } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
 import { alwaysRequired, declaredFields, type FieldRules, fieldLimits, senderFieldOf } from './fields.ts';
-import { fieldsSchema, languageSchema, routesSchema, wordsSchema } from './settings-schema.ts';
+import { eachFault, fieldsSchema, issueInWords, languageSchema, routesSchema, wordsSchema } from './settings-schema.ts';
 
 /** The settings of a form. Null means the environment's setting, if there is one. */
 export interface FormSettings {
@@ -40,7 +40,7 @@ export interface FormSettings {
 }
 
 /** The given settings, as they are stored. @throws {Problem} argument-invalid */
-export function readSettings(scope: Scope, settings: Partial<FormSettings>) {
+export function readSettings(scope: Pick<Scope, 'config'>, settings: Partial<FormSettings>) {
   const { name, recipients, autoReply, captcha, redirectUrl, requiredFields, origins, retentionDays, notifyLimit } =
     settings;
   const { optionalFields, fields, emailField, routes, closesAt, messageLimit, closedText, language, words } = settings;
@@ -88,7 +88,7 @@ function readName(name: string): string {
   throw new Problem('argument-invalid', 'a name has at most 100 characters');
 }
 
-function readCaptcha({ config }: Scope, kind: CaptchaKind): CaptchaKind {
+function readCaptcha({ config }: Pick<Scope, 'config'>, kind: CaptchaKind): CaptchaKind {
   if (!captchaKinds.includes(kind)) {
     throw new Problem('argument-invalid', `"${kind}" is not a captcha: choose ${captchaKinds.join(', ')}`);
   }
@@ -117,9 +117,9 @@ function readOptional(texts: readonly string[]): string[] {
 
 /** @throws {Problem} argument-invalid, with the place of the first fault */
 function readParts<Schema extends z.ZodType>(setting: string, schema: Schema, value: unknown): z.output<Schema> {
-  const read = schema.safeParse(value);
+  const read = schema.safeParse(value, { error: issueInWords });
   if (read.success) return read.data;
-  const { path, message } = read.error.issues[0] ?? { path: [], message: '' };
+  const [{ path, message } = { path: [], message: '' }] = read.error.issues.flatMap(eachFault);
   throw new Problem('argument-invalid', `${[setting, ...path].join('.')}: ${message}`);
 }
 

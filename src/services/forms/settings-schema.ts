@@ -75,3 +75,34 @@ export const wordsSchema = z.strictObject({
 });
 
 export const languageSchema = z.enum(formLanguages);
+
+export const unknownKey = 'is unknown';
+
+const kinds: Readonly<Record<string, string>> = {
+  string: 'text, in quotes if it looks like a number',
+  boolean: 'true or false',
+  int: 'a whole number',
+  array: 'a list',
+  object: 'a map of keys and values',
+};
+
+/** What is wrong, without the place. */
+export const issueInWords: z.core.$ZodErrorMap = (issue) => {
+  if (issue.input === null) return 'is empty: give it a value, or leave it out';
+  if (issue.input === undefined) return 'is missing';
+  if (issue.code === 'invalid_value')
+    return `must be ${issue.values.length > 1 ? 'one of ' : ''}${issue.values.join(', ')}`;
+  if (issue.code === 'invalid_type') return `must be ${kinds[issue.expected] ?? `a ${issue.expected}`}`;
+  return undefined;
+};
+
+/** The place and the words of each fault. Of a union's branches the one counts that the value gets into, if there is one. */
+export function eachFault(issue: z.core.$ZodIssue): { path: PropertyKey[]; message: string }[] {
+  const { code, path, message } = issue;
+  if (code === 'unrecognized_keys') return issue.keys.map((key) => ({ path: [...path, key], message: unknownKey }));
+  if (code !== 'invalid_union') return [{ path, message }];
+  const isInside = (it: z.core.$ZodIssue) => it.path.length > 0 || it.code === 'unrecognized_keys';
+  const branch = issue.errors.find((issues) => issues.some(isInside));
+  if (branch !== undefined) return branch.flatMap((it) => eachFault({ ...it, path: [...path, ...it.path] }));
+  return [{ path, message: issue.errors.flatMap((issues) => issues.map((it) => it.message)).join(', or ') }];
+}

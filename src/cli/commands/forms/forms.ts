@@ -6,6 +6,7 @@ import { runInScope } from '../../session/run-in-scope.ts';
 import { confirmOrRefuse } from '../../terminal/confirm.ts';
 import { type Output, plural } from '../../terminal/output.ts';
 import { addFormDelete } from './delete.ts';
+import { addFormFile } from './file.ts';
 import { addFormHtml, printPageHint, printSnippet } from './html.ts';
 import { addSettings, type ChangeOptions, changesOf, resettable, type SettingOptions, settingsOf } from './options.ts';
 import { printForm, printForms } from './screens.ts';
@@ -68,6 +69,7 @@ export function addFormCommands(program: CliCommand): void {
     .run(closeForm);
 
   addFormDelete(forms);
+  addFormFile(forms);
 }
 
 const loadForms = () => import('../../../services/forms/form-settings.ts');
