@@ -170,7 +170,7 @@ const allowed: Record<string, string[]> = {
   ],
   'services/backup/': [...below, 'services/senders/', 'services/delivery/', 'services/encryption/', 'pg', 'zod'],
   'services/alerts/': [...below, 'services/delivery/', 'services/health/', 'hooks/'],
-  'services/django-import/': [...below, 'services/forms/', 'database/django/'],
+  'services/imports/': [...below, 'services/forms/', 'database/django/', 'csv-parse'],
   'server/http/': door,
   'server/limits/': [...door, 'koa-ratelimit', 'redis'],
   'server/middleware/': [...door, 'server/pages/', 'server/posts/dialects/', 'prom-client'],

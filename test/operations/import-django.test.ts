@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
-import type { Imported } from '../../src/services/django-import/import-report.ts';
+import type { Imported } from '../../src/services/imports/import-report.ts';
 import { runHere } from '../cli/terminal.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';

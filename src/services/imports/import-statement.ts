@@ -3,7 +3,7 @@ import type { Statement } from '../../database/statement.ts';
 
 export const candidates = columns({ print: 'bytea', address_index: 'bytea', received_ms: 'float8' });
 
-/** Finds rows not to import: they were imported before, or their sender was erased after they were written. */
+/** Finds rows not to import: they were imported before, or an address in them was erased after they were written. */
 export const leftStatement: Statement = {
   name: 'import_left_2',
   text: `
@@ -32,13 +32,14 @@ export const oldMessages = columns(
     message_id: 'uuid',
     receipt: 'text',
     content: 'bytea',
+    other_addresses: 'text',
   },
   2,
 );
 
 /** Imports messages that were not imported before, while the senders' locks are held. Queues no email. */
 export const importStatement: Statement = {
-  name: 'import_messages_3',
+  name: 'import_messages_4',
   text: `
 with given as materialized (
   select *, to_timestamp(received_ms / 1000)::timestamptz(3) as received_at from ${oldMessages.as('given')}
@@ -46,13 +47,14 @@ with given as materialized (
 marked as (
   insert into imported_rows (print, taken_at) select print, now() from given
 ),
--- The sender of each address, new or known. The encrypted columns of a known one stay as they are.
+-- The sender of each address, new or known; a message without an address has none. The encrypted columns of a known one stay as they are.
 found as (
   insert into senders (id, address_index, address, name, message_count, first_message_at, last_message_at)
   select distinct on (address_index)
     sender_id, address_index, address, name,
     count(*) over person, min(received_at) over person, max(received_at) over person
   from given
+  where address_index is not null
   window person as (partition by address_index)
   order by address_index, n
   on conflict (address_index) do update set
@@ -62,9 +64,9 @@ found as (
   returning id, address_index
 ),
 stored as (
-  insert into messages (id, receipt, form_id, sender_id, status, content, received_at)
-  select message_id, receipt, $1::uuid, found.id, 'accepted', content, received_at
-  from given join found using (address_index)
+  insert into messages (id, receipt, form_id, sender_id, status, content, other_addresses, received_at)
+  select message_id, receipt, $1::uuid, found.id, 'accepted', content, string_to_array(other_addresses, ','), received_at
+  from given left join found using (address_index)
 )
 select count(*)::int as new_senders from found where id = any(${oldMessages.array('sender_id')})`,
 };

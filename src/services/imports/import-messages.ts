@@ -1,13 +1,19 @@
-import { beforeFirst, type OldDatabase, type OldMessage, readOldMessages } from '../../database/django/old-database.ts';
 import { holdLock } from '../../database/locks.ts';
 import { Form } from '../../entities/index.ts';
 import { retentionOf } from '../forms/effective-settings.ts';
 import { findFormId } from '../forms/forms.ts';
 import type { Scope } from '../scope.ts';
-import { type Imported, reportFaults, reportFresh, reportTakeable, startReport } from './import-report.ts';
+import {
+  type Imported,
+  type ImportFault,
+  reportFaults,
+  reportFresh,
+  reportTakeable,
+  startReport,
+} from './import-report.ts';
 import { checkTimeZone, readOldDates } from './read-old-date.ts';
-import { type OldFault, readOldMessage, type TakeableMessage } from './read-old-message.ts';
-import { sortMessages, takeMessages } from './store-old-messages.ts';
+import { readRow, type SourceRow, type TakeableMessage } from './read-row.ts';
+import { sortMessages, takeMessages } from './store-messages.ts';
 
 export interface ImportRequest {
   /** Slug of the form that gets the messages. */
@@ -18,8 +24,8 @@ export interface ImportRequest {
   /** Ends the import after the current page. Imported messages stay. */
   stop?: AbortSignal;
   onProgress?: (found: number) => void;
-  /** A row that cannot be imported, and why. */
-  onFault?: (id: bigint, faults: readonly OldFault[]) => void;
+  /** A row with faults, and whether it can be imported nevertheless. */
+  onFault?: (id: bigint, faults: readonly ImportFault[], isTaken: boolean) => void;
   /** A message that is not imported because its sender was erased here after writing it. */
   onErased?: (id: bigint) => void;
 }
@@ -33,49 +39,47 @@ export class ImportRunning extends Error {
 const importLock = 7_226_945;
 
 /** Rows in one transaction. */
-const pageSize = 250;
+export const pageSize = 250;
 
 /**
- * Imports the messages and senders of the Django backend, page by page. Each page is one transaction that also marks its
- * rows as imported, so a repeated import imports only the rest. It queues no mail and skips the spam guard.
+ * Imports messages and their senders, page by page. Each page is one transaction that also marks its rows as imported, so a
+ * repeated import imports only the rest. It queues no mail and skips the spam guard and the form's own rules.
  *
+ * @param readPages the rows in order, up to `pageSize` at a time.
  * @throws {Problem} form-unknown, argument-invalid
  * @throws {ImportRunning}
- * @throws {OldDatabaseUnreadable}
  */
-export async function importDjango(scope: Scope, old: OldDatabase, request: ImportRequest): Promise<Imported> {
+export async function importMessages(
+  scope: Scope,
+  readPages: (form: Form) => AsyncIterable<readonly SourceRow[]>,
+  request: ImportRequest,
+): Promise<Imported> {
   const { dryRun = false, stop } = request;
   checkTimeZone(request.timeZone);
   const formId = await findFormId(scope, request.form);
   const form = await scope.em.findOneOrFail(Form, { id: formId });
   await using _lock = dryRun ? undefined : await lockImports(scope);
   const report = startReport(request.form, dryRun, request.timeZone, retentionOf(scope.config, form));
-  let after = beforeFirst;
-  while (!stop?.aborted) {
-    const rows = await readOldMessages(old, after, pageSize);
-    const last = rows.at(-1);
-    if (last === undefined) break;
-    await importPage(scope, rows, dryRun ? undefined : formId, report, request);
+  for await (const rows of readPages(form)) {
+    if (stop?.aborted) break;
+    await importPage(scope, rows, form, report, request);
     request.onProgress?.(report.messages.found);
-    after = last.id;
   }
   report.complete = !stop?.aborted;
   return report;
 }
 
-/** @param formId undefined for a dry run. */
 async function importPage(
   scope: Scope,
-  rows: readonly OldMessage[],
-  formId: string | undefined,
+  rows: readonly SourceRow[],
+  form: Form,
   report: Imported,
   request: ImportRequest,
 ): Promise<void> {
-  const takeable = await readPage(scope, rows, report, request);
-  const { fresh, erased, newSenders } =
-    formId === undefined
-      ? { ...(await sortMessages(scope, takeable)), newSenders: 0 }
-      : await takeMessages(scope, formId, takeable);
+  const takeable = await readPage(scope, rows, form, report, request);
+  const { fresh, erased, newSenders } = report.dryRun
+    ? { ...(await sortMessages(scope, takeable)), newSenders: 0 }
+    : await takeMessages(scope, form.id, takeable);
   for (const { oldId } of erased) request.onErased?.(oldId);
   report.messages.found += rows.length;
   report.messages.taken += fresh.length;
@@ -88,7 +92,8 @@ async function importPage(
 /** @returns the rows that can be imported. Reports the others. */
 async function readPage(
   scope: Scope,
-  rows: readonly OldMessage[],
+  rows: readonly SourceRow[],
+  form: Form,
   report: Imported,
   request: ImportRequest,
 ): Promise<TakeableMessage[]> {
@@ -98,11 +103,11 @@ async function readPage(
   );
   const takeable: TakeableMessage[] = [];
   for (const [index, row] of rows.entries()) {
-    const message = readOldMessage(row, dates[index], scope.now(), scope.keyring);
-    if ('faults' in message) {
-      reportFaults(report, message.faults);
-      request.onFault?.(row.id, message.faults);
-    } else {
+    const message = readRow(row, dates[index], scope, form);
+    reportFaults(report, row.faults);
+    if (row.faults.length > 0) request.onFault?.(row.id, row.faults, message !== undefined);
+    if (message === undefined) report.messages.notTaken++;
+    else {
       reportTakeable(report, message);
       takeable.push(message);
     }

@@ -1,12 +1,11 @@
 import { v7 as uuidv7 } from 'uuid';
-import { normaliseAddress } from '../../address.ts';
 import { sortLocks } from '../../database/locks.ts';
 import { type Ask, runStatement, runTogether } from '../../database/statement.ts';
 import { isReceiptClash, makeReceipt } from '../ids.ts';
 import type { Scope } from '../scope.ts';
 import { sealContent } from '../sealed-values.ts';
 import { candidates, importLockStatement, importStatement, leftStatement, oldMessages } from './import-statement.ts';
-import type { TakeableMessage } from './read-old-message.ts';
+import type { TakeableMessage } from './read-row.ts';
 
 /** Messages that were not imported before, and those whose senders were erased here after writing them. */
 export interface Sorted {
@@ -17,18 +16,18 @@ export interface Sorted {
 /** Sorts out what is not to be imported. `takeMessages` repeats this under the senders' locks. */
 export async function sortMessages(scope: Scope, messages: readonly TakeableMessage[]): Promise<Sorted> {
   const ask: Ask = async (statement, values) => await runStatement(scope.em, statement, values);
-  return await sortWith(ask, scope, messages);
+  return await sortWith(ask, messages);
 }
 
-async function sortWith(ask: Ask, scope: Scope, messages: readonly TakeableMessage[]): Promise<Sorted> {
+async function sortWith(ask: Ask, messages: readonly TakeableMessage[]): Promise<Sorted> {
   const rows = await ask<{ print: Buffer; taken: boolean }>(
     leftStatement,
     candidates.values(
-      messages.map((it) => ({
-        print: it.print,
-        address_index: addressIndexOf(scope, it),
-        received_ms: it.date.at.getTime(),
-      })),
+      messages.flatMap(({ print, date, indexes }) => {
+        // Without a date it may have been written before any erasure.
+        const received_ms = date.canonical === '' ? 0 : date.at.getTime();
+        return indexes.map((address_index) => ({ print, address_index, received_ms }));
+      }),
     ),
   );
   const left = new Map(rows.map((row) => [keyOf(row.print), row.taken]));
@@ -51,8 +50,8 @@ export async function takeMessages(
   for (let clashes = 0; ; ) {
     try {
       return await runTogether(scope.em, async (ask) => {
-        await ask(importLockStatement, [lockKeys(scope, messages)]);
-        const sorted = await sortWith(ask, scope, messages);
+        await ask(importLockStatement, [lockKeys(messages)]);
+        const sorted = await sortWith(ask, messages);
         if (sorted.fresh.length === 0) return { ...sorted, newSenders: 0 };
         const rows = sorted.fresh.map((message) => prepareRow(scope, message));
         const [row] = await ask<{ new_senders: number }>(importStatement, [formId, ...oldMessages.values(rows)]);
@@ -68,26 +67,26 @@ function keyOf(print: Buffer): string {
   return print.toString('latin1');
 }
 
-function addressIndexOf({ keyring }: Scope, { content }: TakeableMessage): Buffer {
-  return keyring.addressIndex(normaliseAddress(content.address));
-}
-
-function prepareRow(scope: Scope, message: TakeableMessage) {
-  const { keyring } = scope;
+function prepareRow({ keyring }: Scope, message: TakeableMessage) {
   const { content, date, oldId, print } = message;
+  const [addressIndex, ...others] = message.indexes;
   const msecs = date.at.getTime();
   // Ids sort by time of arrival. Messages of the same millisecond keep the order of their old ids.
   const messageId = uuidv7({ msecs, seq: Number(BigInt.asUintN(32, oldId)) });
   const senderId = uuidv7({ msecs });
   return {
     print,
-    address_index: addressIndexOf(scope, message),
+    address_index: addressIndex,
     received_ms: msecs,
     sender_id: senderId,
     message_id: messageId,
     receipt: makeReceipt(),
     content: sealContent(keyring, messageId, content),
-    address: keyring.seal(content.address, { table: 'senders', column: 'address', row: senderId }),
+    other_addresses: others.map((it) => it.toString('hex')).join(',') || null,
+    address:
+      content.address === undefined
+        ? null
+        : keyring.seal(content.address, { table: 'senders', column: 'address', row: senderId }),
     name:
       content.name === undefined
         ? null
@@ -96,6 +95,6 @@ function prepareRow(scope: Scope, message: TakeableMessage) {
 }
 
 /** The senders' locks that storing and erasing take too, sorted so that nobody deadlocks. */
-function lockKeys(scope: Scope, messages: readonly TakeableMessage[]): Buffer {
-  return sortLocks(messages.map((it) => addressIndexOf(scope, it).readBigInt64BE(0)));
+function lockKeys(messages: readonly TakeableMessage[]): Buffer {
+  return sortLocks(messages.flatMap(({ indexes }) => indexes.flatMap((it) => it?.readBigInt64BE(0) ?? [])));
 }

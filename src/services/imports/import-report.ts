@@ -1,4 +1,23 @@
-import type { OldFault, TakeableMessage } from './read-old-message.ts';
+import type { WrittenTime } from '../../time-zone.ts';
+
+/** Why a row cannot be imported, as an operator reads it after "message 17:". */
+export const importFaults = {
+  'sender-missing': 'its sender is not in backend_sender',
+  'address-invalid': "its sender's address is not an e-mail address",
+  'text-empty': 'its text is empty',
+  empty: 'it holds nothing but a date',
+  'too-long': 'a text is longer than a form accepts',
+  'too-many': 'it has more fields than a form accepts',
+  'too-many-cells': 'it has more cells than the header',
+  'not-utf8': 'it is not UTF-8: in Excel, save the file as "CSV UTF-8"',
+  'date-ambiguous': 'its date may begin with the day or the month: write it as 2026-11-22 08:33:05',
+  'date-unreadable': 'its date cannot be read',
+  'date-impossible': 'its date is before 1970 or in the future',
+  /** The only one that does not keep the row from being imported. */
+  'address-kept': 'its address is not an e-mail address, and becomes a further field',
+} as const;
+
+export type ImportFault = keyof typeof importFaults;
 
 /** The result of an import, or with `dryRun` what it would be. */
 export interface Imported {
@@ -17,7 +36,7 @@ export interface Imported {
   /** How many days the form keeps messages (0: for ever), and how many imported messages the next purge deletes. */
   retention: { days: number; past: number };
   /** The number of rows with each fault. A row may have several. */
-  faults: Partial<Record<OldFault, number>>;
+  faults: Partial<Record<ImportFault, number>>;
 }
 
 export function startReport(form: string, dryRun: boolean, timeZone: string, retentionDays: number): Imported {
@@ -34,13 +53,12 @@ export function startReport(form: string, dryRun: boolean, timeZone: string, ret
   };
 }
 
-export function reportFaults(report: Imported, faults: readonly OldFault[]): void {
-  report.messages.notTaken++;
+export function reportFaults(report: Imported, faults: readonly ImportFault[]): void {
   for (const fault of faults) report.faults[fault] = (report.faults[fault] ?? 0) + 1;
 }
 
 /** Counts a row that can be imported, whether it was before or not. */
-export function reportTakeable(report: Imported, { date }: TakeableMessage): void {
+export function reportTakeable(report: Imported, { date }: { date: WrittenTime }): void {
   if (!date.zoned) report.timeZone.messages++;
   // ISO 8601 in UTC sorts as text.
   const at = date.at.toISOString();
@@ -50,7 +68,7 @@ export function reportTakeable(report: Imported, { date }: TakeableMessage): voi
 }
 
 /** Counts messages that the next purge deletes. @param fresh rows that were not imported before. */
-export function reportFresh({ retention }: Imported, fresh: readonly TakeableMessage[], now: Date): void {
+export function reportFresh({ retention }: Imported, fresh: readonly { date: WrittenTime }[], now: Date): void {
   if (retention.days === 0) return;
   const keptFrom = now.getTime() - retention.days * 24 * 3_600_000;
   retention.past += fresh.filter(({ date }) => date.at.getTime() < keptFrom).length;
