@@ -8,7 +8,7 @@ import type { Language } from '../../words.ts';
 import type { ClaimedEmail, ClaimedMessage } from '../delivery/claim-due.ts';
 import { summariseHeld } from '../delivery/summarise-held.ts';
 import { listNamed, type NamedMessage } from '../digest.ts';
-import { languageOf, ownersOf } from '../forms/effective-settings.ts';
+import { languageOf, ownersOf, recipientsOf } from '../forms/effective-settings.ts';
 import { labelIn } from '../forms/fields.ts';
 import type { Scope } from '../scope.ts';
 import { type MessageContent, openContent, openOrNull, openSenderAddress } from '../sealed-values.ts';
@@ -49,11 +49,13 @@ function composeAutoReply(
   if (sender === null) throw new Error('the message has no sender to reply to');
   const to = openSenderAddress(keyring, sender);
   const unsubscribeUrl = `${config.publicUrl}/unsubscribe?token=${unsubscribeToken(keyring, to)}`;
-  // Nothing else of the content is used.
-  const page = form.language === 'auto' ? openOrNull(() => openContent(keyring, message).language) : undefined;
+  // Says which language and which owners; nothing of it is sent.
+  const isNeeded = form.language === 'auto' || form.routes !== null;
+  const content = isNeeded ? openOrNull(() => openContent(keyring, message)) : null;
+  const owners = content === null ? ownersOf(config, form) : recipientsOf(config, form, content);
   return composer.autoReply(
-    { ...envelope, to, replyTo: ownersOf(config, form)[0] ?? config.mailFrom.address },
-    describeAutoReply(config, message, unsubscribeUrl, page),
+    { ...envelope, to, replyTo: owners[0] ?? config.mailFrom.address },
+    describeAutoReply(config, message, unsubscribeUrl, content?.language),
   );
 }
 

@@ -4,7 +4,7 @@ import type { Mail } from '../../mail/mailer.ts';
 import type { MailingContext } from '../../mailing-context.ts';
 import type { ClaimedEmail, ClaimedMessage } from '../delivery/claim-due.ts';
 import { isNamedOnly } from '../digest.ts';
-import { ownersOf } from '../forms/effective-settings.ts';
+import { recipientsOf } from '../forms/effective-settings.ts';
 import type { Scope } from '../scope.ts';
 import { openContent, openReply, openSenderAddress } from '../sealed-values.ts';
 
@@ -21,9 +21,14 @@ export async function composeReply(
   const { autoReply, notification } = await findAnswered(scope, message.id, owner);
   // The notification is in the thread of its sender: see `composeNotice`.
   const thread = notification && `<${message.sender.id}@${domainOf(config.mailFrom.address)}>`;
-  const { subject } = openContent(keyring, message);
+  const written = openContent(keyring, message);
+  const { subject } = written;
   return composer.reply(
-    { ...envelope, to: owner ?? sender, replyTo: owner === null ? [...ownersOf(config, message.form)] : sender },
+    {
+      ...envelope,
+      to: owner ?? sender,
+      replyTo: owner === null ? [...recipientsOf(config, message.form, written)] : sender,
+    },
     {
       receipt: message.receipt,
       ...(subject !== undefined && { subject }),
