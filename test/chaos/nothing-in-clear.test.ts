@@ -216,6 +216,23 @@ describe("visitors' data in plain text", () => {
     expect(ended.status, ended.text).to.equal(200);
   });
 
+  it('appears nowhere after posts to forms with fields, a route and a limit', async () => {
+    const file = join(folder.path, 'forms.yaml');
+    const route = '{ field: dish, value: fish, to: [kitchen@site.test] }';
+    const declared = '[{ name: email }, { name: guest, type: email }, { name: dish, type: choice, choices: [fish] }]';
+    await writeFile(
+      file,
+      `forms: { any: { fields: any, messageLimit: 9, language: auto }, rsvp: { routes: [${route}], fields: ${declared} } }`,
+    );
+    await command(['forms', 'apply', file]);
+    const answers = { dish: 'fish', guest: address('guest'), note: mark, email: address('rsvp') };
+    await post('/api/forms/rsvp/messages', answers, 201);
+    await post('/api/forms/any/messages', { phone: mark, _language: 'de' }, 201);
+    await post('/api/forms/any/messages', { email: address('any') }, 201);
+    const wrong = { ...answers, dish: mark, guest: `${mark} at home` };
+    await refused('values that a form does not take', http.post('/api/forms/rsvp/messages', wrong, headers), 422);
+  });
+
   it('appears nowhere after commands that read or change it', async () => {
     const messages = JSON.parse(await command(['messages', 'list', '--json'])).items;
     expect(messages.length).to.be.greaterThan(8);
@@ -306,7 +323,7 @@ describe("visitors' data in plain text", () => {
       http.post('/api/message/', { email: address('x'), first_name: mark }, bad),
       400,
     );
-    await refused('Formspree, without a text', http.post('/f/contact', { email: address('x') }, bad), 422);
+    await refused('Formspree, without an address', http.post('/f/contact', { email: `${mark} at home` }, bad), 422);
     await refused('what is no JSON', http.post('/api/messages', `{"email":"${address('x')}", ${mark}`, bad), 400);
     await refused(
       'what is too large',
