@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { HookDelivery } from '../../src/entities/index.ts';
+import { type FormField, HookDelivery } from '../../src/entities/index.ts';
 import type { MailingContext } from '../../src/mailing-context.ts';
 import { claimDue } from '../../src/services/delivery/claim-due.ts';
 import { composeEmail } from '../../src/services/emails/compose-email.ts';
@@ -349,16 +349,36 @@ describe('forms with fields of their own', () => {
       .and.match(/name="message"/);
   });
 
+  const refused = async (its: Partial<FormSettings>) =>
+    await form('twins', its).then(
+      () => 'added',
+      (error: Error) => error.message,
+    );
+
+  it('refuse a declaration that no post can fulfil', async () => {
+    const table: [field: FormField, fault: string][] = [
+      [{ name: 'a', type: 'text', max: 2001 }, 'max: must be at most 2000'],
+      [{ name: 'message', type: 'text', max: 10_001 }, 'max: must be at most 10000'],
+      [{ name: 'firstName', type: 'text', max: 201 }, 'max: must be at most 200'],
+      [{ name: 'a', type: 'text', min: 2001 }, 'min: must be at most 2000'],
+      [{ name: 'a', type: 'text', min: 1, max: 1.5 }, 'max: must be a whole number from 0'],
+      [{ name: 'a', type: 'number', min: 2, max: 1 }, 'min: is greater than max'],
+      [{ name: 'a', type: 'choices', choices: ['x'], min: 2 }, 'min: must be at most 1'],
+      [{ name: 'a', type: 'choice', choices: ['x  y', 'x y'] }, 'choices: names a choice twice'],
+      [{ name: 'a', type: 'checkbox', max: 1 }, 'max: is not for this type'],
+      [{ name: 'altcha', type: 'text' }, 'name: has another use: choose another one'],
+      [{ name: 'bot-field', type: 'text' }, 'name: has another use: choose another one'],
+    ];
+    for (const [field, fault] of table) expect(await refused({ fields: [field] })).to.equal(`fields.0.${fault}`);
+  });
+
   it('name one of several address fields as the sender’s', async () => {
     const fields = ['one', 'two'].map((name) => ({ name, type: 'email' as const }));
-    const refused = async (its: Partial<FormSettings>) =>
-      await form('twins', its).then(
-        () => 'added',
-        (error: Error) => error.message,
-      );
     const wanted = 'emailField: name the field of type email with the sender: one or two';
     expect(await refused({ fields })).to.equal(wanted);
     expect(await refused({ fields, emailField: 'three' })).to.equal(wanted);
+    const withEmail = [...fields, { name: 'email', type: 'email' as const }];
+    expect(await refused({ fields: withEmail, emailField: 'one' })).to.match(/with the sender: email$/);
     const change = changeForm(openScope(context), 'any', { fields });
     expect(await change.catch((error: Error) => error.message)).to.equal(wanted);
   });

@@ -42,6 +42,15 @@ export const aliases: Readonly<Record<KnownField, readonly string[]>> = {
   subject: ['_subject'],
 };
 
+/** Hidden fields that only programs fill in: ours, and those of Formspree, FormSubmit, Netlify and Web3Forms. */
+export const traps: readonly string[] = ['_gotcha', '_honey', 'bot-field', 'botcheck'];
+
+/** The most characters that a field of text can have. */
+export function maxLengthOf(name: string): number {
+  const known = Object.entries(aliases).find(([field, others]) => field === name || others.includes(name));
+  return known === undefined ? fieldLimits.extraValue : knownFields[known[0] as KnownField].limit;
+}
+
 /** The settings that say which fields a form takes, and in which language it names them. */
 export type FieldRules = Partial<
   Pick<Form, 'fields' | 'optionalFields' | 'requiredFields' | 'emailField' | 'language'>
@@ -65,7 +74,7 @@ export function requiredOf({ fields, optionalFields, requiredFields }: FieldRule
 /** The field with the sender's address; undefined if a form declares none. */
 export function senderFieldOf(form: FieldRules): string | undefined {
   const emails = declaredFields(form)?.flatMap((it) => (it.type === 'email' ? [it.name] : [])) ?? ['email'];
-  const named = emails.find((it) => it === form.emailField) ?? emails.find((it) => it === 'email');
+  const named = emails.find((it) => it === (form.emailField ?? 'email'));
   return named ?? (emails.length === 1 ? emails[0] : undefined);
 }
 

@@ -7,7 +7,7 @@ import { Problem } from '../../problems.ts';
 import type { FormLanguage } from '../../words.ts';
 import { readRecipient } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
-import { alwaysRequired, declaredFields, type FieldRules, fieldLimits, senderFieldOf } from './fields.ts';
+import { alwaysRequired, declaredFields, type FieldRules, fieldLimits } from './fields.ts';
 import { eachFault, fieldsSchema, issueInWords, languageSchema, routesSchema, wordsSchema } from './settings-schema.ts';
 
 /** The settings of a form. Null means the environment's setting, if there is one. */
@@ -77,9 +77,11 @@ export function readSettings(scope: Pick<Scope, 'config'>, settings: Partial<For
 /** Several fields of type `email` need one that is the sender's. @throws {Problem} argument-invalid */
 export function requireSenderField(form: FieldRules): void {
   const emails = declaredFields(form)?.flatMap((it) => (it.type === 'email' ? [it.name] : []));
-  const isNamed = form.emailField == null || emails?.includes(form.emailField);
-  if (emails === undefined || (isNamed && (emails.length < 2 || senderFieldOf(form) !== undefined))) return;
-  const choice = emails.join(' or ') || 'there is none';
+  if (emails === undefined) return;
+  // A field of this name is the sender's in every form.
+  const possible = emails.includes('email') ? ['email'] : emails;
+  if (form.emailField == null ? possible.length < 2 : possible.includes(form.emailField)) return;
+  const choice = possible.join(' or ') || 'there is none';
   throw new Problem('argument-invalid', `emailField: name the field of type email with the sender: ${choice}`);
 }
 

@@ -1,7 +1,8 @@
 import * as z from 'zod';
+import { solutionFields } from '../../captcha/kinds.ts';
 import type { FormField } from '../../entities/index.ts';
 import { fieldTypes, formLanguages, languages } from '../../words.ts';
-import { fieldLimits } from './fields.ts';
+import { fieldLimits, maxLengthOf, traps } from './fields.ts';
 
 // What the settings with parts may hold. One that is wrong in itself is refused here; the other settings in `read-settings.ts`.
 
@@ -16,6 +17,12 @@ const fieldName = z
   .regex(/^[^_\p{Cc}\p{Zl}\p{Zp}\s][^\p{Cc}\p{Zl}\p{Zp}]*$/u, 'cannot be the name of a field')
   .max(fieldLimits.extraName);
 
+/** Posts with one of these would lose it, or be held. */
+const takenNames = [...Object.values(solutionFields), ...traps];
+
+/** A browser sends an option with single spaces. */
+const choice = text(200).overwrite((it) => it.replaceAll(/[\t\n\f\r ]+/g, ' '));
+
 export const fieldSchema = z
   .strictObject({
     name: fieldName.describe('As in the HTML of the page.'),
@@ -24,7 +31,7 @@ export const fieldSchema = z
     required: z.boolean().optional(),
     min: z.number().optional().describe('Smallest number, or fewest characters or choices.'),
     max: z.number().optional().describe('Largest number, or most characters or choices.'),
-    choices: z.array(text(200)).min(1).max(200).optional(),
+    choices: z.array(choice).min(1).max(200).optional(),
   })
   .transform((field): FormField => ({ ...field, type: field.type ?? (field.name === 'email' ? 'email' : 'text') }))
   .superRefine(({ name, type, min, max, choices }, context) => {
@@ -35,11 +42,15 @@ export const fieldSchema = z
     }
     if (choices !== undefined && new Set(choices).size < choices.length) refuse('choices', 'names a choice twice');
     const isMeasured = type === 'text' || type === 'number' || type === 'choices';
-    if (!isMeasured && (min ?? max) !== undefined) refuse(min === undefined ? 'max' : 'min', 'is not for this type');
-    if (type !== 'number' && [min, max].some((it) => it !== undefined && (!Number.isInteger(it) || it < 0))) {
-      refuse(min === undefined ? 'max' : 'min', 'must be a whole number from 0');
+    const most = type === 'text' ? maxLengthOf(name) : (choices?.length ?? Infinity);
+    for (const [limit, value = 0] of Object.entries({ min, max }).filter(([, it]) => it !== undefined)) {
+      if (!isMeasured) refuse(limit, 'is not for this type');
+      else if (type !== 'number' && (!Number.isInteger(value) || value < 0))
+        refuse(limit, 'must be a whole number from 0');
+      else if (value > most) refuse(limit, `must be at most ${most}`);
     }
     if (min !== undefined && max !== undefined && min > max) refuse('min', 'is greater than max');
+    if (takenNames.includes(name)) refuse('name', 'has another use: choose another one');
     if (name === 'email' && type !== 'email') refuse('type', 'must be email for this name');
     if (['message', 'name', 'subject'].includes(name) && type !== 'text') refuse('type', 'must be text for this name');
   });

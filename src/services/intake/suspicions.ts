@@ -1,11 +1,9 @@
 import type { Suspicion } from '../../words.ts';
+import { traps } from '../forms/fields.ts';
 import type { MessageContent } from '../sealed-values.ts';
 
 /** People rarely put more links into a message to a stranger. */
 const maxLinks = 4;
-
-/** Hidden fields that only programs fill in: ours, and those of Formspree, FormSubmit, Netlify and Web3Forms. */
-const traps = ['_gotcha', '_honey', 'bot-field', 'botcheck'];
 
 /** Nobody can read and fill in a form faster than this. */
 const minFillingMs = 1500;
