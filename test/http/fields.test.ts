@@ -39,6 +39,7 @@ describe('forms with fields of their own', () => {
         { name: 'contact', type: 'email' },
         { name: 'name', type: 'text', max: 5 },
         { name: 'message', type: 'text', max: 300 },
+        { name: 'note', type: 'text' },
       ],
     });
     await form('pair', {
@@ -47,6 +48,12 @@ describe('forms with fields of their own', () => {
     });
     await form('any', { fields: 'any' });
     await form('short', { optionalFields: ['email', 'message'] });
+    const boxes: FormSettings['fields'] = [
+      { name: 'terms', type: 'checkbox' },
+      { name: 'day', type: 'choice', choices: ['Fri\n evening'] },
+    ];
+    await form('boxes', { fields: boxes });
+    await form('agreed', { fields: boxes, requiredFields: ['terms'] });
     await form('strict', { fields: 'any', requiredFields: ['email', 'topic'] });
   });
   after(async () => {
@@ -90,7 +97,7 @@ describe('forms with fields of their own', () => {
     ['dish', 'fish', undefined, 'choice: must be one of the choices'],
     ['dish', ['Fish', 'Yes, please'], undefined, 'choice: must be one of the choices'],
     ['dish', { Fish: 1 }, undefined, 'choice: must be one of the choices'],
-    ['days', ['Fri', 'Sun', 'Fri', ''], 'Fri, Sun'],
+    ['days', ['Fri', 'Sun', 'Fri ', ''], 'Fri, Sun'],
     ['days', 'Sat', 'Sat'],
     ['days', [], undefined],
     ['days', ['Fri', 'Mon'], undefined, 'choice: must be one of the choices'],
@@ -100,6 +107,7 @@ describe('forms with fields of their own', () => {
     ['terms', ['0', 'I agree'], 'yes'],
     ['terms', false, 'no'],
     ['terms', 'off', 'no'],
+    ['terms', 'nein', 'no'],
     ['terms', { a: 1 }, undefined, 'invalid: must be one text'],
     ['contact', ' Ada@example.test ', 'Ada@example.test'],
     ['contact', 'ada@', undefined, 'invalid: must be a single e-mail address, like ada@example.com'],
@@ -111,6 +119,7 @@ describe('forms with fields of their own', () => {
     ['name', 'Ada Lovelace', undefined, 'too-long: must be no longer than 5 characters'],
     ['message', 'x'.repeat(301), undefined, 'too-long: must be no longer than 300 characters'],
     ['email', 'ada', undefined, 'invalid: must be a single e-mail address, like ada@example.com'],
+    ['guest', `${'x\r\n'.repeat(10)}`, `${'x\r\n'.repeat(10)}`],
     ['further', ['a', 'b'], 'a, b'],
   ];
   it('keep each type of field, or say what is wrong with it', async () => {
@@ -153,6 +162,9 @@ describe('forms with fields of their own', () => {
       ['short', { name: 'Ada' }],
       ['short', {}, empty],
       ['strict', { x: '1' }, 'email missing: is required', 'topic missing: is required'],
+      ['boxes', { terms: 'no' }, empty],
+      ['boxes', { terms: 'no', day: 'Fri evening' }],
+      ['agreed', { terms: 'no', day: 'Fri evening' }, 'terms missing: must be ticked'],
       ['strict', { _replyto: 'ada@example.test', topic: 'x' }],
       ['pair', {}, empty],
       ['contact', { topic: 'x' }, 'email missing: is required', 'message missing: is required'],
@@ -331,18 +343,21 @@ describe('forms with fields of their own', () => {
           body: new URLSearchParams(body),
         })
       ).text;
-    const page = await ask('rsvp', 'seats=9&dish=Meat&days=Fri&days=Sun&days=Mon&terms=on&further=x&_language=de');
+    const answers = 'seats=9&dish=Meat&days=Fri&days=Sun&days=Mon&terms=0&terms=on&note=a%0D%0Ab&further=x';
+    const page = await ask('rsvp', `${answers}&_language=de`);
     for (const part of [
       '<li><a href="#field-1">Ihr Name ist erforderlich</a></li>',
       /<input id="field-2" name="seats" type="number" value="9" [^>]*min="1" max="8.5" aria-invalid/,
       /<select id="field-3" name="dish" aria-invalid[^>]*><option value=""><\/option><option>Fish<\/option>/,
       /name="days" multiple [^>]*><option selected>Fri<\/option><option>Sat<\/option><option selected>Sun</,
       /<label for="field-5">Terms<\/label>\s*<input [^>]*name="terms" type="checkbox" value="yes" checked>/,
+      /<textarea [^>]*name="note"[^>]*>\s*a\s*b</,
       '<input type="hidden" name="further" value="x">',
       '<input type="hidden" name="_language" value="de">',
     ]) {
       expect(page).to.match(typeof part === 'string' ? new RegExp(part.replaceAll('.', '\\.')) : part);
     }
+    expect(await ask('rsvp', 'terms=0')).to.match(/name="terms" type="checkbox" value="yes">/);
     expect(await ask('rsvp', 'guest=Bo&seats=two')).to.match(/name="seats" type="text" value="two"/);
     expect(await ask('any', 'topic='))
       .to.include('at least one field')

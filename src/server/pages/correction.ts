@@ -1,7 +1,7 @@
 import { solutionFields } from '../../captcha/kinds.ts';
 import { catalogueOf } from '../../languages/languages.ts';
 import { aliases, type DeclaredField, declaredFields, type FieldRules } from '../../services/forms/fields.ts';
-import { nameInFault } from '../../services/intake/read-value.ts';
+import { isTicked, nameInFault } from '../../services/intake/read-value.ts';
 import type { ProblemDetails } from '../http/problem-details.ts';
 import type { Refused } from './visitor-words.ts';
 
@@ -20,6 +20,12 @@ function inputOf(field: DeclaredField) {
   const { type, max = 0, choices } = field;
   const ownType = type === 'text' && max > 200 ? 'textarea' : choices ? 'select' : type;
   return { ...field, autocomplete: 'off', ...known, type: known?.type ?? ownType, isMultiple: type === 'choices' };
+}
+
+/** A number input would lose a text that is no number, and a text input its line breaks. */
+function fittingType(type: string, value: string): string {
+  if (type === 'number') return Number.isNaN(Number(value)) ? 'text' : type;
+  return type === 'text' && (value.includes('\n') || value.length > 100) ? 'textarea' : type;
 }
 
 const solutions = new Set<string>(Object.values(solutionFields));
@@ -49,9 +55,8 @@ export function correction(
       const given = names.some((name) => posted.has(name));
       const label = labelFor(field.name);
       const [value, texts] = [typed(posted, names), names.flatMap((name) => textsOf(posted.get(name)))];
-      // A number input would lose a text that is no number.
-      const type = field.type === 'number' && Number.isNaN(Number(value)) ? 'text' : field.type;
-      return { ...field, type, label, given, texts, value, fault: faultOf(...names) };
+      const type = fittingType(field.type, value);
+      return { ...field, type, label, given, texts, value, isTicked: isTicked(texts), fault: faultOf(...names) };
     })
     .filter(({ given, fault }) => given || isEmpty || fault !== '');
   const shown = new Set<string>(known.flatMap(({ name }) => [name, ...(aliasesOf.get(name) ?? [])]));
@@ -62,9 +67,8 @@ export function correction(
     .filter((name) => faultOf(name) !== '')
     .map((name) => {
       const value = typed(posted, [name]);
-      const type = value.includes('\n') || value.length > 100 ? 'textarea' : 'text';
       const label = labelFor(nameInFault(name));
-      return { name, label, type, autocomplete: 'off', value, fault: faultOf(name) };
+      return { name, label, type: fittingType('text', value), autocomplete: 'off', value, fault: faultOf(name) };
     });
   const captcha = details.code !== 'fields-invalid';
   const fields = [...known, ...faulty];

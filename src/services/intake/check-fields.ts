@@ -69,7 +69,8 @@ export function checkFields(
   const faults = new Faults(form, language);
   const declared = declaredFields(form);
   const required = requiredIn(form, takesAnyFields);
-  const post = { posted, required, faults, declared: declared && new Map(declared.map((it) => [it.name, it])) };
+  const own = declared?.map((it): [string, FormField] => [it.name, { ...it, required: required.includes(it.name) }]);
+  const post = { posted, required, faults, declared: own && new Map(own) };
   const files = [...posted].filter(([, value]) => holdsFile(value));
   for (const [name] of files.slice(0, maxFilesNamed)) faults.add(name, 'file', 'file');
   const email = readKnown(post, 'email');
@@ -86,8 +87,9 @@ export function checkFields(
     const isFault = faults.list.some((it) => it.field === field);
     if (!isGiven(shownOf(value)) && !isFault) faults.add(field, 'missing', 'missing');
   }
-  const isEmpty =
-    (given ?? name ?? subject) === undefined && text === '' && extra.every(([, value]) => value.trim() === '');
+  const isBlank = ([field, value]: [string, string]) =>
+    value.trim() === '' || (value === 'no' && post.declared?.get(field)?.type === 'checkbox');
+  const isEmpty = (given ?? name ?? subject) === undefined && text === '' && extra.every(isBlank);
   if (isEmpty && faults.list.length === 0) faults.add('', 'missing', 'empty');
   if (faults.list.length > 0) {
     throw new Problem('fields-invalid', 'some fields are missing or not valid', { faults: faults.list });

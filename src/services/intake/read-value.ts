@@ -76,7 +76,7 @@ export function readDeclared(field: FormField, value: unknown, faults: Faults): 
 
 function readChoices({ name, type, choices = [], min, max }: FormField, value: unknown, faults: Faults) {
   const given = [value].flat().map(shownOf).filter(isGiven);
-  const chosen = [...new Set(given)].map((it) => choices.find((choice) => choice === String(it).trim()));
+  const chosen = [...new Set(given.map((it) => choices.find((choice) => choice === String(it).trim())))];
   if (chosen.includes(undefined) || (type === 'choice' && chosen.length > 1)) {
     return faults.add(name, 'choice', 'choice');
   }
@@ -85,12 +85,16 @@ function readChoices({ name, type, choices = [], min, max }: FormField, value: u
   return chosen.join(', ');
 }
 
-/** A page may send several values under one name: a hidden `no`, and `yes` if the box is ticked. */
+/** Whether a box is ticked. A page may send several values under one name: a hidden `no`, and `yes` if it is. */
+export function isTicked(value: unknown): boolean {
+  return [value].flat().some((it) => isGiven(shownOf(it)) && !/^\s*(?:false|off|no|nein|0)\s*$/i.test(String(it)));
+}
+
 function readCheckbox({ name, required }: FormField, value: unknown, faults: Faults): string | undefined {
   const given = [value].flat().map(shownOf).filter(isGiven);
   if (!given.every((it) => typeof it === 'string')) return faults.add(name, 'invalid', 'oneText');
-  const isTicked = given.some((it) => !/^\s*(?:false|off|no|0)\s*$/i.test(it));
-  return required && !isTicked ? faults.add(name, 'missing', 'ticked') : isTicked ? 'yes' : 'no';
+  if (isTicked(value)) return 'yes';
+  return required ? faults.add(name, 'missing', 'ticked') : 'no';
 }
 
 /**
@@ -117,9 +121,9 @@ export function nameInFault(name: string): string {
   return name.slice(0, fieldLimits.extraName);
 }
 
-/** Compares code points. Each is one or two units long, so most texts need no counting. */
+/** Compares code points. Each is one or two units long, so most texts need no counting. A line break is one, as in browsers. */
 function isLongerThan(text: string, limit: number): boolean {
-  return text.length > limit && (text.length > 2 * limit || [...text].length > limit);
+  return text.length > limit && (text.length > 2 * limit || [...text.replaceAll('\r\n', '\n')].length > limit);
 }
 
 /** C0 and C1 control characters, DEL, and the Unicode line and paragraph separators. */
