@@ -285,7 +285,11 @@ describe('forms with fields of their own', () => {
       await post('pair', { work: 'bob@example.test', partner: 'other@example.test' });
       const { sender, messages } = await json('senders', 'export', '--email', partner.toLowerCase());
       expect(sender).to.equal(null);
-      expect(messages.map((it: { receipt: string }) => it.receipt)).to.deep.equal([receipt]);
+      expect(messages).to.have.lengthOf(1);
+      expect(messages[0]).to.include({ receipt, email: null, message: null, clientAddress: null, senderId: null });
+      expect([messages[0].extra, messages[0].emails]).to.deep.equal([{ partner }, []]);
+      const own = await json('senders', 'export', '--email', 'ada@example.test');
+      expect(own.messages[0]).to.include({ receipt, email: 'ada@example.test', message: 'No 1' });
     });
 
     it('are erased with it, also again after a restore, and later ones stay', async () => {
@@ -326,6 +330,11 @@ describe('forms with fields of their own', () => {
     });
 
     it('are held if its owner is blocked', async () => {
+      await pair(0);
+      const early = await runHere(['senders', 'block', partner], db, { settings });
+      const why = `nobody has written from ${partner}, but others have named it: see "ruffinweb find ${partner}"`;
+      expect([early.code, early.stderr]).to.deep.equal([1, why]);
+      expect(await run('find', partner)).to.include('ada@example.test');
       await post('contact', { email: partner, message: 'Hi' });
       await run('senders', 'block', partner);
       const { status, reasons } = await show(await pair(1));

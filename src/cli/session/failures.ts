@@ -13,7 +13,7 @@ export interface Failure {
 
 export function describeFailure(error: unknown): Failure {
   if (error instanceof Problem) {
-    const hint = searchFor(error.searchable) ?? hints[error.code];
+    const hint = searchFor(error) ?? hints[error.code];
     const message = hint ? `${error.message}: see "${hint}"` : error.message;
     return { exitCode: exitCodeOf(error.code), message: error.needs ? message + needWords[error.needs] : message };
   }
@@ -28,8 +28,9 @@ export function describeFailure(error: unknown): Failure {
   return { exitCode: explained === undefined ? exitCode.ourFault : exitCode.refused, message: explained };
 }
 
-function searchFor(what: string | undefined): string | undefined {
-  return what && `ruffinweb ${what.includes('@') ? 'messages list --sender' : 'find'} ${what}`;
+function searchFor({ searchable: what, code }: Problem): string | undefined {
+  const isSender = what?.includes('@') && code !== 'sender-unknown';
+  return what && `ruffinweb ${isSender ? 'messages list --sender' : 'find'} ${what}`;
 }
 
 /** The command that shows what exists. */

@@ -6,8 +6,8 @@ import { listOf } from '../ids.ts';
 import { removeMessages } from '../remove-messages.ts';
 import type { Scope } from '../scope.ts';
 import { noteErasures } from './erasure-log.ts';
-import { findPerson, messagesWithAddress, type Person, withAddress } from './find-person.ts';
-import type { SenderChoice } from './senders.ts';
+import { findPerson, messagesWithAddress, type Person } from './find-person.ts';
+import { type SenderChoice, withAddress } from './senders.ts';
 
 /** What was deleted. */
 export interface Erased {

@@ -1,4 +1,5 @@
 import type { FilterQuery } from '@mikro-orm/core';
+import { normaliseAddress, readAddress } from '../../address.ts';
 import {
   Attempt,
   Email,
@@ -9,6 +10,7 @@ import {
   ReplyDay,
   Suppression,
 } from '../../entities/index.ts';
+import type { Keyring } from '../../privacy/keyring.ts';
 import { Problem } from '../../problems.ts';
 import { databaseNow } from '../clock.ts';
 import { walkById } from '../paging.ts';
@@ -24,8 +26,8 @@ import {
   viewWritten,
   type WrittenView,
 } from '../views.ts';
-import { findPerson, withAddress } from './find-person.ts';
-import type { SenderChoice } from './senders.ts';
+import { findPerson } from './find-person.ts';
+import { type SenderChoice, withAddress } from './senders.ts';
 
 /** Everything stored about one address, except its messages. Times are ISO 8601 in UTC. */
 export interface PersonView {
@@ -64,7 +66,8 @@ export interface SenderExport {
 const pageSize = 50;
 
 /**
- * Exports everything stored about one address, even if there is no sender any more.
+ * Exports everything stored about one address, even if there is no sender any more. A message from somebody else has only the
+ * fields with this address: the rest is about others.
  *
  * @throws {Problem} sender-unknown, argument-invalid
  */
@@ -88,7 +91,9 @@ export async function exportSender(scope: Scope, which: SenderChoice): Promise<S
       lastAutoReplyAt: reply?.repliedAt.toISOString() ?? null,
       erasedAt: erasure?.erasedAt.toISOString() ?? null,
     },
-    messages: pagesOf(scope, where),
+    messages: pagesOf(scope, where, (message) =>
+      message.senderId === sender?.id ? message : onlyAddress(scope.keyring, addressIndex, message),
+    ),
   };
 }
 
@@ -112,7 +117,22 @@ export async function* jsonPieces(
   yield ']}\n';
 }
 
-async function* pagesOf(scope: Scope, where: FilterQuery<Message>): AsyncGenerator<ExportedMessage[]> {
+/** What a message from somebody else says about the owner of an address. */
+function onlyAddress(keyring: Keyring, addressIndex: Buffer, message: ExportedMessage): ExportedMessage {
+  const isTheirs = (text: string) =>
+    keyring.addressIndex(normaliseAddress(readAddress(text) ?? '')).equals(addressIndex);
+  const extra = message.extra && Object.fromEntries(Object.entries(message.extra).filter(([, it]) => isTheirs(it)));
+  const { id, receipt, form, status, receivedAt } = message;
+  const nothing = { email: null, name: null, subject: null, message: null, senderId: null, clientAddress: null };
+  const more = { reasons: [], heldAt: null, noReply: null, textCompared: false, repeats: [], emails: [] };
+  return { id, receipt, form, status, receivedAt, extra, ...nothing, ...more };
+}
+
+async function* pagesOf(
+  scope: Scope,
+  where: FilterQuery<Message>,
+  show: (message: ExportedMessage) => ExportedMessage,
+): AsyncGenerator<ExportedMessage[]> {
   const pages = walkById((after) =>
     scope.em
       .fork()
@@ -122,7 +142,7 @@ async function* pagesOf(scope: Scope, where: FilterQuery<Message>): AsyncGenerat
         { populate: ['form', 'sender'], orderBy: { id: 'asc' }, limit: pageSize },
       ),
   );
-  for await (const messages of pages) yield await viewPage({ ...scope, em: scope.em.fork() }, messages);
+  for await (const messages of pages) yield (await viewPage({ ...scope, em: scope.em.fork() }, messages)).map(show);
 }
 
 async function viewPage({ em, keyring }: Scope, messages: readonly Message[]): Promise<ExportedMessage[]> {

@@ -20,11 +20,6 @@ export const messagesWithAddress = `
   select messages.id from messages join senders on senders.id = sender_id where address_index = ?
   union select id from messages where other_addresses @> array[?]`;
 
-/** The messages with this address in another field than the sender's. */
-export function withAddress(addressIndex: Buffer) {
-  return { otherAddresses: { $contains: [addressIndex.toString('hex')] } };
-}
-
 /** @throws {Problem} sender-unknown for an unknown id, argument-invalid for a malformed address. */
 export async function findPerson(scope: Scope, which: SenderChoice): Promise<Person> {
   const { keyring, em } = scope;

@@ -2,7 +2,7 @@ import { LockMode } from '@mikro-orm/postgresql';
 import { validate as isUuid } from 'uuid';
 import { normaliseAddress, readAddress } from '../../address.ts';
 import { inTransaction, msSql } from '../../database/statement.ts';
-import { Sender } from '../../entities/index.ts';
+import { Message, Sender } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import { databaseNow } from '../clock.ts';
 import { cutPage, type Page, type PageRequest, readLimit, readTimeCursor } from '../paging.ts';
@@ -66,8 +66,17 @@ export async function findSender(scope: Scope, which: SenderChoice): Promise<Sen
   const address = readSenderAddress(which.email);
   const addressIndex = scope.keyring.addressIndex(normaliseAddress(address));
   const found = await scope.em.findOne(Sender, { addressIndex }, fresh);
-  if (found === null) throw new Problem('sender-unknown', `nobody has written from ${address}`);
-  return found;
+  if (found !== null) return found;
+  const isNamed = (await scope.em.count(Message, withAddress(addressIndex))) > 0;
+  const others = isNamed ? ', but others have named it' : '';
+  throw new Problem('sender-unknown', `nobody has written from ${address}${others}`, {
+    searchable: isNamed ? address : undefined,
+  });
+}
+
+/** The messages with this address in another field than the sender's. */
+export function withAddress(addressIndex: Buffer) {
+  return { otherAddresses: { $contains: [addressIndex.toString('hex')] } };
 }
 
 /** @throws {Problem} argument-invalid for a malformed address. */
