@@ -297,6 +297,12 @@ describe('forms with fields of their own', () => {
       await pair(2, { work: partner, partner: 'x@example.test' });
       await post('pair', { work: 'ada@example.test' });
       await db.query('create table kept as select * from messages');
+      const asked = await runHere(['senders', 'erase', '--email', partner], db, {
+        settings,
+        columns: 100,
+        types: 'n\n',
+      });
+      expect(asked.stderr).to.include('for good: 2 messages');
       expect(await json('senders', 'erase', '--email', partner, '--yes')).to.include({ messages: 2 });
       expect(await db.query('select message_count as count from senders')).to.deep.equal([{ count: 1 }]);
       const scope = openScope(context);

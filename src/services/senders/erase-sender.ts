@@ -1,13 +1,13 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { inTransaction, msSql } from '../../database/statement.ts';
-import { Message, ReplyDay } from '../../entities/index.ts';
+import { ReplyDay } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import { listOf } from '../ids.ts';
 import { removeMessages } from '../remove-messages.ts';
 import type { Scope } from '../scope.ts';
 import { noteErasures } from './erasure-log.ts';
 import { findPerson, messagesWithAddress, type Person } from './find-person.ts';
-import { type SenderChoice, withAddress } from './senders.ts';
+import type { SenderChoice } from './senders.ts';
 
 /** What was deleted. */
 export interface Erased {
@@ -46,16 +46,18 @@ export async function eraseSender(scope: Scope, which: SenderChoice): Promise<Er
  *
  * @throws {Problem} as `eraseSender`
  */
-export async function findErasable(scope: Scope, which: SenderChoice): Promise<Person> {
+export async function findErasable(scope: Scope, which: SenderChoice): Promise<Person & { messages: number }> {
   const person = await findPerson(scope, which);
   const { sender, mailboxes, address, addressIndex } = person;
-  const isTraceless = async () =>
-    (await scope.em.count(ReplyDay, { addressIndex: { $in: mailboxes } })) === 0 &&
-    (await scope.em.count(Message, withAddress(addressIndex))) === 0;
-  if (sender === null && (await isTraceless())) {
+  const [{ messages } = { messages: 0 }] = await scope.em.execute<{ messages: number }[]>(
+    `select count(*)::int as messages from (${messagesWithAddress}) as found`,
+    [addressIndex, addressIndex.toString('hex')],
+  );
+  const isKnown = sender !== null || messages > 0;
+  if (!isKnown && (await scope.em.count(ReplyDay, { addressIndex: { $in: mailboxes } })) === 0) {
     throw new Problem('sender-unknown', `nobody has written from ${address}`);
   }
-  return person;
+  return { ...person, messages };
 }
 
 interface Gone {

@@ -72,8 +72,8 @@ async function eraseSender(call: Call<EraseOptions>, name?: string): Promise<voi
   });
   await runInScope(deps, load, async (scope, { eraseSender, findErasable, showSender }) => {
     const choice = await which(scope);
-    const { sender, address } = await findErasable(scope, choice);
-    const { name = null, email = address, messages = 0 } = sender === null ? {} : await showSender(scope, sender);
+    const { sender, address, messages } = await findErasable(scope, choice);
+    const { name = null, email = address } = sender === null ? {} : await showSender(scope, sender);
     const whom = email === null ? String(sender?.id) : formatMailbox({ address: email, ...(name && { name }) });
     const question = `Erase ${showSafe(whom)} for good: ${plural(messages, 'message')}, emails included?`;
     await confirmOrRefuse(deps, options, question);
