@@ -10,7 +10,9 @@ import { fieldLimits, maxLengthOf, traps } from './fields.ts';
 const maxEmailFields = 5;
 
 const text = (max: number) => z.string().trim().min(1, 'is empty').max(max, `is longer than ${max} characters`);
-const translated = (max: number) => z.union([text(max), z.partialRecord(z.enum(languages), text(max))]);
+/** Browsers send an option with single spaces, and a subject or a label has no line breaks. */
+const line = (max: number) => text(max).overwrite((it) => it.replaceAll(/[\t\n\f\r ]+/g, ' '));
+const translated = (its: z.ZodString) => z.union([its, z.partialRecord(z.enum(languages), its)]);
 
 const fieldName = z
   .string()
@@ -20,18 +22,15 @@ const fieldName = z
 /** Posts with one of these would lose it, or be held. */
 const takenNames = [...Object.values(solutionFields), ...traps];
 
-/** A browser sends an option with single spaces. */
-const choice = text(200).overwrite((it) => it.replaceAll(/[\t\n\f\r ]+/g, ' '));
-
 export const fieldSchema = z
   .strictObject({
     name: fieldName.describe('As in the HTML of the page.'),
-    label: translated(100).optional().describe('For people: in mails, on pages and in errors.'),
+    label: translated(line(100)).optional().describe('For people: in mails, on pages and in errors.'),
     type: z.enum(fieldTypes).optional().describe('Without it, text; for the field "email", email.'),
     required: z.boolean().optional(),
     min: z.number().optional().describe('Smallest number, or fewest characters or choices.'),
     max: z.number().optional().describe('Largest number, or most characters or choices.'),
-    choices: z.array(choice).min(1).max(200).optional(),
+    choices: z.array(line(200)).min(1).max(200).optional(),
   })
   .transform((field): FormField => ({ ...field, type: field.type ?? (field.name === 'email' ? 'email' : 'text') }))
   .superRefine(({ name, type, min, max, choices }, context) => {
@@ -74,15 +73,15 @@ export const fieldsSchema = z.union([
 const addresses = z.array(text(254)).min(1, 'is empty').max(20, 'has more than 20 addresses');
 
 export const routesSchema = z
-  .array(z.strictObject({ field: fieldName, value: text(200), to: addresses }))
+  .array(z.strictObject({ field: fieldName, value: line(200), to: addresses }))
   .max(50, 'there are more than 50');
 
 export const wordsSchema = z.strictObject({
-  autoReplySubject: translated(200).optional(),
-  autoReplyText: translated(5000).optional(),
-  notificationSubject: translated(200).optional(),
-  thanksHeading: translated(100).optional(),
-  thanksText: translated(2000).optional(),
+  autoReplySubject: translated(line(200)).optional(),
+  autoReplyText: translated(text(5000)).optional(),
+  notificationSubject: translated(line(200)).optional(),
+  thanksHeading: translated(line(100)).optional(),
+  thanksText: translated(text(2000)).optional(),
 });
 
 export const languageSchema = z.enum(formLanguages);
