@@ -15,7 +15,6 @@ export const fieldLimits = {
 
 export interface Rule {
   limit: number;
-  required?: true;
   /** Keeps leading and trailing white space. */
   untrimmed?: true;
   oneLine?: true;
@@ -23,14 +22,14 @@ export interface Rule {
 
 /** The fields that every form has. A text of white space alone counts as missing. */
 export const knownFields = {
-  email: { limit: fieldLimits.email, required: true },
-  message: { limit: fieldLimits.message, required: true, untrimmed: true },
+  email: { limit: fieldLimits.email },
+  message: { limit: fieldLimits.message, untrimmed: true },
   name: { limit: fieldLimits.name, oneLine: true },
   subject: { limit: fieldLimits.subject, oneLine: true },
 } as const satisfies Record<string, Rule>;
 
 /** The fields that every form requires. */
-export const alwaysRequired = Object.entries(knownFields).flatMap(([name, rule]) => ('required' in rule ? [name] : []));
+export const alwaysRequired: readonly string[] = ['email', 'message'] satisfies KnownField[];
 
 export type KnownField = keyof typeof knownFields;
 
@@ -71,9 +70,14 @@ export function requiredOf({ fields, optionalFields, requiredFields }: FieldRule
   return [...new Set([...own, ...(requiredFields ?? [])])];
 }
 
+/** The declared fields of type `email`, if the form declares fields. */
+export function emailFieldsOf(form: Pick<FieldRules, 'fields'>): string[] | undefined {
+  return declaredFields(form)?.flatMap((it) => (it.type === 'email' ? [it.name] : []));
+}
+
 /** The field with the sender's address; undefined if a form declares none. */
 export function senderFieldOf(form: FieldRules): string | undefined {
-  const emails = declaredFields(form)?.flatMap((it) => (it.type === 'email' ? [it.name] : [])) ?? ['email'];
+  const emails = emailFieldsOf(form) ?? ['email'];
   const named = emails.find((it) => it === (form.emailField ?? 'email'));
   return named ?? (emails.length === 1 ? emails[0] : undefined);
 }

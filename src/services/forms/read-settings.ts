@@ -7,7 +7,7 @@ import { Problem } from '../../problems.ts';
 import type { FormLanguage } from '../../words.ts';
 import { readRecipient } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
-import { alwaysRequired, declaredFields, type FieldRules, fieldLimits } from './fields.ts';
+import { alwaysRequired, emailFieldsOf, type FieldRules, fieldLimits } from './fields.ts';
 import { eachFault, fieldsSchema, issueInWords, languageSchema, routesSchema, wordsSchema } from './settings-schema.ts';
 
 /** The settings of a form. Null means the environment's setting, if there is one. */
@@ -76,7 +76,7 @@ export function readSettings(scope: Pick<Scope, 'config'>, settings: Partial<For
 
 /** Several fields of type `email` need one that is the sender's. @throws {Problem} argument-invalid */
 export function requireSenderField(form: FieldRules): void {
-  const emails = declaredFields(form)?.flatMap((it) => (it.type === 'email' ? [it.name] : []));
+  const emails = emailFieldsOf(form);
   if (emails === undefined) return;
   // A field of this name is the sender's in every form.
   const possible = emails.includes('email') ? ['email'] : emails;

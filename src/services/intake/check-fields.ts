@@ -7,6 +7,7 @@ import {
   aliases,
   alwaysRequired,
   declaredFields,
+  emailFieldsOf,
   type FieldRules,
   fieldLimits,
   type KnownField,
@@ -49,7 +50,6 @@ const takenNames = new Set<string>([...Object.entries(aliases).flat(2), ...Objec
 
 interface Post {
   posted: ReadonlyMap<string, unknown>;
-  required: readonly string[];
   faults: Faults;
   /** The fields that the form declares, by name. */
   declared: ReadonlyMap<string, FormField> | undefined;
@@ -70,7 +70,7 @@ export function checkFields(
   const declared = declaredFields(form);
   const required = requiredIn(form, takesAnyFields);
   const own = declared?.map((it): [string, FormField] => [it.name, { ...it, required: required.includes(it.name) }]);
-  const post = { posted, required, faults, declared: own && new Map(own) };
+  const post = { posted, faults, declared: own && new Map(own) };
   const files = [...posted].filter(([, value]) => holdsFile(value));
   for (const [name] of files.slice(0, maxFilesNamed)) faults.add(name, 'file', 'file');
   const email = readKnown(post, 'email');
@@ -94,7 +94,7 @@ export function checkFields(
   if (faults.list.length > 0) {
     throw new Problem('fields-invalid', 'some fields are missing or not valid', { faults: faults.list });
   }
-  const { address = given, others = [] } = declared ? addressesIn(form, extra, given) : {};
+  const { address, others } = addressesIn(form, extra, given);
   const content = { ...(address && { address }), ...(name && { name }), ...(subject && { subject }), text, extra };
   return { content, otherAddresses: others };
 }
@@ -110,25 +110,19 @@ function requiredIn(form: FieldRules, takesAnyFields = false): readonly string[]
  *
  * @param given the sender's address, if `email` or `_replyto` has it.
  */
-function addressesIn(
-  form: FieldRules,
-  extra: MessageContent['extra'],
-  given?: string,
-): { address?: string | undefined; others?: string[] } {
-  const names = new Set(declaredFields(form)?.flatMap((it) => (it.type === 'email' ? [it.name] : [])));
-  const found = new Map(extra.flatMap(([name, value]) => (names.has(name) ? [[name, readAddress(value) ?? '']] : [])));
+function addressesIn(form: FieldRules, extra: MessageContent['extra'], given: string | undefined) {
+  const names = emailFieldsOf(form);
+  if (names === undefined) return { address: given, others: [] };
+  const found = new Map(extra.flatMap(([name, it]) => (names.includes(name) ? [[name, readAddress(it) ?? '']] : [])));
   const address = given ?? found.get(senderFieldOf(form) ?? '');
   const isSender = (it: string) => address !== undefined && normaliseAddress(it) === normaliseAddress(address);
   return { address, others: eachAddressOnce([...found.values()]).filter((it) => !isSender(it)) };
 }
 
 /** @returns undefined if the field is missing or invalid; then a fault is added. */
-function readKnown({ posted, required, declared, faults }: Post, field: KnownField): string | undefined {
+function readKnown({ posted, declared, faults }: Post, field: KnownField): string | undefined {
   const name = nameGiven(posted, field);
-  if (name === undefined) {
-    const isMissing = 'required' in knownFields[field] && required.includes(field) && !holdsFile(posted.get(field));
-    return isMissing ? faults.add(field, 'missing', 'missing') : undefined;
-  }
+  if (name === undefined) return undefined;
   const text = readText(name, posted.get(name), knownFields[field], faults);
   const own = declared?.get(field);
   return own === undefined || text === undefined ? text : checkLength(text, { ...own, name }, faults);
