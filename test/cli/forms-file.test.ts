@@ -97,6 +97,18 @@ describe('forms in a file', () => {
     expect((await run('export')).stdout).to.equal(stdout);
   });
 
+  it('may be open or closed after their time', async () => {
+    for (const [closed, text] of [
+      [true, 'forms: {shop: {closesAt: 2020-01-01, closed: true}}'],
+      [false, 'forms: {shop: {closesAt: 2020-01-01}}'],
+    ] as const) {
+      expect(await withFile(text, 'apply', '--yes')).to.include({ code: 0, stderr: '' });
+      const { stdout } = await run('export');
+      expect(stdout.includes('closed: true'), text).to.equal(closed);
+      expect((await withFile(stdout, 'diff')).code, text).to.equal(0);
+    }
+  });
+
   it('read a time without an offset in TIME_ZONE', async () => {
     for (const [time, zone, at] of [
       ['2026-07-24 18:00:30', 'Europe/Berlin', '2026-07-24T16:00:30.000Z'],

@@ -2,9 +2,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { inTransaction } from '../../../database/statement.ts';
 import { Form } from '../../../entities/index.ts';
 import { Problem } from '../../../problems.ts';
+import { newId } from '../../ids.ts';
 import type { Scope } from '../../scope.ts';
 import { removeForm, requireDeletable } from '../delete-form.ts';
-import { addForm, changeForm } from '../form-settings.ts';
 import { defaultFormSlug, findFormId } from '../forms.ts';
 import type { FormFile } from './read-form-file.ts';
 import { type Setting, settingNames } from './schema.ts';
@@ -82,10 +82,16 @@ export async function applyFormFile(
   });
 }
 
-async function makeChange(scope: Scope, { form, action, settings }: FormChange): Promise<void> {
-  if (action === 'delete') return await removeForm(scope.em, await findFormId(scope, form), form);
+/** The file was checked as a whole, and it may open a form whose time to close is over. */
+async function makeChange(scope: Scope, { form: slug, action, settings }: FormChange): Promise<void> {
+  if (action === 'delete') return await removeForm(scope.em, await findFormId(scope, slug), slug);
   const { closed, ...given } = Object.fromEntries(settings.map((it) => [it.setting, it.after]));
-  if (action === 'add') await addForm(scope, form, given);
-  else await changeForm(scope, form, given);
-  if (typeof closed === 'boolean') await changeForm(scope, form, { open: !closed });
+  const form =
+    action === 'add'
+      ? scope.em.create(Form, { id: newId(), slug, createdAt: scope.now() })
+      : await scope.em.findOneOrFail(Form, { slug });
+  Object.assign(form, given);
+  if (closed === true) form.close(scope.now());
+  if (closed === false) form.reopen();
+  await scope.em.flush();
 }

@@ -13,7 +13,7 @@ export function writeFormFile(forms: readonly FormView[], comment: readonly stri
 }
 
 function settingsOfForm(form: FormView): Partial<Record<Setting, unknown>> {
-  const ownValue = (it: Setting) => (it === 'closed' ? form.state === 'closed' || null : form[it]);
+  const ownValue = (it: Setting) => (it === 'closed' ? form.closedAt !== null || null : form[it]);
   const given = settingNames.filter((it) => ownValue(it) !== null);
   // The schema also puts the keys of each part in a good order, which `jsonb` does not keep.
   return Object.fromEntries(given.map((it) => [it, settingSchemas[it].safeParse(ownValue(it)).data ?? ownValue(it)]));
