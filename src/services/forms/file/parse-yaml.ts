@@ -1,67 +1,57 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml';
+import { isAlias, isMap, isNode, isScalar, isSeq, type Node, parseDocument, visit } from 'yaml';
+
+/** What is wrong, and where in the text. */
+export interface Fault {
+  offset: number;
+  message: string;
+}
 
 /** Other syntax errors keep the parser's words. */
 const plainWords: Readonly<Record<string, string>> = {
+  BLOCK_AS_IMPLICIT_KEY: 'put a text that contains ": " in quotes',
   MULTIPLE_DOCS: 'a second document starts here: a file has one',
-  TAG_RESOLVE_FAILED: 'tags such as !text are not allowed',
+  NON_STRING_KEY: 'a key must be text',
+  RESOURCE_EXHAUSTION: 'is nested too deeply',
 };
 
-/** Reads YAML 1.2 (core schema). `value` is undefined if it cannot be read at all. */
+/** Reads YAML 1.2 (core schema). Every key is text. `value` is only of use without faults. */
 export function parseYaml(text: string) {
-  const lineCounter = new LineCounter();
-  // Our own check of keys finds `7` beside `'7'` too, and takes no quadratic time.
-  const document = parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: false, schema: 'core' });
-  const placeAt = (offset = 0) => {
-    const { line, col } = lineCounter.linePos(offset);
-    return { line: Math.max(line, 1), column: Math.max(col, 1) };
-  };
-  const syntax = [...document.errors, ...document.warnings];
-  const faults = syntax.map((it) => ({ ...placeAt(it.pos[0]), message: plainWords[it.code] ?? it.message }));
-  let isReadable = faults.length === 0;
-  const refuse = (range: readonly number[] | null | undefined, message: string, isFatal = false) => {
-    faults.push({ ...placeAt(range?.[0]), message });
-    if (isFatal) isReadable = false;
-  };
+  const document = parseDocument(text, { prettyErrors: false, stringKeys: true, uniqueKeys: false, schema: 'core' });
+  const faults: Fault[] = document.errors.map(({ pos, code, message }) => ({
+    offset: pos[0],
+    message: plainWords[code] ?? message,
+  }));
+  const refuse = (node: Node, message: string) => faults.push({ offset: node.range?.[0] ?? 0, message });
   visit(document, {
-    Map(_, { items, range }) {
-      const names = new Set<string>();
-      for (const { key } of items) {
-        const name = isScalar(key) ? String(key.value) : '';
-        // YAML reads 007 as the number 7.
-        const isText = isScalar(key) && (typeof key.value === 'string' || key.source === name);
-        if (!isText) refuse(isScalar(key) ? key.range : range, 'a key must be text: put it in quotes', true);
-        else if (names.has(name)) refuse(key.range, `"${name}" is given twice`);
-        names.add(name);
+    Node(_, node) {
+      const message = refusalOf(node);
+      if (message !== undefined) refuse(node, message);
+      // The parser's own check takes quadratic time.
+      const seen = new Set<unknown>();
+      for (const { key } of isMap(node) ? node.items : []) {
+        if (!isScalar(key)) continue;
+        if (seen.has(key.value)) refuse(key, `"${key.value}" is given twice`);
+        seen.add(key.value);
       }
-    },
-    Scalar(_, { value: it, range }) {
-      // Neither PostgreSQL nor JSON can store these.
-      const isStorable = typeof it !== 'string' || (it.isWellFormed() && !it.includes('\0'));
-      if (!isStorable) refuse(range, 'contains a character that cannot be stored', true);
-    },
-    Alias(_, alias) {
-      if (!alias.resolve(document)) refuse(alias.range, `nothing before this is marked as &${alias.source}`, true);
     },
   });
 
   /** Of a key or an entry of a list, or of the innermost part around it that exists. */
-  const placeOf = (path: readonly PropertyKey[]) => {
-    let [node, offset]: [unknown, number | undefined] = [document.contents, document.contents?.range?.[0]];
-    for (const step of path) {
-      if (isAlias(node)) node = node.resolve(document);
-      const pair = isMap(node) ? node.items.find(({ key }) => isScalar(key) && String(key.value) === step) : undefined;
-      const next = isSeq(node) ? node.items[Number(step)] : pair?.key;
-      if (next === undefined) break;
-      offset = (next as { range?: [number] }).range?.[0] ?? offset;
-      node = pair === undefined ? next : pair.value;
-    }
-    return placeAt(offset);
+  const offsetOf = (path: readonly PropertyKey[]): number => {
+    const [parent, step] = [document.getIn(path.slice(0, -1), true), path.at(-1)];
+    const pair = isMap(parent) ? parent.items.find(({ key }) => isScalar(key) && key.value === step) : undefined;
+    const node = isSeq(parent) ? parent.items[Number(step)] : pair?.key;
+    if (path.length > 0) return isNode(node) && node.range ? node.range[0] : offsetOf(path.slice(0, -1));
+    return document.contents?.range?.[0] ?? 0;
   };
-  let value: unknown;
-  try {
-    if (isReadable) value = document.toJS({ maxAliasCount: 100 });
-  } catch {
-    refuse(document.contents?.range, 'uses aliases (*) too often');
-  }
-  return { value, faults, placeOf };
+  return { value: faults.length === 0 ? document.toJS() : undefined, faults, offsetOf };
+}
+
+function refusalOf(node: Node): string | undefined {
+  if (isAlias(node)) return 'aliases such as *this are not allowed';
+  if ('tag' in node && node.tag) return 'tags such as !this are not allowed';
+  if (!isScalar(node) || typeof node.value !== 'string') return undefined;
+  // Neither PostgreSQL nor JSON can store these, and the last one is no ordinary key of an object.
+  const isStorable = node.value.isWellFormed() && !node.value.includes('\0') && node.value !== '__proto__';
+  return isStorable ? undefined : 'contains characters that cannot be stored';
 }

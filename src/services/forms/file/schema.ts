@@ -1,9 +1,8 @@
 import * as z from 'zod';
 import { captchaKinds } from '../../../captcha/kinds.ts';
-import { languages } from '../../../words.ts';
 import { alwaysRequired } from '../fields.ts';
 import type { FormSettings } from '../read-settings.ts';
-import { fieldSchema, fieldsSchema, languageSchema, routesSchema, wordsSchema } from '../settings-schema.ts';
+import { fieldsSchema, languageSchema, routesSchema, wordsSchema } from '../settings-schema.ts';
 
 const list = z.array(z.string());
 const count = z.int().min(0);
@@ -34,12 +33,14 @@ export const settingSchemas = {
 export type Setting = keyof typeof settingSchemas;
 export const settingNames = Object.keys(settingSchemas) as Setting[];
 
-/** The keys of settings that have parts. */
-export const partKeys = [...Object.keys(fieldSchema.in.shape), ...Object.keys(wordsSchema.shape), ...languages];
+/** The whole file. @param form what may stand below a slug. */
+export function fileSchema<Schema extends z.ZodType>(form: Schema, slug: z.ZodType<string, string> = z.string()) {
+  const error = 'must be a map, with the settings of each form by its slug below "forms:"';
+  return z.strictObject({ forms: z.record(slug, form, { error }).describe('Every form by its slug.') }, { error });
+}
 
-/** The JSON Schema of the whole file, for editors. */
+/** The JSON Schema of the file, for editors. */
 export function formFileJsonSchema(): object {
   const form = z.strictObject(settingSchemas).partial().nullable();
-  const file = z.strictObject({ forms: z.record(z.string(), form).describe('Every form by its slug.') });
-  return z.toJSONSchema(file.meta({ title: 'Forms of ruffinweb-backend' }), { io: 'input' });
+  return z.toJSONSchema(fileSchema(form).meta({ title: 'Forms of ruffinweb-backend' }), { io: 'input' });
 }
