@@ -109,6 +109,14 @@ describe('forms in a file', () => {
     }
   });
 
+  it('ask before a time in the past closes a form', async () => {
+    await run('add', 'shop');
+    const closing = await withFile('forms: {shop: {closesAt: 2020-01-01}}', 'apply');
+    expect(closing).to.include({ code: 2, stdout: '' });
+    expect(closing.stderr).to.match(/"shop" will be closed.*pass --yes/s);
+    expect((await withFile('forms: {shop: {closesAt: 2126-01-01}}', 'apply')).code).to.equal(0);
+  });
+
   it('read a time without an offset in TIME_ZONE', async () => {
     for (const [time, zone, at] of [
       ['2026-07-24 18:00:30', 'Europe/Berlin', '2026-07-24T16:00:30.000Z'],
@@ -137,8 +145,8 @@ describe('forms in a file', () => {
     ['forms:\n  7: {}\n  "7": {}', '3:3: "7" is given twice'],
     ['forms:\n  ? [a]\n  : {}', '2:5: a key must be text'],
     ['forms:\n  __proto__: {}', '2:3: contains characters that cannot be stored'],
-    ['forms:\n  Shop: {}', '2:3: Shop: "Shop" cannot be a slug'],
-    ['forms:\n  -a: {}', '2:3: -a: "-a" cannot be a slug'],
+    ['forms:\n  Shop: {}', '2:3: Shop: cannot be a slug: use up to 64 lower'],
+    ['forms:\n  -a: {}', '2:3: -a: cannot be a slug'],
     ['forms:\n  shop: altcha', '2:3: shop: must be a map of keys and values'],
     ['forms:\n  shop:\n    captha: none', '3:5: shop.captha: is unknown'],
     ['forms:\n  shop:\n    redirect: x', '3:5: shop.redirect: is unknown'],
@@ -196,7 +204,7 @@ describe('forms in a file', () => {
       'forms:\n  a: {captcha: x, name: 1}\n  B: {}\n  c:\n    language: fr',
       '2:7: a.captcha: must be',
       '2:19: a.name: must be text',
-      '3:3: B: "B" cannot be',
+      '3:3: B: cannot be',
       '5:5: c.language: must be',
     ],
   ];
@@ -352,6 +360,7 @@ describe('forms in a file', () => {
       expect(schema.parse(parse(text))).to.be.an('object');
     for (const wrong of [
       'shop: 1',
+      'shop: {fields: [{name: a, type: date}]}',
       'shop: {captha: none}',
       'shop: {fields: [{name: a, typ: b}]}',
       'shop: {closed: yes}',

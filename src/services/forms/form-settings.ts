@@ -2,7 +2,7 @@ import { Form } from '../../entities/index.ts';
 import { Problem } from '../../problems.ts';
 import { newId } from '../ids.ts';
 import type { Scope } from '../scope.ts';
-import { defaultFormSlug, findForm } from './forms.ts';
+import { defaultFormSlug, findForm, newSlug, slugRule } from './forms.ts';
 import { type FormSettings, readSettings, requireSenderField } from './read-settings.ts';
 import { type FormView, viewForm } from './view-form.ts';
 
@@ -72,13 +72,8 @@ async function requireForm(scope: Scope, slug: string): Promise<Form> {
   return form;
 }
 
-/** @throws {Problem} argument-invalid */
-export function requireSlug(slug: string): void {
-  if (/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/.test(slug)) return;
-  throw new Problem('argument-invalid', `"${slug}" cannot be a slug: use up to 64 lower-case letters, digits and -`);
-}
-
+/** @throws {Problem} argument-invalid, form-exists */
 async function requireFreeSlug(scope: Scope, slug: string): Promise<void> {
-  requireSlug(slug);
+  if (!newSlug.test(slug)) throw new Problem('argument-invalid', `"${slug}" cannot be a slug: ${slugRule}`);
   if ((await scope.em.count(Form, { slug })) > 0) throw new Problem('form-exists', `the form "${slug}" already exists`);
 }

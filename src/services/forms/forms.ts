@@ -6,6 +6,10 @@ import type { Scope } from '../scope.ts';
 /** The slug of the form that `/api/messages` posts to. */
 export const defaultFormSlug = 'contact';
 
+/** What a form may be called. */
+export const newSlug = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;
+export const slugRule = 'use up to 64 lower-case letters, digits and -';
+
 /** Finds a form, open or closed. It does not query for an invalid slug: PostgreSQL rejects text that contains NUL. */
 export async function findForm(scope: Scope, slug: string): Promise<Form | null> {
   return slugPattern.test(slug) ? await scope.em.findOne(Form, { slug }) : null;

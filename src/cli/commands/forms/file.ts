@@ -102,11 +102,12 @@ async function askBefore({ deps, options, output }: Call, scope: Scope, changes:
   const { findFormId } = await import('../../../services/forms/forms.ts');
   const warnings: string[] = [];
   for (const { form, action, settings } of changes.filter((it) => it.action !== 'add')) {
+    const after = Object.fromEntries(settings.map((it) => [it.setting, it.after]));
     if (action === 'delete') warnings.push(`"${form}" will be deleted: pages that post to it will fail.`);
-    if (settings.some((it) => it.setting === 'closed' && it.after === true)) warnings.push(`"${form}" will be closed.`);
-    const retention = settings.find((it) => it.setting === 'retentionDays');
-    if (retention === undefined) continue;
-    const days = (retention.after as number | null) ?? scope.config.retentionDays;
+    if (after.closed === true || (after.closesAt instanceof Date && after.closesAt <= scope.now()))
+      warnings.push(`"${form}" will be closed.`);
+    if (after.retentionDays === undefined) continue;
+    const days = (after.retentionDays as number | null) ?? scope.config.retentionDays;
     const count = await countExpiring(scope, await findFormId(scope, form), days);
     if (count > 0) warnings.push(`${plural(count, 'message')} of "${form}" will be deleted within the hour.`);
   }

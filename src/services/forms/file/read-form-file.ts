@@ -4,7 +4,6 @@ import { decodeText } from '../../../text-file.ts';
 import { readWrittenTime, zoneReader } from '../../../time-zone.ts';
 import { isInKnownYears } from '../../clock.ts';
 import type { Scope } from '../../scope.ts';
-import { requireSlug } from '../form-settings.ts';
 import { readSettings, requireSenderField } from '../read-settings.ts';
 import { eachFault, issueInWords } from '../settings-schema.ts';
 import { type Fault, parseYaml } from './parse-yaml.ts';
@@ -28,7 +27,7 @@ export function readFormFile(scope: ConfigScope, file: string, bytes: Buffer): F
   const text = decodeText(bytes, file);
   const { value, faults, offsetOf } = parseYaml(text);
   if (faults.length > 0) throw faulty(file, text, faults);
-  const { data, error } = fileSchema(formSchema(scope), slugSchema).safeParse(value, { error: issueInWords });
+  const { data, error } = fileSchema(formSchema(scope)).safeParse(value, { error: issueInWords });
   if (error === undefined) return new Map(Object.entries(data.forms));
   const found = error.issues.flatMap(eachFault).map(({ path, message }) => {
     const place = path.slice(path.length > 1 ? 1 : 0).join('.');
@@ -52,8 +51,6 @@ function faulty(file: string, text: string, faults: readonly Fault[]): FormFileF
 }
 
 type ConfigScope = Pick<Scope, 'config'>;
-
-const slugSchema = z.string().superRefine((slug, context) => refuseAs(context, [], () => requireSlug(slug)));
 
 /** Checks each setting as `forms change` does. Nothing below the slug means a form without settings of its own. */
 function formSchema(scope: ConfigScope) {

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { captchaKinds } from '../../../captcha/kinds.ts';
 import { alwaysRequired } from '../fields.ts';
+import { newSlug, slugRule } from '../forms.ts';
 import type { FormSettings } from '../read-settings.ts';
 import { fieldsSchema, languageSchema, routesSchema, wordsSchema } from '../settings-schema.ts';
 
@@ -34,8 +35,9 @@ export type Setting = keyof typeof settingSchemas;
 export const settingNames = Object.keys(settingSchemas) as Setting[];
 
 /** The whole file. @param form what may stand below a slug. */
-export function fileSchema<Schema extends z.ZodType>(form: Schema, slug: z.ZodType<string, string> = z.string()) {
+export function fileSchema<Schema extends z.ZodType>(form: Schema) {
   const error = 'must be a map, with the settings of each form by its slug below "forms:"';
+  const slug = z.string().regex(newSlug, { error: `cannot be a slug: ${slugRule}` });
   return z.strictObject({ forms: z.record(slug, form, { error }).describe('Every form by its slug.') }, { error });
 }
 
