@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -140,6 +140,21 @@ describe('packed file', () => {
     expect(server.log, 'in the format for people').to.match(/^\[[\d:.]+\] \S*INFO\S*: .*message stored/m);
     expect((await packed('health')).code).to.equal(0);
     expect(await server.stop()).to.deep.equal({ code: 0, signal: null });
+  });
+
+  it('exports, checks, compares and applies forms', async () => {
+    expect((await packed('migrate', 'up')).code).to.equal(0);
+    const { stdout } = await packed('forms', 'export');
+    expect(stdout).to.match(
+      /^# yaml-language-server: \$schema=\S+ruffinweb-backend\/docs\/reference\/forms.schema.json\n/,
+    );
+    const path = join(folder.path, 'forms.yaml');
+    await writeFile(path, stdout.replace('contact: {}', 'contact: { captcha: altcha }'));
+    for (const [command, code] of Object.entries({ validate: 0, diff: 4, apply: 0, export: 0 })) {
+      const done = await packed('forms', command, ...(command === 'export' ? [] : [path]));
+      expect({ code: done.code, stderr: done.stderr }, command).to.deep.equal({ code, stderr: '' });
+    }
+    expect((await packed('forms', 'diff', path)).code).to.equal(0);
   });
 
   it('loads only what it needs for a help page', async () => {

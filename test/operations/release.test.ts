@@ -288,4 +288,18 @@ describeWith(['curl'], 'deploy/install-release.sh', () => {
     expect(kept).to.have.lengthOf(3);
     expect(kept).to.include.members([await linked('current'), back]);
   });
+
+  it('checks forms.yaml before any change, and applies it last', async () => {
+    const withForms = (version: string, text: string) =>
+      release(version, (unpacked) => writeFile(join(unpacked, 'forms.yaml'), text));
+    const before = await linked('current');
+    const refused = await install(await withForms('0.6.1', 'forms:\n  contact: {captha: none}\n'));
+    expect(refused.code).to.equal(1);
+    expect(refused.told).to.include(':2:13: contact.captha: is unknown').and.include('nothing was changed');
+    expect(await linked('current')).to.equal(before);
+    const { code, told } = await install(await withForms('0.6.2', 'forms:\n  contact: {name: Our form}\n'));
+    expect(code, told).to.equal(0);
+    expect(told).to.match(/0\.6\.2-\w{12} answers\nchange contact\n {2}name: – → Our form\n$/);
+    expect(await linked('current')).to.match(/^0\.6\.2-/);
+  });
 });
