@@ -40,7 +40,7 @@ export function addFormFile(forms: CliCommand): void {
     .command('apply')
     .description('Add and change forms until they are as in a file; messages are never deleted')
     .argument('<file>', whichFile)
-    .option('--prune', 'delete forms that the file lacks; those with messages are closed')
+    .option('--prune', 'delete forms that the file lacks; those in use are closed')
     .option('--dry-run', 'only show the changes')
     .option('--yes', 'do not ask, even if forms are closed or deleted, or are kept shorter')
     .jsonOption()

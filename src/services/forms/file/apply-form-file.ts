@@ -40,18 +40,14 @@ export async function compareForms(scope: Scope, file: FormFile, prune = false):
   return { changes: changes.filter(isChanged), notInFile: prune ? [] : missing.map((it) => it.slug) };
 }
 
-/** Messages are never deleted: a form that has some is closed. */
-async function prunedForm(scope: Scope, { slug, closedAt }: Form): Promise<FormChange> {
+/** What `forms delete` refuses is closed: a form with messages, or with an API key of its own. */
+async function prunedForm(scope: Scope, { slug: form, closedAt }: Form): Promise<FormChange> {
   try {
-    await requireDeletable(scope, slug);
-    return { form: slug, action: 'delete', settings: [] };
+    await requireDeletable(scope, form);
+    return { form, action: 'delete', settings: [] };
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    return {
-      form: slug,
-      action: 'change',
-      settings: closedAt == null ? [{ setting: 'closed', before: false, after: true }] : [],
-    };
+    return { form, action: 'change', settings: closedAt ? [] : [{ setting: 'closed', before: false, after: true }] };
   }
 }
 

@@ -29,12 +29,11 @@ export function readFormFile(scope: ConfigScope, file: string, bytes: Buffer): F
   if (faults.length > 0) throw faulty(file, text, faults);
   const { data, error } = fileSchema(formSchema(scope)).safeParse(value, { error: issueInWords });
   if (error === undefined) return new Map(Object.entries(data.forms));
-  const found = error.issues.flatMap(eachFault).map(({ path, message }) => {
-    const place = path.slice(path.length > 1 ? 1 : 0).join('.');
-    return { path, message: place === '' ? message : `${place}: ${message}` };
-  });
-  const placed = found.map(({ path, message }, index) => ({ offset: index < maxFaults ? offsetOf(path) : 0, message }));
-  throw faulty(file, text, placed);
+  const found = error.issues.flatMap(eachFault).map(({ path, message }, index) => ({
+    offset: index < maxFaults ? offsetOf(path) : 0,
+    message: [path.slice(path.length > 1 ? 1 : 0).join('.'), message].filter((it) => it !== '').join(': '),
+  }));
+  throw faulty(file, text, found);
 }
 
 function faulty(file: string, text: string, faults: readonly Fault[]): FormFileFaulty {
