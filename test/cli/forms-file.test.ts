@@ -166,7 +166,7 @@ describe('forms in a file', () => {
     ['forms:\n  shop:\n    messageLimit: 2000000', '3:5: shop.messageLimit: the limit on messages'],
     ['forms:\n  shop:\n    closesAt: 2026-02-30T10:00', '3:5: shop.closesAt: "2026-02-30T10:00" is not a time'],
     ['forms:\n  shop:\n    language: fr', '3:5: shop.language: must be one of en, de, auto'],
-    ['forms:\n  shop:\n    fields: all', '3:5: shop.fields: must be "any", or a list of fields'],
+    ['forms:\n  shop:\n    fields: all', '3:5: shop.fields: must be any, or must be a list'],
     [
       'forms:\n  shop:\n    fields:\n      - nam: x',
       '4:9: shop.fields.0.name: is missing',
@@ -188,8 +188,14 @@ describe('forms in a file', () => {
     ['forms:\n\tshop: {}', '2:1: Tabs are not allowed as indentation'],
     ['forms:\r\n  shop:\r\n    name: Shop: one\r\n', '3:11: put a text that contains ": " in quotes'],
     ['\uFEFFforms: {a: {name: 😀é, nam: x}}', '1:23: a.nam: is unknown'],
-    ['forms: {a: {words: {thanksText: 5}}}', '1:21: a.words.thanksText: must be text, or texts by language'],
-    ['forms: {a: {fields: [{name: x, label: }]}}', '1:32: a.fields.0.label: must be text, or texts by language'],
+    [
+      'forms: {a: {words: {thanksText: 5}}}',
+      '1:21: a.words.thanksText: must be text, in quotes if it looks like a number, or must be texts by language',
+    ],
+    [
+      'forms: {a: {fields: [{name: x, label: }]}}',
+      '1:32: a.fields.0.label: is empty: give it a value, or leave it out',
+    ],
     [`forms: ${'['.repeat(10_000)}${']'.repeat(10_000)}`, '1:', '1:'],
     [`forms:${'\n  f: {}'.repeat(51)}`, ...Array.from({ length: 50 }, (_, i) => `${i + 3}:3: "f" is given twice`)],
     [

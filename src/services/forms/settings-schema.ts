@@ -9,11 +9,10 @@ import { fieldLimits, maxLengthOf, traps } from './fields.ts';
 /** Max fields of type `email`: each one but the sender's is stored as a keyed hash too. */
 const maxEmailFields = 5;
 
-const text = (max: number) => z.string().trim().min(1).max(max);
+const text = (max: number) => z.string().trim().min(1, 'is empty').max(max, `is longer than ${max} characters`);
 /** Browsers send an option with single spaces, and a subject or a label has no line breaks. */
 const line = (max: number) => text(max).overwrite((it) => it.replaceAll(/[\t\n\f\r ]+/g, ' '));
-const translated = (its: z.ZodString) =>
-  z.union([its, z.partialRecord(z.enum(languages), its)], { error: 'must be text, or texts by language' });
+const translated = (its: z.ZodString) => z.union([its, z.partialRecord(z.enum(languages), its)]);
 
 const fieldName = z
   .string()
@@ -55,28 +54,27 @@ export const fieldSchema = z
     if (['message', 'name', 'subject'].includes(name) && type !== 'text') refuse('type', 'must be text for this name');
   });
 
-export const fieldsSchema = z.union(
-  [
-    z.literal('any'),
-    z
-      .array(fieldSchema)
-      .min(1)
-      .max(fieldLimits.extraFields)
-      .superRefine((fields, context) => {
-        const refuse = (message: string) => context.addIssue({ code: 'custom', message });
-        const names = fields.map((it) => it.name);
-        const twice = names.find((name, index) => names.indexOf(name) !== index);
-        if (twice !== undefined) refuse(`names the field "${twice}" twice`);
-        const emails = fields.filter((it) => it.type === 'email');
-        if (emails.length > maxEmailFields) refuse(`has more than ${maxEmailFields} fields of type email`);
-      }),
-  ],
-  { error: 'must be "any", or a list of fields' },
-);
+export const fieldsSchema = z.union([
+  z.literal('any'),
+  z
+    .array(fieldSchema)
+    .min(1)
+    .max(fieldLimits.extraFields)
+    .superRefine((fields, context) => {
+      const refuse = (message: string) => context.addIssue({ code: 'custom', message });
+      const names = fields.map((it) => it.name);
+      const twice = names.find((name, index) => names.indexOf(name) !== index);
+      if (twice !== undefined) refuse(`names the field "${twice}" twice`);
+      const emails = fields.filter((it) => it.type === 'email');
+      if (emails.length > maxEmailFields) refuse(`has more than ${maxEmailFields} fields of type email`);
+    }),
+]);
 
-const addresses = z.array(text(254)).min(1).max(20, 'has more than 20 addresses');
+const addresses = z.array(text(254)).min(1, 'is empty').max(20, 'has more than 20 addresses');
 
-export const routesSchema = z.array(z.strictObject({ field: fieldName, value: line(200), to: addresses })).max(50);
+export const routesSchema = z
+  .array(z.strictObject({ field: fieldName, value: line(200), to: addresses }))
+  .max(50, 'there are more than 50');
 
 export const wordsSchema = z.strictObject({
   autoReplySubject: translated(line(200)).optional(),
@@ -94,6 +92,7 @@ const kinds: Readonly<Record<string, string>> = {
   int: 'a whole number',
   array: 'a list',
   object: 'a map of keys and values',
+  record: 'texts by language',
 };
 
 /** What is wrong, without the place. */
@@ -103,6 +102,7 @@ export const issueInWords: z.core.$ZodErrorMap = (issue) => {
   if (issue.code === 'invalid_value')
     return `must be ${issue.values.length > 1 ? 'one of ' : ''}${issue.values.join(', ')}`;
   if (issue.code === 'invalid_type') return `must be ${kinds[issue.expected] ?? `a ${issue.expected}`}`;
+  if (issue.code === 'invalid_union') return issue.errors.flatMap(([it]) => it?.message ?? []).join(', or ');
   const unit = { string: ' characters', array: ' entries' }[issue.origin as string];
   if (issue.code === 'too_big') return unit ? `has more than ${issue.maximum}${unit}` : `is more than ${issue.maximum}`;
   if (issue.code === 'too_small') return unit ? 'is empty' : `is less than ${issue.minimum}`;
