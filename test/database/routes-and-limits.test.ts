@@ -58,7 +58,7 @@ describe('forms with routes, a time to close and a limit', () => {
       fields: [
         { name: 'email', type: 'email' },
         { name: 'message', type: 'text' },
-        { name: 'interests', type: 'choices', choices: ['tea', 'coffee', 'iced tea'] },
+        { name: 'interests', type: 'choices', choices: ['tea', 'coffee', 'iced tea', 'tea, black'] },
       ],
       routes: [
         { field: 'topic', value: 'sales', to: ['sales@site.test', 'anna@site.test'] },
@@ -67,6 +67,8 @@ describe('forms with routes, a time to close and a limit', () => {
         { field: 'message', value: 'stop', to: ['stop@site.test'] },
         { field: 'interests', value: 'tea', to: ['tea@site.test'] },
         { field: 'interests', value: 'coffee', to: ['coffee@site.test'] },
+        { field: 'interests', value: 'tea, black', to: ['black@site.test'] },
+        { field: 'place', value: 'Caf\u00e9', to: ['cafe@site.test'] },
       ],
     });
     const owner = ['owner@site.test'];
@@ -77,6 +79,9 @@ describe('forms with routes, a time to close and a limit', () => {
       [{ message: 'stop' }, ['stop@site.test']],
       [{ interests: ['tea', 'coffee'] }, ['coffee@site.test', 'tea@site.test']],
       [{ interests: 'iced tea' }, owner],
+      [{ interests: 'tea, black' }, ['black@site.test']],
+      [{ interests: ['coffee', 'tea, black', 'iced tea'] }, ['black@site.test', 'coffee@site.test']],
+      [{ place: 'Cafe\u0301' }, ['cafe@site.test']],
       // Held: its notification waits, for the same recipients.
       [{ topic: 'sales', _gotcha: 'x' }, ['anna@site.test', 'sales@site.test']],
       [{}, owner],

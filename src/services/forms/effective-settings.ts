@@ -32,8 +32,17 @@ function isRouted({ fields }: Pick<Form, 'fields'>, { field, value }: FormRoute,
   const { address: email, name, subject, text: message, extra } = content;
   const stored = new Map<string, string | undefined>([...extra, ...Object.entries({ email, name, subject, message })]);
   const text = stored.get(field);
-  const isList = Array.isArray(fields) && fields.some((it) => it.name === field && it.type === 'choices');
-  return text === value || (isList && text !== undefined && `, ${text}, `.includes(`, ${value}, `));
+  const { choices } = (Array.isArray(fields) && fields.find((it) => it.name === field && it.type === 'choices')) || {};
+  const values = (choices && text?.match(anyOf(choices))) ?? [text];
+  // A page may write "é" as two characters.
+  return values.some((it) => it?.normalize() === value.normalize());
+}
+
+/** Finds choices in their joined text. The longest first, since one may contain a comma. */
+function anyOf(choices: readonly string[]): RegExp {
+  const longestFirst = choices.toSorted((one, other) => other.length - one.length);
+  const escaped = longestFirst.map((it) => it.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
+  return new RegExp(`(?<=^|, )(?:${escaped.join('|')})(?=, |$)`, 'g');
 }
 
 /** SQL: the owners as an array, for a row of `forms`. @param notifyTo SQL for `NOTIFY_TO`. */
