@@ -47,17 +47,9 @@ export interface WrittenTime {
 const isoTime =
   /^(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*(Z|UTC|GMT|([+-])(\d\d)(?::?(\d\d))?)?)?$/i;
 
-/** The date of RFC 2822, without the name of the day too. */
-const mailDate = /^(?:[a-z]{3}, )?(\d\d?) ([a-z]{3}) (\d{4}) (?=\d\d:)/i;
-
-function toIso(_: string, day: string, month: string, year: string): string {
-  const number = 'janfebmaraprmayjunjulaugsepoctnovdec'.indexOf(month.toLowerCase()) / 3 + 1;
-  return [year, String(number).padStart(2, '0'), `${day.padStart(2, '0')} `].join('-');
-}
-
 /** Reads one time. Without a time zone it is read as UTC. */
 export function readWrittenTime(text: string): WrittenTime | undefined {
-  const parts = isoTime.exec(text.trim().replace(mailDate, toIso));
+  const parts = isoTime.exec(text.trim());
   if (parts === null) return undefined;
   const [, day, minute = '00:00', second = '00', fraction = '', zone, sign, hours = '0', minutes = '0'] = parts;
   const local = `${day}T${minute}:${second}`;

@@ -4,7 +4,6 @@ import { expect } from 'chai';
 import type { Context } from '../../src/context.ts';
 import type { Imported } from '../../src/services/imports/import-report.ts';
 import { runHere } from '../cli/terminal.ts';
-import { buildMessages } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { type Settings, temporaryFolder } from '../support/program.ts';
@@ -137,7 +136,7 @@ describe('import csv', () => {
         'Your text, please',
         '"Your text, please"',
       );
-    expect((await run(text, '--map', 'message=Your text, please,email=Work mail,ip=')).code).to.equal(0);
+    expect((await run(text, '--map', 'Message=Your text, please,e-mail=Work mail,ip=')).code).to.equal(0);
     const [{ email, message, extra } = nothing] = await parts();
     expect({ email, message, extra }).to.deep.equal({
       ...{ email: 'w@example.test', message: 'Hi' },
@@ -191,21 +190,6 @@ describe('import csv', () => {
     expect(await counts('email\nada@example.test\n', '--form', 'news')).to.include({ takenBefore: 1 });
   });
 
-  it('keeps a message whose address is odd, and says so', async () => {
-    const text = 'email,message\nada at example,Call me\nada@example.test,Hi\n';
-    const { code, stderr, imported } = await json(text);
-    expect({ code, stderr }).to.deep.equal({
-      code: 0,
-      stderr: 'line 2 is imported: its address is not an e-mail address, and becomes a further field\n',
-    });
-    expect(imported).to.deep.include({ faults: { 'address-kept': 1 }, senders: { new: 1 } });
-    expect((await stored()).map((it) => [it.email, it.message, it.extra])).to.deep.equal([
-      [null, 'Call me', { email: 'ada at example' }],
-      ['ada@example.test', 'Hi', {}],
-    ]);
-    expect((await run(text)).stdout).to.match(/^ {2}its address .* becomes a further field +1$/m);
-  });
-
   it('reports each row it does not take by line, and exits 1', async () => {
     const wide = Array.from({ length: 31 }, (_, n) => `f${n}`);
     const rows: [cells: string, fault?: string][] = [
@@ -214,17 +198,18 @@ describe('import csv', () => {
       [`2021-03-01,${'😀'.repeat(10_000)},,`],
       [`2021-03-01,Hi,${'n'.repeat(201)},`, 'a text is longer than a form accepts'],
       [`2021-03-01,Hi,,${'p'.repeat(2001)}`, 'a text is longer than a form accepts'],
-      ['2021-03-01,,,', 'it holds nothing but a date'],
-      ['05/06/2021 8:33 AM,Hi,,', 'its date may begin with the day or the month'],
-      ['22.11.2021 08:33,Hi,,', 'its date may begin with the day or the month'],
+      ['2021-03-01,,,', 'its text is empty'],
+      ['05/06/2021 8:33 AM,Hi,,', 'its date cannot be read: write it as 2026-11-22 08:33:05'],
+      ['22.11.2021 08:33,Hi,,', 'its date cannot be read'],
       ['yesterday,Hi,,', 'its date cannot be read'],
+      ['2021-03-01,Hi,,,,ada at example', "its sender's address is not an e-mail address"],
       ['1969-12-31,Hi,,', 'its date is before 1970 or in the future'],
       ['2999-01-01,Hi,,', 'its date is before 1970 or in the future'],
-      ['2021-03-01,Hi,,,more', 'it has more cells than the header'],
+      ['2021-03-01,Hi,,,,,more', 'it has more cells than the header'],
       ['2021-03-01,Short'],
     ];
     const { code, stderr, imported } = await json(
-      `date,message,name,Phone\r\n${rows.map(([it]) => it).join('\r\n')}\r\n`,
+      `date,message,name,Phone,ip,email\r\n${rows.map(([it]) => it).join('\r\n')}\r\n`,
     );
     expect(code).to.equal(1);
     // The first row has three lines.
@@ -234,7 +219,7 @@ describe('import csv', () => {
     const told = stderr.trim().split('\n');
     expect(told.map((it, index) => it.slice(0, expected[index]?.length))).to.deep.equal(expected);
     expect(imported.messages).to.deep.include({ found: rows.length, taken: 3, notTaken: rows.length - 3 });
-    const many = await json(`${wide.join(',')}\n${wide.map(() => 'x').join(',')}`);
+    const many = await json(`message,${wide.join(',')}\nHi,${wide.map(() => 'x').join(',')}`);
     expect(many.imported.faults).to.deep.equal({ 'too-many': 1 });
     expect((await run(`date,message\nx,Hi`)).stderr).to.include('Correct these rows in the source and run this again.');
   });
@@ -246,13 +231,10 @@ describe('import csv', () => {
       ['2026-01-15 08:33:05', '07:33:05.000Z'],
       ['2026-01-15 08:33:05 UTC', '08:33:05.000Z'],
       ['2026-01-15 08:33', '07:33:00.000Z'],
-      ['"Thu, 15 Jan 2026 08:33:05 GMT"', '08:33:05.000Z'],
-      ['"Thu, 15 Jan 2026 08:33:05 -0500"', '13:33:05.000Z'],
-      ['15 Jan 2026 08:33', '07:33:00.000Z'],
     ];
     const text = `n,date\n${dates.map(([date], n) => `${n},${date}`).join('\n')}`;
     const { imported } = await json(text, '--time-zone', 'Europe/Amsterdam');
-    expect(imported).to.deep.include({ timeZone: { assumed: 'Europe/Amsterdam', messages: 3 } });
+    expect(imported).to.deep.include({ timeZone: { assumed: 'Europe/Amsterdam', messages: 2 } });
     const found = Object.fromEntries((await stored()).map((it) => [it.extra.n, it.receivedAt]));
     for (const [n, [date, time]] of dates.entries()) expect(found[n], date).to.equal(`2026-01-15T${time}`);
     const before = Date.now();
@@ -263,13 +245,18 @@ describe('import csv', () => {
 
   it('refuses files and columns it cannot read', async () => {
     const cases: [text: string | Buffer, args: string[], wrong: RegExp, code?: number][] = [
-      ['', [], /^the first line must name the columns, in UTF-8/],
-      ['\n\n', [], /^the first line must name/],
-      ['ada@example.test,Hello\n', [], /^the first line must name the columns/],
-      ['Email,Text\n', ['--map', 'message=Nachricht'], /^there is no column "Nachricht": the file has "Email", "Text"/],
-      ['Email,Text\n', ['--map', 'message=Text,subject=Text'], /^there is no second column "Text"/],
-      [Buffer.from('email,Straße\n', 'latin1'), [], /^the first line must name the columns, in UTF-8/],
-      [Buffer.from('email,message\n', 'utf16le'), [], /^the first line must name the columns, in UTF-8/],
+      // Without a column that is known, a file is no list of messages.
+      ...[
+        '',
+        '\n\n',
+        'ada@example.test,Hello\n',
+        'sep=;\nemail;message\n',
+        'Submissions of contact\nemail,message\n',
+        'email|message\n',
+        '<!doctype html>\n<p>Please log in\n',
+      ].map((text): [string | Buffer, string[], RegExp] => [text, [], /^say with --map which column is email/]),
+      ['Email,Text\n', ['--map', 'message=Nachricht'], /^there is no column "Nachricht", .*has "Email", "Text"/],
+      ['Email,Text\n', ['--map', 'message=Text,subject=Text'], /^there is no column "Text", or it has two names/],
       ['message\nHi\n"never closed\nHi\n', [], /^stdin, line 3: a quote \("\) in the row that begins here/],
       [
         'message\r\n"a\r\nb"\r\nHi\r\nan "odd" one\r\nHi\r\n',
@@ -303,7 +290,9 @@ describe('import csv', () => {
       stderr: 'line 3 is not imported: it is not UTF-8: in Excel, save the file as "CSV UTF-8"\n',
     });
     expect(imported.messages).to.include({ taken: 1, notTaken: 1 });
-    expect((await json(Buffer.from('message\nHü').subarray(0, -1))).imported.faults).to.deep.equal({ 'not-utf8': 1 });
+    for (const bytes of [Buffer.from('message\nHü').subarray(0, -1), Buffer.from('message\nHi\n', 'utf16le')]) {
+      expect((await json(bytes)).imported.faults).to.deep.equal({ 'not-utf8': 1 });
+    }
     expect(await counts(text)).to.include({ taken: 1, takenBefore: 1 });
     const excel = Buffer.from(`\uFEFF${text.replaceAll(',', '\t')}`, 'utf16le');
     expect(await counts(excel)).to.deep.equal({ found: 2, taken: 0, takenBefore: 2, notTaken: 0 });
@@ -312,7 +301,7 @@ describe('import csv', () => {
   it('shortens long headers, and keeps two with the same beginning apart', async () => {
     const long = 'How did you hear about us? Please tick everything that applies to you';
     await run(`"${long}, A","${long}, B\nor C",email\n1,2,ada@example.test\n`, '--map', `Found=${long}, A`);
-    await run(`"${long}, A","${long}, B"\n3,4\n`);
+    await run(`"${long}, A","${long}, B",email\n3,4,ada@example.test\n`);
     const names = (await stored()).map((it) => Object.entries(it.extra));
     expect(names).to.deep.equal([
       [
@@ -324,46 +313,6 @@ describe('import csv', () => {
         [`${long.slice(0, 60)} 2`, '4'],
       ],
     ]);
-  });
-
-  it('takes formulas as they were written', async () => {
-    await run(`message,Phone\n=1+1,'+49 170\n'@me,'quoted'\n"- a\n'- b",x\n`);
-    expect((await stored()).map((it) => [it.message, it.extra.Phone])).to.deep.equal([
-      ['=1+1', '+49 170'],
-      ['@me', "'quoted'"],
-      ["- a\n'- b", 'x'],
-    ]);
-  });
-
-  it('imports our own export, and gets the same messages', async () => {
-    const texts = [
-      '=1+1',
-      "'=1+1",
-      "''=1+1",
-      "'quoted'",
-      'one;=two',
-      "one;'=two",
-      "one\r\n-two\n' +three\n'+four",
-      "\t=x\n\r\n'\t-y",
-      '“Grüße” 😀, "quoted"; \u202e',
-      '\r\n=a',
-      "'\n=a",
-    ];
-    await buildMessages(context, texts.length, (n) => ({
-      ...{ message: texts[n], name: n % 2 === 0 ? `-${n}` : '', subject: `'@${n}` },
-      ...{ phone: `+49;=${n}`, 'a "b", c': "'=1\n=2", ...(n === 3 ? { _gotcha: 'x' } : { status: 'accepted' }) },
-    }));
-    const before = await parts();
-    const { stdout } = await runHere(['messages', 'export'], db);
-    await db.empty();
-    expect(await counts(stdout)).to.include({ found: texts.length, taken: texts.length, notTaken: 0 });
-    const after = await parts();
-    // A held message says in two fields why it was held.
-    expect(after[3]?.extra).to.deep.equal({ ...before[3]?.extra, status: 'held', reasons: 'honeypot' });
-    expect(after.with(3, before[3] as Shown)).to.deep.equal(before);
-    expect(await counts(stdout)).to.include({ taken: 0, takenBefore: texts.length });
-    const again = (await runHere(['messages', 'export'], db)).stdout;
-    expect(await counts(again)).to.include({ taken: 0, takenBefore: texts.length });
   });
 
   it('does not bring back erased persons or deleted messages', async () => {

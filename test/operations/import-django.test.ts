@@ -248,7 +248,7 @@ describe('import django', () => {
       "message 1 is not imported: its sender's address is not an e-mail address",
       'message 2 is not imported: its text is empty',
       'message 3 is not imported: its sender is not in backend_sender',
-      'message 4 is not imported: its date cannot be read',
+      'message 4 is not imported: its date cannot be read: write it as 2026-11-22 08:33:05',
       'message 5 is not imported: its date is before 1970 or in the future',
       "message 6 is not imported: its sender's address is not an e-mail address; its date is before 1970 or in the future",
     ]);

@@ -103,10 +103,9 @@ async function runImport(
     dryRun: options.dryRun ?? false,
     stop,
     onProgress: progress.report,
-    onFault(id, faults, isTaken) {
+    onFault(id, faults) {
       progress.clear();
-      const why = faults.map((it) => importFaults[it]).join('; ');
-      output.warn(`${row} ${id} is ${isTaken ? '' : 'not '}imported: ${why}`);
+      output.warn(`${row} ${id} is not imported: ${faults.map((it) => importFaults[it]).join('; ')}`);
     },
     onErased(id) {
       progress.clear();

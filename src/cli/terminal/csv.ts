@@ -10,14 +10,12 @@ export function formatCsvLine(cells: readonly string[]): string {
  * apostrophe in front makes it a text. A spreadsheet that splits at semicolons (Excel where the decimal sign is a comma)
  * ignores our quotes: it begins a cell after each semicolon, tab and line end of a text.
  *
- * A text that has such an apostrophe already gets another one, so that `import csv` can remove ours.
- *
  * Other control characters would run on a terminal that shows the file, and no spreadsheet needs them.
  */
 function formatCell(text: string): string {
   const harmless = text
     .replace(/(?![\t\r\n])\p{Cc}/gu, (character) => showSafe(character))
-    .replace(/(\r\n|[;\t\r\n])(?='*[ "]*[=+\-@＝＋－＠])/g, "$1'")
-    .replace(/^(?='*[=+\-@＝＋－＠\t\r\n])/, "'");
+    .replace(/(\r\n|[;\t\r\n])(?=[ "]*[=+\-@＝＋－＠])/g, "$1'")
+    .replace(/^(?=[=+\-@＝＋－＠\t\r\n])/, "'");
   return /[",;\t\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }

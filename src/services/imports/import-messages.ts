@@ -24,8 +24,8 @@ export interface ImportRequest {
   /** Ends the import after the current page. Imported messages stay. */
   stop?: AbortSignal;
   onProgress?: (found: number) => void;
-  /** A row with faults, and whether it can be imported nevertheless. */
-  onFault?: (id: bigint, faults: readonly ImportFault[], isTaken: boolean) => void;
+  /** A row that cannot be imported. */
+  onFault?: (id: bigint, faults: readonly ImportFault[]) => void;
   /** A message that is not imported because its sender was erased here after writing it. */
   onErased?: (id: bigint) => void;
 }
@@ -104,10 +104,10 @@ async function readPage(
   const takeable: TakeableMessage[] = [];
   for (const [index, row] of rows.entries()) {
     const message = readRow(row, dates[index], scope, form);
-    reportFaults(report, row.faults);
-    if (row.faults.length > 0) request.onFault?.(row.id, row.faults, message !== undefined);
-    if (message === undefined) report.messages.notTaken++;
-    else {
+    if (message === undefined) {
+      reportFaults(report, row.faults);
+      request.onFault?.(row.id, row.faults);
+    } else {
       reportTakeable(report, message);
       takeable.push(message);
     }

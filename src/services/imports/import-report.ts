@@ -5,16 +5,12 @@ export const importFaults = {
   'sender-missing': 'its sender is not in backend_sender',
   'address-invalid': "its sender's address is not an e-mail address",
   'text-empty': 'its text is empty',
-  empty: 'it holds nothing but a date',
   'too-long': 'a text is longer than a form accepts',
   'too-many': 'it has more fields than a form accepts',
   'too-many-cells': 'it has more cells than the header',
   'not-utf8': 'it is not UTF-8: in Excel, save the file as "CSV UTF-8"',
-  'date-ambiguous': 'its date may begin with the day or the month: write it as 2026-11-22 08:33:05',
-  'date-unreadable': 'its date cannot be read',
+  'date-unreadable': 'its date cannot be read: write it as 2026-11-22 08:33:05',
   'date-impossible': 'its date is before 1970 or in the future',
-  /** The only one that does not keep the row from being imported. */
-  'address-kept': 'its address is not an e-mail address, and becomes a further field',
 } as const;
 
 export type ImportFault = keyof typeof importFaults;
@@ -54,6 +50,7 @@ export function startReport(form: string, dryRun: boolean, timeZone: string, ret
 }
 
 export function reportFaults(report: Imported, faults: readonly ImportFault[]): void {
+  report.messages.notTaken++;
   for (const fault of faults) report.faults[fault] = (report.faults[fault] ?? 0) + 1;
 }
 

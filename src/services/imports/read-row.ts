@@ -42,10 +42,9 @@ export function readRow(
   { fields }: Pick<Form, 'fields'>,
 ): TakeableMessage | undefined {
   const date = text === undefined ? { at: now(), zoned: true, canonical: '' } : written;
-  if (date === undefined)
-    faults.push(/^\d\d?[./-]\d\d?[./-]\d/.test(text ?? '') ? 'date-ambiguous' : 'date-unreadable');
+  if (date === undefined) faults.push('date-unreadable');
   else if (date.at.getTime() < 0 || date.at.getTime() > now().getTime() + maxAheadMs) faults.push('date-impossible');
-  if (date === undefined || faults.some((it) => it !== 'address-kept')) return undefined;
+  if (date === undefined || faults.length > 0) return undefined;
   const indexOf = (address: string | undefined) => address && keyring.addressIndex(normaliseAddress(address));
   const isEmail = (name: string) =>
     Array.isArray(fields) && fields.some((it) => it.name === name && it.type === 'email');

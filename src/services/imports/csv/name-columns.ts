@@ -20,30 +20,35 @@ const usualNames: Readonly<Record<string, readonly string[]>> = {
 export function nameColumns(header: readonly string[], map: ReadonlyMap<string, string>): string[] {
   const headers = header.map(tidy);
   const names: (string | undefined)[] = headers.map(() => undefined);
-  const find = (wanted: string) => {
-    const exact = headers.indexOf(wanted);
-    return exact >= 0 ? exact : headers.findIndex((it) => comparable(it) === comparable(wanted));
-  };
+  const find = (wanted: string) =>
+    headers.findIndex((it, index) => names[index] === undefined && comparable(it) === comparable(wanted));
+  const isMapped = new Set<string>();
   for (const [target, wanted] of map) {
+    const part = Object.keys(usualNames).find((it) => comparable(it) === comparable(target)) ?? tidy(target);
     const column = find(tidy(wanted || target));
-    if (column < 0 || names[column] !== undefined) {
-      const what = `there is no ${column < 0 ? '' : 'second '}column "${wanted || target}"`;
-      throw new Problem('argument-invalid', `${what}: the file has "${headers.join('", "')}"`);
-    }
-    names[column] = wanted && target;
+    if (column < 0) throw refuse(`there is no column "${wanted || target}", or it has two names`, headers);
+    names[column] = wanted && part;
+    isMapped.add(part);
   }
-  for (const [target, usual] of Object.entries(usualNames)) {
-    const column = usual.map(find).find((it) => it >= 0 && names[it] === undefined);
-    if (!map.has(target) && column !== undefined) names[column] = target;
+  for (const [part, usual] of Object.entries(usualNames)) {
+    const column = usual.map(find).find((it) => it >= 0);
+    if (!isMapped.has(part) && column !== undefined) names[column] = part;
   }
+  if (!names.some(Boolean)) throw refuse('say with --map which column is email, message or receivedAt', headers);
   // Two further fields cannot have one name.
   const isFree = (it: string, index: number) => it !== '' && !names.includes(it) && headers.indexOf(it) === index;
   return headers.map((it, index) => names[index] ?? (isFree(it, index) ? it : `${it || 'column'} ${index + 1}`));
 }
 
+function refuse(why: string, headers: readonly string[]): Problem {
+  return new Problem('argument-invalid', `${why}: the first line has "${headers.join('", "')}"`);
+}
+
 /** As the name of a field may be; a number fits behind it. */
 function tidy(header: string): string {
-  return plainLine(header).slice(0, fieldLimits.extraName - 4);
+  return plainLine(header)
+    .normalize()
+    .slice(0, fieldLimits.extraName - 4);
 }
 
 /** The same for `created_at`, `Created At` and `createdAt`. */
