@@ -98,7 +98,7 @@ async function readPage(
   request: ImportRequest,
 ): Promise<TakeableMessage[]> {
   const dates = readOldDates(
-    rows.map((row) => row.date ?? ''),
+    rows.map((row) => row.date),
     request.timeZone,
   );
   const takeable: TakeableMessage[] = [];

@@ -10,8 +10,7 @@ export interface SourceRow {
   /** Its id, or its line in a file. */
   id: bigint;
   content: MessageContent;
-  /** Undefined if nothing says when it was written: then it counts as written now. */
-  date: string | undefined;
+  date: string;
   faults: ImportFault[];
   /** What recognises the row when the import runs again. @param at the date, the same for every way to write one moment. */
   identify(at: string): string;
@@ -36,12 +35,11 @@ const maxAheadMs = 24 * 3_600_000;
  * is still recognised after it was moved or loaded into PostgreSQL.
  */
 export function readRow(
-  { id, content, date: text, faults, identify }: SourceRow,
-  written: WrittenTime | undefined,
+  { id, content, faults, identify }: SourceRow,
+  date: WrittenTime | undefined,
   { now, keyring }: Pick<Scope, 'now' | 'keyring'>,
   { fields }: Pick<Form, 'fields'>,
 ): TakeableMessage | undefined {
-  const date = text === undefined ? { at: now(), zoned: true, canonical: '' } : written;
   if (date === undefined) faults.push('date-unreadable');
   else if (date.at.getTime() < 0 || date.at.getTime() > now().getTime() + maxAheadMs) faults.push('date-impossible');
   if (date === undefined || faults.length > 0) return undefined;

@@ -23,11 +23,9 @@ async function sortWith(ask: Ask, messages: readonly TakeableMessage[]): Promise
   const rows = await ask<{ print: Buffer; taken: boolean }>(
     leftStatement,
     candidates.values(
-      messages.flatMap(({ print, date, indexes }) => {
-        // Without a date it may have been written before any erasure.
-        const received_ms = date.canonical === '' ? 0 : date.at.getTime();
-        return indexes.map((address_index) => ({ print, address_index, received_ms }));
-      }),
+      messages.flatMap(({ print, date, indexes }) =>
+        indexes.map((address_index) => ({ print, address_index, received_ms: date.at.getTime() })),
+      ),
     ),
   );
   const left = new Map(rows.map((row) => [keyOf(row.print), row.taken]));

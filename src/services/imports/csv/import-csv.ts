@@ -51,7 +51,7 @@ function readMessage(row: CsvRow, names: readonly string[], identify: (row: stri
     return name === 'message' ? text : text?.trim();
   };
   const faults: SourceRow['faults'] = [];
-  const date = take('receivedAt');
+  const date = take('receivedAt') ?? '';
   if (fields.size === 0) faults.push('text-empty');
   if ([...fields].some(isTooLong)) faults.push('too-long');
   if (row.some((it) => /[\ufffd\0]/.test(it))) faults.push('not-utf8');

@@ -34,7 +34,8 @@ export function nameColumns(header: readonly string[], map: ReadonlyMap<string, 
     const column = usual.map(find).find((it) => it >= 0);
     if (!isMapped.has(part) && column !== undefined) names[column] = part;
   }
-  if (!names.some(Boolean)) throw refuse('say with --map which column is email, message or receivedAt', headers);
+  // Every export has dates. Without them each message would count as new.
+  if (!names.includes('receivedAt')) throw refuse('no column is receivedAt, the date', headers);
   // Two further fields cannot have one name.
   const isFree = (it: string, index: number) => it !== '' && !names.includes(it) && headers.indexOf(it) === index;
   return headers.map((it, index) => names[index] ?? (isFree(it, index) ? it : `${it || 'column'} ${index + 1}`));
