@@ -110,6 +110,15 @@ describeInBrowser('every page', (browser) => {
 
     before(async () => {
       german = await startServerHere({ DATABASE_URL: db.url, LANGUAGE: 'de' });
+      const fields = [
+        { name: 'guests', type: 'number', label: 'Gäste', max: 8 },
+        { name: 'dish', type: 'choice', label: 'Hauptgericht', choices: ['Fisch', 'Reis'] },
+        { name: 'days', type: 'choices', label: 'Tage', choices: ['Freitag', 'Samstag', 'Sonntag'], max: 2 },
+        { name: 'terms', type: 'checkbox', label: 'Datenschutzerklärung gelesen', required: true },
+        { name: 'badge', type: 'text', label: 'Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichennummer' },
+      ];
+      await db.query(`insert into forms (id, slug, name, fields)
+        values (gen_random_uuid(), 'gast', 'Sommerfest', '${JSON.stringify(fields)}')`);
       await db.query(`insert into forms (id, slug, name, captcha, words, closed_at) values
         (gen_random_uuid(), 'robot', 'Kontakt', 'altcha', null, null),
         (gen_random_uuid(), 'zu', 'Weihnachtsfeier 2026', null, null, now()),
@@ -149,6 +158,11 @@ describeInBrowser('every page', (browser) => {
       'no-page': visit('/api/messages'),
       'wrong-link': visit('/unsubscribe?token=x'),
       correction: post('/api/messages', { name: 'Ada', email: 'ada@', subject: 'x\ny', message: '' }),
+      'correction-of-declared-fields': async (page) => {
+        await post('/f/gast', { guests: 'zwei', dish: 'Pizza', days: 'Montag', badge: 'x'.repeat(90) })(page);
+        const { width = 0 } = (await page.locator('[type=checkbox]').boundingBox()) ?? {};
+        expect(width, 'of the box').to.be.within(16, 32);
+      },
       robots: post('/api/forms/robot/messages', ada),
       closed: post('/f/zu', ada),
       'unknown-form': post('/f/nirgends', ada),

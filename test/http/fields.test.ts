@@ -47,6 +47,7 @@ describe('forms with fields of their own', () => {
       fields: ['work', 'home', 'partner'].map((name) => ({ name, type: 'email' })),
     });
     await form('any', { fields: 'any' });
+    await form('rules', { fields: [{ name: 'terms', type: 'checkbox', required: true }] });
     await form('short', { optionalFields: ['email', 'message'] });
     const boxes: FormSettings['fields'] = [
       { name: 'terms', type: 'checkbox' },
@@ -141,11 +142,16 @@ describe('forms with fields of their own', () => {
   it('name every fault at once, with its label, in the language of the page', async () => {
     const wrong = { seats: 'x', dish: 'Meat', email: 'ada', long: 'x'.repeat(2001), _language: 'de-AT' };
     expect((await post('rsvp', wrong)).json.errors).to.deep.equal([
-      { field: 'email', code: 'invalid', message: 'muss eine einzelne E-Mail-Adresse sein, wie ada@example.com' },
-      { field: 'seats', code: 'invalid', message: 'muss eine Zahl sein, wie 12 oder 12.5', label: 'Seats' },
-      { field: 'dish', code: 'choice', message: 'muss eine der Möglichkeiten sein', label: 'Dish' },
-      { field: 'long', code: 'too-long', message: 'darf nicht länger sein als 2000 Zeichen' },
-      { field: 'guest', code: 'missing', message: 'ist erforderlich', label: 'Ihr Name' },
+      { field: 'email', code: 'invalid', message: 'Bitte eine einzelne E-Mail-Adresse angeben, wie ada@example.com' },
+      {
+        field: 'seats',
+        code: 'invalid',
+        message: 'Bitte eine Zahl angeben, wie 12 oder 12.5 (mit Punkt)',
+        label: 'Seats',
+      },
+      { field: 'dish', code: 'choice', message: 'Bitte unter den vorgegebenen Möglichkeiten wählen', label: 'Dish' },
+      { field: 'long', code: 'too-long', message: 'Höchstens 2000 Zeichen' },
+      { field: 'guest', code: 'missing', message: 'Bitte ausfüllen', label: 'Ihr Name' },
     ]);
     const english = await post('rsvp', { _language: 'fr' });
     expect(english.json.errors).to.deep.equal([
@@ -349,6 +355,11 @@ describe('forms with fields of their own', () => {
     });
   });
 
+  it('ask to tick a required box that the browser left out', async () => {
+    const { json } = await http.post('/api/forms/rules/messages', { guest: 'Ada' });
+    expect(json.errors).to.deep.equal([{ field: 'terms', code: 'missing', message: 'must be ticked', label: 'Terms' }]);
+  });
+
   it('show what to correct with fitting inputs and labels', async () => {
     const ask = async (slug: string, body: string) =>
       (
@@ -361,7 +372,7 @@ describe('forms with fields of their own', () => {
     const answers = 'seats=9&dish=Meat&days=Fri&days=Sun&days=Mon&terms=0&terms=on&note=a%0D%0Ab&further=x';
     const page = await ask('rsvp', `${answers}&_language=de`);
     for (const part of [
-      '<li><a href="#field-1">Ihr Name ist erforderlich</a></li>',
+      '<li><a href="#field-1">Ihr Name: Bitte ausfüllen</a></li>',
       /<input id="field-2" name="seats" type="number" value="9" [^>]*min="1" max="8.5" aria-invalid/,
       /<select id="field-3" name="dish" aria-invalid[^>]*><option value=""><\/option><option>Fish<\/option>/,
       /name="days" multiple [^>]*><option selected>Fri<\/option><option>Sat<\/option><option selected>Sun</,

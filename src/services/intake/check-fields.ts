@@ -82,10 +82,11 @@ export function checkFields(
   const name = readKnown(post, 'name');
   const subject = readKnown(post, 'subject');
   const extra = readExtra(post);
+  const isBox = (field: string) => post.declared?.get(field)?.type === 'checkbox';
   for (const field of required) {
     const value = posted.get(isKnown(field) ? (nameGiven(posted, field) ?? field) : field);
     const isFault = faults.list.some((it) => it.field === field);
-    if (!isGiven(shownOf(value)) && !isFault) faults.add(field, 'missing', 'missing');
+    if (!isGiven(shownOf(value)) && !isFault) faults.add(field, 'missing', isBox(field) ? 'ticked' : 'missing');
   }
   const isBlank = ([field, value]: [string, string]) =>
     value.trim() === '' || (value === 'no' && post.declared?.get(field)?.type === 'checkbox');
