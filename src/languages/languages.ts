@@ -18,9 +18,9 @@ export function fill(sentence: string, values: Readonly<Record<string, string>>)
   );
 }
 
-/** The language of a tag as in HTML's `lang`, such as `de-AT`; undefined if there is no catalogue for it. */
+/** The language of a tag as in HTML's `lang`, such as `de-AT` (or `de_AT`, as programs write it); undefined if there is no catalogue for it. */
 export function readLanguage(tag: unknown): Language | undefined {
-  const wanted = typeof tag === 'string' ? tag.toLowerCase().split('-')[0] : undefined;
+  const wanted = typeof tag === 'string' ? tag.toLowerCase().split(/[-_]/)[0] : undefined;
   return languages.find((it) => it === wanted);
 }
 

@@ -508,7 +508,7 @@ describeInBrowser('a form', (browser) => {
 
   describe('in German', () => {
     const closed =
-      'Dieses Formular ist geschlossen. Es nimmt keine Nachrichten mehr an. Es wurde nichts gesendet. Bitte sagen Sie es dem Betreiber der Website auf anderem Weg.';
+      'Dieses Formular ist geschlossen. Es nimmt keine Nachrichten mehr an. Es wurde nichts gesendet. Bitte wenden Sie sich auf anderem Weg an den Betreiber der Website.';
     const pageIn = (lang: string, url: string, options = {}) =>
       contactPage(url, options).replace('lang="en"', lang === '' ? '' : `lang="${lang}"`);
 
@@ -526,17 +526,19 @@ describeInBrowser('a form', (browser) => {
         const posts = postsOf(page);
         await page.goto(site.url);
         await send(page);
-        expect(await status(page)).to.equal('Bitte korrigieren Sie, was markiert ist.');
+        expect(await status(page)).to.equal('Bitte korrigieren Sie die markierten Felder.');
         await fill(page, 'ada@localhost');
         await send(page);
         await isIn(page, 'invalid');
-        expect(await page.textContent('.ruffinweb-fault')).to.match(/^Das .*\.$/);
+        expect(await page.textContent('.ruffinweb-fault')).to.equal(
+          'Bitte eine einzelne E-Mail-Adresse angeben, wie ada@example.com.',
+        );
         await fill(page);
         await send(page);
         await isIn(page, 'sent');
         const [row] = await db.query<{ receipt: string }>('select receipt from messages');
         expect(await status(page)).to.equal(
-          `Vielen Dank! Ihre Nachricht ist angekommen. Ihre Vorgangsnummer ist ${row?.receipt}.`,
+          `Vielen Dank! Ihre Nachricht ist eingegangen. Ihre Vorgangsnummer: ${row?.receipt}.`,
         );
         await page.goto(`${site.url}/own`);
         await fill(page, 'ada@example.test', 'Noch eine');
@@ -563,10 +565,13 @@ describeInBrowser('a form', (browser) => {
       const { page } = watched;
       const exposed = { 'Access-Control-Expose-Headers': 'Retry-After', 'Retry-After': '3600' };
       const answers = [
-        [undefined, 'Die Verbindung ging verloren. Ihre Eingaben sind noch da; bitte versuchen Sie es noch einmal.'],
+        [
+          undefined,
+          'Die Verbindung wurde unterbrochen. Ihre Eingaben sind noch da; bitte versuchen Sie es noch einmal.',
+        ],
         [{ status: 429, json: {}, headers: exposed }, 'Bitte versuchen Sie es in 60 Minuten noch einmal.'],
         [{ status: 503, json: {} }, 'Bitte versuchen Sie es gleich noch einmal.'],
-        [{ status: 200, body: '' }, 'Das hat nicht geklappt: Auf dem Server ging etwas schief.'],
+        [{ status: 200, body: '' }, 'Das hat nicht geklappt: Auf dem Server ist ein Fehler aufgetreten.'],
       ] as const;
       for (const [answer, words] of answers) {
         await page.goto(site.url);

@@ -512,8 +512,8 @@ describe('pages and scripts', () => {
       await db.query(`update forms set language = 'de' where slug = 'contact'`);
       try {
         const { json: fields } = await http.post('/api/message/', { email: 'ada@' });
-        expect(fields.message).to.deep.equal(['Dieses Feld ist erforderlich.']);
-        expect(fields.email).to.deep.equal(['Geben Sie eine gültige E-Mail-Adresse ein.']);
+        expect(fields.message).to.deep.equal(['Bitte füllen Sie dieses Feld aus.']);
+        expect(fields.email).to.deep.equal(['Bitte geben Sie eine gültige E-Mail-Adresse ein.']);
       } finally {
         await db.query(`update forms set language = null where slug = 'contact'`);
       }

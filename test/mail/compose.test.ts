@@ -151,16 +151,16 @@ It was sent by the form “rsvp” at https://forms.example.test/
     expect(german.subject).to.equal('Neue Nachricht von Ada [RW-7K3M9QX2TA]');
     expect(german.text).to.equal(`Ada hat ein Formular ausgefüllt
 
-Name:     Ada
-Formular: rsvp
-Eingang:  22. November 2026 um 07:33 UTC
-Vorgang:  RW-7K3M9QX2TA
+Name:            Ada
+Formular:        rsvp
+Eingang:         22. November 2026 um 07:33 UTC
+Vorgangsnummer:  RW-7K3M9QX2TA
 
 ----------------------------------------------------------------------
 
 Ich komme: ja
 
-Gesendet vom Formular „rsvp“ auf https://forms.example.test/
+Gesendet über das Formular „rsvp“ auf https://forms.example.test/
 `);
     expect(german.html).to.include('<html lang="de"').and.include('<bdi>Ada</bdi> hat ein Formular ausgefüllt</h1>');
   });
@@ -415,18 +415,18 @@ describe('the auto-reply', () => {
     expect(text).to.equal(`Vielen Dank für Ihre Nachricht
 
 Sie ist am 22. November 2026 um 07:33 UTC bei Example Studio eingegangen.
-Ein Mensch wird sie lesen. Wenn eine Antwort nötig ist, schreiben wir an
-diese Adresse.
+Wir lesen jede Nachricht selbst. Falls eine Antwort nötig ist, schreiben
+wir an diese Adresse.
 
 Ihre Vorgangsnummer: RW-7K3M9QX2TA
-Bitte nennen Sie sie, wenn Sie noch einmal schreiben.
+Bitte geben Sie diese Nummer an, wenn Sie noch einmal schreiben.
 
 https://www.example.test/
 
 ----------------------------------------------------------------------
-Diese Bestätigung wurde automatisch gesendet, weil diese Adresse im
-Kontaktformular eingetragen wurde. Wenn Sie das nicht waren, hat sich
-jemand bei seiner Adresse vertippt, und Sie müssen nichts tun.
+Diese Bestätigung wurde automatisch gesendet, weil diese Adresse in
+ein Formular eingetragen wurde. Falls Sie das nicht waren, hat sich
+vermutlich jemand vertippt, und Sie müssen nichts tun.
 
 Keine Bestätigungen mehr an diese Adresse senden:
 https://forms.example.test/unsubscribe/0193?t=abc

@@ -56,6 +56,7 @@ describe('the catalogues of the languages', () => {
     for (const [tag, language] of [
       ['de', 'de'],
       ['DE-at', 'de'],
+      ['de_DE', 'de'],
       ['en-GB', 'en'],
       ['', undefined],
       ['den', undefined],

@@ -22,8 +22,8 @@ export function wrap(text: string, columns = 70): string {
 }
 
 /** The first column of a text part: `Name:     `. */
-export function writeLabel(text: string): string {
-  return `${text}: `.padEnd(10);
+export function writeLabel(text: string, columns = 10): string {
+  return `${text}: `.padEnd(columns);
 }
 
 /** Dots of host names. Between two Chinese or Japanese characters `。` ends a sentence. */

@@ -138,7 +138,8 @@
       if (field?.willValidate) {
         mark(field, text(field, code) || text(form, code, words.fault.replace('{message}', message)));
         first ??= field;
-      } else lines.push(name ? `${label} ${message}.` : `${message}.`.replace('..', '.'));
+      } else
+        lines.push((name ? words.other : '{message}.').replace('{message}', message).replace('{label}', () => label));
     }
     if (first) lines.unshift(text(form, 'correct', words.correct));
     if (!answer) {
@@ -161,7 +162,7 @@
   }
 
   function wordsFor(form, tag = languageOf(form)) {
-    const name = tag?.toLowerCase().split('-')[0];
+    const name = tag?.toLowerCase().split(/[-_]/)[0];
     return languages[Object.hasOwn(languages, name) ? name : usual];
   }
 
