@@ -4,6 +4,7 @@ import { escapeHtml } from '../../src/escape-html.ts';
 import {
   type AutoReplyContent,
   composeAutoReply,
+  composeDigest,
   composeHeldSummary,
   composeNotification,
   composeTest,
@@ -304,6 +305,38 @@ Gesendet über das Formular „rsvp“ auf https://forms.example.test/
   });
 });
 
+describe('text parts', () => {
+  it('have no empty blocks and no spaces at the end of a line', () => {
+    const at = { receivedAt: message.receivedAt, publicUrl: 'https://forms.example.test' };
+    const people = [
+      ['', ''],
+      ['Ada', ''],
+      ['', 'ada@example.test'],
+    ] as const;
+    const messages = people.map(([name, address], index) => ({ ...at, receipt: `RW-${index}`, name, address }));
+    const digest = { ...at, count: 4, formSlug: 'rsvp', messages };
+    const held = people.map(([name, address]) => ({
+      ...at,
+      receipt: 'RW-1',
+      formSlug: 'a',
+      reasons: 'b',
+      name,
+      address,
+    }));
+    const summary = held.map(({ name, address, ...it }) => ({ ...it, written: { name, address, text: '' } }));
+    for (const { text } of [
+      composeNotification(templates, envelope, { ...message, extra: [] }),
+      composeNotification(templates, envelope, { ...message, message: '', extra: [] }),
+      composeDigest(templates, envelope, digest),
+      composeHeldSummary(templates, envelope, { ...at, count: 3, since: at.receivedAt, messages: summary }),
+    ]) {
+      expect(text)
+        .to.not.match(/[ \t]$/m)
+        .and.not.match(/\n{4}|-\n\n\n|-\n\n-/);
+    }
+  });
+});
+
 describe('the summary', () => {
   const summaryOf = (written: { name: string; address: string; text: string }) =>
     composeHeldSummary(templates, envelope, {
@@ -336,7 +369,7 @@ describe('the summary', () => {
   ] as const) {
     it(`shows ${JSON.stringify(text)} without a link, in both parts`, () => {
       const { text: plain, html } = summaryOf({ name: text, address: '', text });
-      expect(plain).to.include(`\n${shown} \n  "${shown}"\n`);
+      expect(plain).to.include(`\n${shown}\n  "${shown}"\n`);
       const asText = html.replace(/<\/?span>/g, '');
       expect(asText)
         .to.include(`>“${escapeHtml(shown)}”`)

@@ -168,8 +168,8 @@ export function composeDigest(templates: Templates, envelope: Envelope, content:
     items: content.messages.map((it) => ({
       receipt: it.receipt,
       received_at: templates.writeTime(it.receivedAt),
-      name: cleanLine(it.name, 200),
-      address: cleanLine(it.address, 254),
+      name: cleanLine(it.name, 200) || null,
+      address: cleanLine(it.address, 254) || null,
     })),
     more: more > 0 ? String(more) : null,
     example_receipt: content.messages[0]?.receipt ?? 'latest',
