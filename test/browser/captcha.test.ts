@@ -108,6 +108,26 @@ describeInBrowser('a form whose server requires a captcha', (browser) => {
     expect(asked).to.deep.equal([null, 'my-shop', 'shop']);
   });
 
+  it('finds its server as a module too', async () => {
+    await using watched = await openPage(browser());
+    const { page, faults } = watched;
+    await page.route(`${server.url}/`, async (route) => {
+      const response = await route.fetch();
+      const body = (await response.text()).replace('/form.js" defer', '/form.js" type="module"');
+      await route.fulfill({ response, body });
+    });
+    await page.route('**/api/captcha', async (route) => {
+      await route.fulfill({ json: await createChallenge({ ...usual, ...secret }) });
+    });
+    await page.route('**/api/messages', (route) =>
+      'altcha' in route.request().postDataJSON() ? store(route) : refuse(route, 'captcha-required'),
+    );
+    await page.goto(server.url);
+    await fillAndSend(page);
+    await page.waitForSelector('[data-ruffinweb=sent]');
+    expect(faults).to.deep.equal([]);
+  });
+
   it('keeps the page responsive while solving', async () => {
     await using watched = await openPage(browser());
     const { page } = watched;

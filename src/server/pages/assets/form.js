@@ -3,7 +3,8 @@
 // run the form posts by itself, and nothing is lost but comfort. What can be set on a form is listed on /docs.
 // Served is form.min.js, which "npm run shrink" makes of this, with the sentences of all languages.
 (() => {
-  const server = document.currentScript?.src;
+  // A module has no current script.
+  const server = (document.currentScript ?? document.querySelector('script[src*="/form.js"]'))?.src;
   // The server puts them here: its own language, and the sentences of each language.
   const [usual, languages] = RUFFINWEB_LANGUAGES;
   const busy = new WeakSet();
