@@ -284,6 +284,16 @@ describe('suspicious message', () => {
     const statusOf = async (id: string) =>
       (await db.query<{ status: string }>('select status from messages where id = $1', [id]))[0]?.status;
 
+    it('shows the other fields of a message without a text', async () => {
+      await db.query(`update forms set fields = '"any"'`);
+      try {
+        await hold({ email: undefined, name: undefined, message: undefined, event: 'Party', seats: '2' });
+        expect((await summary()).text).to.include('\n  "Party, 2"\nHeld: ');
+      } finally {
+        await db.query('update forms set fields = null');
+      }
+    });
+
     it('is shown with name, address, 80 characters and the reason, and no links', async () => {
       const message = `See https://pills.test/buy or www.pills.test,\nCafe\u0301.example ${'x'.repeat(80)}`;
       const { receipt } = await hold({ name: 'Ada www.evil.test', message });

@@ -46,7 +46,9 @@ function describeHeld({ config, keyring }: Scope, row: CoveredRow, summaryAt: Da
 /** A message whose key is missing must not keep back the others. */
 function readWritten(keyring: Scope['keyring'], { id, content, sender_id, sender_address }: CoveredRow) {
   const sender = sender_id === null || sender_address === null ? null : { id: sender_id, address: sender_address };
-  return openOrNull(() => openContent(keyring, { id, content, sender })) ?? { text: '(cannot be decrypted)' };
+  const written = openOrNull(() => openContent(keyring, { id, content, sender }));
+  if (written === null) return { text: '(cannot be decrypted)' };
+  return { ...written, text: written.text.trim() || written.extra.map(([, value]) => value).join(', ') };
 }
 
 /** Whether a summary still has messages to list. */
