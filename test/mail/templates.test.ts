@@ -177,6 +177,12 @@ describe('templates', () => {
     expect(message).to.match(/not closed/);
   });
 
+  it('name the file and line of a loop without an end', async () => {
+    expect(await fault({ 'auto-reply.text.liquid': '\n{% for i in (1..999999999) %}x{% endfor %}' })).to.match(
+      /auto-reply\.text\.liquid, line 2: memory alloc limit exceeded/,
+    );
+  });
+
   it('name file, line and valid names for an unknown variable', async () => {
     const message = await fault({
       'auto-reply.html.liquid': '<p>\n{% if unsubscribe_url == "never" %}{{ message }}{% endif %}</p>',

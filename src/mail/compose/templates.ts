@@ -84,12 +84,16 @@ function openSet(files: TemplateFiles): TemplateSet {
   return set;
 }
 
+/** In characters and items, for all values of a mail: a loop over a thousand million numbers is a fault of its template. */
+const maxMemory = 10_000_000;
+
 function createEngine(sources: Record<string, string>, outputEscape?: (value: unknown) => string): Liquid {
   return new Liquid({
     templates: sources,
     strictVariables: true,
     strictFilters: true,
     cache: true,
+    memoryLimit: maxMemory,
     ...(outputEscape && { outputEscape }),
   });
 }
