@@ -33,19 +33,16 @@ export function previewMail(
 
 function sampleContent(fields: MailForm['fields']): MessageContent {
   if (!Array.isArray(fields)) return { ...usual, extra: [['company', 'Engines']] };
-  const has = (name: string) => fields.some((it) => it.name === name);
+  const { address, name, subject, text } = usual;
+  const samples = { text: 'Engines', number: '2', email: address, checkbox: 'yes' };
+  const sampleOf = ({ type, choices = [] }: FormField) =>
+    type === 'choice' || type === 'choices' ? choices.slice(0, type === 'choice' ? 1 : 2).join(', ') : samples[type];
+  const has = (it: string) => fields.some((field) => field.name === it);
   return {
-    ...(fields.some((it) => it.type === 'email') && { address: usual.address }),
-    ...(has('name') && { name: usual.name }),
-    ...(has('subject') && { subject: usual.subject }),
-    text: has('message') ? usual.text : '',
-    extra: fields.filter((it) => !Object.hasOwn(knownFields, it.name)).map((it) => [it.name, sampleValue(it)]),
+    ...(fields.some((it) => it.type === 'email') && { address }),
+    ...(has('name') && { name }),
+    ...(has('subject') && { subject }),
+    text: has('message') ? text : '',
+    extra: fields.filter((it) => !Object.hasOwn(knownFields, it.name)).map((it) => [it.name, sampleOf(it)]),
   };
-}
-
-function sampleValue({ type, min, choices = [] }: FormField): string {
-  if (type === 'text') return 'Engines';
-  if (type === 'number') return String(min ?? 2);
-  if (type === 'email') return usual.address;
-  return type === 'checkbox' ? 'yes' : choices.slice(0, type === 'choices' ? 2 : 1).join(', ');
 }
