@@ -89,7 +89,7 @@ export function templates(): string[] {
           code('{{ t.why | wrap }}'),
           'breaks a paragraph into lines of at most 70 characters; `wrap: 60` takes another number',
         ],
-        [code('{{ labels.name | label }}'), 'writes the first column: `Name:     `'],
+        [code('{{ labels.name | label }}'), 'writes the first column: `Name:     `; `label: 17` a wider one'],
       ],
     ),
   ];
