@@ -31,6 +31,7 @@ describe('deploy/Dockerfile, run step by step in plain folders', () => {
     expect(await readdir(join(image.root, image.workdir)), 'nothing but the packed release').to.have.members([
       'bin',
       'dist',
+      'docs',
       'package.json',
       'README.md',
       'LICENSE',

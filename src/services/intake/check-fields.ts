@@ -51,6 +51,7 @@ const takenNames = new Set<string>([...Object.entries(aliases).flat(2), ...Objec
 interface Post {
   posted: ReadonlyMap<string, unknown>;
   faults: Faults;
+  required: readonly string[];
   /** The fields that the form declares, by name. */
   declared: ReadonlyMap<string, FormField> | undefined;
 }
@@ -70,7 +71,7 @@ export function checkFields(
   const declared = declaredFields(form);
   const required = requiredIn(form, takesAnyFields);
   const own = declared?.map((it): [string, FormField] => [it.name, { ...it, required: required.includes(it.name) }]);
-  const post = { posted, faults, declared: own && new Map(own) };
+  const post = { posted, faults, required, declared: own && new Map(own) };
   const files = [...posted].filter(([, value]) => holdsFile(value));
   for (const [name] of files.slice(0, maxFilesNamed)) faults.add(name, 'file', 'file');
   const email = readKnown(post, 'email');
@@ -121,9 +122,13 @@ function addressesIn(form: FieldRules, extra: MessageContent['extra'], given: st
 }
 
 /** @returns undefined if the field is missing or invalid; then a fault is added. */
-function readKnown({ posted, declared, faults }: Post, field: KnownField): string | undefined {
+function readKnown({ posted, declared, required, faults }: Post, field: KnownField): string | undefined {
   const name = nameGiven(posted, field);
-  if (name === undefined) return undefined;
+  if (name === undefined) {
+    return required.includes(field) && !holdsFile(posted.get(field))
+      ? faults.add(field, 'missing', 'missing')
+      : undefined;
+  }
   const text = readText(name, posted.get(name), knownFields[field], faults);
   const own = declared?.get(field);
   return own === undefined || text === undefined ? text : checkLength(text, { ...own, name }, faults);
