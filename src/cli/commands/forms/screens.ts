@@ -12,7 +12,10 @@ export function printForms(output: Output, forms: readonly (FormView & Partial<L
       header: 'STATE',
       text: ({ state, left, closesAt }) => {
         const closes = closesAt !== null && state === 'open' && `closes ${output.timeInList(closesAt)}`;
-        return [state, left !== null && `${left} left`, closes].filter(Boolean).join(', ');
+        const isFull = state === 'open' && left === 0;
+        return [isFull ? 'full' : state, state === 'open' && left ? `${left} left` : '', closes]
+          .filter(Boolean)
+          .join(', ');
       },
       style: (text, it) => (it.state === 'open' && it.left !== 0 ? style.good(text) : style.bad(text)),
     },
