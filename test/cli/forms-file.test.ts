@@ -263,6 +263,25 @@ describe('forms in a file', () => {
     expect(await slugs()).to.deep.equal(['contact', 'shop']);
   });
 
+  it('are named with what differs within their fields and words', async () => {
+    const before = 'fields: [{name: a, max: 9}, {name: b}, {name: c}]\n    words: {thanksText: {en: Hello, de: Hallo}}';
+    const after = 'fields: [{name: c}, {name: a, max: 8}, {name: d}]\n    words: {thanksText: {en: Hi, de: Hallo}}';
+    const file = (settings: string) => `forms:\n  shop:\n    ${settings}`;
+    expect((await withFile(file(before), 'apply')).stdout).to.include('  fields.b: – → {"name":"b","type":"text"}\n');
+    expect((await withFile(file(after), 'diff')).stdout).to.equal(
+      [
+        'change shop',
+        '  fields.a.max: 9 → 8',
+        '  fields.d: – → {"name":"d","type":"text"}',
+        '  fields.b: {"name":"b","type":"text"} → –',
+        '  fields, in order: a, c → c, a',
+        '  words.thanksText.en: Hello → Hi',
+        '',
+      ].join('\n'),
+    );
+    expect((await withFile(file('fields: any'), 'diff')).stdout).to.match(/^ {2}fields: \[.*\] → any$/m);
+  });
+
   it('are deleted or closed by --prune, but not the default form', async () => {
     await using context = await openTestContext(db);
     await run('add', 'empty');

@@ -10,6 +10,7 @@ import { confirmOrRefuse } from '../../terminal/confirm.ts';
 import { type Output, plural } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import { formSchemaPath } from '../../version.ts';
+import { changedParts } from './changed-parts.ts';
 
 const whichFile = 'a file as "forms export" writes it';
 
@@ -120,7 +121,8 @@ function printChanges(output: Output, { changes, notInFile }: FormChanges): void
   const word = (it: unknown) => (it === null ? '–' : showSafe(typeof it === 'string' ? it : JSON.stringify(it)));
   for (const { form, action, settings } of changes) {
     output.print(`${action} ${form}`);
-    for (const { setting, before, after } of settings) output.print(`  ${setting}: ${word(before)} → ${word(after)}`);
+    for (const [part, before, after] of settings.flatMap((it) => changedParts(it.setting, it.before, it.after)))
+      output.print(`  ${showSafe(part)}: ${word(before)} → ${word(after)}`);
   }
   if (changes.length === 0) output.note('There is nothing to change.');
   if (notInFile.length > 0) output.note(`Not in the file, and left alone: ${notInFile.join(', ')}`);
