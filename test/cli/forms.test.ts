@@ -67,6 +67,15 @@ describe('forms', () => {
     );
   });
 
+  it('print their HTML in their language', async () => {
+    await json('add', 'fest', '--language', 'de');
+    for (const options of [[], ['--react']])
+      expect((await run('html', 'fest', ...options)).stdout)
+        .to.include('<label>Nachricht <textarea')
+        .and.include('Bitte leer lassen')
+        .and.include('>Nachricht senden</button>');
+  });
+
   it('print their HTML as it is now, with labels for people', async () => {
     await json(
       'add',
@@ -383,6 +392,7 @@ describe('forms', () => {
     await buildMessages(context, 3, (index) => (index === 2 ? { _gotcha: 'x' } : {}));
     await db.query(`update messages set form_id = (select id from forms where slug = 'shop')`);
     expect((await json('list')).items.map((it: { left: number | null }) => it.left)).to.deep.equal([null, 0]);
+    expect((await run('list')).stdout).to.match(/shop +full, closes 2090-12-24 /);
     expect(await json('change', 'shop', '--limit', '5')).to.include({ left: 2 });
     expect((await run('list')).stdout).to.match(/shop +open, 2 left, closes 2090-12-24 /);
     const { stdout } = await run('show', 'shop');

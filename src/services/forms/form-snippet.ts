@@ -1,6 +1,7 @@
 import type { CaptchaKind } from '../../captcha/kinds.ts';
 import type { Config } from '../../config/config.ts';
 import { escapeHtml } from '../../escape-html.ts';
+import { catalogueOf } from '../../languages/languages.ts';
 import { languageOf } from './effective-settings.ts';
 import { aliases, type DeclaredField, declaredFields, type FieldRules, labelIn, requiredOf } from './fields.ts';
 
@@ -86,17 +87,18 @@ export function hostedCaptcha({ effective }: SnippetForm): keyof typeof widgets 
 /** What a form contains, as lines of HTML, and the scripts that it needs after it. */
 export function formParts(settings: SnippetSettings, form: SnippetForm): { fields: string[]; scripts: string[] } {
   const kind = hostedCaptcha(form);
+  const { pages } = catalogueOf(languageOf(settings, form, undefined));
   const fields = snippetFields(settings, form).map(
     ({ label, control }) => `  <label>${escapeHtml(label)} ${control}</label>`,
   );
   fields.push(
-    '  <div hidden><label>Leave this empty <input name="_gotcha" tabindex="-1" autocomplete="off"></label></div>',
+    `  <div hidden><label>${pages.leaveEmpty} <input name="_gotcha" tabindex="-1" autocomplete="off"></label></div>`,
   );
   if (kind)
     fields.push(
       `  <div class="${widgets[kind].element}" data-sitekey="${escapeHtml(settings.captcha.siteKey ?? '')}"></div>`,
     );
-  fields.push('  <button>Send message</button>');
+  fields.push(`  <button>${pages.send}</button>`);
   return { fields, scripts: kind ? [`<script src="${widgets[kind].script}" async defer></script>`] : [] };
 }
 

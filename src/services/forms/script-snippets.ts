@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { escapeHtml } from '../../escape-html.ts';
+import { catalogueOf } from '../../languages/languages.ts';
+import { languageOf } from './effective-settings.ts';
 import { formParts, hostedCaptcha, type SnippetForm, type SnippetSettings, snippetFields } from './form-snippet.ts';
 
 /** A form with a script of the page's own. With a captcha of ours the script has to be bundled. */
@@ -16,7 +18,10 @@ export function fetchSnippet(settings: SnippetSettings, form: SnippetForm): stri
 export function reactSnippet(settings: SnippetSettings, form: SnippetForm): string {
   const fields = snippetFields(settings, form);
   const kind = hostedCaptcha(form);
+  const { pages } = catalogueOf(languageOf(settings, form, undefined));
   return fill('react.jsx', {
+    leaveEmpty: [pages.leaveEmpty],
+    send: [pages.send],
     labels: [fields.map(({ name, label }) => `${quote(name)}: ${quote(label)}`).join(', ')],
     address: [quote(form.address)],
     fields: fields.map(({ label, control }) => asJsx(`<label>${escapeHtml(label)} ${control}</label>`)),
