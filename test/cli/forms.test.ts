@@ -73,7 +73,7 @@ describe('forms', () => {
       expect((await run('html', 'fest', ...options)).stdout)
         .to.include('<label>Nachricht <textarea')
         .and.include('Bitte leer lassen')
-        .and.include('>Nachricht senden</button>');
+        .and.include('>Nachricht absenden</button>');
   });
 
   it('print their HTML as it is now, with labels for people', async () => {

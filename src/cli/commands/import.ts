@@ -8,6 +8,7 @@ import { setExitCode } from '../session/results.ts';
 import { runInScope } from '../session/run-in-scope.ts';
 import type { Output } from '../terminal/output.ts';
 import { showProgress } from '../terminal/progress.ts';
+import { showSafe } from '../terminal/safe-text.ts';
 
 interface ImportOptions {
   form: string;
@@ -111,10 +112,21 @@ async function runImport(
       progress.clear();
       output.note(`${row} ${id} is not imported: its sender was erased here`);
     },
+    onColumns: (columns) => options.dryRun && !options.json && printColumns(output, columns),
   });
   progress.clear();
   output.printResult(imported, () => printImported(output, imported));
   setExitCode(deps, stop, imported.messages.notTaken > 0);
+}
+
+/** Another mapping makes other messages, so it is to be right the first time. */
+function printColumns(output: Output, columns: readonly (readonly [header: string, name: string])[]): void {
+  const parts = ['email', 'name', 'subject', 'message', 'receivedAt'];
+  const headerOf = (part: string) => columns.find(([, name]) => name === part)?.[0] ?? 'no column';
+  for (const part of parts) output.note(`${part}: ${showSafe(headerOf(part))}`);
+  const others = columns.map(([, name]) => name).filter((it) => it !== '' && !parts.includes(it));
+  if (others.length > 0) output.note(`further fields: ${showSafe(others.join(', '))}`);
+  output.note('');
 }
 
 function printImported(output: Output, imported: Imported): void {
@@ -128,9 +140,9 @@ function printImported(output: Output, imported: Imported): void {
     ['sender was erased', messages.erased > 0 ? String(messages.erased) : null],
     ['not imported', String(messages.notTaken), messages.notTaken > 0 ? style.bad : undefined],
     // `Object.keys` does not know the type of the keys.
-    ...(Object.keys(faults) as ImportFault[]).map((it): [string, string] => [
-      `  ${importFaults[it]}`,
-      String(faults[it]),
+    ...(Object.keys(faults) as ImportFault[]).map((it, index): [string, string] => [
+      index === 0 ? 'reasons' : '',
+      `${faults[it]} × ${importFaults[it]}`,
     ]),
     [
       'written',

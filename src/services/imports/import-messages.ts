@@ -28,6 +28,8 @@ export interface ImportRequest {
   onFault?: (id: bigint, faults: readonly ImportFault[]) => void;
   /** A message that is not imported because its sender was erased here after writing it. */
   onErased?: (id: bigint) => void;
+  /** The header of each column of a file, and the part of a message or further field that it becomes. */
+  onColumns?: (columns: readonly (readonly [header: string, name: string])[]) => void;
 }
 
 /** A second import at the same time would only repeat the work. */

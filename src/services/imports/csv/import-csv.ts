@@ -14,10 +14,10 @@ import { type CsvFile, type CsvRow, readCsv } from './read-csv.ts';
  * @throws {TextFileFault} and as `importMessages`
  */
 export async function importCsv(scope: Scope, file: CsvFile, request: ImportRequest): Promise<Imported> {
-  return await importMessages(scope, ({ id }) => readPages(file, id, request.stop), request);
+  return await importMessages(scope, ({ id }) => readPages(file, id, request), request);
 }
 
-async function* readPages(file: CsvFile, formId: string, stop?: AbortSignal): AsyncGenerator<SourceRow[]> {
+async function* readPages(file: CsvFile, formId: string, request: ImportRequest): AsyncGenerator<SourceRow[]> {
   // Equal rows are messages of their own. A few bytes of a row's hash are kept, not the row.
   const seen = new Map<number, number>();
   const identify = (row: string) => {
@@ -28,7 +28,9 @@ async function* readPages(file: CsvFile, formId: string, stop?: AbortSignal): As
   };
   try {
     const rows = readCsv(file);
-    const names = nameColumns((await rows.next()).value ?? [], file.map);
+    const header: string[] = (await rows.next()).value ?? [];
+    const names = nameColumns(header, file.map);
+    request.onColumns?.(header.map((it, index) => [it, names[index] ?? '']));
     let page: SourceRow[] = [];
     for await (const row of rows) {
       page.push(readMessage(row, names, identify));
@@ -39,7 +41,7 @@ async function* readPages(file: CsvFile, formId: string, stop?: AbortSignal): As
     if (page.length > 0) yield page;
   } catch (error) {
     // Stopping also ends the reading, which may wait for another program.
-    if (!stop?.aborted) throw error;
+    if (!request.stop?.aborted) throw error;
   }
 }
 
