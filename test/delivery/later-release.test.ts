@@ -189,10 +189,7 @@ describe('rows of a later release on the same database', () => {
     expect((await here('emails', 'resend', '--failed', '--yes')).stdout).to.not.include('1 queued');
     expect(await db.emails()).to.include({ 'confirmation failed': 1 });
     const reply = await runHere(['messages', 'reply', message.receipt], db, { input: 'Hello' });
-    expect([reply.code, reply.stderr]).to.deep.equal([
-      1,
-      `message ${message.receipt} has no address, or cannot be decrypted`,
-    ]);
+    expect([reply.code, reply.stderr]).to.deep.equal([1, `message ${message.receipt} has no address to answer to`]);
     // Cancelling is safe whatever the kind.
     expect((await here('emails', 'cancel', confirmation ?? '')).code).to.equal(0);
     expect(await db.emails()).to.include({ 'confirmation cancelled': 1 });

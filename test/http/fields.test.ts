@@ -222,7 +222,7 @@ describe('forms with fields of their own', () => {
     expect(await run('find', 'sales')).to.include(receipt);
     expect(await run('messages', 'export', '--format', 'csv')).to.match(new RegExp(`${receipt}.*Sales`));
     const reply = await runHere(['messages', 'reply', receipt], db, { settings, input: 'Hello' });
-    expect([reply.code, reply.stderr]).to.deep.equal([1, `message ${receipt} has no address, or cannot be decrypted`]);
+    expect([reply.code, reply.stderr]).to.deep.equal([1, `message ${receipt} has no address to answer to`]);
     for (const verb of ['block', 'erase']) {
       const { code, stderr } = await runHere(['senders', verb, receipt, ...(verb === 'erase' ? ['--yes'] : [])], db);
       expect([code, stderr], verb).to.deep.equal([1, `message ${receipt} has no sender: see "ruffinweb senders list"`]);
@@ -323,7 +323,7 @@ describe('forms with fields of their own', () => {
       const again = await runHere(['senders', 'erase', '--email', 'nobody@example.test', '--yes'], db, { settings });
       expect([again.code, again.stderr]).to.deep.equal([
         1,
-        'nobody has written from nobody@example.test: see "ruffinweb senders list"',
+        'nobody has written from nobody@example.test, or named it in a field of type email; "ruffinweb find" searches other texts: see "ruffinweb senders list"',
       ]);
     });
 

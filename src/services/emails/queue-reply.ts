@@ -86,7 +86,8 @@ export async function findAnswerable({ em, keyring }: Pick<Scope, 'em' | 'keyrin
   const { sender } = message;
   const content = openOrNull(() => openContent(keyring, message));
   const to = sender && content && openOrNull(() => openSenderAddress(keyring, sender));
-  if (sender == null || content === null || to == null) throw refusal('has no address, or cannot be decrypted');
+  if (sender == null) throw refusal('has no address to answer to');
+  if (content === null || to == null) throw refusal('cannot be decrypted');
   if (evenSo) return { message, to, content };
   if (sender.blockedAt != null) throw refusal('is from a blocked sender', 'even-so');
   const erased = await em.findOne(Erasure, { addressIndex: Buffer.from(sender.addressIndex) });
