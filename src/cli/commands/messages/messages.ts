@@ -165,8 +165,10 @@ function printMessage(output: Output, message: MessageDetails): void {
     ['sender', message.senderId ?? '–', style.dim],
     ['id', message.id, style.dim],
   ]);
-  output.print();
-  output.printText(message.message ?? unopened);
+  if (message.message !== '') {
+    output.print();
+    output.printText(message.message ?? unopened);
+  }
   for (const [field, text] of Object.entries(message.extra ?? {})) {
     output.print();
     output.print(style.dim(showSafe(field)));
