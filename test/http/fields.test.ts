@@ -323,7 +323,7 @@ describe('forms with fields of their own', () => {
       const again = await runHere(['senders', 'erase', '--email', 'nobody@example.test', '--yes'], db, { settings });
       expect([again.code, again.stderr]).to.deep.equal([
         1,
-        'nobody has written from nobody@example.test, or named it in a field of type email; "ruffinweb find" searches other texts: see "ruffinweb senders list"',
+        'nobody has written from nobody@example.test, or named it in a field of type email (other texts are searched by "find"): see "ruffinweb senders list"',
       ]);
     });
 

@@ -56,7 +56,7 @@ export async function findErasable(scope: Scope, which: SenderChoice): Promise<P
   const isKnown = sender !== null || messages > 0;
   if (!isKnown && (await scope.em.count(ReplyDay, { addressIndex: { $in: mailboxes } })) === 0) {
     const where = `nobody has written from ${address}, or named it in a field of type email`;
-    throw new Problem('sender-unknown', `${where}; "ruffinweb find" searches other texts`);
+    throw new Problem('sender-unknown', `${where} (other texts are searched by "find")`);
   }
   return { ...person, messages };
 }
