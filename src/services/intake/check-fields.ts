@@ -125,9 +125,8 @@ function addressesIn(form: FieldRules, extra: MessageContent['extra'], given: st
 function readKnown({ posted, declared, required, faults }: Post, field: KnownField): string | undefined {
   const name = nameGiven(posted, field);
   if (name === undefined) {
-    return required.includes(field) && !holdsFile(posted.get(field))
-      ? faults.add(field, 'missing', 'missing')
-      : undefined;
+    const isMissing = alwaysRequired.includes(field) && required.includes(field) && !holdsFile(posted.get(field));
+    return isMissing ? faults.add(field, 'missing', 'missing') : undefined;
   }
   const text = readText(name, posted.get(name), knownFields[field], faults);
   const own = declared?.get(field);

@@ -5,6 +5,7 @@ import { parse } from 'yaml';
 import * as z from 'zod';
 import { readConfig } from '../../src/config/read-config.ts';
 import { readFormFile } from '../../src/services/forms/file/read-form-file.ts';
+import { runHere } from '../cli/terminal.ts';
 import { clientOf, submission } from '../support/api.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
@@ -14,7 +15,6 @@ import * as past from '../support/past.ts';
 import { type Settings, temporaryFolder } from '../support/program.ts';
 import { startServerHere } from '../support/server-here.ts';
 import { until } from '../support/until.ts';
-import { runHere } from './terminal.ts';
 
 const settings: Settings = { PUBLIC_URL: 'https://forms.example.test', NOTIFY_TO: 'owner@site.test' };
 

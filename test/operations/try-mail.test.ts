@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { runHere } from '../cli/terminal.ts';
 import { buildMessages } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase } from '../support/database.ts';
 import { ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
 import { startSmtpServer } from '../support/smtp-server.ts';
-import { runHere } from './terminal.ts';
 
 /** Neither needs a database. */
 const nowhere = { DATABASE_URL: 'postgresql://u:p@127.0.0.1:1/x' };

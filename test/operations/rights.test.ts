@@ -9,12 +9,12 @@ import { decideNextStep } from '../../src/services/delivery/retry-schedule.ts';
 import { settleEmails } from '../../src/services/delivery/settle-emails.ts';
 import { openScope } from '../../src/services/scope.ts';
 import { logNewErasures, replayErasureLog } from '../../src/services/senders/replay-erasures.ts';
+import { runHere } from '../cli/terminal.ts';
 import { buildMessages, mailOutcomes, settleDue } from '../support/build.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer, ruffinweb, temporaryFolder } from '../support/program.ts';
 import { until } from '../support/until.ts';
-import { runHere } from './terminal.ts';
 
 const ada = ['--email', 'ADA@example.test'];
 

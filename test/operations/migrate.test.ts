@@ -4,10 +4,10 @@ import { expect } from 'chai';
 import { createMigration, migrationsFolder } from '../../src/cli/commands/new-migration.ts';
 import { migrationLock } from '../../src/database/migrate.ts';
 import { migrations } from '../../src/database/migrations/index.ts';
+import { runHere } from '../cli/terminal.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { ruffinweb, temporaryFolder } from '../support/program.ts';
 import { until } from '../support/until.ts';
-import { runHere } from './terminal.ts';
 
 describe('migrate', () => {
   const names = migrations.map((it) => it.name);
