@@ -215,7 +215,7 @@ describe('forms with fields of their own', () => {
       .and.not.match(/undefined|null/);
     expect(await run('messages', 'list'))
       .to.include(receipt)
-      .and.include('–');
+      .and.include('Sales, 1');
     expect(await run('messages', 'show', receipt))
       .to.include('Sales')
       .and.not.match(/undefined|null|^│$/m);
@@ -422,5 +422,23 @@ describe('forms with fields of their own', () => {
     expect(await refused({ fields: withEmail, emailField: 'one' })).to.match(/with the sender: email$/);
     const change = changeForm(openScope(context), 'any', { fields });
     expect(await change.catch((error: Error) => error.message)).to.equal(wanted);
+    expect(await refused({ emailField: 'one' })).to.equal('emailField: the form declares no fields');
+  });
+
+  it('fit their routes', async () => {
+    const fields = [{ name: 'topic', type: 'choice' as const, choices: ['sales', 'help'] }];
+    const routes = (field: string, value: string) => [{ field, value, to: ['sales@site.test'] }];
+    expect(await refused({ fields, routes: routes('topic', 'sale') })).to.match(/"sale" is no choice of the field "topic"$/);
+    expect(await refused({ fields, routes: routes('topics', 'sales') })).to.match(/declares no field "topics"$/);
+    for (const it of [routes('topic', 'sales'), routes('subject', 'anything')]) {
+      await changeForm(openScope(context), 'any', { fields, routes: it });
+    }
+  });
+
+  it('are columns of a CSV file of their form', async () => {
+    await post('rsvp', { guest: 'Ada', seats: '2', days: ['Fri', 'Sun'], phone: '1' });
+    const [header, row] = (await run('messages', 'export', '--form', 'rsvp')).split(/\r?\n/);
+    expect(header).to.match(/,message,guest,seats,dish,days,terms,contact,note,extra,senderId,id$/);
+    expect(row).to.include(',Ada,2,,"Fri, Sun",,,,"{""phone"":""1""}",');
   });
 });

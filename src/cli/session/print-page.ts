@@ -14,8 +14,10 @@ export function fromOf({ email, message }: Pick<MessageView, 'email' | 'message'
   return email ?? (message === null ? unopened : '–');
 }
 
-export function previewOf({ subject, message }: Pick<MessageView, 'subject' | 'message'>): string {
-  return [subject, message?.slice(0, 300)].filter((text) => text != null).join(' – ');
+/** Of a message without a text the further fields. */
+export function previewOf({ subject, message, extra }: Pick<MessageView, 'subject' | 'message' | 'extra'>): string {
+  const text = message || Object.values(extra ?? {}).join(', ');
+  return [subject, text.slice(0, 300)].filter((it) => it).join(' – ');
 }
 
 interface PageLook<View> {

@@ -3,7 +3,7 @@ import { Problem } from '../../problems.ts';
 import { newId } from '../ids.ts';
 import type { Scope } from '../scope.ts';
 import { defaultFormSlug, findForm, newSlug, slugRule } from './forms.ts';
-import { type FormSettings, readSettings, requireSenderField } from './read-settings.ts';
+import { type FormSettings, readSettings, requireFittingFields } from './read-settings.ts';
 import { type FormView, viewForm } from './view-form.ts';
 
 /** Every form, in alphabetical order. */
@@ -21,7 +21,7 @@ export async function showForm(scope: Scope, slug: string): Promise<FormView> {
 export async function addForm(scope: Scope, slug: string, settings: Partial<FormSettings>): Promise<FormView> {
   await requireFreeSlug(scope, slug);
   const form = scope.em.create(Form, { id: newId(), slug, createdAt: scope.now(), ...readSettings(scope, settings) });
-  requireSenderField(form);
+  requireFittingFields(form);
   await scope.em.flush();
   return await viewWithLeft(scope, form);
 }
@@ -46,7 +46,7 @@ export async function changeForm(
     form.slug = newSlug;
   }
   Object.assign(form, readSettings(scope, settings));
-  requireSenderField(form);
+  requireFittingFields(form);
   if (open === true) {
     form.reopen();
     if (!form.isOpenAt(scope.now())) {

@@ -1,13 +1,13 @@
 import type * as z from 'zod';
 import { eachAddressOnce } from '../../address.ts';
 import { type CaptchaKind, captchaKinds } from '../../captcha/kinds.ts';
-import type { FormField, FormRoute, FormWords } from '../../entities/index.ts';
+import type { Form, FormField, FormRoute, FormWords } from '../../entities/index.ts';
 import { readOrigin } from '../../network/origin.ts';
 import { Problem } from '../../problems.ts';
 import type { FormLanguage } from '../../words.ts';
 import { readRecipient } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
-import { alwaysRequired, emailFieldsOf, type FieldRules, fieldLimits } from './fields.ts';
+import { alwaysRequired, declaredFields, emailFieldsOf, type FieldRules, fieldLimits, knownFields } from './fields.ts';
 import { eachFault, fieldsSchema, issueInWords, languageSchema, routesSchema, wordsSchema } from './settings-schema.ts';
 
 /** The settings of a form. Null means the environment's setting, if there is one. */
@@ -74,10 +74,25 @@ export function readSettings(scope: Pick<Scope, 'config'>, settings: Partial<For
   };
 }
 
-/** Several fields of type `email` need one that is the sender's. @throws {Problem} argument-invalid */
-export function requireSenderField(form: FieldRules): void {
+/** Checks that settings which name a field fit the fields. @throws {Problem} argument-invalid */
+export function requireFittingFields(form: FieldRules & Partial<Pick<Form, 'routes'>>): void {
+  requireSenderField(form);
+  const declared = declaredFields(form);
+  for (const { field, value } of (declared && form.routes) || []) {
+    const choices = declared?.find((it) => it.name === field)?.choices;
+    if (choices?.includes(value) === false) {
+      throw new Problem('argument-invalid', `routes: "${value}" is no choice of the field "${field}"`);
+    }
+    if (Object.hasOwn(knownFields, field) || declared?.some((it) => it.name === field)) continue;
+    throw new Problem('argument-invalid', `routes: the form declares no field "${field}"`);
+  }
+}
+
+/** Several fields of type `email` need one that is the sender's. */
+function requireSenderField(form: FieldRules): void {
   const emails = emailFieldsOf(form);
-  if (emails === undefined) return;
+  if (emails === undefined && form.emailField == null) return;
+  if (emails === undefined) throw new Problem('argument-invalid', 'emailField: the form declares no fields');
   // A field of this name is the sender's in every form.
   const possible = emails.includes('email') ? ['email'] : emails;
   if (form.emailField == null ? possible.length < 2 : possible.includes(form.emailField)) return;

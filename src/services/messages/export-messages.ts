@@ -1,4 +1,6 @@
-import { Message } from '../../entities/index.ts';
+import { Form, Message } from '../../entities/index.ts';
+import { declaredFields, knownFields } from '../forms/fields.ts';
+import { findFormId } from '../forms/forms.ts';
 import { walkById } from '../paging.ts';
 import type { Scope } from '../scope.ts';
 import { type MessageView, viewMessage } from '../views.ts';
@@ -30,6 +32,13 @@ async function* pagesOf(scope: Scope, where: Awaited<ReturnType<typeof messagesW
       ),
   );
   for await (const rows of pages) yield rows.map((row) => viewMessage(scope.keyring, row));
+}
+
+/** The fields that a form declares, without those that every message has. @throws {Problem} form-unknown */
+export async function listDeclared(scope: Scope, slug: string): Promise<string[]> {
+  const form = await scope.em.fork().findOneOrFail(Form, { id: await findFormId(scope, slug) });
+  const names = declaredFields(form)?.map((it) => it.name) ?? [];
+  return names.filter((it) => !Object.hasOwn(knownFields, it));
 }
 
 /** How many messages match. @throws {Problem} form-unknown, sender-unknown, argument-invalid */

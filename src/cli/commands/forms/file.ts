@@ -10,6 +10,7 @@ import { confirmOrRefuse } from '../../terminal/confirm.ts';
 import { type Output, plural } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import { formSchemaPath } from '../../version.ts';
+import { incompleteNote } from './screens.ts';
 import { changedParts } from './changed-parts.ts';
 
 const whichFile = 'a file as "forms export" writes it';
@@ -94,6 +95,10 @@ async function applyFile(call: Call<{ prune?: boolean }>, file: string): Promise
     printChanges(output, done);
     if (done.changes.some((it) => it.action === 'add') && (done.notInFile.length > 0 || prune))
       output.note('A form with a new slug is a new form: messages stay with the old one.');
+    for (const { form, settings } of done.changes) {
+      const mayLack = settings.some((it) => /^(?:fields|optionalFields)$/.test(it.setting) && it.after !== null);
+      if (mayLack) output.note(`\n${form}: ${incompleteNote.trim()}`);
+    }
   });
 }
 

@@ -9,7 +9,7 @@ import { addFormDelete } from './delete.ts';
 import { addFormFile } from './file.ts';
 import { addFormHtml, printPageHint, printSnippet } from './html.ts';
 import { addSettings, type ChangeOptions, changesOf, resettable, type SettingOptions, settingsOf } from './options.ts';
-import { printForm, printForms } from './screens.ts';
+import { incompleteNote, printForm, printForms } from './screens.ts';
 
 export function addFormCommands(program: CliCommand): void {
   const forms = program.command('forms').description('Public forms: each has its own address and settings');
@@ -123,7 +123,7 @@ function noteIncomplete(output: Output, form: FormView, before?: FormView): void
   const isComplete = ({ effective: { requiredFields, emailField } }: FormView) =>
     ['message', emailField].every((it) => it !== null && requiredFields.includes(it));
   if (isComplete(form) || (before && !isComplete(before))) return;
-  output.note('\nIts messages may have no address or no text: no server older than 0.3.0 may be running.');
+  output.note(incompleteNote);
 }
 
 /** A shorter retention deletes messages at the next purge. */

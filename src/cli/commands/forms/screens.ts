@@ -37,6 +37,10 @@ function countColumns(output: Output): Column<Partial<ListedForm>>[] {
   ];
 }
 
+/** Release 0.2.0 cannot read such messages. */
+export const incompleteNote =
+  '\nIts messages may have no address or no text: no server older than 0.3.0 may be running.';
+
 export function printForm(output: Output, form: FormView): void {
   const { effective } = form;
   const routes = form.routes?.map(({ field, value, to }) => `${field}=${value} -> ${to.join(', ')}`);

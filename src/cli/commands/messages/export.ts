@@ -34,8 +34,9 @@ async function exportMessages({ deps, options, output }: Call<ExportOptions>): P
   const limits = messageFilterOf(options);
   const stop = deps.stopGently();
   const load = () => import('../../../services/messages/export-messages.ts');
-  await runInScope(deps, load, async (scope, { countMessages, exportMessages }) => {
+  await runInScope(deps, load, async (scope, { countMessages, exportMessages, listDeclared }) => {
     const filter = await withSender(scope, limits);
+    const columns = columnsFor(options.form === undefined ? [] : await listDeclared(scope, options.form));
     // Before the first line is written, so that a wrong filter leaves no file with only a header.
     const [total, pages] = [await countMessages(scope, filter), await exportMessages(scope, filter)];
     // On a terminal the rows themselves show the progress.
@@ -47,7 +48,7 @@ async function exportMessages({ deps, options, output }: Call<ExportOptions>): P
       for await (const views of pages) {
         const shown = options.mask ? views.map(maskMessage) : views;
         const format = (view: MessageView) =>
-          isCsv ? formatRow(view, deps.stdout.isTTY === true) : `${safeJson(view, { oneLine: true })}\n`;
+          isCsv ? formatRow(columns, view, deps.stdout.isTTY === true) : `${safeJson(view, { oneLine: true })}\n`;
         yield shown.map(format).join('');
         exported += views.length;
         progress.report(exported);
@@ -60,8 +61,9 @@ async function exportMessages({ deps, options, output }: Call<ExportOptions>): P
   });
 }
 
-/** Further fields differ between messages, so one column has them all as JSON. */
-const columns: readonly [name: string, text: (view: MessageView) => string | null][] = [
+type CsvColumn = [name: string, text: (view: MessageView) => string | null];
+
+const firstColumns: readonly CsvColumn[] = [
   ['receipt', (it) => it.receipt],
   ['receivedAt', (it) => it.receivedAt],
   ['form', (it) => it.form],
@@ -71,15 +73,26 @@ const columns: readonly [name: string, text: (view: MessageView) => string | nul
   ['name', (it) => it.name],
   ['subject', (it) => it.subject],
   ['message', (it) => it.message],
-  [
-    'extra',
-    (it) => (it.extra === null || Object.keys(it.extra).length === 0 ? null : safeJson(it.extra, { oneLine: true })),
-  ],
+];
+const lastColumns: readonly CsvColumn[] = [
   ['senderId', (it) => it.senderId],
   ['id', (it) => it.id],
 ];
+const takenNames = [...firstColumns, ...lastColumns].map(([name]) => name);
 
-function formatRow(view: MessageView, isTerminal: boolean): string {
+/** Each declared field of the one form has a column; `extra` has all others as JSON, since they differ. */
+function columnsFor(declared: readonly string[]): CsvColumn[] {
+  const own = declared.filter((it) => it !== 'extra' && !takenNames.includes(it));
+  const others = ({ extra }: MessageView) => Object.entries(extra ?? {}).filter(([field]) => !own.includes(field));
+  return [
+    ...firstColumns,
+    ...own.map((field): CsvColumn => [field, (it) => it.extra?.[field] ?? null]),
+    ['extra', (it) => (others(it).length > 0 ? safeJson(Object.fromEntries(others(it)), { oneLine: true }) : null)],
+    ...lastColumns,
+  ];
+}
+
+function formatRow(columns: readonly CsvColumn[], view: MessageView, isTerminal: boolean): string {
   const cells = columns.map(([, text]) => text(view) ?? '');
   // A file keeps the text, with line breaks in quotes. On a terminal control codes would run, and a line could pass for a row.
   return formatCsvLine(isTerminal ? cells.map((it) => showSafe(it.replaceAll(/\r?\n/g, '⏎'))) : cells);

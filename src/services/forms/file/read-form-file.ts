@@ -4,7 +4,7 @@ import { decodeText } from '../../../text-file.ts';
 import { readWrittenTime, zoneReader } from '../../../time-zone.ts';
 import { isInKnownYears } from '../../clock.ts';
 import type { Scope } from '../../scope.ts';
-import { readSettings, requireSenderField } from '../read-settings.ts';
+import { readSettings, requireFittingFields } from '../read-settings.ts';
 import { eachFault, issueInWords } from '../settings-schema.ts';
 import { type Fault, parseYaml } from './parse-yaml.ts';
 import { fileSchema, type Setting, settingNames, settingSchemas } from './schema.ts';
@@ -60,7 +60,7 @@ function formSchema(scope: ConfigScope) {
     .nullable()
     .transform((given, context) => {
       const form = { closed: false, ...given } as FileSettings;
-      refuseAs(context, [], () => requireSenderField(form));
+      refuseAs(context, [], () => requireFittingFields(form));
       return form;
     });
 }
