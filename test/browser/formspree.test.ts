@@ -52,4 +52,20 @@ describeInBrowser("Formspree's own script (@formspree/ajax) on another origin", 
     expect(await page.textContent('[data-fs-success]')).to.equal('Thank you!');
     expect(await db.count('messages')).to.equal(1);
   });
+
+  it('stores a form without a message or an address', async () => {
+    const before = await db.count('messages');
+    const survey = pageFor(server.url)
+      .replaceAll('textarea', 'input')
+      .replaceAll('"email"', '"colour"')
+      .replace('"message"', '"size"');
+    await using site = await openSite({ '/': survey });
+    await using watched = await openPage(browser());
+    const { page } = watched;
+    await page.goto(`${site.url}/`);
+    await page.fill('[name=colour]', 'green');
+    await page.click('button');
+    await page.waitForSelector('[data-fs-success][data-fs-active]');
+    expect(await db.count('messages')).to.equal(before + 1);
+  });
 });
