@@ -428,7 +428,9 @@ describe('forms with fields of their own', () => {
   it('fit their routes', async () => {
     const fields = [{ name: 'topic', type: 'choice' as const, choices: ['sales', 'help'] }];
     const routes = (field: string, value: string) => [{ field, value, to: ['sales@site.test'] }];
-    expect(await refused({ fields, routes: routes('topic', 'sale') })).to.match(/"sale" is no choice of the field "topic"$/);
+    expect(await refused({ fields, routes: routes('topic', 'sale') })).to.match(
+      /"sale" is no choice of the field "topic"$/,
+    );
     expect(await refused({ fields, routes: routes('topics', 'sales') })).to.match(/declares no field "topics"$/);
     for (const it of [routes('topic', 'sales'), routes('subject', 'anything')]) {
       await changeForm(openScope(context), 'any', { fields, routes: it });

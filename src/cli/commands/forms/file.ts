@@ -10,8 +10,8 @@ import { confirmOrRefuse } from '../../terminal/confirm.ts';
 import { type Output, plural } from '../../terminal/output.ts';
 import { showSafe } from '../../terminal/safe-text.ts';
 import { formSchemaPath } from '../../version.ts';
-import { incompleteNote } from './screens.ts';
 import { changedParts } from './changed-parts.ts';
+import { incompleteNote } from './screens.ts';
 
 const whichFile = 'a file as "forms export" writes it';
 

@@ -139,8 +139,8 @@
       if (field?.willValidate) {
         mark(field, text(field, code) || text(form, code, words.fault.replace('{message}', message)));
         first ??= field;
-      } else
-        lines.push((name ? words.other : '{message}.').replace('{message}', message).replace('{label}', () => label));
+      } else if (name) lines.push(words.other.replace('{message}', message).replace('{label}', () => label));
+      else lines.push(/[.!?…]$/.test(message) ? message : `${message}.`);
     }
     if (first) lines.unshift(text(form, 'correct', words.correct));
     if (!answer) {
