@@ -4,7 +4,7 @@ import type { Language, Translated } from '../../words.ts';
 import type { Mail } from '../mailer.ts';
 import { type HeldSummaryContent, summaryValues } from './held-summary.ts';
 import { escapeHtml, OwnText, WebAddress } from './html.ts';
-import { cleanLine, cleanText } from './plain-text.ts';
+import { cleanLine, cleanText, inColumn, wrap } from './plain-text.ts';
 import { composeReply } from './reply.ts';
 import { examples } from './template-variables.ts';
 import type { Templates } from './templates.ts';
@@ -69,39 +69,53 @@ const toOwner = {
   'X-Auto-Response-Suppress': 'DR, RN, NRN, OOF, AutoReply',
 };
 
-/** What the templates of both get; `{sender}` stays in the sentences, since an auto-reply has none. */
-function commonValues(templates: Templates, content: CommonContent) {
+/** What the templates of both get. An auto-reply has no `sender`. */
+function commonValues(templates: Templates, content: CommonContent, sender?: string) {
   const { language, receipt, formSlug: slug } = content;
   const form = cleanLine(content.formName ?? '', 100) || slug;
   const site = cleanLine(content.siteName, 100);
   const time = templates.writeTime(content.receivedAt, language);
-  const fillIn = (text: Translated) => fill(inLanguage(text, language), { receipt, form, slug, site, time });
-  const t = Object.fromEntries(Object.entries(catalogueOf(language).mail).map(([key, it]) => [key, fillIn(it)]));
+  const fillIn = (text: Translated) =>
+    fill(inLanguage(text, language), { receipt, form, slug, site, time, ...(sender !== undefined && { sender }) });
+  const { mail } = catalogueOf(language);
+  const toFill = Object.entries(mail).filter(([, it]) => it.includes('{'));
+  const t = { ...mail, ...Object.fromEntries(toFill.map(([key, it]) => [key, fillIn(it)])) };
   const own_subject = fillIn(content.ownSubject ?? '') || null;
   return { form, site, fillIn, values: { language, t, receipt, received_at: time, own_subject } };
 }
 
 /** The mail that tells an owner about a new message. Pure. */
 export function composeNotification(templates: Templates, envelope: Envelope, content: NotificationContent): Mail {
-  const { sender } = content;
-  const { form, values } = commonValues(templates, content);
+  const { sender, labels, language } = content;
+  const { mail } = catalogueOf(language);
   const senderName = cleanLine(sender.name ?? '', 200) || null;
   const address = cleanLine(sender.address ?? '', 254) || null;
   const extra = content.extra.map(({ name, value }) => ({ name: cleanLine(name, 100), value: cleanText(value) }));
   const message = cleanText(content.message);
+  const shownSender = cleanLine(senderName ?? address ?? mail.somebody, maxSenderInSubject);
+  const { form, values } = commonValues(templates, content, shownSender);
+  const { t } = values;
+  const isBlank = message.trim() === '';
+  const [before = '', after = ''] = (isBlank ? mail.filled_in : mail.wrote).split('{sender}');
+  const publicUrl = new WebAddress(content.publicUrl);
+  const ending = `${address === null ? '' : `${t.answer_goes} `}${t.sent_by} ${publicUrl}`;
   const parts = templates.of(content.formSlug).render('notification', {
     ...values,
+    t: senderName === null && address === null ? { ...t, notification_subject: t.notification_subject_form } : t,
     form_slug: content.formSlug,
     form_name: form,
-    sender: cleanLine(senderName ?? address ?? values.t.somebody ?? '', maxSenderInSubject),
-    labels: content.labels,
+    sender: shownSender,
+    headline: { before, after, whole: `${before}${shownSender}${after}` },
+    labels,
+    columns: inColumn({ ...labels, form: t.form, received: t.received, receipt: t.receipt }),
+    ending: wrap(ending),
     sender_name: senderName,
     sender_address: address,
     subject: cleanLine(content.subject ?? '', 200) || null,
-    message: message.trim() === '' ? null : message,
+    message: isBlank ? null : message,
     preview: cleanLine(message.trim() || extra.map(({ name, value }) => `${name}: ${value}`).join(', '), 140),
     extra,
-    public_url: new WebAddress(content.publicUrl),
+    public_url: publicUrl,
     public_host: new URL(content.publicUrl).host,
   });
   return {

@@ -21,9 +21,11 @@ export function wrap(text: string, columns = 70): string {
   return text.replace(new RegExp(`(.{1,${columns}})(?: |$)`, 'gm'), '$1\n').trimEnd();
 }
 
-/** The first column of a text part: `Name:     `. */
-export function writeLabel(text: string, columns = 10): string {
-  return `${text}: `.padEnd(columns);
+/** The first column of a text part, as `Name:     `: as wide as the word for a receipt needs. */
+export function inColumn<Key extends string>(labels: Readonly<Record<Key | 'receipt', string | null>>) {
+  const width = (labels.receipt?.length ?? 0) + 3;
+  const entries = Object.entries<string | null>(labels).map(([key, it]) => [key, `${it}: `.padEnd(width)]);
+  return Object.fromEntries(entries) as Record<Key, string>;
 }
 
 /** Dots of host names. Between two Chinese or Japanese characters `。` ends a sentence. */

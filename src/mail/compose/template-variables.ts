@@ -1,5 +1,6 @@
 import { catalogueOf } from '../../languages/languages.ts';
 import { OwnText, WebAddress } from './html.ts';
+import { inColumn } from './plain-text.ts';
 
 type Plain = string | null | WebAddress | OwnText;
 type Texts = Readonly<Record<string, Plain>>;
@@ -17,9 +18,19 @@ export const examples = {
     received_at: '1 January 2026 at 00:00 UTC',
     sender: 'Ada',
     labels: { name: 'Name', email: 'E-mail', subject: 'Subject', message: 'Your question' },
+    columns: inColumn({
+      name: 'Name',
+      email: 'E-mail',
+      subject: 'Subject',
+      form: 'Form',
+      received: 'Received',
+      receipt: 'Receipt',
+    }),
+    headline: { before: '', after: ' wrote to you', whole: 'Ada wrote to you' },
+    ending: 'It was sent by the form “contact” at https://example.com',
     sender_name: 'Ada',
     sender_address: 'ada@example.com',
-    own_subject: 'An order by {sender}',
+    own_subject: 'An order by Ada',
     subject: 'Hello',
     message: 'Hello,\nhow are you?',
     preview: 'Hello, how are you?',

@@ -3,7 +3,7 @@ import { readTextFile } from '../../text-file.ts';
 import { timeWriter } from '../../time-zone.ts';
 import { type Language, languages } from '../../words.ts';
 import { escapeHtml } from './html.ts';
-import { wrap, writeLabel } from './plain-text.ts';
+import { wrap } from './plain-text.ts';
 import { findTemplateFiles, parts, readOrFault, TemplateFault, type TemplateFiles } from './template-files.ts';
 import { examples, optional, type TemplateKind, templateKinds, type Value } from './template-variables.ts';
 
@@ -50,7 +50,6 @@ function openSet(files: TemplateFiles): TemplateSet {
   const engines = { html: createEngine(sources, escapeHtml), plain: createEngine(sources) };
   // No template may skip the escaping.
   delete engines.html.filters.raw;
-  engines.plain.registerFilter('label', writeLabel);
   engines.plain.registerFilter('wrap', wrap);
 
   const parsed = new Map<string, Template[]>();
