@@ -2,6 +2,7 @@ import { isPlainAddress } from '../../address.ts';
 import { catalogueOf, fill, inLanguage } from '../../languages/languages.ts';
 import type { Language, Translated } from '../../words.ts';
 import type { Mail } from '../mailer.ts';
+import { type DigestContent, digestValues } from './digest.ts';
 import { type HeldSummaryContent, summaryValues } from './held-summary.ts';
 import { escapeHtml, OwnText, WebAddress } from './html.ts';
 import { cleanLine, cleanText, inColumn, wrap } from './plain-text.ts';
@@ -98,7 +99,6 @@ export function composeNotification(templates: Templates, envelope: Envelope, co
   const isBlank = message.trim() === '';
   const [before = '', after = ''] = (isBlank ? mail.filled_in : mail.wrote).split('{sender}');
   const publicUrl = new WebAddress(content.publicUrl);
-  const ending = `${address === null ? '' : `${t.answer_goes} `}${t.sent_by} ${publicUrl}`;
   const parts = templates.of(content.formSlug).render('notification', {
     ...values,
     t: senderName === null && address === null ? { ...t, notification_subject: t.notification_subject_form } : t,
@@ -108,7 +108,7 @@ export function composeNotification(templates: Templates, envelope: Envelope, co
     headline: { before, after, whole: `${before}${shownSender}${after}` },
     labels,
     columns: inColumn({ ...labels, form: t.form, received: t.received, receipt: t.receipt }),
-    ending: wrap(ending),
+    ending: wrap(`${address === null ? '' : `${t.answer_goes} `}${t.sent_by} ${publicUrl}`),
     sender_name: senderName,
     sender_address: address,
     subject: cleanLine(content.subject ?? '', 200) || null,
@@ -155,41 +155,10 @@ export function composeAutoReply(templates: Templates, envelope: Envelope, conte
   };
 }
 
-export interface DigestContent {
-  /** How many messages there are, including messages that are not named. */
-  readonly count: number;
-  readonly formSlug: string;
-  readonly formName?: string | null | undefined;
-  /** Oldest first. Name and address are empty if there is none. */
-  readonly messages: ReadonlyArray<{
-    readonly receipt: string;
-    readonly receivedAt: Date;
-    readonly name: string;
-    readonly address: string;
-  }>;
-  readonly publicUrl: string;
-}
-
 /** The mail that names the messages beyond a form's hourly limit on notifications. Pure. */
 export function composeDigest(templates: Templates, envelope: Envelope, content: DigestContent): Mail {
-  const more = content.count - content.messages.length;
-  const parts = templates.of(content.formSlug).render('digest', {
-    language: 'en',
-    count: String(content.count),
-    since: templates.writeTime(content.messages[0]?.receivedAt ?? envelope.date),
-    form_slug: content.formSlug,
-    form_name: cleanLine(content.formName ?? '', 100) || content.formSlug,
-    items: content.messages.map((it) => ({
-      receipt: it.receipt,
-      received_at: templates.writeTime(it.receivedAt),
-      name: cleanLine(it.name, 200) || null,
-      address: cleanLine(it.address, 254) || null,
-    })),
-    more: more > 0 ? String(more) : null,
-    example_receipt: content.messages[0]?.receipt ?? 'latest',
-    public_url: new WebAddress(content.publicUrl),
-    public_host: new URL(content.publicUrl).host,
-  });
+  const values = digestValues(content, envelope.date, templates.writeTime);
+  const parts = templates.of(content.formSlug).render('digest', values);
   return { ...base(envelope, 'notification', parts), headers: toOwner };
 }
 
@@ -219,7 +188,6 @@ export function createComposer(templates: Templates) {
     heldSummary: (envelope: Envelope, content: HeldSummaryContent) => composeHeldSummary(templates, envelope, content),
     reply: composeReply,
     test: composeTest,
-    /** A digest or a summary of examples. */
     preview: (kind: 'digest' | 'held-summary', formSlug: string) => templates.of(formSlug).render(kind, examples[kind]),
   };
 }
