@@ -158,8 +158,8 @@ describe('forms in a file', () => {
     ['forms:\n  shop:\n    recipients: a@b.test', '3:5: shop.recipients: must be a list'],
     ['forms:\n  shop:\n    recipients:\n      - a@b.test\n      - nobody', '5:9: shop.recipients.1: "nobody"'],
     [
-      'forms:\n  shop:\n    fields: [{ name: a }]\n    routes: [{ field: b, value: x, to: [a@b.test] }]',
-      '2:3: shop: routes: the form declares no field "b"',
+      'forms:\n  shop:\n    fields: [{ name: a, type: choice, choices: [y] }]\n    routes: [{ field: a, value: x, to: [a@b.test] }]',
+      '2:3: shop: routes: "x" is no choice of the field "a"',
     ],
     ['forms:\n  shop:\n    captcha: tuna', '3:5: shop.captcha: must be one of none, altcha'],
     ['forms:\n  shop:\n    captcha: turnstile', '3:5: shop.captcha: turnstile has no keys here'],

@@ -7,7 +7,7 @@ import { Problem } from '../../problems.ts';
 import type { FormLanguage } from '../../words.ts';
 import { readRecipient } from '../outbox.ts';
 import type { Scope } from '../scope.ts';
-import { alwaysRequired, declaredFields, emailFieldsOf, type FieldRules, fieldLimits, knownFields } from './fields.ts';
+import { alwaysRequired, declaredFields, emailFieldsOf, type FieldRules, fieldLimits } from './fields.ts';
 import { eachFault, fieldsSchema, issueInWords, languageSchema, routesSchema, wordsSchema } from './settings-schema.ts';
 
 /** The settings of a form. Null means the environment's setting, if there is one. */
@@ -77,14 +77,11 @@ export function readSettings(scope: Pick<Scope, 'config'>, settings: Partial<For
 /** Checks that settings which name a field fit the fields. @throws {Problem} argument-invalid */
 export function requireFittingFields(form: FieldRules & Partial<Pick<Form, 'routes'>>): void {
   requireSenderField(form);
-  const declared = declaredFields(form);
-  for (const { field, value } of (declared && form.routes) || []) {
-    const choices = declared?.find((it) => it.name === field)?.choices;
-    if (choices?.includes(value) === false) {
-      throw new Problem('argument-invalid', `routes: "${value}" is no choice of the field "${field}"`);
-    }
-    if (Object.hasOwn(knownFields, field) || declared?.some((it) => it.name === field)) continue;
-    throw new Problem('argument-invalid', `routes: the form declares no field "${field}"`);
+  for (const { field, value } of form.routes ?? []) {
+    // A field that is not declared may come too, as text.
+    const choices = declaredFields(form)?.find((it) => it.name === field)?.choices;
+    if (choices?.includes(value) !== false) continue;
+    throw new Problem('argument-invalid', `routes: "${value}" is no choice of the field "${field}"`);
   }
 }
 
