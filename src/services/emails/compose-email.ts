@@ -9,7 +9,7 @@ import type { ClaimedEmail, ClaimedMessage } from '../delivery/claim-due.ts';
 import { summariseHeld } from '../delivery/summarise-held.ts';
 import { listNamed, type NamedMessage } from '../digest.ts';
 import { languageOf, ownersOf, recipientsOf } from '../forms/effective-settings.ts';
-import { labelIn } from '../forms/fields.ts';
+import { declaredFields, labelIn } from '../forms/fields.ts';
 import type { Scope } from '../scope.ts';
 import { type MessageContent, openContent, openOrNull, openSenderAddress } from '../sealed-values.ts';
 import { unsubscribeToken } from '../senders/suppressions.ts';
@@ -86,8 +86,7 @@ export function describeNotice(config: Config, about: AboutMessage, content: Mes
   const { address, name, subject, extra } = content;
   const common = describeMessage(config, about, content.language);
   const label = (field: string) => labelIn(form, field, common.language);
-  const typeOf = (field: string) =>
-    Array.isArray(form.fields) ? form.fields.find((it) => it.name === field)?.type : undefined;
+  const typeOf = (field: string) => declaredFields(form)?.find((it) => it.name === field)?.type;
   const sentences = catalogueOf(common.language).mail;
   // It is shown once, as the sender's address.
   const addressField = extra.find(([field, value]) => typeOf(field) === 'email' && value === address)?.[0] ?? 'email';

@@ -6,6 +6,7 @@ import { readLanguage } from '../../languages/languages.ts';
 import type { Language } from '../../words.ts';
 import type { Scope } from '../scope.ts';
 import type { MessageContent } from '../sealed-values.ts';
+import { declaredFields } from './fields.ts';
 
 /** The captcha of a form. */
 export function captchaOf(scope: Pick<Scope, 'config'>, form: Pick<Form, 'captcha'>): CaptchaKind {
@@ -28,11 +29,11 @@ export function recipientsOf(
 }
 
 /** Compares the stored text of the field. Several choices are stored as one text, and each of them counts. */
-function isRouted({ fields }: Pick<Form, 'fields'>, { field, value }: FormRoute, content: MessageContent): boolean {
+function isRouted(form: Pick<Form, 'fields'>, { field, value }: FormRoute, content: MessageContent): boolean {
   const { address: email, name, subject, text: message, extra } = content;
   const stored = new Map<string, string | undefined>([...extra, ...Object.entries({ email, name, subject, message })]);
   const text = stored.get(field);
-  const { choices } = (Array.isArray(fields) && fields.find((it) => it.name === field && it.type === 'choices')) || {};
+  const choices = declaredFields(form)?.find((it) => it.name === field && it.type === 'choices')?.choices;
   const values = (choices && text?.match(anyOf(choices))) ?? [text];
   // A page may write "é" as two characters.
   return values.some((it) => it?.normalize() === value.normalize());

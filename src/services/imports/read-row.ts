@@ -1,6 +1,7 @@
 import { normaliseAddress, readAddress } from '../../address.ts';
 import type { Form } from '../../entities/index.ts';
 import type { WrittenTime } from '../../time-zone.ts';
+import { emailFieldsOf } from '../forms/fields.ts';
 import type { Scope } from '../scope.ts';
 import type { MessageContent } from '../sealed-values.ts';
 import type { ImportFault } from './import-report.ts';
@@ -38,14 +39,13 @@ export function readRow(
   { id, content, faults, identify }: SourceRow,
   date: WrittenTime | undefined,
   { now, keyring }: Pick<Scope, 'now' | 'keyring'>,
-  { fields }: Pick<Form, 'fields'>,
+  form: Pick<Form, 'fields'>,
 ): TakeableMessage | undefined {
   if (date === undefined) faults.push('date-unreadable');
   else if (date.at.getTime() < 0 || date.at.getTime() > now().getTime() + maxAheadMs) faults.push('date-impossible');
   if (date === undefined || faults.length > 0) return undefined;
   const indexOf = (address: string | undefined) => address && keyring.addressIndex(normaliseAddress(address));
-  const isEmail = (name: string) =>
-    Array.isArray(fields) && fields.some((it) => it.name === name && it.type === 'email');
+  const isEmail = (name: string) => emailFieldsOf(form)?.includes(name);
   const others = content.extra.flatMap(([name, value]) => (isEmail(name) && indexOf(readAddress(value.trim()))) || []);
   const indexes: TakeableMessage['indexes'] = [indexOf(content.address) || null, ...others];
   return { oldId: id, content, date, indexes, print: keyring.importPrint(identify(date.canonical)) };
