@@ -53,7 +53,7 @@ const FormSchema = defineEntity({
     origins: p.array().columnType('text[]').nullable(),
     /** Where browsers without JavaScript go after a post; empty means our own page. */
     redirectUrl: p.text().nullable(),
-    /** Required fields besides those that every form requires. */
+    /** Required fields besides `email` and `message`, or besides the declared ones. */
     requiredFields: p.array().columnType('text[]').nullable(),
     /** Which of `email` and `message` may be missing. */
     optionalFields: p.array().columnType('text[]').nullable(),

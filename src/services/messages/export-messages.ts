@@ -34,7 +34,7 @@ async function* pagesOf(scope: Scope, where: Awaited<ReturnType<typeof messagesW
   for await (const rows of pages) yield rows.map((row) => viewMessage(scope.keyring, row));
 }
 
-/** The fields that a form declares, without those that every message has. @throws {Problem} form-unknown */
+/** The fields that a form declares, without `email`, `name`, `subject` and `message`. @throws {Problem} form-unknown */
 export async function listDeclared(scope: Scope, slug: string): Promise<string[]> {
   const form = await scope.em.fork().findOneOrFail(Form, { id: await findFormId(scope, slug) });
   const names = declaredFields(form)?.map((it) => it.name) ?? [];

@@ -4,7 +4,7 @@ import type { ProblemDetails } from '../../http/problem-details.ts';
 
 /** How programs expect their posts to be answered. Browsers get the same pages in every dialect. */
 export interface Dialect {
-  /** Whether a post needs no fields but those that a form itself requires. */
+  /** Whether a post needs no fields unless the form itself says so. */
   takesAnyFields?: true;
   stored(post: StoredPost): { status: number; body: object };
   /** Without a status, the problem's is used. */
