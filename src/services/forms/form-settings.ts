@@ -4,12 +4,12 @@ import { newId } from '../ids.ts';
 import type { Scope } from '../scope.ts';
 import { defaultFormSlug, findForm, newSlug, slugRule } from './forms.ts';
 import { type FormSettings, readSettings, requireFittingFields } from './read-settings.ts';
-import { type FormView, viewForm } from './view-form.ts';
+import { type FormView, leftOf, viewForm } from './view-form.ts';
 
-/** Every form, in alphabetical order. */
+/** Every form, in alphabetical order. Says nothing about what is `left`: see `list-forms.ts`. */
 export async function listForms(scope: Scope): Promise<FormView[]> {
   const forms = await scope.em.find(Form, {}, { orderBy: { slug: 'asc' } });
-  return await Promise.all(forms.map((form) => viewWithLeft(scope, form)));
+  return forms.map((form) => viewForm(scope, form));
 }
 
 /** @throws {Problem} form-unknown */
@@ -59,11 +59,11 @@ export async function changeForm(
 }
 
 async function viewWithLeft(scope: Scope, form: Form): Promise<FormView> {
-  const { id, messageLimit: limit } = form;
-  if (limit == null) return viewForm(scope, form);
+  const { id, messageLimit: limit = null } = form;
+  if (limit === null) return viewForm(scope, form);
   const sql = 'select count(*)::int as messages from messages where form_id = ?';
   const [counted] = await scope.em.execute<{ messages: number }[]>(sql, [id]);
-  return viewForm(scope, form, Math.max(0, limit - (counted?.messages ?? 0)));
+  return viewForm(scope, form, leftOf(limit, counted?.messages ?? 0));
 }
 
 async function requireForm(scope: Scope, slug: string): Promise<Form> {

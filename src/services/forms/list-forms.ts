@@ -1,7 +1,7 @@
 import { msSql } from '../../database/statement.ts';
 import type { Scope } from '../scope.ts';
 import { listForms } from './form-settings.ts';
-import type { FormView } from './view-form.ts';
+import { type FormView, leftOf } from './view-form.ts';
 
 /** A form with what was posted to it and is still stored. */
 export interface ListedForm extends FormView {
@@ -21,6 +21,7 @@ export async function listFormsWithCounts(scope: Scope): Promise<ListedForm[]> {
   const rowOf = new Map(rows.map((row) => [row.form_id, row]));
   return forms.map((form) => {
     const { messages = 0, held = 0, last } = rowOf.get(form.id) ?? {};
-    return { ...form, messages, held, lastMessageAt: last === undefined ? null : new Date(last).toISOString() };
+    const left = leftOf(form.messageLimit, messages);
+    return { ...form, left, messages, held, lastMessageAt: last === undefined ? null : new Date(last).toISOString() };
   });
 }

@@ -6,6 +6,11 @@ import { defaultFormSlug } from './forms.ts';
 
 export type FormView = ReturnType<typeof viewForm>;
 
+/** How many more messages a form accepts; null without a limit. */
+export function leftOf(limit: number | null, messages: number): number | null {
+  return limit === null ? null : Math.max(0, limit - messages);
+}
+
 /** A form as the command line shows it. Times are ISO 8601 in UTC. @param left of its limit, if it has one. */
 export function viewForm(scope: Scope, form: Form, left: number | null = null) {
   const { config } = scope;
