@@ -32,6 +32,24 @@ describe('documents', () => {
     }
   });
 
+  it('name a test for each protection, and only tests that exist', () => {
+    const table = /^\| what \|[^\n]*\n\|[-|]+\n((?:\|.*\n)+)/m.exec(read('docs/security.md'))?.[1] ?? '';
+    const rows = table.trimEnd().split('\n');
+    expect(rows.length, 'rows found').to.be.above(20);
+    const missing: string[] = [];
+    for (const row of rows) {
+      const cell = row.split('|').at(-2) ?? '';
+      const named = [...cell.matchAll(/`(test\/[\w./-]+\.test\.ts)`((?:,? "[^"]+")+)/g)];
+      if (named.length === 0 && !cell.includes('not tested')) missing.push(`no test: ${row}`);
+      for (const [, file = '', quoted = ''] of named) {
+        const titles = existsSync(join(rootFolder, file)) ? titlesOf(read(file)) : [];
+        const wrong = [...quoted.matchAll(/"([^"]+)"/g)].filter(([, title = '']) => !titles.includes(title));
+        missing.push(...wrong.map(([title]) => `${file}: ${title}`));
+      }
+    }
+    expect(missing).to.deep.equal([]);
+  });
+
   it('link only to headings that exist', () => {
     const anchors = new Map(documents.map((it) => [it, headingsOf(readDocument(it))]));
     for (const document of documents) {
@@ -42,6 +60,13 @@ describe('documents', () => {
     }
   });
 });
+
+/** The titles of a file's tests, with `…` for each value that a title contains. */
+function titlesOf(source: string): string[] {
+  return [...source.matchAll(/\bit\((['"`])((?:\\.|(?!\1)[^\\])*)\1/g)].map(([, , title = '']) =>
+    title.replaceAll(/\$\{[^}]*\}/g, '…').replaceAll('\\', ''),
+  );
+}
 
 /** The anchor GitHub generates for each heading. */
 function headingsOf(text: string): string[] {

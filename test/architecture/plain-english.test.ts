@@ -17,7 +17,7 @@ const parts = {
   src: /^src\/.*\.(?:ts|liquid|js|css)$/,
   test: /^test\/.*\.ts$/,
   docs: /^docs\/(?!decisions\/).*\.(?:md|ts)$/,
-  'all other files': /^(?:(?:bench|deploy|bin|packaging)\/.*|README\.md|CHANGELOG\.md|\.env\.example)$/,
+  'all other files': /^(?:(?:bench|deploy|bin|packaging)\/.*|README\.md|CHANGELOG\.md|SECURITY\.md|\.env\.example)$/,
 };
 
 /** Generated code, and the list of dialect words itself. */

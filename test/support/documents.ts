@@ -9,6 +9,7 @@ export const rootFolder = fileURLToPath(root);
 export const documents: readonly string[] = [
   'README.md',
   'CHANGELOG.md',
+  'SECURITY.md',
   ...readdirSync(new URL('docs/', root), { recursive: true, encoding: 'utf8' })
     .filter((it) => it.endsWith('.md'))
     .map((it) => `docs/${it}`)
