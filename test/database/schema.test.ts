@@ -5,6 +5,7 @@ import { migrations } from '../../src/database/migrations/index.ts';
 import { commandPatience, openOrm } from '../../src/database/orm.ts';
 import { sealedTableNames, sealedTables } from '../../src/privacy/sealed-columns.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { readDocument } from '../support/documents.ts';
 
 /** Keyed hashes (`privacy/keyring.ts`), and the hash of an API key. */
 const hashes = [
@@ -41,6 +42,17 @@ describe('migrations', () => {
     );
     const sealed = sealedTableNames.flatMap((table) => sealedTables[table].columns.map((it) => `${table}.${it}`));
     expect(rows.map((row) => row.name)).to.have.members([...sealed, ...hashes, ...ofKeys]);
+  });
+
+  it('make no table and no encrypted column that docs/privacy.md does not name', async () => {
+    await using db = await createDatabase();
+    const tables = await db.query<{ tablename: string }>(
+      `select tablename from pg_tables where schemaname = 'public' and tablename <> 'schema_migrations'`,
+    );
+    const sealed = sealedTableNames.flatMap((table) => sealedTables[table].columns.map((it) => `${table}.${it}`));
+    const names = [...tables.map((it) => it.tablename), ...sealed];
+    const page = readDocument('docs/privacy.md');
+    expect(names.filter((it) => !new RegExp(`\`${it}[\`.]`).test(page))).to.deep.equal([]);
   });
 
   it('run once, even if many machines start them together', async () => {
