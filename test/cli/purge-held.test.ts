@@ -219,6 +219,32 @@ describe('purge of held messages', () => {
     expect(periods[1]).to.deep.equal(periods[0]);
   });
 
+  it('deletes summaries, and what mail servers answered about them, after 90 days', async () => {
+    await held(201);
+    const ids = [await summary(200), await summary(200), await summary(200), await summary(89)];
+    const [sent = '', cancelled = '', failed = '', recent = ''] = ids;
+    await settle();
+    await runHere(['emails', 'resend', sent, '--again'], db);
+    const [copy] = await db.query<{ id: string }>('select id from emails where resend_of_id is not null');
+    await db.query(`update emails set sent_at = now() - interval '91 days' where id = any($1)`, [ids]);
+    await db.query(`update emails set state = 'cancelled', sent_at = null where id = $1`, [cancelled]);
+    await db.query(`update emails set state = 'failed', failure = 'refused', sent_at = null where id = $1`, [failed]);
+    await db.query(`update emails set sent_at = now() - interval '89 days' where id = $1`, [recent]);
+    const left = async () => {
+      await db.query(`update duties set done_at = 'epoch' where name = 'forget-expired'`);
+      await runMaintenanceOnce(context);
+      const rows = await db.query<{ id: string }>(`select id from emails where kind = 'held-summary' order by id`);
+      return rows.map((it) => it.id).filter((it) => ids.includes(it) || it === copy?.id);
+    };
+    expect(await left(), 'a queued copy names the first').to.deep.equal([sent, failed, recent, copy?.id].toSorted());
+    await settle();
+    const old = `now() - interval '91 days'`;
+    await db.query(`update emails set created_at = ${old}, sent_at = ${old} where id = $1`, [copy?.id]);
+    await left();
+    expect(await left()).to.deep.equal([failed, recent].toSorted());
+    expect(await db.query('select from attempts where email_id = any($1)', [[sent, cancelled, copy?.id]])).to.be.empty;
+  });
+
   it('deletes what its owner knew or an operator cancelled', async () => {
     const [told] = await buildMessages(context, 1);
     await settle();

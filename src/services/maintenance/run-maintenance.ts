@@ -9,12 +9,13 @@ import { logNewErasures } from '../senders/replay-erasures.ts';
 import { openPurgeRound, type PurgeRound, purgeTask } from './purge.ts';
 import { countWaiting } from './purge-preview.ts';
 import { resetFutureTimes } from './reset-future-times.ts';
+import { heldDays } from './retention-rules.ts';
 
 /** How often each process checks which periodic tasks are due. */
 const roundMs = 10 * 60_000;
 const roundsPerHour = 6;
 
-/** Deletes short-lived rows, with a margin after their last use. */
+/** Deletes rows that no message takes along, with a margin after their last use. */
 const expired = [
   `delete from message_keys where stored_at < now() - interval '25 hours'`,
   `delete from recent_posts where stored_at < now() - interval '1 hour'`,
@@ -23,6 +24,10 @@ const expired = [
   `delete from reply_hours where hour < now() - interval '2 hours'`,
   `delete from reply_limits where hour < now() - interval '2 hours'`,
   `delete from notify_hours where hour < now() - interval '2 hours'`,
+  // The messages that a summary listed are gone by then. One that was sent again goes after its copy, whose row names it.
+  `delete from emails where kind = 'held-summary' and state in ('sent', 'cancelled')
+     and greatest(created_at, requeued_at, sent_at) < now() - interval '${heldDays} days'
+     and not exists (select from emails as copy where copy.resend_of_id = emails.id)`,
 ];
 
 /**
