@@ -76,6 +76,26 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
       .and.include('Location: https://forms.example.com/docs?a=1');
   });
 
+  it('answers for itself with the security headers of the server, and repeats none of these', async () => {
+    const ours = (await nginx.send('/livez')).headers;
+    const own = [
+      await nginx.post('/api/messages', 'x'.repeat(200 * 1024)),
+      await nginx.post('/api/messages', 'x'.repeat(200 * 1024), { Accept: browserAccept }),
+      await nginx.send('/.ruffinweb/away.html'),
+      await nginx.send('/livez', { headers: { 'X-Long': 'x'.repeat(40_000) } }),
+    ];
+    expect(own.map((it) => it.status)).to.deep.equal([413, 413, 404, 400]);
+    for (const { status, headers } of own) {
+      for (const name of ['strict-transport-security', 'x-content-type-options', 'referrer-policy'])
+        expect(headers.get(name), `${name} of a ${status}`).to.equal(ours.get(name));
+      for (const part of (ours.get('content-security-policy') ?? '').split('; '))
+        expect(headers.get('content-security-policy'), `of a ${status}`).to.include(part);
+    }
+    const request = 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
+    const plain = await exchange(`http://127.0.0.1:${nginx.plainPort}`, request);
+    expect(plain).to.include('frame-ancestors').and.include('nosniff').and.not.include('Strict-Transport');
+  });
+
   it('redirects a post over plain HTTP with 308, so nothing typed is lost', async () => {
     const posted = rawPost('/api/messages', JSON.stringify(body()), {}, { lastOnConnection: true });
     const sentOn = await exchange(`http://127.0.0.1:${nginx.plainPort}`, posted);
