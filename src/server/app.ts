@@ -25,8 +25,8 @@ export function createApp(
 ): Koa<RequestState> {
   const app = new Koa<RequestState>();
   const routes = createRoutes(context, server);
-  const metrics = createMetrics(context);
   const limit = limitPages(context.config.rateLimit);
+  const metrics = createMetrics(context, limit);
   app.use(openRequestScope(context, intake));
   app.use(metrics.countPosts);
   app.use(setSecurityHeaders(context.config.publicUrl.startsWith('https:')));

@@ -12,7 +12,10 @@ describe('limits, at 3 posts an hour', () => {
   let serial = 0;
 
   before(async () => {
-    api = await openApi({ RATE_LIMIT: '3/1h', TRUST_PROXY: '1', ALLOWED_ORIGINS: page });
+    api = await openApi({
+      ...{ RATE_LIMIT: '3/1h', TRUST_PROXY: '1', ALLOWED_ORIGINS: page },
+      METRICS_TOKEN: 'a-token-for-the-tests',
+    });
     ({ db, http } = api);
   });
   after(async () => {
@@ -68,7 +71,7 @@ describe('limits, at 3 posts an hour', () => {
     expect(statuses).to.deep.equal([201, 201, 200, 429]);
   });
 
-  it('count pages and scripts apart: 600 a minute', async () => {
+  it('count pages, scripts and guesses at the token of /metrics apart: 600 a minute', async () => {
     const address = someAddress();
     const paths = [
       '/',
@@ -78,7 +81,7 @@ describe('limits, at 3 posts an hour', () => {
       '/style.css',
       '/thanks',
       '/unsubscribe?token=x',
-      '/page.js',
+      '/metrics',
     ];
     const statuses = new Map<number, number>();
     for (let asked = 0; asked < 610; asked += 10) {
@@ -88,6 +91,8 @@ describe('limits, at 3 posts an hour', () => {
     expect(statuses.get(429)).to.equal(10);
     const refused = await http.get('/form.js', from(address));
     expect([refused.status, refused.headers.get('ratelimit-policy')]).to.deep.equal([429, '"pages";q=600;w=60']);
+    const guess = { ...from(address), Authorization: 'Bearer a-token-for-the-tests' };
+    expect((await http.get('/metrics', guess)).status, 'even a right one').to.equal(429);
     expect((await post(address)).status).to.equal(201);
     expect((await http.get('/form.js', from(someAddress()))).status).to.equal(200);
   });

@@ -22,8 +22,10 @@ export interface Metrics {
 /**
  * Answers "am I losing mail?" in the Prometheus text format. Each scrape counts mail in the database, so every process reports
  * the same; posts are counted per process. Labels contain only this program's own words.
+ *
+ * @param limit runs before the token is compared, so that it limits guesses too.
  */
-export function createMetrics({ config }: Pick<Context, 'config'>): Metrics {
+export function createMetrics({ config }: Pick<Context, 'config'>, limit: readonly Middleware[] = []): Metrics {
   const registry = new Registry();
   const registers = [registry];
   const posts = new Counter({
@@ -48,7 +50,7 @@ export function createMetrics({ config }: Pick<Context, 'config'>): Metrics {
   if (metricsToken !== undefined) {
     // Only if the route exists, because default metrics wake the process a hundred times a second.
     collectDefaultMetrics({ register: registry, prefix: 'ruffinweb_' });
-    router.get('/metrics', async (ctx) => {
+    router.get('/metrics', ...limit, async (ctx) => {
       if (!isToken(ctx.get('Authorization'), metricsToken.reveal())) {
         if (ctx.get('Authorization') !== '') {
           ctx.state.scope.log.warn({ client: ctx.state.clientAddress }, 'wrong metrics token');
