@@ -4,6 +4,13 @@ import { expect } from 'chai';
 import { referencePages } from '../../docs/reference/pages.ts';
 import { documents, readDocument, rootFolder } from '../support/documents.ts';
 
+/** Pages for people who check the program, each with its largest number of words: decision 111. */
+const wordsOfEvidence: Readonly<Record<string, number>> = {
+  'docs/security.md': 3300,
+  'docs/privacy.md': 1700,
+  'docs/reliability.md': 2000,
+};
+
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
 describe('documents', () => {
@@ -48,6 +55,16 @@ describe('documents', () => {
       }
     }
     expect(missing).to.deep.equal([]);
+  });
+
+  it('keep to their number of words: 15,000, and some for each page of evidence', () => {
+    const counted = documents.filter((it) => /^docs\/(?!decisions\/|reference\/)/.test(it));
+    const wordsOf = (path: string) => readDocument(path).split(/\s+/).filter(Boolean).length;
+    const all = counted.filter((it) => !(it in wordsOfEvidence)).reduce((sum, it) => sum + wordsOf(it), 0);
+    expect(all, 'all other pages').to.be.within(10_000, 15_000);
+    for (const [path, limit] of Object.entries(wordsOfEvidence).filter(([it]) => counted.includes(it))) {
+      expect(wordsOf(path), path).to.be.at.most(limit);
+    }
   });
 
   it('link only to headings that exist', () => {

@@ -76,7 +76,7 @@ describeWith(['nginx'], 'behind nginx with the site in deploy/nginx', () => {
       .and.include('Location: https://forms.example.com/docs?a=1');
   });
 
-  it('answers for itself with the security headers of the server, and repeats none of these', async () => {
+  it('answers for itself with the security headers of the server, each once', async () => {
     const ours = (await nginx.send('/livez')).headers;
     const own = [
       await nginx.post('/api/messages', 'x'.repeat(200 * 1024)),

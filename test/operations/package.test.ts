@@ -57,6 +57,7 @@ describe('packed file', () => {
       'README.md',
       'LICENSE',
       'CHANGELOG.md',
+      'SECURITY.md',
       'bin/ruffinweb.js',
       'docs/reference/forms.schema.json',
       'dist/third-party-licences.txt',
