@@ -63,6 +63,7 @@ function limitLastWrites(signals: Signals): void {
 }
 
 function depsOfProcess(signals: Signals): Deps {
+  let settings: Settings | undefined;
   return {
     // Node opens stdin at the first use, and few commands use it.
     get stdin() {
@@ -72,7 +73,11 @@ function depsOfProcess(signals: Signals): Deps {
     stderr: process.stderr,
     env: process.env,
     calledAs: calledAs(process.argv[1] ?? ''),
-    readSettings,
+    // Once: it copies `.env` into the environment, and would find everything there the next time.
+    readSettings() {
+      settings ??= readSettings();
+      return settings;
+    },
     stopGently: () => signals.stopGently(),
     stopInSteps: () => signals.stopInSteps(),
     endFirst: (end) => signals.endFirst(end),

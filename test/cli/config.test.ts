@@ -241,6 +241,15 @@ describe('config', () => {
     expect([of('PORT').value, of('PORT').source, of('HOST').source]).to.deep.equal(['5000', '.env', 'default']);
   });
 
+  it('is the source of its secrets for every command, so health finds an open .env', async () => {
+    const secrets = 'METRICS_TOKEN=0123456789abcdefg\nDATABASE_URL=postgres://127.0.0.1:1/x\n';
+    await writeFile(join(folder.path, '.env'), secrets);
+    await chmod(join(folder.path, '.env'), 0o644);
+    const { stdout } = await runIn(folder.path, ['health', '--json']);
+    const files = JSON.parse(stdout).checks.find((it: { name: string }) => it.name === 'files');
+    expect(files).to.include({ status: 'warn', fix: 'chmod 600 .env' });
+  });
+
   it('an unreadable .env file is an error, not a missing file', async () => {
     await writeFile(join(folder.path, '.env.real'), '');
     await chmod(folder.path, 0o700);
