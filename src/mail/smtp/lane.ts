@@ -2,7 +2,7 @@ import type { SMTPPoolOptions } from 'nodemailer';
 import type { Outcome } from '../mailer.ts';
 import type { Built } from '../mime.ts';
 import { classify, type Progress, replyCode, watchGreeting } from './classify.ts';
-import { builtMail, SMTPPool, socketOfPool } from './nodemailer-internals.ts';
+import { builtMail, connectionOf, findOutOfStep, SMTPPool, socketOf } from './nodemailer-internals.ts';
 import { cleanReply } from './reply.ts';
 
 export type ConnectionOptions = SMTPPoolOptions;
@@ -59,21 +59,25 @@ export class SmtpLane {
     const stopSoft = () => {
       if (!progress.handedOver) stop.abort();
     };
-    const mayStart =
-      stops.beforeText &&
-      (async () => {
-        if (!(await stops.beforeText?.())) stop.abort();
-        return !stop.signal.aborted;
-      });
+    const mayStart = async () => {
+      const fault = transport.findOutOfStep();
+      if (fault !== undefined) stop.abort(new OutOfStep(fault));
+      else if (stops.beforeText && !(await stops.beforeText())) stop.abort();
+      return !stop.signal.aborted;
+    };
     stops.hard.addEventListener('abort', stopHard, { once: true });
     stops.soft.addEventListener('abort', stopSoft, { once: true });
     try {
       if (stops.soft.aborted) stop.abort();
-      const outcome = outcomeOf(await transport.send(built, stop.signal, mayStart));
+      const reply = await transport.send(built, stop.signal, mayStart);
+      if (!progress.handedOver) throw new OutOfStep(reply);
+      const outcome = outcomeOf(reply);
       if (outcome.result !== 'accepted') this.close();
       return { outcome, stale: false };
     } catch (error) {
-      const failure = error as Parameters<typeof classify>[0];
+      const failure = (stop.signal.reason instanceof OutOfStep ? stop.signal.reason : error) as Parameters<
+        typeof classify
+      >[0];
       const outcome = classify(failure, progress);
       // After a reply that is not SMTP, the next reply could be mistaken for the next mail's. After a reply in the middle of
       // the data, the log entry for the end of the data is still to come.
@@ -84,7 +88,7 @@ export class SmtpLane {
       return { outcome, stale };
     } finally {
       // A text that is still held back must not leave after the attempt.
-      if (mayStart) stop.abort();
+      stop.abort();
       transport.endProgress();
       stops.hard.removeEventListener('abort', stopHard);
       stops.soft.removeEventListener('abort', stopSoft);
@@ -98,12 +102,21 @@ export function outcomeOf(reply: string): Outcome {
   return { result: code ? 'accepted' : 'unknown', ...(code && { code }), reply: cleanReply(reply) };
 }
 
+/** The server answers commands that it did not get yet, so none of its replies can be trusted. */
+export class OutOfStep extends Error {
+  constructor(said: string) {
+    super(`the mail server is out of step: it did not wait for the text, and said ${said}`);
+  }
+}
+
 interface Transport {
   /** Starts a new mail. The log keeps the returned progress up to date. */
   startProgress(onHandedOver: () => void): Progress;
   /** Ends the mail: from now on, silence closes the connection again. */
   endProgress(): void;
-  send(built: Built, signal: AbortSignal, mayStart?: () => Promise<boolean>): Promise<string>;
+  /** What the server said, unless it waits for the text and said nothing more. */
+  findOutOfStep(): string | undefined;
+  send(built: Built, signal: AbortSignal, mayStart: () => Promise<boolean>): Promise<string>;
   /** Whether the connection was not used for so long that it is being closed. */
   isLeaving(): boolean;
   close(): void;
@@ -128,7 +141,7 @@ function openTransport(connection: ConnectionOptions, idleMs: number): Transport
     if (tnx === 'message' && !progress.handedOver) {
       progress.handedOver = true;
       // A server may take minutes to reply to the final dot. The mailer has its own timer for that.
-      socketOfPool(transport)?.setTimeout(0);
+      socketOf(connectionOf(transport))?.setTimeout(0);
       tellHandedOver();
     }
   };
@@ -151,7 +164,11 @@ function openTransport(connection: ConnectionOptions, idleMs: number): Transport
     },
     endProgress: () => {
       tellHandedOver = () => {};
-      socketOfPool(transport)?.setTimeout(connection.socketTimeout ?? 0);
+      socketOf(connectionOf(transport))?.setTimeout(connection.socketTimeout ?? 0);
+    },
+    findOutOfStep: () => {
+      const current = connectionOf(transport);
+      return current && findOutOfStep(current);
     },
     send: ({ envelope, raw }, signal, mayStart) =>
       new Promise((resolve, reject) => {

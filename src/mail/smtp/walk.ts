@@ -1,9 +1,10 @@
+import type { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Step, StepName, Walk } from '../mailer.ts';
 import type { Built } from '../mime.ts';
 import { classify, type Progress, watchGreeting } from './classify.ts';
-import { type ConnectionOptions, outcomeOf } from './lane.ts';
-import { SMTPConnection, sendCommand, socketOf } from './nodemailer-internals.ts';
+import { type ConnectionOptions, OutOfStep, outcomeOf } from './lane.ts';
+import { findOutOfStep, SMTPConnection, sendCommand, socketOf, sourceOf } from './nodemailer-internals.ts';
 import { cleanReply } from './reply.ts';
 
 /** For each command that a client sends, the step it belongs to. */
@@ -92,7 +93,12 @@ async function converse(
   if (typeof built === 'string') return await askForSender(connection, built);
   const { from, to } = built.envelope;
   return await new Promise((resolve, reject) => {
-    connection.send({ from, to: [...to] }, built.raw, (error, info) =>
+    const source = sourceOf(built.raw, async () => {
+      const fault = findOutOfStep(connection);
+      if (fault !== undefined) reject(new OutOfStep(fault));
+      return fault === undefined;
+    });
+    connection.send({ from, to: [...to] }, source as unknown as Readable, (error, info) =>
       error ? reject(error) : resolve(info?.response ?? ''),
     );
   });
