@@ -3,6 +3,7 @@ import { PassThrough } from 'node:stream';
 import { createProgram } from '../../src/cli/program.ts';
 import { describeFailure } from '../../src/cli/session/failures.ts';
 import type { Deps, SettingSource } from '../../src/cli/terminal/deps.ts';
+import { safeLines } from '../../src/cli/terminal/output.ts';
 import { programPath } from '../support/built-program.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Finished, type Settings, testKeys } from '../support/program.ts';
@@ -87,12 +88,12 @@ export async function runHere(
     await createProgram(deps).parseAsync(['node', 'ruffinweb', ...args]);
   } catch (error) {
     const failure = describeFailure(error);
-    const { code: told } = error as { code?: unknown };
-    if (told === 'commander.helpDisplayed') code = 0;
-    else if (String(told).startsWith('commander.')) code = 2;
+    const { code: told, exitCode } = error as { code?: unknown; exitCode?: unknown };
+    if (String(told).startsWith('commander.')) code = exitCode === 0 ? 0 : 2;
     else if (failure.message === undefined) throw error;
     else {
-      stderr.write(failure.message);
+      // As main.ts writes it.
+      stderr.write(safeLines(failure.message).join('\n'));
       code = failure.exitCode;
     }
   }

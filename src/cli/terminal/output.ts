@@ -123,10 +123,19 @@ export class Output {
   }
 }
 
+/** Longer than any sentence, and than any command worth copying: errors repeat what was typed. */
+const maxLine = 4000;
+
+/** The lines of a text, with control characters escaped. */
+export function safeLines(text: string): string[] {
+  const lines = showSafe(text, { keepLines: true }).split('\n');
+  return lines.map((line) => (line.length > maxLine ? `${line.slice(0, maxLine).toWellFormed()}…` : line));
+}
+
 /** Writes text in lines that fit, with control characters escaped. */
 export function writeToStderr(deps: Pick<Deps, 'env' | 'stderr'>, text: string): void {
   const width = widthOf(deps, deps.stderr);
-  for (const line of showSafe(text, { keepLines: true }).split('\n')) {
+  for (const line of safeLines(text)) {
     for (const piece of wrapAdvice(line, width)) deps.stderr.write(`${piece}\n`);
   }
 }
