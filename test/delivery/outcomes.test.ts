@@ -30,7 +30,7 @@ const scenarios: Scenario[] = [
   { title: 'our limit at RCPT', step: 'rcpt', answer: '550 5.4.5 Daily limit', result: 'later', code: 550 },
   { title: '550 at RCPT', step: 'rcpt', answer: '550 5.1.1 no such user', result: 'refused', code: 550 },
   { title: '451 at DATA', step: 'data', answer: '451 4.3.0 no disk', result: 'later', code: 451 },
-  { title: '250 at DATA', step: 'data', answer: '250 2.0.0 ok', result: 'later' },
+  { title: '250 at DATA', step: 'data', answer: '250 2.0.0 ok!', result: 'later' },
   {
     title: 'an answer to the text before the text',
     step: 'data',

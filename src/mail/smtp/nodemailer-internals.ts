@@ -61,7 +61,8 @@ export function findOutOfStep(connection: SMTPConnection): string | undefined {
   };
   const unread = [...queue, rest].join(' ').trim();
   const last = String(connection.lastServerResponse);
-  return last.startsWith('3') && unread === '' ? undefined : `${last} ${unread}`;
+  // A refusal may come early.
+  return last.startsWith('3') && /^(?:$|[45]\d\d[ -])/.test(unread) ? undefined : `${last} ${unread}`;
 }
 
 /** Replaces nodemailer's own message, which would parse the finished mail and build it again. */
