@@ -58,7 +58,10 @@ async function post(url: URL, sent: HookRequest, to: LookupAddress[], signal: Ab
   request.end(sent.body);
   const [response] = (await answered) as [IncomingMessage];
   const { statusCode: code = 0, headers } = response;
-  if (code < 100) throw Object.assign(new Error(), { code: 'HPE_STATUS' });
+  if (code < 100) {
+    response.destroy();
+    throw Object.assign(new Error(), { code: 'HPE_STATUS' });
+  }
   const reply = withoutAddress(plainLine(await readStart(response)), new URL(sent.address ?? url));
   if (code >= 200 && code < 300) return { result: 'accepted', code, reply };
   if (code === 410) return { result: 'refused', code, reply };

@@ -73,7 +73,13 @@ export class RawHttpServer implements AsyncDisposable {
       if (!socket.destroyed) socket.write(bytes.slice(from, places[index + 1]), 'latin1');
     }
     if (after === 'end') socket.end();
-    if (after === 'reset') setImmediate(() => plain.resetAndDestroy());
+    if (after === 'reset')
+      setImmediate(() => {
+        // A TLS socket does not let the one below it close.
+        if (!plain.destroyed) plain.resetAndDestroy();
+        socket.destroy();
+        this.#sockets.delete(plain);
+      });
     if (after === 'flood') this.#flood(socket, more);
     if (after === 'drip') {
       const timer = setInterval(() => socket.write(more, 'latin1'), 20);
