@@ -139,10 +139,12 @@ describe('any answers to a hook', () => {
       fc.asyncProperty(fc.array(anyAnswer, { minLength: parallel, maxLength: parallel }), async (answers) => {
         const faults = await Promise.all(answers.map((it, index) => tryAnswer(it, servers[index] as RawHttpServer)));
         expect(faults.flat().join('\n')).to.equal('');
-        await until('closed connections', () => servers.every((it) => it.openConnections === 0), 5000).catch((error) => {
-          const open = answers.filter((_, index) => servers[index]?.openConnections);
-          expect.fail(`${error.message} ${JSON.stringify(open).slice(0, 1500)}`);
-        });
+        await until('closed connections', () => servers.every((it) => it.openConnections === 0), 5000).catch(
+          (error) => {
+            const open = answers.filter((_, index) => servers[index]?.openConnections);
+            expect.fail(`${error.message} ${JSON.stringify(open).slice(0, 1500)}`);
+          },
+        );
       }),
       { ...runs, numRuns: Math.ceil(numRuns / parallel), interruptAfterTimeLimit: 280_000, endOnFailure: true },
     );
