@@ -159,7 +159,9 @@ describe('any answers to a hook', () => {
     seen.set(key, (seen.get(key) ?? 0) + 1);
     const faults = faultsOf(outcome, answer);
     if (server.connections !== 1 || server.requests.length > 1) faults.push('not one request');
-    if (server.flooded >= floodBytes) faults.push('a flood was read without an end');
+    // Without a status line nothing is kept, and the deadline ends it.
+    if (server.flooded >= floodBytes && !outcome.reply.startsWith('No answer'))
+      faults.push('a flood was read without an end');
     return faults.map((fault) => `${fault}: ${JSON.stringify(outcome)} to ${JSON.stringify(answer).slice(0, 800)}`);
   }
 });
