@@ -41,6 +41,8 @@ export function expectedOf(
   for (const step of stepsOf(session)) {
     const { bytes, after } = replyOf(script, step);
     const code = orderlyCode(bytes);
+    // The client goes on with its login.
+    if (step === 'auth' && code.startsWith('3')) return undefined;
     const lost: AttemptOutcome = isGreeted ? (step === 'dot' ? 'unknown' : 'later') : 'away';
     if (isLost) return new Set([lost, 'later', ...(step === 'dot' ? (['unknown'] as const) : [])]);
     // What `classify` reads from the words is tested elsewhere.
