@@ -42,7 +42,7 @@ export function expectedOf(
     const { bytes, after } = replyOf(script, step);
     const code = orderlyCode(bytes);
     // The client goes on with its login.
-    if (step === 'auth' && code.startsWith('3')) return undefined;
+    if (step === 'auth' && code?.startsWith('3')) return undefined;
     const lost: AttemptOutcome = isGreeted ? (step === 'dot' ? 'unknown' : 'later') : 'away';
     if (isLost) return new Set([lost, 'later', ...(step === 'dot' ? (['unknown'] as const) : [])]);
     // What `classify` reads from the words is tested elsewhere.
