@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { choosePrefix } from '../../src/database/embedded/account.ts';
@@ -10,25 +10,28 @@ export class MachinePostgres implements AsyncDisposable {
   readonly port: number;
   readonly #folder: string;
   readonly #prefix: readonly string[];
+  readonly #settings: string;
 
-  private constructor(folder: string, prefix: readonly string[], port: number) {
+  private constructor(folder: string, prefix: readonly string[], port: number, settings: string) {
     this.#folder = folder;
     this.#prefix = prefix;
     this.port = port;
+    this.#settings = settings;
   }
 
-  static async open(): Promise<MachinePostgres> {
+  /** @param settings options of the program `postgres`. By default a commit may be lost with the machine's power. */
+  static async open(settings = '-c fsync=off'): Promise<MachinePostgres> {
     const folder = await mkdtemp(join(tmpdir(), 'ruffinweb-postgres-'));
     const files = join(folder, 'files');
     await mkdir(files, { mode: 0o700 });
-    const server = new MachinePostgres(folder, await choosePrefix(files), await freePort());
+    const server = new MachinePostgres(folder, await choosePrefix(files), await freePort(), settings);
     await server.#run('initdb', '-D', files, '--username=owner', '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8');
     await server.start();
     return server;
   }
 
   async start(): Promise<void> {
-    const options = `-p ${this.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off`;
+    const options = `-p ${this.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' ${this.#settings}`;
     const log = join(this.#folder, 'log');
     await this.#run('pg_ctl', 'start', '-w', '-s', '-D', join(this.#folder, 'files'), '-l', log, '-o', options);
   }
@@ -41,6 +44,11 @@ export class MachinePostgres implements AsyncDisposable {
   async restart(mode: 'fast' | 'immediate'): Promise<void> {
     await this.stop(mode);
     await this.start();
+  }
+
+  /** The process that starts all others. */
+  async pid(): Promise<number> {
+    return Number.parseInt(await readFile(join(this.#folder, 'files/postmaster.pid'), 'utf8'), 10);
   }
 
   /** The URL of `database`, whether it exists or not. */

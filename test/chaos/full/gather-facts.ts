@@ -1,0 +1,33 @@
+import { readFileSync } from 'node:fs';
+import { ruffinweb } from '../../support/program.ts';
+import { badLinesIn, type Facts, type StoredDelivery, type StoredEmail, type StoredMessage } from './oracle.ts';
+import type { World } from './world.ts';
+
+/** Reads the ledgers, the database and the logs of a world whose mail has left. */
+export async function gatherFacts(world: World, logs: readonly string[], forms: Facts['forms']): Promise<Facts> {
+  const { outside, load, canary, ended } = world;
+  const { code, stdout, stderr } = await ruffinweb(['messages', 'export', '--format', 'jsonl'], outside.settings);
+  if (code !== 0) throw new Error(`messages export: ${code} ${stderr}`);
+  const lines = stdout.split('\n').filter((it) => it !== '');
+  const emails = await world.query<StoredEmail>(
+    `select id, message_id as "messageId", kind, state, failure, internet_message_id as header,
+       (select count(*)::int from attempts where email_id = emails.id and outcome = 'unknown') as uncertain
+     from emails`,
+  );
+  const deliveries = await world.query<StoredDelivery>(
+    `select id, case when event = 'message.accepted' then message_id end as "messageId", state,
+       (select count(*)::int from hook_attempts where delivery_id = d.id and outcome <> 'accepted') as uncertain
+     from hook_deliveries d`,
+  );
+  return {
+    visits: load.ledger.read(),
+    messages: lines.map((it) => JSON.parse(it) as StoredMessage),
+    emails,
+    deliveries,
+    mails: outside.mail.ledger.read(),
+    calls: outside.hooks.ledger.read().filter((it) => it.at >= world.openedAt),
+    forms,
+    badLines: logs.flatMap((path) => badLinesIn(readFileSync(path, 'utf8'), canary)),
+    ended,
+  };
+}

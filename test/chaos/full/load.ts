@@ -1,0 +1,183 @@
+import { Agent, request } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Ledger } from './ledger.ts';
+
+/** One line of the visitors' own ledger. A post has a line before it is sent, and one for each answer. */
+export interface VisitLine {
+  at: number;
+  /** The Idempotency-Key, which also stands in the message. */
+  key: string;
+  /** `sent` before each try; then the answer's status, or `none`. */
+  answer: 'sent' | 'none' | number;
+  form?: string;
+  /** Of the answer 201. */
+  id?: string;
+  /** Posted again on purpose, after it was acknowledged: the same post, or another one under the same key. */
+  again?: 'same' | 'other';
+}
+
+export interface LoadOptions {
+  urls: readonly string[];
+  /** Posts begun each second, answered or not. */
+  rate: number;
+  /** Slugs, taken with these weights. */
+  forms: Readonly<Record<string, number>>;
+  random: () => number;
+  /** A word that no log may contain: it stands in each name, address and message. */
+  canary: string;
+  ledgerPath: string;
+}
+
+/** At most this many posts wait for an answer; more visitors would only wait in this process. */
+const maxOpen = 400;
+const patienceMs = 15_000;
+/** One acknowledged post in so many is posted again, under its key. */
+const againOneIn = 50;
+
+interface Post {
+  key: string;
+  form: string;
+  email: string;
+  message: string;
+  /** The visitor's own, so that limits by network or by domain do not apply. */
+  ip: string;
+}
+
+/**
+ * Visitors who come at a steady rate, whether the server answers or not. One without an answer, or with a 5xx, which
+ * says that nothing is certain, tries again with the same key until `stop`.
+ */
+export class Load {
+  readonly ledger: Ledger<VisitLine>;
+  acknowledged = 0;
+  /** When the last 201 came, in milliseconds since 1970. */
+  lastAt = 0;
+  readonly #options: LoadOptions;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: maxOpen });
+  readonly #open = new Set<Promise<void>>();
+  #rate: number;
+  #number = 0;
+  #isStopped = false;
+  readonly #arrivals: Promise<void>;
+
+  constructor(options: LoadOptions) {
+    this.#options = options;
+    this.#rate = options.rate;
+    this.ledger = new Ledger(options.ledgerPath);
+    this.#arrivals = this.#arrive();
+  }
+
+  /** Posts each second from now on. */
+  set rate(perSecond: number) {
+    this.#rate = perSecond;
+  }
+
+  /** No more posts; those without an answer end as unknown after their last try. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#arrivals;
+    await Promise.all(this.#open);
+    this.#agent.destroy();
+  }
+
+  /** One visitor more, now. @returns when the post was acknowledged, or the load stopped. */
+  async visit(): Promise<void> {
+    const post = this.#newPost();
+    for (let tries = 0; tries === 0 || !this.#isStopped; tries++) {
+      const answer = await this.#send(post);
+      if (answer.status !== 'none' && answer.status < 500) {
+        if (answer.status === 201 && this.#options.random() < 1 / againOneIn) await this.#sendAgain(post);
+        return;
+      }
+      await pause(100 + this.#options.random() * 400);
+    }
+  }
+
+  async #arrive(): Promise<void> {
+    const beginning = performance.now();
+    let due = 0;
+    for (let last = beginning; !this.#isStopped; ) {
+      await pause(10);
+      const now = performance.now();
+      due = Math.min(due + ((now - last) * this.#rate) / 1000, this.#rate);
+      last = now;
+      for (; due >= 1 && this.#open.size < maxOpen; due--) {
+        const visit = this.visit().finally(() => this.#open.delete(visit));
+        this.#open.add(visit);
+      }
+    }
+  }
+
+  #newPost(): Post {
+    const { forms, random, canary } = this.#options;
+    const number = this.#number++;
+    const key = `${canary}-${number}`;
+    let left = random() * Object.values(forms).reduce((sum, it) => sum + it, 0);
+    const form = Object.entries(forms).find(([, weight]) => (left -= weight) < 0)?.[0] ?? '';
+    const ip = `10.${(number >> 8) & 255}.${number & 255}.1`;
+    return { key, form, ip, email: `ada@${key}.test`, message: `The post ${key}.` };
+  }
+
+  async #sendAgain(post: Post): Promise<void> {
+    const again = this.#options.random() < 0.5 ? 'same' : 'other';
+    await this.#send(again === 'same' ? post : { ...post, message: `Not the post ${post.key}.` }, again);
+  }
+
+  async #send(post: Post, again?: 'same' | 'other'): Promise<{ status: number | 'none' }> {
+    const { key, form } = post;
+    this.ledger.write({ at: Date.now(), key, answer: 'sent', form, ...(again && { again }) });
+    const { status, id } = await this.#ask(post);
+    // The visitor has seen it before the ledger, as a visitor who is lost right then has.
+    this.ledger.write({ at: Date.now(), key, answer: status, ...(id && { id }), ...(again && { again }) });
+    if (status === 201 && !again) {
+      this.acknowledged += 1;
+      this.lastAt = Date.now();
+    }
+    return { status };
+  }
+
+  #ask({ key, form, ip, email, message }: Post): Promise<{ status: number | 'none'; id?: string }> {
+    const { urls, canary } = this.#options;
+    const url = urls[this.#number % urls.length] ?? '';
+    const body = JSON.stringify({ name: `Ada ${canary}`, email, message });
+    return new Promise((resolve) => {
+      const outgoing = request(`${url}/api/forms/${form}/messages`, {
+        method: 'POST',
+        agent: this.#agent,
+        timeout: patienceMs,
+        headers: {
+          'Content-Type': 'application/json',
+          'Content-Length': Buffer.byteLength(body),
+          'Idempotency-Key': key,
+          'X-Forwarded-For': ip,
+        },
+      });
+      const late = setTimeout(() => outgoing.destroy(), patienceMs);
+      const end = (answer: { status: number | 'none'; id?: string }) => {
+        clearTimeout(late);
+        resolve(answer);
+      };
+      outgoing.on('timeout', () => outgoing.destroy());
+      outgoing.on('error', () => end({ status: 'none' }));
+      outgoing.on('response', (answer) => {
+        let text = '';
+        answer.setEncoding('utf8');
+        answer.on('data', (chunk: string) => {
+          text += chunk;
+        });
+        answer.on('error', () => end({ status: 'none' }));
+        answer.on('end', () => end({ status: answer.statusCode ?? 'none', ...idIn(answer.statusCode, text) }));
+      });
+      outgoing.end(body);
+    });
+  }
+}
+
+function idIn(status: number | undefined, text: string): { id?: string } {
+  if (status !== 201) return {};
+  try {
+    return { id: (JSON.parse(text) as { id: string }).id };
+  } catch {
+    return {};
+  }
+}

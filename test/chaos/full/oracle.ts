@@ -1,0 +1,202 @@
+import type { TakenDelivery } from './hook-sink.ts';
+import type { VisitLine } from './load.ts';
+import type { TakenMail } from './mail-sink.ts';
+
+/** A stored message, as `messages export` prints it. */
+export interface StoredMessage {
+  id: string;
+  form: string;
+  /** The visitor's text. */
+  message: string;
+}
+
+export interface StoredEmail {
+  id: string;
+  messageId: string;
+  kind: 'notification' | 'auto-reply';
+  state: string;
+  failure: string | null;
+  /** The Message-ID header, with its brackets. */
+  header: string;
+  /** Attempts on record whose outcome nobody knows. */
+  uncertain: number;
+}
+
+export interface StoredDelivery {
+  /** Also the `webhook-id`. */
+  id: string;
+  /** Null for a test delivery. */
+  messageId: string | null;
+  state: string;
+  /** Attempts on record that brought no answer 2xx: the receiver may have taken it all the same. */
+  uncertain: number;
+}
+
+/** Everything that is known after a fault, from the ledgers outside and from the database. */
+export interface Facts {
+  visits: readonly VisitLine[];
+  messages: readonly StoredMessage[];
+  emails: readonly StoredEmail[];
+  deliveries: readonly StoredDelivery[];
+  mails: readonly TakenMail[];
+  calls: readonly TakenDelivery[];
+  /** What each message of a form brings about. */
+  forms: Readonly<Record<string, { notifications: number; autoReply: boolean; hooks: number }>>;
+  /** Lines of logs that say something about a visitor, or that a process failed in a way it must not. */
+  badLines: readonly string[];
+  /** Processes that ended although nobody stopped them. */
+  ended: readonly string[];
+}
+
+export type Invariant =
+  | 'no loss'
+  | 'no ghost'
+  | 'same answer again'
+  | 'all or nothing'
+  | 'at least once'
+  | 'duplicates on record'
+  | 'same mail again'
+  | 'at most once'
+  | 'no crash'
+  | 'silence';
+
+export interface Violation {
+  invariant: Invariant;
+  what: string;
+}
+
+export interface Verdict {
+  /** Posts that were answered 201. */
+  acknowledged: number;
+  /** Of them, those that are not stored exactly once. */
+  lost: number;
+  /** Mails and hook deliveries that arrived more than once, each extra copy counted. */
+  duplicated: number;
+  /** Attempts on record whose outcome nobody knew. */
+  uncertain: number;
+  violations: Violation[];
+}
+
+/** Judges what a fault has left, when all mail has left. Pure. */
+export function judge(facts: Facts): Verdict {
+  const violations: Violation[] = [];
+  const say = (invariant: Invariant, what: string) => violations.push({ invariant, what });
+  const { acknowledged, lost } = judgePosts(facts, say);
+  judgeRows(facts, say);
+  const copies = judgeMails(facts, say) + judgeCalls(facts, say);
+  for (const it of facts.ended) say('no crash', it);
+  for (const it of facts.badLines) say('silence', it);
+  const uncertain = [...facts.emails, ...facts.deliveries].reduce((sum, it) => sum + it.uncertain, 0);
+  return { acknowledged, lost, duplicated: copies, uncertain, violations };
+}
+
+type Say = (invariant: Invariant, what: string) => void;
+
+/** Each post as its visitor saw it, beside what is stored under its key. */
+function judgePosts({ visits, messages }: Facts, say: Say): { acknowledged: number; lost: number } {
+  const stored = Map.groupBy(messages, (it) => keyIn(it.message));
+  const posts = Map.groupBy(visits, (it) => it.key);
+  let acknowledged = 0;
+  let lost = 0;
+  for (const [key, lines] of posts) {
+    const rows = stored.get(key) ?? [];
+    const first = lines.filter((it) => !it.again && it.answer !== 'sent');
+    const yes = first.find((it) => it.answer === 201);
+    if (yes) {
+      acknowledged += 1;
+      const isThere = rows.length === 1 && rows[0]?.id === yes.id;
+      if (!isThere) lost += 1;
+      if (!isThere) say('no loss', `${key} was acknowledged as ${yes.id}, stored: ${rows.map((it) => it.id)}`);
+    } else if (rows.length > 1) say('no ghost', `${key} is stored ${rows.length} times`);
+    else if (rows.length === 1 && isRefused(lines)) say('no ghost', `${key} was refused, and is stored`);
+    for (const it of lines.filter((line) => line.again && line.answer !== 'sent')) judgeAgain(it, yes?.id, say);
+  }
+  for (const [key, rows] of stored) {
+    if (!posts.has(key)) say('no ghost', `nobody posted ${rows.map((it) => it.id)}: ${key}`);
+  }
+  return { acknowledged, lost };
+}
+
+/** Whether each try got an answer, and each answer was a refusal: then nothing may be stored. */
+function isRefused(lines: readonly VisitLine[]): boolean {
+  const answers = lines.filter((it) => it.answer !== 'sent');
+  const sent = lines.length - answers.length;
+  return answers.length >= sent && answers.every((it) => typeof it.answer === 'number' && it.answer < 500);
+}
+
+function judgeAgain({ key, again, answer, id }: VisitLine, first: string | undefined, say: Say): void {
+  const isUncertain = answer === 'none' || (typeof answer === 'number' && answer >= 500);
+  if (isUncertain) return;
+  const isRight = again === 'same' ? answer === 201 && id === first : answer === 422 || answer === 409;
+  if (!isRight) say('same answer again', `${key}, ${again} post under its key: ${answer} ${id ?? ''}`);
+}
+
+/** The visitor's text names its key. A text that was posted second, under the key of another, has none. */
+function keyIn(text: string): string {
+  return /^The post (\S+)\.$/.exec(text)?.[1] ?? text;
+}
+
+function judgeRows({ messages, emails, deliveries, forms }: Facts, say: Say): void {
+  const emailsOf = Map.groupBy(emails, (it) => it.messageId);
+  const deliveriesOf = Map.groupBy(deliveries, (it) => it.messageId);
+  for (const { id, form } of messages) {
+    const wanted = forms[form];
+    const kinds = (emailsOf.get(id) ?? []).map((it) => it.kind);
+    const notifications = kinds.filter((it) => it === 'notification').length;
+    const replies = kinds.length - notifications;
+    const calls = deliveriesOf.get(id)?.length ?? 0;
+    const isWhole =
+      wanted !== undefined &&
+      notifications === wanted.notifications &&
+      replies === Number(wanted.autoReply) &&
+      calls === wanted.hooks;
+    if (!isWhole) say('all or nothing', `${id} of ${form}: emails ${kinds}, hook deliveries ${calls}`);
+  }
+}
+
+/** @returns extra copies */
+function judgeMails({ emails, mails }: Facts, say: Say): number {
+  const taken = Map.groupBy(mails, (it) => it.messageId);
+  let extra = 0;
+  for (const { id, kind, state, failure, header, uncertain } of emails) {
+    const copies = taken.get(header) ?? [];
+    taken.delete(header);
+    extra += Math.max(0, copies.length - 1);
+    const mayEnd = state === 'sent' || (kind === 'auto-reply' && failure === 'outcome-unknown');
+    if (!mayEnd) say('at least once', `${kind} ${id} is ${state} (${failure})`);
+    if (state === 'sent' && copies.length === 0) say('at least once', `${kind} ${id} is sent, and nobody took it`);
+    if (copies.length > 1 + uncertain) {
+      say('duplicates on record', `${kind} ${id}: ${copies.length} copies, ${uncertain} uncertain attempts`);
+    }
+    if (kind === 'auto-reply' && copies.length > 1) say('at most once', `auto-reply ${id}: ${copies.length} copies`);
+    if (new Set(copies.map((it) => `${it.hash} ${it.to}`)).size > 1) say('same mail again', `${kind} ${id}`);
+  }
+  for (const [header, copies] of taken) say('no ghost', `mail ${header} to ${copies[0]?.to} belongs to no email`);
+  return extra;
+}
+
+/** @returns extra copies */
+function judgeCalls({ deliveries, calls }: Facts, say: Say): number {
+  const taken = Map.groupBy(calls, (it) => it.id);
+  let extra = 0;
+  for (const { id, state, uncertain } of deliveries) {
+    const copies = taken.get(id) ?? [];
+    taken.delete(id);
+    extra += Math.max(0, copies.length - 1);
+    if (state !== 'sent') say('at least once', `hook delivery ${id} is ${state}`);
+    if (state === 'sent' && copies.length === 0)
+      say('at least once', `hook delivery ${id} is sent, and nobody took it`);
+    if (copies.length > 1 + uncertain) {
+      say('duplicates on record', `hook delivery ${id}: ${copies.length} copies, ${uncertain} uncertain attempts`);
+    }
+    if (new Set(copies.map((it) => it.hash)).size > 1) say('same mail again', `hook delivery ${id}`);
+  }
+  for (const id of taken.keys()) say('no ghost', `hook delivery ${id} belongs to no row`);
+  return extra;
+}
+
+/** Lines that a log must not have: the visitors' word, or an error that nobody caught. */
+export function badLinesIn(log: string, canary: string): string[] {
+  const never = ['uncaughtException', 'unhandledRejection', 'UnhandledPromiseRejection', 'MaxListenersExceeded'];
+  return log.split('\n').filter((line) => line.includes(canary) || never.some((it) => line.includes(it)));
+}
