@@ -56,6 +56,12 @@ export class MachinePostgres implements AsyncDisposable {
     return `postgresql://owner@127.0.0.1:${this.port}/${database}?sslmode=disable`;
   }
 
+  /** As its programs print it. */
+  async version(): Promise<string> {
+    const { said } = await run([pathOf('postgres') ?? 'postgres', '--version'], 10_000);
+    return said.trim();
+  }
+
   /** For libpq's own programs. */
   get environment(): Record<string, string> {
     return { PGHOST: '127.0.0.1', PGPORT: String(this.port), PGUSER: 'owner' };

@@ -20,7 +20,7 @@ export interface LoadOptions {
   urls: readonly string[];
   /** Posts begun each second, answered or not. */
   rate: number;
-  /** Slugs, taken with these weights. */
+  /** How many of a hundred posts go to the form of this slug. */
   forms: Readonly<Record<string, number>>;
   random: () => number;
   /** A word that no log may contain: it stands in each name, address and message. */
@@ -112,8 +112,8 @@ export class Load {
     const { forms, random, canary } = this.#options;
     const number = this.#number++;
     const key = `${canary}-${number}`;
-    let left = random() * Object.values(forms).reduce((sum, it) => sum + it, 0);
-    const form = Object.entries(forms).find(([, weight]) => (left -= weight) < 0)?.[0] ?? '';
+    const slugs = Object.entries(forms).flatMap(([slug, weight]) => Array<string>(weight).fill(slug));
+    const form = slugs[Math.floor(random() * slugs.length)] ?? '';
     const ip = `10.${(number >> 8) & 255}.${number & 255}.1`;
     return { key, form, ip, email: `ada@${key}.test`, message: `The post ${key}.` };
   }

@@ -1,0 +1,109 @@
+import { cpus, totalmem } from 'node:os';
+import type { DrillRow } from './alarm-drill.ts';
+import type { Row } from './fault.ts';
+
+export interface Result extends Row {
+  id: string;
+  title: string;
+  seconds: number;
+}
+
+export interface Run {
+  seed: number;
+  /** What `select version()` says. */
+  postgres: string;
+  minutes: number;
+  results: readonly Result[];
+  drill: readonly DrillRow[];
+}
+
+const sum = (results: readonly Result[], key: 'acknowledged' | 'lost' | 'duplicated' | 'uncertain' | 'cycles') =>
+  results.reduce((total, it) => total + it[key], 0);
+const count = (number: number) => number.toLocaleString('en');
+const seconds = (number: number | undefined) => (number === undefined ? '–' : number.toFixed(1));
+const cell = (text: string) => text.replaceAll('|', '\\|');
+
+/** The page `docs/reliability.md`. */
+export function reportOf({ seed, postgres, minutes, results, drill }: Run): string {
+  const violations = results.reduce((total, it) => total + it.violations.length, 0);
+  const machine = `${cpus().length} cores of ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}, ${postgres}`;
+  return `# How it was broken, and what held
+
+<!-- Written by \`npm run test:chaos -- --full\`: change test/chaos/full/report.ts. -->
+
+Of **${count(sum(results, 'acknowledged'))} posts that were answered 201, ${count(sum(results, 'lost'))} were lost**, while the
+program and everything around it were broken ${count(sum(results, 'cycles'))} times. ${count(sum(results, 'duplicated'))} mails or
+hook deliveries arrived a second time, each with an attempt on record whose outcome nobody could know
+(${count(sum(results, 'uncertain'))} such attempts). Rules broken: ${count(violations)}.
+
+Repeat it on any Linux machine with PostgreSQL's programs (${Math.ceil(minutes)} minutes here):
+
+\`\`\`sh
+npm run test:chaos -- --full --seed ${seed}
+npm run test:chaos -- --full --seed ${seed} --only killed-server
+\`\`\`
+
+Seed ${seed} makes the same choices again; which post meets them still depends on the machine. Here: ${machine}.
+
+## What is compared
+
+Visitors post at a steady rate and write down each answer. The mail server and the receiver of hooks write down what they
+take before they say so. PostgreSQL keeps what it commits (\`fsync\` is on). When all mail has left, these must agree:
+
+- **No loss.** Each post answered 201 is stored once, under the id of the answer. A visitor without an answer tries again with
+  the same \`Idempotency-Key\`.
+- **No ghost.** Nothing is stored that nobody posted, or that was refused. No mail leaves without its row.
+- **All or nothing.** Each message has its notification, auto-reply and hook delivery.
+- **At least once.** Each notification and hook delivery arrives.
+- **Duplicates on record.** A second copy needs an attempt on record whose outcome nobody knows. It is the same mail to the byte.
+- **At most once.** No auto-reply arrives twice.
+- **No crash.** A process ends only if it is killed.
+- **Silence.** No log, and no alert, contains a word of a visitor.
+
+These rules have tests of their own, in which a loss, a ghost, a duplicate and a leak are made up and found
+(\`test/chaos/oracle.test.ts\`).
+
+## What was broken
+
+“Served” and “mail” are the longest times in seconds from the end of a fault until the next post was stored and the next mail taken,
+the start of a killed process included.
+
+| fault | times | acknowledged | lost | copies too many | uncertain attempts | served (s) | mail (s) |
+|---|---:|---:|---:|---:|---:|---:|---:|
+${results.map(rowOf).join('\n')}
+
+Who noticed while it lasted:
+
+| fault | \`/readyz\` | \`ruffinweb health\` | alarm |
+|---|---|---|---|
+${results.map(noticedOf).filter(Boolean).join('\n')}
+
+${notesOf(results)}## The alarm, by the clock
+
+Each was broken until [ntfy](how-to/ntfy.md) had heard of it, and then repaired. Visitors posted all the time.
+
+| broken | heard after (s) | “resolved” after (s) | acknowledged | lost |
+|---|---:|---:|---:|---:|
+${drill.map((it) => `| ${cell(it.fault)} | ${it.noticedAfterS?.toFixed(0) ?? 'never'} | ${it.recoveredAfterS?.toFixed(0) ?? 'never'} | ${count(it.posts.acknowledged)} | ${count(it.posts.lost)} |`).join('\n')}
+
+## What this does not show
+
+A machine that loses its power: that commits survive it is PostgreSQL's own promise, and that of the disk. Two machines with a
+network between them. A fault that lasts for days.
+`;
+}
+
+function rowOf(it: Result): string {
+  const { servedS, mailS } = it.recovery ?? {};
+  const cells = [it.title, count(it.cycles), count(it.acknowledged), count(it.lost), count(it.duplicated)];
+  return `| ${[...cells, count(it.uncertain), seconds(servedS), seconds(mailS)].map(cell).join(' | ')} |`;
+}
+
+function noticedOf({ title, noticed }: Result): string {
+  return noticed ? `| ${[title, noticed.readyz, noticed.health, noticed.alarm].map(cell).join(' | ')} |` : '';
+}
+
+function notesOf(results: readonly Result[]): string {
+  const notes = results.filter((it) => it.note).map((it) => `- ${it.title}: ${it.note}`);
+  return notes.length === 0 ? '' : `Notes:\n\n${notes.join('\n')}\n\n`;
+}
