@@ -12,6 +12,8 @@ export interface VisitLine {
   form?: string;
   /** Of the answer 201. */
   id?: string;
+  /** The answer ended within its body. */
+  isCut?: true;
   /** Posted again on purpose, after it was acknowledged: the same post, or another one under the same key. */
   again?: 'same' | 'other';
 }
@@ -34,6 +36,12 @@ const patienceMs = 15_000;
 /** One acknowledged post in so many is posted again, under its key. */
 const againOneIn = 50;
 
+interface Answer {
+  status: number | 'none';
+  id?: string;
+  isCut?: true;
+}
+
 interface Post {
   key: string;
   form: string;
@@ -45,7 +53,7 @@ interface Post {
 
 /**
  * Visitors who come at a steady rate, whether the server answers or not. One without an answer, or with a 5xx, which
- * says that nothing is certain, tries again with the same key until `stop`.
+ * says that nothing is certain, or 409, which says that its first try is not over, tries again with the same key until `stop`.
  */
 export class Load {
   readonly ledger: Ledger<VisitLine>;
@@ -85,7 +93,7 @@ export class Load {
     const post = this.#newPost();
     for (let tries = 0; tries === 0 || !this.#isStopped; tries++) {
       const answer = await this.#send(post);
-      if (answer.status !== 'none' && answer.status < 500) {
+      if (answer.status !== 'none' && answer.status < 500 && answer.status !== 409) {
         if (answer.status === 201 && this.#options.random() < 1 / againOneIn) await this.#sendAgain(post);
         return;
       }
@@ -123,20 +131,20 @@ export class Load {
     await this.#send(again === 'same' ? post : { ...post, message: `Not the post ${post.key}.` }, again);
   }
 
-  async #send(post: Post, again?: 'same' | 'other'): Promise<{ status: number | 'none' }> {
+  async #send(post: Post, again?: 'same' | 'other'): Promise<Answer> {
     const { key, form } = post;
     this.ledger.write({ at: Date.now(), key, answer: 'sent', form, ...(again && { again }) });
-    const { status, id } = await this.#ask(post);
+    const { status, ...more } = await this.#ask(post);
     // The visitor has seen it before the ledger, as a visitor who is lost right then has.
-    this.ledger.write({ at: Date.now(), key, answer: status, ...(id && { id }), ...(again && { again }) });
+    this.ledger.write({ at: Date.now(), key, answer: status, ...more, ...(again && { again }) });
     if (status === 201 && !again) {
       this.acknowledged += 1;
       this.lastAt = Date.now();
     }
-    return { status };
+    return { status, ...more };
   }
 
-  #ask({ key, form, ip, email, message }: Post): Promise<{ status: number | 'none'; id?: string }> {
+  #ask({ key, form, ip, email, message }: Post): Promise<Answer> {
     const { urls, canary } = this.#options;
     const url = urls[this.#number % urls.length] ?? '';
     const body = JSON.stringify({ name: `Ada ${canary}`, email, message });
@@ -153,7 +161,7 @@ export class Load {
         },
       });
       const late = setTimeout(() => outgoing.destroy(), patienceMs);
-      const end = (answer: { status: number | 'none'; id?: string }) => {
+      const end = (answer: Answer) => {
         clearTimeout(late);
         resolve(answer);
       };
@@ -165,8 +173,10 @@ export class Load {
         answer.on('data', (chunk: string) => {
           text += chunk;
         });
-        answer.on('error', () => end({ status: 'none' }));
+        answer.on('error', () => {});
         answer.on('end', () => end({ status: answer.statusCode ?? 'none', ...idIn(answer.statusCode, text) }));
+        // Cut, or too late. A page has seen the status by then, and says that the message is sent: as good a promise.
+        answer.on('close', () => end({ status: answer.statusCode ?? 'none', isCut: true }));
       });
       outgoing.end(body);
     });

@@ -9,6 +9,8 @@ export interface TakenMail {
   /** The Message-ID header, with its brackets. */
   messageId: string;
   to: string[];
+  /** The visitor whom it is about, or to whom it goes: an address that its headers name. */
+  about: string;
   /** SHA-256 of the mail as it came, headers included. */
   hash: string;
 }
@@ -38,6 +40,7 @@ export class MailSink extends SmtpServer {
         at: this.lastAt,
         messageId,
         to: [...to],
+        about: /^(?:Reply-To|To): .*?(ada@[^\s>]+\.test)/m.exec(raw)?.[1] ?? '',
         hash: createHash('sha256').update(raw).digest('hex'),
       });
     }

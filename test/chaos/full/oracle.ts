@@ -1,96 +1,23 @@
-import type { TakenDelivery } from './hook-sink.ts';
+import { judgeContent, keyIn } from './content.ts';
+import type { Facts, Say, Verdict, Violation } from './facts.ts';
 import type { VisitLine } from './load.ts';
-import type { TakenMail } from './mail-sink.ts';
 
-/** A stored message, as `messages export` prints it. */
-export interface StoredMessage {
-  id: string;
-  form: string;
-  /** The visitor's text. */
-  message: string;
-}
-
-export interface StoredEmail {
-  id: string;
-  messageId: string;
-  kind: 'notification' | 'auto-reply';
-  state: string;
-  failure: string | null;
-  /** The Message-ID header, with its brackets. */
-  header: string;
-  /** Attempts on record whose outcome nobody knows. */
-  uncertain: number;
-}
-
-export interface StoredDelivery {
-  /** Also the `webhook-id`. */
-  id: string;
-  /** Null for a test delivery. */
-  messageId: string | null;
-  state: string;
-  /** Attempts on record that brought no answer 2xx: the receiver may have taken it all the same. */
-  uncertain: number;
-}
-
-/** Everything that is known after a fault, from the ledgers outside and from the database. */
-export interface Facts {
-  visits: readonly VisitLine[];
-  messages: readonly StoredMessage[];
-  emails: readonly StoredEmail[];
-  deliveries: readonly StoredDelivery[];
-  mails: readonly TakenMail[];
-  calls: readonly TakenDelivery[];
-  /** What each message of a form brings about. */
-  forms: Readonly<Record<string, { notifications: number; autoReply: boolean; hooks: number }>>;
-  /** Lines of logs that say something about a visitor, or that a process failed in a way it must not. */
-  badLines: readonly string[];
-  /** Processes that ended although nobody stopped them. */
-  ended: readonly string[];
-}
-
-export type Invariant =
-  | 'no loss'
-  | 'no ghost'
-  | 'same answer again'
-  | 'all or nothing'
-  | 'at least once'
-  | 'duplicates on record'
-  | 'same mail again'
-  | 'at most once'
-  | 'no crash'
-  | 'silence';
-
-export interface Violation {
-  invariant: Invariant;
-  what: string;
-}
-
-export interface Verdict {
-  /** Posts that were answered 201. */
-  acknowledged: number;
-  /** Of them, those that are not stored exactly once. */
-  lost: number;
-  /** Mails and hook deliveries that arrived more than once, each extra copy counted. */
-  duplicated: number;
-  /** Attempts on record whose outcome nobody knew. */
-  uncertain: number;
-  violations: Violation[];
-}
+export type * from './facts.ts';
 
 /** Judges what a fault has left, when all mail has left. Pure. */
 export function judge(facts: Facts): Verdict {
   const violations: Violation[] = [];
-  const say = (invariant: Invariant, what: string) => violations.push({ invariant, what });
+  const say: Say = (invariant, what) => violations.push({ invariant, what });
   const { acknowledged, lost } = judgePosts(facts, say);
+  if (acknowledged === 0) say('no loss', 'no post was acknowledged, so nothing was tried');
   judgeRows(facts, say);
+  judgeContent(facts, say);
   const copies = judgeMails(facts, say) + judgeCalls(facts, say);
   for (const it of facts.ended) say('no crash', it);
   for (const it of facts.badLines) say('silence', it);
   const uncertain = [...facts.emails, ...facts.deliveries].reduce((sum, it) => sum + it.uncertain, 0);
   return { acknowledged, lost, duplicated: copies, uncertain, violations };
 }
-
-type Say = (invariant: Invariant, what: string) => void;
 
 /** Each post as its visitor saw it, beside what is stored under its key. */
 function judgePosts({ visits, messages }: Facts, say: Say): { acknowledged: number; lost: number } {
@@ -104,11 +31,14 @@ function judgePosts({ visits, messages }: Facts, say: Say): { acknowledged: numb
     const yes = first.find((it) => it.answer === 201);
     if (yes) {
       acknowledged += 1;
-      const isThere = rows.length === 1 && rows[0]?.id === yes.id;
+      // Of an answer that was cut in its body the visitor knows no more than that it said 201.
+      const isThere = rows.length === 1 && (rows[0]?.id === yes.id || (yes.isCut === true && yes.id === undefined));
       if (!isThere) lost += 1;
       if (!isThere) say('no loss', `${key} was acknowledged as ${yes.id}, stored: ${rows.map((it) => it.id)}`);
     } else if (rows.length > 1) say('no ghost', `${key} is stored ${rows.length} times`);
     else if (rows.length === 1 && isRefused(lines)) say('no ghost', `${key} was refused, and is stored`);
+    const no = first.find((it) => typeof it.answer === 'number' && isNo(it.answer));
+    if (no) say('no refusal', `${key} is a good post, and was answered ${no.answer}`);
     for (const it of lines.filter((line) => line.again && line.answer !== 'sent')) judgeAgain(it, yes?.id, say);
   }
   for (const [key, rows] of stored) {
@@ -117,11 +47,16 @@ function judgePosts({ visits, messages }: Facts, say: Say): { acknowledged: numb
   return { acknowledged, lost };
 }
 
+/** The post itself is refused. 409 says only that its first try is not over. */
+function isNo(status: number): boolean {
+  return status >= 300 && status < 500 && status !== 409;
+}
+
 /** Whether each try got an answer, and each answer was a refusal: then nothing may be stored. */
 function isRefused(lines: readonly VisitLine[]): boolean {
   const answers = lines.filter((it) => it.answer !== 'sent');
   const sent = lines.length - answers.length;
-  return answers.length >= sent && answers.every((it) => typeof it.answer === 'number' && it.answer < 500);
+  return answers.length >= sent && answers.every((it) => typeof it.answer === 'number' && isNo(it.answer));
 }
 
 function judgeAgain({ key, again, answer, id }: VisitLine, first: string | undefined, say: Say): void {
@@ -129,11 +64,6 @@ function judgeAgain({ key, again, answer, id }: VisitLine, first: string | undef
   if (isUncertain) return;
   const isRight = again === 'same' ? answer === 201 && id === first : answer === 422 || answer === 409;
   if (!isRight) say('same answer again', `${key}, ${again} post under its key: ${answer} ${id ?? ''}`);
-}
-
-/** The visitor's text names its key. A text that was posted second, under the key of another, has none. */
-function keyIn(text: string): string {
-  return /^The post (\S+)\.$/.exec(text)?.[1] ?? text;
 }
 
 function judgeRows({ messages, emails, deliveries, forms }: Facts, say: Say): void {
@@ -158,13 +88,14 @@ function judgeRows({ messages, emails, deliveries, forms }: Facts, say: Say): vo
 function judgeMails({ emails, mails }: Facts, say: Say): number {
   const taken = Map.groupBy(mails, (it) => it.messageId);
   let extra = 0;
-  for (const { id, kind, state, failure, header, uncertain } of emails) {
+  for (const { id, kind, state, failure, header, uncertain, accepted } of emails) {
     const copies = taken.get(header) ?? [];
     taken.delete(header);
     extra += Math.max(0, copies.length - 1);
-    const mayEnd = state === 'sent' || (kind === 'auto-reply' && failure === 'outcome-unknown');
+    const mayEnd = state === 'sent' || (kind === 'auto-reply' && failure === 'outcome-unknown' && uncertain > 0);
     if (!mayEnd) say('at least once', `${kind} ${id} is ${state} (${failure})`);
-    if (state === 'sent' && copies.length === 0) say('at least once', `${kind} ${id} is sent, and nobody took it`);
+    if (state === 'sent' && accepted === 0) say('at least once', `${kind} ${id} is sent, and no attempt says so`);
+    if (copies.length < accepted) say('at least once', `${kind} ${id}: taken ${copies.length} times, says ${accepted}`);
     if (copies.length > 1 + uncertain) {
       say('duplicates on record', `${kind} ${id}: ${copies.length} copies, ${uncertain} uncertain attempts`);
     }
@@ -179,13 +110,13 @@ function judgeMails({ emails, mails }: Facts, say: Say): number {
 function judgeCalls({ deliveries, calls }: Facts, say: Say): number {
   const taken = Map.groupBy(calls, (it) => it.id);
   let extra = 0;
-  for (const { id, state, uncertain } of deliveries) {
+  for (const { id, state, uncertain, accepted } of deliveries) {
     const copies = taken.get(id) ?? [];
     taken.delete(id);
     extra += Math.max(0, copies.length - 1);
     if (state !== 'sent') say('at least once', `hook delivery ${id} is ${state}`);
-    if (state === 'sent' && copies.length === 0)
-      say('at least once', `hook delivery ${id} is sent, and nobody took it`);
+    if (state === 'sent' && accepted === 0) say('at least once', `hook delivery ${id} is sent, and no attempt says so`);
+    if (copies.length < accepted) say('at least once', `hook delivery ${id}: taken ${copies.length}, says ${accepted}`);
     if (copies.length > 1 + uncertain) {
       say('duplicates on record', `hook delivery ${id}: ${copies.length} copies, ${uncertain} uncertain attempts`);
     }

@@ -150,13 +150,19 @@ export class World implements AsyncDisposable {
    */
   async finish(): Promise<Verdict> {
     await this.load.stop();
-    for (const it of [...this.servers, ...this.workers]) if (it.isRunning) await it.stop();
+    for (const it of [...this.servers, ...this.workers]) if (it.isRunning) await this.#stopWell(it);
     this.outside.mailProxy.mode = 'pass';
     this.outside.databaseProxy.mode = 'pass';
     this.startWorker();
     await until('all mail has left', () => this.#isDrained(), 240_000);
-    await this.workers[0]?.stop();
+    if (this.workers[0]) await this.#stopWell(this.workers[0]);
     return judge(await gatherFacts(this, [...this.#logs], forms));
+  }
+
+  /** As an operator stops it: nothing is wrong, so it says 0. */
+  async #stopWell(process: Process): Promise<void> {
+    const how = await process.stop();
+    if (how !== '0') this.ended.push(`a process that was asked to stop ended with ${how}`);
   }
 
   #drains = 0;
