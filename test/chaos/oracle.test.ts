@@ -42,6 +42,7 @@ function goodFacts(): Changeable {
       full: { notifications: 1, autoReply: true, hooks: 1 },
     },
     owner: 'owner@s',
+    clocksJumped: false,
     miscounted: [],
     badLines: [],
     ended: [],
@@ -85,6 +86,11 @@ describe('the oracle', () => {
     'a 201 whose body was cut': (it) => change(it.visits, 1, { id: undefined, isCut: true }),
     'an auto-reply whose outcome nobody knows, and which is not sent again': (it) => {
       change(it.emails, 2, { state: 'failed', failure: 'outcome-unknown', uncertain: 1, accepted: 0 });
+      drop(it.mails, 2);
+    },
+    'an auto-reply that is too late since clocks jumped': (it) => {
+      it.clocksJumped = true;
+      change(it.emails, 2, { state: 'cancelled', failure: 'too-late', accepted: 0 });
       drop(it.mails, 2);
     },
     'a repeat without an answer': (it) => change(it.visits, 7, { answer: 'none', id: undefined }),
@@ -220,6 +226,13 @@ describe('the oracle', () => {
     'an email that is sent, and no attempt says so': [(it) => change(it.emails, 0, { accepted: 0 }), 'at least once'],
     'an attempt on record that never was': [(it) => change(it.emails, 0, { accepted: 2 }), 'at least once'],
     'a hook delivery that is sent, and was not taken': [(it) => drop(it.calls, 0), 'at least once'],
+    'an auto-reply cancelled as too late while clocks were right': [
+      (it) => {
+        change(it.emails, 2, { state: 'cancelled', failure: 'too-late', accepted: 0 });
+        drop(it.mails, 2);
+      },
+      'at least once',
+    ],
     'an auto-reply given up without an uncertain attempt': [
       (it) => {
         change(it.emails, 2, { state: 'failed', failure: 'outcome-unknown', accepted: 0 });

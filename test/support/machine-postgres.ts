@@ -11,20 +11,31 @@ export class MachinePostgres implements AsyncDisposable {
   readonly #folder: string;
   readonly #prefix: readonly string[];
   readonly #settings: string;
+  readonly #under: readonly string[];
 
-  private constructor(folder: string, prefix: readonly string[], port: number, settings: string) {
+  private constructor(
+    folder: string,
+    prefix: readonly string[],
+    port: number,
+    settings: string,
+    under: readonly string[],
+  ) {
     this.#folder = folder;
     this.#prefix = prefix;
     this.port = port;
     this.#settings = settings;
+    this.#under = under;
   }
 
-  /** @param settings options of the program `postgres`. By default a commit may be lost with the machine's power. */
-  static async open(settings = '-c fsync=off'): Promise<MachinePostgres> {
+  /**
+   * @param settings options of the program `postgres`. By default a commit may be lost with the machine's power.
+   * @param under a program that starts it, with its arguments.
+   */
+  static async open(settings = '-c fsync=off', under: readonly string[] = []): Promise<MachinePostgres> {
     const folder = await mkdtemp(join(tmpdir(), 'ruffinweb-postgres-'));
     const files = join(folder, 'files');
     await mkdir(files, { mode: 0o700 });
-    const server = new MachinePostgres(folder, await choosePrefix(files), await freePort(), settings);
+    const server = new MachinePostgres(folder, await choosePrefix(files), await freePort(), settings, under);
     await server.#run('initdb', '-D', files, '--username=owner', '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8');
     await server.start();
     return server;
@@ -32,8 +43,7 @@ export class MachinePostgres implements AsyncDisposable {
 
   async start(): Promise<void> {
     const options = `-p ${this.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' ${this.#settings}`;
-    const log = join(this.#folder, 'log');
-    await this.#run('pg_ctl', 'start', '-w', '-s', '-D', join(this.#folder, 'files'), '-l', log, '-o', options);
+    await this.#run('pg_ctl', 'start', '-w', '-s', '-D', join(this.#folder, 'files'), '-l', this.log, '-o', options);
   }
 
   /** `fast` ends all connections; `immediate` is a crash, after which it recovers. */
@@ -44,6 +54,11 @@ export class MachinePostgres implements AsyncDisposable {
   async restart(mode: 'fast' | 'immediate'): Promise<void> {
     await this.stop(mode);
     await this.start();
+  }
+
+  /** Its log file. */
+  get log(): string {
+    return join(this.#folder, 'log');
   }
 
   /** The process that starts all others. */
@@ -73,7 +88,7 @@ export class MachinePostgres implements AsyncDisposable {
   }
 
   async #run(program: 'initdb' | 'pg_ctl', ...args: string[]): Promise<void> {
-    const { code, said } = await run([...this.#prefix, pathOf(program) ?? program, ...args], 60_000);
+    const { code, said } = await run([...this.#prefix, ...this.#under, pathOf(program) ?? program, ...args], 60_000);
     if (code !== 0) throw new Error(`${program} failed: ${said}`);
   }
 }

@@ -51,6 +51,8 @@ export interface Facts {
   owner: string;
   /** Senders whose count of messages is not that of the stored messages. */
   miscounted: readonly string[];
+  /** Whether the fault moved clocks by days: an auto-reply that is queued then counts as too late, and is cancelled. */
+  clocksJumped: boolean;
   /** Lines of logs, alerts and tables that say something about a visitor, or that a process failed in a way it must not. */
   badLines: readonly string[];
   /** Processes that ended although nobody stopped them. */

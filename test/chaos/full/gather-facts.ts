@@ -33,6 +33,7 @@ export async function gatherFacts(world: World, logs: readonly string[], forms: 
     calls: outside.hooks.ledger.read().filter((it) => it.at >= world.openedAt),
     forms,
     owner: String(outside.settings.NOTIFY_TO),
+    clocksJumped: world.clocksJumped,
     miscounted: miscounted.map((it) => it.id),
     badLines: [
       ...logs.flatMap((path) => badLinesIn(readFileSync(path, 'utf8'), canary)),

@@ -16,11 +16,14 @@ export class HookSink implements AsyncDisposable {
   readonly ledger: Ledger<TakenDelivery>;
   /** Another status than 200: nothing is written then. */
   status = 200;
+  /** Reads, writes nothing and never answers. */
+  isSilent = false;
   readonly #server = createServer((request, response) => {
     const hash = createHash('sha256');
     request.on('error', () => {});
     request.on('data', (chunk: Buffer) => hash.update(chunk));
     request.on('end', () => {
+      if (this.isSilent) return;
       const id = String(request.headers['webhook-id']);
       if (this.status === 200) this.ledger.write({ at: Date.now(), id, hash: hash.digest('hex') });
       response.writeHead(this.status).end();

@@ -28,13 +28,13 @@ export interface LoadOptions {
   /** A word that no log may contain: it stands in each name, address and message. */
   canary: string;
   ledgerPath: string;
+  /** One acknowledged post in so many is posted again, under its key. */
+  againOneIn?: number;
 }
 
 /** At most this many posts wait for an answer; more visitors would only wait in this process. */
 const maxOpen = 400;
 const patienceMs = 15_000;
-/** One acknowledged post in so many is posted again, under its key. */
-const againOneIn = 50;
 
 interface Answer {
   status: number | 'none';
@@ -65,6 +65,7 @@ export class Load {
   readonly #open = new Set<Promise<void>>();
   #rate: number;
   #number = 0;
+  #tries = 0;
   #isStopped = false;
   readonly #arrivals: Promise<void>;
 
@@ -94,7 +95,8 @@ export class Load {
     for (let tries = 0; tries === 0 || !this.#isStopped; tries++) {
       const answer = await this.#send(post);
       if (answer.status !== 'none' && answer.status < 500 && answer.status !== 409) {
-        if (answer.status === 201 && this.#options.random() < 1 / againOneIn) await this.#sendAgain(post);
+        const { random, againOneIn = 50 } = this.#options;
+        if (answer.status === 201 && random() < 1 / againOneIn) await this.#sendAgain(post);
         return;
       }
       await pause(100 + this.#options.random() * 400);
@@ -146,7 +148,7 @@ export class Load {
 
   #ask({ key, form, ip, email, message }: Post): Promise<Answer> {
     const { urls, canary } = this.#options;
-    const url = urls[this.#number % urls.length] ?? '';
+    const url = urls[this.#tries++ % urls.length] ?? '';
     const body = JSON.stringify({ name: `Ada ${canary}`, email, message });
     return new Promise((resolve) => {
       const outgoing = request(`${url}/api/forms/${form}/messages`, {

@@ -85,14 +85,15 @@ function judgeRows({ messages, emails, deliveries, forms }: Facts, say: Say): vo
 }
 
 /** @returns extra copies */
-function judgeMails({ emails, mails }: Facts, say: Say): number {
+function judgeMails({ emails, mails, clocksJumped }: Facts, say: Say): number {
   const taken = Map.groupBy(mails, (it) => it.messageId);
   let extra = 0;
   for (const { id, kind, state, failure, header, uncertain, accepted } of emails) {
     const copies = taken.get(header) ?? [];
     taken.delete(header);
     extra += Math.max(0, copies.length - 1);
-    const mayEnd = state === 'sent' || (kind === 'auto-reply' && failure === 'outcome-unknown' && uncertain > 0);
+    const isGivenUp = (failure === 'outcome-unknown' && uncertain > 0) || (failure === 'too-late' && clocksJumped);
+    const mayEnd = state === 'sent' || (kind === 'auto-reply' && isGivenUp);
     if (!mayEnd) say('at least once', `${kind} ${id} is ${state} (${failure})`);
     if (state === 'sent' && accepted === 0) say('at least once', `${kind} ${id} is sent, and no attempt says so`);
     if (copies.length < accepted) say('at least once', `${kind} ${id}: taken ${copies.length} times, says ${accepted}`);

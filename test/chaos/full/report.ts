@@ -57,8 +57,10 @@ take before they say so. PostgreSQL keeps what it commits (\`fsync\` is on). Whe
 - **At least once.** Each notification and hook delivery arrives.
 - **Duplicates on record.** A second copy needs an attempt on record whose outcome nobody knows. It is the same mail to the byte.
 - **At most once.** No auto-reply arrives twice.
-- **No crash.** A process ends only if it is killed.
-- **Silence.** No log, and no alert, contains a word of a visitor.
+- **No refusal.** A post without a mistake is never answered 4xx.
+- **Right content.** Stored is what was posted. Each mail is about its own message, and goes to the right person.
+- **No crash.** A process ends only if it is killed, and says 0 when it is asked to stop.
+- **Silence.** No log (that of PostgreSQL included), no alert and no table contains a word of a visitor in clear.
 
 These rules have tests of their own, in which a loss, a ghost, a duplicate and a leak are made up and found
 (\`test/chaos/oracle.test.ts\`).

@@ -5,19 +5,27 @@ import { randomFrom } from '../../support/random.ts';
 import { until } from '../../support/until.ts';
 import { gatherFacts } from './gather-facts.ts';
 import { Load } from './load.ts';
-import { judge, type Verdict } from './oracle.ts';
+import { type Facts, judge, type Verdict } from './oracle.ts';
 import { type Outside, openOutside } from './outside.ts';
 import { Process, type ProcessOptions } from './process.ts';
 
 export interface WorldOptions {
   /** A server of PostgreSQL that keeps what it commits. */
-  postgres: { urlOf(database: string): string };
+  postgres: {
+    urlOf(database: string): string;
+    /** Its log file, which may not name visitors either. */
+    log?: string;
+  };
   seed: number;
   /** Posts each second. */
   rate: number;
   /** How many servers take posts; one by default. */
   servers?: number;
   settings?: Settings;
+  /** False: no hook is told, for the sake of a release that knows none. */
+  hooks?: false;
+  /** False: visitors post nothing a second time on purpose. */
+  repeats?: false;
 }
 
 /** The forms of every world, what a message of each brings about, and how many of a hundred posts go there. */
@@ -46,19 +54,25 @@ export class World implements AsyncDisposable {
   readonly workers: Process[] = [];
   /** Processes that ended although nobody stopped them. */
   readonly ended: string[] = [];
+  /** A fault that moves clocks by days says so. */
+  clocksJumped = false;
   /** The worst so far. */
   readonly recovery: Recovery = { servedS: 0, mailS: 0 };
   /** What reached the receivers before is of the set-up. */
   readonly openedAt = Date.now();
   readonly #logs = new Set<string>();
+  readonly #forms: Facts['forms'];
 
-  private constructor(outside: Outside, urls: readonly string[], { seed, rate }: WorldOptions) {
+  private constructor(outside: Outside, urls: readonly string[], { seed, rate, postgres, hooks, repeats }: WorldOptions) {
     this.outside = outside;
     this.urls = urls;
+    this.#forms = hooks === false ? { ...forms, full: { ...forms.full, hooks: 0 } } : forms;
     this.random = randomFrom(seed);
     this.canary = `canary${seed}`;
+    if (postgres.log) this.#logs.add(postgres.log);
     this.load = new Load({
       ...{ urls, rate, forms: weights, random: randomFrom(seed + 1), canary: this.canary },
+      ...(repeats === false && { againOneIn: Number.POSITIVE_INFINITY }),
       ledgerPath: join(outside.folder, 'visits'),
     });
   }
@@ -73,7 +87,7 @@ export class World implements AsyncDisposable {
     await run('migrate', 'up');
     await run('forms', 'add', 'plain', '--auto-reply', 'off', '--notify-limit', 'off');
     await run('forms', 'add', 'full', '--auto-reply', 'on', '--notify-limit', 'off');
-    await run('hooks', 'add', outside.hooks.url, '--allow-http', '--form', 'full');
+    if (options.hooks !== false) await run('hooks', 'add', outside.hooks.url, '--allow-http', '--form', 'full');
     // Without a form's hourly limit of auto-replies, or nearly no message of a long run would get one.
     await outside.database.query(`
       create function never_full() returns trigger language plpgsql as 'begin new.replies := least(new.replies, 50); return new; end';
@@ -156,7 +170,7 @@ export class World implements AsyncDisposable {
     this.startWorker();
     await until('all mail has left', () => this.#isDrained(), 240_000);
     if (this.workers[0]) await this.#stopWell(this.workers[0]);
-    return judge(await gatherFacts(this, [...this.#logs], forms));
+    return judge(await gatherFacts(this, [...this.#logs], this.#forms));
   }
 
   /** As an operator stops it: nothing is wrong, so it says 0. */
