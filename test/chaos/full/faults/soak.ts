@@ -42,6 +42,8 @@ export const soak: Fault = {
   },
 };
 
+const refusals: Answer[] = ['421 later', '451 later', '452 full', '550 no', 'drop', 'reset', 'garbage'];
+
 /** Each is over when it returns. */
 const troubles: Record<string, (world: World) => Promise<void>> = {
   'the second server is killed': async (world) => {
@@ -68,7 +70,8 @@ const troubles: Record<string, (world: World) => Promise<void>> = {
   'the network of the mail server breaks': (world) => breaks(world, world.outside.mailProxy),
   'the mail server refuses': async (world) => {
     const step = pick<Step>(world, ['greeting', 'ehlo', 'mail', 'rcpt', 'data', 'body', 'dot', 'rset']);
-    const answer = pick<Answer>(world, ['421 later', '451 later', '452 full', '550 no', 'drop', 'reset', 'garbage']);
+    // Within the message a server only goes: a refusal there, and then 250 after the dot, would be two answers to one mail.
+    const answer = pick<Answer>(world, step === 'body' ? ['drop', 'reset'] : refusals);
     world.outside.mail.answer(step, answer, { times: 5 + Math.floor(world.random() * 30) });
     await some(world, 2000);
   },
