@@ -50,7 +50,7 @@ describe('the ledgers', () => {
     });
   }
 
-  it('the mail server writes down what it takes, with its recipient, and nothing that it refuses', async () => {
+  it('the mail server writes down what it takes, and nothing that it refuses', async () => {
     await using folder = await temporaryFolder();
     await using sink = await MailSink.open(join(folder.path, 'mails'));
     await using mailer = mailerTo(sink);

@@ -63,7 +63,11 @@ export class World implements AsyncDisposable {
   readonly #logs = new Set<string>();
   readonly #forms: Facts['forms'];
 
-  private constructor(outside: Outside, urls: readonly string[], { seed, rate, postgres, hooks, repeats }: WorldOptions) {
+  private constructor(
+    outside: Outside,
+    urls: readonly string[],
+    { seed, rate, postgres, hooks, repeats }: WorldOptions,
+  ) {
     this.outside = outside;
     this.urls = urls;
     this.#forms = hooks === false ? { ...forms, full: { ...forms.full, hooks: 0 } } : forms;
