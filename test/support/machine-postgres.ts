@@ -66,6 +66,20 @@ export class MachinePostgres implements AsyncDisposable {
     return Number.parseInt(await readFile(join(this.#folder, 'files/postmaster.pid'), 'utf8'), 10);
   }
 
+  /** Sends a signal to every process of the server: the first one starts no other meanwhile. */
+  async signal(signal: NodeJS.Signals): Promise<void> {
+    const first = await this.pid();
+    process.kill(first, 'SIGSTOP');
+    const children = await readFile(`/proc/${first}/task/${first}/children`, 'utf8');
+    for (const pid of [...children.split(' ').filter(Boolean).map(Number), first]) {
+      try {
+        process.kill(pid, signal);
+      } catch {
+        // It has ended meanwhile.
+      }
+    }
+  }
+
   /** The URL of `database`, whether it exists or not. */
   urlOf(database: string): string {
     return `postgresql://owner@127.0.0.1:${this.port}/${database}?sslmode=disable`;

@@ -1,4 +1,5 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 
 /** How the proxy treats connections. `swallow`: keeps them open and drops every byte, like a dead network. */
 export type ProxyMode = 'pass' | 'swallow' | 'refuse';
@@ -30,6 +31,10 @@ export class TcpProxy implements AsyncDisposable {
   #awaited: { readonly statement: string; readonly seen: () => void } | undefined;
   readonly #pairs = new Set<[Socket, Socket]>();
   readonly #late = new Set<Socket>();
+  /** Connections that lost bytes: they stay silent. */
+  readonly #dead = new Set<Socket>();
+  /** For how long an answer is held back from now on, in milliseconds. */
+  delayMs: () => number = () => 0;
   readonly #server = createServer((client) => this.#connect(client));
   readonly #target: { host: string; port: number };
 
@@ -77,6 +82,11 @@ export class TcpProxy implements AsyncDisposable {
     if (mode === 'refuse') for (const [client] of this.#pairs) client.resetAndDestroy();
   }
 
+  /** Some of the open connections fall silent for ever, while both ends believe that they are open. */
+  silence(isChosen: () => boolean): void {
+    for (const [client] of this.#pairs) if (isChosen()) this.#dead.add(client);
+  }
+
   /**
    * Cuts the next connection that runs this prepared statement (the beginning of its name is enough).
    *
@@ -108,8 +118,6 @@ export class TcpProxy implements AsyncDisposable {
     const target = connect(this.#target);
     const pair: [Socket, Socket] = [client, target];
     this.#pairs.add(pair);
-    // Swallowed bytes are gone: a connection that lost some stays silent.
-    let dead = false;
     let cut: Cut | undefined;
     const cutIn = (from: Socket, bytes: Buffer) => {
       if (from === client && this.#cut && bytes.includes(this.#cut.statement)) {
@@ -127,7 +135,7 @@ export class TcpProxy implements AsyncDisposable {
       this.#answers += 1;
       if (this.#loss === undefined || this.#loss.left === 0 || --this.#loss.left > 0) return;
       if (this.#loss.how === 'cut') client.resetAndDestroy();
-      else dead = true;
+      else this.#dead.add(client);
     };
     const forward = (from: Socket, to: Socket) => {
       from.on('data', (bytes) => {
@@ -137,14 +145,26 @@ export class TcpProxy implements AsyncDisposable {
         }
         cutIn(from, bytes);
         loseIn(from, bytes);
-        dead ||= this.#mode === 'swallow' || client.destroyed;
-        if (!dead) to.write(bytes);
+        // Swallowed bytes are gone: a connection that lost some stays silent.
+        if (this.#mode === 'swallow' || client.destroyed) this.#dead.add(client);
+        if (!this.#dead.has(client)) write(to, bytes);
       });
       from.on('error', () => {});
       from.on('close', () => {
         if (!this.#late.has(to)) to.destroy();
         this.#pairs.delete(pair);
+        this.#dead.delete(client);
       });
+    };
+    let lastAt = 0;
+    let held = Promise.resolve();
+    const write = (to: Socket, bytes: Buffer) => {
+      if (to !== client) return void to.write(bytes);
+      // In their order, even if a later one would be held back for a shorter time.
+      lastAt = Math.max(lastAt, performance.now() + this.delayMs());
+      const leftMs = lastAt - performance.now();
+      if (leftMs <= 0) return void to.write(bytes);
+      held = Promise.all([held, pause(leftMs)]).then(() => void to.write(bytes));
     };
     forward(client, target);
     forward(target, client);
