@@ -70,6 +70,7 @@ export type Invariant =
   | 'duplicates on record'
   | 'same mail again'
   | 'at most once'
+  | 'honest answers'
   | 'no crash'
   | 'silence';
 

@@ -14,6 +14,8 @@ export interface VisitLine {
   id?: string;
   /** The answer ended within its body. */
   isCut?: true;
+  /** Why there is no answer. */
+  why?: string;
   /** Posted again on purpose, after it was acknowledged: the same post, or another one under the same key. */
   again?: 'same' | 'other';
 }
@@ -31,6 +33,8 @@ export interface LoadOptions {
   /** One acknowledged post in so many is posted again, under its key. */
   againOneIn?: number;
 }
+
+type Answer = { status: number | 'none' } & Pick<VisitLine, 'id' | 'why' | 'isCut'>;
 
 /** At most this many posts wait for an answer; more visitors would only wait in this process. */
 const maxOpen = 400;
@@ -58,10 +62,13 @@ interface Post {
 export class Load {
   readonly ledger: Ledger<VisitLine>;
   acknowledged = 0;
+  /** Answers 5xx so far. */
+  refused = 0;
   /** When the last 201 came, in milliseconds since 1970. */
   lastAt = 0;
   readonly #options: LoadOptions;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: maxOpen });
+  /** It gives idle connections up before the server does (5 s), which would meet some posts. */
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: maxOpen, timeout: 3000 });
   readonly #open = new Set<Promise<void>>();
   #rate: number;
   #number = 0;
@@ -139,6 +146,7 @@ export class Load {
     const { status, ...more } = await this.#ask(post);
     // The visitor has seen it before the ledger, as a visitor who is lost right then has.
     this.ledger.write({ at: Date.now(), key, answer: status, ...more, ...(again && { again }) });
+    if (status !== 'none' && status >= 500) this.refused += 1;
     if (status === 201 && !again) {
       this.acknowledged += 1;
       this.lastAt = Date.now();
@@ -168,7 +176,9 @@ export class Load {
         resolve(answer);
       };
       outgoing.on('timeout', () => outgoing.destroy());
-      outgoing.on('error', () => end({ status: 'none' }));
+      outgoing.on('error', (error: NodeJS.ErrnoException) => {
+        end({ status: 'none', why: `${error.code}${outgoing.reusedSocket ? ' on a kept connection' : ''}` });
+      });
       outgoing.on('response', (answer) => {
         let text = '';
         answer.setEncoding('utf8');
