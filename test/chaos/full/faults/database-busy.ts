@@ -27,6 +27,8 @@ export const slowDatabase: Fault = {
     // Posts wait for it, and give up; so does the delivery of mail.
     const lock = await world.outside.database.connect();
     await lock.query('begin; lock table messages in access exclusive mode');
+    // Answers of posts that were stored before it was locked are still on their way.
+    await pause(1000);
     let noticed: Noticed | undefined;
     const locked = await whileItLasts(world, seconds.locked, async () => {
       await pause(seconds.locked * 300);
