@@ -28,6 +28,10 @@ export async function holdLock(em: EntityManager, key: number): Promise<AsyncDis
     await client.query('begin');
     // Idle by design: the limit is meant for forgotten transactions.
     await client.query('set local idle_in_transaction_session_timeout = 0');
+    // If our network is lost, PostgreSQL would keep the lock for two hours.
+    await client.query(
+      'set local tcp_keepalives_idle = 10; set local tcp_keepalives_interval = 5; set local tcp_keepalives_count = 3',
+    );
     const { rows } = await client.query<{ taken: boolean }>('select pg_try_advisory_xact_lock($1) as taken', [key]);
     if (rows[0]?.taken) return { [Symbol.asyncDispose]: release };
   } catch (error) {

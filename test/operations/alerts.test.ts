@@ -22,6 +22,7 @@ import * as past from '../support/past.ts';
 import { type Settings, temporaryFolder } from '../support/program.ts';
 import { Receiver } from '../support/receiver.ts';
 import { startServerHere } from '../support/server-here.ts';
+import { startSmtpServer } from '../support/smtp-server.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 
 const flipContent = `update messages set content = set_byte(content, length(content) - 1, 255 - get_byte(content, length(content) - 1))`;
@@ -146,6 +147,63 @@ describe('alerts', () => {
     expect(titles()).to.deep.equal([]);
   });
 
+  it('tells a pause of the program at once, one of an operator after 10 minutes', async () => {
+    const pauses: [set: string, told: string[]][] = [
+      [`cause = 'broken'`, alertsOf(['paused'])],
+      [`cause = 'broken', is_away = true`, alertsOf(['paused'])],
+      [`cause = 'hand'`, []],
+      [`cause = 'restored'`, []],
+    ];
+    for (const [set, expected] of pauses) {
+      await db.query(`truncate alerts; update mail_queue set ${set}, paused_at = now()`);
+      const watch = newWatch();
+      await look(watch);
+      await look(watch);
+      expect(titles(), set).to.deep.equal(expected);
+      await db.query('update mail_queue set cause = null, paused_at = null, is_away = false');
+    }
+  });
+
+  it('asks the mail server if mail meets none, before the queue is paused', async () => {
+    await using smtp = await startSmtpServer();
+    const mail = { ...settings(), SMTP_HOST: smtp.host, MAIL_FROM: 'forms@site.test' };
+    const away = await openTestMailing(db, { ...mail, SMTP_PORT: '1' });
+    const there = await openTestMailing(db, { ...mail, SMTP_PORT: String(smtp.port) });
+    const attempt = (outcome: string, code: number | null, ago: string) => (): Promise<unknown> =>
+      db.query(`insert into attempts (id, email_id, outcome, code, finished_at)
+        select gen_random_uuid(), id, '${outcome}', ${code}, now() - interval '${ago}' from emails limit 1`);
+    const doubts: [what: string, steps: (() => Promise<unknown>)[], isAsked: boolean][] = [
+      ['an attempt under way', [() => past.leased(db), () => past.dueIn(db, '80 seconds')], true],
+      ['no mail server', [attempt('away', null, '1 second')], true],
+      ['it takes no connection', [attempt('away', 421, '1 second')], true],
+      ['silence', [attempt('later', null, '90 seconds')], true],
+      ['silence after the text', [attempt('unknown', null, '90 seconds')], true],
+      ['long ago', [attempt('away', null, '3 minutes')], false],
+      ['not now', [attempt('later', 451, '1 second')], false],
+      ['and it answered', [attempt('away', null, '20 seconds'), attempt('accepted', 250, '15 seconds')], false],
+      ['others get through', [attempt('accepted', 250, '9 seconds'), attempt('away', null, '1 second')], false],
+      ['nothing', [], false],
+    ];
+    for (const [what, steps, isAsked] of doubts) {
+      for (const step of steps) await step();
+      for (const it of [away, there]) {
+        await db.query('truncate alerts');
+        const watch = newWatch(it);
+        await look(watch);
+        await look(watch);
+        const told = said();
+        expect(
+          told.map((one) => one.title),
+          what,
+        ).to.deep.equal(isAsked && it === away ? alertsOf(['paused']) : []);
+        if (told[0]) expect(told[0].message).to.include('Found: no mail server answers at 127.0.0.1:1.');
+      }
+      await db.query(`truncate attempts; update emails set lease_token = null, due_at = now()`);
+    }
+    expect(smtp.connections.total, 'asks only then').to.equal(2 * doubts.filter(([, , isAsked]) => isAsked).length);
+    for (const it of [away, there]) await it[Symbol.asyncDispose]();
+  });
+
   it('tells a full disk for each machine, and forgets one that ended in time', async () => {
     const { config } = context;
     // Nothing is free there.
@@ -199,7 +257,7 @@ describe('alerts', () => {
     await faults.held?.[0](db);
     await look(...two);
     for (const it of two) await it.look();
-    expect(titles(), 'a minute has not passed').to.deep.equal([]);
+    expect(titles(), 'too soon').to.deep.equal([]);
     await look(...two);
     await look(newWatch());
     expect(titles()).to.deep.equal(['held messages wait for you']);
@@ -250,7 +308,7 @@ describe('alerts', () => {
     expect(receiver.ledger).to.deep.equal([]);
   });
 
-  it('sends again each minute what nobody took, one at a time, and shows why', async () => {
+  it('sends again at each look what nobody took, one at a time, and shows why', async () => {
     const health = async () => {
       const { stdout } = await runHere(['health', '--json'], db, { settings: settings() });
       return (JSON.parse(stdout) as Health).checks.find((it) => it.name === 'alerts');
@@ -329,6 +387,20 @@ describe('alerts', () => {
     await look(...two);
     await look(...two);
     expect(titles()).to.deep.equal(Array(2).fill(`resolved: ${databaseAway.alert}`));
+    await away[Symbol.asyncDispose]();
+  });
+
+  it('notices a database that goes away during a look', async () => {
+    await using proxy = await TcpProxy.before(db.url);
+    const away = await openTestMailing({ url: proxy.urlOf(db.url) } as TestDatabase, settings());
+    const watch = newWatch(away);
+    const isLooking = proxy.reached('doubt_mail').then(() => {
+      proxy.mode = 'refuse';
+    });
+    await look(watch);
+    await isLooking;
+    await look(watch);
+    expect(titles()).to.deep.equal([databaseAway.alert]);
     await away[Symbol.asyncDispose]();
   });
 

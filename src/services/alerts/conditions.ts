@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { Hook } from '../../entities/index.ts';
+import type { Mailer } from '../../mail/mailer.ts';
 import { formatSpan } from '../clock.ts';
 import { describePause, readPause } from '../delivery/pause/pause.ts';
 import { checkBackup } from '../health/backup.ts';
@@ -10,6 +11,15 @@ import { oldestDueSeconds, oldestQueuedSeconds } from '../health/readiness.ts';
 import { checkSamples } from '../health/sealed.ts';
 import type { Scope } from '../scope.ts';
 import { checkCertificate } from './certificate.ts';
+import { checkMailServer } from './mail-server.ts';
+
+/** What a look knows and may use. */
+export interface Look {
+  /** The database's time. */
+  now: Date;
+  mailer: Mailer;
+  stop: AbortSignal;
+}
 
 /** What the operator is told about. No text may quote what visitors wrote. */
 export interface Condition {
@@ -17,8 +27,8 @@ export interface Condition {
   alert: string;
   /** Where `health` does not say it. */
   todo?: string;
-  /** What is wrong, in counts and times; undefined if all is well. @param now the database's time */
-  find: (scope: Scope, now: Date, stop: AbortSignal) => Promise<string | undefined>;
+  /** What is wrong, in counts and times; undefined if all is well. Takes at most 20 seconds. */
+  find: (scope: Scope, look: Look) => Promise<string | undefined>;
 }
 
 /** While it lasts nothing can be written, so each process remembers for itself what it said. */
@@ -30,12 +40,15 @@ export const databaseAway: Omit<Condition, 'find'> = {
 /** By the name in the table `alerts`. */
 export const conditions: Readonly<Record<string, Condition>> = {
   paused: {
-    when: 'the queue has been paused for 10 minutes',
+    when: 'the mail server is away or does not let us in, or the queue has been paused for 10 minutes',
     alert: 'mail is paused',
-    find: async ({ em, config }, now) => {
-      const pause = await readPause(em, undefined);
-      const ms = pause === null ? 0 : now.getTime() - Date.parse(pause.since);
-      return pause && ms >= 600_000 ? `${describePause(pause, config).fact}, for ${formatSpan(ms)}` : undefined;
+    find: async (scope, { now, mailer, stop }) => {
+      const pause = await readPause(scope.em, undefined);
+      if (pause === null) return await checkMailServer(scope, mailer, stop);
+      const ms = now.getTime() - Date.parse(pause.since);
+      // An operator who paused it knows that, and one who restores a backup has work to do first.
+      const isOurs = pause.cause === 'away' || pause.cause === 'broken';
+      return isOurs || ms >= 600_000 ? `${describePause(pause, scope.config).fact}, for ${formatSpan(ms)}` : undefined;
     },
   },
   unsent: {
@@ -65,7 +78,7 @@ export const conditions: Readonly<Record<string, Condition>> = {
     when: '`PUBLIC_URL` is https, and its certificate is wrong, or ends within 14 days and a quarter of its lifetime, or it does not answer',
     alert: 'HTTPS does not work, or soon will not',
     todo: 'renew the certificate in the proxy, or correct PUBLIC_URL',
-    find: async ({ config }, now, stop) => await checkCertificate(config.publicUrl, now, stop),
+    find: async ({ config }, { now, stop }) => await checkCertificate(config.publicUrl, now, stop),
   },
   keys: {
     when: 'some of the newest encrypted values cannot be decrypted',
@@ -80,7 +93,7 @@ export const conditions: Readonly<Record<string, Condition>> = {
   hooks: {
     when: 'a hook has failed for an hour, or is gone (410)',
     alert: 'a hook does not get its deliveries',
-    find: async ({ em }, now) => {
+    find: async ({ em }, { now }) => {
       const failing = { state: 'active', failingSince: { $lt: new Date(now.getTime() - 3_600_000) } } as const;
       const hooks = await em.find(Hook, { $or: [{ state: 'gone' }, failing] }, { fields: ['name'] });
       return hooks.length === 0 ? undefined : `fails or is gone: ${hooks.map((it) => it.name).join(', ')}`;

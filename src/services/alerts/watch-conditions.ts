@@ -12,6 +12,12 @@ import { tellOperator } from './tell.ts';
 
 const minuteMs = 60_000;
 
+/** Between the starts of two looks. With the limits of a look itself, every alert is sent within two minutes: decision 116. */
+const lookEveryMs = 15_000;
+
+/** A condition that ends sooner is not told: a restart of a mail server or a database. */
+const confirmMs = 25_000;
+
 /** Key of the advisory lock of a look. Any constant number would do. */
 const lookLock = 7_226_949;
 
@@ -24,13 +30,15 @@ const nothingTold: Told = { since: null, toldAt: null, error: null };
 export async function watchConditions(context: MailingContext, stop: AbortSignal): Promise<void> {
   const watch = new Watch(context, stop);
   while (!stop.aborted && (context.config.alertUrl ?? context.config.alertTo) !== undefined) {
+    const startedAt = performance.now();
     await watch.look().catch((error: unknown) => context.log.error({ err: error }, 'alerts could not be sent'));
     // Otherwise processes that started together would meet at the lock each time.
-    await sleep(minuteMs * (0.9 + 0.2 * Math.random()), undefined, { signal: stop }).catch(() => {});
+    const restMs = lookEveryMs * (0.9 + 0.2 * Math.random()) - (performance.now() - startedAt);
+    await sleep(Math.max(1000, restMs), undefined, { signal: stop }).catch(() => {});
   }
 }
 
-/** Tells about a condition that has lasted a minute, once a day while it lasts, and when it has ended. */
+/** Tells about a condition that two looks have found, once a day while it lasts, and when it has ended. */
 export class Watch {
   readonly #context: MailingContext;
   readonly #stop: AbortSignal;
@@ -44,7 +52,8 @@ export class Watch {
   }
 
   async look(): Promise<void> {
-    const { log, now } = this.#context;
+    const { log } = this.#context;
+    const startedAt = this.#context.now();
     this.#isUnheard = false;
     let fact: string | undefined;
     try {
@@ -54,7 +63,7 @@ export class Watch {
       if (!isOutage(error)) return;
       fact = `the database ${lacksWrites(error) ? 'takes no writes' : 'does not answer'}, seen from ${hostname()}`;
     }
-    this.#away = await this.#settle(databaseAway, this.#away, fact, now());
+    this.#away = await this.#settle(databaseAway, this.#away, fact, startedAt);
   }
 
   /** Each process asks whether the database takes writes, and one at a time looks at the rest. */
@@ -68,13 +77,15 @@ export class Watch {
     if (lock === undefined) return;
     for (const [name, condition] of Object.entries(conditions)) {
       try {
-        const fact = await condition.find(scope, now, this.#stop);
+        const fact = await condition.find(scope, { now, mailer: this.#context.mailer, stop: this.#stop });
         if (this.#stop.aborted) return;
         const told = (await em.findOne(Alert, { condition: name })) ?? nothingTold;
         const next = await this.#settle(condition, told, fact, now);
         if (next !== told) await em.upsert(Alert, { condition: name, ...next });
       } catch (error) {
         scope.log.warn({ err: error, condition: name }, 'a condition could not be checked');
+        // If the database went away just now, each of the others would wait for it, and the alert about it for them.
+        if (isOutage(error)) await databaseNow(em);
       }
     }
   }
@@ -90,7 +101,7 @@ export class Watch {
     const lastedMs = Math.max(0, now.getTime() - since.getTime());
     const toldMs = toldAt === null ? dayMs : now.getTime() - toldAt.getTime();
     // Otherwise a condition that comes and goes would tell each time.
-    const firstMs = toldMs < 60 * minuteMs ? 15 * minuteMs : 50_000;
+    const firstMs = toldMs < 60 * minuteMs ? 15 * minuteMs : confirmMs;
     if (this.#isUnheard || (fact !== undefined && (isTold ? toldMs < dayMs : lastedMs < firstMs))) return told;
     const prefix = fact === undefined ? 'resolved: ' : isTold ? 'still: ' : '';
     const { alert, todo = 'run "ruffinweb health"' } = condition;
