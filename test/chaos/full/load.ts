@@ -40,12 +40,6 @@ type Answer = { status: number | 'none' } & Pick<VisitLine, 'id' | 'why' | 'isCu
 const maxOpen = 400;
 const patienceMs = 15_000;
 
-interface Answer {
-  status: number | 'none';
-  id?: string;
-  isCut?: true;
-}
-
 interface Post {
   key: string;
   form: string;

@@ -1,0 +1,195 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { conditions, databaseAway } from '../../../src/services/alerts/conditions.ts';
+import { buildProgram } from '../../support/built-program.ts';
+import { randomFrom } from '../../support/random.ts';
+import { until } from '../../support/until.ts';
+import { AlarmStage } from './alarm-stage.ts';
+import { SteadyPosts } from './steady-posts.ts';
+
+/** What a phone heard about one fault, in seconds after the break and after the repair. */
+export interface DrillRow {
+  fault: string;
+  noticedAfterS: number | undefined;
+  title: string;
+  recoveredAfterS: number | undefined;
+  recoveryTitle: string;
+  /** Since the row before. */
+  posts: { acknowledged: number; lost: number };
+}
+
+interface Fault {
+  fault: string;
+  alert: string;
+  /** How many processes tell it, each for itself. The last one counts. */
+  tellers: number;
+  begin(): unknown;
+  end(): unknown;
+}
+
+/** How long a fault lasts, and how long its end is waited for, if nothing is heard. */
+const maxSilenceMs = 180_000;
+
+/** Longer than the time between two looks, so that a break comes at any moment between them. */
+const maxRestMs = 20_000;
+
+const alertOf = (name: string) =>
+  Object.entries(conditions).find(([it]) => it.split(' ')[0] === name)?.[1].alert ?? name;
+
+function faultsOf(stage: AlarmStage): { throughProxies: boolean; faults: Fault[] }[] {
+  const paused = { alert: alertOf('paused'), tellers: 1 };
+  const away = { alert: databaseAway.alert, tellers: 3 };
+  const mail = (fault: string, begin: () => unknown, end: () => unknown) => ({ ...paused, fault, begin, end });
+  const database = (fault: string, begin: () => unknown, end: () => unknown) => ({ ...away, fault, begin, end });
+  const disk: Fault = {
+    fault: 'disk of DATA_DIR almost full',
+    alert: alertOf('disk'),
+    tellers: 1,
+    begin: () => stage.fillDisk(),
+    end: () => stage.emptyDisk(),
+  };
+  const certificate: Fault = {
+    fault: 'certificate expired',
+    alert: alertOf('certificate'),
+    tellers: 1,
+    begin: () => {
+      stage.certificate = 'expired.pem';
+    },
+    end: () => {
+      stage.certificate = 'cert.pem';
+    },
+  };
+  return [
+    {
+      throughProxies: false,
+      faults: [
+        mail(
+          'mail server refuses connections',
+          () => stage.stopMail(),
+          () => stage.startMail(),
+        ),
+        ...(stage.hasDisk ? [disk] : []),
+        database(
+          'database stopped',
+          () => stage.stopDatabase(),
+          () => stage.startDatabase(),
+        ),
+        certificate,
+      ],
+    },
+    {
+      throughProxies: true,
+      faults: [
+        mail(
+          'network to the mail server swallows everything',
+          () => {
+            stage.mailNetwork = 'swallow';
+          },
+          () => {
+            stage.mailNetwork = 'pass';
+          },
+        ),
+        database(
+          'network to the database swallows everything',
+          () => {
+            stage.databaseNetwork = 'swallow';
+          },
+          () => {
+            stage.databaseNetwork = 'pass';
+          },
+        ),
+      ],
+    },
+  ];
+}
+
+/** Breaks one thing after the other in real time. Each is repaired when the alert has arrived, or after three minutes. */
+export async function alarmDrill(options: { seed: number; note(text: string): void }): Promise<DrillRow[]> {
+  const { seed, note } = options;
+  const random = randomFrom(seed);
+  await buildProgram();
+  await using stage = await AlarmStage.open();
+  using posts = new SteadyPosts();
+  const rows: DrillRow[] = [];
+  const ends: number[] = [];
+  if (!stage.hasDisk) note('alarm drill: this account may mount no disk, so none is filled');
+  for (const { throughProxies, faults } of faultsOf(stage)) {
+    posts.urls = [];
+    await stage.startProcesses({ throughProxies });
+    posts.urls = stage.urls;
+    for (const fault of faults) {
+      await pause(5000 + random() * maxRestMs);
+      rows.push(await play(stage, fault));
+      ends.push(Date.now());
+      note(`alarm drill: ${asTableRow(rows.at(-1) as DrillRow)}`);
+    }
+  }
+  await posts.stop();
+  await countPosts(stage, posts, rows, ends);
+  return rows;
+}
+
+async function play(stage: AlarmStage, { fault, alert, tellers, begin, end }: Fault): Promise<DrillRow> {
+  const { ledger } = stage.receiver;
+  ledger.length = 0;
+  /** The titles that arrived after this time, until there are enough of this one. */
+  const hear = async (title: string, startedAt: number) => {
+    const all = () =>
+      ledger
+        .map((it) => ({ at: it.at.getTime(), title: String((JSON.parse(it.body) as { title: string }).title) }))
+        .filter((it) => it.title.replace(/^\S+ /, '') === title);
+    await until(title, () => all().length >= tellers, maxSilenceMs).catch(() => {});
+    const last = all()[tellers - 1];
+    return { afterS: last && Math.round((last.at - startedAt) / 100) / 10, title: last?.title ?? '' };
+  };
+  const brokenAt = Date.now();
+  await begin();
+  const noticed = await hear(alert, brokenAt);
+  const repairedAt = Date.now();
+  await end();
+  const recovered = await hear(`resolved: ${alert}`, repairedAt);
+  return {
+    fault,
+    noticedAfterS: noticed.afterS,
+    title: noticed.title,
+    recoveredAfterS: recovered.afterS,
+    recoveryTitle: recovered.title,
+    posts: { acknowledged: 0, lost: 0 },
+  };
+}
+
+/** A post is lost if its message is not stored, or if the mail server has not accepted the notification about it. */
+async function countPosts(stage: AlarmStage, posts: SteadyPosts, rows: DrillRow[], ends: number[]): Promise<void> {
+  const waiting = `select from emails where state = 'queued' and kind = 'notification' limit 1`;
+  await until('all mail is sent', async () => (await stage.query(waiting)).length === 0, 300_000).catch(() => {});
+  const stored = new Set(
+    (await stage.query<{ receipt: string }>('select receipt from messages')).map((it) => it.receipt),
+  );
+  await stage.end();
+  const replyTo = /^Reply-To: .*?(visitor-\d+@example\.test)/im;
+  const notified = new Set(stage.mails.map((it) => replyTo.exec(it)?.[1]));
+  for (const { email, receipt, at } of posts.acknowledged) {
+    const row = rows[Math.min(ends.filter((end) => end < at).length, rows.length - 1)];
+    if (row === undefined) continue;
+    row.posts.acknowledged += 1;
+    if (!stored.has(receipt) || !notified.has(email)) row.posts.lost += 1;
+  }
+}
+
+/** As Markdown. */
+export function asTable(rows: readonly DrillRow[]): string {
+  const head = ['fault', 'heard after', 'title', 'end heard after', 'title', 'posts acknowledged', 'lost'];
+  return [`| ${head.join(' | ')} |`, `|${head.map(() => '---|').join('')}`, ...rows.map(asTableRow), ''].join('\n');
+}
+
+function asTableRow({ fault, noticedAfterS, title, recoveredAfterS, recoveryTitle, posts }: DrillRow): string {
+  const seconds = (value: number | undefined) => (value === undefined ? 'never' : `${value} s`);
+  const cells = [fault, seconds(noticedAfterS), title, seconds(recoveredAfterS), recoveryTitle];
+  return `| ${[...cells, posts.acknowledged, posts.lost].join(' | ')} |`;
+}
+
+if (import.meta.main) {
+  const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  console.error(`CHAOS_SEED=${seed}`);
+  const rows = await alarmDrill({ seed, note: (text) => console.error(text) });
+  console.log(process.argv.includes('--json') ? JSON.stringify(rows, null, 2) : asTable(rows));
+}
