@@ -19,11 +19,11 @@ export interface DrillRow {
 
 interface Fault {
   fault: string;
+  begin(): unknown;
+  end(): unknown;
   alert: string;
   /** How many processes tell it, each for itself. The last one counts. */
   tellers: number;
-  begin(): unknown;
-  end(): unknown;
 }
 
 /** How long a fault lasts, and how long its end is waited for, if nothing is heard. */
@@ -35,70 +35,44 @@ const maxRestMs = 20_000;
 const alertOf = (name: string) =>
   Object.entries(conditions).find(([it]) => it.split(' ')[0] === name)?.[1].alert ?? name;
 
-function faultsOf(stage: AlarmStage): { throughProxies: boolean; faults: Fault[] }[] {
-  const paused = { alert: alertOf('paused'), tellers: 1 };
-  const away = { alert: databaseAway.alert, tellers: 3 };
-  const mail = (fault: string, begin: () => unknown, end: () => unknown) => ({ ...paused, fault, begin, end });
-  const database = (fault: string, begin: () => unknown, end: () => unknown) => ({ ...away, fault, begin, end });
-  const disk: Fault = {
-    fault: 'disk of DATA_DIR almost full',
-    alert: alertOf('disk'),
-    tellers: 1,
+/** Once while the other side refuses, then through proxies on a network that swallows every byte. */
+function roundsOf(stage: AlarmStage): { throughProxies: boolean; faults: Fault[] }[] {
+  const mail = { alert: alertOf('paused'), tellers: 1 };
+  const database = { alert: databaseAway.alert, tellers: 3 };
+  const refused: Fault = {
+    ...{ fault: 'mail server refuses connections', ...mail },
+    begin: () => stage.stopMail(),
+    end: () => stage.startMail(),
+  };
+  const full: Fault = {
+    ...{ fault: 'disk of DATA_DIR almost full', alert: alertOf('disk'), tellers: 1 },
     begin: () => stage.fillDisk(),
     end: () => stage.emptyDisk(),
   };
-  const certificate: Fault = {
-    fault: 'certificate expired',
-    alert: alertOf('certificate'),
-    tellers: 1,
-    begin: () => {
-      stage.certificate = 'expired.pem';
-    },
-    end: () => {
-      stage.certificate = 'cert.pem';
-    },
+  const stopped: Fault = {
+    ...{ fault: 'database stopped', ...database },
+    begin: () => stage.stopDatabase(),
+    end: () => stage.startDatabase(),
   };
+  const expired: Fault = {
+    ...{ fault: 'certificate expired', alert: alertOf('certificate'), tellers: 1 },
+    begin: () => stage.setCertificate('expired.pem'),
+    end: () => stage.setCertificate('cert.pem'),
+  };
+  const mailSwallowed: Fault = {
+    ...{ fault: 'network to the mail server swallows everything', ...mail },
+    begin: () => stage.setMailNetwork('swallow'),
+    end: () => stage.setMailNetwork('pass'),
+  };
+  const databaseSwallowed: Fault = {
+    ...{ fault: 'network to the database swallows everything', ...database },
+    begin: () => stage.setDatabaseNetwork('swallow'),
+    end: () => stage.setDatabaseNetwork('pass'),
+  };
+  const disk = stage.hasDisk ? [full] : [];
   return [
-    {
-      throughProxies: false,
-      faults: [
-        mail(
-          'mail server refuses connections',
-          () => stage.stopMail(),
-          () => stage.startMail(),
-        ),
-        ...(stage.hasDisk ? [disk] : []),
-        database(
-          'database stopped',
-          () => stage.stopDatabase(),
-          () => stage.startDatabase(),
-        ),
-        certificate,
-      ],
-    },
-    {
-      throughProxies: true,
-      faults: [
-        mail(
-          'network to the mail server swallows everything',
-          () => {
-            stage.mailNetwork = 'swallow';
-          },
-          () => {
-            stage.mailNetwork = 'pass';
-          },
-        ),
-        database(
-          'network to the database swallows everything',
-          () => {
-            stage.databaseNetwork = 'swallow';
-          },
-          () => {
-            stage.databaseNetwork = 'pass';
-          },
-        ),
-      ],
-    },
+    { throughProxies: false, faults: [refused, ...disk, stopped, expired] },
+    { throughProxies: true, faults: [mailSwallowed, databaseSwallowed] },
   ];
 }
 
@@ -112,7 +86,7 @@ export async function alarmDrill(options: { seed: number; note(text: string): vo
   const rows: DrillRow[] = [];
   const ends: number[] = [];
   if (!stage.hasDisk) note('alarm drill: this account may mount no disk, so none is filled');
-  for (const { throughProxies, faults } of faultsOf(stage)) {
+  for (const { throughProxies, faults } of roundsOf(stage)) {
     posts.urls = [];
     await stage.startProcesses({ throughProxies });
     posts.urls = stage.urls;
@@ -190,6 +164,5 @@ function asTableRow({ fault, noticedAfterS, title, recoveredAfterS, recoveryTitl
 if (import.meta.main) {
   const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
   console.error(`CHAOS_SEED=${seed}`);
-  const rows = await alarmDrill({ seed, note: (text) => console.error(text) });
-  console.log(process.argv.includes('--json') ? JSON.stringify(rows, null, 2) : asTable(rows));
+  console.log(asTable(await alarmDrill({ seed, note: (text) => console.error(text) })));
 }

@@ -113,11 +113,11 @@ export class AlarmStage implements AsyncDisposable {
     this.#mail = await startSmtpServer({ port: this.#mailPort });
   }
 
-  set mailNetwork(mode: ProxyMode) {
+  setMailNetwork(mode: ProxyMode): void {
     this.#mailProxy.mode = mode;
   }
 
-  set databaseNetwork(mode: ProxyMode) {
+  setDatabaseNetwork(mode: ProxyMode): void {
     this.#databaseProxy.mode = mode;
   }
 
@@ -137,7 +137,7 @@ export class AlarmStage implements AsyncDisposable {
     await rm(join(this.#folder, filler));
   }
 
-  set certificate(file: 'cert.pem' | 'expired.pem') {
+  setCertificate(file: 'cert.pem' | 'expired.pem'): void {
     this.#site.setSecureContext(credentials(file));
   }
 
