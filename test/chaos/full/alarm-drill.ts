@@ -24,6 +24,8 @@ interface Fault {
   alert: string;
   /** How many processes tell it, each for itself. The last one counts. */
   tellers: number;
+  /** How long it lasts after the alert. */
+  lastsMs?: number;
 }
 
 /** How long a fault lasts, and how long its end is waited for, if nothing is heard. */
@@ -37,7 +39,8 @@ const alertOf = (name: string) =>
 
 /** Once while the other side refuses, then through proxies on a network that swallows every byte. */
 function roundsOf(stage: AlarmStage): { throughProxies: boolean; faults: Fault[] }[] {
-  const mail = { alert: alertOf('paused'), tellers: 1 };
+  // So long that the queue is paused too, and its end has to be noticed.
+  const mail = { alert: alertOf('paused'), tellers: 1, lastsMs: 60_000 };
   const database = { alert: databaseAway.alert, tellers: 3 };
   const refused: Fault = {
     ...{ fault: 'mail server refuses connections', ...mail },
@@ -102,7 +105,7 @@ export async function alarmDrill(options: { seed: number; note(text: string): vo
   return rows;
 }
 
-async function play(stage: AlarmStage, { fault, alert, tellers, begin, end }: Fault): Promise<DrillRow> {
+async function play(stage: AlarmStage, { fault, alert, tellers, begin, end, lastsMs = 0 }: Fault): Promise<DrillRow> {
   const { ledger } = stage.receiver;
   ledger.length = 0;
   /** The titles that arrived after this time, until there are enough of this one. */
@@ -118,6 +121,7 @@ async function play(stage: AlarmStage, { fault, alert, tellers, begin, end }: Fa
   const brokenAt = Date.now();
   await begin();
   const noticed = await hear(alert, brokenAt);
+  await pause(lastsMs);
   const repairedAt = Date.now();
   await end();
   const recovered = await hear(`resolved: ${alert}`, repairedAt);
