@@ -228,6 +228,9 @@ export class SmtpServer {
     return promise;
   }
 
+  /** The whole mail is here, and has no answer yet. */
+  arrived(_mail: Omit<Received, 'parsed'>): void {}
+
   record(received: Omit<Received, 'parsed'>, answer: string): void {
     this.attempts.push({ ...received, answer: answer.split('\n')[0] ?? '' });
     if (answer.startsWith('2'))

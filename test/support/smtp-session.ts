@@ -118,6 +118,7 @@ export class SmtpSession {
       secure: this.#socket instanceof TLSSocket,
       user: this.#user,
     };
+    this.#server.arrived(mail);
     // Recorded before the answer is written: a real server has the mail on disk before it says 250.
     await this.#answer('dot', '', raw.length > limit ? '552 5.3.4 message too big' : '250 2.0.0 queued', (decided) => {
       this.#server.record(mail, decided);

@@ -7,6 +7,8 @@ import { temporaryFolder } from './program.ts';
 export interface UnreadPipe extends AsyncDisposable {
   /** Its writing end, to pass to a program. */
   readonly fd: number;
+  /** Its reader goes: a write fails. */
+  leave(): void;
   /** Takes what is in it. */
   read(): string;
 }
@@ -17,15 +19,21 @@ export async function openUnreadPipe(): Promise<UnreadPipe> {
   execFileSync('mkfifo', [path]);
   const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   const fd = openSync(path, 'w');
+  let isRead = true;
+  const leave = () => {
+    if (isRead) closeSync(reader);
+    isRead = false;
+  };
   return {
     fd,
+    leave,
     read() {
       const bytes = Buffer.alloc(64 * 1024);
       return bytes.toString('utf8', 0, readSync(reader, bytes));
     },
     async [Symbol.asyncDispose]() {
       closeSync(fd);
-      closeSync(reader);
+      leave();
       await folder[Symbol.asyncDispose]();
     },
   };

@@ -70,9 +70,13 @@ export type Invariant =
   | 'duplicates on record'
   | 'same mail again'
   | 'at most once'
+  /** Two sessions are in DATA with the same mail only if the first one's outcome is uncertain. */
+  | 'one at a time'
   | 'honest answers'
   | 'no crash'
-  | 'silence';
+  | 'silence'
+  /** After an outage: few connections, and mail leaves about in the order in which it came. Judged by the fault. */
+  | 'gentle return';
 
 export interface Violation {
   invariant: Invariant;

@@ -11,6 +11,9 @@ export interface TakenDelivery {
   hash: string;
 }
 
+/** `connected`; `read`: not yet in the ledger; `written`: in the ledger, without an answer; `answered`. */
+export type HookStep = 'connected' | 'read' | 'written' | 'answered';
+
 /** A receiver of webhooks that writes each delivery into its ledger before it answers 200. */
 export class HookSink implements AsyncDisposable {
   readonly ledger: Ledger<TakenDelivery>;
@@ -18,17 +21,20 @@ export class HookSink implements AsyncDisposable {
   status = 200;
   /** Reads, writes nothing and never answers. */
   isSilent = false;
+  #awaited: { step: HookStep; arrive: (goOn: () => void) => void } | undefined;
   readonly #server = createServer((request, response) => {
     const hash = createHash('sha256');
     request.on('error', () => {});
     request.on('data', (chunk: Buffer) => hash.update(chunk));
-    request.on('end', () => {
+    request.on('end', async () => {
       if (this.isSilent) return;
       const id = String(request.headers['webhook-id']);
+      await this.#reached('read');
       if (this.status === 200) this.ledger.write({ at: Date.now(), id, hash: hash.digest('hex') });
-      response.writeHead(this.status).end();
+      await this.#reached('written');
+      response.writeHead(this.status).end(() => void this.#reached('answered'));
     });
-  });
+  }).on('connection', () => void this.#reached('connected'));
 
   private constructor(path: string) {
     this.ledger = new Ledger(path);
@@ -38,6 +44,20 @@ export class HookSink implements AsyncDisposable {
     const sink = new HookSink(path);
     await new Promise<void>((resolve) => sink.#server.listen(0, '127.0.0.1', resolve));
     return sink;
+  }
+
+  /** Waits until a request is at this step, and holds it there. @returns lets it go on. */
+  hold(step: HookStep): Promise<() => void> {
+    return new Promise((resolve) => {
+      this.#awaited = { step, arrive: resolve };
+    });
+  }
+
+  async #reached(step: HookStep): Promise<void> {
+    const awaited = this.#awaited;
+    if (awaited?.step !== step) return;
+    this.#awaited = undefined;
+    await new Promise<void>((resolve) => awaited.arrive(resolve));
   }
 
   get url(): string {

@@ -13,6 +13,8 @@ export interface TakenMail {
   about: string;
   /** SHA-256 of the mail as it came, headers included. */
   hash: string;
+  /** Other sessions were in DATA with the same mail meanwhile. */
+  beside?: true;
 }
 
 /** An SMTP server that writes each mail into its ledger before it answers the dot with 250, and keeps nothing else. */
@@ -20,6 +22,10 @@ export class MailSink extends SmtpServer {
   readonly ledger: Ledger<TakenMail>;
   /** When it last took a mail, in milliseconds since 1970. */
   lastAt = 0;
+  /** The most connections that were open at the same time. */
+  mostOpen = 0;
+  /** By Message-ID, the connections that wait for an answer to its dot, and whether there were several. */
+  readonly #atDot = new Map<string, { connections: Set<number>; beside: boolean }>();
 
   private constructor(path: string, options: SmtpServerOptions) {
     super(options);
@@ -32,9 +38,19 @@ export class MailSink extends SmtpServer {
     return sink;
   }
 
-  override record(...[{ to, raw }, answer]: Parameters<SmtpServer['record']>): void {
+  override arrived({ raw, connection }: Parameters<SmtpServer['arrived']>[0]): void {
+    const at = this.#atDot.get(idIn(raw)) ?? { connections: new Set(), beside: false };
+    this.#atDot.set(idIn(raw), at);
+    at.connections.add(connection);
+    at.beside ||= at.connections.size > 1;
+  }
+
+  override record(...[{ to, raw, connection }, answer]: Parameters<SmtpServer['record']>): void {
+    const messageId = idIn(raw);
+    const at = this.#atDot.get(messageId);
+    at?.connections.delete(connection);
+    if (at?.connections.size === 0) this.#atDot.delete(messageId);
     if (answer.startsWith('2')) {
-      const messageId = /^Message-ID: *(?:\r\n )?(<[^>]+>)/im.exec(raw)?.[1] ?? '';
       this.lastAt = Date.now();
       this.ledger.write({
         at: this.lastAt,
@@ -42,9 +58,15 @@ export class MailSink extends SmtpServer {
         to: [...to],
         about: /^(?:Reply-To|To): .*?(ada@[^\s>]+\.test)/m.exec(raw)?.[1] ?? '',
         hash: createHash('sha256').update(raw).digest('hex'),
+        ...(at?.beside && { beside: true }),
       });
     }
     this.changed();
+  }
+
+  override changed(): void {
+    this.mostOpen = Math.max(this.mostOpen, this.connections.open);
+    super.changed();
   }
 
   override note(): void {
@@ -55,4 +77,8 @@ export class MailSink extends SmtpServer {
     await super[Symbol.asyncDispose]();
     this.ledger[Symbol.dispose]();
   }
+}
+
+function idIn(raw: string): string {
+  return /^Message-ID: *(?:\r\n )?(<[^>]+>)/im.exec(raw)?.[1] ?? '';
 }

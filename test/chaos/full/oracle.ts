@@ -100,6 +100,7 @@ function judgeMails({ emails, mails, clocksJumped }: Facts, say: Say): number {
     if (copies.length > 1 + uncertain) {
       say('duplicates on record', `${kind} ${id}: ${copies.length} copies, ${uncertain} uncertain attempts`);
     }
+    if (uncertain === 0 && copies.some((it) => it.beside)) say('one at a time', `${kind} ${id} was in DATA twice`);
     if (kind === 'auto-reply' && copies.length > 1) say('at most once', `auto-reply ${id}: ${copies.length} copies`);
     if (new Set(copies.map((it) => `${it.hash} ${it.to}`)).size > 1) say('same mail again', `${kind} ${id}`);
   }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { type Settings, temporaryFolder } from '../../support/program.ts';
 import { Receiver } from '../../support/receiver.ts';
+import type { SmtpServerOptions } from '../../support/smtp-server.ts';
 import { TcpProxy } from '../../support/tcp-proxy.ts';
 import { HookSink } from './hook-sink.ts';
 import { MailSink } from './mail-sink.ts';
@@ -25,7 +26,11 @@ export interface Outside extends AsyncDisposable {
 let serial = 0;
 
 /** @param postgres a server that keeps what it commits. It gets a new, empty database. */
-export async function openOutside(postgres: { urlOf(database: string): string }, extra: Settings): Promise<Outside> {
+export async function openOutside(
+  postgres: { urlOf(database: string): string },
+  extra: Settings,
+  mailOptions: SmtpServerOptions = {},
+): Promise<Outside> {
   await using opened = new AsyncDisposableStack();
   const { path: folder } = opened.use(await temporaryFolder());
   const name = `world_${process.pid}_${++serial}`;
@@ -35,7 +40,7 @@ export async function openOutside(postgres: { urlOf(database: string): string },
   database.on('error', () => {});
   opened.defer(() => database.end());
   const databaseProxy = opened.use(await TcpProxy.before(databaseUrl));
-  const mail = opened.use(await MailSink.open(join(folder, 'mails')));
+  const mail = opened.use(await MailSink.open(join(folder, 'mails'), mailOptions));
   const mailProxy = opened.use(await TcpProxy.before(`smtp://${mail.host}:${mail.port}`));
   const hooks = opened.use(await HookSink.open(join(folder, 'calls')));
   const alerts = opened.use(await Receiver.open());
@@ -45,6 +50,8 @@ export async function openOutside(postgres: { urlOf(database: string): string },
     DATA_DIR: folder,
     SMTP_HOST: hostname,
     SMTP_PORT: port,
+    // In links; every process of an installation has the same.
+    PUBLIC_URL: 'http://localhost:8000',
     MAIL_FROM: 'site@site.test',
     NOTIFY_TO: 'owner@site.test',
     HOOK_ALLOW_HOSTS: '127.0.0.1',

@@ -11,6 +11,8 @@ export interface ProcessOptions {
   under?: readonly string[];
   /** Flags of Node, before the program. */
   node?: readonly string[];
+  /** An open file for both outputs, in place of the log. */
+  output?: number;
 }
 
 /** One process of the program, which logs into a file. */
@@ -26,16 +28,16 @@ export class Process implements AsyncDisposable {
     settings: Settings,
     logPath: string,
     unmeant: (how: string) => void,
-    { program = programPath(), under = [], node = [] }: ProcessOptions = {},
+    { program = programPath(), under = [], node = [], output }: ProcessOptions = {},
   ) {
     const [command = '', ...rest] = [...under, process.execPath, ...node, program, ...args];
-    const log = openSync(logPath, 'a');
+    const log = output ?? openSync(logPath, 'a');
     this.#child = spawn(command, rest, {
       stdio: ['ignore', log, log],
       cwd: tmpdir(),
       env: { PATH: process.env.PATH, HOME: process.env.HOME, TZ: 'UTC', ...testSettings, ...settings },
     });
-    closeSync(log);
+    if (output === undefined) closeSync(log);
     this.ended = new Promise((resolve) => {
       const end = (how: string) => {
         this.#hasEnded = true;

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { freePort } from '../../support/machine-programs.ts';
 import { ruffinweb, type Settings } from '../../support/program.ts';
 import { randomFrom } from '../../support/random.ts';
+import type { SmtpServerOptions } from '../../support/smtp-server.ts';
 import { until } from '../../support/until.ts';
 import { gatherFacts } from './gather-facts.ts';
 import { Load } from './load.ts';
@@ -26,6 +27,8 @@ export interface WorldOptions {
   hooks?: false;
   /** False: visitors post nothing a second time on purpose. */
   repeats?: false;
+  /** Of the mail server. */
+  mail?: SmtpServerOptions;
 }
 
 /** The forms of every world, what a message of each brings about, and how many of a hundred posts go there. */
@@ -83,7 +86,7 @@ export class World implements AsyncDisposable {
 
   /** With its schema, its forms and a hook, but no process yet: the visitors come, and find nobody. */
   static async open(options: WorldOptions): Promise<World> {
-    const outside = await openOutside(options.postgres, options.settings ?? {});
+    const outside = await openOutside(options.postgres, options.settings ?? {}, options.mail);
     const run = async (...args: string[]) => {
       const { code, stdout, stderr } = await ruffinweb(args, outside.settings);
       if (code !== 0) throw new Error(`${args.join(' ')}: ${code} ${stderr}${stdout}`);
@@ -167,19 +170,19 @@ export class World implements AsyncDisposable {
    */
   async finish(adjust: (facts: Facts) => Facts = (it) => it): Promise<Verdict> {
     await this.load.stop();
-    for (const it of [...this.servers, ...this.workers]) if (it.isRunning) await this.#stopWell(it);
+    for (const it of [...this.servers, ...this.workers]) if (it.isRunning) await this.stopCleanly(it);
     this.outside.mailProxy.mode = 'pass';
     this.outside.databaseProxy.mode = 'pass';
     this.startWorker();
     await until('all mail has left', () => this.#isDrained(), 240_000);
-    if (this.workers[0]) await this.#stopWell(this.workers[0]);
+    if (this.workers[0]) await this.stopCleanly(this.workers[0]);
     return judge(adjust(await gatherFacts(this, [...this.#logs], this.#forms)));
   }
 
-  /** As an operator stops it: nothing is wrong, so it says 0. */
-  async #stopWell(process: Process): Promise<void> {
+  /** As an operator stops it (SIGTERM): anything but exit code 0 counts as a crash. */
+  async stopCleanly(process: Process): Promise<void> {
     const how = await process.stop();
-    if (how !== '0') this.ended.push(`a process that was asked to stop ended with ${how}`);
+    if (how !== '0') this.ended.push(`a process that was stopped with SIGTERM ended with ${how}`);
   }
 
   #drains = 0;

@@ -1,0 +1,32 @@
+import { type Fault, rowOf } from '../fault.ts';
+import type { HookStep } from '../hook-sink.ts';
+import { World } from '../world.ts';
+
+const steps: readonly HookStep[] = ['connected', 'read', 'written', 'answered'];
+const statements = ['claim_deliveries', 'settle_deliveries'];
+
+/** Kills at each stage of a hook's delivery, and while its statements run. */
+export const killedHookWorker: Fault = {
+  id: 'killed-hook-worker',
+  title: 'the worker is killed (kill -9) at each stage of a webhook',
+  async run({ postgres, seed, isShort }) {
+    await using world = await World.open({ postgres, seed, rate: 100 });
+    const { hooks, databaseProxy } = world.outside;
+    world.startServer();
+    const moments = [...steps, ...statements];
+    const cycles = isShort ? 2 : 24;
+    for (let cycle = 0; cycle < cycles; cycle++) {
+      const worker = world.startWorker();
+      await world.recovers();
+      await world.sends(Math.floor(world.random() * 40));
+      const moment = isShort ? (steps[2 + cycle] ?? 'read') : (moments[cycle % moments.length] ?? 'read');
+      const isStep = (it: string): it is HookStep => steps.includes(it as HookStep);
+      const goOn = isStep(moment) ? await hooks.hold(moment) : await databaseProxy.reached(moment);
+      await worker.stop('SIGKILL');
+      goOn?.();
+    }
+    world.startWorker();
+    await world.recovers();
+    return await rowOf(world, cycles);
+  },
+};
