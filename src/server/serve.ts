@@ -15,7 +15,7 @@ import { runMaintenance } from '../services/maintenance/run-maintenance.ts';
 import { openScope } from '../services/scope.ts';
 import { replayErasureLog } from '../services/senders/replay-erasures.ts';
 import { createApp } from './app.ts';
-import { answer, capUnanswered, createHttpServer, startListening } from './http-server.ts';
+import { answer, createHttpServer, startListening } from './http-server.ts';
 import { shareCounts } from './limits/shared-counts.ts';
 import { createMailboxKey } from './pages/mailbox-lock.ts';
 import { hasMailbox } from './pages/mailbox-routes.ts';
@@ -49,14 +49,13 @@ export async function serve(given: MailingContext, options: ServeOptions): Promi
   await replayErasureLog(openScope(given));
   const mailboxKey = hasMailbox(given.config) ? createMailboxKey() : undefined;
   const state: ServerState = { stopping: false, shared: await openSharedCounts(given, opened), mailboxKey };
-  const secure = given.config.publicUrl.startsWith('https:');
-  const server = createHttpServer(secure, options.unreadMs);
+  const server = createHttpServer(options.unreadMs);
   await startListening(server, given.config.port, given.config.host);
   const { port } = server.address() as AddressInfo;
   const context = withRealPort(given, port);
   const intake = opened.use(openIntake(context));
   const app = createApp(context, openPages(context.config), state, intake);
-  answer(server, capUnanswered(app.callback()), secure);
+  answer(server, app.callback(), context.config.publicUrl.startsWith('https:'));
   warnAboutRiskySettings(context);
   announce(context, port, options, mailboxKey);
 

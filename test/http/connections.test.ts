@@ -70,6 +70,39 @@ describe('connection', () => {
     expect(await api.db.count('messages')).to.equal(3);
   });
 
+  /** What comes between two posts, and the statuses until the server closes. */
+  const between: Record<string, [bytes: string, ...statuses: string[]]> = {
+    'a malformed request': ['POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: +5\r\n\r\n', '201', '400'],
+    'no request at all': ['\x16\x03\x01\r\n\r\n', '201', '400'],
+    'too many headers': [ask('/livez', 'X-A: b\r\n'.repeat(120)), '201', '431'],
+    'a malformed chunk': [
+      `${rawPost('/api/messages', '', { 'Content-Length': '0' }).replace('Content-Length: 0', 'Transfer-Encoding: chunked')}zz\r\n`,
+      ...['201', '400'],
+    ],
+    'no Host': ['GET /livez HTTP/1.1\r\n\r\n', '201', '400'],
+    'another version': ['GET /livez HTTP/2.0\r\nHost: localhost\r\n\r\n', '201', '400'],
+    'a coding of another kind': [ask('/livez', 'Transfer-Encoding: gzip, chunked\r\n'), '201', '400'],
+    'a coding in HTTP/1.0': [
+      'GET /livez HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+      ...['201', '400'],
+    ],
+    'a fragment': [ask('/livez#a'), '201', '400'],
+    'a tunnel': ['CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n', '201', '400'],
+    'an upgrade': [ask('/livez', 'Connection: Upgrade\r\nUpgrade: h2c\r\n'), '201', '200'],
+    'the end of the connection': [ask('/livez', 'Connection: close\r\n'), '201', '200'],
+    'another expectation': [ask('/livez', 'Expect: cake\r\n'), '201', '417'],
+  };
+  for (const [name, [bytes, ...statuses]] of Object.entries(between))
+    it(`answers what came before ${name} first, and stores nothing else`, async () => {
+      const before = await api.db.count('messages');
+      const post = (n: number) => rawPost('/api/messages', JSON.stringify(submission({ message: `${name} ${n}` })));
+      const socket = await dial(api.server.url);
+      const answers = text(socket);
+      socket.write(post(1) + bytes + post(2));
+      expect((await answers).match(/(?<=HTTP\/1\.1 )\d+/g)).to.deep.equal(statuses);
+      expect(await api.db.count('messages')).to.equal(before + 1);
+    });
+
   it('that leaves an answer unread is closed', async () => {
     await using short = await openApi({}, { unreadMs: 300 });
     await using context = await openTestContext(short.db);
