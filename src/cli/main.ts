@@ -112,8 +112,8 @@ function readSettings(): Settings {
     faults,
     warnings: read.warnings,
     sourceOf(name) {
-      if (given[name]) return 'environment';
-      if (filled[name]) return '.env';
+      if (given[name]?.trim()) return 'environment';
+      if (filled[name]?.trim()) return '.env';
       return values[name] ? 'file' : 'default';
     },
   };

@@ -10,7 +10,7 @@ export function withSecretFiles(
   const faults: ConfigFault[] = [];
   for (const name of variableNames) {
     const path = env[`${name}_FILE`];
-    if (!variable(name).secret || path === undefined || path === '' || env[name]) continue;
+    if (!variable(name).secret || path === undefined || path === '' || env[name]?.trim()) continue;
     try {
       // A space at the start or end may be a part of the secret: `config check` warns about it.
       found[name] = readFile(path).replace(/\n+$/, '');

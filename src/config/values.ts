@@ -78,7 +78,7 @@ export const dnsName = z
 /** Without a slash at its end. */
 export const webAddress = text((value) => {
   const url = URL.parse(value);
-  const isPlain = url?.username === '' && url.search === '' && url.hash === '';
+  const isPlain = url?.username === '' && url.password === '' && url.search === '' && url.hash === '';
   if (!isPlain || !/^https?:$/.test(url.protocol)) {
     throw new Error('must be an http or https address without login, query and fragment');
   }
@@ -98,14 +98,16 @@ export const databaseUrl = text((value) => {
   const url = URL.parse(value);
   const unusable = explainUnusable(value);
   if (unusable !== undefined) throw new Error(unusable);
-  if (url === null || !/^postgres(ql)?:$/.test(url.protocol) || url.pathname.length < 2) {
-    const isCut = /:[^@/]*[^@/\d][^@/]*$/.test(value.slice(value.indexOf('//')));
+  if (url === null || !/^postgres(ql)?:$/.test(url.protocol) || isNameless(url)) {
+    const isCut = /:.*\D/s.test(value.slice(value.indexOf('//')).split(/[@/]/).at(-1) ?? '');
     const hint = isCut ? '; in .env, put a value that contains # in quotes' : '';
     throw new Error(`must be "embedded" or a postgresql:// address with a database name${hint}`);
   }
   for (const name of url.searchParams.keys()) {
     if (name === 'sslmode' || name === 'sslrootcert') continue;
-    throw new Error(`has a parameter "${name}", which is not supported: ${insteadOf[name] ?? onlyTls}`);
+    // What does not look like a name may be a piece of a password.
+    const shown = /^[a-z_]+$/.test(name) ? `a parameter "${name}", which` : 'a parameter that';
+    throw new Error(`has ${shown} is not supported: ${insteadOf[name] ?? onlyTls}`);
   }
   if (![url.username, url.password, url.pathname].every(isDecodable)) {
     throw new Error('has a % that encodes no character: write it as %25');
@@ -118,6 +120,11 @@ export const databaseUrl = text((value) => {
   }
   return new Secret(value);
 });
+
+/** Without a host, an @ in the path belongs to a login. */
+function isNameless({ hostname, pathname }: URL): boolean {
+  return pathname.length < 2 || (hostname === '' && pathname.includes('@'));
+}
 
 function isDecodable(part: string): boolean {
   try {

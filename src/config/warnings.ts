@@ -45,5 +45,7 @@ function checkOlderKeys([, ...older]: readonly { id: string; secret: Uint8Array 
 function withoutPassword(url: URL): string {
   const shown = new URL(url);
   if (shown.password !== '') shown.password = '***';
+  // Redis takes a password here, too.
+  if (shown.search !== '') shown.search = '?***';
   return shown.href;
 }

@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { readConfig } from '../../src/config/read-config.ts';
 import { variableNames } from '../../src/config/variables.ts';
 import { temporaryFolder } from '../support/program.ts';
-import { runIn } from './terminal.ts';
+import { runHere, runIn } from './terminal.ts';
 
 describe('config', () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -106,8 +106,20 @@ describe('config', () => {
     expect(rows.SMTP_PASSWORD).to.deep.equal(['***', 'secret file']);
     expect(rows.ENCRYPTION_KEYS).to.deep.equal(['new:***,old:***', 'environment']);
     expect(rows.NOTIFY_TO).to.deep.equal(['owner@localhost', 'default']);
-    const faulty = await run('show', { DATABASE_URL: 'postgresql://u@h/x?password=hunter2&sslpassword=hunter2' });
-    expect(faulty.stdout + faulty.stderr).to.not.include('hunter2');
+    for (const url of [
+      'postgresql://u@h/x?password=hunter2&hunter2',
+      'postgresql:///u:hunter2@h/x',
+      'postgres:u:hunter2@h/x',
+    ]) {
+      const faulty = await runHere(['config', 'show'], { url });
+      expect(faulty.stdout + faulty.stderr)
+        .to.match(/DATABASE_URL +\*\*\* /)
+        .and.not.include('hunter2');
+    }
+    const inQuery = { REDIS_URL: 'redis://redis.example.test/?password=hunter2' };
+    expect((await runHere(['config', 'check'], { url: 'embedded' }, { settings: inQuery })).stderr)
+      .to.include('REDIS_URL=rediss://redis.example.test/?***')
+      .and.not.include('hunter2');
     const items: { name: string; value: string }[] = JSON.parse(revealed.stdout).items;
     expect(items.find((it) => it.name === 'SMTP_PASSWORD')).to.deep.equal({
       name: 'SMTP_PASSWORD',

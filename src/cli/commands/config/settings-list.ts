@@ -1,4 +1,5 @@
 import { formatMailbox } from '../../../address.ts';
+import { databaseUrl } from '../../../config/values.ts';
 import { type VariableName, variable, variableNames } from '../../../config/variables.ts';
 import type { SettingSource, Settings } from '../../terminal/deps.ts';
 
@@ -88,13 +89,10 @@ export function listTrimmed({ values }: Settings): string[] {
 function maskSecret(name: VariableName, value: string): string {
   if (name === 'DATABASE_URL') {
     if (value === 'embedded') return value;
-    const url = URL.parse(value);
-    if (!url?.protocol.startsWith('postgres')) return '***';
+    // In one with a mistake the password may be anywhere.
+    const url = databaseUrl.safeParse(value).success ? URL.parse(value) : null;
+    if (url === null || url.pathname.includes('@')) return '***';
     if (url.password !== '') url.password = '***';
-    // An unknown parameter may be a password too.
-    for (const name of new Set(url.searchParams.keys())) {
-      if (name !== 'sslmode' && name !== 'sslrootcert') url.searchParams.set(name, '***');
-    }
     return url.href;
   }
   if (name !== 'ENCRYPTION_KEYS') return '***';
