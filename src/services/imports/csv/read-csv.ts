@@ -33,14 +33,14 @@ export async function* readCsv({ name, bytes }: Omit<CsvFile, 'map'>): AsyncGene
     record_delimiter: ['\r\n', '\n', '\r'],
     relax_column_count: true,
     skip_empty_lines: true,
-    skip_records_with_empty_values: true,
     max_record_size: maxRow,
     on_record(cells, { lines }) {
       const breaks = cells.join(',').match(/\r\n|\n|\r/g) ?? [];
       // The parser counts a CRLF within quotes as two lines.
       countedTwice += breaks.filter((it) => it.length === 2).length;
       end = lines - countedTwice;
-      return Object.assign(cells, { line: end - breaks.length });
+      const isEmpty = cells.every((it) => it.trim() === '');
+      return isEmpty ? null : Object.assign(cells, { line: end - breaks.length });
     },
   });
   const whole = async function* () {

@@ -2,6 +2,7 @@ import { normaliseAddress, readAddress } from '../../../address.ts';
 import {
   beforeFirst,
   type OldDatabase,
+  OldDatabaseUnreadable,
   type OldMessage,
   readOldMessages,
 } from '../../../database/django/old-database.ts';
@@ -24,6 +25,8 @@ async function* readPages(old: OldDatabase): AsyncGenerator<SourceRow[]> {
     const rows = await readOldMessages(old, after, pageSize);
     const last = rows.at(-1);
     if (last === undefined) return;
+    // A damaged SQLite file can lead back to a page that was read.
+    if (last.id <= after) throw new OldDatabaseUnreadable('is damaged: its ids are out of order');
     yield rows.map(readOldMessage);
     after = last.id;
   }
