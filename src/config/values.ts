@@ -123,7 +123,7 @@ export const databaseUrl = text((value) => {
 
 /** Without a host, an @ in the path belongs to a login. */
 function isNameless({ hostname, pathname }: URL): boolean {
-  return pathname.length < 2 || (hostname === '' && pathname.includes('@'));
+  return !/^\/./.test(pathname) || (hostname === '' && pathname.includes('@'));
 }
 
 function isDecodable(part: string): boolean {

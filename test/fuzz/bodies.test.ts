@@ -3,6 +3,7 @@ import * as fc from 'fast-check';
 import { openContent } from '../../src/services/sealed-values.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { fuzzRuns } from '../support/fuzz.ts';
 import { RunningServer, temporaryFolder } from '../support/program.ts';
 
 /** The statuses a client may get for a body; anything else is an error of ours. */
@@ -150,14 +151,11 @@ const anyBody = fc.oneof(
 );
 
 describe('twenty thousand random bodies', () => {
-  const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31));
-  const count = Number(process.env.FUZZ_COUNT ?? 20_000);
   let db: TestDatabase;
   let server: RunningServer;
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 
   before(async () => {
-    console.log(`    FUZZ_SEED=${seed}`);
     db = await createDatabase();
     folder = await temporaryFolder();
     const settings = { DATABASE_URL: db.url, DATA_DIR: folder.path, RATE_LIMIT: 'off', LOG_LEVEL: 'warn' };
@@ -170,7 +168,7 @@ describe('twenty thousand random bodies', () => {
   });
 
   it('cause no 5xx or hang, and are stored exactly or not at all', async () => {
-    const bodies = fc.sample(anyBody, { seed, numRuns: count });
+    const bodies = fc.sample(anyBody, fuzzRuns(20_000));
     const stored = new Map<string, string | undefined>();
     const statuses = new Map<number, number>();
     const next = bodies.values();

@@ -24,7 +24,9 @@ const manifestSchema = z.object({
   /** The keys that rows need. A canary, a known text encrypted with the key, shows a wrong key; keys are never here. */
   keys: z.array(z.object({ id: z.string(), rows: count, canary: z.base64().nullable() })),
   tables: z.array(z.object({ name, columns: z.array(z.string()), rows: count, ...content })),
-  files: z.array(z.object({ name: z.string().regex(/^(erasures\.jsonl|templates\/[^/]*[^/.][^/]*)$/), ...content })),
+  files: z
+    .array(z.object({ name: z.string().regex(/^(erasures\.jsonl|templates\/[^/\0]*[^/.\0][^/\0]*)$/), ...content }))
+    .refine((all) => new Set(all.map((it) => it.name)).size === all.length),
 });
 
 export type Manifest = z.infer<typeof manifestSchema>;

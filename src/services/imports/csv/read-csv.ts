@@ -64,7 +64,7 @@ async function readHead(bytes: AsyncIterator<Buffer>): Promise<{ head: Buffer; l
     const next = await bytes.next();
     if (!next.done) head = Buffer.concat([head, next.value]);
     const plain = head.toString('latin1').replaceAll(/"[^"]*"?/g, 'x');
-    const line = /[^\r\n]+(?=[\r\n])/.exec(plain)?.[0];
+    const [, line] = /^[\r\n]*([^\r\n]+)[\r\n]/.exec(plain) ?? [];
     if (line !== undefined || next.done || head.length > maxRow) return { head, line: line ?? plain };
   }
 }
