@@ -1,0 +1,29 @@
+/** Some files, and the tests that must notice a change to them. */
+export interface Part {
+  readonly mutate: string;
+  readonly except?: string;
+  /** Tests that run this code in their own process; a child process would run the program as it is. */
+  readonly tests: readonly string[];
+}
+
+/** Functions that need no database. */
+const plain = 'src/services/intake/{check-fields,read-value,suspicions,post-memory,statement/store-rows}.ts';
+
+export const areas: Readonly<Record<string, readonly Part[]>> = {
+  privacy: [{ mutate: 'src/privacy/**/*.ts', tests: ['test/unit/privacy.test.ts'] }],
+  classify: [{ mutate: 'src/mail/smtp/classify.ts', tests: ['test/unit/classify.test.ts'] }],
+  intake: [
+    { mutate: plain, tests: ['test/unit/check-fields.test.ts', 'test/unit/store-rows.test.ts'] },
+    {
+      mutate: 'src/services/intake/**/*.ts',
+      except: plain,
+      tests: ['test/database/submit.test.ts', 'test/http/batches.test.ts'],
+    },
+  ],
+  delivery: [
+    {
+      mutate: 'src/services/delivery/**/*.ts',
+      tests: ['test/unit/retry-schedule.test.ts', 'test/delivery/outcomes.test.ts', 'test/delivery/schedules.test.ts'],
+    },
+  ],
+};
