@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { describeKey, isKeyOf, type StoredKey, unwrapIndexKey } from './key-row.ts';
+import { isKeyOf, type StoredKey, unwrapIndexKey } from './key-row.ts';
 import { Keyring, sealingKey } from './keyring.ts';
 
 /** A configured key: its id and 32 secret bytes. */
@@ -43,12 +43,7 @@ export function checkKeys(
     const ids = stored.map((it) => `"${it.id}"`).join(' or ');
     throw new KeysWrong(`no key in ENCRYPTION_KEYS opens this database: put back key ${ids}`);
   }
-  const usedIndexKey = indexKey ?? randomBytes(32);
-  const [first] = keys;
-  const isNew = first !== undefined && !stored.some((it) => it.id === first.id);
-  return {
-    keyring: new Keyring(keys, usedIndexKey),
-    newRow: isNew ? describeKey(first, usedIndexKey) : undefined,
-    missing,
-  };
+  const keyring = new Keyring(keys, indexKey ?? randomBytes(32));
+  const isNew = !stored.some((it) => it.id === keyring.newestId);
+  return { keyring, newRow: isNew ? keyring.describeNewest() : undefined, missing };
 }

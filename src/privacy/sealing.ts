@@ -29,7 +29,7 @@ export function seal(plain: string | Uint8Array, place: Place, key: SealingKey):
   const cipher = createCipheriv('aes-256-gcm', key.secret, nonce, { authTagLength: tagLength });
   cipher.setAAD(associatedData(place, key.id));
   // GCM is a stream cipher: `update` returns the whole ciphertext, `final` nothing.
-  const ciphertext = typeof plain === 'string' ? cipher.update(plain, 'utf8') : cipher.update(plain);
+  const ciphertext = cipher.update(plain);
   cipher.final();
   return Buffer.concat([key.prefix, nonce, cipher.getAuthTag(), ciphertext]);
 }

@@ -1,9 +1,14 @@
 import { createHmac, hkdfSync } from 'node:crypto';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'chai';
+import { keyFile, makeKeyFile, makeKeys, readKeyFile } from '../../src/privacy/key-file.ts';
+import { isKeyOf } from '../../src/privacy/key-row.ts';
 import { createBlindIndex, Keyring, sealingKey } from '../../src/privacy/keyring.ts';
 import { checkKeys, KeysWrong } from '../../src/privacy/keyring-check.ts';
 import { placesOf, sealedTableNames, sealedTables } from '../../src/privacy/sealed-columns.ts';
-import { SealBroken } from '../../src/privacy/sealing.ts';
+import { SealBroken, sealedWith, unseal } from '../../src/privacy/sealing.ts';
+import { temporaryFolder } from '../support/program.ts';
 
 const key = (id: string, byte: number) => ({ id, secret: new Uint8Array(32).fill(byte) });
 const ringOf = (...keys: { id: string; secret: Uint8Array }[]) =>
@@ -46,6 +51,21 @@ describe('keyring', () => {
     expect(() => ring.open(Buffer.alloc(0), place)).to.throw(SealBroken);
   });
 
+  it('names the key of a value that is long enough', () => {
+    const sealed = ringOf(key('k1', 1)).seal('', place);
+    expect(sealedWith(sealed)).to.equal('k1');
+    for (const it of [sealed.subarray(0, -1), Buffer.of(1), Buffer.alloc(0)]) {
+      expect(() => sealedWith(it)).to.throw(SealBroken, 'not an encrypted value');
+    }
+  });
+
+  it('needs a key, and lists them, the newest first', () => {
+    const ring = ringOf(key('k2', 2), key('k1', 1));
+    expect([ring.newestId, ring.ids]).to.deep.equal(['k2', ['k2', 'k1']]);
+    expect(ring.describeNewest().id).to.equal('k2');
+    expect(() => ringOf()).to.throw(RangeError, 'at least one key');
+  });
+
   it('encrypts with the newest key and decrypts with every key', () => {
     const old = ringOf(key('k1', 1));
     const both = ringOf(key('k2', 2), key('k1', 1));
@@ -82,6 +102,26 @@ describe('keyring', () => {
   });
 });
 
+describe('key file', () => {
+  it('gets a new key, once', async () => {
+    await using folder = await temporaryFolder();
+    const now = new Date('2026-11-22T07:33:00Z');
+    const path = join(folder.path, 'data');
+    expect(readKeyFile(path)).to.equal(undefined);
+    const keys = makeKeyFile(path, now);
+    expect(keys).to.match(/^k20261122-073300:[\w+/]{43}=$/);
+    expect(readFileSync(keyFile(path), 'utf8')).to.equal(`${keys}\n`);
+    expect([makeKeyFile(path, now), readKeyFile(path)]).to.deep.equal([keys, keys]);
+    expect(makeKeys(now)).to.not.equal(keys);
+  });
+
+  it('that cannot be read is not taken for a missing one', async () => {
+    await using folder = await temporaryFolder();
+    mkdirSync(keyFile(folder.path));
+    expect(() => readKeyFile(folder.path)).to.throw();
+  });
+});
+
 describe('checkKeys', () => {
   const fresh = checkKeys([key('k1', 1)], []);
   const rows = [fresh.newRow].filter((it) => it !== undefined);
@@ -100,6 +140,16 @@ describe('checkKeys', () => {
     expect(newRow.id).to.equal('k2');
     const alone = checkKeys([key('k2', 2)], [newRow]);
     expect(alone.keyring.addressIndex('x').equals(fresh.keyring.addressIndex('x'))).to.equal(true);
+  });
+
+  it('finds the canary where every release writes it', () => {
+    const its = sealingKey('k1', key('k1', 1).secret);
+    const [{ canary = Buffer.alloc(0) } = {}] = rows;
+    expect(unseal(canary, { table: 'encryption_keys', column: 'canary', row: 'k1' }, its).toString()).to.equal(
+      'ruffinweb canary',
+    );
+    // Any other failure is no wrong key.
+    expect(() => isKeyOf({ canary }, { ...its, secret: undefined as never })).to.throw(TypeError);
   });
 
   it('refuses a key under the id of another one', () => {
