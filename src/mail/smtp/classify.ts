@@ -87,8 +87,7 @@ function meaningFor(error: Failure, progress: Progress): AttemptOutcome {
 type Stage = 'before' | 'mail' | 'rcpt' | 'after';
 
 /** A failure before or at MAIL FROM would be the same for every mail. */
-function stageOf(error: Failure, { began, handedOver }: Progress): Stage {
-  if (handedOver) return 'after';
+function stageOf(error: Failure, { began }: Progress): Stage {
   if (!began) return 'before';
   if (error.command === 'MAIL FROM') return 'mail';
   return error.command === 'RCPT TO' ? 'rcpt' : 'after';
