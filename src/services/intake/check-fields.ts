@@ -103,8 +103,7 @@ export function checkFields(
 
 function requiredIn(form: FieldRules, takesAnyFields = false): readonly string[] {
   if (takesAnyFields && form.fields == null) return form.requiredFields ?? [];
-  const isPlain = (form.fields ?? form.optionalFields ?? form.requiredFields) == null;
-  return isPlain ? alwaysRequired : requiredOf(form);
+  return requiredOf(form);
 }
 
 /**
@@ -129,8 +128,7 @@ function readKnown({ posted, declared, required, faults }: Post, field: KnownFie
     return isMissing ? faults.add(field, 'missing', 'missing') : undefined;
   }
   const text = readText(name, posted.get(name), knownFields[field], faults);
-  const own = declared?.get(field);
-  return own === undefined || text === undefined ? text : checkLength(text, { ...own, name }, faults);
+  return text === undefined ? undefined : checkLength(text, { ...declared?.get(field), name }, faults);
 }
 
 /** The name under which a known field was given. A fault must use that name. */

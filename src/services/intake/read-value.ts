@@ -44,10 +44,12 @@ export function readText(field: string, value: unknown, rule: Rule, faults: Faul
   return isTooLong || hasLines ? undefined : text;
 }
 
+type Length = Pick<FormField, 'name' | 'min' | 'max'>;
+
 /** Checks the length that a form declares. @returns undefined, and adds a fault, if it is wrong. */
-export function checkLength(text: string, { name, min = 0, max = Infinity }: FormField, faults: Faults) {
+export function checkLength(text: string, { name, min = 0, max = Infinity }: Length, faults: Faults) {
   if (isLongerThan(text, max)) return faults.add(name, 'too-long', 'tooLong', { max });
-  return min > 0 && !isLongerThan(text, min - 1) ? faults.add(name, 'range', 'tooShort', { min }) : text;
+  return isLongerThan(text, min - 1) ? text : faults.add(name, 'range', 'tooShort', { min });
 }
 
 /** As HTML writes numbers. */
@@ -60,7 +62,7 @@ const numberPattern = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
  * @returns the text to store; undefined, and adds a fault, if it breaks the declaration.
  */
 export function readDeclared(field: FormField, value: unknown, faults: Faults): string | undefined {
-  const { name, type, min, max } = field;
+  const { name, type, min = -Infinity, max = Infinity } = field;
   if (type === 'choice' || type === 'choices') return readChoices(field, value, faults);
   if (type === 'checkbox') return readCheckbox(field, value, faults);
   const limit = type === 'email' ? fieldLimits.email : fieldLimits.extraValue;
@@ -70,18 +72,18 @@ export function readDeclared(field: FormField, value: unknown, faults: Faults): 
   if (type === 'email') return readAddress(text) === undefined ? faults.add(name, 'invalid', 'address') : text;
   const number = Number(text);
   if (!numberPattern.test(text) || !Number.isFinite(number)) return faults.add(name, 'invalid', 'number');
-  if (min !== undefined && number < min) return faults.add(name, 'range', 'tooSmall', { min });
-  return max !== undefined && number > max ? faults.add(name, 'range', 'tooLarge', { max }) : text;
+  if (number < min) return faults.add(name, 'range', 'tooSmall', { min });
+  return number > max ? faults.add(name, 'range', 'tooLarge', { max }) : text;
 }
 
-function readChoices({ name, type, choices = [], min, max }: FormField, value: unknown, faults: Faults) {
+function readChoices({ name, type, choices, min = 0, max = Infinity }: FormField, value: unknown, faults: Faults) {
   const given = [value].flat().map(shownOf).filter(isGiven);
-  const chosen = [...new Set(given.map((it) => choices.find((choice) => choice === String(it).trim())))];
+  const chosen = [...new Set(given.map((it) => choices?.find((choice) => choice === String(it).trim())))];
   if (chosen.includes(undefined) || (type === 'choice' && chosen.length > 1)) {
     return faults.add(name, 'choice', 'choice');
   }
-  if (min !== undefined && chosen.length < min) return faults.add(name, 'range', 'tooFewChoices', { min });
-  if (max !== undefined && chosen.length > max) return faults.add(name, 'range', 'tooManyChoices', { max });
+  if (chosen.length < min) return faults.add(name, 'range', 'tooFewChoices', { min });
+  if (chosen.length > max) return faults.add(name, 'range', 'tooManyChoices', { max });
   return chosen.join(', ');
 }
 
@@ -123,7 +125,7 @@ export function nameInFault(name: string): string {
 
 /** Compares code points. Each is one or two units long, so most texts need no counting. A line break is one, as in browsers. */
 function isLongerThan(text: string, limit: number): boolean {
-  return text.length > limit && (text.length > 2 * limit || [...text.replaceAll('\r\n', '\n')].length > limit);
+  return text.length > limit && [...text.replaceAll('\r\n', '\n')].length > limit;
 }
 
 /** C0 and C1 control characters, DEL, and the Unicode line and paragraph separators. */
