@@ -1,27 +1,21 @@
 import { expect } from 'chai';
-import { type Answer, type Client, clientOf, submission } from '../support/api.ts';
+import { type Answer, type Client, submission } from '../support/api.ts';
 import { openTestContext } from '../support/context.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
-import { RunningServer } from '../support/program.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { type Api, openApi } from '../support/server-here.ts';
 
 describe('posts that arrive at the same moment', () => {
+  let api: Api;
   let db: TestDatabase;
-  let server: RunningServer;
   let http: Client;
 
   before(async () => {
-    db = await createDatabase();
+    api = await openApi({ NOTIFY_TO: 'owner@site.test', TRUST_PROXY: '1' });
+    ({ db, http } = api);
     await db.liftHourlyLimits();
-    server = await RunningServer.start({ DATABASE_URL: db.url, NOTIFY_TO: 'owner@site.test', TRUST_PROXY: '1' }, [
-      'serve',
-      '--no-deliver',
-    ]);
-    http = clientOf(server.url);
-    await db.maintenanceDone();
   });
   after(async () => {
-    await server[Symbol.asyncDispose]();
-    await db[Symbol.asyncDispose]();
+    await api[Symbol.asyncDispose]();
   });
   afterEach(async () => {
     await db.empty();
@@ -73,7 +67,7 @@ describe('posts that arrive at the same moment', () => {
       await db.query('alter table senders drop constraint no_such_sender');
     }
     expect(await db.count('messages')).to.equal(19);
-    expect(server.log).to.include('no_such_sender').and.not.include('p7@');
+    expect(api.server.log).to.include('no_such_sender').and.not.include('p7@');
     expect((await from(7)).status).to.equal(201);
   });
 
