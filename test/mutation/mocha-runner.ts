@@ -28,6 +28,9 @@ const maxTestMs = 8_000;
 /** The environment variable with the test files: with Stryker's own option for them, it activates static mutants too late. */
 export const testFiles = 'RUFFINWEB_MUTATION_TESTS';
 
+/** A test may stop the clock. */
+const now = performance.now.bind(performance);
+
 type Counts = Record<string, number>;
 
 const instrumented: Instrumented = {};
@@ -95,8 +98,8 @@ class MochaRunner implements TestRunner {
     return class extends Mocha.reporters.Base {
       constructor(runner: Mocha.Runner) {
         super(runner);
-        let since = performance.now();
-        const resultOf = (id: string) => ({ id, name: id, timeSpentMs: Math.round(performance.now() - since) });
+        let since = now();
+        const resultOf = (id: string) => ({ id, name: id, timeSpentMs: Math.round(now() - since) });
         runner.on('suite', (suite) => {
           instrumented.currentTestId = hooksOf(suite);
         });
@@ -108,7 +111,7 @@ class MochaRunner implements TestRunner {
         });
         runner.on('pass', (test) => {
           add({ ...resultOf(test.fullTitle()), status: TestStatus.Success, ...(test.file && { fileName: test.file }) });
-          since = performance.now();
+          since = now();
         });
         runner.on('fail', (test, error: Error) => {
           const { id, ...result } = resultOf(test.ctx?.currentTest?.fullTitle() ?? test.fullTitle());

@@ -47,8 +47,16 @@ describe('decideNextStep', () => {
     });
   });
 
+  it('waits five seconds for a server that is away, with jitter if it is broken', () => {
+    const stepAfter = (result: 'broken' | 'away') => decideNextStep(notification(1), { result }, 1);
+    expect(stepAfter('broken')).to.deep.equal({ state: 'queued', failure: null, waitMs: 6000, counts: false });
+    expect(stepAfter('away')).to.deep.equal({ state: 'queued', failure: null, waitMs: 5000, counts: false });
+  });
+
   it("ends on the server's acceptance or permanent rejection", () => {
-    expect(decideNextStep(notification(1), { result: 'accepted' }, 0)).to.include({ state: 'sent', failure: null });
+    expect(decideNextStep(notification(1), { result: 'accepted' }, 0)).to.deep.equal({
+      ...{ state: 'sent', failure: null, waitMs: 0, counts: true },
+    });
     expect(decideNextStep(notification(1), { result: 'refused' }, 0)).to.include({
       state: 'failed',
       failure: 'refused',

@@ -22,12 +22,12 @@ function isStale({ until, isGivenUp = false }: Claimed<unknown>): boolean {
 /** The rows that a worker has claimed and not started, in the order of the claims. */
 export class ClaimedAhead<Row extends { readonly id: string }> {
   readonly #lanes: number;
-  readonly #needsCheck: (row: Row) => boolean;
+  readonly #needsCheck: ((row: Row) => boolean) | undefined;
   readonly #finishedAt: number[] = [];
   #waiting: Claimed<Row>[] = [];
   #notYetChecked: Claimed<Row>[] = [];
 
-  constructor(lanes: number, needsCheck: (row: Row) => boolean) {
+  constructor(lanes: number, needsCheck?: (row: Row) => boolean) {
     this.#lanes = lanes;
     this.#needsCheck = needsCheck;
   }
@@ -55,7 +55,7 @@ export class ClaimedAhead<Row extends { readonly id: string }> {
 
   add(rows: readonly Row[]): void {
     const until = { date: Date.now() + maxWaitMs, steady: performance.now() + maxWaitMs };
-    for (const row of rows) (this.#needsCheck(row) ? this.#notYetChecked : this.#waiting).push({ row, until });
+    for (const row of rows) (this.#needsCheck?.(row) ? this.#notYetChecked : this.#waiting).push({ row, until });
   }
 
   /** The rows that were not yet checked may be sent, except these. */
@@ -68,7 +68,8 @@ export class ClaimedAhead<Row extends { readonly id: string }> {
   takeNext(): Row | undefined {
     const [first] = this.#waiting;
     if (first === undefined || isStale(first)) return undefined;
-    return this.#waiting.shift()?.row;
+    this.#waiting.shift();
+    return first.row;
   }
 
   /** Takes the rows that have waited for too long. */

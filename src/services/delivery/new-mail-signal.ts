@@ -37,7 +37,7 @@ export function createNewMailSignal(): NewMailSignal {
           resolve();
         };
         const timer = setTimeout(done, isRaised || stop.aborted ? 0 : maxMs);
-        stop.addEventListener('abort', done, { once: true });
+        stop.addEventListener('abort', done);
         wake = done;
       });
     },

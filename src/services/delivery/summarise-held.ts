@@ -45,7 +45,7 @@ function describeHeld({ config, keyring }: Scope, row: CoveredRow, summaryAt: Da
 
 /** A message whose key is missing must not keep back the others. */
 function readWritten(keyring: Scope['keyring'], { id, content, sender_id, sender_address }: CoveredRow) {
-  const sender = sender_id === null || sender_address === null ? null : { id: sender_id, address: sender_address };
+  const sender = sender_address === null ? null : { id: sender_id, address: sender_address };
   const written = openOrNull(() => openContent(keyring, { id, content, sender }));
   if (written === null) return { text: '(cannot be decrypted)' };
   return { ...written, text: written.text.trim() || written.extra.map(([, value]) => value).join(', ') };
@@ -68,7 +68,8 @@ interface CoveredRow {
   held_ms: number;
   reasons: string[];
   content: Buffer;
-  sender_id: string | null;
+  /** Set if there is an address. */
+  sender_id: string;
   sender_address: Buffer | null;
 }
 

@@ -64,12 +64,12 @@ export class Worker<Row extends LeasedRow, Content> {
     this.#stop = stop;
     this.#options = options;
     this.#lanes = new Lanes(job.lanes, () => this.#wake.resolve());
-    this.#claimed = new ClaimedAhead(job.lanes, job.needsCheck ?? (() => false));
+    this.#claimed = new ClaimedAhead(job.lanes, job.needsCheck);
     this.#scope = openScope(context);
     this.#settle = createSettleQueue(context, job, this.#interrupt.signal);
     this.#clearUnsent = createClearUnsent(context);
     this.#returns = createReturnQueue(this.#scope, job.table);
-    stop.addEventListener('abort', () => this.#wake.resolve(), { once: true });
+    stop.addEventListener('abort', () => this.#wake.resolve());
   }
 
   /** Whether it makes no sense to claim more before an attempt has ended. */
