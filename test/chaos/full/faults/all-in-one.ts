@@ -29,7 +29,7 @@ export const killedAllInOne: Fault = {
   },
 };
 
-/** Nothing may be uncertain afterwards: whoever is stopped has time to hear what became of each mail. */
+/** Nothing may be uncertain afterwards: every process that is stopped has time to hear what became of each mail. */
 export const stoppedAllInOne: Fault = {
   id: 'stopped-all-in-one',
   title: 'the same process is stopped (SIGTERM) while the mail server takes its time in DATA',

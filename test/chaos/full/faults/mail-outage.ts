@@ -24,7 +24,7 @@ export const mailOutage: Fault = {
     for (const way of ways) {
       if (way === 'not now') mail.answer('greeting', '421 4.3.2 not now');
       mailProxy.mode = way === 'not now' ? 'pass' : way;
-      // Whoever starts looks at once: at what is wrong, and whether the mail server is back.
+      // A worker that starts looks at once at what is wrong, and whether the mail server is back.
       const second = world.startWorker(1);
       for (let step = 0; step < stepsPerWay; step++) {
         await pause(isShort ? 200 : 3000);
