@@ -148,18 +148,25 @@ describe('alerts', () => {
   });
 
   it('tells a pause of the program at once, one of an operator after 10 minutes', async () => {
-    const pauses: [set: string, told: string[]][] = [
-      [`cause = 'broken'`, alertsOf(['paused'])],
-      [`cause = 'broken', is_away = true`, alertsOf(['paused'])],
-      [`cause = 'hand'`, []],
-      [`cause = 'restored'`, []],
+    const silent = { SMTP_HOST: '127.0.0.1', SMTP_PORT: '1', MAIL_FROM: 'forms@site.test' };
+    await using away = await openTestMailing(db, { ...settings(), ...silent });
+    const pauses: [set: string, seconds: number, told: string[], from?: MailingContext][] = [
+      [`cause = 'broken'`, 0, alertsOf(['paused'])],
+      [`cause = 'broken', is_away = true`, 0, alertsOf(['paused']), away],
+      // It is back, and a worker will notice within a minute.
+      [`cause = 'broken', is_away = true`, 0, []],
+      [`cause = 'broken', is_away = true`, 61, alertsOf(['paused'])],
+      [`cause = 'hand'`, 61, []],
+      [`cause = 'restored'`, 61, []],
     ];
-    for (const [set, expected] of pauses) {
-      await db.query(`truncate alerts; update mail_queue set ${set}, paused_at = now()`);
-      const watch = newWatch();
+    for (const [set, seconds, expected, from] of pauses) {
+      await db.query(
+        `truncate alerts; update mail_queue set ${set}, paused_at = now() - interval '${seconds} seconds'`,
+      );
+      const watch = newWatch(from);
       await look(watch);
       await look(watch);
-      expect(titles(), set).to.deep.equal(expected);
+      expect(titles(), `${set}, for ${seconds} s`).to.deep.equal(expected);
       await db.query('update mail_queue set cause = null, paused_at = null, is_away = false');
     }
   });
@@ -395,10 +402,13 @@ describe('alerts', () => {
     const away = await openTestMailing({ url: proxy.urlOf(db.url) } as TestDatabase, settings());
     const watch = newWatch(away);
     const isLooking = proxy.reached('doubt_mail').then(() => {
+      clockMs += minute;
       proxy.mode = 'refuse';
     });
     await look(watch);
     await isLooking;
+    await watch.look();
+    expect(titles(), 'only the look was long').to.deep.equal([]);
     await look(watch);
     expect(titles()).to.deep.equal([databaseAway.alert]);
     await away[Symbol.asyncDispose]();
@@ -408,7 +418,7 @@ describe('alerts', () => {
     await db.query(`alter database ${db.name} set default_transaction_read_only = on`);
     const other = await openTestMailing(db, settings());
     const two = [newWatch(other), newWatch(other)] as const;
-    const telling = await holdLock(context.orm.em, 7_226_946);
+    const telling = await holdLock(context.orm.em, 7_226_949);
     for (let looks = 0; looks < 3; looks++) for (const it of two) await pass(minute / 2).then(() => it.look());
     await telling?.[Symbol.asyncDispose]();
     await db.query(`set transaction read write; alter database ${db.name} set default_transaction_read_only = off`);

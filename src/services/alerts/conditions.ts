@@ -11,7 +11,7 @@ import { oldestDueSeconds, oldestQueuedSeconds } from '../health/readiness.ts';
 import { checkSamples } from '../health/sealed.ts';
 import type { Scope } from '../scope.ts';
 import { checkCertificate } from './certificate.ts';
-import { checkMailServer } from './mail-server.ts';
+import { askMailServer, checkMailServer } from './mail-server.ts';
 
 /** What a look knows and may use. */
 export interface Look {
@@ -40,12 +40,14 @@ export const databaseAway: Omit<Condition, 'find'> = {
 /** By the name in the table `alerts`. */
 export const conditions: Readonly<Record<string, Condition>> = {
   paused: {
-    when: 'the mail server is away or does not let us in, or the queue has been paused for 10 minutes',
+    when: 'the mail server is away or does not let us in, which the next email shows, or the queue has been paused for 10 minutes',
     alert: 'mail is paused',
     find: async (scope, { now, mailer, stop }) => {
       const pause = await readPause(scope.em, undefined);
       if (pause === null) return await checkMailServer(scope, mailer, stop);
       const ms = now.getTime() - Date.parse(pause.since);
+      // After a restart of the mail server, workers may notice only now that it is back.
+      if (pause.cause === 'away' && ms < 60_000) return await askMailServer(scope, mailer, stop);
       // An operator who paused it knows that, and one who restores a backup has work to do first.
       const isOurs = pause.cause === 'away' || pause.cause === 'broken';
       return isOurs || ms >= 600_000 ? `${describePause(pause, scope.config).fact}, for ${formatSpan(ms)}` : undefined;

@@ -5,6 +5,8 @@ import { leaseMs } from '../delivery/job.ts';
 import { explainBrokenTransport } from '../delivery/pause/pause.ts';
 import type { Scope } from '../scope.ts';
 
+type Asker = Pick<Scope, 'em' | 'config'>;
+
 /** A mail server that takes longer than this to let us in counts as away. */
 const patienceMs = 20_000;
 
@@ -27,13 +29,17 @@ select (
 };
 
 /** What is wrong with the mail server, although the queue is not paused; undefined if nothing. Without mail it asks nothing. */
-export async function checkMailServer(
-  { em, config }: Pick<Scope, 'em' | 'config'>,
+export async function checkMailServer(scope: Asker, mailer: Mailer, stop: AbortSignal): Promise<string | undefined> {
+  const [row] = await runStatement<{ doubtful: boolean }>(scope.em, doubtStatement, []);
+  return row?.doubtful ? await askMailServer(scope, mailer, stop) : undefined;
+}
+
+/** Asks in any case. */
+export async function askMailServer(
+  { config }: Pick<Asker, 'config'>,
   mailer: Mailer,
   stop: AbortSignal,
 ): Promise<string | undefined> {
-  const [row] = await runStatement<{ doubtful: boolean }>(em, doubtStatement, []);
-  if (!row?.doubtful) return undefined;
   const tooLate = grace(patienceMs, stop).then(() => ({ result: 'away' }) as const);
   const { result } = await Promise.race([mailer.verify(), tooLate]);
   return result === 'away' || result === 'broken' ? explainBrokenTransport(config, result).fact : undefined;

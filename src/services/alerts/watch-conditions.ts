@@ -52,8 +52,7 @@ export class Watch {
   }
 
   async look(): Promise<void> {
-    const { log } = this.#context;
-    const startedAt = this.#context.now();
+    const { log, now } = this.#context;
     this.#isUnheard = false;
     let fact: string | undefined;
     try {
@@ -63,7 +62,7 @@ export class Watch {
       if (!isOutage(error)) return;
       fact = `the database ${lacksWrites(error) ? 'takes no writes' : 'does not answer'}, seen from ${hostname()}`;
     }
-    this.#away = await this.#settle(databaseAway, this.#away, fact, startedAt);
+    this.#away = await this.#settle(databaseAway, this.#away, fact, now());
   }
 
   /** Each process asks whether the database takes writes, and one at a time looks at the rest. */
