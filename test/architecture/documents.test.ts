@@ -27,6 +27,17 @@ describe('documents', () => {
     expect(named).to.have.members(Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies }));
   });
 
+  it('pin each package to one version, with its hash', () => {
+    const { dependencies, devDependencies, optionalDependencies } = JSON.parse(read('package.json'));
+    for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies })) {
+      expect(version, name).to.match(/^\d+\.\d+\.\d+(?:-[\w.]+)?$/);
+    }
+    const { '': _project, ...locked } = JSON.parse(read('package-lock.json')).packages;
+    for (const [path, { integrity }] of Object.entries<{ integrity?: string }>(locked)) {
+      expect(integrity, path).to.match(/^sha512-/);
+    }
+  });
+
   it('link only to files that exist', () => {
     for (const document of documents) {
       const text = readDocument(document);
