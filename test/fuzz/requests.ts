@@ -1,4 +1,5 @@
 import * as fc from 'fast-check';
+import { place } from './damage.ts';
 
 /** What one client sends. */
 export interface Connection {
@@ -221,7 +222,7 @@ interface Change {
   insert: string;
 }
 const anyChange: fc.Arbitrary<Change> = fc.record({
-  at: fc.double({ min: 0, max: 1, noNaN: true }),
+  at: place,
   remove: fc.nat(3),
   insert: fc.oneof(
     fc.constantFrom(
@@ -251,10 +252,7 @@ export const anyConnection: fc.Arbitrary<Connection> = fc
       { weight: 2, arbitrary: fc.constant([]) },
       { weight: 1, arbitrary: fc.array(anyChange, { maxLength: 2 }) },
     ),
-    cut: fc.oneof(
-      { weight: 3, arbitrary: fc.constant(1) },
-      { weight: 1, arbitrary: fc.double({ min: 0, max: 1, noNaN: true }) },
-    ),
+    cut: fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: place }),
     slices: fc.oneof(
       { weight: 3, arbitrary: fc.constant([1e6]) },
       { weight: 3, arbitrary: fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 5 }) },
@@ -265,9 +263,11 @@ export const anyConnection: fc.Arbitrary<Connection> = fc
   .map(({ requests, changes, cut, slices, finLater }) => ({
     bytes: () => {
       let bytes = requests.map((make) => make(makeBody())).join('');
+      // Node reports nothing wrong in a request to upgrade before its timeout, which takes too long here.
+      if (/^Upgrade: /m.test(bytes)) return bytes;
       for (const { at, remove, insert } of changes) {
-        const place = Math.floor(at * bytes.length);
-        bytes = bytes.slice(0, place) + insert + bytes.slice(place + remove);
+        const start = Math.floor(at * bytes.length);
+        bytes = bytes.slice(0, start) + insert + bytes.slice(start + remove);
       }
       return bytes.slice(0, Math.ceil(cut * bytes.length));
     },

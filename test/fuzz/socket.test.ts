@@ -102,7 +102,7 @@ describe('bytes on a connection', () => {
     socket.end();
     const inTime = await Promise.race([closed, pause(deadlineMs, false, { ref: false })]);
     socket.destroy();
-    expect(inTime, `closed in time after ${JSON.stringify(received.slice(0, 200))}`).to.equal(true);
+    expect(inTime, `closed in time: sent ${shown(bytes)}\nreceived ${shown(received)}`).to.equal(true);
     return received;
   }
 
