@@ -45,7 +45,8 @@ function checkOlderKeys([, ...older]: readonly { id: string; secret: Uint8Array 
 function withoutPassword(url: URL): string {
   const shown = new URL(url);
   if (shown.password !== '') shown.password = '***';
-  // Redis takes a password here, too.
+  // A password alone may stand in its place by mistake, and Redis takes one in the query.
+  else if (shown.username !== '') shown.username = '***';
   if (shown.search !== '') shown.search = '?***';
   return shown.href;
 }

@@ -116,10 +116,15 @@ describe('config', () => {
         .to.match(/DATABASE_URL +\*\*\* /)
         .and.not.include('hunter2');
     }
-    const inQuery = { REDIS_URL: 'redis://redis.example.test/?password=hunter2' };
-    expect((await runHere(['config', 'check'], { url: 'embedded' }, { settings: inQuery })).stderr)
-      .to.include('REDIS_URL=rediss://redis.example.test/?***')
-      .and.not.include('hunter2');
+    for (const [given, shown] of [
+      ['redis.example.test/?password=hunter2', 'redis.example.test/?***'],
+      ['hunter2@redis.example.test', '***@redis.example.test'],
+    ]) {
+      const settings = { REDIS_URL: `redis://${given}` };
+      expect((await runHere(['config', 'check'], { url: 'embedded' }, { settings })).stderr)
+        .to.include(`REDIS_URL=rediss://${shown}`)
+        .and.not.include('hunter2');
+    }
     const items: { name: string; value: string }[] = JSON.parse(revealed.stdout).items;
     expect(items.find((it) => it.name === 'SMTP_PASSWORD')).to.deep.equal({
       name: 'SMTP_PASSWORD',
