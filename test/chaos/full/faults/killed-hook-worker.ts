@@ -1,3 +1,4 @@
+import { soon } from '../../../support/until.ts';
 import { type Fault, rowOf } from '../fault.ts';
 import type { HookStep } from '../hook-sink.ts';
 import { World } from '../world.ts';
@@ -21,9 +22,11 @@ export const killedHookWorker: Fault = {
       await world.sends(Math.floor(world.random() * 40));
       const moment = isShort ? (steps[2 + cycle] ?? 'read') : (moments[cycle % moments.length] ?? 'read');
       const isStep = (it: string): it is HookStep => steps.includes(it as HookStep);
-      const goOn = isStep(moment) ? await hooks.hold(moment) : await databaseProxy.reached(moment);
+      let goOn = () => {};
+      if (isStep(moment)) goOn = await soon(moment, hooks.hold(moment));
+      else await soon(moment, databaseProxy.reached(moment));
       await worker.stop('SIGKILL');
-      goOn?.();
+      goOn();
     }
     world.startWorker();
     await world.recovers();

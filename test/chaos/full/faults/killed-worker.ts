@@ -1,4 +1,5 @@
 import type { Held, Step } from '../../../support/smtp-server.ts';
+import { soon } from '../../../support/until.ts';
 import { type Fault, rowOf } from '../fault.ts';
 import { World } from '../world.ts';
 
@@ -99,7 +100,7 @@ async function killAt(world: World, moment: Moment): Promise<void> {
   const ended: Promise<unknown>[] = [];
   const kill = () => void ended.push(world.workers[0]?.stop('SIGKILL') ?? Promise.resolve());
   if (onConnecting.includes(moment)) {
-    const killed = moment(world, kill);
+    const killed = soon('its moment', moment(world, kill));
     start();
     const end = await killed;
     await Promise.all(ended);
@@ -108,7 +109,7 @@ async function killAt(world: World, moment: Moment): Promise<void> {
     start();
     await world.recovers();
     await world.sends(Math.floor(world.random() * 60));
-    const end = await moment(world, kill);
+    const end = await soon('its moment', moment(world, kill));
     await Promise.all(ended);
     end();
   }
