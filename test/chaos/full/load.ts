@@ -1,5 +1,6 @@
 import { Agent, request } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
+import { randomFrom } from '../../support/random.ts';
 import { Ledger } from './ledger.ts';
 
 /** One line of the visitors' own ledger. A post has a line before it is sent, and one for each answer. */
@@ -47,6 +48,8 @@ interface Post {
   message: string;
   /** The visitor's own, so that limits by network or by domain do not apply. */
   ip: string;
+  /** Of its own: what a visitor chooses does not depend on how quickly others are answered. */
+  random: () => number;
 }
 
 /**
@@ -91,16 +94,21 @@ export class Load {
   }
 
   /** One visitor more, now. @returns when the post was acknowledged, or the load stopped. */
-  async visit(): Promise<void> {
+  visit(): Promise<void> {
+    const visit = this.#visit().finally(() => this.#open.delete(visit));
+    this.#open.add(visit);
+    return visit;
+  }
+
+  async #visit(): Promise<void> {
     const post = this.#newPost();
     for (let tries = 0; tries === 0 || !this.#isStopped; tries++) {
       const answer = await this.#send(post);
       if (answer.status !== 'none' && answer.status < 500 && answer.status !== 409) {
-        const { random, againOneIn = 50 } = this.#options;
-        if (answer.status === 201 && random() < 1 / againOneIn) await this.#sendAgain(post);
+        if (answer.status === 201 && post.random() < 1 / (this.#options.againOneIn ?? 50)) await this.#sendAgain(post);
         return;
       }
-      await pause(100 + this.#options.random() * 400);
+      await pause(100 + post.random() * 400);
     }
   }
 
@@ -112,25 +120,23 @@ export class Load {
       const now = performance.now();
       due = Math.min(due + ((now - last) * this.#rate) / 1000, this.#rate);
       last = now;
-      for (; due >= 1 && this.#open.size < maxOpen; due--) {
-        const visit = this.visit().finally(() => this.#open.delete(visit));
-        this.#open.add(visit);
-      }
+      for (; due >= 1 && this.#open.size < maxOpen; due--) void this.visit();
     }
   }
 
   #newPost(): Post {
-    const { forms, random, canary } = this.#options;
+    const { forms, canary } = this.#options;
+    const random = randomFrom(this.#options.random() * 2 ** 32);
     const number = this.#number++;
     const key = `${canary}-${number}`;
     const slugs = Object.entries(forms).flatMap(([slug, weight]) => Array<string>(weight).fill(slug));
     const form = slugs[Math.floor(random() * slugs.length)] ?? '';
     const ip = `10.${(number >> 8) & 255}.${number & 255}.1`;
-    return { key, form, ip, email: `ada@${key}.test`, message: `The post ${key}.` };
+    return { key, form, ip, email: `ada@${key}.test`, message: `The post ${key}.`, random };
   }
 
   async #sendAgain(post: Post): Promise<void> {
-    const again = this.#options.random() < 0.5 ? 'same' : 'other';
+    const again = post.random() < 0.5 ? 'same' : 'other';
     await this.#send(again === 'same' ? post : { ...post, message: `Not the post ${post.key}.` }, again);
   }
 

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { randomFrom } from '../../../support/random.ts';
 import { until } from '../../../support/until.ts';
 import { rowWithAnswers } from '../answers.ts';
 import { type Fault, look, type Noticed, type Stage } from '../fault.ts';
@@ -56,10 +57,12 @@ export const databaseFrozen: Fault = {
     let noticed: Noticed | undefined;
     for (const kind of kinds) {
       await world.acknowledges(Math.floor(world.random() * 200));
+      // How many connections are open is not of the seed.
+      const chance = randomFrom(world.random() * 2 ** 32);
       const lasts = isShort ? 500 : 3500 + world.random() * 2500;
       if (kind === 'processes') await postgres.signal('SIGSTOP');
       else if (kind === 'network') world.outside.databaseProxy.mode = 'swallow';
-      else world.outside.databaseProxy.silence(() => kind === 'all connections' || world.random() < 0.5);
+      else world.outside.databaseProxy.silence(() => kind === 'all connections' || chance() < 0.5);
       if (kind === 'network') noticed ??= await look(world);
       await pause(lasts);
       if (kind === 'processes') await postgres.signal('SIGCONT');
