@@ -12,7 +12,7 @@ const notification = (id: string, messageId: string) => ({
   ...{ uncertain: 0, accepted: 1 },
 });
 const mail = (id: string, to: string, key: string) => ({
-  ...{ at, messageId: `<${id}@s>`, to: [to], about: `ada@${key}.test`, hash: `hash of ${id}` },
+  ...{ at, messageId: `<${id}@s>`, to: [to], about: key, hash: `hash of ${id}` },
 });
 
 /**
@@ -36,7 +36,7 @@ function goodFacts(): Changeable {
     emails: [notification('e1', 'm1'), notification('e2', 'm2'), { ...notification('a2', 'm2'), kind: 'auto-reply' }],
     deliveries: [{ id: 'd2', messageId: 'm2', state: 'sent', uncertain: 0, accepted: 1 }],
     mails: [mail('e1', 'owner@s', 'k1'), mail('e2', 'owner@s', 'k2'), mail('a2', 'ada@k2.test', 'k2')],
-    calls: [{ at, id: 'd2', hash: 'hash of d2' }],
+    calls: [{ at, id: 'd2', hash: 'hash of d2', messageId: 'm2' }],
     forms: {
       plain: { notifications: 1, autoReply: false, hooks: 0 },
       full: { notifications: 1, autoReply: true, hooks: 1 },
@@ -44,6 +44,7 @@ function goodFacts(): Changeable {
     owner: 'owner@s',
     clocksJumped: false,
     miscounted: [],
+    stuck: [],
     badLines: [],
     ended: [],
   };
@@ -64,7 +65,7 @@ function again<Item>(list: Item[], index: number, how: Partial<Item> = {}): void
 describe('the oracle', () => {
   it('finds nothing wrong in a world where nothing is wrong', () => {
     expect(judge(goodFacts())).to.deep.equal({
-      ...{ acknowledged: 2, lost: 0, duplicated: 0, uncertain: 0, violations: [] },
+      ...{ acknowledged: 2, lost: 0, duplicated: 0, givenUp: 0, uncertain: 0, violations: [] },
     });
   });
 
@@ -277,7 +278,10 @@ describe('the oracle', () => {
     'a notification that went to a visitor': [(it) => change(it.mails, 0, { to: ['ada@k1.test'] }), 'right content'],
     'an auto-reply to another visitor': [(it) => change(it.mails, 2, { to: ['ada@k1.test'] }), 'right content'],
     'a mail to two': [(it) => change(it.mails, 0, { to: ['owner@s', 'ada@k1.test'] }), 'right content'],
-    'a mail about another message': [(it) => change(it.mails, 0, { about: 'ada@k2.test' }), 'right content'],
+    'a mail about another message': [(it) => change(it.mails, 0, { about: 'k2' }), 'right content'],
+    'a mail that also names another message': [(it) => change(it.mails, 0, { about: 'k1,k2' }), 'right content'],
+    'a hook call about another message': [(it) => change(it.calls, 0, { messageId: 'm1' }), 'right content'],
+    'a mail that waits for ever': [(it) => it.stuck.push('e1'), 'at least once'],
     'a sender with a wrong count': [(it) => it.miscounted.push('s1'), 'right content'],
     'a process that ended': [(it) => it.ended.push('serve ended by itself: 1'), 'no crash'],
     'a line that says too much': [(it) => it.badLines.push('a line'), 'silence'],

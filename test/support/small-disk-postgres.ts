@@ -86,6 +86,11 @@ export class SmallDiskPostgres implements AsyncDisposable {
     }
   }
 
+  /** Its log file, which only its own processes see by its path. */
+  get log(): string {
+    return `/proc/${this.#child.pid}/root${this.#folder}/log`;
+  }
+
   /** Writes a file until nothing more fits on the disk of the tables, or on that of the write-ahead log. */
   async fill(disk: 'tables' | 'log' = 'tables'): Promise<void> {
     await this.#ask(disk === 'tables' ? 'fill' : 'fill-log');

@@ -28,7 +28,12 @@ export function judgeContent(facts: Facts, say: Say): void {
     if (email === undefined || key === undefined) continue;
     const recipient = email.kind === 'notification' ? owner : addressOf(key);
     if (to.join() !== recipient) say('right content', `${email.kind} ${email.id} went to ${to}, not to ${recipient}`);
-    if (about !== addressOf(key)) say('right content', `${email.kind} ${email.id} of ${key} is about ${about}`);
+    if (about !== key) say('right content', `${email.kind} ${email.id} of ${key} is about ${about}`);
+  }
+  const messageOf = new Map(facts.deliveries.map((it) => [it.id, it.messageId]));
+  for (const { id, messageId } of facts.calls) {
+    const own = messageOf.get(id);
+    if (own && messageId !== own) say('right content', `hook delivery ${id} of ${own} is about ${messageId}`);
   }
   for (const it of miscounted) say('right content', `the count of messages of sender ${it} is wrong`);
 }

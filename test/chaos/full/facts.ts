@@ -31,7 +31,7 @@ export interface StoredDelivery {
   /** Null for a test delivery. */
   messageId: string | null;
   state: string;
-  /** Attempts on record that brought no answer 2xx: the receiver may have taken it all the same. */
+  /** Attempts on record that brought no answer: the receiver may have taken it all the same. */
   uncertain: number;
   /** Attempts on record that the receiver took. */
   accepted: number;
@@ -53,6 +53,8 @@ export interface Facts {
   miscounted: readonly string[];
   /** Whether the fault moved clocks by days: an auto-reply that is queued then counts as too late, and is cancelled. */
   clocksJumped: boolean;
+  /** Emails and hook deliveries that would not have left within a day. */
+  stuck: readonly string[];
   /** Lines of logs, alerts and tables that say something about a visitor, or that a process failed in a way it must not. */
   badLines: readonly string[];
   /** Processes that ended although nobody stopped them. */
@@ -90,6 +92,8 @@ export interface Verdict {
   lost: number;
   /** Mails and hook deliveries that arrived more than once, each extra copy counted. */
   duplicated: number;
+  /** Auto-replies that were given up, and may not have arrived. */
+  givenUp: number;
   /** Attempts on record whose outcome nobody knew. */
   uncertain: number;
   violations: Violation[];

@@ -8,7 +8,7 @@ export interface Stage {
   /** Durable; the fault may restart it, and leaves it running. */
   postgres: MachinePostgres;
   seed: number;
-  /** Whether it is the short run of `npm run test:chaos` without `--full`. */
+  /** `--short`: a few cycles. */
   isShort: boolean;
 }
 
@@ -37,6 +37,8 @@ export interface Row {
   lost: number;
   duplicated: number;
   uncertain: number;
+  /** Auto-replies that may not have arrived. */
+  givenUp?: number;
   /** Undefined where nothing was down. */
   recovery: Recovery | undefined;
   /** Undefined where there is nothing to notice, such as a kill after which the process is back at once. */

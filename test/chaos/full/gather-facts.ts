@@ -17,7 +17,7 @@ export async function gatherFacts(world: World, logs: readonly string[], forms: 
   );
   const deliveries = await world.query<StoredDelivery>(
     `select id, case when event = 'message.accepted' then message_id end as "messageId", state,
-       (select count(*)::int from hook_attempts where delivery_id = d.id and outcome <> 'accepted') as uncertain,
+       (select count(*)::int from hook_attempts where delivery_id = d.id and outcome in ('unknown', 'away')) as uncertain,
        (select count(*)::int from hook_attempts where delivery_id = d.id and outcome = 'accepted') as accepted
      from hook_deliveries d`,
   );
@@ -35,6 +35,7 @@ export async function gatherFacts(world: World, logs: readonly string[], forms: 
     owner: String(outside.settings.NOTIFY_TO),
     clocksJumped: world.clocksJumped,
     miscounted: miscounted.map((it) => it.id),
+    stuck: world.stuck,
     badLines: [
       ...logs.flatMap((path) => badLinesIn(readFileSync(path, 'utf8'), canary)),
       ...badLinesIn(outside.alerts.ledger.map((it) => JSON.stringify(it)).join('\n'), canary),

@@ -9,6 +9,8 @@ export interface TakenDelivery {
   /** The `webhook-id`, which is the id of the delivery. */
   id: string;
   hash: string;
+  /** The message that its body names. */
+  messageId?: string;
 }
 
 /** `connected`; `read`: not yet in the ledger; `written`: in the ledger, without an answer; `answered`. */
@@ -23,14 +25,19 @@ export class HookSink implements AsyncDisposable {
   isSilent = false;
   #awaited: { step: HookStep; arrive: (goOn: () => void) => void } | undefined;
   readonly #server = createServer((request, response) => {
-    const hash = createHash('sha256');
+    let body = '';
+    request.setEncoding('utf8');
     request.on('error', () => {});
-    request.on('data', (chunk: Buffer) => hash.update(chunk));
+    request.on('data', (chunk: string) => {
+      body += chunk;
+    });
     request.on('end', async () => {
       if (this.isSilent) return;
       const id = String(request.headers['webhook-id']);
       await this.#reached('read');
-      if (this.status === 200) this.ledger.write({ at: Date.now(), id, hash: hash.digest('hex') });
+      const hash = createHash('sha256').update(body).digest('hex');
+      const messageId = /"messageId":\s*"([^"]+)"/.exec(body)?.[1];
+      if (this.status === 200) this.ledger.write({ at: Date.now(), id, hash, ...(messageId && { messageId }) });
       await this.#reached('written');
       response.writeHead(this.status).end(() => void this.#reached('answered'));
     });

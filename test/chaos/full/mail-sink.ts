@@ -9,7 +9,7 @@ export interface TakenMail {
   /** The Message-ID header, with its brackets. */
   messageId: string;
   to: string[];
-  /** The visitor whom it is about, or to whom it goes: an address that its headers name. */
+  /** The keys of all posts that it names, by an address or a text. */
   about: string;
   /** SHA-256 of the mail as it came, headers included. */
   hash: string;
@@ -56,7 +56,7 @@ export class MailSink extends SmtpServer {
         at: this.lastAt,
         messageId,
         to: [...to],
-        about: /^(?:Reply-To|To): .*?(ada@[^\s>]+\.test)/m.exec(raw)?.[1] ?? '',
+        about: keysIn(raw),
         hash: createHash('sha256').update(raw).digest('hex'),
         ...(at?.beside && { beside: true }),
       });
@@ -77,6 +77,12 @@ export class MailSink extends SmtpServer {
     await super[Symbol.asyncDispose]();
     this.ledger[Symbol.dispose]();
   }
+}
+
+/** Also in a line that quoted-printable has broken. */
+function keysIn(raw: string): string {
+  const found = raw.replaceAll('=\r\n', '').matchAll(/ada@([\w-]+)\.test|[Tt]he post ([\w-]+)\./g);
+  return [...new Set([...found].map((it) => it[1] ?? it[2]))].join();
 }
 
 function idIn(raw: string): string {

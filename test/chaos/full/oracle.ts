@@ -13,10 +13,12 @@ export function judge(facts: Facts): Verdict {
   judgeRows(facts, say);
   judgeContent(facts, say);
   const copies = judgeMails(facts, say) + judgeCalls(facts, say);
+  for (const it of facts.stuck) say('at least once', `${it} would not have left within a day`);
   for (const it of facts.ended) say('no crash', it);
   for (const it of facts.badLines) say('silence', it);
   const uncertain = [...facts.emails, ...facts.deliveries].reduce((sum, it) => sum + it.uncertain, 0);
-  return { acknowledged, lost, duplicated: copies, uncertain, violations };
+  const givenUp = facts.emails.filter((it) => it.kind === 'auto-reply' && it.state !== 'sent').length;
+  return { acknowledged, lost, duplicated: copies, givenUp, uncertain, violations };
 }
 
 /** Each post as its visitor saw it, beside what is stored under its key. */

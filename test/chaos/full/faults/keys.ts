@@ -51,7 +51,7 @@ async function useKeys(world: World, keys: string): Promise<void> {
 
 /** The server as an operator does it, the worker by a kill. */
 async function restart(world: World): Promise<void> {
-  await world.servers[0]?.stop();
+  if (world.servers[0]) await world.stopCleanly(world.servers[0]);
   await world.workers[0]?.stop('SIGKILL');
   world.startServer();
   world.startWorker();

@@ -29,7 +29,7 @@ export const oldBackup: Fault = {
     world.startServer();
     await world.acknowledges(isShort ? 30 : 1000);
     // Some mail is queued when the backup is made, and sent later.
-    await world.workers[0]?.stop();
+    if (world.workers[0]) await world.stopCleanly(world.workers[0]);
     await world.acknowledges(isShort ? 20 : 100);
     const before = acknowledgedIn(world);
     const backup = join(world.outside.folder, 'backup');
@@ -134,7 +134,7 @@ function withoutGone(facts: Facts, { keys, erased, calledBefore, restoredAt }: G
     mails: facts.mails.filter((it) => headers.has(it.messageId) || it.at > restoredAt),
     calls: facts.calls.filter((it) => ids.has(it.id) || it.at > restoredAt),
     // A cancelled email was found in the mailbox: it counts as sent, and must have arrived once.
-    emails: facts.emails.map((it) => (it.state === 'cancelled' ? { ...it, state: 'sent' } : it)),
+    emails: facts.emails.map((it) => (it.state === 'cancelled' ? { ...it, state: 'sent', accepted: 1 } : it)),
     // Resuming asks for these: a hook is called at least once, and its receiver knows the id.
     deliveries: facts.deliveries.map((it) => (calledBefore.has(it.id) ? { ...it, uncertain: it.uncertain + 1 } : it)),
   };
