@@ -34,6 +34,13 @@ export const twoReleases: Fault = {
     }
     // The releases word the same mail differently. Its Message-ID is the same.
     const adjust = (facts: Facts) => ({ ...facts, mails: facts.mails.map((it) => ({ ...it, hash: '' })) });
-    return await rowOf(world, cycles, { note: `the other release is ${release.version}` }, adjust);
+    return await rowOf(
+      world,
+      cycles,
+      {
+        note: `The other release is ${release.version}, which words mail differently: copies are the same by their Message-ID.`,
+      },
+      adjust,
+    );
   },
 };
