@@ -79,9 +79,9 @@ export class MailSink extends SmtpServer {
   }
 }
 
-/** Also in a line that quoted-printable has broken. */
+/** Also in a line that quoted-printable has broken; not a Message-ID whose UUID ends in "ada". */
 function keysIn(raw: string): string {
-  const found = raw.replaceAll('=\r\n', '').matchAll(/ada@([\w-]+)\.test|[Tt]he post ([\w-]+)\./g);
+  const found = raw.replaceAll('=\r\n', '').matchAll(/(?<!\w)ada@([\w-]+)\.test|[Tt]he post ([\w-]+)\./g);
   return [...new Set([...found].map((it) => it[1] ?? it[2]))].join();
 }
 
