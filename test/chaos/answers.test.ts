@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { judgeAnswers } from './full/answers.ts';
-import type { VisitLine } from './full/load.ts';
+import { judgeAnswers } from './full/judges/answers.ts';
+import type { VisitLine } from './full/ledgers/load.ts';
 
 describe('the judge of answers', () => {
   /** One post that is tried once, after the server has taken another. */

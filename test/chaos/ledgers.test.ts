@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { temporaryFolder } from '../support/program.ts';
 import { mailerTo, someMail } from '../support/smtp-mail.ts';
-import { HookSink } from './full/hook-sink.ts';
-import { Load, type VisitLine } from './full/load.ts';
-import { MailSink } from './full/mail-sink.ts';
+import { HookSink } from './full/ledgers/hook-sink.ts';
+import { Load, type VisitLine } from './full/ledgers/load.ts';
+import { MailSink } from './full/ledgers/mail-sink.ts';
 
 describe('the ledgers', () => {
   const answers: Record<string, [RequestListener, Partial<VisitLine>]> = {

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import type { VisitLine } from './full/load.ts';
-import { badLinesIn, type Facts, type Invariant, judge } from './full/oracle.ts';
+import { badLinesIn, type Facts, type Invariant, judge } from './full/judges/oracle.ts';
+import type { VisitLine } from './full/ledgers/load.ts';
 
 /** Facts that a test may change. */
 type Changeable = { -readonly [Key in keyof Facts]: Facts[Key] extends readonly (infer Item)[] ? Item[] : Facts[Key] };

@@ -1,6 +1,6 @@
 import type { MachinePostgres } from '../../support/machine-postgres.ts';
 import { ruffinweb } from '../../support/program.ts';
-import type { Facts, Violation } from './oracle.ts';
+import type { Facts, Violation } from './judges/oracle.ts';
 import type { Recovery, World } from './world.ts';
 
 /** What every fault gets. */

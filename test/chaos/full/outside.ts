@@ -4,8 +4,8 @@ import { type Settings, temporaryFolder } from '../../support/program.ts';
 import { Receiver } from '../../support/receiver.ts';
 import type { SmtpServerOptions } from '../../support/smtp-server.ts';
 import { TcpProxy } from '../../support/tcp-proxy.ts';
-import { HookSink } from './hook-sink.ts';
-import { MailSink } from './mail-sink.ts';
+import { HookSink } from './ledgers/hook-sink.ts';
+import { MailSink } from './ledgers/mail-sink.ts';
 
 /** Everything around the processes of the program: it must not forget, and it can break. */
 export interface Outside extends AsyncDisposable {

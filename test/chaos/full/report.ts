@@ -1,5 +1,5 @@
 import { cpus, totalmem } from 'node:os';
-import type { DrillRow } from './alarm-drill.ts';
+import type { DrillRow } from './alarm/alarm-drill.ts';
 import type { Row } from './fault.ts';
 
 export interface Result extends Row {

@@ -4,9 +4,9 @@ import { ruffinweb, type Settings } from '../../support/program.ts';
 import { randomFrom } from '../../support/random.ts';
 import type { SmtpServerOptions } from '../../support/smtp-server.ts';
 import { until } from '../../support/until.ts';
-import { gatherFacts } from './gather-facts.ts';
-import { Load } from './load.ts';
-import { type Facts, judge, type Verdict } from './oracle.ts';
+import { gatherFacts } from './judges/gather-facts.ts';
+import { type Facts, judge, type Verdict } from './judges/oracle.ts';
+import { Load } from './ledgers/load.ts';
 import { type Outside, openOutside } from './outside.ts';
 import { Process, type ProcessOptions } from './process.ts';
 

@@ -1,22 +1,22 @@
 import type { Fault } from '../fault.ts';
-import { killedAllInOne, stoppedAllInOne } from './all-in-one.ts';
 import { clockJumps } from './clocks.ts';
-import { maxConnections, slowDatabase } from './database-busy.ts';
-import { connectionsEnded, databaseFrozen, databaseKilled } from './database-down.ts';
-import { databaseFull } from './database-full.ts';
-import { frozenWorker } from './frozen-worker.ts';
-import { rotatedKeys } from './keys.ts';
-import { killedCommands } from './killed-commands.ts';
-import { killedHookWorker } from './killed-hook-worker.ts';
-import { killedWorker } from './killed-worker.ts';
-import { killedServer } from './kills.ts';
-import { logUnwritable } from './log-unwritable.ts';
-import { lostCommit } from './lost-commit.ts';
+import { maxConnections, slowDatabase } from './database/database-busy.ts';
+import { connectionsEnded, databaseFrozen, databaseKilled } from './database/database-down.ts';
+import { databaseFull } from './database/database-full.ts';
+import { lostCommit } from './database/lost-commit.ts';
 import { mailOutage } from './mail-outage.ts';
-import { tenMigrators } from './migrators.ts';
-import { oldBackup } from './old-backup.ts';
-import { twoReleases } from './releases.ts';
-import { fewDescriptors, smallHeap } from './short-of.ts';
+import { rotatedKeys } from './operator/keys.ts';
+import { killedCommands } from './operator/killed-commands.ts';
+import { tenMigrators } from './operator/migrators.ts';
+import { oldBackup } from './operator/old-backup.ts';
+import { twoReleases } from './operator/releases.ts';
+import { killedAllInOne, stoppedAllInOne } from './processes/all-in-one.ts';
+import { frozenWorker } from './processes/frozen-worker.ts';
+import { killedHookWorker } from './processes/killed-hook-worker.ts';
+import { killedWorker } from './processes/killed-worker.ts';
+import { killedServer } from './processes/kills.ts';
+import { logUnwritable } from './processes/log-unwritable.ts';
+import { fewDescriptors, smallHeap } from './processes/short-of.ts';
 import { soak } from './soak.ts';
 
 /** In the order of the table. */

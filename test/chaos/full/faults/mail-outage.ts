@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { until } from '../../../support/until.ts';
 import { type Fault, look, type Noticed, rowOf } from '../fault.ts';
-import type { Violation } from '../oracle.ts';
+import type { Violation } from '../judges/oracle.ts';
 import { World } from '../world.ts';
 
 /** The mail server is gone in three ways; `not now` greets with 421. */

@@ -4,7 +4,7 @@ import type { Answer, Step } from '../../../support/smtp-server.ts';
 import { type Fault, rowOf } from '../fault.ts';
 import type { Process } from '../process.ts';
 import { World } from '../world.ts';
-import { succeeds } from './commands.ts';
+import { succeeds } from './operator/commands.ts';
 
 /** Everything at once and for long: each few seconds another fault, and the first server and worker live through all. */
 export const soak: Fault = {

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { conditions, databaseAway } from '../../../src/services/alerts/conditions.ts';
-import { buildProgram } from '../../support/built-program.ts';
-import { randomFrom } from '../../support/random.ts';
-import { until } from '../../support/until.ts';
+import { conditions, databaseAway } from '../../../../src/services/alerts/conditions.ts';
+import { buildProgram } from '../../../support/built-program.ts';
+import { randomFrom } from '../../../support/random.ts';
+import { until } from '../../../support/until.ts';
 import { AlarmStage } from './alarm-stage.ts';
 import { SteadyPosts } from './steady-posts.ts';
 
@@ -88,7 +88,7 @@ export async function alarmDrill(options: { seed: number; note(text: string): vo
   using posts = new SteadyPosts();
   const rows: DrillRow[] = [];
   const ends: number[] = [];
-  if (!stage.hasDisk) note('alarm drill: this account may mount no disk, so none is filled');
+  if (!stage.hasDisk) note('this account may mount no disk, so none is filled');
   for (const { throughProxies, faults } of roundsOf(stage)) {
     posts.urls = [];
     await stage.startProcesses({ throughProxies });
@@ -97,7 +97,8 @@ export async function alarmDrill(options: { seed: number; note(text: string): vo
       await pause(5000 + random() * maxRestMs);
       rows.push(await play(stage, fault));
       ends.push(Date.now());
-      note(`alarm drill: ${asTableRow(rows.at(-1) as DrillRow)}`);
+      const { posts: _, ...row } = rows.at(-1) as DrillRow;
+      note(JSON.stringify(row));
     }
   }
   await posts.stop();
@@ -151,22 +152,4 @@ async function countPosts(stage: AlarmStage, posts: SteadyPosts, rows: DrillRow[
     row.posts.acknowledged += 1;
     if (!stored.has(receipt) || !notified.has(email)) row.posts.lost += 1;
   }
-}
-
-/** As Markdown. */
-export function asTable(rows: readonly DrillRow[]): string {
-  const head = ['fault', 'heard after', 'title', 'end heard after', 'title', 'posts acknowledged', 'lost'];
-  return [`| ${head.join(' | ')} |`, `|${head.map(() => '---|').join('')}`, ...rows.map(asTableRow), ''].join('\n');
-}
-
-function asTableRow({ fault, noticedAfterS, title, recoveredAfterS, recoveryTitle, posts }: DrillRow): string {
-  const seconds = (value: number | undefined) => (value === undefined ? 'never' : `${value} s`);
-  const cells = [fault, seconds(noticedAfterS), title, seconds(recoveredAfterS), recoveryTitle];
-  return `| ${[...cells, posts.acknowledged, posts.lost].join(' | ')} |`;
-}
-
-if (import.meta.main) {
-  const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
-  console.error(`CHAOS_SEED=${seed}`);
-  console.log(asTable(await alarmDrill({ seed, note: (text) => console.error(text) })));
 }

@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
-import { openUnreadPipe } from '../../../support/unread-pipe.ts';
-import { type Fault, rowOf } from '../fault.ts';
-import { World } from '../world.ts';
+import { openUnreadPipe } from '../../../../support/unread-pipe.ts';
+import { type Fault, rowOf } from '../../fault.ts';
+import { World } from '../../world.ts';
 
 /** Where both outputs of a process go; each takes nothing, or soon nothing more. */
 const places = ['a full disk', 'a pipe without a reader', 'a pipe that nobody reads'] as const;

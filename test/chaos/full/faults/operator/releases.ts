@@ -1,7 +1,7 @@
-import { earlierReleases, unpackRelease } from '../../../support/releases.ts';
-import type { Facts } from '../facts.ts';
-import { type Fault, rowOf } from '../fault.ts';
-import { World } from '../world.ts';
+import { earlierReleases, unpackRelease } from '../../../../support/releases.ts';
+import { type Fault, rowOf } from '../../fault.ts';
+import type { Facts } from '../../judges/facts.ts';
+import { World } from '../../world.ts';
 
 /** The release before this one beside it, on one database, as during an upgrade that takes its time. */
 export const twoReleases: Fault = {

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Fault, rowOf } from '../fault.ts';
-import { World } from '../world.ts';
+import { type Fault, rowOf } from '../../fault.ts';
+import { World } from '../../world.ts';
 import { killedAfter, succeeds, untilHead } from './commands.ts';
 
 /** Commands that change or read much are killed at random moments under load, and run again to their end. */

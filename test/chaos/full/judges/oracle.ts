@@ -1,6 +1,6 @@
+import type { VisitLine } from '../ledgers/load.ts';
 import { judgeContent, keyIn } from './content.ts';
 import type { Facts, Say, Verdict, Violation } from './facts.ts';
-import type { VisitLine } from './load.ts';
 
 export type * from './facts.ts';
 

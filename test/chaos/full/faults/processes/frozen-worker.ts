@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Held } from '../../../support/smtp-server.ts';
-import { until } from '../../../support/until.ts';
-import { type Fault, look, type Noticed, rowOf } from '../fault.ts';
-import { World } from '../world.ts';
+import type { Held } from '../../../../support/smtp-server.ts';
+import { until } from '../../../../support/until.ts';
+import { type Fault, look, type Noticed, rowOf } from '../../fault.ts';
+import { World } from '../../world.ts';
 
 /**
  * A worker stands still (SIGSTOP) for longer than its leases, another one takes its mail over, and then it wakes up in the

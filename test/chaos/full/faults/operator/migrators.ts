@@ -1,15 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
-import { migrationLock } from '../../../../src/database/migrate.ts';
-import { clientOf, submission } from '../../../support/api.ts';
-import { programPath } from '../../../support/built-program.ts';
-import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../../../support/program.ts';
-import { randomFrom } from '../../../support/random.ts';
-import { earlierReleases, unpackRelease } from '../../../support/releases.ts';
-import { until } from '../../../support/until.ts';
-import { readCatalogue } from '../catalogue.ts';
-import type { Fault, Stage } from '../fault.ts';
-import type { Violation } from '../oracle.ts';
+import { migrationLock } from '../../../../../src/database/migrate.ts';
+import { clientOf, submission } from '../../../../support/api.ts';
+import { programPath } from '../../../../support/built-program.ts';
+import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../../../../support/program.ts';
+import { randomFrom } from '../../../../support/random.ts';
+import { earlierReleases, unpackRelease } from '../../../../support/releases.ts';
+import { until } from '../../../../support/until.ts';
+import type { Fault, Stage } from '../../fault.ts';
+import type { Violation } from '../../judges/oracle.ts';
+import { readCatalogue } from './catalogue.ts';
 
 const migratorsAtOnce = 10;
 

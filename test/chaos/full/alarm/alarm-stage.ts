@@ -5,14 +5,14 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { MachinePostgres } from '../../support/machine-postgres.ts';
-import { mountDisk } from '../../support/mounted-disk.ts';
-import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../../support/program.ts';
-import { Receiver } from '../../support/receiver.ts';
-import { type SmtpServer, startSmtpServer } from '../../support/smtp-server.ts';
-import { type ProxyMode, TcpProxy } from '../../support/tcp-proxy.ts';
+import { MachinePostgres } from '../../../support/machine-postgres.ts';
+import { mountDisk } from '../../../support/mounted-disk.ts';
+import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../../../support/program.ts';
+import { Receiver } from '../../../support/receiver.ts';
+import { type SmtpServer, startSmtpServer } from '../../../support/smtp-server.ts';
+import { type ProxyMode, TcpProxy } from '../../../support/tcp-proxy.ts';
 
-const tlsPath = (name: string) => fileURLToPath(new URL(`../../support/tls/${name}`, import.meta.url));
+const tlsPath = (name: string) => fileURLToPath(new URL(`../../../support/tls/${name}`, import.meta.url));
 const credentials = (cert: string) => ({ cert: readFileSync(tlsPath(cert)), key: readFileSync(tlsPath('key.pem')) });
 const filler = 'filler';
 

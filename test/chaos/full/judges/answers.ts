@@ -1,7 +1,7 @@
-import { type Noticed, type Row, rowOf } from './fault.ts';
-import type { VisitLine } from './load.ts';
+import { type Noticed, type Row, rowOf } from '../fault.ts';
+import type { VisitLine } from '../ledgers/load.ts';
+import type { World } from '../world.ts';
 import type { Facts, Violation } from './oracle.ts';
-import type { World } from './world.ts';
 
 /** The contract: while the database cannot commit, a visitor has the answer 503 within this time. */
 const maxAnswerMs = 5000;

@@ -2,10 +2,10 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
-import { ruffinweb } from '../../../support/program.ts';
-import { type Fault, look, rowOf, type Stage } from '../fault.ts';
-import type { Facts } from '../oracle.ts';
-import { liftReplyLimit, World } from '../world.ts';
+import { ruffinweb } from '../../../../support/program.ts';
+import { type Fault, look, rowOf, type Stage } from '../../fault.ts';
+import type { Facts } from '../../judges/oracle.ts';
+import { liftReplyLimit, World } from '../../world.ts';
 
 /** Everything that the restored database does not know, and may not know. */
 interface Gone {

@@ -1,8 +1,8 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Fault, look, type Noticed, rowOf } from '../fault.ts';
-import type { Process } from '../process.ts';
-import { World } from '../world.ts';
+import { type Fault, look, type Noticed, rowOf } from '../../fault.ts';
+import type { Process } from '../../process.ts';
+import { World } from '../../world.ts';
 
 /** Server and worker may open so few files that connections do not fit, again and again. */
 export const fewDescriptors: Fault = {

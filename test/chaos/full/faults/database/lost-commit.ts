@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { until } from '../../../support/until.ts';
-import { rowWithAnswers } from '../answers.ts';
-import type { Fault } from '../fault.ts';
-import { World } from '../world.ts';
+import { until } from '../../../../support/until.ts';
+import type { Fault } from '../../fault.ts';
+import { rowWithAnswers } from '../../judges/answers.ts';
+import { World } from '../../world.ts';
 
 /** The statements whose answers are lost: storing posts, claiming mail or hook deliveries, settling them. */
 const statements = ['store_messages_', 'store_messages_', 'store_messages_', 'settle_', 'claim_'];

@@ -1,7 +1,7 @@
-import { testKeys } from '../../../support/program.ts';
-import { until } from '../../../support/until.ts';
-import { type Fault, rowOf } from '../fault.ts';
-import { World } from '../world.ts';
+import { testKeys } from '../../../../support/program.ts';
+import { until } from '../../../../support/until.ts';
+import { type Fault, rowOf } from '../../fault.ts';
+import { World } from '../../world.ts';
 import { killedAfter, succeeds } from './commands.ts';
 
 const keyOf = (number: number) => `k${number}:${Buffer.alloc(32, number).toString('base64')}`;

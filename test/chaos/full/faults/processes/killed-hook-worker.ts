@@ -1,7 +1,7 @@
-import { soon } from '../../../support/until.ts';
-import { type Fault, rowOf } from '../fault.ts';
-import type { HookStep } from '../hook-sink.ts';
-import { World } from '../world.ts';
+import { soon } from '../../../../support/until.ts';
+import { type Fault, rowOf } from '../../fault.ts';
+import type { HookStep } from '../../ledgers/hook-sink.ts';
+import { World } from '../../world.ts';
 
 const steps: readonly HookStep[] = ['connected', 'read', 'written', 'answered'];
 const statements = ['claim_deliveries', 'settle_deliveries'];

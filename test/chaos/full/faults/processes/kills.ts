@@ -1,5 +1,5 @@
-import { type Fault, rowOf } from '../fault.ts';
-import { World } from '../world.ts';
+import { type Fault, rowOf } from '../../fault.ts';
+import { World } from '../../world.ts';
 
 /** Kills of the server that takes posts, at random moments under load. */
 export const killedServer: Fault = {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { ruffinweb } from '../../support/program.ts';
+import { ruffinweb } from '../../../support/program.ts';
+import type { World } from '../world.ts';
 import { badLinesIn, type Facts, type StoredDelivery, type StoredEmail, type StoredMessage } from './oracle.ts';
-import type { World } from './world.ts';
 
 /** Reads the ledgers, the database and the logs of a world whose mail has left. */
 export async function gatherFacts(world: World, logs: readonly string[], forms: Facts['forms']): Promise<Facts> {

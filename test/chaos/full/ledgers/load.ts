@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
-import { randomFrom } from '../../support/random.ts';
+import { randomFrom } from '../../../support/random.ts';
 import { Ledger } from './ledger.ts';
 
 /** One line of the visitors' own ledger. A post has a line before it is sent, and one for each answer. */

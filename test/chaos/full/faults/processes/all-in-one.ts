@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Held } from '../../../support/smtp-server.ts';
-import { type Fault, rowOf } from '../fault.ts';
-import type { Process } from '../process.ts';
-import { World } from '../world.ts';
+import type { Held } from '../../../../support/smtp-server.ts';
+import { type Fault, rowOf } from '../../fault.ts';
+import type { Process } from '../../process.ts';
+import { World } from '../../world.ts';
 
 /** One process that takes posts and sends their mail, as most installations have it. */
 function startAllInOne(world: World): Process {

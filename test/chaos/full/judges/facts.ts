@@ -1,6 +1,6 @@
-import type { TakenDelivery } from './hook-sink.ts';
-import type { VisitLine } from './load.ts';
-import type { TakenMail } from './mail-sink.ts';
+import type { TakenDelivery } from '../ledgers/hook-sink.ts';
+import type { VisitLine } from '../ledgers/load.ts';
+import type { TakenMail } from '../ledgers/mail-sink.ts';
 
 /** A stored message, as `messages export` prints it. */
 export interface StoredMessage {

@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { randomFrom } from '../../../support/random.ts';
-import { until } from '../../../support/until.ts';
-import { rowWithAnswers } from '../answers.ts';
-import { type Fault, look, type Noticed, type Stage } from '../fault.ts';
-import { World } from '../world.ts';
+import { randomFrom } from '../../../../support/random.ts';
+import { until } from '../../../../support/until.ts';
+import { type Fault, look, type Noticed, type Stage } from '../../fault.ts';
+import { rowWithAnswers } from '../../judges/answers.ts';
+import { World } from '../../world.ts';
 
 async function openRunning({ postgres, seed }: Stage): Promise<World> {
   const world = await World.open({ postgres, seed, rate: 150 });

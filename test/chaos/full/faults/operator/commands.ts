@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
-import { programPath } from '../../../support/built-program.ts';
-import { type Finished, ruffinweb, testSettings } from '../../../support/program.ts';
-import type { World } from '../world.ts';
+import { programPath } from '../../../../support/built-program.ts';
+import { type Finished, ruffinweb, testSettings } from '../../../../support/program.ts';
+import type { World } from '../../world.ts';
 
 /** Runs a command of the world's installation, and kills it (kill -9) after this long. @returns whether it was still running. */
 export async function killedAfter(world: World, ms: number, args: readonly string[]): Promise<boolean> {

@@ -1,4 +1,4 @@
-import { clientOf, submission } from '../../support/api.ts';
+import { clientOf, submission } from '../../../support/api.ts';
 
 /** A post that was answered 201. */
 interface Acknowledged {

@@ -1,7 +1,7 @@
-import type { Held, Step } from '../../../support/smtp-server.ts';
-import { soon } from '../../../support/until.ts';
-import { type Fault, rowOf } from '../fault.ts';
-import { World } from '../world.ts';
+import type { Held, Step } from '../../../../support/smtp-server.ts';
+import { soon } from '../../../../support/until.ts';
+import { type Fault, rowOf } from '../../fault.ts';
+import { World } from '../../world.ts';
 
 /** Waits for a moment in the life of a mail. @returns ends what was held there, when the worker is dead. */
 type Moment = (world: World, kill: () => void) => Promise<() => void>;

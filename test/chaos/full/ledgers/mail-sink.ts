@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { SmtpServer, type SmtpServerOptions } from '../../support/smtp-server.ts';
+import { SmtpServer, type SmtpServerOptions } from '../../../support/smtp-server.ts';
 import { Ledger } from './ledger.ts';
 
 /** A mail that the SMTP server has taken. */

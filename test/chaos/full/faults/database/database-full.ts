@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { SmallDiskPostgres } from '../../../support/small-disk-postgres.ts';
-import { until } from '../../../support/until.ts';
-import { rowWithAnswers } from '../answers.ts';
-import { type Fault, look, type Noticed } from '../fault.ts';
-import { World } from '../world.ts';
+import { SmallDiskPostgres } from '../../../../support/small-disk-postgres.ts';
+import { until } from '../../../../support/until.ts';
+import { type Fault, look, type Noticed } from '../../fault.ts';
+import { rowWithAnswers } from '../../judges/answers.ts';
+import { World } from '../../world.ts';
 
 /** Without room for its write-ahead log PostgreSQL panics, and cannot even recover before there is some. */
 const disks = ['tables', 'log'] as const;

@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
-import { MachinePostgres } from '../../../support/machine-postgres.ts';
-import { until } from '../../../support/until.ts';
-import { rowWithAnswers } from '../answers.ts';
-import { type Fault, look, type Noticed } from '../fault.ts';
-import { World } from '../world.ts';
+import { MachinePostgres } from '../../../../support/machine-postgres.ts';
+import { until } from '../../../../support/until.ts';
+import { type Fault, look, type Noticed } from '../../fault.ts';
+import { rowWithAnswers } from '../../judges/answers.ts';
+import { World } from '../../world.ts';
 
 const ordinary = 40;
 
