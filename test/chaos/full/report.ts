@@ -106,7 +106,7 @@ network between them. A fault that lasts for days.
 
 function rowOf(it: Result): string {
   const { servedS, mailS } = it.recovery ?? {};
-  const cells = [it.title, count(it.cycles), count(it.acknowledged), count(it.lost), count(it.duplicated)];
+  const cells = [`${it.title} (\`${it.id}\`)`, count(it.cycles), count(it.acknowledged), count(it.lost), count(it.duplicated)];
   return `| ${[...cells, count(it.uncertain), seconds(servedS), seconds(mailS)].map(cell).join(' | ')} |`;
 }
 
