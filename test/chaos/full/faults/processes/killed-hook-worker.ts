@@ -15,7 +15,7 @@ export const killedHookWorker: Fault = {
     const { hooks, databaseProxy } = world.outside;
     world.startServer();
     const moments = [...steps, ...statements];
-    const cycles = isShort ? 2 : 24;
+    const cycles = isShort ? 2 : 16;
     for (let cycle = 0; cycle < cycles; cycle++) {
       const worker = world.startWorker();
       await world.recovers();
