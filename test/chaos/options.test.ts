@@ -17,8 +17,8 @@ describe('the options of the full run', () => {
     ['--seed 7', 'belong to --full'],
     ['--full --seed x', '--seed is a whole number, not x'],
     ['--full --seed 1.5', '--seed is a whole number, not 1.5'],
-    ['--full --only one,tow', '--only does not know tow, but one, two'],
-    ['--full --only=', '--only does not know , but one, two'],
+    ['--full --only one,tow', '--only does not know "tow". It knows one, two'],
+    ['--full --only=', '--only does not know "". It knows one, two'],
     ['--full --sed 7', "Unknown option '--sed'"],
     ['--full 7', 'Unexpected argument'],
   ] as const) {

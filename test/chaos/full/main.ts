@@ -11,7 +11,7 @@ import { type Result, reportOf } from './report.ts';
  * Runs every fault, one after another, and beside them the drill of the alarm; then writes `docs/reliability.md`.
  *
  * `--seed 7`: the same choices as that run. `--only killed-server,alarm`: a part of them; `--short`: fewer cycles of each.
- * For neither anything is written.
+ * With either of the last two, no page is written.
  */
 const { seed, only, isShort } = options();
 const isWhole = only === undefined && !isShort;
@@ -36,7 +36,10 @@ if (isWhole) {
   writeFileSync('node_modules/.cache/reliability.json', JSON.stringify({ ...run, minutes }, undefined, 2));
   writeFileSync('docs/reliability.md', reportOf({ ...run, minutes }));
 }
-console.log(`${results.length} faults; failed: ${failed.join(', ') || 'none'}`);
+console.log(`faults: ${results.length}${drill ? ' and the alarm' : ''}, failed: ${failed.join(', ') || 'none'}`);
+console.log(
+  isWhole ? 'docs/reliability.md is written' : 'docs/reliability.md is left as it was: only a whole run writes it',
+);
 process.exitCode = failed.length > 0 ? 1 : 0;
 
 function options(): Options {
@@ -44,7 +47,9 @@ function options(): Options {
     return readOptions(process.argv.slice(2), [...faults.map((it) => it.id), 'alarm']);
   } catch (error) {
     if (!(error instanceof OptionError)) throw error;
-    console.error(error.message);
+    console.error(
+      `${error.message}\nUsage: npm run test:chaos -- --full [--short] [--seed 7] [--only killed-server,soak]`,
+    );
     process.exit(2);
   }
 }

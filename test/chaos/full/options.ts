@@ -20,7 +20,8 @@ export function readOptions(args: readonly string[], ids: readonly string[]): Op
   if (seed !== undefined && !/^\d{1,10}$/.test(seed)) throw new OptionError(`--seed is a whole number, not ${seed}`);
   const chosen = only?.split(',');
   const unknown = chosen?.filter((it) => !ids.includes(it)) ?? [];
-  if (unknown.length > 0) throw new OptionError(`--only does not know ${unknown.join(', ')}, but ${ids.join(', ')}`);
+  if (unknown.length > 0)
+    throw new OptionError(`--only does not know "${unknown.join(', ')}". It knows ${ids.join(', ')}`);
   return { seed: Number(seed ?? Math.floor(Math.random() * 2 ** 31)), only: chosen, isShort: short ?? false };
 }
 
