@@ -36,7 +36,7 @@ Of **${count(sum(results, 'acknowledged'))} posts that were answered 201, ${coun
 program and everything around it were broken ${count(sum(results, 'cycles'))} times. ${count(sum(results, 'duplicated'))} mails or
 hook deliveries arrived a second time; ${count(sum(results, 'uncertain'))} attempts are on record whose outcome nobody could know.
 ${count(givenUp)} auto-replies were given up after such an attempt, or as too late after a jump of clocks. Rules broken: ${count(violations)}.
-Posts that came after the backup which one fault restores are not among them.
+One fault restores an old backup: posts that came after it are gone with the database, and not counted as lost.
 
 Repeat it on any Linux machine with PostgreSQL's programs (${Math.ceil(minutes)} minutes here):
 
@@ -47,12 +47,14 @@ npm run test:chaos -- --full --seed ${seed} --only killed-server
 
 Seed ${seed} makes the same choices again; how many faults fit into a time, and which post meets them, depends on the machine.
 Here: ${machine}.
+\`test/chaos/full/README.md\` says how to run one fault in a minute, and how to read the code.
 
 ## What is compared
 
 Visitors post at a steady rate and write down each answer. The mail server and the receiver of hooks write down what they
-take before they say so. PostgreSQL keeps what it commits (\`fsync\` is on). After each fault what still waits, by now for less than a day, is made due at once,
-and the leases of killed workers end. When all mail has left, these must agree:
+take before they say so. PostgreSQL keeps what it commits (\`fsync\` is on). After each fault we do not wait for the next try of a mail
+or hook delivery, if it is at most a day away, nor for the end of a killed worker's lease: both are made to come at once. When all
+mail has left, these must agree:
 
 - **No loss.** Each post answered 201 is stored once, under the id of the answer. A visitor without an answer, or
   with 409 or 5xx, tries again with the same \`Idempotency-Key\`.
@@ -99,14 +101,20 @@ ${drill.map((it) => `| ${cell(it.fault)} | ${it.noticedAfterS?.toFixed(0) ?? 'ne
 
 ## What this does not show
 
-Posts of plain HTML forms, which are answered with a page: visitors here use the JSON API. A machine that loses its power: that commits survive it is PostgreSQL's own promise, and that of the disk. Two machines with a
-network between them. A fault that lasts for days.
+Posts of plain HTML forms, which are answered with a page: visitors here use the JSON API. A machine that loses its power: that
+commits survive it is PostgreSQL's own promise, and that of the disk. Two machines with a network between them. A fault that lasts for days.
 `;
 }
 
 function rowOf(it: Result): string {
   const { servedS, mailS } = it.recovery ?? {};
-  const cells = [`${it.title} (\`${it.id}\`)`, count(it.cycles), count(it.acknowledged), count(it.lost), count(it.duplicated)];
+  const cells = [
+    `${it.title} (\`${it.id}\`)`,
+    count(it.cycles),
+    count(it.acknowledged),
+    count(it.lost),
+    count(it.duplicated),
+  ];
   return `| ${[...cells, count(it.uncertain), seconds(servedS), seconds(mailS)].map(cell).join(' | ')} |`;
 }
 
