@@ -5,30 +5,46 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Stryker } from '@stryker-mutator/core';
 import { startTestServer } from '../support/database.ts';
-import { areas } from './areas.ts';
+import { areas, type Part } from './areas.ts';
 import { testFiles } from './mocha-runner.ts';
 import { judge, readEquivalents, resultsOf } from './results.ts';
 import { writeRow } from './table.ts';
 
 // `npm run test:mutation [-- AREA [FILE]]`: all areas, one, or some files of one, which leaves the table as it is.
 const [wanted = Object.keys(areas).join(), files] = process.argv.slice(2);
+const names = wanted.split(',');
+const refusal = refuse();
+if (refusal !== undefined) {
+  console.error(`${refusal}\nUsage: npm run test:mutation [-- AREA[,AREA] | -- AREA FILE[,FILE]]`);
+  process.exit(2);
+}
 process.env.TZ = 'UTC';
 const stop = await startTestServer();
 try {
-  for (const name of wanted.split(',')) await run(name);
+  for (const name of names) await run(name, areas[name] ?? []);
 } finally {
   await stop();
 }
 
-async function run(name: string): Promise<void> {
-  const parts = areas[name];
-  if (parts === undefined) throw new Error(`Unknown area "${name}": use ${Object.keys(areas).join(', ')}.`);
+/** Says what makes no sense: a run of an hour must not end in it, and one of nothing must not look like a good one. */
+function refuse(): string | undefined {
+  const area = names.find((it) => !Object.hasOwn(areas, it));
+  if (area !== undefined) return `There is no area "${area}", but ${Object.keys(areas).join(', ')}`;
+  const known = names.flatMap((name) => (areas[name] ?? []).flatMap(filesOf));
+  const file = files?.split(',').find((it) => !known.includes(it));
+  return file === undefined ? undefined : `${wanted} has no file "${file}", but\n${known.toSorted().join('\n')}`;
+}
+
+function filesOf({ mutate, except }: Part): string[] {
+  return globSync(mutate, { exclude: except === undefined ? [] : [except] });
+}
+
+async function run(name: string, parts: readonly Part[]): Promise<void> {
   const since = performance.now();
   const results = [];
-  for (const { mutate, except, tests } of parts) {
-    const found = globSync(mutate, { exclude: except === undefined ? [] : [except] });
-    const wanted = found.filter((it) => files === undefined || files.split(',').includes(it));
-    if (wanted.length > 0) results.push(...resultsOf(await runStryker(wanted, tests)));
+  for (const part of parts) {
+    const chosen = filesOf(part).filter((it) => files === undefined || files.split(',').includes(it));
+    if (chosen.length > 0) results.push(...resultsOf(await runStryker(chosen, part.tests)));
   }
   const judged = judge(results, readEquivalents());
   for (const { file, at, line, from, to, status } of judged.survivors) {

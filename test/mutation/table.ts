@@ -11,6 +11,9 @@ Each mutant is one small change to the code: a condition that is always true, a 
 (*killed*, or *timed out* if the change never ends), or the mutant is *equivalent*: it behaves like the program. Those are
 listed with reasons in \`test/mutation/equivalent.json\`. The score is the share of noticed mutants. [How it is measured](../decisions/0112-mutants.md).
 
+\`npm run test:mutation\` measures every area, in up to an hour, \`npm run test:mutation -- classify\` one, in half a minute. It prints each
+survivor, and exits with 1 if there is one.
+
 | area | mutants | killed | timed out | equivalent | survived | score |
 |---|---|---|---|---|---|---|
 `;
