@@ -36,7 +36,8 @@ Of **${count(sum(results, 'acknowledged'))} posts that were answered 201, ${coun
 program and everything around it were broken ${count(sum(results, 'cycles'))} times. ${count(sum(results, 'duplicated'))} mails or
 hook deliveries arrived a second time; ${count(sum(results, 'uncertain'))} attempts are on record whose outcome nobody could know.
 ${count(givenUp)} auto-replies were given up after such an attempt, or as too late after a jump of clocks. Rules broken: ${count(violations)}.
-One fault restores an old backup: posts that came after it are gone with the database, and not counted as lost.
+One fault restores an old backup. Posts that came after it are gone with the database, and those of erased people are meant to be gone:
+that fault counts neither, as answered or as lost.
 
 Repeat it on any Linux machine with PostgreSQL's programs (${Math.ceil(minutes)} minutes here):
 
