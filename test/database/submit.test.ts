@@ -7,6 +7,7 @@ import { createChallenge } from '../../src/services/intake/guard-submission.ts';
 import { type Intake, openIntake } from '../../src/services/intake/intake.ts';
 import { submitMessage } from '../../src/services/intake/submit-message.ts';
 import { openScope, type Scope } from '../../src/services/scope.ts';
+import { openContent } from '../../src/services/sealed-values.ts';
 import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -38,7 +39,7 @@ describe('submitMessage', () => {
     await db.empty();
     await db.query('truncate recent_posts');
     await set(
-      "captcha = 'none', message_limit = null, auto_reply = null, recipients = null, closed_at = null, closes_at = null",
+      "captcha = 'none', message_limit = null, auto_reply = null, recipients = null, closed_at = null, closes_at = null, routes = null, language = null",
     );
   });
   after(async () => {
@@ -62,6 +63,8 @@ describe('submitMessage', () => {
       () => 'accepted',
       (error: unknown) => (error instanceof Problem ? error.code : Promise.reject(error)),
     );
+  const captchaOf = async (...args: Parameters<typeof submit>) =>
+    await submit(...args).catch((error: unknown) => error instanceof Problem && error.captcha);
   const rows = async () => await db.query('select id, receipt, status, reasons, no_reply from messages order by id');
 
   it('stores a post with its emails', async () => {
@@ -108,11 +111,21 @@ describe('submitMessage', () => {
     await submit({ email: 'site@site.test' });
     await set("recipients = '{other@site.test}'");
     await submit({ email: 'other@site.test' });
+    await set(`routes = '[{"to":["routed@site.test"],"field":"topic","value":"x"}]'`);
+    await submit({ email: 'routed@site.test' });
+    await submit({ email: undefined }, { takesAnyFields: true });
     await set('auto_reply = false');
     await submit({ email: 'bob@example.test' });
-    expect((await rows()).map((it) => it.no_reply)).to.deep.equal(['address', 'address', 'address', 'off']);
+    expect((await rows()).map((it) => it.no_reply)).to.deep.equal([
+      'address',
+      'address',
+      'address',
+      'address',
+      'no-address',
+      'off',
+    ]);
     expect(await db.query('select recipient from emails order by id')).to.deep.equal(
-      ['owner@site.test', 'owner@site.test', 'other@site.test', 'other@site.test'].map((recipient) => ({ recipient })),
+      [...Array(2).fill('owner@site.test'), ...Array(4).fill('other@site.test')].map((recipient) => ({ recipient })),
     );
   });
 
@@ -121,16 +134,29 @@ describe('submitMessage', () => {
     const posts = await Promise.all(
       Array.from({ length: 5 }, (_, n) =>
         submit({ message: `No ${n}` }).then(
-          (it) => it.receipt,
+          (it) => (it.repeated ? 'repeated' : it.receipt),
           (error: Problem) => error.code,
         ),
       ),
     );
     expect(posts.filter((it) => it === 'form-closed')).to.have.lengthOf(3);
+    expect(posts).to.not.include('repeated');
     expect(await db.count('messages')).to.equal(2);
     // A repeat is answered, full or not.
     const first = posts.findIndex((it) => it !== 'form-closed');
     expect(await submit({ message: `No ${first}` })).to.include({ receipt: posts[first], repeated: true });
+  });
+
+  it("keeps the page's language if the form follows it", async () => {
+    const language = async (values: object) => {
+      const { id } = await submit(values);
+      const [row] = await db.query<{ content: Buffer }>('select content from messages where id = $1', [id]);
+      return openContent(context.keyring, { id, content: row?.content as Buffer }).language;
+    };
+    expect(await language({ _language: 'de' })).to.equal(undefined);
+    await set("language = 'auto'");
+    expect(await language({ _language: 'de' })).to.equal('de');
+    expect(await language({})).to.equal(undefined);
   });
 
   it('follows changes of the form at once', async () => {
@@ -174,12 +200,14 @@ describe('submitMessage', () => {
       expect(await refusal(solved, {}, answering({ result: 'passed' }))).to.equal('accepted');
       expect(asked).to.deep.equal([['s', { formSlug: 'contact', clientAddress: '192.0.2.7' }]]);
       expect(await refusal({ message: '2' }, {}, answering({ result: 'passed' }))).to.equal('captcha-required');
+      expect(await captchaOf({ message: '2' }, {}, answering({ result: 'passed' }))).to.equal('turnstile');
       for (const it of ['', ' ', 5]) {
         const values = { message: '2', 'cf-turnstile-response': it };
         expect(await refusal(values, {}, answering({ result: 'passed' }))).to.equal('captcha-required');
       }
       const wrong = { ...solved, message: '2' };
       expect(await refusal(wrong, {}, answering({ result: 'wrong' }))).to.equal('captcha-wrong');
+      expect(await captchaOf(wrong, {}, answering({ result: 'wrong' }))).to.equal('turnstile');
       expect(await db.count('messages')).to.equal(1);
       // A repeat is not asked again.
       expect((await submit(solved, {}, answering({ result: 'wrong' }))).repeated).to.equal(true);
@@ -211,11 +239,19 @@ describe('submitMessage', () => {
         [page(undefined, 'submit'), 'accepted'],
         [page('evil.test'), 'captcha-wrong'],
         [page('site.test', 'other'), 'captcha-wrong'],
+        [page('site.test', 'ſubmit'), 'captcha-wrong'],
         [page(), 'accepted'],
       ];
+      const warned: object[] = [];
+      const log = { warn: (it: object) => warned.push(it) } as never;
       for (const [n, [scope, expected]] of table.entries()) {
-        expect(await refusal({ ...solved, message: `No ${n}` }, {}, scope), `No ${n}`).to.equal(expected);
+        expect(await refusal({ ...solved, message: `No ${n}` }, {}, { ...scope, log }), `No ${n}`).to.equal(expected);
       }
+      expect(warned).to.deep.equal([
+        { form: 'contact', hostname: 'evil.test', action: undefined },
+        { form: 'contact', hostname: 'site.test', action: 'other' },
+        { form: 'contact', hostname: 'site.test', action: 'ſubmit' },
+      ]);
     });
 
     it('is not asked again if the form changed meanwhile', async () => {

@@ -24,7 +24,7 @@ export const areas: Readonly<Record<string, readonly Part[]>> = {
     {
       mutate: 'src/services/intake/**/*.ts',
       except: plain,
-      tests: ['test/database/submit.test.ts', 'test/http/batches.test.ts'],
+      tests: ['test/database/submit.test.ts', 'test/database/store.test.ts', 'test/http/batches.test.ts'],
     },
   ],
   delivery: [

@@ -79,6 +79,6 @@ const busyStatement: Statement = {
 /** Whether another statement is storing one of these posts right now. */
 export async function isRepeatBeingStored(scope: Scope, posts: readonly PostIdentity[]): Promise<boolean> {
   const locks = posts.map((it) => String(repeatLock(it)));
-  const [row] = await runStatement<{ busy: boolean }>(scope.em, busyStatement, [locks]);
-  return row?.busy === true;
+  const [{ busy }] = (await runStatement(scope.em, busyStatement, [locks])) as [{ busy: boolean }];
+  return busy;
 }

@@ -139,7 +139,7 @@ async function storeTogether(scope: Scope, posts: readonly Post[]): Promise<void
     const results = await storeMessages(
       scope,
       posts.map((it) => it.verdict),
-      posts[0]?.since,
+      (posts[0] as Post).since,
     );
     // `storeMessages` returns one result for each verdict.
     for (const [index, post] of posts.entries()) post.resolve(results[index] as StoreResult);

@@ -88,10 +88,10 @@ async function runIfNotFull(
   rows: readonly Row[],
 ): Promise<StoredRow[]> {
   const stored = await runTogether(scope.em, async (ask) => {
-    const formId = rows[0]?.form_id;
+    const { form_id: formId } = rows[0] as Row;
     await ask(lockForm, [formId]);
-    const [form] = await ask<{ is_full: boolean }>(countMessages, [formId, messages]);
-    return form?.is_full ? undefined : await ask<StoredRow>(statement, bind(rows));
+    const [form] = (await ask(countMessages, [formId, messages])) as [{ is_full: boolean }];
+    return form.is_full ? undefined : await ask<StoredRow>(statement, bind(rows));
   });
   if (stored === undefined) throw whenFull;
   return stored;
@@ -113,11 +113,13 @@ async function answerAll(
   rows: readonly Row[],
   stored: ReadonlyMap<number, StoredRow>,
 ): Promise<(StoreResult | undefined)[]> {
-  const lost = rows.filter((row) => stored.get(row.n)?.received_ms == null && stored.get(row.n)?.is_current);
+  // The statement returns a row for each post.
+  const answered = (row: Row) => stored.get(row.n) as StoredRow;
+  const lost = rows.filter((row) => answered(row).received_ms === null && answered(row).is_current);
   const first = lost.length === 0 ? [] : await findRepeats(scope, lost);
   return rows.map((row) => {
-    const { received_ms: at, is_current: isCurrent } = stored.get(row.n) ?? {};
-    if (at != null)
+    const { received_ms: at, is_current: isCurrent } = answered(row);
+    if (at !== null)
       return { stored: { id: row.message_id, receipt: row.receipt, receivedAt: new Date(at) }, repeated: false };
     if (!isCurrent) return { refused: new FormOutdated('the form was changed in the meantime') };
     const answer = first[lost.indexOf(row)];

@@ -126,13 +126,8 @@ select posted.n::int as n, is_current, ${msSql('stored.received_at')} as receive
 from posted left join stored on stored.id = posted.message_id left join woken on true`;
 }
 
-/** Built once each: PostgreSQL prepares a statement under its name. */
-const statements = new Map<string, Statement>();
-
-/** The statement with the given parts. */
+/** The statement with the given parts, each time the same: PostgreSQL prepares it under its name. */
 export function storeStatement(parts: Parts): Statement {
   const name = ['store_messages_13', ...partNames.filter((part) => parts[part])].join('_');
-  const built = statements.get(name) ?? { name, text: storeSql(parts) };
-  statements.set(name, built);
-  return built;
+  return { name, text: storeSql(parts) };
 }
