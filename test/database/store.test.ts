@@ -1,6 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect } from 'chai';
-import type { Pool } from 'pg';
 import type { Context } from '../../src/context.ts';
 import { Problem } from '../../src/problems.ts';
 import { isRepeatBeingStored, postIdentity, repeatLock } from '../../src/services/intake/find-repeats.ts';
@@ -11,34 +10,9 @@ import { storeMessages } from '../../src/services/intake/store-messages.ts';
 import type { StoreResult, Verdict } from '../../src/services/intake/verdict.ts';
 import { openWriteAccess, takesWrites } from '../../src/services/intake/write-access.ts';
 import { openScope, type Scope } from '../../src/services/scope.ts';
-import { openTestContext } from '../support/context.ts';
+import { openTestContext, watchedScope } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
-
-/** The clock and its intervals stand still until a test moves them. */
-function stopClock() {
-  const real = { now: performance.now, setInterval, clearInterval };
-  const intervals = new Set<() => void>();
-  const clock = {
-    now: 1_000_000,
-    intervals,
-    tick: () => {
-      for (const run of intervals) run();
-    },
-    [Symbol.dispose]: () => {
-      performance.now = real.now;
-      Object.assign(globalThis, { setInterval: real.setInterval, clearInterval: real.clearInterval });
-    },
-  };
-  performance.now = () => clock.now;
-  Object.assign(globalThis, {
-    setInterval: (run: () => void) => {
-      intervals.add(run);
-      return run;
-    },
-    clearInterval: (run: () => void) => intervals.delete(run),
-  });
-  return clock;
-}
+import { stopClock } from '../support/stopped-clock.ts';
 
 /** Storing while the database refuses, waits or changes. */
 describe('storing posts', () => {
@@ -101,34 +75,9 @@ describe('storing posts', () => {
       (error: Error & { code?: string }) => error.code ?? error.message,
     );
 
-  /** A scope whose statements, by name, let `before` run first. */
-  function watched(before: (name: string) => unknown): Scope {
-    const scope = openScope(context);
-    const getNativeClient = async () => {
-      const pool: Pool = await scope.em.getConnection().getNativeClient();
-      const connect = async () => {
-        const client = await pool.connect();
-        const query = async (statement: { name: string; text: string }) => {
-          await before(statement.name);
-          return await client.query(statement);
-        };
-        return { query, release: (isFaulty: boolean) => client.release(isFaulty) };
-      };
-      return { connect };
-    };
-    const em = new Proxy(scope.em, {
-      get(target, key) {
-        if (key === 'getConnection') return () => ({ getNativeClient });
-        const value: unknown = Reflect.get(target, key, target);
-        return typeof value === 'function' ? value.bind(target) : value;
-      },
-    });
-    return { ...scope, em };
-  }
-
   it('needs one statement if nothing is repeated', async () => {
     const asked: string[] = [];
-    const scope = watched((name) => asked.push(name));
+    const scope = watchedScope(context, (name) => asked.push(name));
     await storeMessages(scope, [verdict('1'), verdict('2')]);
     expect(asked).to.deep.equal(['store_messages_13']);
     await storeMessages(scope, [verdict('2')]);
@@ -150,7 +99,7 @@ describe('storing posts', () => {
   it('stores what repeats a message that was deleted meanwhile', async () => {
     const keyed = (n: number) => verdict('Same', { idempotencyKey: `k${n}`, status: n === 1 ? 'held' : 'accepted' });
     const first = await storeMessages(openScope(context), [keyed(1), keyed(3)]);
-    const scope = watched(async (name) => {
+    const scope = watchedScope(context, async (name) => {
       if (name === 'find_repeats_1') await db.query('delete from messages where id = any($1)', [first.map(idOf)]);
     });
     const again = await storeMessages(scope, [keyed(1), keyed(2), keyed(3)]);
@@ -189,7 +138,7 @@ describe('storing posts', () => {
         await lock?.release();
         lock = undefined;
       };
-      const scope = watched(async (name) => {
+      const scope = watchedScope(context, async (name) => {
         if (name === 'repeat_busy_1' && isBusy) lock = await db.lockKey(lockOf(verdicts[0] as Verdict));
         else await release();
       });
@@ -346,7 +295,8 @@ describe('storing posts', () => {
       const asked: string[] = [];
       const warned: unknown[] = [];
       const log = { warn: (it: unknown) => warned.push(it) } as never;
-      const ask = async () => await takesWrites({ em: watched((name) => asked.push(name)).em, log }, access);
+      const ask = async () =>
+        await takesWrites({ em: watchedScope(context, (name) => asked.push(name)).em, log }, access);
       expect([await ask(), asked]).to.deep.equal([true, []]);
       access.isDoubtful = true;
       expect(await ask()).to.equal(true);
@@ -362,7 +312,7 @@ describe('storing posts', () => {
         clock.now += 10_000;
         access.isDoubtful = true;
         const err = Object.assign(new Error('failed'), { code });
-        const em = watched(() => Promise.reject(err)).em;
+        const em = watchedScope(context, () => Promise.reject(err)).em;
         const result = await takesWrites({ em, log }, access).catch((error: unknown) => error === err && 'away');
         expect(warned.pop()).to.deep.equal({ err });
         return [result, access.isDoubtful];

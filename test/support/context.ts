@@ -4,6 +4,7 @@ import { readConfig } from '../../src/config/read-config.ts';
 import { type Context, openContext, openDatabaseContext } from '../../src/context.ts';
 import { createLog } from '../../src/log.ts';
 import { type MailingContext, openMailingContext } from '../../src/mailing-context.ts';
+import { openScope, type Scope } from '../../src/services/scope.ts';
 import type { TestDatabase } from './database.ts';
 import { testKeys } from './program.ts';
 
@@ -36,4 +37,29 @@ export async function recordStatements(context: Context): Promise<string[]> {
     });
   });
   return statements;
+}
+
+/** A scope whose statements, by name, let `runFirst` go first. */
+export function watchedScope(context: Context, runFirst: (name: string) => unknown): Scope {
+  const scope = openScope(context);
+  const getNativeClient = async () => {
+    const pool: Pool = await scope.em.getConnection().getNativeClient();
+    const connect = async () => {
+      const client = await pool.connect();
+      const query = async (statement: { name: string; text: string }) => {
+        await runFirst(statement.name);
+        return await client.query(statement);
+      };
+      return { query, release: (isFaulty: boolean) => client.release(isFaulty) };
+    };
+    return { connect };
+  };
+  const em = new Proxy(scope.em, {
+    get(target, key) {
+      if (key === 'getConnection') return () => ({ getNativeClient });
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  return { ...scope, em };
 }
