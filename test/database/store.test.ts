@@ -110,7 +110,7 @@ describe('storing posts', () => {
     expect(new Set([...first, ...again].map(idOf))).to.have.lengthOf(5);
   });
 
-  it('takes a captcha once, in any company, and knows the repeat of the post that used it', async () => {
+  it('takes a captcha once, in any company, and knows a repeat of its post', async () => {
     const scope = openScope(context);
     const [first] = await storeMessages(scope, [verdict('1', captcha('one'))]);
     const [other, company, repeat] = await storeMessages(scope, [
