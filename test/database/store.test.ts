@@ -224,6 +224,12 @@ describe('storing posts', () => {
       expect(await db.count('messages')).to.equal(2);
     });
 
+    it('refuses posts at once if enough wait', async () => {
+      await using batches = openStoreBatches(context, { ...limits, maxWaiting: 1 });
+      const codes = await Promise.all(['1', '2'].map((text) => codeOf(batches.store(verdict(text)))));
+      expect(codes).to.deep.equal(['stored', 'too many posts wait for the database']);
+    });
+
     it('looks for late posts as long as one is open', async () => {
       using clock = stopClock();
       await using batches = openStoreBatches(context, { ...limits, maxPosts: 9 });
