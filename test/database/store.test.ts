@@ -85,6 +85,8 @@ describe('storing posts', () => {
     // The form changed: nobody looks for the first post.
     await storeMessages(scope, [verdict('3', { formVersion: '0' })]);
     expect(asked.slice(3)).to.deep.equal(['store_messages_13']);
+    await storeMessages(scope, [verdict('4', { noReply: undefined }), verdict('5')]);
+    expect(asked.slice(4)).to.deep.equal(['store_messages_13_replies']);
   });
 
   it('draws other receipts if one is taken, three times', async () => {
@@ -277,6 +279,13 @@ describe('storing posts', () => {
       const whenFull = new Problem('form-closed', 'full');
       expect(await codeOf(intake.store(verdict('3', { limit: { messages: 1, whenFull } })))).to.equal('form-closed');
       expect(intake.writes.isDoubtful).to.equal(false);
+    });
+
+    it('stores no post over the limit of its form, even of posts in the same moment', async () => {
+      await using intake = openIntake(context);
+      const limit = { messages: 1, whenFull: new Problem('form-closed', 'full') };
+      const codes = await Promise.all(['1', '2'].map((text) => codeOf(intake.store(verdict(text, { limit })))));
+      expect(codes).to.deep.equal(['stored', 'form-closed']);
     });
 
     it('ends with an answer to every post', async () => {

@@ -77,7 +77,7 @@ export function openStoreBatches(context: Context, limits: BatchLimits = default
       open.add(post);
       queue.push(post);
       // Posts that arrive in the same turn of the event loop share one statement.
-      if (queue.length === 1) setImmediate(startBatches);
+      setImmediate(startBatches);
     });
   }
 

@@ -26,7 +26,7 @@ export async function storeMessages(
   verdicts: readonly Verdict[],
   since = performance.now(),
 ): Promise<StoreResult[]> {
-  const limit = verdicts[0]?.limit;
+  const limit = (verdicts[0] as Verdict).limit;
   let clashes = 0;
   for (;;) {
     const rows = verdicts.map((verdict, index) => prepareRow(scope, verdict, index + 1));
