@@ -10,7 +10,7 @@ import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { PostLoad } from '../support/post-load.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
-import { randomFrom } from '../support/random.ts';
+import { chaosSeed, randomFrom } from '../support/random.ts';
 import { until } from '../support/until.ts';
 
 const kills = 20;
@@ -19,7 +19,7 @@ const template = 'templates/notification.subject.liquid';
 
 /** Run a failure again with the printed `CHAOS_SEED`. */
 describe('backups under load, killed at random moments', () => {
-  const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  const seed = chaosSeed();
   const random = randomFrom(seed);
   const opened = new AsyncDisposableStack();
   let db: TestDatabase;

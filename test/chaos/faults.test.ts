@@ -1,13 +1,14 @@
 import { expect } from 'chai';
 import { MachinePostgres } from '../support/machine-postgres.ts';
 import { describeWith } from '../support/machine-programs.ts';
+import { chaosSeed } from '../support/random.ts';
 import { faults } from './full/faults/index.ts';
 
 /** A few seconds of each; `npm run test:chaos -- --full` has the other faults, and hundreds of each. */
 const inShort = ['killed-server', 'killed-worker', 'lost-commit', 'clock-jumps'];
 
 describeWith(['pg_ctl'], 'an installation under load', () => {
-  const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  const seed = chaosSeed();
   let postgres: MachinePostgres;
 
   before(async () => {

@@ -5,10 +5,10 @@ import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { buildHook, makeDeliveriesDue } from '../support/deliveries.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
-import { randomFrom } from '../support/random.ts';
+import { chaosSeed, randomFrom } from '../support/random.ts';
 import { Receiver } from '../support/receiver.ts';
 
-const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const seed = chaosSeed();
 const kills = Number(process.env.CHAOS_KILLS ?? 6);
 const messages = 20;
 

@@ -6,14 +6,14 @@ import { openTestContext } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import * as past from '../support/past.ts';
 import { RunningServer, ruffinweb } from '../support/program.ts';
-import { randomFrom } from '../support/random.ts';
+import { chaosSeed, randomFrom } from '../support/random.ts';
 import { until } from '../support/until.ts';
 
 const names = migrations.map((it) => it.name);
 
 /** Commands that are killed at random moments. Run a failure again with the printed `CHAOS_SEED`. */
 describe('a killed command leaves nothing half done', () => {
-  const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  const seed = chaosSeed();
   const random = randomFrom(seed);
 
   before(() => console.log(`    CHAOS_SEED=${seed}`));

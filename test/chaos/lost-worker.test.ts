@@ -4,10 +4,10 @@ import { buildMessages, deliverTo } from '../support/build.ts';
 import { openTestMailing } from '../support/context.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer, type Settings } from '../support/program.ts';
-import { randomFrom } from '../support/random.ts';
+import { chaosSeed, randomFrom } from '../support/random.ts';
 import { type SmtpServer, startSmtpServer } from '../support/smtp-server.ts';
 
-const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const seed = chaosSeed();
 const kills = Number(process.env.CHAOS_KILLS ?? 6);
 
 /** A worker of its own process that is killed or stands still, while others use the same database. */

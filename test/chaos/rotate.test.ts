@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { type Client, clientOf, submission } from '../support/api.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { RunningServer, ruffinweb, type Settings, temporaryFolder } from '../support/program.ts';
-import { randomFrom } from '../support/random.ts';
+import { chaosSeed, randomFrom } from '../support/random.ts';
 import { until } from '../support/until.ts';
 
 const key = (id: string, byte: number) => `${id}:${Buffer.alloc(32, byte).toString('base64')}`;
@@ -13,7 +13,7 @@ const [k1, k2] = [key('k1', 1), key('k2', 2)];
  * killed at random moments. Run a failure again with the printed `CHAOS_SEED`.
  */
 describe('killing "encryption rotate" under load, six times', () => {
-  const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  const seed = chaosSeed();
   let db: TestDatabase;
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
   let settings: Settings;

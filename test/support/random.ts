@@ -8,3 +8,16 @@ export function randomFrom(start: number): () => number {
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
 }
+
+/** `CHAOS_SEED` repeats a run; it is printed. */
+export function chaosSeed(): number {
+  return wholeNumber('CHAOS_SEED') ?? Math.floor(Math.random() * 2 ** 31);
+}
+
+/** An environment variable. With anything else than a number, a test would make no run at all, and pass. */
+export function wholeNumber(name: string): number | undefined {
+  const text = process.env[name];
+  if (text === undefined) return undefined;
+  if (!/^\d{1,10}$/.test(text)) throw new Error(`${name} is a whole number, not "${text}"`);
+  return Number(text);
+}
