@@ -48,11 +48,11 @@ const refusals: Answer[] = ['421 later', '451 later', '452 full', '550 no', 'dro
 const troubles: Record<string, (world: World) => Promise<void>> = {
   'the second server is killed': async (world) => {
     await world.servers[1]?.stop('SIGKILL');
-    world.startServer(1);
+    supervise(world, () => world.startServer(1));
   },
   'the second worker is killed': async (world) => {
     await world.workers[1]?.stop('SIGKILL');
-    world.startWorker(1);
+    supervise(world, () => world.startWorker(1));
   },
   'a process stands still': async (world) => {
     const process = pick(world, [...world.servers, ...world.workers]);
@@ -88,6 +88,17 @@ const troubles: Record<string, (world: World) => Promise<void>> = {
     hooks.isSilent = false;
   },
 };
+
+/** As systemd does: a process that meets the next trouble while it starts ends with 1, and is started again. */
+function supervise(world: World, start: () => Process): void {
+  const process = start();
+  const startedAt = performance.now();
+  process.mayEnd();
+  void process.ended.then((how) => {
+    if (how === '1' && performance.now() - startedAt < 10_000) supervise(world, start);
+    else if (how !== '0' && how !== 'SIGKILL') world.ended.push(`a process that was started again ended with ${how}`);
+  });
+}
 
 async function breaks(world: World, proxy: World['outside']['mailProxy']): Promise<void> {
   proxy.mode = pick(world, ['refuse', 'swallow'] as const);
