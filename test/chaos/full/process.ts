@@ -19,6 +19,8 @@ export interface ProcessOptions {
 export class Process implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly ended: Promise<string>;
+  /** By `performance.now()`. */
+  readonly startedAt = performance.now();
   #isMeant = false;
   #hasEnded = false;
 

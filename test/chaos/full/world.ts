@@ -194,10 +194,15 @@ export class World implements AsyncDisposable {
     return judge(adjust(await gatherFacts(this, [...this.#logs], this.#forms)));
   }
 
-  /** As an operator stops it (SIGTERM): anything but exit code 0 counts as a crash. */
+  /**
+   * As an operator stops it (SIGTERM): anything but exit code 0 counts as a crash. While it starts, and has taken nothing
+   * yet, the signal itself may end it.
+   */
   async stopCleanly(process: Process): Promise<void> {
+    const isStarting = performance.now() - process.startedAt < 5000;
     const how = await process.stop();
-    if (how !== '0') this.ended.push(`a process that was stopped with SIGTERM ended with ${how}`);
+    if (how !== '0' && !(how === 'SIGTERM' && isStarting))
+      this.ended.push(`a process that was stopped with SIGTERM ended with ${how}`);
   }
 
   #drains = 0;

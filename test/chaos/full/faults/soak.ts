@@ -92,10 +92,9 @@ const troubles: Record<string, (world: World) => Promise<void>> = {
 /** As systemd does: a process that meets the next trouble while it starts ends with 1, and is started again. */
 function supervise(world: World, start: () => Process): void {
   const process = start();
-  const startedAt = performance.now();
   process.mayEnd();
   void process.ended.then((how) => {
-    if (how === '1' && performance.now() - startedAt < 10_000) supervise(world, start);
+    if (how === '1' && performance.now() - process.startedAt < 10_000) supervise(world, start);
     else if (how !== '0' && how !== 'SIGKILL') world.ended.push(`a process that was started again ended with ${how}`);
   });
 }
