@@ -86,7 +86,7 @@ export class MachinePostgres implements AsyncDisposable {
   }
 
   /** As its programs print it. */
-  async version(): Promise<string> {
+  static async version(): Promise<string> {
     const { said } = await run([pathOf('postgres') ?? 'postgres', '--version'], 10_000);
     return said.trim();
   }

@@ -20,7 +20,7 @@ export const soak: Fault = {
     await world.acknowledges(300);
     const lasting = { server: world.servers[0], worker: world.workers[0] };
     const sizes = [sizesOf(lasting)];
-    const durationMs = isShort ? 6000 : 150_000;
+    const durationMs = isShort ? 6000 : 120_000;
     const start = performance.now();
     let cycles = 0;
     for (let isHalf = false; performance.now() - start < durationMs; cycles++) {

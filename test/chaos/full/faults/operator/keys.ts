@@ -20,7 +20,7 @@ export const rotatedKeys: Fault = {
     for (const fresh of [2, 3, 4].slice(0, isShort ? 1 : 3).map(keyOf)) {
       await useKeys(world, `${old},${fresh}`);
       await useKeys(world, `${fresh},${old}`);
-      for (let round = 0; round < (isShort ? 2 : 5); round++) {
+      for (let round = 0; round < (isShort ? 2 : 3); round++) {
         if (await killedAfter(world, 200 + world.random() * 900, rotate)) kills++;
       }
       await finishRotation(world);

@@ -15,7 +15,7 @@ export const killedCommands: Fault = {
     world.startWorker();
     await world.recovers();
     let kills = 0;
-    for (let round = 0; round < (isShort ? 1 : 4); round++) {
+    for (let round = 0; round < (isShort ? 1 : 3); round++) {
       await world.acknowledges(isShort ? 200 : 400);
       await failMails(world, isShort ? 50 : 200);
       await ageMessages(world, isShort ? 100 : 400);

@@ -24,7 +24,7 @@ export const tenMigrators: Fault = {
   id: 'ten-migrators',
   title: 'ten "migrate up" at once, some killed (kill -9), on an empty database and on one of the oldest release',
   async run(stage) {
-    const cycles = stage.isShort ? 1 : 12;
+    const cycles = stage.isShort ? 1 : 8;
     const random = randomFrom(stage.seed);
     await using folder = await temporaryFolder();
     const settings = { DATA_DIR: folder.path, MAIL_FROM: 'site@site.test', NOTIFY_TO: 'owner@site.test' };

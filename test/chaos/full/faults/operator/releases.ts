@@ -8,7 +8,7 @@ export const twoReleases: Fault = {
   id: 'two-releases',
   title: 'two releases side by side take posts and send mail, and are killed (kill -9)',
   async run({ postgres, seed, isShort }) {
-    const cycles = isShort ? 2 : 14;
+    const cycles = isShort ? 2 : 10;
     const release = earlierReleases.at(-1);
     if (release === undefined) throw new Error('there is no earlier release');
     await using old = await unpackRelease(release);

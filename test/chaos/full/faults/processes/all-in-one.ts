@@ -34,7 +34,7 @@ export const stoppedAllInOne: Fault = {
   id: 'stopped-all-in-one',
   title: 'the same process is stopped (SIGTERM) while the mail server takes its time in DATA',
   async run({ postgres, seed, isShort }) {
-    const cycles = isShort ? 2 : 4;
+    const cycles = isShort ? 2 : 3;
     await using world = await World.open({ postgres, seed, rate: 100 });
     const { mail } = world.outside;
     for (let cycle = 0; cycle < cycles; cycle++) {

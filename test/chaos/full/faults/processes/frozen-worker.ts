@@ -12,7 +12,7 @@ export const frozenWorker: Fault = {
   id: 'frozen-worker',
   title: 'a worker stands still (SIGSTOP) past its leases, another takes over, and it wakes up',
   async run({ postgres, seed, isShort }) {
-    const cycles = isShort ? 1 : 4;
+    const cycles = isShort ? 1 : 3;
     await using world = await World.open({ postgres, seed, rate: 100 });
     world.startServer();
     let noticed: Noticed | undefined;
