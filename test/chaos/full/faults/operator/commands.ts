@@ -36,7 +36,10 @@ export async function untilHead(world: World, args: readonly string[], bytes: nu
 /** Runs a command to its end, which must be a success; again if it says that mail is being sent right now. */
 export async function succeeds(world: World, args: readonly string[], tries = 20): Promise<Finished> {
   const done = await ruffinweb(args, world.outside.settings);
-  if (done.code !== 0 && tries > 0 && /try again/.test(done.stderr)) return await succeeds(world, args, tries - 1);
+  if (done.code !== 0 && tries > 0 && /try again/.test(done.stderr + done.stdout)) {
+    await pause(200);
+    return await succeeds(world, args, tries - 1);
+  }
   if (done.code !== 0) world.ended.push(`${args.join(' ')} ended with ${done.code}: ${done.stderr}${done.stdout}`);
   return done;
 }
