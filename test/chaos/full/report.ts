@@ -119,15 +119,15 @@ function rowOf(it: Result): string {
   return `| ${[...cells, count(it.uncertain), seconds(servedS), seconds(mailS)].map(cell).join(' | ')} |`;
 }
 
-function noticedOf({ title, noticed }: Result): string {
-  return noticed ? `| ${[title, noticed.readyz, noticed.health, noticed.alarm].map(cell).join(' | ')} |` : '';
+function noticedOf({ id, noticed }: Result): string {
+  return noticed ? `| ${[`\`${id}\``, noticed.readyz, noticed.health, noticed.alarm].map(cell).join(' | ')} |` : '';
 }
 
 function notesOf(results: readonly Result[]): string {
-  const notes = results.flatMap(({ title, note, violations }) => {
+  const notes = results.flatMap(({ id, note, violations }) => {
     const broken = [...new Set(violations.map((it) => it.invariant))].join(', ');
     const all = [note, broken && `Rules broken: ${broken}.`].filter(Boolean);
-    return all.length > 0 ? [`- ${title}: ${all.join(' ')}`] : [];
+    return all.length > 0 ? [`- \`${id}\`: ${all.join(' ')}`] : [];
   });
   return notes.length === 0 ? '' : `Notes:\n\n${notes.join('\n')}\n\n`;
 }
