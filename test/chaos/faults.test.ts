@@ -5,7 +5,7 @@ import { chaosSeed } from '../support/random.ts';
 import { faults } from './full/faults/index.ts';
 
 /** A few seconds of each; `npm run test:chaos -- --full` has the other faults, and hundreds of each. */
-const inShort = ['killed-server', 'killed-worker', 'lost-commit', 'clock-jumps'];
+const inShort = ['killed-server', 'killed-worker', 'lost-commit'];
 
 describeWith(['pg_ctl'], 'an installation under load', () => {
   const seed = chaosSeed();
