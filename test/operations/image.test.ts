@@ -36,6 +36,7 @@ describe('deploy/Dockerfile, run step by step in plain folders', () => {
       'README.md',
       'LICENSE',
       'CHANGELOG.md',
+      'SECURITY.md',
     ]);
 
     const port = await freePort();
