@@ -379,7 +379,7 @@ describe('the queue of outcomes', () => {
   }
   const fail = (error: Error) => () => Promise.reject(error);
 
-  it('writes those that come together at once, in at most two statements', async () => {
+  it('writes rows that come together at once, in at most two statements', async () => {
     using _clocks = stoppedClocks();
     const { settle, batches, script } = open();
     const held = [Promise.withResolvers<string[]>(), Promise.withResolvers<string[]>()] as const;

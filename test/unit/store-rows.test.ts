@@ -65,7 +65,7 @@ describe('the row of a post', () => {
     for (const it of row.notices) expect(it.internet_message_id).to.equal(`<${it.id}@site.test>`);
   });
 
-  it('has nothing of what was not given', () => {
+  it('leaves out what was not given', () => {
     const row = rowOf({ content: { text: 'Hello', extra: [] }, clientAddress: undefined, noReply: 'no-address' });
     const none = { key: null, captcha_id: null, captcha_expires_ms: null, client_address: null, text_index: null };
     expect(row).to.include({ ...none, sender_id: null, address_index: null, address: null, name: null });

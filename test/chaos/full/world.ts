@@ -52,7 +52,7 @@ export class World implements AsyncDisposable {
   readonly canary: string;
   readonly load: Load;
   readonly urls: readonly string[];
-  /** Those that a fault may break. */
+  /** The processes that a fault may break. */
   readonly servers: Process[] = [];
   readonly workers: Process[] = [];
   /** Processes that ended although nobody stopped them. */

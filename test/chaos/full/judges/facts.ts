@@ -88,7 +88,7 @@ export interface Violation {
 export interface Verdict {
   /** Posts that were answered 201. */
   acknowledged: number;
-  /** Of them, those that are not stored exactly once. */
+  /** Acknowledged posts that are not stored exactly once. */
   lost: number;
   /** Mails and hook deliveries that arrived more than once, each extra copy counted. */
   duplicated: number;
