@@ -79,7 +79,9 @@ export const dnsName = z
 export const webAddress = text((value) => {
   const url = URL.parse(value);
   const isPlain = url?.username === '' && url.password === '' && url.search === '' && url.hash === '';
-  if (!isPlain || !/^https?:$/.test(url.protocol)) {
+  // The URL standard reads "https:https://a" and "https://https://a" as addresses of a host "https".
+  const isDoubled = !/^https?:\/\/[^/]/i.test(value) || /\/\/|@/.test(url?.pathname ?? '');
+  if (!isPlain || isDoubled || !/^https?:$/.test(url.protocol)) {
     throw new Error('must be an http or https address without login, query and fragment');
   }
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '');

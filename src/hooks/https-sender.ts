@@ -83,11 +83,25 @@ async function readStart(response: IncomingMessage): Promise<string> {
 
 /** Error pages often repeat the path, and that may be a secret. */
 function withoutAddress(text: string, { href, host, pathname, search }: URL): string {
-  const words = [host, ...`${pathname}${search}`.split(/[/?&=]/)];
-  const parts = [href, pathname + search, pathname, search, ...words].flatMap((it) => [it, querystring.unescape(it)]);
+  const words = `${pathname}${search}`.split(/[/?&=]/);
+  const parts = [href, pathname + search, pathname, search, host, ...words];
   // The longest first: a part may begin with a shorter one. Short ones are words such as `true`.
-  const secrets = parts.filter((it) => it.length > 4).sort((a, b) => b.length - a.length);
-  return secrets.reduce((rest, part) => rest.replaceAll(part, '…'), text);
+  const secrets = withUnescaped(parts)
+    .filter((it) => it.length > 4)
+    .sort((a, b) => b.length - a.length);
+  const shown = withUnescaped(words).reduce(withoutStart, text);
+  return secrets.reduce((rest, part) => rest.replaceAll(part, '…'), shown);
+}
+
+function withUnescaped(parts: string[]): string[] {
+  return parts.flatMap((it) => [it, querystring.unescape(it)]);
+}
+
+/** An answer that is too long, or was cut off, may end in the middle of a secret. Fewer than 8 characters tell little. */
+function withoutStart(text: string, secret: string): string {
+  for (let length = secret.length - 1; length >= 8; length--)
+    if (text.endsWith(secret.slice(0, length))) return `${text.slice(0, -length)}…`;
+  return text;
 }
 
 function readRetryAfter(header = ''): number {

@@ -354,6 +354,8 @@ describe('a hook sender', () => {
       const request = presetRequest(kind, receiver.url + address, { title: 'Disk', lines: [] });
       expect((await sending.send(request)).reply).to.equal('{"topic":"…","title":"Disk"}');
     }
+    const cut = await post({ status: 404, body: 'no such path: /hooks/hooks-T0K3' }, { path: '/hooks/hooks-T0K3N' });
+    expect(cut.reply).to.equal('no such path: /…/…');
     expect(written.reply).to.equal('… is wrong, and so are …, …, … and …');
     expect(echo.reply).to.include('Not found');
     const closed = await Receiver.open();

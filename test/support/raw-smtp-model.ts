@@ -45,6 +45,8 @@ export function expectedOf(
     if (step === 'auth' && code?.startsWith('3')) return undefined;
     const lost: AttemptOutcome = isGreeted ? (step === 'dot' ? 'unknown' : 'later') : 'away';
     if (isLost) return new Set([lost, 'later', ...(step === 'dot' ? (['unknown'] as const) : [])]);
+    // Far more than the 512 bytes that a line of a reply may have (RFC 5321 §4.5.3.1.5) may be refused, or not.
+    if (bytes.length > 60_000) return undefined;
     // What `classify` reads from the words is tested elsewhere.
     if (code === undefined || after === 'flood' || /#?4\.\d|full|again/.test(bytes)) return undefined;
     const ends = wanted[step].test(code) ? undefined : refusal(step, code);
@@ -64,6 +66,8 @@ export function expectedOf(
 function refusal(step: RawStep, code: string): AttemptOutcome {
   const isAboutMail = step === 'rcpt' || step === 'data' || step === 'dot';
   if (/^[45]/.test(code) && step === 'starttls') return 'broken';
+  // No login is possible here, whatever the reason (RFC 4954 §4 has 503 for a second one).
+  if (step === 'auth' && code.startsWith('5')) return 'broken';
   if (code.startsWith('4') || code === '503') return 'later';
   // A login is asked for too late, or this one mailbox is full.
   if (isAboutMail && (/^53[0458]$/.test(code) || (step === 'rcpt' && code === '552'))) return 'later';

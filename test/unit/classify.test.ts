@@ -133,10 +133,10 @@ describe('classify: a reply', () => {
   });
 
   it('to a login is "later" only with a 4xx code', () => {
-    const results = ['400 x', '454 x', '500 x', '535 x'].map((response) =>
+    const results = ['400 x', '454 x', '500 x', '503 x', '535 x'].map((response) =>
       failAt('login', { code: 'EAUTH', response }),
     );
-    expect(results.map((it) => it.result)).to.deep.equal(['later', 'later', 'broken', 'broken']);
+    expect(results.map((it) => it.result)).to.deep.equal(['later', 'later', 'broken', 'broken', 'broken']);
     expect(failAt('login', { code: 'ETLS', response: '400 x' })).to.include({ result: 'broken' });
   });
 

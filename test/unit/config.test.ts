@@ -115,6 +115,28 @@ describe('readConfig', () => {
     expect(faultsOf({ ...smtp, SMTP_HOST: '127.0.0.1' })).to.deep.equal([]);
   });
 
+  it('refuses web addresses that are two, lack slashes, or hold a login', () => {
+    const wrong = [
+      'https:https://forms.example.com',
+      'https://https://forms.example.com',
+      'https:forms.example.com',
+      'https:/forms.example.com',
+      'https:///forms.example.com',
+      'https:https://me:secret@forms.example.com',
+      'https://https//me:secret@forms.example.com',
+      'https://forms.example.com//a',
+    ];
+    for (const value of wrong) {
+      for (const name of ['PUBLIC_URL', 'CAPTCHA_VERIFY_URL'])
+        expect(() => readConfig({ [name]: value }), `${name}=${value}`).to.throw(
+          ConfigFaulty,
+          `${name} must be an http or https address`,
+        );
+    }
+    const { publicUrl } = readConfig({ PUBLIC_URL: 'HTTPS://Forms.Example.com:8443/a/b/' });
+    expect(publicUrl).to.equal('https://forms.example.com:8443/a/b');
+  });
+
   it('reads hosts; without ALLOWED_HOSTS, allows localhost and PUBLIC_URL', () => {
     const { allowedHosts } = readConfig({ PUBLIC_URL: 'https://Forms.Example.com:8443/base' });
     expect(allowedHosts).to.deep.equal(['forms.example.com', 'localhost', '127.0.0.1', '::1']);
