@@ -44,6 +44,8 @@ export interface RawSession {
   readonly said: { step: RawStep; bytes: string }[];
   /** The Message-ID of each text whose final dot came. */
   readonly texts: string[];
+  /** Until the last reply is written. */
+  saying: Promise<void>;
 }
 
 const { credentials } = new SmtpServer({});
@@ -62,10 +64,18 @@ export class RawSmtpServer implements AsyncDisposable {
   readonly #server = createServer((socket) => {
     this.#sockets.add(socket.on('error', () => {}).on('close', () => this.#sockets.delete(socket)));
     socket.setNoDelay(true);
-    const session: RawSession = { socket, script: this.next(), plain: [], steps: [], said: [], texts: [] };
+    const session: RawSession = {
+      socket,
+      script: this.next(),
+      plain: [],
+      steps: [],
+      said: [],
+      texts: [],
+      saying: Promise.resolve(),
+    };
     this.sessions.push(session);
     this.#listen(socket, session);
-    void this.#say(socket, session, 'greeting');
+    this.#answer(socket, session, 'greeting');
   });
 
   static async open(): Promise<RawSmtpServer> {
@@ -96,7 +106,7 @@ export class RawSmtpServer implements AsyncDisposable {
         if (isPlain) session.plain.push(line);
         if (text === undefined) {
           const step = stepOf(line);
-          void this.#say(socket, session, step);
+          this.#answer(socket, session, step);
           if (step === 'starttls' && session.script.tls) {
             socket.off('data', take);
             this.#listen(
@@ -109,11 +119,16 @@ export class RawSmtpServer implements AsyncDisposable {
         } else if (line === '.') {
           session.texts.push(/^Message-ID: (<.+>)/im.exec(text)?.[1] ?? '');
           text = undefined;
-          void this.#say(socket, session, 'dot');
+          this.#answer(socket, session, 'dot');
         } else text += `${line}\r\n`;
       }
     };
     socket.on('data', take);
+  }
+
+  /** One reply after another, also to commands that came together. */
+  #answer(socket: Socket, session: RawSession, step: RawStep | undefined): void {
+    session.saying = session.saying.then(() => this.#say(socket, session, step));
   }
 
   async #say(socket: Socket, session: RawSession, step: RawStep | undefined): Promise<void> {

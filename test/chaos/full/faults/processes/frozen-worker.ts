@@ -68,7 +68,7 @@ async function takenOver(world: World, ids: readonly string[]): Promise<number> 
     ids,
   ]);
   const left = `select from emails where id = any($1) and state = 'queued' limit 1`;
-  await until('another worker takes over', async () => (await world.query(left, [ids])).length === 0, 150_000);
+  await until('another worker takes over', async () => (await world.query(left, [ids])).length === 0, 240_000);
   const [taken] = await world.query<{ at: Date | null }>(
     `select max(finished_at) as at from attempts where outcome = 'unknown' and email_id = any($1)`,
     [ids],
