@@ -8,7 +8,7 @@ import { documents, readDocument, rootFolder } from '../support/documents.ts';
 const wordsOfEvidence: Readonly<Record<string, number>> = {
   'docs/security.md': 3300,
   'docs/privacy.md': 1700,
-  'docs/reliability.md': 2000,
+  'docs/reliability.md': 2100,
 };
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');

@@ -41,7 +41,7 @@ that fault counts neither, as answered or as lost.
 
 Repeat it on any Linux machine with PostgreSQL's programs (${Math.ceil(minutes)} minutes here):
 
-<!-- not run: takes half an hour; test/chaos/faults.test.ts runs the short form of some faults -->
+<!-- not run: takes 25 minutes; test/chaos/faults.test.ts runs the short form of some faults -->
 \`\`\`sh
 npm run test:chaos -- --full --seed ${seed}
 npm run test:chaos -- --full --seed ${seed} --only killed-server
