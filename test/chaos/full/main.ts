@@ -29,7 +29,7 @@ if (drill && (rows.length === 0 || !rows.every((it) => isHeard(it) && it.posts.l
 if (isWhole) {
   const run = { seed, postgres: await MachinePostgres.version(), results, drill: rows };
   const minutes = (performance.now() - start) / 60_000;
-  // For another look at the numbers, which need half an hour.
+  // For another look at the numbers, which need 25 minutes.
   mkdirSync('node_modules/.cache', { recursive: true });
   writeFileSync('node_modules/.cache/reliability.json', JSON.stringify({ ...run, minutes }, undefined, 2));
   writeFileSync('docs/reliability.md', reportOf({ ...run, minutes }));

@@ -12,7 +12,7 @@ export class OptionError extends Error {}
 
 /**
  * @param ids of every fault.
- * @throws {OptionError} if an option is unknown or has no meaning: a run of half an hour must not begin by mistake.
+ * @throws {OptionError} if an option is unknown or has no meaning: a run of 25 minutes must not begin by mistake.
  */
 export function readOptions(args: readonly string[], ids: readonly string[]): Options {
   const { full, short, seed, only } = parse(args);
